@@ -1,0 +1,161 @@
+"""A plan becomes built parts, in one order in every process: world, run folder, data, network, learner, trainer."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import paddle
+
+import pannsdist
+from pannsdist import seeding
+from pannsdist import settings as settings_module
+from pannsdist.audio.batches import EvaluationPlan, Share, TrainingPlan
+from pannsdist.audio.clips import ClipReader
+from pannsdist.audio.loader import Loader
+from pannsdist.batch import Batch
+from pannsdist.errors import BadRunFolder
+from pannsdist.inference.bundle import BundleRecord, PluginRecord
+from pannsdist.network import Network
+from pannsdist.parallel import World
+from pannsdist.planning import TRAIN, VALID, Data, Part, Plan
+from pannsdist.training.best import BestTracker
+from pannsdist.training.checkpoint import Snapshot
+from pannsdist.training.evaluator import Evaluator, SplitToEvaluate
+from pannsdist.training.learner import Learner
+from pannsdist.training.losses import binary_cross_entropy, cross_entropy
+from pannsdist.training.optim import Schedule, build_optimizer
+from pannsdist.training.trainer import Course, Trainer, TrainingData
+from pannsdist.weights import load_into, read_weights
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What `train` runs: a trainer, this process's batches, and the split that is evaluated."""
+
+    trainer: Trainer
+    data: TrainingData
+    split: SplitToEvaluate
+
+
+def build_network(plan: Plan) -> Network:
+    """Feature and model with random weights, the same in every process."""
+    paddle.seed(seeding.initial_seed(plan.settings.seed))
+    feature = plan.feature.plugin.build()
+    return Network(feature, plan.model.plugin.build(plan.data.labels, plan.front_end))
+
+
+def load_initial(plan: Plan, network: Network, snapshot: Snapshot | None) -> str:
+    """Put the weights that the run starts from into the network, and say which.
+
+    This run's last checkpoint, else the weights of the settings, else random ones. Rank 0 alone; wrapping gives its
+    weights to all. Raises WeightsMismatch.
+    """
+    if snapshot is not None:
+        try:
+            network.restore(snapshot.model)
+        except ValueError as error:
+            raise BadRunFolder(
+                f"the last checkpoint does not fit the model: {error}", "give the run another name"
+            ) from error
+        return f"goes on after epoch {snapshot.progress.epoch}"
+    if plan.weights is None:
+        return "starts from random weights"
+    report = load_into(network.model, read_weights(plan.weights), head=plan.model.plugin.head)
+    return f"starts from {plan.weights.name}: {report}"
+
+
+def build_parts(plan: Plan, world: World, network: Network, loader: Loader) -> Parts:
+    """Learner, evaluator and trainer around a network whose weights are those to start from. Every process."""
+    chosen = plan.settings
+    schedule = Schedule(
+        chosen.schedule.name,
+        chosen.optimizer.learning_rate,
+        total_steps=chosen.train.epochs * plan.steps,
+        warmup_steps=round(chosen.schedule.warmup_epochs * plan.steps),
+        final_share=chosen.schedule.final_share,
+    )
+    params = chosen.optimizer.params
+    optimizer = build_optimizer(chosen.optimizer.name, params, chosen.optimizer.learning_rate, network.model)
+    loss = binary_cross_entropy if plan.data.multi_label else cross_entropy
+    learner = Learner(world, network, loss, optimizer, schedule)
+    evaluator = Evaluator(world, network, plan.data.labels, plan.data.multi_label)
+    best = BestTracker(plan.metric, plan.higher_is_better)
+    course = Course(chosen.train.epochs, chosen.seed, chosen.log.every_steps)
+    share = Share(world.rank, world.size)
+    training = TrainingPlan(
+        plan.data.splits[TRAIN],
+        chosen.train.batch_size,
+        chosen.seed,
+        _reader(plan, chosen.train.crop_s),
+        chosen.data.on_bad_clip == "skip",
+    )
+    data = TrainingData(lambda epoch: loader.read(training.orders(epoch, share)), training.steps)
+    split = split_to_evaluate(plan.data, VALID, _evaluation(plan), loader, share)
+    return Parts(Trainer(world, learner, evaluator, best, course), data, split)
+
+
+def _evaluation(plan: Plan) -> EvaluationPlan:
+    reader = _reader(plan, plan.valid_crop_s)
+    skip_bad = plan.settings.data.on_bad_clip == "skip"
+    return EvaluationPlan(plan.data.splits[VALID], plan.settings.valid.batch_size, reader, skip_bad)
+
+
+def split_to_evaluate(
+    data: Data, name: str, evaluation: EvaluationPlan, loader: Loader, share: Share
+) -> SplitToEvaluate:
+    """A split's ids and this process's batches of it."""
+
+    def batches() -> Iterator[Batch]:
+        return loader.read(evaluation.orders(share))
+
+    return SplitToEvaluate(name, [clip.id for clip in data.splits[name].clips], batches)
+
+
+def _reader(plan: Plan, crop_s: float) -> ClipReader:
+    rate_hz = plan.front_end.sample_rate_hz
+    return ClipReader(rate_hz, round(crop_s * rate_hz), plan.min_clip_s)
+
+
+def bundle_record(plan: Plan) -> BundleRecord:
+    """What the run's model folder will say of itself, but for epoch and scores."""
+    return BundleRecord(
+        model=_plugin_record(plan.model),
+        feature=_plugin_record(plan.feature),
+        dataset=_plugin_record(plan.data.part),
+        front_end=plan.front_end,
+        labels=plan.data.labels,
+        multi_label=plan.data.multi_label,
+        crop_s=plan.valid_crop_s,
+        metric=plan.metric,
+        settings=settings_module.to_dict(plan.settings),
+        versions={
+            "pannsdist": pannsdist.__version__,
+            "paddle": paddle.__version__,
+            "python": platform.python_version(),
+        },
+    )
+
+
+def _plugin_record(part: Part) -> PluginRecord:
+    return PluginRecord(part.entry.name, settings_module.to_dict(part.params), part.entry.origin)
+
+
+def hyper_parameters(plan: Plan) -> dict[str, Any]:
+    """What VisualDL's table of hyper-parameters shows of the run."""
+    chosen = plan.settings
+    rows: Mapping[str, Any] = {
+        "model": plan.model.entry.name,
+        "data": plan.data.part.entry.name,
+        "weights": Path(chosen.model.weights).name,
+        "batch_size": chosen.train.batch_size,
+        "epochs": chosen.train.epochs,
+        "optimizer": chosen.optimizer.name,
+        "learning_rate": chosen.optimizer.learning_rate,
+        "seed": chosen.seed,
+        "processes": plan.world_size,
+    }
+    return dict(rows)

@@ -1,0 +1,1 @@
+"""Sound files become batches of waveforms."""

@@ -1,0 +1,56 @@
+"""Batches are decoded ahead of the training, in worker processes that know nothing of Paddle."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from pannsdist.audio.batches import BatchOrder, read_batch
+from pannsdist.batch import Batch
+
+AHEAD = 3
+"""Batches under way for each worker."""
+
+
+class Loader:
+    """Reads batches in `workers` processes, in the order asked for; with none, in this process.
+
+    The workers are loky's: started once, fresh processes rather than copies of one that holds network threads, and
+    their exceptions arrive here whole, with the worker's own traceback as the cause. They start with the first batch.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        self._executor: Any = None
+
+    def read(self, orders: Iterable[BatchOrder]) -> Iterator[Batch]:
+        """One batch for each order, in order. Raises what a worker raised; BadClip names the clip and its path."""
+        if self.workers == 0:
+            yield from map(read_batch, orders)
+            return
+        executor = self._started()
+        under_way: deque[Any] = deque()
+        try:
+            for order in orders:
+                under_way.append(executor.submit(read_batch, order))
+                if len(under_way) >= self.workers * AHEAD:
+                    yield under_way.popleft().result()
+            while under_way:
+                yield under_way.popleft().result()
+        finally:
+            for future in under_way:
+                future.cancel()
+
+    def close(self) -> None:
+        """End the workers."""
+        if self._executor is not None:
+            self._executor.shutdown(wait=True, kill_workers=True)
+            self._executor = None
+
+    def _started(self) -> Any:
+        if self._executor is None:
+            from joblib.externals import loky
+
+            self._executor = loky.ProcessPoolExecutor(self.workers, env={"OMP_NUM_THREADS": "1"})
+        return self._executor

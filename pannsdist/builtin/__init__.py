@@ -1,0 +1,1 @@
+"""The plugins that ship with pannsdist, found through the same entry points as anybody's."""

@@ -1,0 +1,147 @@
+"""Generated sounds, for a first run and for tests: no files, no network."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pannsdist.contracts import Clip, UserError
+
+Waveform = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class TonesParams:
+    """Clips of `duration_s` per class and split; `classes` takes that many of the families, in their order."""
+
+    clips_per_class: int = 16
+    valid_clips_per_class: int = 8
+    duration_s: float = 1.0
+    sample_rate_hz: int = 32000
+    classes: int = 6
+    seed: int = 0
+
+
+class Tones:
+    """Generated sounds of up to six families, such as tones, sweeps and clicks, that a network can tell apart.
+
+    Nothing is read or downloaded. Pitch, level, onset and background noise vary from clip to clip, and each clip
+    depends on `seed`, its split, its family and its number alone: more clips leave the others as they were.
+    """
+
+    Params: ClassVar[type] = TonesParams
+
+    def __init__(self, params: TonesParams) -> None:
+        for key, low, high in (
+            ("clips_per_class", 1, 1_000_000),
+            ("valid_clips_per_class", 1, 1_000_000),
+            ("duration_s", 0.1, 600.0),
+            ("sample_rate_hz", 8000, 192_000),
+            ("classes", 2, len(FAMILIES)),
+        ):
+            value = getattr(params, key)
+            if not low <= value <= high:
+                raise UserError(f"data.params.{key} is {value}", f"it lies between {low} and {high}, both included")
+        self._params = params
+        self.labels = tuple(FAMILIES)[: params.classes]
+        self.multi_label = False
+        self.splits = ("train", "valid")
+
+    def clips(self, split: str) -> tuple[Clip, ...]:
+        """The clips of one split, class by class; makes no samples."""
+        if split not in self.splits:
+            raise UserError(f"the dataset has no split {split!r}", f"splits: {', '.join(self.splits)}")
+        params = self._params
+        count = params.clips_per_class if split == "train" else params.valid_clips_per_class
+        return tuple(
+            Clip(f"{split}/{family}/{number:04d}", self._sound(split, family, number), (family,))
+            for family in self.labels
+            for number in range(count)
+        )
+
+    def _sound(self, split: str, family: str, number: int) -> GeneratedSound:
+        digest = hashlib.sha256(f"{self._params.seed}/{split}/{family}/{number}".encode()).digest()
+        seed = int.from_bytes(digest[:8], "big")
+        return GeneratedSound(family, seed, self._params.duration_s, self._params.sample_rate_hz)
+
+
+@dataclass(frozen=True)
+class GeneratedSound:
+    """A sound that is made when asked for, the same each time: `family` is one of `FAMILIES`."""
+
+    family: str
+    seed: int
+    duration_s: float
+    sample_rate_hz: int
+
+    def samples(self) -> tuple[NDArray[np.float32], int]:
+        """Samples (S,) float32 in [-1, 1] and their rate in Hz: background noise, and the sound from its onset on."""
+        rng = np.random.default_rng(self.seed)
+        waveform = rng.uniform(0.001, 0.004) * rng.standard_normal(round(self.duration_s * self.sample_rate_hz))
+        onset = int(rng.uniform(0.0, 0.25) * len(waveform))
+        time_s = np.arange(len(waveform) - onset) / self.sample_rate_hz
+        sound = FAMILIES[self.family](rng, time_s, self.sample_rate_hz)
+        waveform[onset:] += rng.uniform(0.2, 0.8) / np.abs(sound).max() * sound
+        return np.clip(waveform, -1.0, 1.0).astype(np.float32), self.sample_rate_hz
+
+
+def _tone(rng: np.random.Generator, time_s: Waveform, rate_hz: int) -> Waveform:  # noqa: ARG001 - one signature for all
+    """A steady low tone, (S,) -> (S,)."""
+    return np.asarray(np.sin(2 * np.pi * rng.uniform(300.0, 700.0) * time_s + rng.uniform(0.0, 2 * np.pi)))
+
+
+def _sweep(rng: np.random.Generator, time_s: Waveform, rate_hz: int) -> Waveform:
+    """A tone whose pitch rises or falls steadily, (S,) -> (S,)."""
+    low_hz, high_hz = rng.uniform(200.0, 500.0), rng.uniform(2500.0, 3500.0)
+    duration_s = len(time_s) / rate_hz
+    phase = 2 * np.pi * (low_hz * time_s + (high_hz - low_hz) * time_s**2 / (2 * duration_s))
+    rising = np.sin(phase)
+    return rising if rng.random() < 0.5 else rising[::-1]
+
+
+def _noise(rng: np.random.Generator, time_s: Waveform, rate_hz: int) -> Waveform:  # noqa: ARG001 - one signature for all
+    """Noise whose power falls with the frequency, from pink to nearly brown, (S,) -> (S,)."""
+    spectrum = np.fft.rfft(rng.standard_normal(len(time_s)))
+    spectrum[1:] /= np.arange(1, len(spectrum)) ** rng.uniform(0.5, 0.9)
+    return np.fft.irfft(spectrum, len(time_s))
+
+
+def _clicks(rng: np.random.Generator, time_s: Waveform, rate_hz: int) -> Waveform:
+    """Single samples at even distances, (S,) -> (S,)."""
+    clicks = np.zeros(len(time_s))
+    clicks[:: int(rate_hz / rng.uniform(8.0, 25.0))] = 1.0
+    return clicks
+
+
+def _pluck(rng: np.random.Generator, time_s: Waveform, rate_hz: int) -> Waveform:
+    """A plucked string, (S,) -> (S,).
+
+    Source: Karplus and Strong, Digital Synthesis of Plucked-String and Drum Timbres, Computer Music Journal 7(2), 1983.
+    """
+    period = rng.uniform(-1.0, 1.0, int(rate_hz / rng.uniform(80.0, 200.0)))
+    periods = [period]
+    for _ in range(len(time_s) // len(period)):
+        period = 0.5 * (period + np.roll(period, 1))
+        periods.append(period)
+    return np.concatenate(periods)[: len(time_s)]
+
+
+def _am_tone(rng: np.random.Generator, time_s: Waveform, rate_hz: int) -> Waveform:  # noqa: ARG001 - one signature for all
+    """A high tone that swells and fades several times a second, (S,) -> (S,)."""
+    carrier = np.sin(2 * np.pi * rng.uniform(1500.0, 3000.0) * time_s)
+    return np.asarray((1.0 + np.sin(2 * np.pi * rng.uniform(5.0, 15.0) * time_s)) * carrier)
+
+
+FAMILIES: dict[str, Callable[[np.random.Generator, Waveform, int], Waveform]] = {
+    "tone": _tone,
+    "sweep": _sweep,
+    "noise": _noise,
+    "clicks": _clicks,
+    "pluck": _pluck,
+    "am_tone": _am_tone,
+}

@@ -1,0 +1,184 @@
+"""What a plugin is: frozen records and protocols. A plugin imports this module and no other of pannsdist.
+
+Axes: B batch, S samples, T frames, F bins, C classes. A plugin is a class with a frozen dataclass `Params`, whose
+fields are the plugin's settings; it is built as `plugin(params)`. It is found because its distribution is installed
+and names it in one of the entry-point groups below. Raise `UserError` for what the user can mend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+
+from pannsdist.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import paddle
+
+__all__ = [
+    "GROUPS",
+    "VERSION",
+    "Clip",
+    "DatasetPlugin",
+    "FeaturePlugin",
+    "FrontEnd",
+    "ModelPlugin",
+    "NoParams",
+    "Pretrained",
+    "Samples",
+    "Sound",
+    "UserError",
+]
+
+VERSION = 1
+GROUPS = {"model": "pannsdist.models", "dataset": "pannsdist.datasets", "feature": "pannsdist.features"}
+
+
+@dataclass(frozen=True)
+class NoParams:
+    """The `Params` of a plugin that has no settings."""
+
+
+@runtime_checkable
+class Sound(Protocol):
+    """Something that makes samples when asked, in a worker process: it must pickle, and give the same each time."""
+
+    def samples(self) -> tuple[np.ndarray, int]:
+        """Samples (S,) or (S, channels), float32 in [-1, 1], and their rate in Hz."""
+        ...
+
+
+@dataclass(frozen=True)
+class Samples:
+    """A `Sound` that is already in memory: samples (S,) or (S, channels) float32 at `rate_hz`."""
+
+    array: np.ndarray = field(repr=False, compare=False)
+    rate_hz: int
+
+    def samples(self) -> tuple[np.ndarray, int]:
+        """The array and its rate in Hz."""
+        return self.array, self.rate_hz
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A cheap description of one example; making it opens no audio.
+
+    `id` is unique in its dataset and the same on every machine. `source` is a file, or a `Sound`. `start_s` and
+    `duration_s` cut a piece out of it (`None`: up to its end). `labels` are class names out of the dataset's `labels`.
+    """
+
+    id: str
+    source: Path | Sound
+    labels: tuple[str, ...]
+    start_s: float = 0.0
+    duration_s: float | None = None
+
+
+@dataclass(frozen=True)
+class FrontEnd:
+    """How a waveform becomes what a network hears. Two equal records give equal numbers.
+
+    It travels from the feature plugin to the model plugin, to the weights and into every saved model, so that they can
+    be checked against each other. `kind` names the computation, `bins` is the size of the F axis, and `details` holds
+    whatever else decides the numbers, as sorted (name, value) pairs of text, numbers and truth values.
+    """
+
+    kind: str
+    sample_rate_hz: int
+    window_samples: int
+    hop_samples: int
+    fft_samples: int
+    bins: int
+    low_hz: float
+    high_hz: float
+    details: tuple[tuple[str, str | float | int | bool], ...] = ()
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A published set of weights: where it is, how it is recognised, what it expects and under which licence."""
+
+    url: str
+    sha256: str
+    front_end: FrontEnd
+    classes: int
+    licence: str
+    source: str
+    size_bytes: int = 0
+
+
+class DatasetPlugin(Protocol):
+    """Clips with labels, in fixed splits. Built as `plugin(params)`; a missing root is refused there, by name."""
+
+    Params: ClassVar[type]
+
+    @property
+    def labels(self) -> Sequence[str]:
+        """All class names; their order is the order of the network's outputs."""
+        ...
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether a clip may bear several labels at once (or none)."""
+        ...
+
+    @property
+    def splits(self) -> Sequence[str]:
+        """Names that `clips` answers to: `train` and `valid`, and any other, such as `test`."""
+        ...
+
+    def clips(self, split: str) -> Sequence[Clip]:
+        """The clips of one split, in the same order every time; opens no audio."""
+        ...
+
+
+class FeaturePlugin(Protocol):
+    """A waveform becomes an image of sound, on the device. Built as `plugin(params)`."""
+
+    Params: ClassVar[type]
+
+    @property
+    def front_end(self) -> FrontEnd:
+        """What `build` computes."""
+        ...
+
+    def build(self) -> paddle.nn.Layer:
+        """A layer (B, S) -> (B, 1, T, F), float32, without trainable parameters; buffers are not persistable."""
+        ...
+
+
+class ModelPlugin(Protocol):
+    """A network for classification. Built as `plugin(params)`."""
+
+    Params: ClassVar[type]
+
+    feature: ClassVar[str]
+    """Name of the feature plugin that the network was made for."""
+    feature_params: ClassVar[Mapping[str, Any]]
+    """Params of that feature where they are not its defaults."""
+    front_end: ClassVar[FrontEnd]
+    """What that feature, with those params, computes; the published weights expect exactly this."""
+    weights: ClassVar[Mapping[str, Pretrained]]
+    """Published weights by tag."""
+    head: ClassVar[str]
+    """Structured name of the sub-layer that depends on the number of classes, such as `fc_audioset`."""
+
+    def accepts(self, front_end: FrontEnd) -> bool:
+        """Whether the network can be trained from scratch on this front end."""
+        ...
+
+    def minimum_samples(self, front_end: FrontEnd) -> int:
+        """The shortest waveform that the network can hear, in samples at the front end's rate."""
+        ...
+
+    def build(self, labels: Sequence[str], front_end: FrontEnd) -> paddle.nn.Layer:
+        """A layer (B, 1, T, F) -> (B, C) logits, with random weights.
+
+        Parameters bear the structured names of the published weights, with Paddle's names for the running statistics
+        of batch norm (`_mean`, `_variance`).
+        """
+        ...

@@ -1,0 +1,142 @@
+"""A trained model as a folder that explains itself: `model.pdparams` and `bundle.json`. Nothing else is needed."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import paddle
+
+from pannsdist import storage
+from pannsdist.contracts import FrontEnd
+from pannsdist.errors import BadBundle, BadWeightsFile
+from pannsdist.network import Network
+from pannsdist.registry import Catalog, Origin
+from pannsdist.settings import Source, fill_params
+from pannsdist.weights import read_paddle
+from pannsdist.weights.cache import sha256
+
+FORMAT = 1
+WEIGHTS_FILE, RECORD_FILE = "model.pdparams", "bundle.json"
+
+
+@dataclass(frozen=True)
+class PluginRecord:
+    """A plugin as it was used: name, params, and the distribution that it came with."""
+
+    name: str
+    params: Mapping[str, Any]
+    origin: Origin
+
+
+@dataclass(frozen=True)
+class BundleRecord:
+    """What a model is: how it hears, what it answers, what it was made of, and how good it was.
+
+    `crop_s` are the seconds that it was evaluated on. `scores` are those of `epoch`; a score that is no number is NaN.
+    """
+
+    model: PluginRecord
+    feature: PluginRecord
+    dataset: PluginRecord
+    front_end: FrontEnd
+    labels: Sequence[str]
+    multi_label: bool
+    crop_s: float
+    metric: str
+    settings: Mapping[str, Any]
+    versions: Mapping[str, str]
+    epoch: int = 0
+    scores: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A loaded model folder: the network in evaluation mode, and its record."""
+
+    folder: Path
+    record: BundleRecord
+    network: Network
+
+
+def write_bundle(folder: Path, record: BundleRecord, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write a model folder in one move, in place of an older one. Rank 0 alone."""
+
+    def fill(aside: Path) -> None:
+        paddle.save(dict(arrays), str(aside / WEIGHTS_FILE))
+        content = dataclasses.asdict(record)
+        content["scores"] = {k: v if math.isfinite(v) else repr(v) for k, v in record.scores.items()}
+        content = {"format": FORMAT, "sha256": sha256(aside / WEIGHTS_FILE), **content}
+        text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+        (aside / RECORD_FILE).write_text(text + "\n", encoding="utf-8")
+
+    storage.fill_folder(folder, fill)
+
+
+def read_record(folder: Path) -> BundleRecord:
+    """What a model folder says of itself. Raises BadBundle where it is not one, or not whole."""
+    path = folder / RECORD_FILE
+    if not path.is_file():
+        right = "give the best_model folder of a run, such as runs/NAME/best_model"
+        raise BadBundle(f"{folder} is no model folder: it holds no {RECORD_FILE}", right, "ls runs/*/best_model")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content.pop("format") != FORMAT:
+            raise BadBundle(f"{path} was written by a newer pannsdist", "upgrade it", "pip install -U pannsdist")
+        checksum = content.pop("sha256")
+        for kind in ("model", "feature", "dataset"):
+            content[kind] = PluginRecord(**{**content[kind], "origin": Origin(**content[kind]["origin"])})
+        details = tuple((name, value) for name, value in content["front_end"].pop("details"))
+        content["front_end"] = FrontEnd(**content["front_end"], details=details)
+        content["scores"] = {name: float(value) for name, value in content["scores"].items()}
+        content["labels"] = tuple(content["labels"])
+        record = BundleRecord(**content)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadBundle(f"{path} cannot be read: {error}", "copy the folder again, whole") from error
+    if not (folder / WEIGHTS_FILE).is_file() or sha256(folder / WEIGHTS_FILE) != checksum:
+        raise BadBundle(f"{folder / WEIGHTS_FILE} is missing or damaged", "copy the folder again, whole")
+    return record
+
+
+def load_bundle(folder: Path, catalog: Catalog) -> Bundle:
+    """A model folder as a network in evaluation mode, on Paddle's current device.
+
+    Raises BadBundle for a folder that is not whole, for a plugin that is not installed (saying which distribution to
+    install) and for one that no longer hears or builds what it did.
+    """
+    record = read_record(folder)
+    feature = _plugin(record.feature, "feature", catalog)
+    if feature.front_end != record.front_end:
+        wrong = f"feature '{record.feature.name}' no longer computes what the model in {folder} was trained on"
+        right = f"then {record.front_end}\nnow  {feature.front_end}"
+        raise BadBundle(wrong, right, f"pip install '{_requirement(record.feature.origin)}'")
+    model = _plugin(record.model, "model", catalog)
+    network = Network(feature.build(), model.build(tuple(record.labels), record.front_end))
+    try:
+        network.restore(read_paddle(folder / WEIGHTS_FILE))
+    except (ValueError, BadWeightsFile) as error:
+        wrong = f"the weights in {folder} do not fit model '{record.model.name}': {error}"
+        raise BadBundle(wrong, f"it was made with {record.model.origin}", "pannsdist plugins list") from error
+    network.eval()
+    return Bundle(folder, record, network)
+
+
+def _plugin(record: PluginRecord, kind: str, catalog: Catalog) -> Any:
+    registry = catalog.registry(kind)
+    if record.name not in registry.entries:
+        wrong = f"the model was made with {kind} '{record.name}', which is not installed"
+        raise BadBundle(wrong, f"it came with {record.origin}", f"pip install '{_requirement(record.origin)}'")
+    names = {entry.origin.distribution for entry in registry.entries[record.name]}
+    same = f"{record.origin.distribution}:{record.name}" if record.origin.distribution in names else record.name
+    plugin_class = registry.find(same).load()
+    return plugin_class(fill_params(plugin_class.Params, record.params, Source(), f"{kind}.params"))
+
+
+def _requirement(origin: Origin) -> str:
+    return f"{origin.distribution}=={origin.version}"

@@ -1,0 +1,272 @@
+"""The decision before anything is built: settings and plugins become a checked plan, with nothing connected.
+
+Every process comes to the same verdict, so that a mistake in the settings ends all of them with the same message.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pannsdist import settings as settings_module
+from pannsdist.audio.batches import ClipTable, clip_table
+from pannsdist.contracts import Clip, FrontEnd
+from pannsdist.errors import (
+    BadDataset,
+    BadWeightsFile,
+    BrokenPlugin,
+    FrontEndMismatch,
+    SettingsError,
+    UserError,
+    candidates_line,
+)
+from pannsdist.registry import Catalog, Entry, Registry
+from pannsdist.schema import Settings
+from pannsdist.settings import Source
+from pannsdist.training import metrics
+from pannsdist.training.optim import optimizer_class
+from pannsdist.weights import cache
+
+TRAIN, VALID = "train", "valid"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A chosen plugin: where it comes from, its params, and the plugin itself."""
+
+    entry: Entry
+    params: Any
+    plugin: Any
+
+    def __str__(self) -> str:
+        return f"{self.entry.name} ({self.entry.origin})"
+
+
+@dataclass(frozen=True)
+class Data:
+    """A dataset's labels and the splits that were asked for."""
+
+    part: Part
+    labels: tuple[str, ...]
+    multi_label: bool
+    splits: Mapping[str, ClipTable]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that a run is, before anything of it exists."""
+
+    settings: Settings
+    data: Data
+    feature: Part
+    model: Part
+    weights: Path | None
+    metric: str
+    higher_is_better: bool
+    world_size: int
+
+    @property
+    def front_end(self) -> FrontEnd:
+        """What the network hears."""
+        front_end: FrontEnd = self.feature.plugin.front_end
+        return front_end
+
+    @property
+    def steps(self) -> int:
+        """Steps of an epoch."""
+        return len(self.data.splits[TRAIN]) // self.settings.train.batch_size
+
+    @property
+    def score_names(self) -> list[str]:
+        """Every score of an epoch."""
+        computed = metrics.metrics_for(self.data.multi_label, len(self.data.labels))
+        return ["train/loss", *(f"{VALID}/{name}" for name in computed)]
+
+    @property
+    def valid_crop_s(self) -> float:
+        """Seconds of each clip that an evaluation hears."""
+        return self.settings.valid.crop_s or self.settings.train.crop_s
+
+    @property
+    def min_clip_s(self) -> float:
+        """Below this a clip is refused."""
+        chosen = self.settings.data.min_clip_s
+        minimum: int = self.model.plugin.minimum_samples(self.front_end)
+        return minimum / self.front_end.sample_rate_hz if chosen is None else chosen
+
+    def __str__(self) -> str:
+        chosen, train = self.settings, self.data.splits[TRAIN]
+        left_out = len(train) - self.steps * chosen.train.batch_size
+        rows = {
+            "run": str(Path(chosen.runs) / chosen.name),
+            "model": f"{self.model}, {self.weights.name if self.weights else 'random weights'}",
+            "feature": f"{self.feature}: {self.front_end.sample_rate_hz} Hz, {self.front_end.bins} bins",
+            "data": f"{self.data.part}: {len(self.data.labels)} classes"
+            + (", several labels a clip" if self.data.multi_label else ""),
+            TRAIN: f"{len(train)} clips, {chosen.train.crop_s:g} s of each"
+            + (f"; {left_out} left out of each epoch, others each time" if left_out else ""),
+            VALID: f"{len(self.data.splits[VALID])} clips, {self.valid_crop_s:g} s of each",
+            "batch": f"{chosen.train.batch_size} = {self.world_size} x {chosen.train.batch_size // self.world_size}",
+            "length": f"{chosen.train.epochs} epochs of {self.steps} steps",
+            "optimizer": f"{chosen.optimizer.name}, learning rate {chosen.optimizer.learning_rate:g}, "
+            f"{chosen.schedule.name} after {chosen.schedule.warmup_epochs:g} epochs of warm-up",
+            "best by": f"{self.metric}, {'higher' if self.higher_is_better else 'lower'} is better",
+        }
+        return "\n".join(f"{name:<10} {text}" for name, text in rows.items())
+
+
+def decide(settings: Settings, source: Source, catalog: Catalog, world_size: int) -> Plan:
+    """The plan of a run. Raises UserError for whatever would not work; connects, builds and writes nothing."""
+    model = choose(catalog.models, settings.model, source, "model")
+    feature = choose_feature(settings, model, source, catalog)
+    weights = locate_weights(settings.model.weights, model, source)
+    check_front_end(model, feature.plugin.front_end, weights, settings.model.weights)
+    optimizer_class(settings.optimizer.name, settings.optimizer.params)
+    _check_batch_size(settings.train.batch_size, world_size, source)
+    data = choose_data(settings, source, catalog, (TRAIN, VALID))
+    metric, higher_is_better = choose_metric(settings.select.metric, data, source)
+    plan = Plan(settings, data, feature, model, weights, metric, higher_is_better, world_size)
+    _check_lengths(plan, source)
+    _check_leaks(data)
+    return plan
+
+
+def choose(registry: Registry, chosen: Any, source: Source, section: str) -> Part:
+    """The plugin that a section of the settings names, built with its params."""
+    entry = registry.find(chosen.name, source.where(f"{section}.name"))
+    return build_plugin(entry, chosen.params, source, f"{section}.params")
+
+
+def build_plugin(entry: Entry, params: Mapping[str, Any], source: Source, prefix: str) -> Part:
+    """A plugin with its params checked. Raises BrokenPlugin where it fails in a way that is not the user's."""
+    plugin_class = entry.load()
+    filled = settings_module.fill_params(plugin_class.Params, params, source, prefix)
+    try:
+        return Part(entry, filled, plugin_class(filled))
+    except UserError:
+        raise
+    except Exception as error:
+        wrong = f"{entry.kind} plugin '{entry.name}' of {entry.origin} fails: {type(error).__name__}: {error}"
+        right = f"its params were {filled}"
+        raise BrokenPlugin(wrong, right, f"pannsdist plugins show {entry.kind} {entry.name}") from error
+
+
+def choose_feature(settings: Settings, model: Part, source: Source, catalog: Catalog) -> Part:
+    """The feature that the settings name, else the one that the model was made for, with the model's own params."""
+    if settings.feature.name:
+        return choose(catalog.features, settings.feature, source, "feature")
+    entry = catalog.features.find(model.plugin.feature, f"the feature of model '{model.entry.name}'")
+    params = {**model.plugin.feature_params, **settings.feature.params}
+    return build_plugin(entry, params, source, "feature.params")
+
+
+def locate_weights(asked: str, model: Part, source: Source) -> Path | None:
+    """The weight file for `model.weights`: a tag of the model, or a path. Raises BadWeightsFile where there is none."""
+    if not asked:
+        return None
+    tags = model.plugin.weights
+    if asked in tags:
+        return cache.locate(tags[asked])
+    path = Path(asked).expanduser()
+    if path.is_file():
+        return path
+    known = candidates_line(asked, tags, f"tags of {model.entry.name}")
+    raise BadWeightsFile(f"no weights '{asked}' ({source.where('model.weights')})", f"give a file; or {known}")
+
+
+def check_front_end(model: Part, front_end: FrontEnd, weights: Path | None, asked: str) -> None:
+    """Refuse a network that cannot hear this front end, or weights that were trained on another one."""
+    known = model.plugin.weights.get(asked)
+    expected = known.front_end if known else model.plugin.front_end
+    if weights is not None and expected != front_end:
+        wrong = f"the weights {weights.name} of {model} expect another front end than the feature gives"
+        raise FrontEndMismatch(wrong, front_end_difference(expected, front_end, "weights", "feature"))
+    if not model.plugin.accepts(front_end):
+        wrong = f"model {model} cannot hear the front end '{front_end.kind}'"
+        right = f"it was made for feature '{model.plugin.feature}'; leave feature.name out to get that"
+        raise FrontEndMismatch(wrong, right, f"pannsdist plugins show model {model.entry.name}")
+
+
+def front_end_difference(left: FrontEnd, right: FrontEnd, left_name: str, right_name: str) -> str:
+    """The fields in which two front ends differ, one a line, both sides named."""
+    pairs = {name: (getattr(left, name), getattr(right, name)) for name in vars(left)}
+    return "\n".join(f"{name}: {left_name} {a}, {right_name} {b}" for name, (a, b) in pairs.items() if a != b)
+
+
+def choose_data(settings: Settings, source: Source, catalog: Catalog, splits: Sequence[str]) -> Data:
+    """The dataset and the clips of `splits`. Raises BadDataset for empty splits, double ids and unknown labels."""
+    part = choose(catalog.datasets, settings.data, source, "data")
+    show = f"pannsdist plugins show dataset {part.entry.name}"
+    lacking = [name for name in ("labels", "multi_label", "splits") if not hasattr(part.plugin, name)]
+    if lacking:
+        raise BrokenPlugin(f"dataset {part} lacks {', '.join(lacking)}", "it does not keep the contract", show)
+    labels, multi_label = tuple(part.plugin.labels), bool(part.plugin.multi_label)
+    if len(set(labels)) != len(labels) or not labels:
+        raise BadDataset(f"dataset {part} has {len(labels)} labels, of which {len(set(labels))} differ", "", show)
+    tables = {}
+    for split in splits:
+        if split not in part.plugin.splits:
+            raise BadDataset(
+                f"dataset {part} has no split '{split}'", candidates_line(split, part.plugin.splits, "it has"), show
+            )
+        clips = part.plugin.clips(split)
+        _check_clips(clips, labels, multi_label, f"split '{split}' of dataset {part}", show)
+        tables[split] = clip_table(clips, labels, multi_label)
+    return Data(part, labels, multi_label, tables)
+
+
+def _check_clips(clips: Sequence[Clip], labels: tuple[str, ...], multi_label: bool, what: str, show: str) -> None:
+    if not clips:
+        raise BadDataset(f"{what} is empty", "check its folders and folds", show)
+    known = set(labels)
+    for clip in clips:
+        if not set(clip.labels) <= known or (not multi_label and len(clip.labels) != 1):
+            right = "every clip bears " + ("labels" if multi_label else "exactly one label") + " out of the dataset's"
+            raise BadDataset(f"{what}: clip '{clip.id}' is labelled {clip.labels}", right, show)
+    double = [name for name, count in Counter(clip.id for clip in clips).items() if count > 1]
+    if double:
+        raise BadDataset(f"{what}: {len(double)} ids stand twice, such as '{double[0]}'", "ids must be unique", show)
+
+
+def _check_leaks(data: Data) -> None:
+    train, valid = ({clip.id for clip in data.splits[name].clips} for name in (TRAIN, VALID))
+    shared = sorted(train & valid)
+    if shared:
+        wrong = f"{len(shared)} clips are in {TRAIN} and in {VALID}, such as '{shared[0]}'"
+        raise BadDataset(wrong, "a score over clips that were trained on says nothing")
+
+
+def choose_metric(asked: str, data: Data, source: Source) -> tuple[str, bool]:
+    """(split/metric, whether higher is better) that selects the best model."""
+    computed = {f"{VALID}/{name}": m for name, m in metrics.metrics_for(data.multi_label, len(data.labels)).items()}
+    name = asked or f"{VALID}/" + ("mean_average_precision" if data.multi_label else "accuracy")
+    if name not in computed:
+        wrong = f"no score '{name}' is computed ({source.where('select.metric')})"
+        raise SettingsError(wrong, candidates_line(name, computed, "computed"), source.command)
+    return name, computed[name].higher_is_better
+
+
+def _check_batch_size(batch_size: int, world_size: int, source: Source) -> None:
+    if batch_size % world_size:
+        below, above = batch_size // world_size * world_size, -(-batch_size // world_size) * world_size
+        nearest = " or ".join(str(size) for size in (below, above) if size)
+        wrong = f"{source.where('train.batch_size')} is {batch_size}, which {world_size} processes cannot share equally"
+        raise SettingsError(wrong, f"it is the batch of all processes together; nearest: {nearest}", source.command)
+
+
+def _check_lengths(plan: Plan, source: Source) -> None:
+    rate_hz, name = plan.front_end.sample_rate_hz, plan.model.entry.name
+    minimum = plan.model.plugin.minimum_samples(plan.front_end)
+    for key, crop_s in (("train.crop_s", plan.settings.train.crop_s), ("valid.crop_s", plan.valid_crop_s)):
+        if round(crop_s * rate_hz) < minimum:
+            wrong = f"{source.where(key)} is {crop_s:g} s, {round(crop_s * rate_hz)} samples at {rate_hz} Hz"
+            right = f"{name} needs at least {minimum} samples, {minimum / rate_hz:.3f} s"
+            raise SettingsError(wrong, right, source.command)
+    clips, batch_size = len(plan.data.splits[TRAIN]), plan.settings.train.batch_size
+    if clips < batch_size:
+        wrong = f"{source.where('train.batch_size')} is {batch_size}, but there are only {clips} clips to train on"
+        size = clips // plan.world_size * plan.world_size
+        raise SettingsError(wrong, f"at most {size}" if size else "fewer processes, or more clips", source.command)

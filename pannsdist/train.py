@@ -1,0 +1,79 @@
+"""The page to read first: settings, plan, parts, run. Started alone, or as every process of the launcher:
+
+python -m paddle.distributed.launch --nproc_per_node 2 pannsdist/train.py -c configs/tones_cnn6.yaml [key=value ...]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if __name__ == "__main__" and not __package__:  # run by path: let `pannsdist` be found, and nothing inside it by itself
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from pannsdist import cpu, launched, settings, terminal
+
+if TYPE_CHECKING:
+    from pannsdist.planning import Plan
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train as the command line says; gives the exit code, which is 2 in every process for a user's mistake."""
+    parser = argparse.ArgumentParser(prog="train.py", description="Fine-tune an audio network.")
+    parser.add_argument("-c", "--config", type=Path, required=True, help="settings file (YAML)")
+    parser.add_argument("--dry-run", action="store_true", help="decide, print the plan, and stop")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that win over the file's")
+    chosen = parser.parse_intermixed_args(arguments)
+    cpu.use_fast_kernels()
+    terminal.quiet_paddle()
+    return terminal.exit_code(lambda: run(chosen.config, chosen.overrides, chosen.dry_run))
+
+
+def run(config: Path, overrides: Sequence[str], dry_run: bool) -> None:
+    """Decide, then act. Every process raises the same UserError."""
+    from pannsdist import planning
+    from pannsdist.registry import Catalog
+
+    with terminal.patience():
+        chosen, source = settings.load(config, overrides)
+        plan = planning.decide(chosen, source, Catalog.installed(), launched.size())
+    terminal.say(str(plan))
+    if not dry_run:
+        fit(plan)
+
+
+def fit(plan: Plan) -> None:
+    """Build the parts, go on where this run's folder stopped, train, and leave the best model there."""
+    from pannsdist import assembly, parallel
+    from pannsdist.audio.loader import Loader
+    from pannsdist.run_folder import RunFolder
+    from pannsdist.training.trainer import Outlets
+
+    world = parallel.connect()
+    loader = Loader(plan.settings.data.workers)
+    try:
+        folder = world.agree(lambda: RunFolder.open(plan.settings) if world.is_main else None)
+        snapshot = world.agree(lambda: folder.checkpoints.read("last") if folder else None)
+        network = world.agree(lambda: assembly.build_network(plan))
+        terminal.say(world.on_main(lambda: assembly.load_initial(plan, network, snapshot)))
+        parts = world.agree(lambda: assembly.build_parts(plan, world, network, loader))
+        progress = parts.trainer.resume(snapshot)
+        record, table = assembly.bundle_record(plan), assembly.hyper_parameters(plan)
+        results = (
+            folder.outlets(record, table, plan.score_names, progress.epoch) if folder else nullcontext(Outlets.none())
+        )
+        with results as outlets:
+            progress = parts.trainer.fit(progress, parts.data, parts.split, outlets)
+        if folder:
+            terminal.say(folder.summary(progress))
+    finally:
+        loader.close()
+        world.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

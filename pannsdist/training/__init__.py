@@ -1,0 +1,1 @@
+"""Epochs, steps, scores and what is kept of them."""

@@ -1,0 +1,91 @@
+"""Scores of a split: each process predicts its share, the shares meet once, and every clip counts once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import paddle
+
+from pannsdist.batch import Batch
+from pannsdist.errors import BadClip, BadDataset
+from pannsdist.network import Network
+from pannsdist.parallel import World
+from pannsdist.training import metrics
+
+
+@dataclass(frozen=True)
+class SplitToEvaluate:
+    """A split: its name, the ids that must be answered for, and this process's batches of it, anew at each call."""
+
+    name: str
+    ids: Sequence[str]
+    batches: Callable[[], Iterable[Batch]]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores by `split/metric`, and the clips that were skipped."""
+
+    scores: dict[str, float]
+    bad: tuple[BadClip, ...]
+
+
+class Evaluator:
+    """Evaluates a network on a split; `labels` are in the order of its outputs."""
+
+    def __init__(self, world: World, network: Network, labels: Sequence[str], multi_label: bool) -> None:
+        self._world, self._network = world, network
+        self._labels, self._multi_label = tuple(labels), multi_label
+
+    def evaluate(self, split: SplitToEvaluate) -> Evaluation:
+        """The exact scores of a split, the same in every process. Every process.
+
+        Nothing is padded or repeated; the metrics are functions of all predictions together, computed once.
+        """
+        share = self._world.agree(lambda: self._predict(split.batches()))
+        shares = self._world.gather(share)
+        bad = tuple(error for part in shares for error in part.bad)
+        scores = self._world.on_main(lambda: self._score(split, shares, len(bad)))
+        return Evaluation(scores, bad)
+
+    def _predict(self, batches: Iterable[Batch]) -> Batch:
+        """This process's ids, logits (in the place of waveforms) and targets."""
+        parts: list[Batch] = []
+        self._network.eval()
+        with paddle.no_grad():
+            for batch in batches:
+                logits = np.zeros((0, len(self._labels)), np.float32)
+                if len(batch.ids):
+                    logits = self._network(paddle.to_tensor(batch.waveforms)).astype("float32").numpy()
+                parts.append(Batch(batch.ids, logits, batch.targets, batch.bad))
+        self._network.train()
+        return _joined(parts)
+
+    def _score(self, split: SplitToEvaluate, shares: Sequence[Batch], bad: int) -> dict[str, float]:
+        everything = _joined([share for share in shares if len(share.ids)])
+        counts = Counter(everything.ids)
+        extra = [name for name, count in counts.items() if count > 1] + sorted(counts.keys() - set(split.ids))
+        if extra or len(counts) + bad != len(split.ids):
+            raise RuntimeError(
+                f"{split.name}: {len(split.ids)} clips, but {len(counts)} answers and {bad} bad; odd: {extra[:3]}"
+            )
+        if not counts:
+            raise BadDataset(f"no clip of {split.name} could be read", "see bad_clips.txt in the run folder")
+        predictions = metrics.Predictions(
+            everything.ids, everything.waveforms, everything.targets, self._labels, self._multi_label
+        )
+        return metrics.scores(predictions, split.name)
+
+
+def _joined(parts: Sequence[Batch]) -> Batch:
+    if not parts:
+        return Batch((), np.zeros((0, 0), np.float32), np.zeros(0, np.int64))
+    return Batch(
+        tuple(name for part in parts for name in part.ids),
+        np.concatenate([part.waveforms for part in parts]),
+        np.concatenate([part.targets for part in parts]),
+        tuple(error for part in parts for error in part.bad),
+    )

@@ -1,0 +1,96 @@
+"""The optimizer, its learning rate as a function of the step, and its state under names that survive a restart."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import paddle
+
+from pannsdist.errors import BadRunFolder, SettingsError, candidates_line
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The learning rate of every step: linear from zero over the warm-up, then the named shape. No state to restore."""
+
+    name: str
+    peak: float
+    total_steps: int
+    warmup_steps: int = 0
+    final_share: float = 0.0
+
+    def rate(self, step: int) -> float:
+        """The learning rate of step `step`, counted from 1."""
+        if step <= self.warmup_steps:
+            return self.peak * step / self.warmup_steps
+        if self.name == "constant":
+            return self.peak
+        done = (step - self.warmup_steps) / max(1, self.total_steps - self.warmup_steps)
+        cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+        return self.peak * (self.final_share + (1 - self.final_share) * cosine)
+
+
+def optimizer_class(name: str, params: Mapping[str, Any]) -> type[paddle.optimizer.Optimizer]:
+    """The class of paddle.optimizer with that name. Raises SettingsError for an unknown name or argument."""
+    classes = {
+        key: value
+        for key, value in vars(paddle.optimizer).items()
+        if inspect.isclass(value) and issubclass(value, paddle.optimizer.Optimizer) and key != "Optimizer"
+    }
+    if name not in classes:
+        raise SettingsError(f"unknown optimizer.name '{name}'", candidates_line(name, classes, "in paddle.optimizer"))
+    known = set(inspect.signature(classes[name].__init__).parameters) - {"self", "learning_rate", "parameters", "name"}
+    for key in params:
+        if key not in known:
+            right = candidates_line(key, known, f"arguments of {name}")
+            raise SettingsError(f"unknown key optimizer.params.{key}", right)
+    return classes[name]
+
+
+def build_optimizer(
+    name: str, params: Mapping[str, Any], learning_rate: float, layer: paddle.nn.Layer
+) -> paddle.optimizer.Optimizer:
+    """An optimizer of the layer's trainable parameters. (Paddle counts running statistics among the parameters.)"""
+    trainable = [parameter for parameter in layer.parameters() if not parameter.stop_gradient]
+    try:
+        return optimizer_class(name, params)(learning_rate=learning_rate, parameters=trainable, **params)
+    except (TypeError, ValueError, AssertionError) as error:
+        raise SettingsError(
+            f"optimizer.params does not suit {name}: {error}", "see paddle.optimizer." + name
+        ) from error
+
+
+def optimizer_arrays(optimizer: paddle.optimizer.Optimizer, layer: paddle.nn.Layer) -> dict[str, np.ndarray]:
+    """The optimizer's state by `parameter/slot`, copied to the host."""
+    return {name: tensor.numpy() for name, tensor in _slots(optimizer, layer)}
+
+
+def restore_optimizer(
+    optimizer: paddle.optimizer.Optimizer, layer: paddle.nn.Layer, arrays: Mapping[str, np.ndarray]
+) -> None:
+    """Put back what `optimizer_arrays` gave. Raises BadRunFolder where the state belongs to another optimizer.
+
+    Paddle names the state after counters of the process (`linear_0.w_0_moment1_0`), so that a second model built in it
+    could not be continued; here the layer's own names are used, and the slots are made first.
+    """
+    trainable = [parameter for parameter in layer.parameters() if not parameter.stop_gradient]
+    optimizer._create_accumulators(paddle.static.default_main_program().global_block(), trainable)
+    slots = dict(_slots(optimizer, layer))
+    if slots.keys() != arrays.keys():
+        odd = sorted(slots.keys() ^ arrays.keys())
+        right = f"{len(odd)} entries differ, such as {odd[0]}"
+        raise BadRunFolder("the checkpoint's optimizer state is that of another optimizer or model", right)
+    for name, tensor in slots.items():
+        tensor.set_value(arrays[name].reshape(tensor.shape))
+
+
+def _slots(optimizer: paddle.optimizer.Optimizer, layer: paddle.nn.Layer) -> Iterator[tuple[str, paddle.Tensor]]:
+    names = {parameter.name: name for name, parameter in layer.named_parameters()}
+    for slot, by_parameter in optimizer._accumulators.items():
+        for parameter, tensor in by_parameter.items():
+            yield f"{names[parameter]}/{slot}", tensor

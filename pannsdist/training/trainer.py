@@ -1,0 +1,207 @@
+"""Epochs and steps. No files, no names, no plugins: what happened is told to the trackers and handed to `keep`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import paddle
+
+from pannsdist.batch import Batch
+from pannsdist.errors import BadClip
+from pannsdist.parallel import World
+from pannsdist.training.best import BestTracker
+from pannsdist.training.checkpoint import Progress, Snapshot
+from pannsdist.training.evaluator import Evaluator, SplitToEvaluate
+from pannsdist.training.learner import Learner
+from pannsdist.training.optim import optimizer_arrays, restore_optimizer
+from pannsdist.training.tracking import EpochReport, StepReport, Tracker
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """This process's batches of an epoch, counted from 1, and how many steps an epoch has in every process."""
+
+    batches: Callable[[int], Iterable[Batch]]
+    steps: int
+
+
+@dataclass(frozen=True)
+class Course:
+    """What is decided before the first step: how long, from which seed, told how often."""
+
+    epochs: int
+    seed: int
+    report_every_steps: int
+
+
+@dataclass(frozen=True)
+class Outlets:
+    """Where results go, in rank 0: trackers, the keeper of snapshots, the list of bad clips."""
+
+    trackers: Sequence[Tracker]
+    keep: Callable[[Snapshot, bool], None]
+    note_bad: Callable[[Sequence[BadClip]], None]
+
+    @classmethod
+    def none(cls) -> Outlets:
+        """Those of a process that is not rank 0."""
+        return cls((), lambda *_: None, lambda _: None)
+
+
+class Trainer:
+    """Trains, evaluates after each epoch, and hands on a snapshot of every epoch. Every process has one."""
+
+    def __init__(self, world: World, learner: Learner, evaluator: Evaluator, best: BestTracker, course: Course) -> None:
+        self._world, self._learner, self._evaluator = world, learner, evaluator
+        self._best, self._course = best, course
+
+    def resume(self, snapshot: Snapshot | None) -> Progress:
+        """Go on from rank 0's snapshot (the others give None); its weights are loaded already. Every process."""
+        progress = self._world.on_main(lambda: snapshot.progress if snapshot else Progress())
+        if progress.epoch:
+            arrays = self._world.share_arrays(snapshot.optimizer if snapshot else None)
+            self._world.agree(lambda: restore_optimizer(self._learner.optimizer, self._learner.network.model, arrays))
+            self._best.restore(progress.best)
+        return progress
+
+    def fit(self, progress: Progress, data: TrainingData, split: SplitToEvaluate, outlets: Outlets) -> Progress:
+        """All epochs that are left. Every process."""
+        clock = Clock(self._world, data.steps, self._course, progress.epoch)
+        self._learner.network.train()
+        for epoch in range(progress.epoch + 1, self._course.epochs + 1):
+            started = time.monotonic()
+            loss = self._train(epoch, data, clock, outlets)
+            self._world.sync_statistics(self._learner.network)
+            evaluation = self._evaluator.evaluate(split)
+            if evaluation.bad:
+                outlets.note_bad(evaluation.bad)
+            scores = {"train/loss": loss, **evaluation.scores}
+            is_best = self._best.update(epoch, scores)
+            progress = Progress(epoch, epoch * data.steps, scores, self._best.state())
+            self._keep(progress, is_best, outlets)
+            clock.between_epochs_s = time.monotonic() - clock.mark
+            report = EpochReport(
+                epoch,
+                self._course.epochs,
+                progress.step,
+                scores,
+                self._best.metric,
+                is_best,
+                time.monotonic() - started,
+            )
+            for tracker in outlets.trackers:
+                tracker.epoch(report)
+        return progress
+
+    def _keep(self, progress: Progress, is_best: bool, outlets: Outlets) -> None:
+        """Rank 0 writes; a full disk there stops every process."""
+
+        def keep() -> None:
+            network = self._learner.network
+            optimizer = optimizer_arrays(self._learner.optimizer, network.model)
+            outlets.keep(Snapshot(progress, network.arrays(), optimizer), is_best)
+
+        self._world.agree(lambda: keep() if self._world.is_main else None)
+
+    def _train(self, epoch: int, data: TrainingData, clock: Clock, outlets: Outlets) -> float:
+        """One epoch; gives the mean loss over its clips, as they were seen."""
+        window, whole = Sum(), Sum()
+        clock.start()
+        for number, (batch, all_clips) in enumerate(self._agreed(data.batches(epoch), clock), start=1):
+            step = (epoch - 1) * data.steps + number
+            if batch.bad:
+                outlets.note_bad(batch.bad)
+            if all_clips:
+                window.add(self._learner.step(batch, step, all_clips, self._course.seed), len(batch.ids))
+            if number % self._course.report_every_steps == 0 or number == data.steps:
+                loss, clips = self._world.total(*window.read())
+                whole.add(loss, clips)
+                rate = self._learner.schedule.rate(step)
+                report = clock.report(epoch, number, loss / max(1.0, clips), rate, clips)
+                for tracker in outlets.trackers:
+                    tracker.steps(report)
+                window = Sum()
+        loss, clips = whole.read()
+        return loss / max(1.0, clips)
+
+    def _agreed(self, batches: Iterable[Batch], clock: Clock) -> Iterator[tuple[Batch, int]]:
+        """Each process's batch and the number of clips in all of them, until they end.
+
+        A process that cannot read its batch tells the others before any of them enters the step.
+        """
+        remaining = iter(batches)
+        while True:
+            batch, error = clock.waiting(lambda: next(remaining, None))
+            failures, ended, clips = self._world.total(
+                float(error is not None), float(batch is None and error is None), float(len(batch.ids) if batch else 0)
+            )
+            if failures:
+                self._world.agree(lambda error=error: _raise(error))  # type: ignore[misc]
+            if ended or batch is None:
+                return
+            yield batch, int(clips)
+
+
+def _raise(error: Exception | None) -> None:
+    if error is not None:
+        raise error
+
+
+class Sum:
+    """A sum of losses, left on the device until it is read, and of clips."""
+
+    def __init__(self) -> None:
+        self._loss: paddle.Tensor | float = 0.0
+        self._clips = 0.0
+
+    def add(self, loss: paddle.Tensor | float, clips: float) -> None:
+        """Add without reading."""
+        self._loss = self._loss + loss
+        self._clips += clips
+
+    def read(self) -> tuple[float, float]:
+        """(sum of losses, clips); waits for the device."""
+        return float(self._loss), self._clips
+
+
+class Clock:
+    """Speed, waiting and time left, from what was really measured in this run."""
+
+    def __init__(self, world: World, steps: int, course: Course, done_epochs: int) -> None:
+        self._world, self._steps, self._course = world, steps, course
+        self._done = done_epochs
+        self._window = self._waited = 0.0
+        self._training_s, self._made = 0.0, 0
+        self.between_epochs_s = 0.0
+        self.mark = time.monotonic()
+
+    def start(self) -> None:
+        """An epoch's first batch is about to be asked for."""
+        self.mark = self._window = time.monotonic()
+        self._waited, self._reported = 0.0, 0
+
+    def waiting(self, fetch: Callable[[], Batch | None]) -> tuple[Batch | None, Exception | None]:
+        """Fetch a batch, or the error instead, and count the time it took."""
+        before = time.monotonic()
+        try:
+            return fetch(), None
+        except Exception as error:  # noqa: BLE001 - it is raised again, in every process
+            return None, error
+        finally:
+            self._waited += time.monotonic() - before
+
+    def report(self, epoch: int, number: int, loss: float, rate: float, clips: float) -> StepReport:
+        """What the steps since the last report came to."""
+        now = time.monotonic()
+        seconds = max(1e-9, now - self._window)
+        self._training_s += seconds
+        self._made += number - self._reported
+        left_steps = (self._course.epochs - epoch) * self._steps + self._steps - number
+        left_s = left_steps * self._training_s / self._made
+        left_s += (self._course.epochs - epoch + 1) * self.between_epochs_s
+        waited = self._waited / seconds
+        self._window, self._waited, self._reported, self.mark = now, 0.0, number, now
+        step = (epoch - 1) * self._steps + number
+        return StepReport(epoch, step, number, self._steps, loss, rate, clips / seconds, waited, left_s)

@@ -176,7 +176,7 @@ class FleetWorld(World):
         from paddle.base import core
         from paddle.distributed import fleet
 
-        logging.getLogger("paddle.distributed.fleet").setLevel(logging.WARNING)
+        logging.getLogger("paddle.distributed.fleet.utils.log_util").setLevel(logging.WARNING)
         fleet.init(is_collective=True)
         self._fleet = fleet
         self._store = core.create_or_get_global_tcp_store()

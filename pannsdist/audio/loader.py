@@ -45,7 +45,7 @@ class Loader:
     def close(self) -> None:
         """End the workers."""
         if self._executor is not None:
-            self._executor.shutdown(wait=True, kill_workers=True)
+            self._executor.shutdown(wait=True)
             self._executor = None
 
     def _started(self) -> Any:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -145,3 +147,18 @@ FAMILIES: dict[str, Callable[[np.random.Generator, Waveform, int], Waveform]] = 
     "pluck": _pluck,
     "am_tone": _am_tone,
 }
+
+
+def main(folder: Path, clips_per_family: int = 1) -> None:
+    """Write sounds that no default training has heard, as WAV files named after their family."""
+    import soundfile
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for clip in Tones(TonesParams(valid_clips_per_class=clips_per_family, seed=1)).clips("valid"):
+        samples, rate_hz = clip.source.samples()  # type: ignore[union-attr]
+        soundfile.write(folder / f"{clip.labels[0]}_{clip.id.rpartition('/')[2]}.wav", samples, rate_hz)
+    print(f"{clips_per_family} sounds of each family: {folder}")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

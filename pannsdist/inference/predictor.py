@@ -70,7 +70,7 @@ class Predictor:
             yield Prediction(path, tuple((self._bundle.record.labels[i], float(probabilities[i])) for i in order))
 
     def probabilities(self, waveform: np.ndarray) -> np.ndarray:
-        """Waveform (S,) float32 at the front end's rate -> probabilities (C,): sigmoid where several labels may hold."""
+        """Waveform (S,) float32 at the front end's rate -> probabilities (C,): softmax, sigmoid for several labels."""
         windows = cut_windows(waveform, self._window_samples)
         answers = []
         with paddle.no_grad():

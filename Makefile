@@ -1,0 +1,51 @@
+# What a person types:
+#   make demo    set up .venv, train two processes on generated sounds, predict; no data, no GPU needed
+#   make test    set up .venv and .venv-paddle2.6, run every test under Paddle 3, and the tests again under Paddle 2.6
+#   make check   ruff and mypy
+#   make bench   speed of a training step, as ratios
+#   make clean   remove what these made
+# PADDLE=cpu or PADDLE=gpu chooses the wheel of Paddle; by itself it is gpu where there is an NVIDIA driver.
+
+SHELL := /bin/bash
+PADDLE ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
+PYTHON ?= $(shell launch/find_python.sh)
+PLUGINS := $(patsubst %,-e %,$(wildcard plugins/pannsdist-*))
+DECLARED := setup.cfg pyproject.toml $(wildcard plugins/*/setup.cfg)
+# PyPI's newest GPU wheel is 2.6.2, which needs an older numpy and protobuf.
+EXTRAS := $(if $(filter gpu,$(PADDLE)),gpu$(comma)paddle26,cpu)
+comma := ,
+
+.PHONY: demo test check bench clean
+
+demo: .venv/installed
+	NPROC=2 PYTHON=.venv/bin/python launch/one_node.sh configs/demo.yaml
+	.venv/bin/python -m pannsdist.builtin.tones runs/demo/sounds
+	.venv/bin/pannsdist predict --model runs/demo/best_model --topk 3 runs/demo/sounds
+
+test: .venv/developed .venv-paddle2.6/developed
+	.venv/bin/python -m pytest
+	.venv-paddle2.6/bin/python -m pytest -m "not real"
+
+check: .venv/developed
+	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
+
+bench: .venv/installed
+	.venv/bin/python benchmarks/train_step.py
+
+clean:
+	rm -rf .venv .venv-paddle2.6 runs log
+
+.venv/installed: $(DECLARED)
+	@echo "Paddle: the $(PADDLE) wheel ($(if $(filter gpu,$(PADDLE)),an,no) NVIDIA driver was found; PADDLE=cpu or PADDLE=gpu chooses)"
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install -q -e '.[$(EXTRAS)]' $(PLUGINS)
+	@touch $@
+
+.venv/developed: .venv/installed
+	.venv/bin/python -m pip install -q -e '.[$(EXTRAS),dev]'
+	@touch $@
+
+.venv-paddle2.6/developed: $(DECLARED)
+	$(PYTHON) -m venv .venv-paddle2.6
+	.venv-paddle2.6/bin/python -m pip install -q 'paddlepaddle==2.6.2' -e '.[cpu,paddle26,dev]' $(PLUGINS)
+	@touch $@

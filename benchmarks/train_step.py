@@ -1,0 +1,177 @@
+"""How fast is a training step? One interleaved run of fresh processes: fewer or more of them, with MKL's switch or not.
+
+    python benchmarks/train_step.py [--models NAME ...] [--rounds N] [--steps N] [--quick]
+
+Each arm goes through Paddle's launcher, makes one step to warm up and then `--steps` measured ones with the project's
+own Network, Learner and World on noise in memory, so that nothing but the step is measured. The arms follow each other
+in every round. Absolute numbers belong to the machine and to its other work; the ratios are what stays.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+from pannsdist.cpu import MKL_SWITCH
+
+if TYPE_CHECKING:
+    from pannsdist.batch import Batch
+    from pannsdist.parallel import World
+    from pannsdist.training.learner import Learner
+
+MODELS = ("panns_cnn10", "efficientat_mn04")
+CLIPS, CLIP_S, CLASSES = 8, 5.0, 50
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way to run the same steps."""
+
+    processes: int
+    switch: bool
+    threads: int = 1
+
+    def __str__(self) -> str:
+        processes = f"{self.processes} process" + ("es" if self.processes > 1 else "")
+        threads = f", OMP_NUM_THREADS={self.threads}" if self.threads > 1 else ""
+        return f"{processes}, {'with' if self.switch else 'without'} switch{threads}"
+
+    def environment(self) -> dict[str, str]:
+        """This process's environment, with what the arm says."""
+        environment = {name: value for name, value in os.environ.items() if name != MKL_SWITCH}
+        switch = {MKL_SWITCH: "5"} if self.switch else {}
+        return {**environment, **switch, "OMP_NUM_THREADS": str(self.threads)}
+
+
+ARMS = (Arm(1, False), Arm(1, True), Arm(1, True, threads=2), Arm(2, False), Arm(2, True))
+"""The first is what the ratios are relative to."""
+
+
+def main() -> None:
+    """Run the arms in rounds and print a table; or, as `--worker`, be one process of an arm."""
+    parser = argparse.ArgumentParser(description="Speed of training steps, as ratios from one interleaved run.")
+    parser.add_argument("--models", nargs="+", default=MODELS, metavar="NAME", help="model plugins")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each arm is run")
+    parser.add_argument("--steps", type=int, default=3, help="measured steps of each arm in each round")
+    parser.add_argument("--quick", action="store_true", help="one round of one step, to see that it works")
+    parser.add_argument("--worker", type=Path, metavar="FILE", help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    if chosen.quick:
+        chosen.rounds = chosen.steps = 1
+    if chosen.worker:
+        work(chosen.models[0], chosen.steps, chosen.worker)
+        return
+    for model in chosen.models:
+        print(f"\n{model}: {CLIPS} clips of {CLIP_S:g} s a step, {chosen.rounds} rounds of {chosen.steps} steps")
+        print("\n".join(table(measure(model, chosen.rounds, chosen.steps))), flush=True)
+
+
+def measure(model: str, rounds: int, steps: int) -> dict[Arm, list[float]]:
+    """Clips per second of each arm, one value a round."""
+    speeds: dict[Arm, list[float]] = {arm: [] for arm in ARMS}
+    for number in range(1, rounds + 1):
+        for arm in ARMS:
+            speeds[arm].append(CLIPS / median(step_seconds(arm, model, steps)))
+            say(f"  round {number}/{rounds}  {arm}: {speeds[arm][-1]:.2f} clips/s")
+    return speeds
+
+
+def step_seconds(arm: Arm, model: str, steps: int) -> list[float]:
+    """Start an arm's processes through the launcher and wait; the seconds of each measured step in rank 0.
+
+    Raises SystemExit, with what the processes wrote, if they fail.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        result = Path(folder) / "steps.json"
+        launcher = [sys.executable, "-m", "paddle.distributed.launch", f"--nproc_per_node={arm.processes}"]
+        script = [__file__, "--worker", str(result), "--models", model, "--steps", str(steps)]
+        command = [*launcher, "--log_dir", str(Path(folder) / "log"), *script]
+        done = subprocess.run(command, env=arm.environment(), capture_output=True, text=True, check=False)  # noqa: S603
+        if done.returncode != 0:
+            raise SystemExit(f"{arm} failed with code {done.returncode}\n{done.stdout}{done.stderr}")
+        return list(json.loads(result.read_text(encoding="utf-8")))
+
+
+def table(speeds: dict[Arm, list[float]]) -> Iterable[str]:
+    """A Markdown table: clips per second, and the median over the rounds of the ratio to the first arm."""
+    yield "| arm | clips/s, median (min-max) | ratio to the first arm, median of the rounds (min-max) |"
+    yield "|---|---|---|"
+    first = next(iter(speeds.values()))
+    for arm, values in speeds.items():
+        ratios = [value / base for value, base in zip(values, first, strict=True)]
+        yield f"| {arm} | {spread(values)} | {spread(ratios)} |"
+
+
+def spread(values: Sequence[float]) -> str:
+    """`median (min-max)`."""
+    return f"{median(values):.2f} ({min(values):.2f}-{max(values):.2f})"
+
+
+def say(text: str) -> None:
+    """Progress, beside the table."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def work(model_name: str, steps: int, result: Path) -> None:
+    """One process of an arm: build, warm up, step, and rank 0 writes the seconds of each measured step.
+
+    A step ends when its loss is on the host: then backward and update are done on a CPU, in every process.
+    """
+    from pannsdist import parallel
+
+    world = parallel.connect()
+    learner, batch = build(world, model_name)
+    seconds = []
+    for step in range(1, steps + 2):
+        start = time.perf_counter()
+        world.total(learner.step(batch, step, CLIPS, seed=0).item())
+        seconds.append(time.perf_counter() - start)
+    if world.is_main:
+        result.write_text(json.dumps(seconds[1:]), encoding="utf-8")
+    world.close()
+
+
+def build(world: World, model_name: str) -> tuple[Learner, Batch]:
+    """A learner with random weights, and this process's part of a batch of noise. Every process."""
+    import numpy as np
+    import paddle
+
+    from pannsdist import seeding
+    from pannsdist.batch import Batch
+    from pannsdist.network import Network
+    from pannsdist.registry import Catalog
+    from pannsdist.training.learner import Learner
+    from pannsdist.training.losses import cross_entropy
+    from pannsdist.training.optim import Schedule, build_optimizer
+
+    catalog = Catalog.installed()
+    model_class = catalog.models.find(model_name).load()
+    feature_class = catalog.features.find(model_class.feature).load()
+    feature = feature_class(feature_class.Params(**model_class.feature_params))
+    paddle.seed(seeding.initial_seed(0))
+    labels = [f"class-{number}" for number in range(CLASSES)]
+    model = model_class(model_class.Params()).build(labels, feature.front_end)
+    network = Network(feature.build(), model)
+    network.train()
+    optimizer = build_optimizer("AdamW", {}, 1e-4, network.model)
+    learner = Learner(world, network, cross_entropy, optimizer, Schedule("constant", 1e-4, total_steps=1))
+
+    own, samples = CLIPS // world.size, round(CLIP_S * feature.front_end.sample_rate_hz)
+    random = np.random.default_rng(world.rank)
+    waveforms = random.uniform(-0.5, 0.5, (own, samples)).astype(np.float32)
+    ids = tuple(f"noise-{world.rank}-{number}" for number in range(own))
+    return learner, Batch(ids, waveforms, random.integers(0, CLASSES, own))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""The `pannsdist` command: each sub-command is a thin call of the library."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import dataclasses
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from pannsdist import __version__, cpu, settings, terminal
+from pannsdist.errors import EXIT_USER_ERROR
+from pannsdist.registry import Catalog
+from pannsdist.schema import Settings
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a sub-command; gives the exit code, 2 for a user's mistake."""
+    parser = argparse.ArgumentParser(prog="pannsdist", description="Audio networks on PaddlePaddle.")
+    parser.add_argument("--version", action="version", version=f"pannsdist {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for add in (_add_plugins, _add_config, _add_predict, _add_evaluate):
+        add(commands)
+    chosen = parser.parse_args(arguments)
+    cpu.use_fast_kernels()
+    terminal.quiet_paddle()
+    failed: list[bool] = []
+    code = terminal.exit_code(lambda: failed.append(chosen.run(chosen) is False))
+    return code or (EXIT_USER_ERROR if any(failed) else 0)
+
+
+def _add_plugins(commands: Any) -> None:
+    plugins = commands.add_parser("plugins", help="what is installed").add_subparsers(required=True, metavar="COMMAND")
+    listing = plugins.add_parser("list", help="every model, dataset and feature, and where it comes from")
+    listing.set_defaults(run=lambda _: list_plugins(Catalog.installed()))
+    showing = plugins.add_parser("show", help="one plugin: its params, its front end, its weights")
+    showing.add_argument("kind", help="model, dataset or feature")
+    showing.add_argument("name")
+    showing.set_defaults(run=lambda chosen: show_plugin(Catalog.installed(), chosen.kind, chosen.name))
+
+
+def _add_config(commands: Any) -> None:
+    config = commands.add_parser("config", help="settings").add_subparsers(required=True, metavar="COMMAND")
+    showing = config.add_parser("show", help="every key and what it is; without -c, the defaults and what they mean")
+    showing.add_argument("-c", "--config", type=Path, help="settings file (YAML)")
+    showing.add_argument("overrides", nargs="*", metavar="key=value")
+    showing.set_defaults(run=lambda chosen: show_settings(chosen.config, chosen.overrides))
+
+
+def _add_predict(commands: Any) -> None:
+    parser = commands.add_parser("predict", help="what a trained model hears in sound files")
+    parser.add_argument("--model", type=Path, required=True, help="a model folder, such as runs/NAME/best_model")
+    parser.add_argument("files", type=Path, nargs="+", help="sound files, or folders of them")
+    parser.add_argument("--topk", type=int, default=5, help="labels of each file (default 5)")
+    parser.add_argument("--format", choices=tuple(FORMATS), default="table")
+    parser.set_defaults(run=lambda chosen: predict(chosen.model, chosen.files, chosen.topk, chosen.format))
+
+
+def _add_evaluate(commands: Any) -> None:
+    parser = commands.add_parser("evaluate", help="the scores of a trained model on a split of a dataset")
+    parser.add_argument("--model", type=Path, required=True, help="a model folder, such as runs/NAME/best_model")
+    parser.add_argument("-c", "--config", type=Path, required=True, help="settings file that names the dataset")
+    parser.add_argument("--split", default="valid")
+    parser.add_argument("overrides", nargs="*", metavar="key=value")
+    parser.set_defaults(run=lambda chosen: evaluate(chosen.model, chosen.config, chosen.overrides, chosen.split))
+
+
+def list_plugins(catalog: Catalog) -> None:
+    """A line for each plugin: kind, name, distribution and version. Imports none of them."""
+    rows = [(entry.kind, entry.name, str(entry.origin)) for entry in catalog]
+    for kind, name, origin in rows:
+        print(f"{kind:<8} {name:<{max(len(row[1]) for row in rows)}}  {origin}")
+
+
+def show_plugin(catalog: Catalog, kind: str, name: str) -> None:
+    """One plugin in full; imports it."""
+    entry = catalog.registry(kind).find(name)
+    plugin = entry.load()
+    print(f"{kind} {entry.name}: {(plugin.__doc__ or '').strip()}")
+    print(f"  from {entry.origin} ({entry.target})")
+    print("  params" + ("" if dataclasses.fields(plugin.Params) else ": none"))
+    for key, default, doc in settings.describe(plugin.Params):
+        print(f"    {key} = {default}" + (f"   {doc}" if doc else ""))
+    if kind == "model":
+        print(f"  made for feature {plugin.feature}\n  front end {plugin.front_end}")
+        print("  weights" + ("" if plugin.weights else ": none published; give a file as model.weights=FILE"))
+        for tag, weights in plugin.weights.items():
+            print(f"    {tag}: {weights.classes} classes, {weights.licence}, {weights.url}\n      {weights.source}")
+
+
+def show_settings(config: Path | None, overrides: Sequence[str]) -> None:
+    """The settings of a file as YAML; without a file, the schema: key, default and meaning."""
+    if config is None:
+        for key, default, doc in settings.describe(Settings):
+            print(f"{key} = {default}   # {doc}")
+        return
+    chosen, _ = settings.load(config, overrides)
+    print(settings.to_yaml(chosen), end="")
+
+
+def predict(model: Path, files: Iterable[Path], topk: int, form: str) -> bool:
+    """Answers for every file that can be read; False if some could not."""
+    from pannsdist.inference.bundle import load_bundle, read_record
+    from pannsdist.inference.predictor import Predictor, sound_files
+
+    paths = sound_files(files)
+    read_record(model)
+    answers = Predictor(load_bundle(model, Catalog.installed())).predict(paths)
+    failures = []
+
+    def heard() -> Iterable[Answer]:
+        for answer in answers:
+            if answer.error is None:
+                yield str(answer.path), answer.scores[:topk]
+            else:
+                failures.append(answer.error)
+
+    FORMATS[form](heard())
+    for failure in failures:
+        print(f"error: {failure.wrong}", file=sys.stderr)
+    return not failures
+
+
+def evaluate(model: Path, config: Path, overrides: Sequence[str], split: str) -> None:
+    """Every score of a model on a split, to the last digit."""
+    from pannsdist.scoring import evaluate_bundle
+
+    chosen, source = settings.load(config, overrides)
+    evaluation = evaluate_bundle(model, chosen, source, Catalog.installed(), split)
+    for name, value in evaluation.scores.items():
+        print(f"{name} {value!r}")
+    for error in evaluation.bad:
+        print(f"skipped: {error.wrong}", file=sys.stderr)
+
+
+Answer = tuple[str, Sequence[tuple[str, float]]]
+
+
+def _table(answers: Iterable[Answer]) -> None:
+    for path, scores in answers:
+        print(f"{path}  " + "  ".join(f"{label} {score:.4f}" for label, score in scores), flush=True)
+
+
+def _json(answers: Iterable[Answer]) -> None:
+    rows = [{"path": path, "scores": dict(scores)} for path, scores in answers]
+    print(json.dumps(rows, indent=1, ensure_ascii=False))
+
+
+def _csv(answers: Iterable[Answer]) -> None:
+    writer = csv.writer(sys.stdout)
+    writer.writerow(["path", "rank", "label", "score"])
+    for path, scores in answers:
+        writer.writerows([path, rank, label, score] for rank, (label, score) in enumerate(scores, start=1))
+
+
+FORMATS: dict[str, Callable[[Iterable[Answer]], None]] = {"table": _table, "json": _json, "csv": _csv}
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -11,8 +11,8 @@ from typing import Any
 
 from pannsdist import launched, storage
 from pannsdist import settings as settings_module
-from pannsdist.errors import BadClip, BadRunFolder
-from pannsdist.inference.bundle import RECORD_FILE, BundleRecord, write_bundle
+from pannsdist.errors import BadBundle, BadClip, BadRunFolder
+from pannsdist.inference.bundle import BundleRecord, read_record, write_bundle
 from pannsdist.schema import Settings
 from pannsdist.training.checkpoint import CheckpointStore, Progress, Snapshot
 from pannsdist.training.tracking import ConsoleTracker, ScoresFile, Tracker, VisualDLTracker
@@ -88,7 +88,7 @@ class RunFolder:
         """Write `best_model` from the best checkpoint where a run was stopped between the two."""
         best = self.checkpoints.read("best")
         folder = self.path / "best_model"
-        if best is not None and not _holds_epoch(folder, best.progress.epoch):
+        if best is not None and _epoch_of(folder) != best.progress.epoch:
             self._write_best(best, record)
 
     def note_bad(self, clips: Sequence[BadClip]) -> None:
@@ -104,9 +104,12 @@ class RunFolder:
         write_bundle(self.path / "best_model", record, snapshot.model)
 
 
-def _holds_epoch(folder: Path, epoch: int) -> bool:
-    path = folder / RECORD_FILE
-    return path.is_file() and f'"epoch": {epoch},' in path.read_text(encoding="utf-8")
+def _epoch_of(folder: Path) -> int | None:
+    """The epoch that a model folder holds; None where there is no whole one."""
+    try:
+        return read_record(folder).epoch
+    except BadBundle:
+        return None
 
 
 def _refuse_other_run(written: Path, settings: Settings) -> None:

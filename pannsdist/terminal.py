@@ -21,6 +21,7 @@ def say(text: str) -> None:
 def quiet_paddle() -> None:
     """Keep back what Paddle 3.3.1 warns of on every machine, and nobody can act on."""
     warnings.filterwarnings("ignore", message="No ccache found")
+    warnings.filterwarnings("ignore", message="Current global rank .* is not in group")
     warnings.filterwarnings("ignore", message="When training, we now always track global mean and variance")
 
 

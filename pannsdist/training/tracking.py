@@ -12,10 +12,15 @@ from typing import Any, Protocol, TextIO
 
 from tqdm import tqdm
 
+from pannsdist.training.clock import Pace
+
 
 @dataclass(frozen=True)
 class StepReport:
-    """Some steps that were made: where the run is, and means over these steps and all processes."""
+    """Some steps that were made: where the run is, and means over these steps and all processes.
+
+    `step` counts from the run's beginning, `epoch_step` from the epoch's.
+    """
 
     epoch: int
     step: int
@@ -23,9 +28,7 @@ class StepReport:
     epoch_steps: int
     loss: float
     learning_rate: float
-    clips_per_s: float
-    data_wait_share: float
-    left_s: float
+    pace: Pace
 
 
 @dataclass(frozen=True)
@@ -73,8 +76,8 @@ class ConsoleTracker:
     def steps(self, report: StepReport) -> None:
         """Loss, learning rate, speed, its share spent waiting for data, time left."""
         facts = (
-            f"loss {report.loss:.4f}  lr {report.learning_rate:.2e}  {report.clips_per_s:.1f} clips/s"
-            f"  waiting {report.data_wait_share:.0%}  left {duration(report.left_s)}"
+            f"loss {report.loss:.4f}  lr {report.learning_rate:.2e}  {report.pace.clips_per_s:.1f} clips/s"
+            f"  waiting {report.pace.data_wait_share:.0%}  left {duration(report.pace.left_s)}"
         )
         if not self._stream.isatty():
             print(
@@ -123,8 +126,14 @@ class VisualDLTracker:
 
     def steps(self, report: StepReport) -> None:
         """Points at the step's number."""
-        for name in ("loss", "learning_rate", "clips_per_s", "data_wait_share"):
-            self._writer.add_scalar(f"train/{name}", getattr(report, name), report.step)
+        points = {
+            "loss": report.loss,
+            "learning_rate": report.learning_rate,
+            "clips_per_s": report.pace.clips_per_s,
+            "data_wait_share": report.pace.data_wait_share,
+        }
+        for name, value in points.items():
+            self._writer.add_scalar(f"train/{name}", value, report.step)
 
     def epoch(self, report: EpochReport) -> None:
         """Scores at the number of the epoch's last step."""

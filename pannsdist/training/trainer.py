@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import paddle
 
@@ -13,6 +13,7 @@ from pannsdist.errors import BadClip
 from pannsdist.parallel import World
 from pannsdist.training.best import BestTracker
 from pannsdist.training.checkpoint import Progress, Snapshot
+from pannsdist.training.clock import Clock
 from pannsdist.training.evaluator import Evaluator, SplitToEvaluate
 from pannsdist.training.learner import Learner
 from pannsdist.training.optim import optimizer_arrays, restore_optimizer
@@ -68,63 +69,56 @@ class Trainer:
 
     def fit(self, progress: Progress, data: TrainingData, split: SplitToEvaluate, outlets: Outlets) -> Progress:
         """All epochs that are left. Every process."""
-        clock = Clock(self._world, data.steps, self._course, progress.epoch)
+        clock = Clock(data.steps, self._course.epochs)
         self._learner.network.train()
         for epoch in range(progress.epoch + 1, self._course.epochs + 1):
-            started = time.monotonic()
-            loss = self._train(epoch, data, clock, outlets)
+            clock.start_epoch()
+            loss, bad = self._train(epoch, data, clock, outlets.trackers)
             self._world.sync_statistics(self._learner.network)
             evaluation = self._evaluator.evaluate(split)
-            if evaluation.bad:
-                outlets.note_bad(evaluation.bad)
             scores = {"train/loss": loss, **evaluation.scores}
             is_best = self._best.update(epoch, scores)
             progress = Progress(epoch, epoch * data.steps, scores, self._best.state())
-            self._keep(progress, is_best, outlets)
-            clock.between_epochs_s = time.monotonic() - clock.mark
-            report = EpochReport(
-                epoch,
-                self._course.epochs,
-                progress.step,
-                scores,
-                self._best.metric,
-                is_best,
-                time.monotonic() - started,
-            )
+            self._keep(progress, is_best, (*bad, *evaluation.bad), outlets)
+            seconds = clock.end_epoch()
+            report = EpochReport(epoch, self._course.epochs, progress.step, scores, self._best.metric, is_best, seconds)
             for tracker in outlets.trackers:
                 tracker.epoch(report)
         return progress
 
-    def _keep(self, progress: Progress, is_best: bool, outlets: Outlets) -> None:
+    def _keep(self, progress: Progress, is_best: bool, bad: Sequence[BadClip], outlets: Outlets) -> None:
         """Rank 0 writes; a full disk there stops every process."""
 
         def keep() -> None:
             network = self._learner.network
             optimizer = optimizer_arrays(self._learner.optimizer, network.model)
             outlets.keep(Snapshot(progress, network.arrays(), optimizer), is_best)
+            if bad:
+                outlets.note_bad(bad)
 
         self._world.agree(lambda: keep() if self._world.is_main else None)
 
-    def _train(self, epoch: int, data: TrainingData, clock: Clock, outlets: Outlets) -> float:
-        """One epoch; gives the mean loss over its clips, as they were seen."""
+    def _train(
+        self, epoch: int, data: TrainingData, clock: Clock, trackers: Sequence[Tracker]
+    ) -> tuple[float, tuple[BadClip, ...]]:
+        """One epoch; gives the mean loss over its clips, as they were seen, and the clips that were skipped."""
         window, whole = Sum(), Sum()
-        clock.start()
+        bad: list[BadClip] = []
         for number, (batch, all_clips) in enumerate(self._agreed(data.batches(epoch), clock), start=1):
             step = (epoch - 1) * data.steps + number
-            if batch.bad:
-                outlets.note_bad(batch.bad)
+            bad += batch.bad
             if all_clips:
                 window.add(self._learner.step(batch, step, all_clips, self._course.seed), len(batch.ids))
             if number % self._course.report_every_steps == 0 or number == data.steps:
                 loss, clips = self._world.total(*window.read())
                 whole.add(loss, clips)
-                rate = self._learner.schedule.rate(step)
-                report = clock.report(epoch, number, loss / max(1.0, clips), rate, clips)
-                for tracker in outlets.trackers:
+                rate, mean = self._learner.schedule.rate(step), loss / max(1.0, clips)
+                report = StepReport(epoch, step, number, data.steps, mean, rate, clock.pace(epoch, number, clips))
+                for tracker in trackers:
                     tracker.steps(report)
                 window = Sum()
         loss, clips = whole.read()
-        return loss / max(1.0, clips)
+        return loss / max(1.0, clips), tuple(chain.from_iterable(self._world.gather(bad)))
 
     def _agreed(self, batches: Iterable[Batch], clock: Clock) -> Iterator[tuple[Batch, int]]:
         """Each process's batch and the number of clips in all of them, until they end.
@@ -133,7 +127,8 @@ class Trainer:
         """
         remaining = iter(batches)
         while True:
-            batch, error = clock.waiting(lambda: next(remaining, None))
+            with clock.waiting():
+                batch, error = _attempt(remaining)
             failures, ended, clips = self._world.total(
                 float(error is not None), float(batch is None and error is None), float(len(batch.ids) if batch else 0)
             )
@@ -142,6 +137,14 @@ class Trainer:
             if ended or batch is None:
                 return
             yield batch, int(clips)
+
+
+def _attempt(batches: Iterator[Batch]) -> tuple[Batch | None, Exception | None]:
+    """The next batch, None after the last, or the error instead."""
+    try:
+        return next(batches, None), None
+    except Exception as error:  # noqa: BLE001 - it is raised again, in every process
+        return None, error
 
 
 def _raise(error: Exception | None) -> None:
@@ -164,44 +167,3 @@ class Sum:
     def read(self) -> tuple[float, float]:
         """(sum of losses, clips); waits for the device."""
         return float(self._loss), self._clips
-
-
-class Clock:
-    """Speed, waiting and time left, from what was really measured in this run."""
-
-    def __init__(self, world: World, steps: int, course: Course, done_epochs: int) -> None:
-        self._world, self._steps, self._course = world, steps, course
-        self._done = done_epochs
-        self._window = self._waited = 0.0
-        self._training_s, self._made = 0.0, 0
-        self.between_epochs_s = 0.0
-        self.mark = time.monotonic()
-
-    def start(self) -> None:
-        """An epoch's first batch is about to be asked for."""
-        self.mark = self._window = time.monotonic()
-        self._waited, self._reported = 0.0, 0
-
-    def waiting(self, fetch: Callable[[], Batch | None]) -> tuple[Batch | None, Exception | None]:
-        """Fetch a batch, or the error instead, and count the time it took."""
-        before = time.monotonic()
-        try:
-            return fetch(), None
-        except Exception as error:  # noqa: BLE001 - it is raised again, in every process
-            return None, error
-        finally:
-            self._waited += time.monotonic() - before
-
-    def report(self, epoch: int, number: int, loss: float, rate: float, clips: float) -> StepReport:
-        """What the steps since the last report came to."""
-        now = time.monotonic()
-        seconds = max(1e-9, now - self._window)
-        self._training_s += seconds
-        self._made += number - self._reported
-        left_steps = (self._course.epochs - epoch) * self._steps + self._steps - number
-        left_s = left_steps * self._training_s / self._made
-        left_s += (self._course.epochs - epoch + 1) * self.between_epochs_s
-        waited = self._waited / seconds
-        self._window, self._waited, self._reported, self.mark = now, 0.0, number, now
-        step = (epoch - 1) * self._steps + number
-        return StepReport(epoch, step, number, self._steps, loss, rate, clips / seconds, waited, left_s)

@@ -1,0 +1,25 @@
+"""What every test stands on: Paddle's fast kernels, its known warnings kept back, and the shared files."""
+
+import warnings
+from pathlib import Path
+
+import pytest
+
+from pannsdist import cpu, terminal
+
+cpu.use_fast_kernels()  # before paddle is imported anywhere
+terminal.quiet_paddle()
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    import paddle  # noqa: F401
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture
+def shared() -> Path:
+    """The folder with reference outputs and real weights, beside the repository."""
+    if not SHARED.is_dir():
+        pytest.skip("the folder `shared` with reference outputs is not beside the repository")
+    return SHARED

@@ -1,0 +1,272 @@
+"""The rules of the house: who may import whom, what imports without Paddle, how long a file may be."""
+
+import ast
+import configparser
+import importlib
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from pannsdist.schema import Settings
+from pannsdist.settings import describe
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "pannsdist"
+
+FLOORS = {
+    1: ("errors", "seeding", "cpu", "launched", "terminal", "storage", "schema"),
+    2: ("contracts", "settings", "parallel", "batch", "network"),
+    3: ("audio", "weights", "registry"),
+    4: ("training", "inference", "builtin"),
+    5: ("planning",),
+    6: ("assembly", "run_folder", "scoring"),
+    7: ("train", "cli"),
+}
+FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
+SAME_FLOOR = {("terminal", "launched"), ("terminal", "errors")}
+NEVER = {("training", "audio")}
+"""Rooms that stay apart although the floors would let them: batches are handed to training."""
+COMPUTING = ("parallel", "network")
+"""Rooms of the lower floors that need Paddle, because they compute."""
+MAX_FILE_LINES, MAX_FUNCTION_LINES = 300, 60
+
+SETTINGS_KEYS = """
+name runs seed
+model.name model.params model.weights
+feature.name feature.params
+data.name data.params data.workers data.on_bad_clip data.min_clip_s
+train.epochs train.batch_size train.crop_s
+valid.batch_size valid.crop_s
+optimizer.name optimizer.learning_rate optimizer.params
+schedule.name schedule.warmup_epochs schedule.final_share
+select.metric
+save.keep
+log.every_steps
+""".split()
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def core_files() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def plugin_files() -> list[Path]:
+    return sorted(path for path in (ROOT / "plugins").glob("*/*/**/*.py") if "tests" not in path.parts)
+
+
+def room(path: Path) -> str:
+    """`audio` for a module of that package, `errors` for errors.py, nothing for the package's own __init__."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return "" if parts == ("__init__",) else parts[0]
+
+
+def imported(path: Path) -> Iterator[str]:
+    """The dotted names of every module that a file imports, also inside functions and for type checking alone."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative imports hide which floor is meant"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def rooms_imported(path: Path) -> set[str]:
+    names = [name.split(".") for name in imported(path) if name.startswith("pannsdist.")]
+    return {parts[1] for parts in names if not parts[1].startswith("__")}
+
+
+def dotted(node: ast.AST) -> str:
+    """`paddle.save` for that attribute, `eval` for that name, nothing for anything else."""
+    if isinstance(node, ast.Name):
+        return node.id
+    inner = dotted(node.value) if isinstance(node, ast.Attribute) else ""
+    return f"{inner}.{node.attr}" if inner else ""
+
+
+def calls(path: Path) -> set[str]:
+    return {dotted(node.func) for node in ast.walk(tree(path)) if isinstance(node, ast.Call)}
+
+
+def answer(code: str) -> list[str]:
+    """What a fresh Python prints as JSON."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_every_module_stands_on_a_floor():
+    rooms = {room(path) for path in core_files()} - {""}
+    assert rooms == set(FLOOR_OF), "a new module is given its floor in this file"
+
+
+@pytest.mark.parametrize("path", core_files(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_module_imports_only_from_lower_floors_or_its_own_room(path):
+    own = room(path)
+    for other in sorted(rooms_imported(path) - {own}):
+        is_lower = FLOOR_OF[other] < FLOOR_OF.get(own, 0)
+        assert is_lower or (own, other) in SAME_FLOOR, f"{own or '__init__'} (floor {FLOOR_OF.get(own)}) -> {other}"
+        assert (own, other) not in NEVER, f"{own} must not know {other}"
+
+
+def test_the_walk_sees_imports_wherever_they_stand(tmp_path):
+    path = tmp_path / "sample.py"
+    path.write_text("from pannsdist import audio, __version__\ndef f():\n    import pannsdist.cli\n", encoding="utf-8")
+    assert rooms_imported(path) == {"audio", "cli"}
+
+
+def test_modules_of_one_floor_import_each_other_only_where_it_is_listed():
+    pairs = {(room(path), other) for path in core_files() for other in rooms_imported(path)}
+    level = {(one, two) for one, two in pairs if one != two and FLOOR_OF.get(one) == FLOOR_OF[two]}
+    assert level == SAME_FLOOR
+    assert not level & {(two, one) for one, two in level}
+
+
+@pytest.mark.parametrize(
+    "path", sorted((PACKAGE / "builtin").rglob("*.py")) + plugin_files(), ids=lambda path: path.stem
+)
+def test_a_plugin_knows_of_pannsdist_only_the_contracts(path):
+    own = "pannsdist.builtin" if path.is_relative_to(PACKAGE) else path.relative_to(ROOT / "plugins").parts[1]
+    foreign = [name for name in imported(path) if name.split(".")[0].startswith("pannsdist")]
+    foreign = [name for name in foreign if not name.startswith(own) and not name.startswith("pannsdist.contracts.")]
+    assert foreign == []
+
+
+def test_nobody_imports_the_plugins():
+    packages = {path.relative_to(ROOT / "plugins").parts[1] for path in plugin_files()}
+    assert packages, "the plugins are looked for in the wrong place"
+    for path in core_files():
+        outside = room(path) != "builtin"
+        assert not (outside and "builtin" in rooms_imported(path)), path
+        assert not packages & {name.split(".")[0] for name in imported(path)}, path
+
+
+def test_only_parallel_names_paddle_distributed():
+    naming = set()
+    for path in core_files() + plugin_files():
+        names = set(imported(path)) | {dotted(node) for node in ast.walk(tree(path)) if isinstance(node, ast.Attribute)}
+        if any(f"{name}.".startswith("paddle.distributed.") for name in names):
+            naming.add(path.name)
+    assert naming == {"parallel.py"}
+
+
+def test_the_lower_floors_import_without_paddle():
+    files = [path for path in core_files() if FLOOR_OF.get(room(path), 0) <= 3 and room(path) not in COMPUTING]
+    modules = [".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for path in files]
+    assert len(modules) > 20
+    modules += [f"pannsdist.{name}" for name in ("cli", "train")]
+    modules += [f"pannsdist.builtin.{name}" for name in ("panns", "logmel", "folder", "manifest", "tones")]
+    code = f"""
+import importlib, json, sys
+guilty = []
+for name in {modules!r}:
+    importlib.import_module(name)
+    if "paddle" in sys.modules:
+        guilty.append(name)
+        break
+print(json.dumps(guilty))"""
+    assert answer(code) == []
+
+
+def test_importing_pannsdist_imports_nothing_heavy():
+    code = """
+import json, sys
+import pannsdist
+print(json.dumps([name for name in ("paddle", "numpy", "omegaconf", "entrypoints") if name in sys.modules]))"""
+    assert answer(code) == []
+
+
+def test_listing_plugins_imports_neither_paddle_nor_a_plugin():
+    code = """
+import json, sys
+from pannsdist.cli import main
+assert main(["plugins", "list"]) == 0
+loaded = [name for name in sys.modules if name == "paddle" or name.startswith(("pannsdist.builtin", "pannsdist_"))]
+print(json.dumps([name for name in loaded if "editable" not in name]))"""
+    assert answer(code) == []
+
+
+def test_no_module_bears_the_name_of_a_standard_module():
+    names = {part for path in core_files() for part in path.relative_to(PACKAGE).with_suffix("").parts}
+    assert not names & sys.stdlib_module_names, "train.py is run by path, with its folder first on sys.path"
+
+
+@pytest.mark.parametrize("path", core_files(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_files_and_functions_keep_their_budget(path):
+    lines = len(path.read_text(encoding="utf-8").splitlines())
+    assert lines <= MAX_FILE_LINES, f"{path} has {lines} lines"
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            length = node.end_lineno - node.lineno + 1
+            assert length <= MAX_FUNCTION_LINES, f"{path}:{node.lineno}: {node.name} has {length} lines"
+
+
+def test_no_error_is_swallowed():
+    for path in core_files() + plugin_files():
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.ExceptHandler):
+                assert node.type is not None, f"{path}:{node.lineno}: bare except"
+                silent = all(isinstance(line, ast.Pass) for line in node.body)
+                broad = dotted(node.type) in ("Exception", "BaseException")
+                assert not (silent and broad), f"{path}:{node.lineno}: everything is passed over"
+
+
+def test_weights_are_saved_in_two_places_and_nothing_runs_what_a_file_brings():
+    savers = {str(path.relative_to(PACKAGE)) for path in core_files() if "paddle.save" in calls(path)}
+    assert savers == {"training/checkpoint.py", "inference/bundle.py"}
+    running = {
+        "paddle.load",
+        "pickle.load",
+        "pickle.loads",
+        "pickle.Unpickler",
+        "numpy.load",
+        "np.load",
+        "eval",
+        "exec",
+    }
+    for path in core_files() + plugin_files():
+        assert not calls(path) & running, path
+        assert not set(imported(path)) & (running | {"pickle", "paddle.framework.io"}), path
+
+
+def test_no_file_names_a_place_on_one_machine():
+    if shutil.which("git") is None or not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout, so what belongs to the project is not known")
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    places = ["/" + name for name in ("work/", "root/", "home/", "tmp/v/")]
+    found = []
+    for name in filter(None, listed.split("\0")):
+        path = ROOT / name
+        text = path.read_bytes().decode("utf-8", "replace") if path.is_file() else ""
+        found += [f"{name}: {place}" for place in places if place in text]
+    assert found == []
+
+
+def test_every_built_in_entry_point_loads():
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg", encoding="utf-8")
+    lines = "\n".join(config["options.entry_points"].values()).split("\n")
+    targets = dict(line.split(" = ") for line in lines if line)
+    assert {"panns_cnn6", "logmel", "folder", "manifest", "tones", "pannsdist"} <= targets.keys()
+    for target in targets.values():
+        module, _, attribute = target.partition(":")
+        assert callable(getattr(importlib.import_module(module), attribute)), target
+
+
+def test_the_settings_keys_are_those_that_were_promised():
+    keys = [key for key, _, _ in describe(Settings)]
+    assert keys == SETTINGS_KEYS, "a key is a promise: settings files out there use it"
+
+
+def test_every_setting_says_what_it_is():
+    assert [key for key, _, doc in describe(Settings) if not doc] == []

@@ -1,0 +1,55 @@
+"""Whole runs, as train.py makes them, after which each rank writes its weights. Arguments: config, key=value ...
+
+The argument `--` begins another run in the same processes.
+"""
+
+import sys
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+
+from pannsdist import cpu, launched, settings, terminal
+
+cpu.use_fast_kernels()
+terminal.quiet_paddle()
+
+from pannsdist import assembly, parallel, planning  # noqa: E402
+from pannsdist.audio.loader import Loader  # noqa: E402
+from pannsdist.registry import Catalog  # noqa: E402
+from pannsdist.run_folder import RunFolder  # noqa: E402
+from pannsdist.training.trainer import Outlets  # noqa: E402
+
+KEPT = []
+"""Wrapped layers: Paddle 3.3.1 may crash where one is dropped before the next is made."""
+
+
+def fit(world, config, overrides):
+    chosen, source = settings.load(config, overrides)
+    plan = planning.decide(chosen, source, Catalog.installed(), launched.size())
+    folder = world.agree(lambda: RunFolder.open(chosen) if world.is_main else None)
+    network = assembly.build_network(plan)
+    loader = Loader(chosen.data.workers)
+    parts = assembly.build_parts(plan, world, network, loader)
+    KEPT.append(parts)
+    progress = parts.trainer.resume(None)
+    if folder:
+        with folder.outlets(assembly.bundle_record(plan), {}, plan.score_names, 0) as outlets:
+            parts.trainer.fit(progress, parts.data, parts.split, outlets)
+    else:
+        parts.trainer.fit(progress, parts.data, parts.split, Outlets.none())
+    loader.close()
+    np.savez(f"{chosen.name}.{world.rank}.npz", **network.arrays())
+
+
+def main(arguments):
+    world = parallel.connect()
+    config, *rest = arguments
+    for is_mark, overrides in groupby(rest, key=lambda item: item == "--"):
+        if not is_mark:
+            fit(world, Path(config), list(overrides))
+    world.close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,21 @@
+"""Rank 1 comes to a meeting later than gloo's limit. Arguments: folder for results, seconds."""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+from pannsdist import parallel, terminal
+
+
+def main(folder, late_s):
+    terminal.quiet_paddle()
+    world = parallel.connect()
+    time.sleep(late_s * world.rank)
+    gathered = world.gather(f"item of {world.rank}")
+    (folder / f"late.{world.rank}.json").write_text(json.dumps([gathered, world.total(1.0)]))
+    world.close()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), float(sys.argv[2]))

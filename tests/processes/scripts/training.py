@@ -1,0 +1,120 @@
+"""Steps, gradients and scores of a tiny network; each rank writes its arrays. Arguments: folder for results.
+
+Run it under the launcher, or alone for what the processes together are compared with.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from pannsdist import cpu, terminal
+
+cpu.use_fast_kernels()
+terminal.quiet_paddle()
+
+import paddle  # noqa: E402
+
+from pannsdist import parallel  # noqa: E402
+from pannsdist.audio.batches import ClipTable, EvaluationPlan, Share, TrainingPlan, clip_table, read_batch  # noqa: E402
+from pannsdist.audio.clips import ClipReader  # noqa: E402
+from pannsdist.batch import Batch  # noqa: E402
+from pannsdist.builtin.logmel import LogMel, LogMelParams  # noqa: E402
+from pannsdist.builtin.panns import Cnn6  # noqa: E402
+from pannsdist.builtin.tones import Tones, TonesParams  # noqa: E402
+from pannsdist.contracts import NoParams  # noqa: E402
+from pannsdist.network import Network  # noqa: E402
+from pannsdist.training.evaluator import Evaluator, SplitToEvaluate  # noqa: E402
+from pannsdist.training.learner import Learner  # noqa: E402
+from pannsdist.training.losses import cross_entropy  # noqa: E402
+from pannsdist.training.optim import Schedule, build_optimizer  # noqa: E402
+
+TONES = Tones(TonesParams(clips_per_class=4, valid_clips_per_class=4, classes=3))
+READER = ClipReader(32000, 16000)
+KEPT = []
+"""Wrapped layers: Paddle 3.3.1 may crash where one is dropped before the next is made."""
+
+
+class Recording(paddle.optimizer.SGD):
+    """An optimizer that keeps the gradients of a step and leaves the weights alone."""
+
+    def step(self):
+        self.gradients = {parameter.name: parameter.grad.numpy() for parameter in self._parameter_list}
+
+
+def network(seed):
+    paddle.seed(seed)
+    feature, model = LogMel(LogMelParams()), Cnn6(NoParams())
+    return Network(feature.build(), model.build(TONES.labels, feature.front_end))
+
+
+def own_batches(world, batch_size):
+    plan = TrainingPlan(clip_table(TONES.clips("train"), TONES.labels, False), batch_size, 0, READER)
+    return [read_batch(order) for order in plan.orders(1, Share(world.rank, world.size))]
+
+
+def without(batch, ids):
+    """The batch as if the clips with these ids could not be read."""
+    kept = [row for row, name in enumerate(batch.ids) if name not in ids]
+    return Batch(tuple(batch.ids[row] for row in kept), batch.waveforms[kept], batch.targets[kept])
+
+
+def steps(world):
+    """Weights and statistics after three steps, from weights that differ at first; statistics before and after."""
+    layer = network(seed=world.rank)
+    optimizer = build_optimizer("AdamW", {}, 1e-3, layer.model)
+    learner = Learner(world, layer, cross_entropy, optimizer, Schedule("constant", 1e-3, total_steps=3))
+    KEPT.append(learner)
+    layer.train()
+    for number, batch in enumerate(own_batches(world, 4), start=1):
+        learner.step(batch, number, 4, seed=0)
+    before = layer.arrays()
+    world.sync_statistics(layer)
+    return {
+        **{f"before/{key}": a for key, a in before.items()},
+        **{f"after/{key}": a for key, a in layer.arrays().items()},
+    }
+
+
+def gradient(world, unread):
+    """The gradient of the first batch of eight clips, of which the first `unread` cannot be read."""
+    layer = network(seed=0)
+    trainable = [parameter for parameter in layer.model.parameters() if not parameter.stop_gradient]
+    optimizer = Recording(learning_rate=0.0, parameters=trainable)
+    learner = Learner(world, layer, cross_entropy, optimizer, Schedule("constant", 1e-3, total_steps=1))
+    KEPT.append(learner)
+    layer.eval()  # each process normalises by its own clips, so that only without batch statistics the two are one sum
+    batch = own_batches(world, 8)[0]
+    ids = [name for part in world.gather(batch.ids) for name in part]
+    learner.step(without(batch, ids[:unread]), 1, len(ids) - unread, seed=0)
+    names = {parameter.name: name for name, parameter in layer.model.named_parameters()}
+    return {names[name]: array for name, array in optimizer.gradients.items()}
+
+
+def scores(world):
+    """Scores of eleven clips in batches of three: four batches, the last one of two."""
+    clips = TONES.clips("valid")[:11]
+    table = clip_table(clips, TONES.labels, False)
+    plan = EvaluationPlan(ClipTable(clips, table.targets), 3, READER)
+
+    def batches():
+        return map(read_batch, plan.orders(Share(world.rank, world.size)))
+
+    evaluator = Evaluator(world, network(seed=0), TONES.labels, False)
+    evaluation = evaluator.evaluate(SplitToEvaluate("valid", [clip.id for clip in clips], batches))
+    return {name: repr(value) for name, value in evaluation.scores.items()}
+
+
+def main(folder):
+    world = parallel.connect()
+    name = f"{world.rank}of{world.size}"
+    np.savez(folder / f"steps.{name}.npz", **steps(world))
+    for unread in (0, 1, 4):
+        np.savez(folder / f"gradient{unread}.{name}.npz", **gradient(world, unread))
+    (folder / f"scores.{name}.json").write_text(json.dumps(scores(world)))
+    world.close()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

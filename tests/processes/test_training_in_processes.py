@@ -1,0 +1,62 @@
+"""Two real processes train as one would."""
+
+import numpy as np
+import pytest
+
+STATISTICS = ("._mean", "._variance")
+
+
+def split(arrays, moment):
+    """(weights, running statistics) of one moment."""
+    chosen = {name.removeprefix(f"{moment}/"): array for name, array in arrays.items() if name.startswith(moment)}
+    weights = {name: array for name, array in chosen.items() if not name.endswith(STATISTICS)}
+    return weights, {name: array for name, array in chosen.items() if name.endswith(STATISTICS)}
+
+
+def equal(left, right):
+    return left.keys() == right.keys() and all(np.array_equal(left[name], right[name]) for name in left)
+
+
+def test_after_three_steps_both_processes_hold_the_same_weights_to_the_last_bit(trained):
+    left, right = (split(trained.arrays(f"steps.{rank}of2"), "before")[0] for rank in range(2))
+    assert len(left) > 10
+    assert equal(left, right)
+
+
+def test_statistics_of_batch_norm_are_equal_once_they_are_synchronised(trained):
+    ranks = [trained.arrays(f"steps.{rank}of2") for rank in range(2)]
+    before, after = ([split(arrays, moment)[1] for arrays in ranks] for moment in ("before", "after"))
+    assert all(not np.array_equal(before[0][name], before[1][name]) for name in before[0])
+    assert equal(*after)
+    for name, array in after[0].items():
+        np.testing.assert_allclose(array, (before[0][name] + before[1][name]) / 2, rtol=1e-6, atol=1e-7)
+
+
+def test_synchronising_statistics_leaves_the_weights_alone(trained):
+    arrays = trained.arrays("steps.0of2")
+    assert equal(split(arrays, "before")[0], split(arrays, "after")[0])
+
+
+@pytest.mark.parametrize(
+    "unread",
+    [
+        pytest.param(0, id="all clips read"),
+        pytest.param(1, id="one clip of one process unread"),
+        pytest.param(4, id="no clip of one process read"),
+    ],
+)
+def test_the_gradient_of_two_processes_is_that_of_one(trained, unread):
+    alone = trained.arrays(f"gradient{unread}.0of1")
+    for rank in range(2):
+        together = trained.arrays(f"gradient{unread}.{rank}of2")
+        assert together.keys() == alone.keys()
+        for name, gradient in alone.items():
+            size = np.abs(gradient).max()
+            assert np.abs(together[name] - gradient).max() <= 1e-5 * size, name
+    assert all(np.abs(gradient).max() > 0 for gradient in alone.values())
+
+
+def test_two_processes_score_as_one_to_the_last_digit(trained):
+    alone = trained.json("scores.0of1")
+    assert len(alone) >= 5
+    assert [trained.json(f"scores.{rank}of2") for rank in range(2)] == [alone, alone]

@@ -1,0 +1,81 @@
+"""What two real processes do in common."""
+
+import numpy as np
+import pytest
+
+MISTAKE = "clip 'a' (a.wav): the file is empty\n  mend it\n  next: ls"
+
+
+def test_each_process_knows_its_rank(met):
+    assert [facts["who"] for facts in met] == [[0, 2, True], [1, 2, False]]
+
+
+def test_every_process_gathers_all_items_by_rank(met):
+    items = [{"rank": 0, "items": []}, {"rank": 1, "items": [0]}]
+    assert [facts["gather"]["value"] for facts in met] == [items, items]
+
+
+def test_total_sums_each_value_over_the_processes(met):
+    assert [facts["total"]["value"] for facts in met] == [[4.5, 1.0, -(2.0**41)]] * 2
+
+
+def test_agree_gives_each_process_its_own_value(met):
+    assert [facts["agree"]["value"] for facts in met] == ["own value of 0", "own value of 1"]
+
+
+def test_a_mistake_of_one_process_is_raised_in_all(met):
+    assert [facts["mistake in 1"] for facts in met] == [{"error": "BadClip", "text": MISTAKE}] * 2
+
+
+def test_of_two_mistakes_that_of_the_lowest_rank_is_raised(met):
+    assert [facts["mistake in both"]["text"] for facts in met] == ["mistake of 0"] * 2
+
+
+def test_a_mistake_goes_before_a_surprise(met):
+    outcomes = [facts["surprise in 0, mistake in 1"] for facts in met]
+    assert outcomes == [{"error": "BadClip", "text": MISTAKE}] * 2
+
+
+def test_a_surprise_arrives_with_its_traceback(met):
+    there, here = (facts["surprise in 1"] for facts in met)
+    assert here == {"error": "KeyError", "text": "'key 41'"}
+    assert there["error"] == "PeerFailed"
+    assert there["text"].startswith("process 1 failed:\nTraceback (most recent call last):")
+    assert "world.py" in there["text"] and "KeyError: 'key 41'" in there["text"]
+
+
+def test_on_main_gives_every_process_what_rank_0_worked_out(met):
+    assert [facts["on main"]["value"] for facts in met] == ["main's value"] * 2
+
+
+def test_a_failure_on_main_is_raised_in_all(met):
+    assert [facts["mistake on main"] for facts in met] == [{"error": "BadClip", "text": MISTAKE}] * 2
+    assert [facts["surprise on main"]["error"] for facts in met] == ["KeyError", "PeerFailed"]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    {
+        "float32": np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3),
+        "float64": np.array([1 / 3, np.pi]),
+        "int64": np.array([2**40, -1]),
+        "int32": np.array([[7]], np.int32),
+        "uint8": np.array([0, 255], np.uint8),
+        "no axis": np.array(0.9, np.float32),
+        "transposed": np.arange(6, dtype=np.float32).reshape(2, 3).T,
+    }.items(),
+)
+def test_every_process_gets_the_arrays_of_rank_0(met, name, expected):
+    wanted = [str(expected.dtype), list(expected.shape), expected.tolist()]
+    assert [facts["arrays"][name] for facts in met] == [wanted, wanted]
+
+
+def test_after_failures_the_processes_are_still_in_step(met):
+    assert [facts["still together"]["value"] for facts in met] == [[0, 1]] * 2
+
+
+def test_a_process_may_be_later_than_gloo_would_wait(late):
+    started, results = late
+    launched = started.finish()
+    assert launched.exit_codes == (0, 0), launched
+    assert [results.json(f"late.{rank}") for rank in range(2)] == [[["item of 0", "item of 1"], [2.0]]] * 2

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from pannsdist.parallel import World
     from pannsdist.training.learner import Learner
 
-MODELS = ("panns_cnn10", "efficientat_mn04")
+STEPS = {"panns_cnn10": 1, "efficientat_mn04": 10}
+"""Measured steps of each arm in each round: some seconds of either model, on a core or two."""
 CLIPS, CLIP_S, CLASSES = 8, 5.0, 50
 
 
@@ -60,9 +61,9 @@ ARMS = (Arm(1, False), Arm(1, True), Arm(1, True, threads=2), Arm(2, False), Arm
 def main() -> None:
     """Run the arms in rounds and print a table; or, as `--worker`, be one process of an arm."""
     parser = argparse.ArgumentParser(description="Speed of training steps, as ratios from one interleaved run.")
-    parser.add_argument("--models", nargs="+", default=MODELS, metavar="NAME", help="model plugins")
+    parser.add_argument("--models", nargs="+", default=list(STEPS), metavar="NAME", help="model plugins")
     parser.add_argument("--rounds", type=int, default=3, help="how often each arm is run")
-    parser.add_argument("--steps", type=int, default=3, help="measured steps of each arm in each round")
+    parser.add_argument("--steps", type=int, help="measured steps of each arm in each round")
     parser.add_argument("--quick", action="store_true", help="one round of one step, to see that it works")
     parser.add_argument("--worker", type=Path, metavar="FILE", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
@@ -72,8 +73,9 @@ def main() -> None:
         work(chosen.models[0], chosen.steps, chosen.worker)
         return
     for model in chosen.models:
-        print(f"\n{model}: {CLIPS} clips of {CLIP_S:g} s a step, {chosen.rounds} rounds of {chosen.steps} steps")
-        print("\n".join(table(measure(model, chosen.rounds, chosen.steps))), flush=True)
+        steps = chosen.steps or STEPS.get(model, 3)
+        print(f"\n{model}: {CLIPS} clips of {CLIP_S:g} s a step; rounds: {chosen.rounds}, steps of each arm: {steps}\n")
+        print("\n".join(table(measure(model, chosen.rounds, steps))), flush=True)
 
 
 def measure(model: str, rounds: int, steps: int) -> dict[Arm, list[float]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 MKL_SWITCH = "MKL_DEBUG_CPU_TYPE"
 """Paddle's CPU wheels carry an MKL that takes a slow path on AMD processors; the value 5 selects the AVX2 path.
 
-Measured on two AMD cores with Paddle 3.3.1: a training step of panns_cnn10 2.6 times faster (`make bench`).
+Measured in benchmarks/README.md: a training step of panns_cnn10 is about twice as fast with it.
 """
 
 

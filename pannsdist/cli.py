@@ -54,9 +54,15 @@ def _add_predict(commands: Any) -> None:
     parser = commands.add_parser("predict", help="what a trained model hears in sound files")
     parser.add_argument("--model", type=Path, required=True, help="a model folder, such as runs/NAME/best_model")
     parser.add_argument("files", type=Path, nargs="+", help="sound files, or folders of them")
-    parser.add_argument("--topk", type=int, default=5, help="labels of each file (default 5)")
+    parser.add_argument("--topk", type=_from_one, default=5, help="labels of each file (default 5)")
     parser.add_argument("--format", choices=tuple(FORMATS), default="table")
     parser.set_defaults(run=lambda chosen: predict(chosen.model, chosen.files, chosen.topk, chosen.format))
+
+
+def _from_one(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 up")
+    return int(text)
 
 
 def _add_evaluate(commands: Any) -> None:

@@ -7,6 +7,7 @@ range are refused with the key, where it was set, and what would be right.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,9 +39,11 @@ class Source:
 
     def where(self, key: str) -> str:
         """`key in FILE` for the last place that set `key`, or its nearest parent, or `key` alone for a default."""
-        for layer in reversed(self.layers):
-            if _holds(layer.values, key.split(".")):
-                return f"{key} {'on' if layer.source == COMMAND_LINE else 'in'} {layer.source}"
+        names = key.split(".")
+        for depth in range(len(names), 0, -1):
+            for layer in reversed(self.layers):
+                if _holds(layer.values, names[:depth]):
+                    return f"{key} {'on' if layer.source == COMMAND_LINE else 'in'} {layer.source}"
         return key
 
     @property
@@ -191,6 +194,8 @@ def _refuse_out_of_range(filled: Any, source: Source, prefix: str) -> None:
 def _within(value: Any, limits: Mapping[str, Any]) -> bool:
     if "choices" in limits:
         return value in limits["choices"]
+    if isinstance(value, float) and not math.isfinite(value):
+        return False
     low, high, above = limits.get("low"), limits.get("high"), limits.get("above")
     return (low is None or value >= low) and (high is None or value <= high) and (above is None or value > above)
 
@@ -203,7 +208,7 @@ def allowed_range(limits: Mapping[str, Any]) -> str:
         return f"{limits['low']} to {limits['high']}" if "high" in limits else f"{limits['low']} or more"
     if "above" in limits:
         return f"above {limits['above']}" + (f", up to {limits['high']}" if "high" in limits else "")
-    return f"up to {limits['high']}" if "high" in limits else ""
+    return f"up to {limits['high']}" if "high" in limits else "a finite number"
 
 
 def _type_name(schema: type[Any], dotted: str) -> str:

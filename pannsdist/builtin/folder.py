@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from pannsdist.contracts import Clip, UserError
 
-ENDINGS = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif", ".au")
+ENDINGS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au")
 """Endings of the files that are taken as audio, in upper or lower case."""
 SPLITS = ("train", "valid", "test")
 

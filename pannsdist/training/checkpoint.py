@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,6 +58,9 @@ class CheckpointStore:
     def read(self, link: str) -> Snapshot | None:
         """The checkpoint that `last` or `best` points at, or None. Raises BadRunFolder for one that cannot be read."""
         folder = self.folder / link
+        if folder.is_symlink() and not folder.exists():
+            wrong = f"{folder} points at {folder.readlink()}, which is not there"
+            raise BadRunFolder(wrong, f"point it at another checkpoint in {self.folder}, or give the run another name")
         if not folder.is_dir():
             return None
         try:
@@ -67,16 +71,19 @@ class CheckpointStore:
             raise BadRunFolder(f"the checkpoint {folder} is damaged: {error}", right) from error
 
     def _remove_older(self) -> None:
-        best = (self.folder / "best").resolve()
-        whole = sorted(path for path in self.folder.glob("epoch_*") if path.is_dir())
+        pointed = {(self.folder / link).resolve() for link in ("last", "best")}
+        whole = [path for path in self.folder.glob("epoch_*") if path.is_dir()]
+        whole.sort(key=lambda path: int(path.name.removeprefix("epoch_")))
         for path in whole[: -self.keep]:
-            if path.resolve() != best:
+            if path.resolve() not in pointed:
                 shutil.rmtree(path)
 
 
 def _write(folder: Path, snapshot: Snapshot) -> None:
     paddle.save(dict(snapshot.model), str(folder / MODEL_FILE))
-    paddle.save(dict(snapshot.optimizer), str(folder / OPTIMIZER_FILE))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The input state dict is empty")  # SGD has no state
+        paddle.save(dict(snapshot.optimizer), str(folder / OPTIMIZER_FILE))
     progress = snapshot.progress
     record = {"epoch": progress.epoch, "step": progress.step, "scores": progress.scores, "best": progress.best}
     (folder / PROGRESS_FILE).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

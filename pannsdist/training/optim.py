@@ -10,8 +10,12 @@ from typing import Any
 
 import numpy as np
 import paddle
+from paddle.base.layer_helper import LayerHelper
 
 from pannsdist.errors import BadRunFolder, SettingsError, candidates_line
+
+UNSUITED = ("Optimizer", "LBFGS")
+"""The base class, and one whose step asks for the loss again."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ def optimizer_class(name: str, params: Mapping[str, Any]) -> type[paddle.optimiz
     classes = {
         key: value
         for key, value in vars(paddle.optimizer).items()
-        if inspect.isclass(value) and issubclass(value, paddle.optimizer.Optimizer) and key != "Optimizer"
+        if inspect.isclass(value) and issubclass(value, paddle.optimizer.Optimizer) and key not in UNSUITED
     }
     if name not in classes:
         raise SettingsError(f"unknown optimizer.name '{name}'", candidates_line(name, classes, "in paddle.optimizer"))
@@ -79,6 +83,8 @@ def restore_optimizer(
     could not be continued; here the layer's own names are used, and the slots are made first.
     """
     trainable = [parameter for parameter in layer.parameters() if not parameter.stop_gradient]
+    if optimizer.helper is None:  # Paddle 2.6.2 makes it in the first step only
+        optimizer.helper = LayerHelper(type(optimizer).__name__)
     optimizer._create_accumulators(paddle.static.default_main_program().global_block(), trainable)
     slots = dict(_slots(optimizer, layer))
     if slots.keys() != arrays.keys():

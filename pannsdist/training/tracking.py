@@ -12,6 +12,7 @@ from typing import Any, Protocol, TextIO
 
 from tqdm import tqdm
 
+from pannsdist import storage
 from pannsdist.training.clock import Pace
 
 
@@ -146,14 +147,22 @@ class VisualDLTracker:
         self._writer.close()
 
 
+def _epoch_of(line: str) -> float:
+    """The epoch of a line; infinity for one that a crash cut off."""
+    try:
+        return float(json.loads(line)["epoch"])
+    except (ValueError, TypeError, KeyError):
+        return math.inf
+
+
 class ScoresFile:
     """`scores.jsonl`: one line for each epoch. Made anew up to `last_epoch`, so that no epoch stands in it twice."""
 
     def __init__(self, path: Path, last_epoch: int) -> None:
         self._path = path
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        kept = [line for line in lines if line.strip() and json.loads(line)["epoch"] <= last_epoch]
-        path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+        kept = [line for line in lines if _epoch_of(line) <= last_epoch]
+        storage.write_whole(path, "".join(f"{line}\n" for line in kept))
 
     def steps(self, report: StepReport) -> None:
         """Only epochs are written."""

@@ -36,19 +36,35 @@ COMPUTING = ("parallel", "network")
 """Rooms of the lower floors that need Paddle, because they compute."""
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 300, 60
 
-SETTINGS_KEYS = """
-name runs seed
-model.name model.params model.weights
-feature.name feature.params
-data.name data.params data.workers data.on_bad_clip data.min_clip_s
-train.epochs train.batch_size train.crop_s
-valid.batch_size valid.crop_s
-optimizer.name optimizer.learning_rate optimizer.params
-schedule.name schedule.warmup_epochs schedule.final_share
-select.metric
-save.keep
-log.every_steps
-""".split()
+SETTINGS_KEYS = [
+    "name",
+    "runs",
+    "seed",
+    "model.name",
+    "model.params",
+    "model.weights",
+    "feature.name",
+    "feature.params",
+    "data.name",
+    "data.params",
+    "data.workers",
+    "data.on_bad_clip",
+    "data.min_clip_s",
+    "train.epochs",
+    "train.batch_size",
+    "train.crop_s",
+    "valid.batch_size",
+    "valid.crop_s",
+    "optimizer.name",
+    "optimizer.learning_rate",
+    "optimizer.params",
+    "schedule.name",
+    "schedule.warmup_epochs",
+    "schedule.final_share",
+    "select.metric",
+    "save.keep",
+    "log.every_steps",
+]
 
 
 @cache
@@ -223,19 +239,12 @@ def test_no_error_is_swallowed():
 def test_weights_are_saved_in_two_places_and_nothing_runs_what_a_file_brings():
     savers = {str(path.relative_to(PACKAGE)) for path in core_files() if "paddle.save" in calls(path)}
     assert savers == {"training/checkpoint.py", "inference/bundle.py"}
-    running = {
-        "paddle.load",
-        "pickle.load",
-        "pickle.loads",
-        "pickle.Unpickler",
-        "numpy.load",
-        "np.load",
-        "eval",
-        "exec",
-    }
+    running = {"paddle.load", "numpy.load", "np.load", "eval", "exec"}
     for path in core_files() + plugin_files():
         assert not calls(path) & running, path
-        assert not set(imported(path)) & (running | {"pickle", "paddle.framework.io"}), path
+        modules = {name.split(".")[0] for name in imported(path)}
+        assert not modules & {"pickle", "dill", "cloudpickle", "shelve", "marshal"}, path
+        assert not set(imported(path)) & running, path
 
 
 def test_no_file_names_a_place_on_one_machine():

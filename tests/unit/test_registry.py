@@ -36,7 +36,7 @@ def site(tmp_path, monkeypatch):
             del sys.modules[name]
 
 
-def offer(site, distribution, entries, module="", text=GOOD, group="pannsdist.datasets", version="1.0"):
+def offer(site, distribution, entries, module="", text=GOOD, *, group="pannsdist.datasets", version="1.0"):
     install(site, distribution, f"[{group}]\n" + "\n".join(entries) + "\n", version)
     if module:
         (site / f"{module}.py").write_text(textwrap.dedent(text), encoding="utf-8")

@@ -39,12 +39,15 @@ class _LogMelNetwork:
         self.params = params
 
     def accepts(self, front_end: FrontEnd) -> bool:
-        """From scratch, any log-mel will do: the first batch norm takes its number of bins."""
-        return front_end.kind == "logmel"
+        """From scratch, any log-mel with bins enough for the pooling; the first batch norm takes their number."""
+        return front_end.kind == "logmel" and front_end.bins >= self.minimum_frames
 
     def minimum_samples(self, front_end: FrontEnd) -> int:
-        """Below this, pooling leaves no frame (PyTorch refuses; Paddle 3.3.1 goes on with another network)."""
-        return (self.minimum_frames - 1) * front_end.hop_samples
+        """Below this, pooling leaves no frame (PyTorch refuses; Paddle 3.3.1 goes on with another network).
+
+        A waveform must also be longer than what is reflected at its ends.
+        """
+        return max((self.minimum_frames - 1) * front_end.hop_samples, front_end.fft_samples // 2 + 1)
 
     def build(self, labels: Sequence[str], front_end: FrontEnd) -> paddle.nn.Layer:
         """(B, 1, T, F) -> (B, C) logits."""

@@ -1,0 +1,143 @@
+"""Which process reads which clips: the same batches on any number of them."""
+
+import numpy as np
+import pytest
+from small_parts import tone_clips
+
+from pannsdist.audio.batches import ClipTable, EvaluationPlan, Share, TrainingPlan, clip_table, read_batch
+from pannsdist.audio.clips import ClipReader
+from pannsdist.contracts import Clip, Samples
+from pannsdist.errors import BadClip
+
+READER = ClipReader(8000, 800)
+LABELS = ("high", "low")
+
+
+def table(count):
+    return clip_table(tone_clips(count), LABELS, multi_label=False)
+
+
+def training(count=26, batch_size=8, seed=0):
+    return TrainingPlan(table(count), batch_size, seed, READER)
+
+
+def global_batches(plan, epoch, processes):
+    """Ids, waveforms and targets of each step over all processes, in the order of their ranks."""
+    shares = [[read_batch(order) for order in plan.orders(epoch, Share(rank, processes))] for rank in range(processes)]
+    for parts in zip(*shares, strict=True):
+        ids = tuple(name for part in parts for name in part.ids)
+        yield ids, np.concatenate([part.waveforms for part in parts]), np.concatenate([part.targets for part in parts])
+
+
+@pytest.mark.parametrize("processes", [2, 4, 8])
+def test_any_number_of_processes_sees_the_same_batches_and_the_same_crops(processes):
+    for epoch in (1, 2):
+        alone = list(global_batches(training(), epoch, 1))
+        together = list(global_batches(training(), epoch, processes))
+        assert len(alone) == len(together) == 3
+        for one, other in zip(alone, together, strict=True):
+            assert one[0] == other[0]
+            np.testing.assert_array_equal(one[1], other[1])
+            np.testing.assert_array_equal(one[2], other[2])
+
+
+def test_an_epoch_meets_no_clip_twice_and_leaves_out_what_fills_no_batch():
+    ids = [name for batch in global_batches(training(), 1, 2) for name in batch[0]]
+    assert len(ids) == len(set(ids)) == 24
+
+
+def test_the_clips_that_are_left_out_are_others_in_each_epoch():
+    everything = {clip.id for clip in tone_clips(26)}
+    left = [
+        frozenset(everything - {name for batch in global_batches(training(), epoch, 1) for name in batch[0]})
+        for epoch in range(1, 6)
+    ]
+    assert len(set(left)) > 1
+
+
+def test_the_order_depends_on_seed_and_epoch():
+    orders = [
+        tuple(order.clips[0].id for order in training(seed=seed).orders(epoch, Share(0, 1)))
+        for seed in (0, 1)
+        for epoch in (1, 2)
+    ]
+    assert len(set(orders)) == 4
+
+
+def test_an_epoch_can_be_entered_at_a_step():
+    whole = [order.clips for order in training().orders(1, Share(1, 2))]
+    rest = [order.clips for order in training().orders(1, Share(1, 2), first_step=2)]
+    assert rest == whole[2:]
+
+
+def test_the_targets_of_a_batch_are_those_of_its_clips():
+    truth = {clip.id: LABELS.index(clip.labels[0]) for clip in tone_clips(26)}
+    for ids, _, targets in global_batches(training(), 1, 2):
+        assert [truth[name] for name in ids] == targets.tolist()
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3, 4])
+@pytest.mark.parametrize("count", [1, 2, 7, 8, 9, 16, 17])
+def test_an_evaluation_meets_each_clip_once_on_any_number_of_processes(processes, count):
+    plan = EvaluationPlan(table(count), 4, READER)
+    ids = [
+        clip.id for rank in range(processes) for order in plan.orders(Share(rank, processes)) for clip in order.clips
+    ]
+    assert sorted(ids) == [clip.id for clip in tone_clips(count)]
+
+
+@pytest.mark.parametrize("processes", [2, 3])
+def test_a_clip_meets_the_same_neighbours_in_evaluation_on_any_number_of_processes(processes):
+    plan = EvaluationPlan(table(17), 4, READER)
+    alone = {order.clips for order in plan.orders(Share(0, 1))}
+    together = {order.clips for rank in range(processes) for order in plan.orders(Share(rank, processes))}
+    assert alone == together
+
+
+def test_an_evaluation_hears_the_beginning_of_each_clip():
+    (order,) = EvaluationPlan(table(2), 4, READER).orders(Share(0, 1))
+    first = tone_clips(2)[0].source.array[:800]
+    np.testing.assert_array_equal(read_batch(order).waveforms[0], first)
+
+
+def test_one_label_becomes_its_index():
+    made = clip_table([Clip("a", None, ("low",)), Clip("b", None, ("high",))], LABELS, multi_label=False)
+    assert (made.targets.tolist(), made.targets.dtype) == ([1, 0], np.int64)
+
+
+def test_several_labels_become_zeros_and_ones():
+    clips = [Clip("a", None, ("c", "a")), Clip("b", None, ())]
+    made = clip_table(clips, ("a", "b", "c"), multi_label=True)
+    assert (made.targets.tolist(), made.targets.dtype) == ([[1, 0, 1], [0, 0, 0]], np.float32)
+    assert len(made) == 2
+
+
+def with_bad(*bad, count=4):
+    clips = tone_clips(count)
+    for number in bad:
+        clips[number] = Clip(f"bad{number}", Samples(np.zeros(0, np.float32), 8000), ("high",))
+    return ClipTable(clips, np.arange(count))
+
+
+def only_order(clips, skip_bad):
+    (order,) = EvaluationPlan(clips, 8, READER, skip_bad).orders(Share(0, 1))
+    return order
+
+
+def test_a_bad_clip_stops_unless_it_is_to_be_skipped():
+    with pytest.raises(BadClip, match="clip 'bad1'"):
+        read_batch(only_order(with_bad(1), skip_bad=False))
+
+
+def test_skipped_clips_are_named_and_the_others_keep_their_targets():
+    batch = read_batch(only_order(with_bad(1, 2), skip_bad=True))
+    assert batch.ids == ("clip000", "clip003")
+    assert batch.targets.tolist() == [0, 3]
+    assert [error.wrong.split(" ")[1] for error in batch.bad] == ["'bad1'", "'bad2'"]
+
+
+def test_a_batch_of_bad_clips_alone_is_empty_and_keeps_its_shape():
+    batch = read_batch(only_order(with_bad(0, 1, count=2), skip_bad=True))
+    assert batch.waveforms.shape == (0, 800)
+    assert batch.targets.shape == (0,)
+    assert len(batch.bad) == 2

@@ -1,0 +1,115 @@
+"""Workers read ahead, and nothing that happens in them is lost."""
+
+import os
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from small_parts import tone_clips
+
+from pannsdist.audio.batches import ClipTable, EvaluationPlan, Share, TrainingPlan, clip_table
+from pannsdist.audio.clips import ClipReader
+from pannsdist.audio.loader import Loader
+from pannsdist.contracts import Clip
+from pannsdist.errors import BadClip
+
+READER = ClipReader(8000, 800)
+
+
+@dataclass(frozen=True)
+class Exploding:
+    """A sound of a plugin with a mistake in it."""
+
+    def samples(self):
+        return self._explode()
+
+    def _explode(self):
+        raise ZeroDivisionError("a mistake in a plugin")
+
+
+@dataclass(frozen=True)
+class Deadly:
+    """A sound whose making ends the process."""
+
+    def samples(self):
+        os._exit(7)
+
+
+def evaluation(clips, batch_size=2, skip_bad=False):
+    return EvaluationPlan(ClipTable(clips, np.zeros(len(clips), np.int64)), batch_size, READER, skip_bad)
+
+
+def read(orders, workers):
+    loader = Loader(workers)
+    try:
+        return list(loader.read(orders))
+    finally:
+        loader.close()
+
+
+def sound(source):
+    return [*tone_clips(3), Clip("odd", source, ("high",))]
+
+
+def test_workers_read_the_same_bytes_as_none_do():
+    plan = TrainingPlan(clip_table(tone_clips(40), ("high", "low"), False), 4, 3, READER)
+    alone, helped = (read(plan.orders(2, Share(0, 2)), workers) for workers in (0, 2))
+    assert [batch.ids for batch in alone] == [batch.ids for batch in helped]
+    assert len(alone) == 10
+    for one, other in zip(alone, helped, strict=True):
+        assert one.waveforms.tobytes() == other.waveforms.tobytes()
+        assert one.targets.tobytes() == other.targets.tobytes()
+
+
+def test_workers_serve_one_pass_after_another():
+    loader = Loader(2)
+    try:
+        passes = [list(loader.read(evaluation(tone_clips(6)).orders(Share(0, 1)))) for _ in range(2)]
+    finally:
+        loader.close()
+    assert [batch.ids for batch in passes[0]] == [batch.ids for batch in passes[1]]
+
+
+def test_a_pass_may_be_left_early():
+    loader = Loader(2)
+    try:
+        batches = loader.read(evaluation(tone_clips(30)).orders(Share(0, 1)))
+        assert next(batches).ids == ("clip000", "clip001")
+        batches.close()
+        assert len(list(loader.read(evaluation(tone_clips(4)).orders(Share(0, 1))))) == 2
+    finally:
+        loader.close()
+
+
+def test_a_loader_that_read_nothing_closes():
+    Loader(2).close()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_bad_clip_arrives_by_id_and_path(tmp_path, workers):
+    with pytest.raises(BadClip) as caught:
+        read(evaluation(sound(tmp_path / "absent.wav")).orders(Share(0, 1)), workers)
+    assert caught.value.wrong == f"clip 'odd' ({tmp_path}/absent.wav): there is no such file"
+    assert "data.on_bad_clip=skip" in caught.value.right
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_skipped_clips_are_counted(tmp_path, workers):
+    batches = read(evaluation(sound(tmp_path / "absent.wav"), skip_bad=True).orders(Share(0, 1)), workers)
+    assert [len(batch.ids) for batch in batches] == [2, 1]
+    assert [len(batch.bad) for batch in batches] == [0, 1]
+    assert isinstance(batches[1].bad[0], BadClip)
+
+
+def test_a_mistake_in_a_sound_arrives_with_its_traceback():
+    with pytest.raises(ZeroDivisionError, match="a mistake in a plugin") as caught:
+        read(evaluation(sound(Exploding())).orders(Share(0, 1)), 2)
+    assert "_explode" in str(caught.value.__cause__)
+
+
+def test_a_worker_that_dies_ends_the_reading_and_does_not_hang():
+    before = time.monotonic()
+    with pytest.raises(RuntimeError, match="worker"):
+        read(evaluation(sound(Deadly())).orders(Share(0, 1)), 2)
+    assert time.monotonic() - before < 30

@@ -1,0 +1,170 @@
+"""A model folder explains itself, and is refused when it is not whole or means something else now."""
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import paddle
+import pytest
+from small_parts import SmallModel, catalog
+
+from pannsdist.builtin.logmel import LogMel, LogMelParams
+from pannsdist.contracts import NoParams
+from pannsdist.errors import BadBundle
+from pannsdist.inference.bundle import BundleRecord, PluginRecord, load_bundle, read_record, write_bundle
+from pannsdist.network import Network
+from pannsdist.registry import Catalog, Origin
+from pannsdist.settings import to_dict
+
+ORIGIN = Origin("small-parts", "1.0")
+FEATURE = LogMelParams(**SmallModel.feature_params)
+
+
+def record(**changes):
+    plain = BundleRecord(
+        model=PluginRecord("small", {}, ORIGIN),
+        feature=PluginRecord("logmel", to_dict(FEATURE), Origin("pannsdist", "0.1.0")),
+        dataset=PluginRecord("tones", {"classes": 2}, Origin("pannsdist", "0.1.0")),
+        front_end=SmallModel.front_end,
+        labels=("hoch", "tief ü"),
+        multi_label=False,
+        crop_s=0.25,
+        metric="valid/accuracy",
+        settings={"train": {"epochs": 3}, "data": {"min_clip_s": None}},
+        versions={"pannsdist": "0.1.0"},
+        epoch=3,
+        scores={"valid/accuracy": 0.1 + 0.2},
+    )
+    return replace(plain, **changes)
+
+
+def network():
+    model = SmallModel(NoParams()).build(("a", "b"), SmallModel.front_end)
+    return Network(LogMel(FEATURE).build(), model)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write_bundle(tmp_path / "best_model", record(), network().arrays())
+    return tmp_path / "best_model"
+
+
+def refusal(action, *arguments):
+    with pytest.raises(BadBundle) as caught:
+        action(*arguments)
+    return str(caught.value)
+
+
+def change(folder, **values):
+    path = folder / "bundle.json"
+    path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), **values}), encoding="utf-8")
+
+
+def test_a_record_is_read_back_as_it_was_written(folder):
+    assert read_record(folder) == record()
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan, 1e-300])
+def test_scores_that_are_no_plain_numbers_are_read_back_too(tmp_path, value):
+    write_bundle(tmp_path / "m", record(scores={"valid/loss": value}), network().arrays())
+    np.testing.assert_equal(read_record(tmp_path / "m").scores["valid/loss"], value)
+    json.loads((tmp_path / "m" / "bundle.json").read_text(encoding="utf-8"), parse_constant=pytest.fail)
+
+
+def test_a_loaded_network_answers_as_the_one_that_was_saved(tmp_path):
+    made = network()
+    sound = paddle.to_tensor(np.random.default_rng(0).normal(0, 0.1, (3, 2000)).astype(np.float32))
+    made(sound)  # running statistics of its own
+    write_bundle(tmp_path / "m", record(), made.arrays())
+    made.eval()
+    loaded = load_bundle(tmp_path / "m", catalog()).network
+    assert not loaded.training
+    assert not loaded.model.norm.training
+    np.testing.assert_array_equal(loaded(sound).numpy(), made(sound).numpy())
+
+
+def test_a_folder_works_where_it_was_moved_to(folder):
+    moved = folder.rename(folder.parent / "somewhere else")
+    assert load_bundle(moved, catalog()).record.epoch == 3
+
+
+def test_a_new_model_takes_the_place_of_the_older(folder):
+    write_bundle(folder, record(epoch=4), network().arrays())
+    assert read_record(folder).epoch == 4
+    assert [path.name for path in folder.parent.iterdir()] == ["best_model"]
+
+
+def test_a_folder_that_is_no_model_is_refused(tmp_path):
+    said = refusal(read_record, tmp_path)
+    assert said.startswith(f"{tmp_path} is no model folder: it holds no bundle.json\n  give the best_model folder")
+    assert said.endswith("next: ls runs/*/best_model")
+
+
+@pytest.mark.parametrize("damage", ["cut", "changed", "gone"])
+def test_damaged_weights_are_refused(folder, damage):
+    path = folder / "model.pdparams"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.unlink()
+    if damage != "gone":
+        path.write_bytes(data if damage == "changed" else data[:-9])
+    for action, arguments in ((read_record, (folder,)), (load_bundle, (folder, catalog()))):
+        assert refusal(action, *arguments).startswith(f"{path} is missing or damaged\n  copy the folder again, whole")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '{"format": 1}', '{"format": 1, "sha256": "a"}'])
+def test_a_damaged_record_is_refused(folder, text):
+    (folder / "bundle.json").write_text(text, encoding="utf-8")
+    assert refusal(read_record, folder).startswith(f"{folder}/bundle.json cannot be read: ")
+
+
+def test_bytes_that_are_no_text_are_refused(folder):
+    (folder / "bundle.json").write_bytes(b"\xff\xfe{}")
+    assert "bundle.json cannot be read" in refusal(read_record, folder)
+
+
+def test_a_folder_of_a_newer_version_is_refused(folder):
+    change(folder, format=2)
+    said = refusal(read_record, folder)
+    assert said.startswith(f"{folder}/bundle.json was written by a newer pannsdist\n  upgrade it")
+
+
+def test_a_plugin_that_is_not_installed_is_refused_with_its_distribution(folder):
+    said = refusal(load_bundle, folder, Catalog.installed())
+    assert said == (
+        "the model was made with model 'small', which is not installed\n"
+        "  it came with small-parts 1.0\n"
+        "  next: pip install 'small-parts==1.0'"
+    )
+
+
+def test_a_feature_that_computes_something_else_now_is_refused_with_both_sides(tmp_path):
+    then = replace(SmallModel.front_end, details=(("window", "hamming"),))
+    write_bundle(tmp_path / "m", record(front_end=then), network().arrays())
+    said = refusal(load_bundle, tmp_path / "m", catalog())
+    assert said.startswith(f"feature 'logmel' no longer computes what the model in {tmp_path}/m was trained on")
+    assert "hamming" in said
+    assert "hann" in said.splitlines()[2]
+    assert said.endswith("next: pip install 'pannsdist==0.1.0'")
+
+
+def test_weights_of_another_network_are_refused(folder):
+    change(folder, labels=["a", "b", "c"])
+    said = refusal(load_bundle, folder, catalog())
+    assert said.startswith(
+        f"the weights in {folder} do not fit model 'small': 2 tensors do not fit, such as classifier."
+    )
+    assert "it was made with small-parts 1.0" in said
+
+
+def test_nothing_in_a_model_folder_is_run(folder):
+    from pannsdist.weights.cache import sha256
+
+    marker = folder.parent / "ran"
+    code = b"\x80\x04cos\nsystem\n(V" + f"touch {marker}".encode() + b"\ntR."
+    (folder / "model.pdparams").write_bytes(code)
+    change(folder, sha256=sha256(Path(folder / "model.pdparams")))
+    assert "do not fit model 'small'" in refusal(load_bundle, folder, catalog())
+    assert not marker.exists()

@@ -1,0 +1,137 @@
+"""What a trained model answers about sound files."""
+
+import numpy as np
+import paddle
+import pytest
+import soundfile
+from small_parts import RATE_HZ, SmallModel
+
+from pannsdist.builtin.logmel import LogMel, LogMelParams
+from pannsdist.contracts import NoParams
+from pannsdist.errors import UserError
+from pannsdist.inference.bundle import Bundle, BundleRecord, PluginRecord
+from pannsdist.inference.predictor import Predictor, cut_windows, sound_files
+from pannsdist.network import Network
+from pannsdist.registry import Origin
+
+LABELS = ("a", "b", "c")
+WINDOW = 1600
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    return make_bundle(tmp_path)
+
+
+def make_bundle(tmp_path, multi_label=False):
+    paddle.seed(0)
+    feature = LogMel(LogMelParams(**SmallModel.feature_params)).build()
+    network = Network(feature, SmallModel(NoParams()).build(LABELS, SmallModel.front_end))
+    network.eval()
+    plugin = PluginRecord("small", {}, Origin("small-parts", "1.0"))
+    record = BundleRecord(
+        *(plugin, plugin, plugin, SmallModel.front_end, LABELS, multi_label, WINDOW / RATE_HZ, "valid/accuracy", {}, {})
+    )
+    return Bundle(tmp_path, record, network)
+
+
+def noise(samples, seed=0):
+    return np.random.default_rng(seed).normal(0, 0.1, samples).astype(np.float32)
+
+
+def write(path, samples):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, samples, RATE_HZ, subtype="FLOAT")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("samples", "starts"), [(8, [0, 4]), (9, [0, 4, 5]), (12, [0, 4, 8]), (5, [0, 1]), (4, [0]), (13, [0, 4, 8, 9])]
+)
+def test_windows_lie_side_by_side_and_the_last_ends_with_the_file(samples, starts):
+    waveform = np.arange(samples, dtype=np.float32)
+    windows = cut_windows(waveform, 4)
+    assert windows[:, 0].tolist() == starts
+    assert all((np.diff(window) == 1).all() for window in windows)
+    assert set(windows.ravel()) == set(waveform)
+
+
+@pytest.mark.parametrize("samples", [0, 1, 3])
+def test_a_shorter_file_is_followed_by_silence(samples):
+    windows = cut_windows(np.ones(samples, np.float32), 4)
+    assert windows.tolist() == [[1.0] * samples + [0.0] * (4 - samples)]
+
+
+def probabilities(bundle, waveform):
+    logits = bundle.network(paddle.to_tensor(waveform[None])).numpy()[0].astype(np.float64)
+    return np.exp(logits) / np.exp(logits).sum()
+
+
+def test_a_longer_file_gets_the_mean_of_its_windows(bundle):
+    waveform = noise(2 * WINDOW + 300)
+    expected = np.mean([probabilities(bundle, window) for window in cut_windows(waveform, WINDOW)], axis=0)
+    np.testing.assert_allclose(Predictor(bundle).probabilities(waveform), expected, atol=1e-6)
+
+
+def test_many_windows_are_heard_in_several_goes(bundle):
+    waveform = noise(40 * WINDOW)
+    expected = np.mean([probabilities(bundle, window) for window in cut_windows(waveform, WINDOW)], axis=0)
+    np.testing.assert_allclose(Predictor(bundle).probabilities(waveform), expected, atol=1e-6)
+
+
+def test_probabilities_of_one_label_sum_to_one_and_those_of_several_need_not(tmp_path):
+    one = Predictor(make_bundle(tmp_path)).probabilities(noise(WINDOW))
+    several = Predictor(make_bundle(tmp_path, multi_label=True)).probabilities(noise(WINDOW))
+    assert one.sum() == pytest.approx(1.0, abs=1e-6)
+    odds = several / (1 - several)
+    np.testing.assert_allclose(odds / odds.sum(), one, atol=1e-5)
+
+
+def test_the_likeliest_label_comes_first(bundle, tmp_path):
+    (answer,) = Predictor(bundle).predict([write(tmp_path / "a.wav", noise(WINDOW))])
+    values = [value for _, value in answer.scores]
+    assert values == sorted(values, reverse=True)
+    expected = dict(zip(LABELS, probabilities(bundle, noise(WINDOW)), strict=True))
+    assert dict(answer.scores) == pytest.approx(expected, abs=1e-6)
+    assert answer.error is None
+
+
+def test_a_file_of_another_rate_is_heard_at_the_models(bundle, tmp_path):
+    time_s = np.arange(24000) / 48000
+    soundfile.write(tmp_path / "a.wav", 0.3 * np.sin(2 * np.pi * 500 * time_s), 48000, subtype="FLOAT")
+    tone = (0.3 * np.sin(2 * np.pi * 500 * np.arange(4000) / RATE_HZ)).astype(np.float32)
+    (answer,) = Predictor(bundle).predict([tmp_path / "a.wav"])
+    expected = Predictor(bundle).probabilities(tone)
+    assert [dict(answer.scores)[label] for label in LABELS] == pytest.approx(expected.tolist(), abs=0.01)
+
+
+def test_a_bad_file_gets_its_error_in_the_answers_place(bundle, tmp_path):
+    (tmp_path / "b.wav").write_text("no sound", encoding="utf-8")
+    good = write(tmp_path / "a.wav", noise(100))
+    answers = list(Predictor(bundle).predict([good, tmp_path / "b.wav", good]))
+    assert [answer.error is None for answer in answers] == [True, False, True]
+    assert str(tmp_path / "b.wav") in answers[1].error.wrong
+    assert answers[1].scores == ()
+
+
+def test_the_sound_files_of_a_folder_are_found_by_name(tmp_path):
+    for name in ("b.WAV", "inner/a.flac", "c.mp3", "a.ogg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "notes.txt").touch()
+    (tmp_path / "odd.wav").mkdir()
+    found = [str(path.relative_to(tmp_path)) for path in sound_files([tmp_path])]
+    assert found == ["a.ogg", "b.WAV", "c.mp3", "inner/a.flac"]
+
+
+def test_a_file_is_taken_whatever_it_is_called_and_in_the_order_given(tmp_path):
+    for name in ("b", "a.txt"):
+        (tmp_path / name).touch()
+    assert sound_files([tmp_path / "b", tmp_path / "a.txt"]) == [tmp_path / "b", tmp_path / "a.txt"]
+
+
+def test_a_folder_without_sounds_and_a_missing_file_are_refused(tmp_path):
+    with pytest.raises(UserError, match=f"folder {tmp_path} holds no sound file\n  looked for .wav, "):
+        sound_files([tmp_path])
+    with pytest.raises(UserError, match=f"there is no file {tmp_path}/a.wav"):
+        sound_files([tmp_path / "a.wav"])

@@ -1,0 +1,264 @@
+"""The decision before anything is built, and each refusal of it."""
+
+import numpy as np
+import paddle
+import pytest
+from small_parts import SmallModel, catalog
+
+from pannsdist import planning, settings
+from pannsdist.contracts import NoParams
+from pannsdist.errors import (
+    BadDataset,
+    BadWeightsFile,
+    BrokenPlugin,
+    FrontEndMismatch,
+    SettingsError,
+    UnknownPlugin,
+    UserError,
+)
+
+TEXT = """
+model: {name: small}
+data: {name: tones, params: {classes: 2, clips_per_class: 8, valid_clips_per_class: 2, sample_rate_hz: 8000}}
+train: {epochs: 3, batch_size: 4, crop_s: 0.5}
+"""
+
+
+@pytest.fixture
+def decide(tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text(TEXT, encoding="utf-8")
+
+    def decided(*overrides, world_size=1, text=None):
+        if text:
+            path.write_text(text, encoding="utf-8")
+        chosen, source = settings.load(path, overrides)
+        return planning.decide(chosen, source, catalog(), world_size)
+
+    return decided
+
+
+@pytest.fixture
+def listed(decide):
+    def decided(fault, *overrides):
+        text = (
+            f"model: {{name: small}}\ndata: {{name: listed, params: {{fault: {fault!r}}}}}\ntrain: {{batch_size: 2}}\n"
+        )
+        return decide(*overrides, text=text)
+
+    return decided
+
+
+def refusal(kind, action, *arguments, **named):
+    with pytest.raises(UserError) as caught:
+        action(*arguments, **named)
+    assert type(caught.value) is kind, caught.value
+    return str(caught.value)
+
+
+def test_a_plan_knows_everything_of_a_run(decide):
+    plan = decide(world_size=2)
+    assert plan.steps == 4
+    assert plan.front_end == SmallModel.front_end
+    assert (plan.metric, plan.higher_is_better) == ("valid/accuracy", True)
+    assert plan.score_names[0] == "train/loss"
+    assert plan.weights is None
+    assert plan.data.labels == ("tone", "sweep")
+    assert plan.min_clip_s == 512 / 8000
+
+
+def test_a_plan_can_be_read_by_a_person(decide):
+    said = str(decide("train.batch_size=6", world_size=2))
+    assert "run        runs/run\n" in said
+    assert "model      small (small-parts 1.0), random weights\n" in said
+    assert "train      16 clips, 0.5 s of each; 4 left out of each epoch, others each time\n" in said
+    assert "batch      6 = 2 x 3\n" in said
+    assert "length     3 epochs of 2 steps\n" in said
+    assert said.endswith("best by    valid/accuracy, higher is better")
+
+
+def test_the_feature_is_the_models_own_unless_another_is_named(decide):
+    assert decide().feature.params.mel_bins == 16
+    assert decide("feature.params.mel_bins=20").front_end.bins == 20
+    assert decide("feature.name=logmel").front_end.bins == 64
+
+
+def test_validation_hears_as_much_as_training_unless_it_is_told(decide):
+    assert decide().valid_crop_s == 0.5
+    assert decide("valid.crop_s=0.75").valid_crop_s == 0.75
+
+
+def test_several_labels_are_selected_by_average_precision(decide, tmp_path):
+    for number in range(4):
+        (tmp_path / f"{number}.wav").touch()
+    rows = "".join(f"{number}.wav,a;b,{'train' if number < 2 else 'valid'}\n" for number in range(4))
+    (tmp_path / "clips.csv").write_text("path,labels,split\n" + rows, encoding="utf-8")
+    params = f"{{path: {tmp_path}/clips.csv, multi_label: true}}"
+    plan = decide(
+        text=f"model: {{name: small}}\ndata: {{name: manifest, params: {params}}}\ntrain: {{batch_size: 2}}\n"
+    )
+    assert plan.metric == "valid/mean_average_precision"
+    assert plan.data.splits["train"].targets.tolist() == [[1, 1], [1, 1]]
+
+
+def test_an_unknown_model_is_refused_with_its_key_and_file(decide, tmp_path):
+    said = refusal(UnknownPlugin, decide, text=TEXT.replace("name: small", "name: smal"))
+    assert said.startswith(f"unknown model 'smal' (model.name in {tmp_path}/run.yaml)\n  closest: small.")
+
+
+def test_unknown_params_of_a_plugin_are_refused(decide):
+    said = refusal(SettingsError, decide, "data.params.clases=3")
+    assert said.startswith("unknown key data.params.clases on the command line\n  closest: classes.")
+
+
+def test_a_batch_that_the_processes_cannot_share_is_refused_with_the_nearest_that_they_can(decide):
+    said = refusal(SettingsError, decide, "train.batch_size=10", world_size=4)
+    assert said.startswith("train.batch_size on the command line is 10, which 4 processes cannot share equally\n")
+    assert "it is the batch of all processes together; nearest: 8 or 12" in said
+
+
+def test_a_batch_below_the_number_of_processes_is_refused_with_that_number(decide):
+    assert "nearest: 4\n" in refusal(SettingsError, decide, "train.batch_size=3", world_size=4)
+
+
+def test_a_batch_that_is_more_than_the_clips_is_refused_with_the_most_that_would_do(decide):
+    said = refusal(SettingsError, decide, "train.batch_size=18", world_size=3)
+    assert said.startswith("train.batch_size on the command line is 18, but there are only 16 clips to train on")
+    assert "\n  at most 15\n" in said
+
+
+def test_fewer_clips_than_processes_are_refused(decide):
+    said = refusal(SettingsError, decide, "train.batch_size=20", world_size=20)
+    assert "fewer processes, or more clips" in said
+
+
+def test_a_batch_of_all_clips_is_allowed(decide):
+    assert decide("train.batch_size=16").steps == 1
+
+
+@pytest.mark.parametrize("name", ["valid/acuracy", "accuracy", "train/accuracy", "valid/mean_average_precisio"])
+def test_a_score_that_is_not_computed_is_refused_with_those_that_are(decide, name):
+    said = refusal(SettingsError, decide, f"select.metric={name}")
+    assert said.startswith(f"no score '{name}' is computed (select.metric on the command line)\n")
+    assert "computed: " in said
+    assert "valid/accuracy" in said
+
+
+def test_a_score_is_selected_in_its_own_direction(decide):
+    assert decide("select.metric=valid/loss").higher_is_better is False
+
+
+@pytest.mark.parametrize("key", ["train.crop_s", "valid.crop_s"])
+def test_a_crop_that_the_network_cannot_hear_is_refused_with_its_minimum(decide, key):
+    said = refusal(SettingsError, decide, f"{key}=0.06")
+    assert said.startswith(f"{key} on the command line is 0.06 s, 480 samples at 8000 Hz\n")
+    assert "small needs at least 512 samples, 0.064 s" in said
+
+
+def test_a_crop_of_just_the_minimum_is_allowed(decide):
+    assert decide("train.crop_s=0.064").settings.train.crop_s == 0.064
+
+
+def test_an_unknown_optimizer_and_an_unknown_argument_of_one_are_refused(decide):
+    assert "closest: AdamW" in refusal(SettingsError, decide, "optimizer.name=AdamWW")
+    said = refusal(SettingsError, decide, "optimizer.params.momentun=0.9", "optimizer.name=Momentum")
+    assert said.startswith("unknown key optimizer.params.momentun\n  closest: momentum.")
+
+
+def test_weights_that_are_no_tag_and_no_file_are_refused_with_the_tags(decide):
+    said = refusal(BadWeightsFile, decide, "model.weights=publishd")
+    assert said.startswith(
+        "no weights 'publishd' (model.weights on the command line)\n  give a file; or closest: publish"
+    )
+    assert "tags of small: published" in said
+
+
+def test_published_weights_that_are_not_on_this_machine_are_refused_with_where_to_put_them(
+    decide, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("PANNSDIST_HOME", str(tmp_path))
+    said = refusal(BadWeightsFile, decide, "model.weights=published")
+    assert "download https://example.org/small.pdparams" in said
+    assert f"put it at {tmp_path}/weights/small.pdparams" in said
+
+
+def test_published_weights_with_another_checksum_are_refused(decide, tmp_path, monkeypatch):
+    monkeypatch.setenv("PANNSDIST_HOME", str(tmp_path))
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "small.pdparams").write_bytes(b"damaged")
+    said = refusal(BadWeightsFile, decide, "model.weights=published")
+    assert f"it should be {'0' * 64}: remove it" in said
+
+
+def test_a_feature_that_the_weights_were_not_trained_on_is_refused_with_both_sides(decide, tmp_path):
+    layer = SmallModel(NoParams()).build(("a", "b"), SmallModel.front_end)
+    paddle.save({name: tensor.numpy() for name, tensor in layer.state_dict().items()}, str(tmp_path / "w.pdparams"))
+    overrides = (f"model.weights={tmp_path}/w.pdparams", "feature.params.hop_samples=64", "feature.params.low_hz=20")
+    said = refusal(FrontEndMismatch, decide, *overrides)
+    assert said.startswith(
+        "the weights w.pdparams of small (small-parts 1.0) expect another front end than the feature"
+    )
+    assert "\n  hop_samples: weights 128, feature 64\n" in said
+    assert "low_hz: weights 50.0, feature 20.0" in said
+    assert "bins" not in said
+    assert decide(overrides[0]).weights == tmp_path / "w.pdparams"
+
+
+def test_a_feature_that_the_model_cannot_hear_is_refused(decide):
+    said = refusal(FrontEndMismatch, decide, "model.name=panns_cnn6", "feature.name=efficientat_mel")
+    assert said.startswith("model panns_cnn6 (pannsdist ")
+    assert "cannot hear the front end 'efficientat_mel'\n  it was made for feature 'logmel'" in said
+
+
+@pytest.mark.parametrize("split", ["train", "valid"])
+def test_an_empty_split_is_refused(listed, split):
+    assert refusal(BadDataset, listed, f"empty {split}").startswith(f"split '{split}' of dataset listed (")
+
+
+def test_a_clip_that_is_in_train_and_in_valid_is_refused(listed):
+    said = refusal(BadDataset, listed, "leak")
+    assert said == (
+        "1 clips are in train and in valid, such as 'train/1'\n  a score over clips that were trained on says nothing"
+    )
+
+
+def test_an_id_that_stands_twice_is_refused(listed):
+    assert "1 ids stand twice, such as 'train/0'" in refusal(BadDataset, listed, "double")
+
+
+def test_labels_that_the_dataset_does_not_have_are_refused(listed):
+    assert "clip 'train/1' is labelled ('shrill',)" in refusal(BadDataset, listed, "unknown label")
+
+
+def test_two_labels_are_refused_where_one_is_meant(listed):
+    said = refusal(BadDataset, listed, "two labels")
+    assert "every clip bears exactly one label out of the dataset's" in said
+
+
+def test_a_label_that_stands_twice_is_refused(listed):
+    assert "has 2 labels, of which 1 differ" in refusal(BadDataset, listed, "labels")
+
+
+def test_a_plugin_that_fails_is_named(listed):
+    said = refusal(BrokenPlugin, listed, "breaks")
+    assert said.startswith("dataset plugin 'listed' of small-parts 1.0 fails: ZeroDivisionError: division by zero")
+    assert "ListedParams(fault='breaks')" in said
+
+
+def test_a_sound_dataset_is_accepted(listed):
+    plan = listed("")
+    assert [clip.id for clip in plan.data.splits["valid"].clips] == ["valid/0", "valid/1"]
+    np.testing.assert_array_equal(plan.data.splits["train"].targets, [0, 1])
+
+
+def test_a_split_that_the_dataset_does_not_have_is_refused(tmp_path):
+    (tmp_path / "run.yaml").write_text(TEXT, encoding="utf-8")
+    chosen, source = settings.load(tmp_path / "run.yaml")
+    said = refusal(BadDataset, planning.choose_data, chosen, source, catalog(), ("vald",))
+    assert "has no split 'vald'\n  closest: valid.  it has: train, valid" in said
+
+
+def test_deciding_writes_nothing(decide, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    decide()
+    assert [path.name for path in tmp_path.iterdir()] == ["run.yaml"]

@@ -1,0 +1,56 @@
+"""What a process says, and the exit code that it leaves with."""
+
+import signal
+
+import pytest
+
+from pannsdist import launched, terminal
+from pannsdist.errors import UserError
+
+
+def raising(error):
+    def work():
+        raise error
+
+    return work
+
+
+def test_work_that_is_done_ends_with_0(capsys):
+    assert terminal.exit_code(lambda: None) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_users_mistake_ends_with_2_and_no_traceback(capsys):
+    assert terminal.exit_code(raising(UserError("wrong", "right", "command"))) == 2
+    assert capsys.readouterr() == ("", "error: wrong\n  right\n  next: command\n")
+
+
+def test_a_mistake_of_ours_is_not_hidden():
+    with pytest.raises(ZeroDivisionError):
+        terminal.exit_code(raising(ZeroDivisionError()))
+
+
+@pytest.mark.parametrize(("rank", "printed"), [("0", "words\n"), ("1", "")])
+def test_only_rank_0_speaks(monkeypatch, capsys, rank, printed):
+    monkeypatch.setenv("PADDLE_TRAINER_ID", rank)
+    terminal.say("words")
+    assert capsys.readouterr().out == printed
+
+
+def test_a_process_that_comes_to_its_verdict_is_not_ended_by_the_launcher():
+    with terminal.patience():
+        assert signal.SIGTERM in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+def test_without_a_launcher_a_process_is_alone(monkeypatch):
+    for name in ("PADDLE_TRAINER_ID", "PADDLE_TRAINERS_NUM", "PADDLE_LOG_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    assert (launched.rank(), launched.size(), launched.log_folder()) == (0, 1, None)
+
+
+def test_the_launcher_says_who_a_process_is(monkeypatch, tmp_path):
+    monkeypatch.setenv("PADDLE_TRAINER_ID", "2")
+    monkeypatch.setenv("PADDLE_TRAINERS_NUM", "4")
+    monkeypatch.setenv("PADDLE_LOG_DIR", str(tmp_path))
+    assert (launched.rank(), launched.size(), launched.log_folder()) == (2, 4, tmp_path)

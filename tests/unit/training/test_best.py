@@ -1,0 +1,66 @@
+"""Which epoch was the best."""
+
+import json
+import math
+
+import pytest
+
+from pannsdist.training.best import BestTracker
+
+
+def tracked(values, higher_is_better=True):
+    best = BestTracker("valid/score", higher_is_better)
+    return best, [best.update(epoch, {"valid/score": value}) for epoch, value in enumerate(values, start=1)]
+
+
+def test_a_better_score_becomes_best():
+    best, answers = tracked([0.2, 0.5, 0.4, 0.6])
+    assert answers == [True, True, False, True]
+    assert (best.value, best.epoch) == (0.6, 4)
+
+
+def test_a_lower_score_becomes_best_where_lower_is_better():
+    best, answers = tracked([0.5, 0.6, 0.1], higher_is_better=False)
+    assert answers == [True, False, True]
+    assert best.epoch == 3
+
+
+@pytest.mark.parametrize("higher_is_better", [True, False])
+def test_a_tie_keeps_the_older(higher_is_better):
+    best, answers = tracked([0.5, 0.5], higher_is_better)
+    assert answers == [True, False]
+    assert best.epoch == 1
+
+
+@pytest.mark.parametrize("higher_is_better", [True, False])
+def test_a_nan_score_never_becomes_best(higher_is_better):
+    best, answers = tracked([math.nan, 0.5, math.nan], higher_is_better)
+    assert answers == [False, True, False]
+    assert best.epoch == 2
+
+
+def test_infinity_is_a_score():
+    assert tracked([1.0, math.inf])[1] == [True, True]
+    assert tracked([-math.inf, -1e9])[1] == [True, True]
+
+
+def test_a_score_that_is_not_there_is_an_error():
+    with pytest.raises(KeyError):
+        BestTracker("valid/score", True).update(1, {"valid/loss": 1.0})
+
+
+@pytest.mark.parametrize("values", [[], [math.nan], [0.25], [math.inf]])
+def test_the_state_survives_a_checkpoint(values):
+    best, _ = tracked(values)
+    again = BestTracker("valid/score", True)
+    again.restore(json.loads(json.dumps(best.state())))
+    assert again.epoch == best.epoch
+    assert again.value == best.value or (math.isnan(again.value) and math.isnan(best.value))
+
+
+def test_a_restored_tracker_goes_on_from_there():
+    best, _ = tracked([0.5])
+    again = BestTracker("valid/score", True)
+    again.restore(best.state())
+    assert not again.update(2, {"valid/score": 0.5})
+    assert again.update(3, {"valid/score": 0.6})

@@ -1,0 +1,118 @@
+"""Scores of a split: every clip counts once, and what is missing is noticed."""
+
+import numpy as np
+import paddle
+import pytest
+from small_parts import FEATURE_PARAMS, SmallLayer, tone_clips
+
+from pannsdist.audio.batches import EvaluationPlan, Share, clip_table, read_batch
+from pannsdist.audio.clips import ClipReader
+from pannsdist.batch import Batch
+from pannsdist.builtin.logmel import LogMel, LogMelParams
+from pannsdist.errors import BadClip, BadDataset
+from pannsdist.network import Network
+from pannsdist.parallel import AloneWorld
+from pannsdist.training.evaluator import Evaluator, SplitToEvaluate
+
+LABELS = ("high", "low")
+
+
+def network():
+    paddle.seed(1)
+    return Network(LogMel(LogMelParams(**FEATURE_PARAMS)).build(), SmallLayer(16, len(LABELS)))
+
+
+def batches(count=7, batch_size=3):
+    plan = EvaluationPlan(clip_table(tone_clips(count), LABELS, False), batch_size, ClipReader(8000, 1600))
+    return [read_batch(order) for order in plan.orders(Share(0, 1))]
+
+
+def evaluate(parts, ids=None, made=None):
+    ids = [name for part in parts for name in part.ids] if ids is None else ids
+    evaluator = Evaluator(AloneWorld(), made or network(), LABELS, False)
+    return evaluator.evaluate(SplitToEvaluate("valid", ids, lambda: parts))
+
+
+def without(batch, row, error=None):
+    keep = [number for number in range(len(batch.ids)) if number != row]
+    ids = tuple(batch.ids[number] for number in keep)
+    bad = (*batch.bad, error) if error else batch.bad
+    return Batch(ids, batch.waveforms[keep], batch.targets[keep], bad)
+
+
+def test_scores_are_those_of_all_predictions_together():
+    made, parts = network(), batches()
+    evaluation = evaluate(parts, made=made)
+    made.eval()
+    with paddle.no_grad():
+        logits = np.concatenate([made(paddle.to_tensor(part.waveforms)).numpy() for part in parts])
+    truth = np.concatenate([part.targets for part in parts])
+    assert evaluation.scores["valid/accuracy"] == pytest.approx(np.mean(logits.argmax(axis=1) == truth))
+    assert all(name.startswith("valid/") for name in evaluation.scores)
+    assert evaluation.bad == ()
+
+
+def test_the_size_of_a_batch_hardly_shows_in_a_score():
+    one, other = (evaluate(batches(batch_size=size)).scores for size in (1, 7))
+    assert one.keys() == other.keys()
+    assert one["valid/loss"] == pytest.approx(other["valid/loss"], rel=1e-5)
+
+
+def test_an_evaluation_changes_no_weights_and_leaves_training_on():
+    made = network()
+    before = made.arrays()
+    evaluate(batches(), made=made)
+    assert made.training
+    assert made.model.norm.training
+    for name, array in made.arrays().items():
+        np.testing.assert_array_equal(array, before[name])
+
+
+def test_a_clip_without_an_answer_is_noticed():
+    parts = batches()
+    ids = [*[name for part in parts for name in part.ids], "forgotten"]
+    with pytest.raises(RuntimeError, match="valid: 8 clips, but 7 answers and 0 bad"):
+        evaluate(parts, ids)
+
+
+def test_a_clip_that_is_answered_twice_is_noticed():
+    parts = batches()
+    ids = [name for part in parts for name in part.ids]
+    with pytest.raises(RuntimeError, match=r"odd: \['clip000'"):
+        evaluate([*parts, parts[0]], ids)
+
+
+def test_a_clip_twice_in_the_place_of_another_is_noticed():
+    parts = batches(count=4, batch_size=2)
+    with pytest.raises(RuntimeError, match=r"odd: .'clip000'"):
+        evaluate([parts[0], parts[0]], ["clip000", "clip001", "clip002", "clip003"])
+
+
+def test_an_answer_for_a_clip_of_another_split_is_noticed():
+    parts = batches()
+    ids = [name for part in parts for name in part.ids]
+    with pytest.raises(RuntimeError, match=r"odd: .'clip006'"):
+        evaluate(parts, [*ids[:-1], "other"])
+
+
+def test_skipped_clips_are_handed_on_and_the_others_scored():
+    parts = batches()
+    ids = [name for part in parts for name in part.ids]
+    error = BadClip("clip 'clip001' is bad")
+    evaluation = evaluate([without(parts[0], 1, error), *parts[1:]], ids)
+    assert evaluation.bad == (error,)
+    assert evaluation.scores.keys() == evaluate(parts).scores.keys()
+
+
+def test_a_batch_of_skipped_clips_alone_does_no_harm():
+    parts = batches(count=4, batch_size=2)
+    errors = (BadClip("a"), BadClip("b"))
+    empty = Batch((), np.zeros((0, 1600), np.float32), np.zeros(0, np.int64), errors)
+    evaluation = evaluate([empty, parts[1]], ["clip000", "clip001", "clip002", "clip003"])
+    assert evaluation.bad == errors
+
+
+def test_a_split_without_a_clip_that_can_be_read_is_refused():
+    empty = Batch((), np.zeros((0, 1600), np.float32), np.zeros(0, np.int64), (BadClip("a"),))
+    with pytest.raises(BadDataset, match="no clip of valid could be read"):
+        evaluate([empty], ["clip000"])

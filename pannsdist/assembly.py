@@ -61,7 +61,8 @@ def load_initial(plan: Plan, network: Network, snapshot: Snapshot | None) -> str
             raise BadRunFolder(
                 f"the last checkpoint does not fit the model: {error}", "give the run another name"
             ) from error
-        return f"goes on after epoch {snapshot.progress.epoch}"
+        done = snapshot.progress.epoch
+        return "is finished" if done >= plan.settings.train.epochs else f"goes on after epoch {done}"
     if plan.weights is None:
         return "starts from random weights"
     report = load_into(network.model, read_weights(plan.weights), head=plan.model.plugin.head)

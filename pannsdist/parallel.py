@@ -235,13 +235,16 @@ class FleetWorld(World):
         """Names, types and shapes first, then one broadcast for each array."""
         import paddle.distributed as dist
 
-        own = {name: np.ascontiguousarray(array) for name, array in (arrays or {}).items()}
+        own = {name: np.asarray(array, order="C") for name, array in (arrays or {}).items()}
         layout = self.gather([(name, str(array.dtype), array.shape) for name, array in own.items()])[0]
         shared = {}
         for name, dtype, shape in layout:
-            tensor = paddle.to_tensor(own[name] if self.is_main else np.zeros(shape, dtype))
-            dist.broadcast(tensor, src=0)
-            shared[name] = tensor.numpy().reshape(shape)
+            array = own[name] if self.is_main else np.zeros(shape, dtype)
+            if array.size:  # Paddle 3.3.1 refuses a tensor without elements
+                tensor = paddle.to_tensor(array)
+                dist.broadcast(tensor, src=0)
+                array = tensor.numpy().reshape(shape)
+            shared[name] = array
         return shared
 
     def close(self) -> None:

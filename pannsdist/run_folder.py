@@ -19,7 +19,7 @@ from pannsdist.training.tracking import ConsoleTracker, ScoresFile, Tracker, Vis
 from pannsdist.training.trainer import Outlets
 
 SETTINGS_FILE = "settings.yaml"
-FREE_KEYS = ("runs", "train.epochs", "save", "log", "data.workers")
+FREE_KEYS = ("runs", "train.epochs", "save", "log", "data.workers", "data.on_bad_clip")
 """What may change when a run goes on; any other key makes it another run."""
 
 
@@ -35,9 +35,10 @@ class RunFolder:
         """The run's folder, made if need be. Raises BadRunFolder where another run, or anything else, is in it."""
         path = Path(settings.runs) / settings.name
         written = path / SETTINGS_FILE
-        if written.is_file():
-            _refuse_other_run(written, settings)
-        elif path.exists() and any(item.name not in ("log",) for item in path.iterdir()):
+        if written.is_file():  # without a checkpoint, an earlier start was refused: nothing there is another run's
+            if (path / "checkpoints" / "last").is_symlink():
+                _refuse_other_run(written, settings)
+        elif path.exists() and any(item.name != "log" for item in path.iterdir()):
             wrong = f"{path} is not empty, and holds no {SETTINGS_FILE} of a run"
             raise BadRunFolder(wrong, "choose another name, as name=NAME, or empty the folder", f"ls {path}")
         (path / "checkpoints").mkdir(parents=True, exist_ok=True)

@@ -60,7 +60,7 @@ def load(path: Path, overrides: Sequence[str] = ()) -> tuple[Settings, Source]:
     """
     layers = [*_file_layers(path, ()), Layer(COMMAND_LINE, _dotted(overrides))]
     source = Source(tuple(layers))
-    return _fill(Settings, [layer.values for layer in layers], source, prefix=""), source
+    return _fill(Settings, _without_others_params([layer.values for layer in layers]), source, prefix=""), source
 
 
 def fill_params(params_class: type[P], values: Mapping[str, Any], source: Source, prefix: str) -> P:
@@ -116,6 +116,27 @@ def _file_layers(path: Path, chain: tuple[Path, ...]) -> list[Layer]:
         raise SettingsError(f"base in {path} is {base!r}", "base: the path of one YAML file, relative to this one")
     before = _file_layers(path.parent / base, (*chain, path.resolve())) if base else []
     return [*before, Layer(str(path), {str(key): value for key, value in values.items()})]
+
+
+def _without_others_params(layers: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The layers without the `params` that were meant for a plugin which a later layer replaces by another."""
+    kept: list[dict[str, Any]] = []
+    names: dict[str, Any] = {}
+    for values in layers:
+        for key, part in values.items():
+            name = part.get("name") if isinstance(part, Mapping) else None
+            if name is not None and names.setdefault(key, name) != name:
+                kept = [_without(earlier, key, "params") for earlier in kept]
+                names[key] = name
+        kept.append(dict(values))
+    return list(kept)
+
+
+def _without(values: Mapping[str, Any], section: str, key: str) -> dict[str, Any]:
+    part = values.get(section)
+    if not isinstance(part, Mapping):
+        return dict(values)
+    return {**values, section: {name: value for name, value in part.items() if name != key}}
 
 
 def _dotted(overrides: Sequence[str]) -> dict[str, Any]:

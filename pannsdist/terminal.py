@@ -29,12 +29,13 @@ def quiet_paddle() -> None:
 def patience() -> Iterator[None]:
     """Let every process come to its own verdict, although the launcher ends all when the first one has.
 
-    Within a second of the first exit the launcher sends SIGTERM to the others. It is held back here, and stays so when
-    the block ends with an error, so that each process leaves with its own exit code.
+    Within a second of the first exit the launcher sends SIGTERM to the others. It is ignored here, and stays so when
+    the block ends with an error, so that each process leaves with its own exit code. (To block it in this thread would
+    not do: one of Paddle's threads would take it.)
     """
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
     yield
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    signal.signal(signal.SIGTERM, before if before is not None else signal.SIG_DFL)
 
 
 def exit_code(work: Callable[[], None]) -> int:
@@ -42,7 +43,8 @@ def exit_code(work: Callable[[], None]) -> int:
     try:
         work()
     except UserError as error:
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        if launched.size() > 1:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
         print(f"error: {error}", file=sys.stderr, flush=True)
         return EXIT_USER_ERROR
     return 0

@@ -7,6 +7,7 @@ launcher itself tells only one of them.
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import os
 import signal
 import subprocess
@@ -29,9 +30,12 @@ TINY = (
     "train.crop_s=0.5",
     "train.batch_size=4",
     "train.epochs=1",
+    "optimizer.learning_rate=1e-3",
     "data.workers=0",
 )
 """For configs/tones_cnn6.yaml: three steps of four clips, and six clips to evaluate."""
+CONSTANT = ("schedule.name=constant", "schedule.warmup_epochs=0")
+"""A learning rate that does not depend on the number of epochs, so that a run can go on as if it had never stopped."""
 
 
 @dataclass(frozen=True)
@@ -150,11 +154,23 @@ def pannsdist(*args: object, cwd: Path, **how: object) -> Launched:
     return launch("-m", "pannsdist.cli", *args, processes=0, cwd=cwd, **how)
 
 
+def contents(folder: Path) -> dict[str, str]:
+    """Every file and link in a folder: the checksum of what it holds, or its target, by its path below the folder."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_symlink():
+            found[path.relative_to(folder).as_posix()] = str(path.readlink())
+        elif path.is_file():
+            found[path.relative_to(folder).as_posix()] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return found
+
+
 def _note_exit_code(folder: Path, command: Sequence[str]) -> int:
     """Run a script as this process of the launcher; a SIGTERM of the launcher goes on to it."""
     child = subprocess.Popen([sys.executable, *command], preexec_fn=_die_with_parent)  # noqa: PLW1509 - one thread
     signal.signal(signal.SIGTERM, lambda *_: child.terminate())
     code = child.wait()
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # for good: Python's own end leaves SIG_IGN as it is
     (folder / f"exit_code.{os.environ['PADDLE_TRAINER_ID']}").write_text(str(code))
     return code if code >= 0 else 128 - code
 

@@ -43,7 +43,7 @@ def met(tmp_path_factory):
     folder = tmp_path_factory.mktemp("world") / "results"
     folder.mkdir()
     launched = launching.launch(SCRIPTS / "world.py", folder, cwd=folder)
-    assert launched.exit_codes == (0, 0), launched
+    assert launched.exit_codes == (0, 0), str(launched)
     return [Results(folder).json(f"world.{rank}") for rank in range(2)]
 
 
@@ -54,5 +54,5 @@ def trained(tmp_path_factory):
     folder.mkdir()
     for processes in (2, 0):
         launched = launching.launch(SCRIPTS / "training.py", folder, processes=processes, cwd=folder)
-        assert launched.exit_code == 0, launched
+        assert launched.exit_code == 0, str(launched)
     return Results(folder)

@@ -12,6 +12,7 @@ from pannsdist.seeding import epoch_order
 RATE_HZ = 32000
 SETTINGS = """\
 base: {base}
+model: {{name: panns_cnn6}}
 data: {{name: folder, params: {{root: sounds}}, workers: 0}}
 train: {{epochs: 1, batch_size: 2, crop_s: 0.5}}
 """
@@ -29,7 +30,7 @@ def folder(tmp_path):
                 time_s = np.arange(RATE_HZ // 2) / RATE_HZ
                 sound = 0.3 * np.sin(2 * np.pi * (pitch_hz + 10 * number) * time_s)
                 soundfile.write(work / "sounds" / split / label / f"{number}.wav", sound, RATE_HZ)
-    (work / "settings.yaml").write_text(SETTINGS.format(base=launching.CONFIGS / "tones_cnn6.yaml"))
+    (work / "settings.yaml").write_text(SETTINGS.format(base=launching.CONFIGS / "base.yaml"))
     return work
 
 
@@ -47,12 +48,12 @@ def test_a_bad_clip_of_one_process_ends_both_with_its_name(folder):
     bad = read_by(1, 2, folder)
     bad.write_bytes(b"no sound at all")
     launched = launching.train(folder / "settings.yaml", processes=2, cwd=folder, timeout=120)
-    assert (launched.exit_code, launched.exit_codes) == (2, (2, 2)), launched
+    assert (launched.exit_code, launched.exit_codes) == (2, (2, 2)), str(launched)
     wrong = f"error: clip '{clip_id(bad, folder)}' ({bad.relative_to(folder)}): it is no sound that libsndfile reads"
     assert wrong in launched.logs[0]
     assert "mend or remove it, or set data.on_bad_clip=skip to go on without it" in launched.logs[0]
-    assert not any("Traceback" in log for log in launched.logs), launched
-    assert not (folder / "runs" / "tones" / "best_model").exists()
+    assert not any("Traceback" in log for log in launched.logs), str(launched)
+    assert not (folder / "runs" / "run" / "best_model").exists()
 
 
 def test_bad_clips_that_are_skipped_leave_both_processes_with_the_same_weights(folder):
@@ -64,7 +65,7 @@ def test_bad_clips_that_are_skipped_leave_both_processes_with_the_same_weights(f
     common = ("data.on_bad_clip=skip", "train.epochs=2")
     part, whole = ("name=part", "train.batch_size=4"), ("name=whole", "train.batch_size=2")
     launched = launching.launch(SCRIPT, "settings.yaml", *common, *part, "--", *common, *whole, cwd=folder)
-    assert launched.exit_codes == (0, 0), launched
+    assert launched.exit_codes == (0, 0), str(launched)
     for name in ("part", "whole"):  # of the batch of a process, part of the clips are bad, or the only one
         left, right = (np.load(folder / f"{name}.{rank}.npz") for rank in range(2))
         assert left.files == right.files and len(left.files) > 10

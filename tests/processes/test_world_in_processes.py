@@ -70,6 +70,10 @@ def test_every_process_gets_the_arrays_of_rank_0(met, name, expected):
     assert [facts["arrays"][name] for facts in met] == [wanted, wanted]
 
 
+def test_an_array_without_elements_is_shared_too(met):
+    assert [facts["empty array"] for facts in met] == [{"value": [[0, 3]]}] * 2
+
+
 def test_after_failures_the_processes_are_still_in_step(met):
     assert [facts["still together"]["value"] for facts in met] == [[0, 1]] * 2
 
@@ -77,5 +81,5 @@ def test_after_failures_the_processes_are_still_in_step(met):
 def test_a_process_may_be_later_than_gloo_would_wait(late):
     started, results = late
     launched = started.finish()
-    assert launched.exit_codes == (0, 0), launched
+    assert launched.exit_codes == (0, 0), str(launched)
     assert [results.json(f"late.{rank}") for rank in range(2)] == [[["item of 0", "item of 1"], [2.0]]] * 2

@@ -261,3 +261,13 @@ def test_the_description_of_the_schema_names_what_is_required():
 def test_every_recipe_is_valid(path):
     enough = ["model.name=small", "data.name=tones"] if path.stem == "base" else []
     load(path, enough)
+
+
+def test_another_plugin_does_not_inherit_the_params_of_the_one_it_replaces(tmp_path):
+    base = tmp_path / "base.yaml"
+    base.write_text("data: {name: tones, params: {classes: 3}, workers: 1}\nmodel: {name: panns_cnn6}\n")
+    child = tmp_path / "child.yaml"
+    child.write_text("base: base.yaml\ndata: {name: folder, params: {root: sounds}}\n")
+    assert load(child)[0].data.params == {"root": "sounds"}
+    assert load(base, ["data.name=folder"])[0].data.params == {}
+    assert load(base, ["data.name=tones", "data.params.seed=2"])[0].data.params == {"classes": 3, "seed": 2}

@@ -1,6 +1,9 @@
 """What a process says, and the exit code that it leaves with."""
 
+import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -37,10 +40,30 @@ def test_only_rank_0_speaks(monkeypatch, capsys, rank, printed):
     assert capsys.readouterr().out == printed
 
 
-def test_a_process_that_comes_to_its_verdict_is_not_ended_by_the_launcher():
+VERDICT = """
+import os, signal, sys, threading, time
+from pannsdist import terminal
+from pannsdist.errors import UserError
+
+threading.Thread(target=time.sleep, args=(2,), daemon=True).start()
+def work():
     with terminal.patience():
-        assert signal.SIGTERM in signal.pthread_sigmask(signal.SIG_BLOCK, [])
-    assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+        os.kill(os.getpid(), signal.SIGTERM)
+        if sys.argv[1] == "refuse":
+            raise UserError("wrong")
+    print("still here", flush=True)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(5)
+sys.exit(terminal.exit_code(work))
+"""
+
+
+@pytest.mark.parametrize(("what", "code", "printed"), [("refuse", 2, ""), ("go on", -signal.SIGTERM, "still here\n")])
+def test_the_launcher_cannot_end_a_process_before_its_verdict_but_afterwards_it_can(what, code, printed):
+    environment = {**os.environ, "PADDLE_TRAINERS_NUM": "2", "PADDLE_TRAINER_ID": "0"}
+    command = [sys.executable, "-c", VERDICT, what]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert (done.returncode, done.stdout) == (code, printed)
 
 
 def test_without_a_launcher_a_process_is_alone(monkeypatch):

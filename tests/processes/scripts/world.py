@@ -67,6 +67,8 @@ def main(folder):
     }
     shared = world.share_arrays(arrays() if world.is_main else None)
     facts["arrays"] = {name: [str(a.dtype), list(a.shape), a.tolist()] for name, a in shared.items()}
+    empty = {"empty": np.zeros((0, 3), np.float32)} if world.is_main else None
+    facts["empty array"] = outcome(lambda: [list(array.shape) for array in world.share_arrays(empty).values()])
     facts["still together"] = outcome(lambda: world.gather(me))
     (folder / f"world.{me}.json").write_text(json.dumps(facts))
     world.close()

@@ -1,0 +1,318 @@
+"""What a user is told who asked for something that cannot be done, and what is left behind then."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import launching
+import numpy as np
+import pytest
+import soundfile
+
+RATE_HZ = 32000
+FOLDER = ("model.name=panns_cnn6", "data.name=folder", "data.workers=0", "train.crop_s=0.5", "train.batch_size=4")
+SOUNDS = (*FOLDER, "data.params.root=sounds", "train.epochs=1")
+ESC50 = ("model.name=panns_cnn6", "data.name=esc50")
+BAD = "train/low/2.wav"
+
+
+def nothing(work):
+    """A working folder that is empty."""
+
+
+def tone(seconds=0.6, pitch_hz=440.0):
+    return 0.3 * np.sin(2 * np.pi * pitch_hz * np.arange(round(seconds * RATE_HZ)) / RATE_HZ)
+
+
+def sounds(spoil: Callable[[Path], object]) -> Callable[[Path], None]:
+    """Two classes of sounds, one of them spoilt."""
+
+    def prepare(work):
+        for split, count in (("train", 4), ("valid", 1)):
+            for label in ("high", "low"):
+                (work / "sounds" / split / label).mkdir(parents=True)
+                for number in range(count):
+                    soundfile.write(work / "sounds" / split / label / f"{number}.wav", tone(), RATE_HZ)
+        (work / "sounds" / BAD).unlink()
+        spoil(work / "sounds" / BAD)
+
+    return prepare
+
+
+def silent_of(seconds):
+    return lambda path: soundfile.write(path, tone(seconds), RATE_HZ)
+
+
+def not_numbers(path):
+    samples = tone()
+    samples[::1000] = np.nan
+    soundfile.write(path, samples, RATE_HZ, subtype="FLOAT")
+
+
+def two_folds(work):
+    """A download of ESC-50 of which three folds were left out."""
+    (work / "ESC-50" / "meta").mkdir(parents=True)
+    (work / "ESC-50" / "audio").mkdir()
+    rows = [f"{fold}-1-A-{target}.wav,{fold},{target},{name}" for fold in (1, 2) for target, name in enumerate("ab")]
+    for row in rows:
+        (work / "ESC-50" / "audio" / row.partition(",")[0]).touch()
+    lines = ["filename,fold,target,category,esc10,src_file,take", *(f"{row},False,1,A" for row in rows)]
+    (work / "ESC-50" / "meta" / "esc50.csv").write_text("\n".join(lines) + "\n")
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A command, what is said, and whether the run's folder was made before that."""
+
+    name: str
+    config: str
+    overrides: tuple[str, ...]
+    says: tuple[str, ...]
+    prepare: Callable[[Path], None] = nothing
+    begins: bool = False
+
+    def made(self, folder):
+        """The command's outcome in a working folder of its own."""
+        work = folder / self.name.replace(" ", "_")
+        work.mkdir()
+        self.prepare(work)
+        return work, launching.train(self.config, *self.overrides, cwd=work)
+
+
+def bad_clip(name, prepare, *says):
+    place = f"clip '{BAD}' (sounds/{BAD}): "
+    way_out = "mend or remove it, or set data.on_bad_clip=skip to go on without it"
+    return Refusal(name, "base.yaml", SOUNDS, (place + says[0], way_out, *says[1:]), prepare, begins=True)
+
+
+REFUSALS = (
+    Refusal(
+        "an unknown key",
+        "tones_cnn6.yaml",
+        ("train.epoch=3",),
+        ("unknown key train.epoch on the command line", "closest: epochs.", "next: pannsdist config show -c "),
+    ),
+    Refusal(
+        "a value of the wrong type",
+        "tones_cnn6.yaml",
+        ("train.epochs=many",),
+        ("train.epochs on the command line: ", "'many'", "train.epochs: a value of type int"),
+    ),
+    Refusal(
+        "a settings file that is not there",
+        "nowhere.yaml",
+        (),
+        ("no settings file ", "nowhere.yaml", "give a YAML file with -c", "next: ls configs"),
+    ),
+    Refusal(
+        "a metric that is not computed",
+        "tones_cnn6.yaml",
+        ("select.metric=valid/acuracy",),
+        ("no score 'valid/acuracy' is computed (select.metric on the command line)", "closest: valid/accuracy."),
+    ),
+    Refusal(
+        "a crop shorter than the network hears",
+        "tones_cnn6.yaml",
+        ("train.crop_s=0.1",),
+        ("train.crop_s on the command line is 0.1 s", "panns_cnn6 needs at least 4800 samples, 0.150 s"),
+    ),
+    Refusal(
+        "a folder that is not there",
+        "base.yaml",
+        (*FOLDER, "data.params.root=nowhere"),
+        ("nowhere does not exist (data.params.root)", "root/train/CLASS/*.wav", "next: ls "),
+    ),
+    Refusal(
+        "a fold that does not exist",
+        "base.yaml",
+        (*ESC50, "data.params.root=ESC-50", "data.params.valid_fold=6"),
+        ("data.params.valid_fold is 6", "allowed: 1 to 5", "next: the same command with data.params.valid_fold=1"),
+        two_folds,
+    ),
+    Refusal(
+        "a split without clips",
+        "base.yaml",
+        (*ESC50, "data.params.root=ESC-50", "data.params.valid_fold=5"),
+        ("data.params.valid_fold is 5, and no clip is left for 'valid'", "folds in the table: 1, 2"),
+        two_folds,
+    ),
+    Refusal(
+        "weights that are not there",
+        "tones_cnn6.yaml",
+        ("model.weights=nowhere.pth",),
+        ("no weights 'nowhere.pth' (model.weights on the command line)", "give a file"),
+    ),
+    bad_clip(
+        "a file that is no sound",
+        sounds(lambda path: path.write_bytes(b"no sound at all")),
+        "it is no sound that libsndfile reads (",
+    ),
+    bad_clip("an empty file", sounds(Path.touch), "the file is empty"),
+    bad_clip("a sound without samples", sounds(silent_of(0.0)), "it holds no samples"),
+    bad_clip("samples that are no numbers", sounds(not_numbers), "it holds NaN or infinite samples"),
+    bad_clip(
+        "a clip shorter than the network hears",
+        sounds(silent_of(0.05)),
+        "it lasts 0.050 s, and less than 0.150 s is too short",
+        "data.min_clip_s=0 pads it with silence instead",
+    ),
+)
+
+
+@pytest.fixture(scope="module")
+def refused(tmp_path_factory):
+    """All refusals by name, two at a time: most of each is the import of Paddle."""
+    folder = tmp_path_factory.mktemp("refusals")
+    with ThreadPoolExecutor(2) as executor:
+        yield {refusal.name: executor.submit(refusal.made, folder) for refusal in REFUSALS}
+
+
+def half_written(work):
+    """What a run would leave that was stopped in the middle of writing, or that had come to a result."""
+    names = ("best_model", "best", "last", "epoch_*", ".*.writing", ".*.older", "bad_clips.txt")
+    return [path for name in names for path in (work / "runs").rglob(name)]
+
+
+@pytest.mark.parametrize("refusal", [pytest.param(refusal, id=refusal.name) for refusal in REFUSALS])
+def test_one_process_refuses(refused, refusal):
+    work, launched = refused[refusal.name].result()
+    assert launched.exit_code == 2, str(launched)
+    assert "error: " in launched.output
+    for text in refusal.says:
+        assert text in launched.output, str(launched)
+    assert "Traceback" not in launched.output, str(launched)
+    assert (work / "runs").exists() is refusal.begins
+    assert half_written(work) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "way_out"),
+    [("an empty file", "data.on_bad_clip=skip"), ("a clip shorter than the network hears", "data.min_clip_s=0")],
+)
+def test_the_way_out_that_the_refusal_of_a_clip_names_works(refused, name, way_out):
+    work, launched = refused[name].result()
+    assert way_out in launched.output
+    again = launching.train("base.yaml", *SOUNDS, way_out, cwd=work)
+    assert again.exit_code == 0, str(again)
+    assert (work / "runs" / "run" / "best_model").is_dir()
+
+
+def refused_by_both(launched, *says):
+    """Whether both processes ended as a user's mistake ends them, rank 0 saying what it should."""
+    assert (launched.exit_code, launched.exit_codes) == (2, (2, 2)), str(launched)
+    for text in says:
+        assert text in launched.logs[0], str(launched)
+    assert not any("Traceback" in log for log in (launched.output, *launched.logs)), str(launched)
+
+
+def test_two_processes_refuse_an_unknown_plugin(work):
+    launched = launching.train("tones_cnn6.yaml", "model.name=cnn41", processes=2, cwd=work)
+    refused_by_both(
+        launched,
+        "error: unknown model 'cnn41' (model.name on the command line)",
+        "installed: ",
+        "panns_cnn10, panns_cnn14, panns_cnn6",
+        "next: pannsdist plugins list",
+    )
+    assert not (work / "runs").exists()
+
+
+def test_two_processes_refuse_a_batch_that_they_cannot_share(work):
+    launched = launching.train("tones_cnn6.yaml", "train.batch_size=5", processes=2, cwd=work)
+    refused_by_both(
+        launched,
+        "error: train.batch_size on the command line is 5, which 2 processes cannot share equally",
+        "nearest: 4 or 6",
+    )
+    assert not (work / "runs").exists()
+
+
+def test_two_processes_refuse_the_folder_of_another_run(run, work):
+    other = run.copied(work)
+    before = launching.contents(other.folder)
+    overrides = (*launching.TINY, *launching.CONSTANT, "name=tiny", "seed=1")
+    launched = launching.train("tones_cnn6.yaml", *overrides, processes=2, cwd=work)
+    refused_by_both(
+        launched,
+        "error: runs/tiny holds another run: seed is 0 there and 1 now",
+        "choose another name, as name=NAME, or remove that folder",
+    )
+    assert launching.contents(other.folder) == before
+
+
+@pytest.fixture(scope="module")
+def mismatched(run, tmp_path_factory):
+    """Two processes that were given the weights of another network."""
+    work = tmp_path_factory.mktemp("mismatch") / "work"
+    work.mkdir()
+    weights = f"model.weights={run.folder / 'best_model' / 'model.pdparams'}"
+    overrides = (*launching.TINY, weights)
+    return (
+        work,
+        overrides,
+        launching.train("tones_cnn6.yaml", *overrides, "model.name=panns_cnn10", processes=2, cwd=work),
+    )
+
+
+def test_two_processes_refuse_the_weights_of_another_network(run, mismatched):
+    work, _, launched = mismatched
+    refused_by_both(
+        launched,
+        f"error: {run.folder / 'best_model' / 'model.pdparams'} (",
+        "does not fit the network",
+        "missing: ",
+        "choose the model that these weights were made for",
+    )
+    assert half_written(work) == []
+
+
+def test_after_refused_weights_the_same_run_can_be_started_with_the_right_model(mismatched):
+    work, overrides, _ = mismatched
+    again = launching.train("tones_cnn6.yaml", *overrides, "model.name=panns_cnn6", cwd=work)
+    assert again.exit_code == 0, str(again)
+    assert "tensors loaded" in again.output
+    assert "head kept" in again.output
+
+
+def command_refused(launched, *says):
+    assert launched.exit_code == 2, str(launched)
+    for text in says:
+        assert text in launched.output, str(launched)
+    assert "Traceback" not in launched.output, str(launched)
+
+
+def test_evaluate_refuses_a_dataset_with_other_labels(run, work):
+    model, config = run.folder / "best_model", launching.CONFIGS / "tones_cnn6.yaml"
+    launched = launching.pannsdist("evaluate", "--model", model, "-c", config, "data.params.classes=2", cwd=work)
+    command_refused(
+        launched,
+        f"error: the labels of the dataset are not those of the model in {model}",
+        "the model has 3, the dataset 2; label 2: model 'noise', dataset 'nothing'",
+    )
+
+
+def test_evaluate_refuses_a_split_that_the_dataset_has_not(run, work):
+    model, config = run.folder / "best_model", launching.CONFIGS / "tones_cnn6.yaml"
+    launched = launching.pannsdist("evaluate", "--model", model, "-c", config, "--split", "vald", cwd=work)
+    command_refused(launched, "has no split 'vald'", "closest: valid.  it has: train, valid")
+
+
+def test_predict_refuses_a_folder_that_is_no_model(work):
+    (work / "sound.wav").touch()
+    launched = launching.pannsdist("predict", "--model", ".", "sound.wav", cwd=work)
+    command_refused(launched, "is no model folder: it holds no bundle.json", "give the best_model folder of a run")
+
+
+def test_predict_refuses_a_model_whose_weights_are_damaged(run, work):
+    damaged = run.copied(work).folder / "best_model"
+    weights = (damaged / "model.pdparams").read_bytes()
+    (damaged / "model.pdparams").write_bytes(weights[:-100])
+    (work / "sound.wav").touch()
+    launched = launching.pannsdist("predict", "--model", damaged, "sound.wav", cwd=work)
+    command_refused(launched, f"{damaged / 'model.pdparams'} is missing or damaged", "copy the folder again, whole")
+
+
+def test_predict_refuses_a_file_that_is_not_there(run, work):
+    launched = launching.pannsdist("predict", "--model", run.folder / "best_model", "nowhere.wav", cwd=work)
+    command_refused(launched, "error: there is no file nowhere.wav", "give sound files or folders of them")

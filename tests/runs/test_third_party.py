@@ -1,0 +1,194 @@
+"""Plugins of somebody else: installed, used, and taken away again."""
+
+import json
+import subprocess
+import sys
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import launching
+import numpy as np
+import pytest
+import soundfile
+
+BEEPS = '''\
+"""Beeps for pannsdist."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pannsdist.contracts import Clip
+
+
+@dataclass(frozen=True)
+class BeepsParams:
+    clips: int = 4
+
+
+@dataclass(frozen=True)
+class Beep:
+    pitch_hz: float
+
+    def samples(self):
+        return np.sin(2 * np.pi * self.pitch_hz * np.arange(16000) / 32000).astype(np.float32), 32000
+
+
+class Beeps:
+    """High beeps and low ones."""
+
+    Params = BeepsParams
+    labels, multi_label, splits = ("high", "low"), False, ("train", "valid")
+
+    def __init__(self, params):
+        self.params = params
+
+    def clips(self, split):
+        pitches = [("high", 3000 + 50 * n) for n in range(self.params.clips)]
+        pitches += [("low", 300 + 5 * n) for n in range(self.params.clips)]
+        return [Clip(f"{split}/{pitch}", Beep(pitch + len(split)), (label,)) for label, pitch in pitches]
+'''
+PLAIN = '''\
+"""The plainest of networks for pannsdist."""
+
+from pannsdist.contracts import FrontEnd, NoParams
+
+
+class Plain:
+    """One linear layer on the mean spectrum."""
+
+    Params, feature, feature_params, weights, head = NoParams, "logmel", {}, {}, "linear"
+    details = (("mel", "slaney"), ("pad", "reflect"), ("power_floor", 1e-10), ("scale", "db"), ("window", "hann"))
+    front_end = FrontEnd("logmel", 32000, 1024, 320, 1024, 64, 50.0, 14000.0, details)
+
+    def __init__(self, params):
+        self.params = params
+
+    def accepts(self, front_end):
+        return True
+
+    def minimum_samples(self, front_end):
+        return front_end.window_samples
+
+    def build(self, labels, front_end):
+        from paddle import nn
+
+        class Mean(nn.Layer):
+            def __init__(self):
+                super().__init__()
+                self.linear = nn.Linear(front_end.bins, len(labels))
+
+            def forward(self, image):
+                return self.linear(image.mean(axis=[1, 2]) / 100)
+
+        return Mean()
+'''
+SETTINGS = """\
+base: {base}
+model: {{name: plain}}
+data: {{name: beeps, workers: 1}}
+train: {{epochs: 2, batch_size: 4, crop_s: 0.5}}
+optimizer: {{learning_rate: 0.1}}
+"""
+
+
+def install(target: Path, name: str, version: str, code: str, entry_points: str) -> str:
+    """Build a distribution and let pip put it into a folder; gives the folder, for PYTHONPATH."""
+    module = name.replace("-", "_")
+    info = f"{module}-{version}.dist-info"
+    files = {
+        f"{module}.py": code,
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/entry_points.txt": entry_points,
+    }
+    files[f"{info}/RECORD"] = "".join(f"{path},,\n" for path in (*files, f"{info}/RECORD"))
+    wheel = target.parent / f"{module}-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for path, text in files.items():
+            archive.writestr(path, text)
+    command = ["-m", "pip", "install", "-q", "--no-index", "--no-deps", "--target", str(target), str(wheel)]
+    subprocess.run([sys.executable, *command], check=True, capture_output=True)
+    return str(target)
+
+
+@dataclass(frozen=True)
+class Strangers:
+    """The folders of two distributions, and a run that used both."""
+
+    dataset: str
+    model: str
+    work: Path
+    launched: launching.Launched
+
+    def pannsdist(self, *args, path):
+        return launching.pannsdist(*args, cwd=self.work, env={"PYTHONPATH": path})
+
+
+@pytest.fixture(scope="module")
+def strangers(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("third_party")
+    dataset = install(
+        folder / "site_a", "pannsdist-beeps", "1.2", BEEPS, "[pannsdist.datasets]\nbeeps = pannsdist_beeps:Beeps\n"
+    )
+    model = install(
+        folder / "site_b", "pannsdist-plain", "0.3", PLAIN, "[pannsdist.models]\nplain = pannsdist_plain:Plain\n"
+    )
+    work = folder / "work"
+    work.mkdir()
+    (work / "settings.yaml").write_text(SETTINGS.format(base=launching.CONFIGS / "base.yaml"))
+    launched = launching.train(work / "settings.yaml", processes=2, cwd=work, env={"PYTHONPATH": f"{dataset}:{model}"})
+    soundfile.write(work / "beep.wav", np.zeros(16000, np.float32), 32000)
+    return Strangers(dataset, model, work, launched)
+
+
+def test_an_installed_plugin_is_listed_with_its_distribution(strangers):
+    launched = strangers.pannsdist("plugins", "list", path=f"{strangers.dataset}:{strangers.model}")
+    assert launched.exit_code == 0, str(launched)
+    lines = [line.split() for line in launched.output.splitlines()]
+    assert ["dataset", "beeps", "pannsdist-beeps", "1.2"] in lines
+    assert ["model", "plain", "pannsdist-plain", "0.3"] in lines
+
+
+def test_two_processes_train_with_plugins_of_others(strangers):
+    assert strangers.launched.exit_codes == (0, 0), str(strangers.launched)
+    assert "model      plain (pannsdist-plain 0.3), random weights" in strangers.launched.logs[0]
+    assert "data       beeps (pannsdist-beeps 1.2): 2 classes" in strangers.launched.logs[0]
+
+
+def test_the_model_folder_names_the_distributions(strangers):
+    record = json.loads((strangers.work / "runs" / "run" / "best_model" / "bundle.json").read_text())
+    assert record["dataset"] == {
+        "name": "beeps",
+        "params": {"clips": 4},
+        "origin": {"distribution": "pannsdist-beeps", "version": "1.2"},
+    }
+    assert record["model"]["origin"] == {"distribution": "pannsdist-plain", "version": "0.3"}
+
+
+def test_predict_does_not_need_the_dataset(strangers):
+    launched = strangers.pannsdist("predict", "--model", "runs/run/best_model", "beep.wav", path=strangers.model)
+    assert launched.exit_code == 0, str(launched)
+    path, *answer = launched.output.splitlines()[-1].split()
+    assert path == "beep.wav"
+    assert set(answer[::2]) == {"high", "low"}
+
+
+def test_predict_without_the_model_names_the_distribution_to_install(strangers):
+    launched = strangers.pannsdist("predict", "--model", "runs/run/best_model", "beep.wav", path=strangers.dataset)
+    assert launched.exit_code == 2, str(launched)
+    assert "error: the model was made with model 'plain', which is not installed" in launched.output
+    assert "it came with pannsdist-plain 0.3" in launched.output
+    assert "next: pip install 'pannsdist-plain==0.3'" in launched.output
+    assert "Traceback" not in launched.output
+
+
+def test_training_without_the_dataset_says_what_is_installed(strangers):
+    launched = launching.train(
+        strangers.work / "settings.yaml", "name=other", cwd=strangers.work, env={"PYTHONPATH": strangers.model}
+    )
+    assert launched.exit_code == 2, str(launched)
+    assert "error: unknown dataset 'beeps' (data.name in " in launched.output
+    assert "Traceback" not in launched.output
+    assert not (strangers.work / "runs" / "other").exists()

@@ -1,0 +1,209 @@
+"""What a run leaves, and what can be done with it."""
+
+import json
+import stat
+import warnings
+
+import launching
+import numpy as np
+import pytest
+import soundfile
+
+import pannsdist
+from pannsdist.builtin.tones import Tones, TonesParams
+from pannsdist.weights import read_paddle
+
+METRICS = ("loss", "accuracy", "macro_f1", "mean_average_precision", "roc_auc", "d_prime")
+OVERRIDES = (*launching.TINY, *launching.CONSTANT, "name=tiny")
+
+
+def test_a_run_leaves_these_files_and_no_others(run):
+    found = set(launching.contents(run.folder))
+    curves = {name for name in found if name.startswith("vdl/vdlrecords.")}
+    assert len(curves) == 1
+    assert found - curves == {
+        "settings.yaml",
+        "scores.jsonl",
+        "checkpoints/epoch_0001/model.pdparams",
+        "checkpoints/epoch_0001/optimizer.pdopt",
+        "checkpoints/epoch_0001/progress.json",
+        "checkpoints/best",
+        "checkpoints/last",
+        "best_model/model.pdparams",
+        "best_model/bundle.json",
+        "log",
+    }
+
+
+def test_a_run_says_its_plan_and_what_it_came_to(run):
+    said = run.launched.logs[0]
+    for line in (
+        f"model      panns_cnn6 (pannsdist {pannsdist.__version__}), random weights",
+        f"data       tones (pannsdist {pannsdist.__version__}): 3 classes",
+        "train      12 clips, 0.5 s of each",
+        "batch      4 = 2 x 2",
+        "length     1 epochs of 3 steps",
+        "best by    valid/accuracy, higher is better",
+        "starts from random weights",
+        "  next: pannsdist predict --model runs/tiny/best_model FILE...",
+    ):
+        assert line in said.splitlines(), said
+    assert f"best valid/accuracy {run.scores[0]['valid/accuracy']:.4f} in epoch 1 of 1: runs/tiny/best_model" in said
+
+
+def test_only_rank_0_speaks(run):
+    assert "panns_cnn6" not in run.launched.logs[1]
+    assert "epoch 1" not in run.launched.logs[1]
+
+
+def test_scores_hold_one_line_for_each_epoch(run):
+    assert [(line["epoch"], line["step"]) for line in run.scores] == [(1, 3)]
+    names = {"epoch", "step", "seconds", "train/loss", *(f"valid/{metric}" for metric in METRICS)}
+    assert set(run.scores[0]) == names
+
+
+def test_the_links_point_at_the_only_checkpoint(run):
+    links = [str((run.folder / "checkpoints" / name).readlink()) for name in ("last", "best")]
+    assert links == ["epoch_0001", "epoch_0001"]
+
+
+def test_the_log_of_the_launcher_is_at_hand_and_private(run):
+    assert (run.folder / "log").resolve() == run.log_dir.resolve()
+    assert stat.S_IMODE(run.log_dir.stat().st_mode) == 0o700
+    assert (run.folder / "log" / "workerlog.1").is_file()
+
+
+def test_the_best_model_is_the_best_checkpoint(run):
+    best = read_paddle(run.folder / "checkpoints" / "best" / "model.pdparams")
+    model = read_paddle(run.folder / "best_model" / "model.pdparams")
+    assert best.keys() == model.keys()
+    assert all(np.array_equal(best[name], model[name]) for name in best if isinstance(best[name], np.ndarray))
+
+
+def test_the_best_model_says_what_it_is(run):
+    record = json.loads((run.folder / "best_model" / "bundle.json").read_text())
+    origin = {"distribution": "pannsdist", "version": pannsdist.__version__}
+    assert record["model"] == {"name": "panns_cnn6", "params": {}, "origin": origin}
+    assert (record["feature"]["name"], record["feature"]["origin"]) == ("logmel", origin)
+    assert (record["dataset"]["name"], record["dataset"]["params"]["classes"]) == ("tones", 3)
+    assert record["labels"] == ["tone", "sweep", "noise"]
+    assert (record["epoch"], record["crop_s"], record["metric"]) == (1, 0.5, "valid/accuracy")
+    assert record["scores"]["valid/accuracy"] == run.scores[0]["valid/accuracy"]
+
+
+def curves(run):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # VisualDL 2.5.3, at import
+        from visualdl import LogReader
+    found = {}
+    for path in sorted((run.folder / "vdl").iterdir()):
+        reader = LogReader(file_path=str(path))
+        for tag in reader.get_tags().get("scalar", ()):
+            found.setdefault(tag, []).extend((point.id, point.value) for point in reader.get_data("scalar", tag))
+    return found
+
+
+def test_visualdl_reads_every_curve_back(run):
+    found = curves(run)
+    train = ("loss", "learning_rate", "clips_per_s", "data_wait_share")
+    assert {f"train/{name}" for name in train} | {f"valid/{name}" for name in METRICS} <= set(found)
+    assert found["train/learning_rate"] == [(3, pytest.approx(1e-3))]
+    for name in ("train/loss", *(f"valid/{metric}" for metric in METRICS)):
+        assert found[name] == [(3, pytest.approx(run.scores[0][name], rel=1e-6))]
+
+
+def test_evaluate_gives_the_scores_of_the_run_to_the_last_digit(run):
+    model, config = "runs/tiny/best_model", "runs/tiny/settings.yaml"
+    launched = launching.pannsdist("evaluate", "--model", model, "-c", config, cwd=run.work)
+    assert launched.exit_code == 0, str(launched)
+    said = dict(line.split() for line in launched.output.splitlines() if line.startswith("valid/"))
+    assert said == {f"valid/{name}": repr(run.scores[0][f"valid/{name}"]) for name in METRICS}
+
+
+@pytest.fixture
+def sounds(work):
+    """A folder with a generated sound of each class, and a file that is no sound."""
+    folder = work / "sounds"
+    folder.mkdir()
+    for clip in Tones(TonesParams(valid_clips_per_class=1, classes=3, seed=1)).clips("valid"):
+        samples, rate_hz = clip.source.samples()
+        soundfile.write(folder / f"{clip.labels[0]}.wav", samples, rate_hz)
+    (folder / "void.wav").write_bytes(b"")
+    return folder
+
+
+def test_predict_answers_for_every_file_that_can_be_read_and_names_the_others(run, sounds):
+    model = run.folder / "best_model"
+    launched = launching.pannsdist("predict", "--model", model, sounds, "--format", "json", cwd=sounds.parent)
+    assert launched.exit_code == 2
+    assert f"error: clip 'void.wav' ({sounds / 'void.wav'}): the file is empty" in launched.output
+    assert "Traceback" not in launched.output
+    answers = json.loads(launched.output[launched.output.index("[") : launched.output.rindex("]") + 1])
+    assert [answer["path"] for answer in answers] == [
+        str(sounds / f"{name}.wav") for name in ("noise", "sweep", "tone")
+    ]
+    for answer in answers:
+        assert set(answer["scores"]) == {"tone", "sweep", "noise"}
+        assert sum(answer["scores"].values()) == pytest.approx(1.0, abs=1e-5)
+        assert list(answer["scores"].values()) == sorted(answer["scores"].values(), reverse=True)
+
+
+def test_predict_is_the_same_for_one_file_and_gives_the_first_labels_alone(run, sounds):
+    launched = launching.pannsdist(
+        "predict", "--model", run.folder / "best_model", sounds / "tone.wav", "--topk", "1", cwd=sounds.parent
+    )
+    assert launched.exit_code == 0, str(launched)
+    path, label, score = launched.output.splitlines()[-1].split()
+    assert path == str(sounds / "tone.wav")
+    assert label in ("tone", "sweep", "noise")
+    assert 1 / 3 <= float(score) <= 1
+
+
+def test_a_finished_run_that_is_started_again_says_so_and_changes_nothing(run, work):
+    again = run.copied(work)
+    kept = ("checkpoints", "best_model")
+    before = [launching.contents(again.folder / name) for name in kept]
+    scores = again.scores
+    launched = launching.train("tones_cnn6.yaml", *OVERRIDES, cwd=work)
+    assert launched.exit_code == 0, str(launched)
+    assert "is finished" in launched.output
+    assert "in epoch 1 of 1: runs/tiny/best_model" in launched.output
+    assert "step" not in launched.output.partition("goes on")[2]
+    assert [launching.contents(again.folder / name) for name in kept] == before
+    assert again.scores == scores
+
+
+def test_a_run_that_goes_on_becomes_what_it_would_have_become_without_a_stop(run, work, tmp_path):
+    stopped = run.copied(work)
+    straight = tmp_path / "straight"
+    straight.mkdir()
+    for folder in (work, straight):
+        launched = launching.train("tones_cnn6.yaml", *OVERRIDES, "train.epochs=2", processes=2, cwd=folder)
+        assert launched.exit_codes == (0, 0), str(launched)
+        said = "goes on after epoch 1" if folder == work else "starts from random weights"
+        assert said in launched.logs[0]
+    for name in ("checkpoints/last/model.pdparams", "checkpoints/last/optimizer.pdopt", "best_model/model.pdparams"):
+        left, right = (read_paddle(folder / "runs" / "tiny" / name) for folder in (work, straight))
+        assert left.keys() == right.keys()
+        for key, value in left.items():
+            assert np.array_equal(value, right[key]), (name, key)
+    uninterrupted = [json.loads(line) for line in (straight / "runs/tiny/scores.jsonl").read_text().splitlines()]
+    for left, right in zip(stopped.scores, uninterrupted, strict=True):
+        assert {**left, "seconds": 0} == {**right, "seconds": 0}
+    assert [step for step, _ in curves(stopped)["valid/accuracy"]] == [3, 6]
+
+
+def test_a_dry_run_prints_the_plan_and_writes_nothing(work):
+    launched = launching.train("tones_cnn6.yaml", *OVERRIDES, "--dry-run", cwd=work)
+    assert launched.exit_code == 0, str(launched)
+    assert "run        runs/tiny" in launched.output
+    assert "length     1 epochs of 3 steps" in launched.output
+    assert list(work.iterdir()) == []
+
+
+def test_four_processes_that_share_two_batches_of_evaluation_finish_as_one_would(work, run):
+    launched = launching.train("tones_cnn6.yaml", *OVERRIDES, "data.workers=0", processes=4, cwd=work)
+    assert launched.exit_codes == (0, 0, 0, 0), str(launched)
+    (scores,) = [json.loads(line) for line in (work / "runs" / "tiny" / "scores.jsonl").read_text().splitlines()]
+    assert scores.keys() == run.scores[0].keys()
+    assert scores["step"] == run.scores[0]["step"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import warnings
@@ -39,7 +40,10 @@ def patience() -> Iterator[None]:
 
 
 def exit_code(work: Callable[[], None]) -> int:
-    """Do the work: 0 when it is done, 2 for a user's mistake, which is printed without a traceback."""
+    """Do the work: 0 when it is done, 2 for a user's mistake, which is printed without a traceback.
+
+    Where nobody reads on, as in `... | head`, it ends quietly with 141, as other commands do.
+    """
     try:
         work()
     except UserError as error:
@@ -47,4 +51,7 @@ def exit_code(work: Callable[[], None]) -> int:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
         print(f"error: {error}", file=sys.stderr, flush=True)
         return EXIT_USER_ERROR
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     return 0

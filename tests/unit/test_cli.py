@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import subprocess
+import sys
 
 import numpy as np
 import paddle
@@ -219,3 +221,11 @@ def test_a_split_that_is_not_there_is_refused(run, model, config):
     code, _, err = run("evaluate", "--model", model, "-c", config, "--split", "test")
     assert code == 2
     assert "has no split 'test'" in err
+
+
+def test_a_reader_that_leaves_early_ends_the_command_quietly():
+    command = "import sys; from pannsdist.cli import main; sys.exit(main(['config', 'show']))"
+    done = subprocess.Popen([sys.executable, "-c", command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    done.stdout.close()
+    assert (done.wait(), done.stderr.read()) == (141, "")
+    done.stderr.close()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from pannsdist import __version__, cpu, settings, terminal
+from pannsdist import __version__, cpu, settings, terminal, weights_commands
 from pannsdist.errors import EXIT_USER_ERROR
 from pannsdist.registry import Catalog
 from pannsdist.schema import Settings
@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="pannsdist", description="Audio networks on PaddlePaddle.")
     parser.add_argument("--version", action="version", version=f"pannsdist {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_add_plugins, _add_config, _add_predict, _add_evaluate):
+    for add in (_add_plugins, _add_config, _add_predict, _add_evaluate, weights_commands.add):
         add(commands)
     chosen = parser.parse_args(arguments)
     cpu.use_fast_kernels()

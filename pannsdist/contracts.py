@@ -100,7 +100,11 @@ class FrontEnd:
 
 @dataclass(frozen=True)
 class Pretrained:
-    """A published set of weights: where it is, how it is recognised, what it expects and under which licence."""
+    """A published set of weights: where it is, how it is recognised, what it expects and under which licence.
+
+    `sha256` is empty where no checksum is published: then the one of the first download is kept, and holds from there
+    on. `size_bytes` is 0 where it is not known. `source` says who published it, where, and with which score.
+    """
 
     url: str
     sha256: str

@@ -29,6 +29,7 @@ from pannsdist.settings import Source
 from pannsdist.training import metrics
 from pannsdist.training.optim import optimizer_class
 from pannsdist.weights import cache
+from pannsdist.weights.fetch import fetch
 
 TRAIN, VALID = "train", "valid"
 
@@ -119,7 +120,10 @@ class Plan:
 
 
 def decide(settings: Settings, source: Source, catalog: Catalog, world_size: int) -> Plan:
-    """The plan of a run. Raises UserError for whatever would not work; connects, builds and writes nothing."""
+    """The plan of a run. Raises UserError for whatever would not work; connects, builds and writes nothing.
+
+    But the weights that the settings name are fetched, last of all, and only where everything else is as it should be.
+    """
     model = choose(catalog.models, settings.model, source, "model")
     feature = choose_feature(settings, model, source, catalog)
     weights = locate_weights(settings.model.weights, model, source)
@@ -131,6 +135,7 @@ def decide(settings: Settings, source: Source, catalog: Catalog, world_size: int
     plan = Plan(settings, data, feature, model, weights, metric, higher_is_better, world_size)
     _check_lengths(plan, source)
     _check_leaks(data)
+    fetch_weights(settings.model.weights, model)
     return plan
 
 
@@ -164,17 +169,26 @@ def choose_feature(settings: Settings, model: Part, source: Source, catalog: Cat
 
 
 def locate_weights(asked: str, model: Part, source: Source) -> Path | None:
-    """The weight file for `model.weights`: a tag of the model, or a path. Raises BadWeightsFile where there is none."""
+    """The weight file for `model.weights`: a tag of the model, or a path. Raises BadWeightsFile where it is neither.
+
+    The file of a tag is there after `fetch_weights`.
+    """
     if not asked:
         return None
     tags = model.plugin.weights
     if asked in tags:
-        return cache.locate(tags[asked])
+        return cache.place(tags[asked].url)
     path = Path(asked).expanduser()
     if path.is_file():
         return path
     known = candidates_line(asked, tags, f"tags of {model.entry.name}")
     raise BadWeightsFile(f"no weights '{asked}' ({source.where('model.weights')})", f"give a file; or {known}")
+
+
+def fetch_weights(asked: str, model: Part) -> None:
+    """Have the file of a tag on this machine, verified; a path is left alone. Every process may call it."""
+    if asked in model.plugin.weights:
+        fetch(model.plugin.weights[asked])
 
 
 def check_front_end(model: Part, front_end: FrontEnd, weights: Path | None, asked: str) -> None:

@@ -46,7 +46,11 @@ def to_paddle(weight_file: WeightFile, layer: paddle.nn.Layer) -> dict[str, Arra
     Which weights belong to a Linear is asked of the layer: PANNs' fc1 is square, so its shape proves nothing. The
     PyTorch front end and counters of batches are left out. Raises `WeightsMismatch`.
     """
-    linears = linear_weights(layer) | {f"{head}.weight" for head in FOREIGN_HEADS}
+    return paddle_state(weight_file, linear_weights(layer) | {f"{head}.weight" for head in FOREIGN_HEADS})
+
+
+def paddle_state(weight_file: WeightFile, linears: set[str]) -> dict[str, Array]:
+    """What `to_paddle` gives, where the names of the Linear weights are known."""
     if not is_of_torch(weight_file, linears):
         return dict(weight_file.state)
     made: dict[str, Array] = {}

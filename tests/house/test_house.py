@@ -20,12 +20,12 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "pannsdist"
 
 FLOORS = {
-    1: ("errors", "seeding", "cpu", "launched", "terminal", "storage", "schema"),
+    1: ("errors", "seeding", "cpu", "launched", "terminal", "storage", "schema", "audioset"),
     2: ("contracts", "settings", "parallel", "batch", "network"),
     3: ("audio", "weights", "registry"),
     4: ("training", "inference", "builtin"),
     5: ("planning",),
-    6: ("assembly", "run_folder", "scoring"),
+    6: ("assembly", "run_folder", "scoring", "weights_commands"),
     7: ("train", "cli"),
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}

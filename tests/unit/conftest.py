@@ -1,8 +1,9 @@
-"""Makes `small_parts` importable, and leaves signals as they were."""
+"""Makes `small_parts` and `serving` importable, and leaves signals as they were."""
 
 import signal
 
 import pytest
+import serving
 
 
 @pytest.fixture(autouse=True)
@@ -10,3 +11,18 @@ def _signals_are_left_alone():
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
     yield
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """An empty place for published weights."""
+    monkeypatch.setenv("PANNSDIST_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    return tmp_path / "cache" / "weights"
+
+
+@pytest.fixture
+def server():
+    """A real HTTP server on this machine."""
+    with serving.running() as server:
+        yield server

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import dataclasses
-import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pannsdist import __version__, cpu, settings, terminal, weights_commands
+from pannsdist import __version__, cpu, settings, sound_commands, terminal, weights_commands
 from pannsdist.errors import EXIT_USER_ERROR
 from pannsdist.registry import Catalog
 from pannsdist.schema import Settings
@@ -22,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="pannsdist", description="Audio networks on PaddlePaddle.")
     parser.add_argument("--version", action="version", version=f"pannsdist {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_add_plugins, _add_config, _add_predict, _add_evaluate, weights_commands.add):
+    for add in (_add_plugins, _add_config, sound_commands.add, _add_evaluate, weights_commands.add):
         add(commands)
     chosen = parser.parse_args(arguments)
     cpu.use_fast_kernels()
@@ -48,21 +46,6 @@ def _add_config(commands: Any) -> None:
     showing.add_argument("-c", "--config", type=Path, help="settings file (YAML)")
     showing.add_argument("overrides", nargs="*", metavar="key=value")
     showing.set_defaults(run=lambda chosen: show_settings(chosen.config, chosen.overrides))
-
-
-def _add_predict(commands: Any) -> None:
-    parser = commands.add_parser("predict", help="what a trained model hears in sound files")
-    parser.add_argument("--model", type=Path, required=True, help="a model folder, such as runs/NAME/best_model")
-    parser.add_argument("files", type=Path, nargs="+", help="sound files, or folders of them")
-    parser.add_argument("--topk", type=_from_one, default=5, help="labels of each file (default 5)")
-    parser.add_argument("--format", choices=tuple(FORMATS), default="table")
-    parser.set_defaults(run=lambda chosen: predict(chosen.model, chosen.files, chosen.topk, chosen.format))
-
-
-def _from_one(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 up")
-    return int(text)
 
 
 def _add_evaluate(commands: Any) -> None:
@@ -107,29 +90,6 @@ def show_settings(config: Path | None, overrides: Sequence[str]) -> None:
     print(settings.to_yaml(chosen), end="")
 
 
-def predict(model: Path, files: Iterable[Path], topk: int, form: str) -> bool:
-    """Answers for every file that can be read; False if some could not."""
-    from pannsdist.inference.bundle import load_bundle, read_record
-    from pannsdist.inference.predictor import Predictor, sound_files
-
-    paths = sound_files(files)
-    read_record(model)
-    answers = Predictor(load_bundle(model, Catalog.installed())).predict(paths)
-    failures = []
-
-    def heard() -> Iterable[Answer]:
-        for answer in answers:
-            if answer.error is None:
-                yield str(answer.path), answer.scores[:topk]
-            else:
-                failures.append(answer.error)
-
-    FORMATS[form](heard())
-    for failure in failures:
-        print(f"error: {failure.wrong}", file=sys.stderr)
-    return not failures
-
-
 def evaluate(model: Path, config: Path, overrides: Sequence[str], split: str) -> None:
     """Every score of a model on a split, to the last digit."""
     from pannsdist.scoring import evaluate_bundle
@@ -141,28 +101,6 @@ def evaluate(model: Path, config: Path, overrides: Sequence[str], split: str) ->
     for error in evaluation.bad:
         print(f"skipped: {error.wrong}", file=sys.stderr)
 
-
-Answer = tuple[str, Sequence[tuple[str, float]]]
-
-
-def _table(answers: Iterable[Answer]) -> None:
-    for path, scores in answers:
-        print(f"{path}  " + "  ".join(f"{label} {score:.4f}" for label, score in scores), flush=True)
-
-
-def _json(answers: Iterable[Answer]) -> None:
-    rows = [{"path": path, "scores": dict(scores)} for path, scores in answers]
-    print(json.dumps(rows, indent=1, ensure_ascii=False))
-
-
-def _csv(answers: Iterable[Answer]) -> None:
-    writer = csv.writer(sys.stdout)
-    writer.writerow(["path", "rank", "label", "score"])
-    for path, scores in answers:
-        writer.writerows([path, rank, label, score] for rank, (label, score) in enumerate(scores, start=1))
-
-
-FORMATS: dict[str, Callable[[Iterable[Answer]], None]] = {"table": _table, "json": _json, "csv": _csv}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -33,44 +33,30 @@ class ClipReader:
         fitted[: len(waveform)] = waveform[: self.crop_samples]
         return fitted
 
-    def read_whole(self, clip: Clip) -> np.ndarray:
-        """All of a clip: (S,) float32, of its own length."""
-        waveform = to_mono(self._cut(clip, None, whole=True), self.rate_hz)
-        if not np.isfinite(waveform).all():
-            raise bad_clip(clip, "it holds NaN or infinite samples")
-        return waveform
-
-    def _cut(self, clip: Clip, generator: np.random.Generator | None, whole: bool = False) -> Piece:
+    def _cut(self, clip: Clip, generator: np.random.Generator | None) -> Piece:
         """The frames that are needed, at the source's own rate; of a file, no other is decoded."""
         if isinstance(clip.source, Path):
             frames, rate_hz = length_of(clip)
-            first, end = self._window(clip, frames, rate_hz, generator, whole)
+            first, end = self._window(clip, frames, rate_hz, generator)
             piece = read_file(clip.source, first, end, clip)
         else:
             samples, rate_hz = clip.source.samples()
             samples = np.asarray(samples, np.float32)
             samples = samples[:, None] if samples.ndim == 1 else samples
-            first, end = self._window(clip, len(samples), rate_hz, generator, whole)
+            first, end = self._window(clip, len(samples), rate_hz, generator)
             piece = Piece(samples[first:end], rate_hz)
         if len(piece.samples) == 0:
             raise bad_clip(clip, "it holds no samples")
         return piece
 
-    def _window(
-        self, clip: Clip, frames: int, rate_hz: int, generator: np.random.Generator | None, whole: bool
-    ) -> tuple[int, int]:
+    def _window(self, clip: Clip, frames: int, rate_hz: int, generator: np.random.Generator | None) -> tuple[int, int]:
         first, end = source_span(clip, frames, rate_hz)
         if (end - first) / rate_hz < self.min_clip_s:
             why = f"it lasts {(end - first) / rate_hz:.3f} s, and less than {self.min_clip_s:.3f} s is too short"
             raise bad_clip(clip, why, "data.min_clip_s=0 pads it with silence instead")
         needed = -(-self.crop_samples * rate_hz // self.rate_hz)
         spare = end - first - needed
-        if whole or spare <= 0:
+        if spare <= 0:
             return first, end
         shift = 0 if generator is None else int(generator.integers(0, spare + 1))
         return first + shift, first + shift + needed
-
-
-def with_crop(reader: ClipReader, crop_samples: int) -> ClipReader:
-    """The same reader for another length."""
-    return replace(reader, crop_samples=crop_samples)

@@ -50,7 +50,7 @@ def read_file(path: Path, first: int, end: int | None, clip: Clip) -> Piece:
             samples = file.read(-1 if end is None else end - first, dtype="float32", always_2d=True)
             return Piece(samples, file.samplerate)
     except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
-        raise bad_clip(clip, _reason(path, error)) from error
+        raise bad_clip(clip, reason(path, error)) from error
 
 
 def length_of(clip: Clip) -> tuple[int, int]:
@@ -62,10 +62,11 @@ def length_of(clip: Clip) -> tuple[int, int]:
         with soundfile.SoundFile(clip.source) as file:
             return len(file), file.samplerate
     except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
-        raise bad_clip(clip, _reason(clip.source, error)) from error
+        raise bad_clip(clip, reason(clip.source, error)) from error
 
 
-def _reason(path: Path, error: Exception) -> str:
+def reason(path: Path, error: Exception) -> str:
+    """Why libsndfile could not read a file, in words for the user."""
     if not path.exists():
         return "there is no such file"
     if path.is_file() and path.stat().st_size == 0:

@@ -16,6 +16,7 @@ import paddle
 from pannsdist import storage
 from pannsdist.contracts import FrontEnd
 from pannsdist.errors import BadBundle, BadWeightsFile
+from pannsdist.inference.listener import Listener
 from pannsdist.network import Network
 from pannsdist.registry import Catalog, Origin
 from pannsdist.settings import Source, fill_params
@@ -63,6 +64,14 @@ class Bundle:
     folder: Path
     record: BundleRecord
     network: Network
+    minimum_s: float
+
+    @property
+    def listener(self) -> Listener:
+        """The network, ready to be asked; it hears what it was evaluated on at a time."""
+        record = self.record
+        lengths = (record.crop_s, record.crop_s, self.minimum_s)
+        return Listener(self.network, record.front_end, record.labels, record.multi_label, *lengths)
 
 
 def write_bundle(folder: Path, record: BundleRecord, arrays: Mapping[str, np.ndarray]) -> None:
@@ -124,7 +133,8 @@ def load_bundle(folder: Path, catalog: Catalog) -> Bundle:
         wrong = f"the weights in {folder} do not fit model '{record.model.name}': {error}"
         raise BadBundle(wrong, f"it was made with {record.model.origin}", "pannsdist plugins list") from error
     network.eval()
-    return Bundle(folder, record, network)
+    minimum_s = model.minimum_samples(record.front_end) / record.front_end.sample_rate_hz
+    return Bundle(folder, record, network, minimum_s)
 
 
 def _plugin(record: PluginRecord, kind: str, catalog: Catalog) -> Any:

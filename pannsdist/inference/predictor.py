@@ -1,22 +1,23 @@
-"""What a trained model answers about sound files."""
+"""What a network answers about sound files of any length, rate and channel count."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import paddle
 import paddle.nn.functional as F
 
-from pannsdist.audio.clips import ClipReader
 from pannsdist.audio.decode import SOUND_FILE_ENDINGS
-from pannsdist.contracts import Clip
+from pannsdist.audio.stream import blocks, windows
 from pannsdist.errors import BadClip, UserError
-from pannsdist.inference.bundle import Bundle
+from pannsdist.inference.detection import Moment
+from pannsdist.inference.listener import Listener
 
-WINDOWS_AT_ONCE = 16
+WINDOWS_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
@@ -45,45 +46,59 @@ def sound_files(paths: Iterable[Path]) -> list[Path]:
 
 
 class Predictor:
-    """Answers with one model. A file is heard in windows of the length that the model was evaluated on.
+    """Asks a listener. A file is heard in windows, so that memory does not grow with its length.
 
-    A shorter file is followed by silence, as in evaluation; of a longer one, the probabilities of its windows are
-    averaged, the last window ending with the file.
+    Of a file that is longer than a window the answers of its windows are averaged, the last window ending with the
+    file. `window_s` and `hop_s` are the listener's own window, side by side, unless given.
     """
 
-    def __init__(self, bundle: Bundle) -> None:
-        self._bundle = bundle
-        rate_hz = bundle.record.front_end.sample_rate_hz
-        self._window_samples = round(bundle.record.crop_s * rate_hz)
-        self._reader = ClipReader(rate_hz, self._window_samples)
+    def __init__(self, listener: Listener, window_s: float | None = None, hop_s: float | None = None) -> None:
+        self._listener = listener
+        self.labels = listener.labels
+        self.window_s = listener.window_s if window_s is None else window_s
+        self.hop_s = self.window_s if hop_s is None else hop_s
+        if self.window_s < listener.minimum_s:
+            raise UserError(
+                f"--window is {self.window_s:g} s", f"the network needs at least {listener.minimum_s:.3f} s"
+            )
+        if not 0 < self.hop_s <= self.window_s:
+            raise UserError(f"--hop is {self.hop_s:g} s", f"allowed: above 0, up to the window's {self.window_s:g} s")
 
     def predict(self, paths: Sequence[Path]) -> Iterator[Prediction]:
         """One answer for each file, in order; a file that cannot be read gets its error in the answer's place."""
         for path in paths:
             try:
-                waveform = self._reader.read_whole(Clip(path.name, path, ()))
+                mean = np.mean([moment.answer for moment in self.timeline(path)], axis=0)
             except BadClip as error:
                 yield Prediction(path, error=error)
                 continue
-            probabilities = self.probabilities(waveform)
-            order = np.argsort(-probabilities, kind="stable")
-            yield Prediction(path, tuple((self._bundle.record.labels[i], float(probabilities[i])) for i in order))
+            order = np.argsort(-mean, kind="stable")
+            yield Prediction(path, tuple((self._listener.labels[i], float(mean[i])) for i in order))
 
-    def probabilities(self, waveform: np.ndarray) -> np.ndarray:
-        """Waveform (S,) float32 at the front end's rate -> probabilities (C,): softmax, sigmoid for several labels."""
-        windows = cut_windows(waveform, self._window_samples)
-        answers = []
-        with paddle.no_grad():
-            for first in range(0, len(windows), WINDOWS_AT_ONCE):
-                logits = self._bundle.network(paddle.to_tensor(windows[first : first + WINDOWS_AT_ONCE]))
-                answers.append((F.sigmoid(logits) if self._bundle.record.multi_label else F.softmax(logits)).numpy())
-        mean: np.ndarray = np.concatenate(answers).mean(axis=0)
+    def timeline(self, path: Path) -> Iterator[Moment]:
+        """The probabilities (C,) in each window of a file. Raises BadClip for one that cannot be read."""
+        return self._windows(path, self._probabilities)
+
+    def embed(self, path: Path) -> np.ndarray:
+        """The embedding of a file (E,): the mean over its windows. Raises BadClip for one that cannot be read."""
+        model = self._listener.network.model
+        if not hasattr(model, "embed"):
+            raise UserError(f"the network {type(model).__name__} gives no embedding", "choose another model")
+        network = self._listener.network
+        vectors = self._windows(path, lambda batch: network.model.embed(network.feature(batch)))
+        mean: np.ndarray = np.mean([moment.answer for moment in vectors], axis=0)
         return mean
 
+    def _windows(self, path: Path, ask: Callable[[paddle.Tensor], paddle.Tensor]) -> Iterator[Moment]:
+        rate_hz = self._listener.rate_hz
+        lengths_s = (self.window_s, self.hop_s, min(self.window_s, self._listener.shortest_s))
+        cut = windows(blocks(path, rate_hz), *(max(1, round(length_s * rate_hz)) for length_s in lengths_s))
+        while batch := list(islice(cut, WINDOWS_AT_ONCE)):
+            with paddle.no_grad():
+                answers = ask(paddle.to_tensor(np.stack([window.waveform for window in batch]))).numpy()
+            for window, answer in zip(batch, answers, strict=True):
+                yield Moment(window.first / rate_hz, window.end / rate_hz, answer)
 
-def cut_windows(waveform: np.ndarray, window_samples: int) -> np.ndarray:
-    """Waveform (S,) -> windows (N, window_samples) side by side, the last one ending with the waveform."""
-    if len(waveform) <= window_samples:
-        return np.pad(waveform, (0, window_samples - len(waveform)))[None]
-    starts = [*range(0, len(waveform) - window_samples, window_samples), len(waveform) - window_samples]
-    return np.stack([waveform[start : start + window_samples] for start in starts])
+    def _probabilities(self, waveforms: paddle.Tensor) -> paddle.Tensor:
+        logits = self._listener.network(waveforms)
+        return F.sigmoid(logits) if self._listener.multi_label else F.softmax(logits)

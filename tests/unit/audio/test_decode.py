@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from pannsdist.audio.clips import ClipReader
-from pannsdist.audio.decode import Piece, to_mono
+from pannsdist.audio.decode import Piece, length_of, read_file, source_span, to_mono
 from pannsdist.contracts import Clip
 
 RATE_HZ = 32000
@@ -17,7 +16,9 @@ def sine(hz=TONE_HZ, duration_s=1.0, rate_hz=RATE_HZ, level=0.5):
 
 
 def read(path, rate_hz=RATE_HZ, **cut):
-    return ClipReader(rate_hz, 1).read_whole(Clip("a", path, (), **cut))
+    clip = Clip("a", path, (), **cut)
+    first, end = source_span(clip, *length_of(clip))
+    return to_mono(read_file(path, first, end, clip), rate_hz)
 
 
 def loudest_hz(waveform, rate_hz):

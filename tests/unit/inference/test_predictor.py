@@ -1,5 +1,7 @@
 """What a trained model answers about sound files."""
 
+from dataclasses import replace
+
 import numpy as np
 import paddle
 import pytest
@@ -10,7 +12,7 @@ from pannsdist.builtin.logmel import LogMel, LogMelParams
 from pannsdist.contracts import NoParams
 from pannsdist.errors import UserError
 from pannsdist.inference.bundle import Bundle, BundleRecord, PluginRecord
-from pannsdist.inference.predictor import Predictor, cut_windows, sound_files
+from pannsdist.inference.predictor import Predictor, sound_files
 from pannsdist.network import Network
 from pannsdist.registry import Origin
 
@@ -27,12 +29,12 @@ def make_bundle(tmp_path, multi_label=False):
     paddle.seed(0)
     feature = LogMel(LogMelParams(**SmallModel.feature_params)).build()
     network = Network(feature, SmallModel(NoParams()).build(LABELS, SmallModel.front_end))
-    network.eval()
     plugin = PluginRecord("small", {}, Origin("small-parts", "1.0"))
     record = BundleRecord(
         *(plugin, plugin, plugin, SmallModel.front_end, LABELS, multi_label, WINDOW / RATE_HZ, "valid/accuracy", {}, {})
     )
-    return Bundle(tmp_path, record, network)
+    network.eval()
+    return Bundle(tmp_path, record, network, minimum_s=0.01)
 
 
 def noise(samples, seed=0):
@@ -45,50 +47,65 @@ def write(path, samples):
     return path
 
 
-@pytest.mark.parametrize(
-    ("samples", "starts"), [(8, [0, 4]), (9, [0, 4, 5]), (12, [0, 4, 8]), (5, [0, 1]), (4, [0]), (13, [0, 4, 8, 9])]
-)
-def test_windows_lie_side_by_side_and_the_last_ends_with_the_file(samples, starts):
-    waveform = np.arange(samples, dtype=np.float32)
-    windows = cut_windows(waveform, 4)
-    assert windows[:, 0].tolist() == starts
-    assert all((np.diff(window) == 1).all() for window in windows)
-    assert set(windows.ravel()) == set(waveform)
-
-
-@pytest.mark.parametrize("samples", [0, 1, 3])
-def test_a_shorter_file_is_followed_by_silence(samples):
-    windows = cut_windows(np.ones(samples, np.float32), 4)
-    assert windows.tolist() == [[1.0] * samples + [0.0] * (4 - samples)]
-
-
 def probabilities(bundle, waveform):
     logits = bundle.network(paddle.to_tensor(waveform[None])).numpy()[0].astype(np.float64)
     return np.exp(logits) / np.exp(logits).sum()
 
 
-def test_a_longer_file_gets_the_mean_of_its_windows(bundle):
-    waveform = noise(2 * WINDOW + 300)
-    expected = np.mean([probabilities(bundle, window) for window in cut_windows(waveform, WINDOW)], axis=0)
-    np.testing.assert_allclose(Predictor(bundle).probabilities(waveform), expected, atol=1e-6)
+def side_by_side(waveform):
+    starts = [*range(0, len(waveform) - WINDOW, WINDOW), len(waveform) - WINDOW]
+    return [waveform[start : start + WINDOW] for start in starts]
 
 
-def test_many_windows_are_heard_in_several_goes(bundle):
-    waveform = noise(40 * WINDOW)
-    expected = np.mean([probabilities(bundle, window) for window in cut_windows(waveform, WINDOW)], axis=0)
-    np.testing.assert_allclose(Predictor(bundle).probabilities(waveform), expected, atol=1e-6)
+def answer(bundle, path, samples, **how):
+    (prediction,) = Predictor(bundle.listener, **how).predict([write(path, samples)])
+    return np.array([dict(prediction.scores)[label] for label in LABELS])
+
+
+@pytest.mark.parametrize("samples", [2 * WINDOW, 2 * WINDOW + 300, 40 * WINDOW])
+def test_a_longer_file_gets_the_mean_of_its_windows(bundle, tmp_path, samples):
+    waveform = noise(samples)
+    expected = np.mean([probabilities(bundle, window) for window in side_by_side(waveform)], axis=0)
+    np.testing.assert_allclose(answer(bundle, tmp_path / "a.wav", waveform), expected, atol=1e-6)
+
+
+def test_a_shorter_file_is_followed_by_silence(bundle, tmp_path):
+    padded = np.pad(noise(700), (0, WINDOW - 700))
+    np.testing.assert_allclose(answer(bundle, tmp_path / "a.wav", noise(700)), probabilities(bundle, padded), atol=1e-6)
+
+
+def test_a_shorter_file_is_followed_by_no_more_silence_than_the_listener_asks_for(bundle, tmp_path):
+    listener = replace(bundle.listener, shortest_s=1000 / RATE_HZ)
+    for samples, heard in ((700, 1000), (1200, 1200)):
+        (prediction,) = Predictor(listener).predict([write(tmp_path / "a.wav", noise(samples))])
+        expected = probabilities(bundle, np.pad(noise(samples), (0, heard - samples)))
+        assert [dict(prediction.scores)[label] for label in LABELS] == pytest.approx(expected.tolist(), abs=1e-6)
 
 
 def test_probabilities_of_one_label_sum_to_one_and_those_of_several_need_not(tmp_path):
-    one = Predictor(make_bundle(tmp_path)).probabilities(noise(WINDOW))
-    several = Predictor(make_bundle(tmp_path, multi_label=True)).probabilities(noise(WINDOW))
+    one = answer(make_bundle(tmp_path), tmp_path / "a.wav", noise(WINDOW))
+    several = answer(make_bundle(tmp_path, multi_label=True), tmp_path / "a.wav", noise(WINDOW))
     assert one.sum() == pytest.approx(1.0, abs=1e-6)
     odds = several / (1 - several)
     np.testing.assert_allclose(odds / odds.sum(), one, atol=1e-5)
 
 
+def test_windows_that_overlap_are_heard_as_often(bundle, tmp_path):
+    path = write(tmp_path / "a.wav", noise(2 * WINDOW))
+    window_s = WINDOW / RATE_HZ
+    moments = list(Predictor(bundle.listener, hop_s=window_s / 2).timeline(path))
+    assert [moment.onset_s for moment in moments] == pytest.approx([0.0, window_s / 2, window_s])
+    assert [moment.offset_s for moment in moments] == pytest.approx([window_s, 1.5 * window_s, 2 * window_s])
+
+
+@pytest.mark.parametrize(("window_s", "hop_s"), [(0.2, 0.3), (0.2, 0.0), (0.2, -1.0), (0.005, None), (-1.0, None)])
+def test_windows_that_would_leave_gaps_or_are_too_short_are_refused(bundle, window_s, hop_s):
+    with pytest.raises(UserError, match=r"--(hop|window) is "):
+        Predictor(bundle.listener, window_s, hop_s)
+
+
 def test_the_likeliest_label_comes_first(bundle, tmp_path):
-    (answer,) = Predictor(bundle).predict([write(tmp_path / "a.wav", noise(WINDOW))])
+    (answer,) = Predictor(bundle.listener).predict([write(tmp_path / "a.wav", noise(WINDOW))])
     values = [value for _, value in answer.scores]
     assert values == sorted(values, reverse=True)
     expected = dict(zip(LABELS, probabilities(bundle, noise(WINDOW)), strict=True))
@@ -100,15 +117,15 @@ def test_a_file_of_another_rate_is_heard_at_the_models(bundle, tmp_path):
     time_s = np.arange(24000) / 48000
     soundfile.write(tmp_path / "a.wav", 0.3 * np.sin(2 * np.pi * 500 * time_s), 48000, subtype="FLOAT")
     tone = (0.3 * np.sin(2 * np.pi * 500 * np.arange(4000) / RATE_HZ)).astype(np.float32)
-    (answer,) = Predictor(bundle).predict([tmp_path / "a.wav"])
-    expected = Predictor(bundle).probabilities(tone)
+    (answer,) = Predictor(bundle.listener).predict([tmp_path / "a.wav"])
+    expected = np.mean([probabilities(bundle, window) for window in side_by_side(tone)], axis=0)
     assert [dict(answer.scores)[label] for label in LABELS] == pytest.approx(expected.tolist(), abs=0.01)
 
 
 def test_a_bad_file_gets_its_error_in_the_answers_place(bundle, tmp_path):
     (tmp_path / "b.wav").write_text("no sound", encoding="utf-8")
     good = write(tmp_path / "a.wav", noise(100))
-    answers = list(Predictor(bundle).predict([good, tmp_path / "b.wav", good]))
+    answers = list(Predictor(bundle.listener).predict([good, tmp_path / "b.wav", good]))
     assert [answer.error is None for answer in answers] == [True, False, True]
     assert str(tmp_path / "b.wav") in answers[1].error.wrong
     assert answers[1].scores == ()

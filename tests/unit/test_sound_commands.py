@@ -1,0 +1,71 @@
+"""`pannsdist tag`, `detect` and `embed`, with published weights on real recordings."""
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+
+from pannsdist.cli import main
+
+CLIPS = {"1-100032-A-0": "Dog", "1-17367-A-10": "Rain", "1-26806-A-1": "Chicken, rooster", "1-116765-A-41": "Chainsaw"}
+
+
+@pytest.fixture
+def tagger(shared):
+    return ["--model", "efficientat_mn04", "--weights", str(shared / "weights" / "mn04_as_mAP_432.pt")]
+
+
+@pytest.fixture
+def audio(shared):
+    return shared / "data" / "ESC-10" / "audio"
+
+
+def test_the_right_family_is_among_the_first_tags(tagger, audio, capsys):
+    files = [str(audio / f"{name}.ogg") for name in CLIPS]
+    assert main(["tag", *tagger, "--topk", "3", "--format", "csv", *files]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    heard = {name: [row["label"] for row in rows if name in row["path"]] for name in CLIPS}
+    for name, label in CLIPS.items():
+        assert label in heard[name], heard
+
+
+def test_a_list_of_files_is_read_from_standard_input(tagger, audio, capsys, monkeypatch):
+    files = [str(audio / f"{name}.ogg") for name in CLIPS][:2]
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(files) + "\n"))
+    assert main(["tag", *tagger, "--topk", "1", "--format", "jsonl", "-"]) == 0
+    answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [answer["path"] for answer in answers] == files
+    assert all(len(answer["scores"]) == 1 for answer in answers)
+
+
+def test_events_lie_within_the_file_and_a_bark_lasts_a_moment(tagger, audio, capsys):
+    file = str(audio / "1-100032-A-0.ogg")
+    assert main(["detect", *tagger, "--window", "1", "--hop", "0.25", "--format", "json", file]) == 0
+    (answer,) = json.loads(capsys.readouterr().out)
+    assert all(0 <= event["onset_s"] < event["offset_s"] <= 5.002 for event in answer["events"])
+    (bark,) = [event for event in answer["events"] if event["label"] == "Dog"]
+    assert bark["offset_s"] - bark["onset_s"] < 2
+    assert 0.3 <= bark["score"] <= 1
+
+
+def test_embeddings_are_written_with_their_paths_and_a_bad_file_is_named(tagger, audio, tmp_path, capsys):
+    (tmp_path / "bad.wav").write_text("words", encoding="utf-8")
+    files = [str(audio / "1-100032-A-0.ogg"), str(tmp_path / "bad.wav")]
+    assert main(["embed", *tagger, "-o", str(tmp_path / "e.npz"), *files]) == 2
+    assert "bad.wav" in capsys.readouterr().err
+    with np.load(tmp_path / "e.npz") as written:
+        assert written["paths"].tolist() == files[:1]
+        assert written["embeddings"].shape == (1, 384)
+
+
+def test_weights_of_other_classes_do_not_tag(shared, audio, capsys):
+    weights = str(shared / "golden" / "Cnn6_golden.pth")
+    assert main(["tag", "--model", "panns_cnn10", "--weights", weights, str(audio / "1-100032-A-0.ogg")]) == 2
+    assert "Cnn6_golden.pth" in capsys.readouterr().err
+
+
+def test_a_window_shorter_than_the_network_hears_is_refused(tagger, audio, capsys):
+    assert main(["detect", *tagger, "--window", "0.01", str(audio / "1-100032-A-0.ogg")]) == 2
+    assert "--window is 0.01 s\n  the network needs at least 0.013 s" in capsys.readouterr().err

@@ -46,6 +46,7 @@ def exit_code(work: Callable[[], None]) -> int:
     """
     try:
         work()
+        sys.stdout.flush()
     except UserError as error:
         if launched.size() > 1:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -180,7 +180,7 @@ def test_the_lower_floors_import_without_paddle():
     modules = [".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for path in files]
     assert len(modules) > 20
     modules += [f"pannsdist.{name}" for name in ("cli", "train")]
-    modules += [f"pannsdist.builtin.{name}" for name in ("panns", "logmel", "folder", "manifest", "tones")]
+    modules += [f"pannsdist.builtin.{name}" for name in ("panns", "logmel", "waveform", "folder", "manifest", "tones")]
     code = f"""
 import importlib, json, sys
 guilty = []

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import subprocess
 import sys
 
@@ -225,7 +226,9 @@ def test_a_split_that_is_not_there_is_refused(run, model, config):
 
 def test_a_reader_that_leaves_early_ends_the_command_quietly():
     command = "import sys; from pannsdist.cli import main; sys.exit(main(['config', 'show']))"
-    done = subprocess.Popen([sys.executable, "-c", command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    done.stdout.close()
-    assert (done.wait(), done.stderr.read()) == (141, "")
-    done.stderr.close()
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", command], **pipes, text=True, env=buffered) as done:
+        done.stdout.close()
+        said = done.stderr.read()
+    assert (done.returncode, said) == (141, "")

@@ -1,78 +1,272 @@
-"""Model plugins for PANNs: pretrained audio neural networks (Kong et al. 2020, arXiv 1912.10211)."""
+"""Model plugins for PANNs: pretrained audio neural networks (Kong et al. 2020, arXiv 1912.10211).
+
+A class is named as the published network, its plugin `panns_` and the same in small letters.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pannsdist.builtin.logmel import LogMel, LogMelParams
+from pannsdist.builtin.panns.published import published_weights
+from pannsdist.builtin.waveform import Waveform, WaveformParams
 from pannsdist.contracts import FrontEnd, NoParams, Pretrained
 
 if TYPE_CHECKING:
     import paddle
 
-FRONT_END_32K = FrontEnd(
-    kind="logmel",
-    sample_rate_hz=32000,
-    window_samples=1024,
-    hop_samples=320,
-    fft_samples=1024,
-    bins=64,
-    low_hz=50.0,
-    high_hz=14000.0,
-    details=(("mel", "slaney"), ("pad", "reflect"), ("power_floor", 1e-10), ("scale", "db"), ("window", "hann")),
-)
+
+@dataclass(frozen=True)
+class LogMelNetworkParams:
+    """`spec_augment` leaves out stripes of the log-mel in training, as the authors did."""
+
+    spec_augment: bool = False
 
 
-class _LogMelNetwork:
-    """What the networks on log-mel share; each names its network and the frames that its pooling needs."""
+class _Network:
+    """What all share; each names its description in `networks`, and what of it is its own."""
 
-    Params = NoParams
-    feature: ClassVar[str] = "logmel"
-    feature_params: ClassVar[Mapping[str, Any]] = {}
-    front_end: ClassVar[FrontEnd] = FRONT_END_32K
-    weights: ClassVar[Mapping[str, Pretrained]] = {}
+    front_end: ClassVar[FrontEnd] = LogMel(LogMelParams()).front_end
+    weights: ClassVar[Mapping[str, Pretrained]]
     head: ClassVar[str] = "fc_audioset"
     network: ClassVar[str]
-    minimum_frames: ClassVar[int]
+    details: ClassVar[Mapping[str, Any]] = {}
 
-    def __init__(self, params: NoParams) -> None:
+    def __init_subclass__(cls) -> None:
+        cls.weights = published_weights(cls.__name__, cls.front_end)
+
+    def __init__(self, params: LogMelNetworkParams | NoParams) -> None:
         self.params = params
-
-    def accepts(self, front_end: FrontEnd) -> bool:
-        """From scratch, any log-mel with bins enough for the pooling; the first batch norm takes their number."""
-        return front_end.kind == "logmel" and front_end.bins >= self.minimum_frames
-
-    def minimum_samples(self, front_end: FrontEnd) -> int:
-        """Below this, pooling leaves no frame (PyTorch refuses; Paddle 3.3.1 goes on with another network).
-
-        A waveform must also be longer than what is reflected at its ends.
-        """
-        return max((self.minimum_frames - 1) * front_end.hop_samples, front_end.fft_samples // 2 + 1)
 
     def build(self, labels: Sequence[str], front_end: FrontEnd) -> paddle.nn.Layer:
         """(B, 1, T, F) -> (B, C) logits."""
         from pannsdist.builtin.panns import networks
 
-        layer: paddle.nn.Layer = getattr(networks, self.network)(len(labels), front_end.bins)
+        spec_augment = isinstance(self.params, LogMelNetworkParams) and self.params.spec_augment
+        wanted = networks.Wanted(len(labels), front_end.bins, spec_augment)
+        layer: paddle.nn.Layer = getattr(networks, self.network)(wanted, **self.details)
         return layer
+
+
+class _LogMelNetwork(_Network):
+    """What the networks on log-mel share; `shrinks` is by how much pooling shrinks the image, both ways."""
+
+    Params = LogMelNetworkParams
+    feature: ClassVar[str] = "logmel"
+    feature_params: ClassVar[Mapping[str, Any]] = {}
+    shrinks: ClassVar[int] = 32
+
+    def __init_subclass__(cls) -> None:
+        cls.front_end = LogMel(LogMelParams(**cls.feature_params)).front_end
+        super().__init_subclass__()
+
+    def accepts(self, front_end: FrontEnd) -> bool:
+        """From scratch, any log-mel will do that pooling leaves a bin of: the first batch norm takes its number."""
+        return front_end.kind == "logmel" and front_end.bins >= self.shrinks
+
+    def minimum_samples(self, front_end: FrontEnd) -> int:
+        """Below this, pooling leaves no frame (PyTorch refuses; Paddle 3.3.1 goes on with another network).
+
+        A waveform must also be longer than what the spectrum reflects at its ends, half a transform.
+        """
+        return max((self.shrinks - 1) * front_end.hop_samples, front_end.fft_samples // 2 + 1)
+
+
+class _WaveformNetwork(_Network):
+    """What the networks on the waveform share; `shortest_samples` is what pooling leaves one frame of."""
+
+    Params: ClassVar[type] = NoParams
+    feature: ClassVar[str] = "waveform"
+    feature_params: ClassVar[Mapping[str, Any]] = {}
+    front_end: ClassVar[FrontEnd] = Waveform(WaveformParams()).front_end
+    shortest_samples: ClassVar[int]
+
+    def accepts(self, front_end: FrontEnd) -> bool:
+        """From scratch, a waveform of any rate."""
+        return front_end.kind == "waveform"
+
+    def minimum_samples(self, front_end: FrontEnd) -> int:  # noqa: ARG002 at any rate
+        """Below this, pooling leaves no frame."""
+        return self.shortest_samples
 
 
 class Cnn6(_LogMelNetwork):
     """PANNs CNN6: four 5x5 convolutions, 4.8 M parameters."""
 
-    network = "Cnn6"
-    minimum_frames = 16
+    network = "cnn6"
+    shrinks = 16
 
 
 class Cnn10(_LogMelNetwork):
     """PANNs CNN10: four blocks of two 3x3 convolutions, 5.2 M parameters."""
 
-    network = "Cnn10"
-    minimum_frames = 16
+    network = "cnn10"
+    shrinks = 16
 
 
 class Cnn14(_LogMelNetwork):
     """PANNs CNN14: six blocks of two 3x3 convolutions, 80.8 M parameters."""
 
-    network = "Cnn14"
-    minimum_frames = 32
+    network = "cnn14"
+
+
+class Cnn14At16k(Cnn14):
+    """PANNs CNN14 for 16 kHz."""
+
+    feature_params: ClassVar = {
+        "sample_rate_hz": 16000,
+        "window_samples": 512,
+        "hop_samples": 160,
+        "fft_samples": 512,
+        "high_hz": 8000.0,
+    }
+
+
+class Cnn14At8k(Cnn14):
+    """PANNs CNN14 for 8 kHz."""
+
+    feature_params: ClassVar = {
+        "sample_rate_hz": 8000,
+        "window_samples": 256,
+        "hop_samples": 80,
+        "fft_samples": 256,
+        "high_hz": 4000.0,
+    }
+
+
+class Cnn14Mel32(Cnn14):
+    """PANNs CNN14 on 32 bins."""
+
+    feature_params: ClassVar = {"mel_bins": 32}
+
+
+class Cnn14Mel128(Cnn14):
+    """PANNs CNN14 on 128 bins."""
+
+    feature_params: ClassVar = {"mel_bins": 128}
+
+
+class Cnn14Emb512(Cnn14):
+    """PANNs CNN14 with an embedding of 512."""
+
+    details: ClassVar = {"embedding": 512}
+
+
+class Cnn14Emb128(Cnn14):
+    """PANNs CNN14 with an embedding of 128."""
+
+    details: ClassVar = {"embedding": 128}
+
+
+class Cnn14Emb32(Cnn14):
+    """PANNs CNN14 with an embedding of 32."""
+
+    details: ClassVar = {"embedding": 32}
+
+
+class Cnn14DecisionLevelMax(Cnn14):
+    """PANNs CNN14 that decides by segments; the clip's decision is the strongest."""
+
+    details: ClassVar = {"decision": "max"}
+
+
+class Cnn14DecisionLevelAvg(Cnn14):
+    """PANNs CNN14 that decides by segments; the clip's probability is their mean."""
+
+    details: ClassVar = {"decision": "mean"}
+
+
+class Cnn14DecisionLevelAtt(Cnn14):
+    """PANNs CNN14 that decides by segments; the clip's probability is their mean weighted by attention."""
+
+    details: ClassVar = {"decision": "attention"}
+    head = "att_block"
+
+
+class ResNet22(_LogMelNetwork):
+    """PANNs ResNet22: stages of 2 basic residual blocks, 63.7 M parameters."""
+
+    network = "resnet22"
+
+
+class ResNet38(_LogMelNetwork):
+    """PANNs ResNet38: stages of 3, 4, 6 and 3 basic residual blocks, 73.8 M parameters."""
+
+    network = "resnet38"
+
+
+class ResNet54(_LogMelNetwork):
+    """PANNs ResNet54: stages of 3, 4, 6 and 3 bottlenecks, 104.3 M parameters."""
+
+    network = "resnet54"
+
+
+class MobileNetV1(_LogMelNetwork):
+    """PANNs MobileNetV1: depthwise and 1x1 convolutions, 4.8 M parameters."""
+
+    network = "mobilenet_v1"
+
+
+class MobileNetV2(_LogMelNetwork):
+    """PANNs MobileNetV2: inverted residuals, 4.1 M parameters."""
+
+    network = "mobilenet_v2"
+
+
+class WavegramCnn14(_WaveformNetwork):
+    """PANNs Wavegram-CNN: CNN14 on an image of sound that is learned from the waveform, 81.0 M parameters."""
+
+    network = "wavegram_cnn14"
+    shortest_samples = 5 * (64 * 32 - 1) + 1
+
+
+class WavegramLogmelCnn14(WavegramCnn14):
+    """PANNs Wavegram-Logmel-CNN: CNN14 on a learned image beside the log-mel of 64 bins, 81.1 M parameters."""
+
+    Params = LogMelNetworkParams
+    network = "wavegram_logmel_cnn14"
+
+    def accepts(self, front_end: FrontEnd) -> bool:
+        """Its own log-mel is that of 32 kHz."""
+        return front_end == self.front_end
+
+
+class WavegramLogmel128Cnn14(WavegramLogmelCnn14):
+    """PANNs Wavegram-Logmel-CNN with a log-mel of 128 bins."""
+
+    details: ClassVar = {"mel_bins": 128}
+
+
+class Res1dNet31(_WaveformNetwork):
+    """PANNs Res1dNet31: stages of 2 residual blocks on the waveform, 80.5 M parameters."""
+
+    network = "res1dnet31"
+    shortest_samples = 5 * (4**6 - 1) + 1
+
+
+class Res1dNet51(Res1dNet31):
+    """PANNs Res1dNet51: stages of 2 to 6 residual blocks on the waveform, 106.5 M parameters."""
+
+    network = "res1dnet51"
+
+
+class DaiNet19(_WaveformNetwork):
+    """PANNs DaiNet19: four blocks of four convolutions on the waveform, 4.4 M parameters (Dai et al. 2017)."""
+
+    network = "dainet19"
+    shortest_samples = 4 * (4**3 - 1) + 80
+
+
+class LeeNet11(_WaveformNetwork):
+    """PANNs LeeNet11: nine convolutions on the waveform, 0.7 M parameters (Lee et al. 2017)."""
+
+    network = "leenet11"
+    shortest_samples = 1
+
+
+class LeeNet24(LeeNet11):
+    """PANNs LeeNet24: nine pairs of convolutions on the waveform, 10 M parameters."""
+
+    network = "leenet24"

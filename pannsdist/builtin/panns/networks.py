@@ -1,113 +1,220 @@
-"""The networks of PANNs, written from the facts of the paper and of its published weights.
+"""The networks of PANNs, one short description each, written from the facts of the paper and of its published weights.
 
-Sub-layers bear the names of the published PyTorch weights (audioset_tagging_cnn), so that a key says where it belongs.
+Each is a function `(Wanted) -> Layer`, features (B, 1, T, F) -> logits (B, C).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
-import paddle
-import paddle.nn.functional as F
 from paddle import nn
 
-BLOCK_DROPOUT = 0.2
-EMBEDDING_DROPOUT = 0.5
+from pannsdist.builtin.logmel import LogMel, LogMelParams
+from pannsdist.builtin.panns.blocks import (
+    Fold,
+    Line,
+    Part,
+    Samples,
+    SwapBins,
+    conv_block,
+    conv_block_5x5,
+    lee_block,
+    line_convolution,
+    wavegram_block,
+)
+from pannsdist.builtin.panns.mobile import V1_WIDTHS, V2_LAST, mobile_v1, mobile_v2
+from pannsdist.builtin.panns.residual import BASIC, BOTTLENECK, LINE, DaiBlock, Kind, ResNet
+from pannsdist.builtin.panns.spec_augment import SpecAugment
+from pannsdist.builtin.panns.tagger import (
+    AttentionTagger,
+    Description,
+    Embedder,
+    MaxTagger,
+    MeanTagger,
+    Tagger,
+)
+from pannsdist.builtin.spectrum import LogMelSpectrum
+
+BLOCK_DROPOUT, LEE_DROPOUT = 0.2, 0.1
+CNN6_WIDTHS = (1, 64, 128, 256, 512)
+CNN14_WIDTHS = (1, 64, 128, 256, 512, 1024, 2048)
+LEE11_WIDTHS = (1, 64, 64, 64, 128, 128, 128, 128, 128, 256)
+LEE24_WIDTHS = (1, 64, 96, 128, 128, 256, 256, 512, 512, 1024)
+RESNET_WIDTHS = (64, 128, 256, 512)
+RES1D_WIDTHS = (64, 128, 256, 512, 1024, 1024, 2048)
+DECISIONS: dict[str, Callable[[Description, int], Embedder]] = {
+    "clip": Tagger,
+    "max": MaxTagger,
+    "mean": MeanTagger,
+    "attention": AttentionTagger,
+}
 
 
-def convolution(inputs: int, outputs: int, kernel: int) -> nn.Conv2D:
-    """A convolution that keeps the size of the image; no bias, Xavier weights as in the original."""
-    xavier = nn.initializer.XavierUniform()
-    return nn.Conv2D(inputs, outputs, kernel, padding=kernel // 2, bias_attr=False, weight_attr=xavier)
+@dataclass(frozen=True)
+class Wanted:
+    """What a network is built for."""
+
+    classes: int
+    bins: int
+    spec_augment: bool = False
 
 
-def linear(inputs: int, outputs: int) -> nn.Linear:
-    """A linear layer with Xavier weights and no bias at first, as in the original."""
-    return nn.Linear(inputs, outputs, nn.initializer.XavierUniform(), nn.initializer.Constant(0.0))
+def normed_bins(wanted: Wanted) -> list[Part]:
+    """How every network on log-mel begins: the bins are normed and, where wanted, stripes left out in training."""
+    augment = [Part("spec_augment", SpecAugment())] if wanted.spec_augment else []
+    swapped = [Part("bins_first", SwapBins()), Part("bn0", nn.BatchNorm2D(wanted.bins)), Part("bins_last", SwapBins())]
+    return [*swapped, *augment]
 
 
-class ConvBlock(nn.Layer):
-    """Two 3x3 convolutions with batch norm, then average pooling: (B, I, T, F) -> (B, O, T / pool, F / pool)."""
-
-    def __init__(self, inputs: int, outputs: int, pool: int) -> None:
-        super().__init__()
-        self.conv1, self.bn1 = convolution(inputs, outputs, 3), nn.BatchNorm2D(outputs)
-        self.conv2, self.bn2 = convolution(outputs, outputs, 3), nn.BatchNorm2D(outputs)
-        self._pool = pool
-
-    def forward(self, image: paddle.Tensor) -> paddle.Tensor:
-        """(B, I, T, F) -> (B, O, T / pool, F / pool)."""
-        image = F.relu(self.bn1(self.conv1(image)))
-        image = F.relu(self.bn2(self.conv2(image)))
-        return image if self._pool == 1 else F.avg_pool2d(image, self._pool)
+def numbered(blocks: Sequence[nn.Layer], dropout: float, first: int = 1) -> list[Part]:
+    """`conv_block1`, `conv_block2` ..., each with its dropout."""
+    return [Part(f"conv_block{number}", block, dropout) for number, block in enumerate(blocks, start=first)]
 
 
-class ConvBlock5x5(nn.Layer):
-    """One 5x5 convolution with batch norm, then average pooling: (B, I, T, F) -> (B, O, T / 2, F / 2)."""
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.conv1, self.bn1 = convolution(inputs, outputs, 5), nn.BatchNorm2D(outputs)
-
-    def forward(self, image: paddle.Tensor) -> paddle.Tensor:
-        """(B, I, T, F) -> (B, O, T / 2, F / 2)."""
-        return F.avg_pool2d(F.relu(self.bn1(self.conv1(image))), 2)
+def cnn14_blocks(widths: Sequence[int] = CNN14_WIDTHS) -> list[nn.Layer]:
+    """Blocks of two 3x3 convolutions that halve the image; the last one does not."""
+    pairs = list(pairwise(widths))
+    return [conv_block(*pair, pool=1 if pair == pairs[-1] else 2) for pair in pairs]
 
 
-class LogMelCnn(nn.Layer):
-    """Blocks on a log-mel, pooled over time to one embedding: (B, 1, T, F) -> (B, C) logits.
-
-    The first batch norm works on the bins. Over frequency the mean is taken, over time maximum plus mean.
-    """
-
-    def __init__(self, blocks: Sequence[nn.Layer], width: int, classes: int, bins: int) -> None:
-        super().__init__()
-        self.bn0 = nn.BatchNorm2D(bins)
-        self._blocks = [f"conv_block{number}" for number in range(1, len(blocks) + 1)]
-        for name, block in zip(self._blocks, blocks, strict=True):
-            self.add_sublayer(name, block)
-        self.fc1 = linear(width, width)
-        self.fc_audioset = linear(width, classes)
-
-    def forward(self, logmel: paddle.Tensor) -> paddle.Tensor:
-        """Log-mel (B, 1, T, F) in dB -> logits (B, C)."""
-        return self.fc_audioset(self._hidden(logmel))
-
-    def embed(self, logmel: paddle.Tensor) -> paddle.Tensor:
-        """Log-mel (B, 1, T, F) in dB -> embedding (B, E)."""
-        return F.dropout(self._hidden(logmel), EMBEDDING_DROPOUT, training=self.training)
-
-    def _hidden(self, logmel: paddle.Tensor) -> paddle.Tensor:
-        image = self.bn0(logmel.transpose([0, 3, 2, 1])).transpose([0, 3, 2, 1])
-        for name in self._blocks:
-            image = F.dropout(getattr(self, name)(image), BLOCK_DROPOUT, training=self.training)
-        frames = image.mean(axis=3)
-        clip = frames.max(axis=2) + frames.mean(axis=2)
-        return F.relu(self.fc1(F.dropout(clip, EMBEDDING_DROPOUT, training=self.training)))
-
-
-class Cnn6(LogMelCnn):
+def cnn6(wanted: Wanted) -> Embedder:
     """Four blocks of one 5x5 convolution."""
-
-    def __init__(self, classes: int, bins: int) -> None:
-        widths = [1, 64, 128, 256, 512]
-        blocks = [ConvBlock5x5(widths[i], widths[i + 1]) for i in range(4)]
-        super().__init__(blocks, 512, classes, bins)
+    blocks = [conv_block_5x5(*pair) for pair in pairwise(CNN6_WIDTHS)]
+    return Tagger(Description([*normed_bins(wanted), *numbered(blocks, BLOCK_DROPOUT)], 512, 512), wanted.classes)
 
 
-class Cnn10(LogMelCnn):
+def cnn10(wanted: Wanted) -> Embedder:
     """Four blocks of two 3x3 convolutions."""
-
-    def __init__(self, classes: int, bins: int) -> None:
-        widths = [1, 64, 128, 256, 512]
-        blocks = [ConvBlock(widths[i], widths[i + 1], pool=2) for i in range(4)]
-        super().__init__(blocks, 512, classes, bins)
+    blocks = [conv_block(*pair) for pair in pairwise(CNN6_WIDTHS)]
+    return Tagger(Description([*normed_bins(wanted), *numbered(blocks, BLOCK_DROPOUT)], 512, 512), wanted.classes)
 
 
-class Cnn14(LogMelCnn):
-    """Six blocks of two 3x3 convolutions; the last one does not pool."""
+def cnn14(wanted: Wanted, *, embedding: int = 2048, decision: str = "clip") -> Embedder:
+    """Six blocks of two 3x3 convolutions; the decision is of the clip, or from its segments'."""
+    parts = [*normed_bins(wanted), *numbered(cnn14_blocks(), BLOCK_DROPOUT)]
+    return DECISIONS[decision](Description(parts, 2048, embedding), wanted.classes)
 
-    def __init__(self, classes: int, bins: int) -> None:
-        widths = [1, 64, 128, 256, 512, 1024, 2048]
-        blocks = [ConvBlock(widths[i], widths[i + 1], pool=2 if i < 5 else 1) for i in range(6)]
-        super().__init__(blocks, 2048, classes, bins)
+
+def resnet(wanted: Wanted, *, kind: Kind, depths: Sequence[int]) -> Embedder:
+    """A block of two 3x3 convolutions, four stages of residual blocks, one more block."""
+    parts = [
+        *normed_bins(wanted),
+        Part("conv_block1", conv_block(1, 64), BLOCK_DROPOUT),
+        Part("resnet", ResNet(kind, RESNET_WIDTHS, depths, last=nn.AvgPool2D(2)), BLOCK_DROPOUT),
+        Part("conv_block_after1", conv_block(512 * kind.expansion, 2048, pool=1), BLOCK_DROPOUT),
+    ]
+    return Tagger(Description(parts, 2048, 2048), wanted.classes)
+
+
+def resnet22(wanted: Wanted) -> Embedder:
+    """Stages of 2 basic blocks each."""
+    return resnet(wanted, kind=BASIC, depths=(2, 2, 2, 2))
+
+
+def resnet38(wanted: Wanted) -> Embedder:
+    """Stages of 3, 4, 6 and 3 basic blocks."""
+    return resnet(wanted, kind=BASIC, depths=(3, 4, 6, 3))
+
+
+def resnet54(wanted: Wanted) -> Embedder:
+    """Stages of 3, 4, 6 and 3 bottlenecks."""
+    return resnet(wanted, kind=BOTTLENECK, depths=(3, 4, 6, 3))
+
+
+def mobilenet_v1(wanted: Wanted) -> Embedder:
+    """Thirteen pairs of a depthwise and a 1x1 convolution."""
+    parts = [*normed_bins(wanted), Part("features", mobile_v1())]
+    return Tagger(Description(parts, V1_WIDTHS[-1], 1024), wanted.classes)
+
+
+def mobilenet_v2(wanted: Wanted) -> Embedder:
+    """Seventeen inverted residuals; no dropout before `fc1`."""
+    parts = [*normed_bins(wanted), Part("features", mobile_v2())]
+    return Tagger(Description(parts, V2_LAST, 1024, clip_dropout=0.0), wanted.classes)
+
+
+def wavegram(bins: int) -> list[Part]:
+    """A learned image at the log-mel's frames, halved once: (B, 1, S, 1) -> (B, 64, T / 2, bins)."""
+    widths = (64, 64, 128, 4 * bins)
+    blocks = [Part(f"pre_block{n}", wavegram_block(*pair)) for n, pair in enumerate(pairwise(widths), start=1)]
+    return [
+        Part("line", Line()),
+        Part("pre_conv0", line_convolution(1, 64, 11, stride=5)),
+        Part("pre_bn0", nn.BatchNorm1D(64)),
+        Part("pre_relu", nn.ReLU()),
+        *blocks,
+        Part("fold", Fold(4 * bins, bins)),
+        Part("pre_block4", conv_block(4, 64, pool=(2, 1)), BLOCK_DROPOUT),
+    ]
+
+
+def wavegram_cnn14(wanted: Wanted) -> Embedder:
+    """CNN14 on a learned image of 32 bins; `bn0` and `conv_block1` are in the weights, but nobody hears them."""
+    later = numbered(cnn14_blocks(CNN14_WIDTHS[1:]), BLOCK_DROPOUT, first=2)
+    silent = [Part("bn0", nn.BatchNorm2D(64)), Part("conv_block1", conv_block(1, 64))]
+    return Tagger(Description([*wavegram(32), *later], 2048, 2048, silent=silent), wanted.classes)
+
+
+def wavegram_logmel_cnn14(wanted: Wanted, *, mel_bins: int = 64) -> Embedder:
+    """CNN14 whose first block hears the log-mel, and whose second a learned image of half its bins as well."""
+    seen = Wanted(wanted.classes, mel_bins, wanted.spec_augment)
+    image = [
+        Part("samples", Samples()),
+        Part("logmel", LogMelSpectrum(LogMel(LogMelParams(mel_bins=mel_bins)).front_end)),
+        *normed_bins(seen),
+        Part("conv_block1", conv_block(1, 64), BLOCK_DROPOUT),
+    ]
+    later = numbered(cnn14_blocks((128, *CNN14_WIDTHS[2:])), BLOCK_DROPOUT, first=2)
+    branches = [image, wavegram(mel_bins // 2)]
+    return Tagger(Description(later, 2048, 2048, branches=branches), wanted.classes)
+
+
+def res1dnet(wanted: Wanted, *, depths: Sequence[int]) -> Embedder:
+    """Seven stages of residual blocks on the waveform."""
+    parts = [
+        Part("line", Line()),
+        Part("conv0", line_convolution(1, 64, 11, stride=5)),
+        Part("bn0", nn.BatchNorm1D(64)),
+        Part("resnet", ResNet(LINE, RES1D_WIDTHS, depths)),
+    ]
+    return Tagger(Description(parts, 2048, 2048), wanted.classes)
+
+
+def res1dnet31(wanted: Wanted) -> Embedder:
+    """Stages of 2 blocks each."""
+    return res1dnet(wanted, depths=(2, 2, 2, 2, 2, 2, 2))
+
+
+def res1dnet51(wanted: Wanted) -> Embedder:
+    """Stages of 2, 3, 4, 6, 4, 3 and 2 blocks."""
+    return res1dnet(wanted, depths=(2, 3, 4, 6, 4, 3, 2))
+
+
+def dainet19(wanted: Wanted) -> Embedder:
+    """Four residual blocks of four convolutions on the waveform (Dai et al. 2017)."""
+    xavier = nn.initializer.XavierUniform()
+    blocks = [DaiBlock(64, 64, 4), DaiBlock(64, 128, 4), DaiBlock(128, 256, 4), DaiBlock(256, 512, 1)]
+    parts = [
+        Part("line", Line()),
+        Part("conv0", nn.Conv1D(1, 64, 80, stride=4, bias_attr=False, weight_attr=xavier)),
+        Part("bn0", nn.BatchNorm1D(64)),
+        *numbered(blocks, 0.0),
+    ]
+    return Tagger(Description(parts, 512, 512), wanted.classes)
+
+
+def leenet11(wanted: Wanted) -> Embedder:
+    """Nine convolutions on the waveform (Lee et al. 2017); each but the first is followed by a maximum of 3."""
+    first, *rest = pairwise(LEE11_WIDTHS)
+    blocks = [lee_block(*first, 1, stride=3, pool=1), *(lee_block(*pair, 1) for pair in rest)]
+    return Tagger(Description([Part("line", Line()), *numbered(blocks, 0.0)], 256, 512), wanted.classes)
+
+
+def leenet24(wanted: Wanted) -> Embedder:
+    """Nine pairs of convolutions on the waveform; each but the first and the last is followed by a maximum of 3."""
+    first, *middle, last = pairwise(LEE24_WIDTHS)
+    blocks = [lee_block(*first, 2, stride=3, pool=1), *(lee_block(*pair, 2) for pair in middle)]
+    parts = [Part("line", Line()), *numbered(blocks, LEE_DROPOUT), Part("conv_block9", lee_block(*last, 2, pool=1))]
+    return Tagger(Description(parts, 1024, 1024), wanted.classes)

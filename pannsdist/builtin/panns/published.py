@@ -16,8 +16,7 @@ from pannsdist.contracts import FrontEnd, Pretrained
 RECORD = "https://zenodo.org/record/3987831"
 LICENCE = "CC BY 4.0"
 CLASSES = 527
-AUDIOSET, AUDIOSET_16K, AUDIOSET_8K = "audioset", "audioset_16k", "audioset_8k"
-"""Tags; the rates are those of front ends other than 32 kHz."""
+TAG = "audioset"
 
 
 @dataclass(frozen=True)
@@ -48,34 +47,33 @@ DECISION_MAX = Published(
     327_428_481,
 )
 
-PUBLISHED: Mapping[str, Mapping[str, Published]] = {
-    "panns_cnn6": {AUDIOSET: Published("Cnn6_mAP=0.343.pth", 0.343)},
-    "panns_cnn10": {AUDIOSET: Published("Cnn10_mAP=0.380.pth", 0.380)},
-    "panns_cnn14": {
-        AUDIOSET: Published("Cnn14_mAP=0.431.pth", 0.431),
-        AUDIOSET_16K: Published("Cnn14_16k_mAP=0.438.pth", 0.438),
-        AUDIOSET_8K: Published("Cnn14_8k_mAP=0.416.pth", 0.416),
-    },
-    "panns_cnn14_emb512": {AUDIOSET: Published("Cnn14_emb512_mAP=0.420.pth", 0.420)},
-    "panns_cnn14_emb128": {AUDIOSET: Published("Cnn14_emb128_mAP=0.412.pth", 0.412)},
-    "panns_cnn14_emb32": {AUDIOSET: Published("Cnn14_emb32_mAP=0.364.pth", 0.364)},
-    "panns_cnn14_decision_max": {AUDIOSET: DECISION_MAX},
-    "panns_cnn14_decision_att": {AUDIOSET: Published("Cnn14_DecisionLevelAtt_mAP=0.425.pth", 0.425)},
-    "panns_resnet22": {AUDIOSET: Published("ResNet22_mAP=0.430.pth", 0.430)},
-    "panns_resnet38": {AUDIOSET: Published("ResNet38_mAP=0.434.pth", 0.434)},
-    "panns_resnet54": {AUDIOSET: Published("ResNet54_mAP=0.429.pth", 0.429)},
-    "panns_mobilenet_v1": {AUDIOSET: Published("MobileNetV1_mAP=0.389.pth", 0.389)},
-    "panns_mobilenet_v2": {AUDIOSET: Published("MobileNetV2_mAP=0.383.pth", 0.383)},
-    "panns_wavegram_cnn14": {AUDIOSET: Published("Wavegram_Cnn14_mAP=0.389.pth", 0.389)},
-    "panns_wavegram_logmel_cnn14": {AUDIOSET: Published("Wavegram_Logmel_Cnn14_mAP=0.439.pth", 0.439)},
-    "panns_res1dnet31": {AUDIOSET: Published("Res1dNet31_mAP=0.365.pth", 0.365)},
-    "panns_res1dnet51": {AUDIOSET: Published("Res1dNet51_mAP=0.355.pth", 0.355)},
-    "panns_dainet19": {AUDIOSET: Published("DaiNet19_mAP=0.295.pth", 0.295)},
-    "panns_leenet11": {AUDIOSET: Published("LeeNet11_mAP=0.266.pth", 0.266)},
-    "panns_leenet24": {AUDIOSET: Published("LeeNet24_mAP=0.336.pth", 0.336)},
+PUBLISHED: Mapping[str, Published] = {
+    "Cnn14DecisionLevelMax": DECISION_MAX,
+    "Cnn6": Published("Cnn6_mAP=0.343.pth", 0.343),
+    "Cnn10": Published("Cnn10_mAP=0.380.pth", 0.380),
+    "Cnn14": Published("Cnn14_mAP=0.431.pth", 0.431),
+    "Cnn14At16k": Published("Cnn14_16k_mAP=0.438.pth", 0.438),
+    "Cnn14At8k": Published("Cnn14_8k_mAP=0.416.pth", 0.416),
+    "Cnn14Emb512": Published("Cnn14_emb512_mAP=0.420.pth", 0.420),
+    "Cnn14Emb128": Published("Cnn14_emb128_mAP=0.412.pth", 0.412),
+    "Cnn14Emb32": Published("Cnn14_emb32_mAP=0.364.pth", 0.364),
+    "Cnn14DecisionLevelAtt": Published("Cnn14_DecisionLevelAtt_mAP=0.425.pth", 0.425),
+    "ResNet22": Published("ResNet22_mAP=0.430.pth", 0.430),
+    "ResNet38": Published("ResNet38_mAP=0.434.pth", 0.434),
+    "ResNet54": Published("ResNet54_mAP=0.429.pth", 0.429),
+    "MobileNetV1": Published("MobileNetV1_mAP=0.389.pth", 0.389),
+    "MobileNetV2": Published("MobileNetV2_mAP=0.383.pth", 0.383),
+    "WavegramCnn14": Published("Wavegram_Cnn14_mAP=0.389.pth", 0.389),
+    "WavegramLogmelCnn14": Published("Wavegram_Logmel_Cnn14_mAP=0.439.pth", 0.439),
+    "Res1dNet31": Published("Res1dNet31_mAP=0.365.pth", 0.365),
+    "Res1dNet51": Published("Res1dNet51_mAP=0.355.pth", 0.355),
+    "DaiNet19": Published("DaiNet19_mAP=0.295.pth", 0.295),
+    "LeeNet11": Published("LeeNet11_mAP=0.266.pth", 0.266),
+    "LeeNet24": Published("LeeNet24_mAP=0.336.pth", 0.336),
 }
+"""By the class of the network."""
 
 
-def pretrained(plugin: str, front_end: FrontEnd, tags: tuple[str, ...] = (AUDIOSET,)) -> dict[str, Pretrained]:
-    """The published sets of a plugin, by tag, for those tags that have this front end."""
-    return {tag: PUBLISHED[plugin][tag].pretrained(front_end) for tag in tags}
+def published_weights(network: str, front_end: FrontEnd) -> dict[str, Pretrained]:
+    """What a model plugin declares: the published set of a network by its tag, if there is one."""
+    return {TAG: PUBLISHED[network].pretrained(front_end)} if network in PUBLISHED else {}

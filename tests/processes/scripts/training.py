@@ -23,7 +23,6 @@ from pannsdist.batch import Batch  # noqa: E402
 from pannsdist.builtin.logmel import LogMel, LogMelParams  # noqa: E402
 from pannsdist.builtin.panns import Cnn6  # noqa: E402
 from pannsdist.builtin.tones import Tones, TonesParams  # noqa: E402
-from pannsdist.contracts import NoParams  # noqa: E402
 from pannsdist.network import Network  # noqa: E402
 from pannsdist.training.evaluator import Evaluator, SplitToEvaluate  # noqa: E402
 from pannsdist.training.learner import Learner  # noqa: E402
@@ -45,7 +44,7 @@ class Recording(paddle.optimizer.SGD):
 
 def network(seed):
     paddle.seed(seed)
-    feature, model = LogMel(LogMelParams()), Cnn6(NoParams())
+    feature, model = LogMel(LogMelParams()), Cnn6(Cnn6.Params())
     return Network(feature.build(), model.build(TONES.labels, feature.front_end))
 
 

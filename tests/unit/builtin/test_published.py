@@ -5,28 +5,34 @@ from urllib.parse import unquote
 
 import pytest
 
-from pannsdist.builtin.panns import FRONT_END_32K
-from pannsdist.builtin.panns.published import PUBLISHED, pretrained
-
-FILES = [(plugin, tag, entry) for plugin, tags in PUBLISHED.items() for tag, entry in tags.items()]
+from pannsdist.builtin import panns
+from pannsdist.builtin.panns.published import PUBLISHED, TAG
 
 
-@pytest.mark.parametrize(("plugin", "tag", "entry"), FILES, ids=lambda part: part if isinstance(part, str) else "")
-def test_name_score_address_and_checksum_fit_each_other(plugin, tag, entry):
+@pytest.mark.parametrize(("network", "entry"), PUBLISHED.items(), ids=list(PUBLISHED))
+def test_name_score_address_and_checksum_fit_each_other(network, entry):
     assert entry.file.endswith(f"_mAP={entry.mean_average_precision:.3f}.pth")
     assert unquote(entry.url) == f"https://zenodo.org/record/3987831/files/{entry.file}?download=1"
     assert re.fullmatch(r"([0-9a-f]{64})?", entry.sha256)
     assert entry.licence == "CC BY 4.0"
-    assert re.fullmatch(r"[a-z0-9_]+", f"{plugin}_{tag}")
+    assert entry.file.partition("_mAP=")[0].replace("_", "").lower() == network.replace("At", "", 1).lower() or (
+        network == "Cnn14DecisionLevelAtt"
+    )
 
 
 def test_no_file_stands_twice():
-    names = [entry.file for _, _, entry in FILES]
+    names = [entry.file for entry in PUBLISHED.values()]
     assert len(names) == len(set(names)) == 22
 
 
-def test_a_plugin_declares_its_weights_with_their_front_end_and_score():
-    (weights,) = pretrained("panns_cnn14", FRONT_END_32K).values()
-    assert weights.url == "https://zenodo.org/record/3987831/files/Cnn14_mAP%3D0.431.pth?download=1"
-    assert (weights.front_end, weights.classes, weights.sha256) == (FRONT_END_32K, 527, "")
-    assert weights.source.endswith("mAP 0.431")
+@pytest.mark.parametrize("network", PUBLISHED)
+def test_a_plugin_declares_its_weights_with_its_own_front_end(network):
+    plugin = getattr(panns, network)
+    assert list(plugin.weights) == [TAG]
+    assert (plugin.weights[TAG].front_end, plugin.weights[TAG].classes) == (plugin.front_end, 527)
+    assert plugin.weights[TAG].source.endswith(f"mAP {PUBLISHED[network].mean_average_precision:.3f}")
+
+
+def test_a_network_whose_file_is_not_known_declares_none_and_inherits_none():
+    assert panns.Cnn14Mel32.weights == {}
+    assert panns.Cnn14At8k.weights[TAG].front_end.sample_rate_hz == 8000

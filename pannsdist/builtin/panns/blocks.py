@@ -1,0 +1,131 @@
+"""What the networks of PANNs are built of: convolutions, batch norms, stacks of both, and changes of axes.
+
+Sub-layers bear the names of the published PyTorch weights (audioset_tagging_cnn), so that a key says where it belongs.
+Axes: an image is (B, channels, T, F), a line is (B, channels, T).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import paddle
+import paddle.nn.functional as F
+from paddle import nn
+
+
+@dataclass(frozen=True)
+class Part:
+    """One step of a network: the structured name of its sub-layer, the sub-layer, and the dropout after it."""
+
+    name: str
+    layer: nn.Layer
+    dropout: float = 0.0
+
+
+def convolution(inputs: int, outputs: int, kernel: int, *, groups: int = 1) -> nn.Conv2D:
+    """A convolution that keeps the size of the image; no bias, Xavier weights as in the original."""
+    xavier = nn.initializer.XavierUniform()
+    padding = kernel // 2
+    return nn.Conv2D(inputs, outputs, kernel, padding=padding, groups=groups, bias_attr=False, weight_attr=xavier)
+
+
+def line_convolution(inputs: int, outputs: int, kernel: int, *, stride: int = 1, dilation: int = 1) -> nn.Conv1D:
+    """A convolution that keeps the length of the line but for its stride; no bias, Xavier weights."""
+    xavier = nn.initializer.XavierUniform()
+    padding = dilation * (kernel // 2)
+    return nn.Conv1D(inputs, outputs, kernel, stride, padding, dilation, bias_attr=False, weight_attr=xavier)
+
+
+def linear(inputs: int, outputs: int) -> nn.Linear:
+    """A linear layer with Xavier weights and no bias at first, as in the original."""
+    return nn.Linear(inputs, outputs, nn.initializer.XavierUniform(), nn.initializer.Constant(0.0))
+
+
+def norm_after(convolved: nn.Layer, scale: float = 1.0) -> nn.Layer:
+    """The batch norm of a convolution's channels; `scale` is where its weights begin."""
+    kind = nn.BatchNorm1D if convolved.weight.ndim == 3 else nn.BatchNorm2D
+    return kind(convolved.weight.shape[0], weight_attr=nn.initializer.Constant(scale))
+
+
+class ConvStack(nn.Layer):
+    """Convolutions, each with batch norm and ReLU, then pooling: `conv1`, `bn1`, `conv2`, `bn2` ..."""
+
+    def __init__(self, convolutions: Sequence[nn.Layer], pool: nn.Layer) -> None:
+        super().__init__()
+        self._depth = len(convolutions)
+        for number, convolved in enumerate(convolutions, start=1):
+            self.add_sublayer(f"conv{number}", convolved)
+            self.add_sublayer(f"bn{number}", norm_after(convolved))
+        self.pool = pool
+
+    def forward(self, image: paddle.Tensor) -> paddle.Tensor:
+        """(B, I, T, F) -> (B, O, T / pool, F / pool), or the same without F."""
+        for number in range(1, self._depth + 1):
+            image = F.relu(getattr(self, f"bn{number}")(getattr(self, f"conv{number}")(image)))
+        return self.pool(image)
+
+
+def average_pool(size: int | tuple[int, int]) -> nn.Layer:
+    """Average pooling of an image; of size 1 it is nothing."""
+    return nn.Identity() if size == 1 else nn.AvgPool2D(size)
+
+
+def conv_block(inputs: int, outputs: int, pool: int | tuple[int, int] = 2) -> ConvStack:
+    """Two 3x3 convolutions, then average pooling."""
+    convolutions = [convolution(inputs, outputs, 3), convolution(outputs, outputs, 3)]
+    return ConvStack(convolutions, average_pool(pool))
+
+
+def conv_block_5x5(inputs: int, outputs: int) -> ConvStack:
+    """One 5x5 convolution, then average pooling by 2."""
+    return ConvStack([convolution(inputs, outputs, 5)], average_pool(2))
+
+
+def lee_block(inputs: int, outputs: int, depth: int, *, stride: int = 1, pool: int = 3) -> ConvStack:
+    """`depth` convolutions of 3 samples, the first with the stride, then maximum of 3 padded by 1 (LeeNet)."""
+    rest = [line_convolution(outputs, outputs, 3) for _ in range(depth - 1)]
+    pooling = nn.MaxPool1D(pool, padding=pool // 2) if pool != 1 else nn.Identity()
+    return ConvStack([line_convolution(inputs, outputs, 3, stride=stride), *rest], pooling)
+
+
+def wavegram_block(inputs: int, outputs: int) -> ConvStack:
+    """Two convolutions of 3 samples, the second dilated by 2, then the maximum of 4."""
+    second = line_convolution(outputs, outputs, 3, dilation=2)
+    return ConvStack([line_convolution(inputs, outputs, 3), second], nn.MaxPool1D(4))
+
+
+class SwapBins(nn.Layer):
+    """Bins become channels, or channels bins: (B, 1, T, F) -> (B, F, T, 1) and back."""
+
+    def forward(self, image: paddle.Tensor) -> paddle.Tensor:
+        """(B, 1, T, F) -> (B, F, T, 1), or the other way."""
+        return image.transpose([0, 3, 2, 1])
+
+
+class Line(nn.Layer):
+    """What the feature `waveform` gives, as a line: (B, 1, S, 1) -> (B, 1, S)."""
+
+    def forward(self, features: paddle.Tensor) -> paddle.Tensor:
+        """(B, 1, S, 1) -> (B, 1, S)."""
+        return features.squeeze(3)
+
+
+class Samples(nn.Layer):
+    """What the feature `waveform` gives, as a waveform again: (B, 1, S, 1) -> (B, S)."""
+
+    def forward(self, features: paddle.Tensor) -> paddle.Tensor:
+        """(B, 1, S, 1) -> (B, S)."""
+        return features.squeeze(3).squeeze(1)
+
+
+class Fold(nn.Layer):
+    """A line's channels become groups of learned bins: (B, G * bins, T) -> (B, G, T, bins)."""
+
+    def __init__(self, channels: int, bins: int) -> None:
+        super().__init__()
+        self._shape = [0, channels // bins, bins, -1]
+
+    def forward(self, line: paddle.Tensor) -> paddle.Tensor:
+        """(B, G * bins, T) -> (B, G, T, bins)."""
+        return line.reshape(self._shape).transpose([0, 1, 3, 2])

@@ -9,7 +9,7 @@ import paddle
 import pytest
 from paddle import nn
 
-from pannsdist.builtin.panns.networks import Cnn6
+from pannsdist.builtin.panns.networks import Wanted, cnn6
 from pannsdist.errors import BadWeightsFile, WeightsMismatch
 from pannsdist.weights import load_into, read_weights
 from pannsdist.weights.conversion import convert
@@ -61,10 +61,10 @@ def test_real_weights_come_back_from_paddle_bit_by_bit(shared, tmp_path, name, e
 
 def test_paddle_itself_reads_what_was_converted_and_the_network_takes_it(shared, tmp_path):
     path = tmp_path / "cnn6.pdparams"
-    convert(shared / "golden" / "Cnn6_golden.pth", path, Cnn6(2, 64))
+    convert(shared / "golden" / "Cnn6_golden.pth", path, cnn6(Wanted(2, 64)))
     read = paddle.load(str(path))
     assert all(isinstance(value, paddle.Tensor) for value in read.values())
-    by_paddle, by_us = Cnn6(527, 64), Cnn6(527, 64)
+    by_paddle, by_us = cnn6(Wanted(527, 64)), cnn6(Wanted(527, 64))
     assert by_paddle.set_state_dict(read) == ([], [])
     load_into(by_us, read_weights(shared / "golden" / "Cnn6_golden.pth"), head="fc_audioset")
     for key, value in by_us.state_dict().items():
@@ -124,7 +124,7 @@ def test_a_layer_tells_which_matrices_are_linear(tmp_path):
 
 def test_a_model_that_the_weights_were_not_made_for_is_refused(shared, tmp_path):
     with pytest.raises(WeightsMismatch, match="has matrices that the model has not") as caught:
-        convert(shared / "weights" / "mn04_as_mAP_432.pt", tmp_path / "out.pdparams", Cnn6(2, 64))
+        convert(shared / "weights" / "mn04_as_mAP_432.pt", tmp_path / "out.pdparams", cnn6(Wanted(2, 64)))
     assert "not in the model: 18: features.4.block.2.conc_se_layers.0.fc1.weight;" in str(caught.value)
 
 

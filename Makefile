@@ -11,9 +11,9 @@ PADDLE ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
 PYTHON ?= $(shell launch/find_python.sh)
 PLUGINS := $(patsubst %,-e %,$(wildcard plugins/pannsdist-*))
 DECLARED := setup.cfg pyproject.toml $(wildcard plugins/*/setup.cfg)
+comma := ,
 # PyPI's newest GPU wheel is 2.6.2, which needs an older numpy and protobuf.
 EXTRAS := $(if $(filter gpu,$(PADDLE)),gpu$(comma)paddle26,cpu)
-comma := ,
 
 .PHONY: demo test check bench clean
 

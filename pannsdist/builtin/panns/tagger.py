@@ -5,6 +5,7 @@ Axes: B batch, T frames, T' frames after pooling, E size of the embedding, C cla
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -98,7 +99,7 @@ class Tagger(Embedder):
         return self._embedded(frames.max(axis=2) + frames.mean(axis=2))
 
 
-class FrameTagger(Embedder):
+class FrameTagger(Embedder, ABC):
     """A decision for each segment of 32 frames, from which the clip's follows.
 
     The original gives probabilities of the clip; its logits are theirs exactly: log p - log(1 - p), where both are sums
@@ -128,13 +129,13 @@ class FrameTagger(Embedder):
         hidden = self._embedded(joined.transpose([0, 2, 1]))
         return F.dropout(hidden, EMBEDDING_DROPOUT, training=self.training)
 
+    @abstractmethod
     def _of_segments(self, segments: paddle.Tensor) -> paddle.Tensor:
         """(B, T', E) -> logits (B, T', C)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _of_clip(self, segments: paddle.Tensor) -> paddle.Tensor:
         """(B, T', E) -> logits (B, C)."""
-        raise NotImplementedError
 
 
 class MaxTagger(FrameTagger):

@@ -31,13 +31,17 @@ class RunFolder:
         self.checkpoints = CheckpointStore(path / "checkpoints", settings.save.keep)
 
     @classmethod
-    def open(cls, settings: Settings) -> RunFolder:
-        """The run's folder, made if need be. Raises BadRunFolder where another run, or anything else, is in it."""
+    def open(cls, settings: Settings, labels: Sequence[str]) -> RunFolder:
+        """The run's folder, made if need be. Raises BadRunFolder where another run, or anything else, is in it.
+
+        A run with the same settings is another one too where the dataset's labels have changed since.
+        """
         path = Path(settings.runs) / settings.name
         written = path / SETTINGS_FILE
         if written.is_file():  # without a checkpoint, an earlier start was refused: nothing there is another run's
             if (path / "checkpoints" / "last").is_symlink():
                 _refuse_other_run(written, settings)
+                _refuse_other_labels(path / "best_model", tuple(labels))
         elif path.exists() and any(item.name != "log" for item in path.iterdir()):
             wrong = f"{path} is not empty, and holds no {SETTINGS_FILE} of a run"
             raise BadRunFolder(wrong, "choose another name, as name=NAME, or empty the folder", f"ls {path}")
@@ -121,6 +125,18 @@ def _refuse_other_run(written: Path, settings: Settings) -> None:
         if not free and before.get(key) != now.get(key):
             wrong = f"{written.parent} holds another run: {key} is {before.get(key)!r} there and {now.get(key)!r} now"
             raise BadRunFolder(wrong, "choose another name, as name=NAME, or remove that folder", f"cat {written}")
+
+
+def _refuse_other_labels(best_model: Path, labels: tuple[str, ...]) -> None:
+    try:
+        known = tuple(read_record(best_model).labels)
+    except BadBundle:  # there is none yet, or it was cut off and is written again from its checkpoint
+        return
+    if known != labels:
+        odd = sorted(set(known) ^ set(labels)) or ["their order"]
+        wrong = f"the dataset's labels are no longer those of the run in {best_model.parent}: {', '.join(odd[:5])}"
+        right = f"the run has {len(known)}, the dataset {len(labels)}; choose another name, as name=NAME"
+        raise BadRunFolder(wrong, right)
 
 
 def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:

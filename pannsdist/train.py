@@ -56,7 +56,7 @@ def fit(plan: Plan) -> None:
     world = parallel.connect()
     loader = Loader(plan.settings.data.workers)
     try:
-        folder = world.agree(lambda: RunFolder.open(plan.settings) if world.is_main else None)
+        folder = world.agree(lambda: RunFolder.open(plan.settings, plan.data.labels) if world.is_main else None)
         snapshot = world.agree(lambda: folder.checkpoints.read("last") if folder else None)
         network = world.agree(lambda: assembly.build_network(plan))
         terminal.say(world.on_main(lambda: assembly.load_initial(plan, network, snapshot)))

@@ -1,5 +1,6 @@
 """What a user is told who asked for something that cannot be done, and what is left behind then."""
 
+import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -239,6 +240,19 @@ def test_two_processes_refuse_the_folder_of_another_run(run, work):
         "choose another name, as name=NAME, or remove that folder",
     )
     assert launching.contents(other.folder) == before
+
+
+def test_a_run_whose_dataset_has_other_labels_now_is_refused(run, work):
+    other = run.copied(work)
+    record = other.folder / "best_model" / "bundle.json"
+    content = json.loads(record.read_text())
+    content["labels"][1] = "whistle"
+    record.write_text(json.dumps(content))
+    launched = launching.train("tones_cnn6.yaml", *launching.TINY, *launching.CONSTANT, "name=tiny", cwd=work)
+    assert launched.exit_codes == (2,), str(launched)
+    said = str(launched)
+    assert "the dataset's labels are no longer those of the run in runs/tiny: sweep, whistle" in said
+    assert "choose another name, as name=NAME" in said
 
 
 @pytest.fixture(scope="module")

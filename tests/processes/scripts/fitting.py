@@ -27,7 +27,7 @@ KEPT = []
 def fit(world, config, overrides):
     chosen, source = settings.load(config, overrides)
     plan = planning.decide(chosen, source, Catalog.installed(), launched.size())
-    folder = world.agree(lambda: RunFolder.open(chosen) if world.is_main else None)
+    folder = world.agree(lambda: RunFolder.open(chosen, plan.data.labels) if world.is_main else None)
     network = assembly.build_network(plan)
     loader = Loader(chosen.data.workers)
     parts = assembly.build_parts(plan, world, network, loader)

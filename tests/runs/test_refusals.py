@@ -213,7 +213,7 @@ def test_two_processes_refuse_an_unknown_plugin(work):
         launched,
         "error: unknown model 'cnn41' (model.name on the command line)",
         "installed: ",
-        "panns_cnn10, panns_cnn14, panns_cnn6",
+        "panns_cnn10, panns_cnn14, panns_cnn14_16k",
         "next: pannsdist plugins list",
     )
     assert not (work / "runs").exists()

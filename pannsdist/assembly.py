@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,11 @@ from pannsdist import settings as settings_module
 from pannsdist.audio.batches import EvaluationPlan, Share, TrainingPlan
 from pannsdist.audio.clips import ClipReader
 from pannsdist.audio.loader import Loader
-from pannsdist.batch import Batch
 from pannsdist.errors import BadRunFolder
 from pannsdist.inference.bundle import BundleRecord, PluginRecord
 from pannsdist.network import Network
 from pannsdist.parallel import World
-from pannsdist.planning import TRAIN, VALID, Data, Part, Plan
+from pannsdist.planning import TRAIN, VALID, Part, Plan
 from pannsdist.training.best import BestTracker
 from pannsdist.training.checkpoint import Snapshot
 from pannsdist.training.evaluator import Evaluator, SplitToEvaluate
@@ -95,7 +94,8 @@ def build_parts(plan: Plan, world: World, network: Network, loader: Loader) -> P
         chosen.data.on_bad_clip == "skip",
     )
     data = TrainingData(lambda epoch: loader.read(training.orders(epoch, share)), training.steps)
-    split = split_to_evaluate(plan.data, VALID, _evaluation(plan), loader, share)
+    evaluation = _evaluation(plan)
+    split = SplitToEvaluate(VALID, evaluation.ids, lambda: loader.read(evaluation.orders(share)))
     return Parts(Trainer(world, learner, evaluator, best, course), data, split)
 
 
@@ -103,17 +103,6 @@ def _evaluation(plan: Plan) -> EvaluationPlan:
     reader = _reader(plan, plan.valid_crop_s)
     skip_bad = plan.settings.data.on_bad_clip == "skip"
     return EvaluationPlan(plan.data.splits[VALID], plan.settings.valid.batch_size, reader, skip_bad)
-
-
-def split_to_evaluate(
-    data: Data, name: str, evaluation: EvaluationPlan, loader: Loader, share: Share
-) -> SplitToEvaluate:
-    """A split's ids and this process's batches of it."""
-
-    def batches() -> Iterator[Batch]:
-        return loader.read(evaluation.orders(share))
-
-    return SplitToEvaluate(name, [clip.id for clip in data.splits[name].clips], batches)
 
 
 def _reader(plan: Plan, crop_s: float) -> ClipReader:

@@ -27,15 +27,14 @@ def evaluate_bundle(folder: Path, settings: Settings, source: Source, catalog: C
     record = bundle.record
     _refuse_other_labels(folder, tuple(record.labels), data.labels)
     rate_hz = record.front_end.sample_rate_hz
-    minimum = settings.data.min_clip_s
-    reader = ClipReader(rate_hz, round(record.crop_s * rate_hz), 0.0 if minimum is None else minimum)
+    chosen_s = settings.data.min_clip_s
+    reader = ClipReader(rate_hz, round(record.crop_s * rate_hz), bundle.minimum_s if chosen_s is None else chosen_s)
     skip_bad = settings.data.on_bad_clip == "skip"
     plan = EvaluationPlan(data.splits[split], settings.valid.batch_size, reader, skip_bad)
     loader = Loader(settings.data.workers)
     try:
-        ids = [clip.id for clip in data.splits[split].clips]
         evaluator = Evaluator(AloneWorld(), bundle.network, record.labels, record.multi_label)
-        return evaluator.evaluate(SplitToEvaluate(split, ids, lambda: loader.read(plan.orders(Share(0, 1)))))
+        return evaluator.evaluate(SplitToEvaluate(split, plan.ids, lambda: loader.read(plan.orders(Share(0, 1)))))
     finally:
         loader.close()
 

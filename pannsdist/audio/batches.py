@@ -115,6 +115,11 @@ class EvaluationPlan:
     reader: ClipReader
     skip_bad: bool = False
 
+    @property
+    def ids(self) -> list[str]:
+        """The clips that must be answered for."""
+        return [clip.id for clip in self.table.clips]
+
     def orders(self, share: Share) -> Iterator[BatchOrder]:
         """This process's batches."""
         for first in range(share.rank * self.batch_size, len(self.table), share.size * self.batch_size):

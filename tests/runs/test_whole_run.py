@@ -207,3 +207,19 @@ def test_four_processes_that_share_two_batches_of_evaluation_finish_as_one_would
     (scores,) = [json.loads(line) for line in (work / "runs" / "tiny" / "scores.jsonl").read_text().splitlines()]
     assert scores.keys() == run.scores[0].keys()
     assert scores["step"] == run.scores[0]["step"]
+
+
+def test_an_evaluation_skips_the_clips_that_training_would_skip(run, work):
+    tones = Tones(TonesParams(clips_per_class=2, classes=3))
+    rows = ["path,label,split"]
+    for number, clip in enumerate(tones.clips("train")):
+        samples, rate_hz = clip.source.samples()
+        soundfile.write(work / f"{number}.wav", samples[:2000] if number == 0 else samples, rate_hz)
+        rows.append(f"{number}.wav,{clip.labels[0]},{'train' if number == 5 else 'valid'}")
+    (work / "clips.csv").write_text("\n".join(rows))
+    (work / "labels.txt").write_text("\n".join(tones.labels))
+    order = ["evaluate", "--model", run.folder / "best_model", "-c", launching.CONFIGS / "tones_cnn6.yaml"]
+    manifest = ["data.name=manifest", "data.params.path=clips.csv", "data.params.labels=labels.txt"]
+    launched = launching.pannsdist(*order, *manifest, "data.on_bad_clip=skip", cwd=work)
+    assert launched.exit_code == 0, str(launched)
+    assert "0.wav): it lasts 0.062 s, and less than 0.150 s is too short" in str(launched)

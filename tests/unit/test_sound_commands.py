@@ -68,4 +68,4 @@ def test_weights_of_other_classes_do_not_tag(shared, audio, capsys):
 
 def test_a_window_shorter_than_the_network_hears_is_refused(tagger, audio, capsys):
     assert main(["detect", *tagger, "--window", "0.01", str(audio / "1-100032-A-0.ogg")]) == 2
-    assert "--window is 0.01 s\n  the network needs at least 0.013 s" in capsys.readouterr().err
+    assert "the window is 0.01 s\n  the network needs at least 0.013 s" in capsys.readouterr().err

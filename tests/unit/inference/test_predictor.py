@@ -12,7 +12,8 @@ from pannsdist.builtin.logmel import LogMel, LogMelParams
 from pannsdist.contracts import NoParams
 from pannsdist.errors import UserError
 from pannsdist.inference.bundle import Bundle, BundleRecord, PluginRecord
-from pannsdist.inference.predictor import Predictor, sound_files
+from pannsdist.inference.predictor import Predictor
+from pannsdist.inference.sounds import sound_files
 from pannsdist.network import Network
 from pannsdist.registry import Origin
 
@@ -100,7 +101,7 @@ def test_windows_that_overlap_are_heard_as_often(bundle, tmp_path):
 
 @pytest.mark.parametrize(("window_s", "hop_s"), [(0.2, 0.3), (0.2, 0.0), (0.2, -1.0), (0.005, None), (-1.0, None)])
 def test_windows_that_would_leave_gaps_or_are_too_short_are_refused(bundle, window_s, hop_s):
-    with pytest.raises(UserError, match=r"--(hop|window) is "):
+    with pytest.raises(UserError, match=r"the (hop|window) is "):
         Predictor(bundle.listener, window_s, hop_s)
 
 

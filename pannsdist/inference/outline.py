@@ -101,9 +101,16 @@ class Curves:
             np.maximum(self.highest[first:end], moment.answer, out=self.highest[first:end])
             yield moment
 
-    def foremost(self, count: int) -> list[int]:
-        """The labels that reach the highest probabilities, in the order in which they reach them."""
+    def foremost(self, count: int, threshold: float) -> list[int]:
+        """The labels to show, in the order in which they are at their highest.
+
+        First come those that are somewhere the likeliest of all, with `threshold` or more; then by their highest.
+        Otherwise the many names of one loud sound would leave no room for another sound.
+        """
         peaks = self.highest.max(axis=0)
-        chosen = np.argsort(-peaks, kind="stable")[:count]
+        likeliest = self.highest.argmax(axis=1)
+        ahead = np.zeros(len(peaks), bool)
+        ahead[likeliest[self.highest.max(axis=1) >= threshold]] = True
+        chosen = np.lexsort((-peaks, ~ahead))[:count]
         when = self.highest[:, chosen].argmax(axis=0)
         return [int(label) for label in chosen[np.argsort(when, kind="stable")]]

@@ -17,13 +17,13 @@ from pannsdist.inference.outline import RANGE_DB, Curves, Outline
 from pannsdist.storage import write_whole
 
 ROWS = 8
-LONGEST_NAME = 34
+LONGEST_LABEL, LONGEST_TITLE = 34, 80
 INK, FAINT, WAVE, QUIET, HEARD = "#22303c", "#d5dce3", "#31688e", "#c3d3e0", "#e8743b"
 FONTS = ("DejaVu Sans", "Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans SC", "WenQuanYi Micro Hei", "SimHei")
 """Of these, what is installed: the first for letters, the others for Chinese labels."""
 MISSING = r"Glyph .* missing from"
 """What matplotlib says of a letter that it draws as an empty box."""
-TICKS_HZ = (125, 500, 2000, 8000)
+TICKS_HZ = (500, 2000, 8000)
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Scene:
 def draw(output: Path, outline: Outline, curves: Curves, scene: Scene) -> str:
     """Write the picture of one sound as PNG, whole or not at all; needs no display.
 
-    The labels are the eight with the highest probabilities, in the order in which they reach them. Gives what is to be
-    said of the picture: nothing, or that no font has the letters of a label.
+    It has a row for each of eight labels (`Curves.foremost`). Gives what is to be said of it: nothing, or that no font
+    has the letters of a label.
     """
     with warnings.catch_warnings(record=True) as said:
         warnings.filterwarnings("always", message=MISSING)
@@ -65,6 +65,7 @@ def _png(outline: Outline, curves: Curves, scene: Scene) -> bytes:
     from matplotlib import font_manager, rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     installed = {font.name for font in font_manager.fontManager.ttflist}
     style: Any = {
@@ -78,19 +79,19 @@ def _png(outline: Outline, curves: Curves, scene: Scene) -> bytes:
         "text.parse_math": False,
     }
     with rc_context(style):
-        rows = curves.foremost(ROWS)
+        rows = curves.foremost(ROWS, scene.threshold)
         heights = (1.0, 1.6, 0.32 * len(rows) + 0.1)
-        figure = Figure(figsize=(10.0, 1.3 + sum(heights)), dpi=110, layout="constrained")
+        layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1)
+        figure = Figure(figsize=(10.0, 1.3 + sum(heights)), dpi=110, layout=layout)
         FigureCanvasAgg(figure)
         wave, mel, classes = figure.subplots(3, 1, sharex=True, height_ratios=heights)
-        wave.set_title(_printable(scene.title), loc="left", fontsize=11, fontweight="bold", color=INK)
+        wave.set_title(_drawable(scene.title, LONGEST_TITLE), loc="left", fontsize=11, fontweight="bold", color=INK)
         _draw_wave(wave, outline)
         _draw_mel(mel, outline)
         _draw_classes(classes, curves, rows, scene, outline.duration_s)
         for axes in (wave, mel, classes):
             axes.spines[:].set_visible(False)
             axes.tick_params(length=0)
-        figure.align_ylabels()
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png")
     return buffer.getvalue()
@@ -102,7 +103,7 @@ def _draw_wave(axes: Any, outline: Outline) -> None:
     peak = max(float(np.abs([low, high]).max()), 1e-3)
     time_s = np.linspace(0.0, outline.duration_s, len(low))
     axes.fill_between(time_s, low, high, color=WAVE, linewidth=0.6)
-    axes.set(ylim=(-1.08 * peak, 1.08 * peak), yticks=[], ylabel="waveform")
+    axes.set(ylim=(-1.08 * peak, 1.08 * peak), yticks=[0.0], yticklabels=["waveform"])
 
 
 def _draw_mel(axes: Any, outline: Outline) -> None:
@@ -112,7 +113,7 @@ def _draw_mel(axes: Any, outline: Outline) -> None:
     axes.imshow(image.T, origin="lower", aspect="auto", cmap="magma", interpolation="nearest", **where)
     hz = [tick for tick in TICKS_HZ if tick < outline.rate_hz / 2]
     places = np.searchsorted(outline.band_hz, hz) + 0.5
-    axes.set(ylabel="log-mel", yticks=places, yticklabels=[_hz(tick) for tick in hz])
+    axes.set(yticks=places, yticklabels=[_hz(tick) for tick in hz])
 
 
 def _draw_classes(axes: Any, curves: Curves, rows: Sequence[int], scene: Scene, duration_s: float) -> None:
@@ -130,7 +131,7 @@ def _draw_classes(axes: Any, curves: Curves, rows: Sequence[int], scene: Scene, 
         peak = f"{curves.highest[:, row].max():.2f}"
         axes.text(1.006, base + 0.12, peak, transform=axes.get_yaxis_transform(), fontsize=8.5, color=INK)
     axes.set(xlim=(0.0, duration_s), ylim=(-0.08, len(rows)), xlabel="seconds")
-    names = [_short(scene.labels[row]) for row in rows]
+    names = [_drawable(scene.labels[row], LONGEST_LABEL) for row in rows]
     axes.set_yticks([len(rows) - 1 - place + 0.35 for place in range(len(rows))], names)
     heard = f"probability; orange from {scene.threshold:g} on"
     axes.text(1.0, 1.0, heard, transform=axes.transAxes, ha="right", va="bottom", fontsize=8, color="#6b7a88")
@@ -140,11 +141,7 @@ def _hz(hz: int) -> str:
     return f"{hz} Hz" if hz < 1000 else f"{hz // 1000} kHz"
 
 
-def _short(name: str) -> str:
-    name = _printable(name)
-    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
-
-
-def _printable(text: str) -> str:
+def _drawable(text: str, longest: int) -> str:
     """Text that can be drawn, whatever was in a file's name or in a label."""
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
+    text = "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
+    return text if len(text) <= longest else text[: longest - 1] + "…"

@@ -13,7 +13,6 @@ from pannsdist.contracts import NoParams
 from pannsdist.errors import UserError
 from pannsdist.inference.bundle import Bundle, BundleRecord, PluginRecord
 from pannsdist.inference.predictor import Predictor
-from pannsdist.inference.sounds import sound_files
 from pannsdist.network import Network
 from pannsdist.registry import Origin
 
@@ -130,26 +129,3 @@ def test_a_bad_file_gets_its_error_in_the_answers_place(bundle, tmp_path):
     assert [answer.error is None for answer in answers] == [True, False, True]
     assert str(tmp_path / "b.wav") in answers[1].error.wrong
     assert answers[1].scores == ()
-
-
-def test_the_sound_files_of_a_folder_are_found_by_name(tmp_path):
-    for name in ("b.WAV", "inner/a.flac", "c.mp3", "a.ogg"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    (tmp_path / "notes.txt").touch()
-    (tmp_path / "odd.wav").mkdir()
-    found = [str(path.relative_to(tmp_path)) for path in sound_files([tmp_path])]
-    assert found == ["a.ogg", "b.WAV", "c.mp3", "inner/a.flac"]
-
-
-def test_a_file_is_taken_whatever_it_is_called_and_in_the_order_given(tmp_path):
-    for name in ("b", "a.txt"):
-        (tmp_path / name).touch()
-    assert sound_files([tmp_path / "b", tmp_path / "a.txt"]) == [tmp_path / "b", tmp_path / "a.txt"]
-
-
-def test_a_folder_without_sounds_and_a_missing_file_are_refused(tmp_path):
-    with pytest.raises(UserError, match=f"folder {tmp_path} holds no sound file\n  looked for .wav, "):
-        sound_files([tmp_path])
-    with pytest.raises(UserError, match=f"there is no file {tmp_path}/a.wav"):
-        sound_files([tmp_path / "a.wav"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 import paddle
@@ -11,9 +13,16 @@ from pannsdist import seeding
 from pannsdist.batch import Batch
 from pannsdist.network import Network
 from pannsdist.parallel import World
-from pannsdist.training.optim import Schedule
+from pannsdist.training.optim import Schedule, optimizer_arrays, restore_optimizer
 
 Loss = Callable[[paddle.Tensor, paddle.Tensor], paddle.Tensor]
+
+
+@dataclass(frozen=True)
+class StepOutcome:
+    """What a step came to: this process's sum of losses, left on the device."""
+
+    loss: paddle.Tensor
 
 
 class Learner:
@@ -30,8 +39,8 @@ class Learner:
         self._wrapped = world.wrap(network)
         self._stepper = world.wrap_optimizer(optimizer)
 
-    def step(self, batch: Batch, step: int, all_clips: int, seed: int) -> paddle.Tensor:
-        """One step on this process's part of a batch of `all_clips` clips; gives its sum of losses, on the device.
+    def step(self, batch: Batch, step: int, all_clips: int, seed: int) -> StepOutcome:
+        """One step on this process's part of a batch of `all_clips` clips.
 
         Every process. What is drawn on the device depends on (seed, step, rank) only. The gradient is that of the mean
         over all clips of all processes, however many of them could be read here.
@@ -47,4 +56,17 @@ class Learner:
         self.optimizer.set_lr(self.schedule.rate(step))
         self._stepper.step()
         self._stepper.clear_grad()
-        return total.detach()
+        return StepOutcome(total.detach())
+
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """Within the block the network holds the weights that are evaluated and shipped. Every process."""
+        yield
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Everything beside the network's own weights that the next step depends on, copied to the host."""
+        return optimizer_arrays(self.optimizer, self.network.model)
+
+    def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Put back what `state` gave. Raises BadRunFolder where it belongs to another optimizer or network."""
+        restore_optimizer(self.optimizer, self.network.model, arrays)

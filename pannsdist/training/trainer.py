@@ -16,7 +16,6 @@ from pannsdist.training.checkpoint import Progress, Snapshot
 from pannsdist.training.clock import Clock
 from pannsdist.training.evaluator import Evaluator, SplitToEvaluate
 from pannsdist.training.learner import Learner
-from pannsdist.training.optim import optimizer_arrays, restore_optimizer
 from pannsdist.training.tracking import EpochReport, StepReport, Tracker
 
 
@@ -63,7 +62,7 @@ class Trainer:
         progress = self._world.on_main(lambda: snapshot.progress if snapshot else Progress())
         if progress.epoch:
             arrays = self._world.share_arrays(snapshot.optimizer if snapshot else None)
-            self._world.agree(lambda: restore_optimizer(self._learner.optimizer, self._learner.network.model, arrays))
+            self._world.agree(lambda: self._learner.restore(arrays))
             self._best.restore(progress.best)
         return progress
 
@@ -90,9 +89,7 @@ class Trainer:
         """Rank 0 writes; a full disk there stops every process."""
 
         def keep() -> None:
-            network = self._learner.network
-            optimizer = optimizer_arrays(self._learner.optimizer, network.model)
-            outlets.keep(Snapshot(progress, network.arrays(), optimizer), is_best)
+            outlets.keep(Snapshot(progress, self._learner.network.arrays(), self._learner.state()), is_best)
             if bad:
                 outlets.note_bad(bad)
 
@@ -108,7 +105,8 @@ class Trainer:
             step = (epoch - 1) * data.steps + number
             bad += batch.bad
             if all_clips:
-                window.add(self._learner.step(batch, step, all_clips, self._course.seed), len(batch.ids))
+                outcome = self._learner.step(batch, step, all_clips, self._course.seed)
+                window.add(outcome.loss, len(batch.ids))
             if number % self._course.report_every_steps == 0 or number == data.steps:
                 loss, clips = self._world.total(*window.read())
                 whole.add(loss, clips)

@@ -41,7 +41,7 @@ def batch(clips=4):
 
 def moved_by(made, part, step, all_clips):
     before = made.network.arrays()
-    loss = made.step(part, step, all_clips, seed=0)
+    loss = made.step(part, step, all_clips, seed=0).loss
     return {name: array - before[name] for name, array in made.network.arrays().items()}, float(loss)
 
 

@@ -15,9 +15,11 @@ from pannsdist.errors import BadClip
 from pannsdist.registry import Catalog
 
 if TYPE_CHECKING:
+    from pannsdist.inference.listener import Listener
     from pannsdist.inference.predictor import Predictor
 
 TAGGER = "panns_cnn14"
+ENGINES = ("dygraph", "paddle", "onnx")
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,9 @@ def _add_files(
         parser.add_argument("--topk", type=_from_one, default=topk, help=f"labels of each file (default {topk})")
     if formats:
         parser.add_argument("--format", choices=("table", "json", "jsonl", "csv"), default="table")
+    engines = "paddle is Paddle Inference with oneDNN, onnx is onnxruntime; both compile first"
+    default = "paddle on a CPU, from the ninth window on; dygraph on a GPU"
+    parser.add_argument("--engine", choices=ENGINES, default="", help=f"{engines} (default: {default})")
 
 
 def _add_tagger(parser: argparse.ArgumentParser) -> None:
@@ -129,12 +134,13 @@ def embed(predictor: Predictor, files: Iterable[str], output: Path) -> bool:
     import numpy as np
 
     failures, paths, vectors = [], [], []
-    for path in _paths(files):
-        try:
-            vectors.append(predictor.embed(path))
+    asked = _paths(files)
+    for path, vector in zip(asked, predictor.embeddings(asked), strict=True):
+        if isinstance(vector, BadClip):
+            failures.append(vector)
+        else:
+            vectors.append(vector)
             paths.append(str(path))
-        except BadClip as error:
-            failures.append(error)
     if vectors:
         np.savez(output, paths=np.array(paths), embeddings=np.stack(vectors))
         print(f"{len(paths)} embeddings of {len(vectors[0])} numbers: {output}")
@@ -171,19 +177,24 @@ def _paths(files: Iterable[str]) -> list[Path]:
 
 def _own(chosen: argparse.Namespace) -> Predictor:
     from pannsdist.inference.bundle import load_bundle, read_record
-    from pannsdist.inference.predictor import Predictor
 
     _paths(file for file in chosen.files if file != "-")
     read_record(chosen.model)
-    return Predictor(load_bundle(chosen.model, Catalog.installed()).listener, chosen.window, chosen.hop)
+    return _asking(load_bundle(chosen.model, Catalog.installed()).listener, chosen)
 
 
 def _tagger(chosen: argparse.Namespace) -> Predictor:
     from pannsdist.inference.listener import audioset_listener
-    from pannsdist.inference.predictor import Predictor
 
     _paths(file for file in chosen.files if file != "-")
-    return Predictor(audioset_listener(Catalog.installed(), chosen.model, chosen.weights), chosen.window, chosen.hop)
+    return _asking(audioset_listener(Catalog.installed(), chosen.model, chosen.weights), chosen)
+
+
+def _asking(listener: Listener, chosen: argparse.Namespace) -> Predictor:
+    from pannsdist.inference.engine import engine
+    from pannsdist.inference.predictor import Predictor
+
+    return Predictor(listener, chosen.window, chosen.hop, engine(listener, chosen.engine))
 
 
 def _either(chosen: argparse.Namespace) -> Predictor:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pannsdist.inference.model import Model
 
 TAGGER = "panns_cnn14"
+ENGINES = ("dygraph", "paddle", "onnx")
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,9 @@ def _add_files(
         parser.add_argument("--topk", type=_from_one, default=topk, help=f"labels of each file (default {topk})")
     if formats:
         parser.add_argument("--format", choices=("table", "json", "jsonl", "csv"), default="table")
+    engines = "paddle is Paddle Inference with oneDNN, onnx is onnxruntime; both compile first"
+    default = "paddle on a CPU, from the ninth window on; dygraph on a GPU"
+    parser.add_argument("--engine", choices=ENGINES, default="", help=f"{engines} (default: {default})")
 
 
 def _add_tagger(parser: argparse.ArgumentParser) -> None:
@@ -151,12 +155,12 @@ def embed(model: Model, paths: Sequence[Path], output: Path) -> bool:
     import numpy as np
 
     failures, heard, vectors = [], [], []
-    for path in paths:
-        try:
-            vectors.append(model.predictor.embed(path))
+    for path, vector in zip(paths, model.predictor.embeddings(paths), strict=True):
+        if isinstance(vector, BadClip):
+            failures.append(vector)
+        else:
+            vectors.append(vector)
             heard.append(str(path))
-        except BadClip as error:
-            failures.append(error)
     if vectors:
         np.savez(output, paths=np.array(heard), embeddings=np.stack(vectors))
         print(f"{len(heard)} embeddings of {len(vectors[0])} numbers: {output}")
@@ -191,11 +195,12 @@ def _predict(chosen: argparse.Namespace) -> bool:
 
 def _detect(chosen: argparse.Namespace) -> bool:
     from pannsdist.inference.detection import Rule
-    from pannsdist.inference.plot import check_output
 
     rule = Rule(chosen.threshold, chosen.min_duration, chosen.min_gap)
     paths = _paths(chosen.files)
     if chosen.plot is not None:
+        from pannsdist.inference.plot import check_output
+
         check_output(chosen.plot, paths)
     return detect(_model(chosen), paths, rule, chosen.format, chosen.plot)
 
@@ -215,7 +220,7 @@ def _paths(files: Iterable[str]) -> list[Path]:
 def _model(chosen: argparse.Namespace) -> Model:
     from pannsdist.inference.model import load_model
 
-    return load_model(chosen.model, chosen.weights, window_s=chosen.window, hop_s=chosen.hop)
+    return load_model(chosen.model, chosen.weights, chosen.engine or None, chosen.window, chosen.hop)
 
 
 def _from_one(text: str) -> int:

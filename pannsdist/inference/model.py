@@ -56,13 +56,12 @@ def load_model(
     """A model folder of a run, or a published network by its plugin's name, to be asked for what it hears.
 
     A Path, a name with a slash and the name of a folder that is there are folders; any other name is a plugin's.
-    `weights`, for a plugin: a tag of it, or a file; empty for its first tag. Sounds are heard `window_s` seconds at a
-    time, one window every `hop_s`; by itself a model hears what it was evaluated on (a published one 10 s) side by
-    side. Importing this imports no Paddle; on an AMD processor this call puts it on its fast path, if it comes first.
+    `weights`, for a plugin: a tag of it, or a file; empty for its first tag. `engine` is dygraph, paddle or onnx; by
+    itself paddle on a CPU, once it is worth it. Sounds are heard `window_s` seconds at a time, one window every
+    `hop_s`; by itself a model hears what it was evaluated on (a published one 10 s) side by side. Importing this
+    imports no Paddle; on an AMD processor this call puts it on its fast path, if it comes first.
     Raises UserError for what is not there, does not fit or is not whole.
     """
-    if engine not in (None, "dygraph"):
-        raise UserError(f"unknown engine '{engine}'", "engines: dygraph")
     cpu.use_fast_kernels()
     from pannsdist.inference.bundle import load_bundle
     from pannsdist.inference.listener import audioset_listener
@@ -73,8 +72,8 @@ def load_model(
         if weights:
             raise UserError(f"weights '{weights}' beside the model folder {folder}", "leave them out: it has its own")
         bundle = load_bundle(folder, catalog)
-        return Model(bundle.listener, bundle.record, window_s, hop_s)
-    return Model(audioset_listener(catalog, str(model), weights), None, window_s, hop_s)
+        return Model(bundle.listener, bundle.record, engine, window_s, hop_s)
+    return Model(audioset_listener(catalog, str(model), weights), None, engine, window_s, hop_s)
 
 
 class Model:
@@ -86,13 +85,20 @@ class Model:
     """
 
     def __init__(
-        self, listener: Listener, record: BundleRecord | None, window_s: float | None, hop_s: float | None
+        self,
+        listener: Listener,
+        record: BundleRecord | None = None,
+        engine: str | None = None,
+        window_s: float | None = None,
+        hop_s: float | None = None,
     ) -> None:
+        from pannsdist.inference import engine as engines
         from pannsdist.inference.predictor import Predictor
 
         self._listener = listener
         self._lengths_s = (window_s, hop_s)
-        self.predictor = Predictor(listener, window_s, hop_s)
+        self._engine = engines.engine(listener, engine or "")
+        self.predictor = Predictor(listener, window_s, hop_s, self._engine)
         self.record = record
         """What the model folder says of itself; None for a published network."""
 
@@ -176,7 +182,11 @@ class Model:
         """The embedding of each sound, the mean over its windows: (N, E) float32. A bad sound raises, always."""
         import numpy as np
 
-        vectors = [self.predictor.embed(source) for source in self._sources(sounds, sample_rate_hz)]
+        vectors = []
+        for vector in self.predictor.embeddings(self._sources(sounds, sample_rate_hz)):
+            if isinstance(vector, BadClip):
+                raise vector
+            vectors.append(vector)
         if not vectors:
             raise UserError("there is no sound to embed", "give at least one")
         return np.stack(vectors)
@@ -197,7 +207,7 @@ class Model:
         window_s, hop_s = self._lengths_s
         if window_s is None:
             window_s = max(self._listener.minimum_s, min(DETECTION_WINDOW_S, self._listener.window_s))
-        return Predictor(self._listener, window_s, hop_s)
+        return Predictor(self._listener, window_s, hop_s, self._engine)
 
     def _predictions(
         self, sounds: Sound | Sequence[Sound], sample_rate_hz: float | None, on_bad: str

@@ -104,7 +104,7 @@ def test_events_follow_the_frames_unless_a_window_or_a_hop_is_given(strongest):
     sound = Recording("a", bursts(3.0), RATE_HZ)
     lengths = {(None, None): HOP / RATE_HZ, (0.5, None): 0.5, (None, 0.25): 1.0, (0.5, 0.25): 0.5}
     for (window_s, hop_s), expected in lengths.items():
-        first = next(Model(strongest, None, window_s, hop_s).timeline(sound))
+        first = next(Model(strongest, window_s=window_s, hop_s=hop_s).timeline(sound))
         assert first.offset_s - first.onset_s == pytest.approx(expected), (window_s, hop_s)
 
 

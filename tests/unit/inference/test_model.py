@@ -188,7 +188,7 @@ def test_models_that_are_not_there_are_refused(folder, tmp_path):
             load_model(nothing)
     with pytest.raises(UserError, match="weights 'audioset' beside the model folder"):
         load_model(folder, weights="audioset")
-    with pytest.raises(UserError, match="unknown engine 'steam'"):
+    with pytest.raises(UserError, match="there is no engine 'steam'"):
         load_model(folder, engine="steam")
     with pytest.raises(UserError, match=r"the window is 0\.001 s"):
         load_model(folder, window_s=0.001)

@@ -1,4 +1,4 @@
-"""`pannsdist predict`, `tag`, `detect` and `embed`: what networks answer about sound files."""
+"""`pannsdist predict`, `tag`, `detect`, `embed`: what networks answer about sound files; `export` takes them along."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pannsdist import terminal
 from pannsdist.errors import BadClip
 
 if TYPE_CHECKING:
@@ -73,6 +74,13 @@ def add(commands: Any) -> None:
     embedding.add_argument("-o", "--output", type=Path, required=True, help="the .npz file to write")
     _add_files(embedding, topk=None, formats=False)
     embedding.set_defaults(run=_embed)
+    exporting = commands.add_parser("export", help="a model as a folder for Paddle Inference or onnxruntime alone")
+    _add_either(exporting)
+    exporting.add_argument("--format", choices=("paddle", "onnx"), default="paddle")
+    exporting.add_argument("-o", "--output", type=Path, required=True, help="the folder to make")
+    checks = "sound files to compare the export on (default: the first ones of the model's own dataset)"
+    exporting.add_argument("--check", nargs="+", type=Path, default=[], metavar="FILE", help=checks)
+    exporting.set_defaults(run=export)
 
 
 def _add_files(
@@ -167,6 +175,23 @@ def embed(model: Model, paths: Sequence[Path], output: Path) -> bool:
     return _told(failures)
 
 
+def export(chosen: argparse.Namespace) -> None:
+    """A model as a folder that is run without this package."""
+    terminal.quiet_compiler()
+    from pannsdist.contracts import Clip
+    from pannsdist.inference import export as exporting
+    from pannsdist.inference.model import load_model
+    from pannsdist.registry import Catalog
+
+    clips = [Clip(str(path), path, ()) for path in _paths(map(str, chosen.check))]
+    model = load_model(chosen.model, chosen.weights, "dygraph")
+    if model.record is not None:
+        clips = clips or exporting.dataset_clips(model.record, Catalog.installed())
+    checked = exporting.export(model.listener, chosen.format, chosen.output, clips)
+    print(f"{chosen.output}: {chosen.format}, compared on {', '.join(checked.clips)}")
+    print(f"largest difference of a score: {checked.difference:.2g}")
+
+
 def write(form: str, shape: Shape, answers: Iterable[Any]) -> None:
     """Answers on standard output, each as soon as it is there but for `json`, which is one list."""
     if form == "json":
@@ -218,6 +243,7 @@ def _paths(files: Iterable[str]) -> list[Path]:
 
 
 def _model(chosen: argparse.Namespace) -> Model:
+    terminal.quiet_compiler()
     from pannsdist.inference.model import load_model
 
     return load_model(chosen.model, chosen.weights, chosen.engine or None, chosen.window, chosen.hop)

@@ -22,11 +22,16 @@ def fill_folder(path: Path, fill: Callable[[Path], None]) -> None:
     """Let `fill` write a folder aside, then put it in its place, taking the older one's if there is one.
 
     A process that dies in between leaves the older folder, or for an instant none; what is at `path` is always whole.
+    Where `fill` raises, nothing is left of what it wrote.
     """
     aside, older = path.with_name(f".{path.name}.writing"), path.with_name(f".{path.name}.older")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
-    fill(aside)
+    try:
+        fill(aside)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
     for file in aside.iterdir():
         sync(file)
     sync(aside)

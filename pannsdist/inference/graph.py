@@ -119,7 +119,8 @@ def need_onnx() -> None:
         raise UserError(f"ONNX needs Paddle 3, this is {paddle.__version__}", "paddle2onnx reads no older graphs")
     missing = [name for name in ONNX_NEEDS if find_spec(name) is None]
     if missing:
-        raise UserError(f"ONNX needs {', '.join(missing)}", "it comes with an extra", "pip install 'pannsdist[onnx]'")
+        right = "an extra brings it; paddle2onnx 2.1 is there for Python up to 3.12"
+        raise UserError(f"ONNX needs {', '.join(missing)}", right, "pip install 'pannsdist[onnx]'")
 
 
 def convert_to_onnx(program: Path, result: Path) -> None:

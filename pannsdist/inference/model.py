@@ -95,7 +95,7 @@ class Model:
         from pannsdist.inference import engine as engines
         from pannsdist.inference.predictor import Predictor
 
-        self._listener = listener
+        self.listener = listener
         self._lengths_s = (window_s, hop_s)
         self._engine = engines.engine(listener, engine or "")
         self.predictor = Predictor(listener, window_s, hop_s, self._engine)
@@ -105,22 +105,22 @@ class Model:
     @property
     def labels(self) -> Sequence[str]:
         """All class names, in the order of the network's outputs."""
-        return self._listener.labels
+        return self.listener.labels
 
     @property
     def multi_label(self) -> bool:
         """Whether probabilities stand side by side; otherwise those of a sound add up to one."""
-        return self._listener.multi_label
+        return self.listener.multi_label
 
     @property
     def front_end(self) -> FrontEnd:
         """How the network hears."""
-        return self._listener.front_end
+        return self.listener.front_end
 
     @property
     def sample_rate_hz(self) -> int:
         """The rate that every sound is brought to."""
-        return self._listener.rate_hz
+        return self.listener.rate_hz
 
     def predict(
         self,
@@ -197,7 +197,7 @@ class Model:
         A network that decides frame by frame gives its frames, unless the model was loaded with a window or a hop; any
         other is asked about windows of 1 s, or its own where that is shorter.
         """
-        by_frame = self._listener.answers_by_frame and self._lengths_s == (None, None)
+        by_frame = self.listener.answers_by_frame and self._lengths_s == (None, None)
         return self.predictor.frames(source) if by_frame else self._slider.timeline(source)
 
     @cached_property
@@ -206,8 +206,8 @@ class Model:
 
         window_s, hop_s = self._lengths_s
         if window_s is None:
-            window_s = max(self._listener.minimum_s, min(DETECTION_WINDOW_S, self._listener.window_s))
-        return Predictor(self._listener, window_s, hop_s, self._engine)
+            window_s = max(self.listener.minimum_s, min(DETECTION_WINDOW_S, self.listener.window_s))
+        return Predictor(self.listener, window_s, hop_s, self._engine)
 
     def _predictions(
         self, sounds: Sound | Sequence[Sound], sample_rate_hz: float | None, on_bad: str

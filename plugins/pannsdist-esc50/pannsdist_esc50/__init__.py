@@ -37,23 +37,23 @@ class Esc50:
     """`valid` is one fold, `test` another or none, `train` all the others; one label for each clip."""
 
     Params = Esc50Params
+    fold_param = "valid_fold"
     multi_label = False
 
     def __init__(self, params: Esc50Params) -> None:
         check_params(params)
         self.root = Path(params.root).expanduser()
-        try:
-            rows = read_table(table_path(self.root), esc10_only=params.subset == "esc10")
-            check_files(self.root / "audio", rows)
-        except OSError as error:
-            raise UserError(
-                f"cannot read {error.filename}: {error.strerror}", "data.params.root is read whole"
-            ) from error
-        check_labels(rows)
+        rows = checked_rows(self.root, params.subset)
         self.labels: Sequence[str] = tuple(
             dict.fromkeys(row.category for row in sorted(rows, key=lambda row: row.target))
         )
         self._rows = split_rows(rows, params)
+
+    @classmethod
+    def folds(cls, params: Esc50Params) -> Sequence[int]:
+        """The folds of the table but the test fold."""
+        rows = checked_rows(Path(params.root).expanduser(), params.subset)
+        return sorted({row.fold for row in rows} - {params.test_fold})
 
     @property
     def splits(self) -> Sequence[str]:
@@ -89,6 +89,17 @@ def check_params(params: Esc50Params) -> None:
     if params.subset not in SUBSETS:
         right = f"allowed: {', '.join(SUBSETS)}"
         raise UserError(f"data.params.subset is {params.subset!r}", right, again("data.params.subset=esc50"))
+
+
+def checked_rows(root: Path, subset: str) -> Sequence[Row]:
+    """The rows of the subset; raises `UserError` where table, sounds or labels are not as they should be."""
+    try:
+        rows = read_table(table_path(root), esc10_only=subset == "esc10")
+        check_files(root / "audio", rows)
+    except OSError as error:
+        raise UserError(f"cannot read {error.filename}: {error.strerror}", "data.params.root is read whole") from error
+    check_labels(rows)
+    return rows
 
 
 def table_path(root: Path) -> Path:

@@ -24,13 +24,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     families = (sound_commands, weights_commands, series_commands)
     for add in (_add_plugins, _add_config, _add_evaluate, *(family.add for family in families)):
         add(commands)
-    chosen = parser.parse_args(arguments)
+    chosen = _parse(parser, arguments)
     chosen.command_line = shlex.join(["pannsdist", *(sys.argv[1:] if arguments is None else arguments)])
     cpu.use_fast_kernels()
     terminal.quiet_paddle()
     answers: list[int | bool | None] = []
     code = terminal.exit_code(lambda: answers.append(chosen.run(chosen)))
     return code or _exit_code(answers[0])
+
+
+def _parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Settings may stand before, between and after options; argparse itself takes them in one place alone."""
+    chosen, rest = parser.parse_known_args(arguments)
+    strange = [item for item in rest if item.startswith("-") or "=" not in item or not hasattr(chosen, "overrides")]
+    if strange:
+        parser.error(f"unrecognized arguments: {' '.join(strange)}")
+    if rest:
+        chosen.overrides = [*chosen.overrides, *rest]
+    return chosen
 
 
 def _exit_code(answer: int | bool | None) -> int:

@@ -22,7 +22,7 @@ PACKAGE = ROOT / "pannsdist"
 FLOORS = {
     1: ("errors", "seeding", "cpu", "launched", "terminal", "storage", "schema", "audioset"),
     2: ("contracts", "settings", "parallel", "batch", "network"),
-    3: ("audio", "weights", "registry"),
+    3: ("audio", "weights", "registry", "contradictions"),
     4: ("training", "inference", "builtin"),
     5: ("planning",),
     6: ("assembly", "run_folder", "scoring", "weights_commands", "sound_commands", "series", "series_commands"),

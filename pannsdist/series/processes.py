@@ -116,6 +116,7 @@ class Processes:
         if job.private:
             job.private.mkdir(parents=True, exist_ok=True)
             job.private.chmod(0o700)
+        job.log.parent.mkdir(parents=True, exist_ok=True)
         with job.log.open("ab") as log:
             start = log.tell()
             process = subprocess.Popen(  # noqa: S603 - our own command, no shell

@@ -1,5 +1,6 @@
 """Processes that run at the same time, fail, are stopped, and are waited for."""
 
+import fcntl
 import os
 import signal
 import sys
@@ -118,6 +119,27 @@ def test_an_error_while_watching_stops_the_jobs_and_waits_for_them(jobs, handle)
     with pytest.raises(OSError, match="disk full"):
         Processes([{}], handle).run([job], Noting(fail))
     assert "saved after 1 signal" in job.log.read_text()
+
+
+def test_a_job_holds_the_lock_of_its_command_also_when_that_is_gone(jobs, tmp_path):
+    (job,) = jobs(a=SAVES_AND_ENDS)
+    path, outcomes = tmp_path / "lock", []
+    lock = path.open("w")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+
+    def let_go(_, said):
+        if "ready" in said and not lock.closed:
+            lock.close()  # as if the command had been killed
+            with path.open() as second, pytest.raises(BlockingIOError):
+                fcntl.flock(second, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            outcomes.append("refused")
+            processes.stop()
+
+    processes = Processes([{}], lock.fileno())
+    processes.run([job], Noting(let_go))
+    assert outcomes == ["refused"]
+    with path.open() as second:
+        fcntl.flock(second, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def test_a_log_is_added_to_and_only_the_new_part_is_what_a_job_said(jobs, handle):

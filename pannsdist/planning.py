@@ -14,6 +14,7 @@ from typing import Any
 from pannsdist import settings as settings_module
 from pannsdist.audio.batches import ClipTable, clip_table
 from pannsdist.contracts import Clip, FrontEnd
+from pannsdist.contradictions import refuse_contradictions
 from pannsdist.errors import (
     BadDataset,
     BadWeightsFile,
@@ -124,6 +125,7 @@ def decide(settings: Settings, source: Source, catalog: Catalog, world_size: int
 
     But the weights that the settings name are fetched, last of all, and only where everything else is as it should be.
     """
+    refuse_contradictions(settings, source)
     model = choose(catalog.models, settings.model, source, "model")
     feature = choose_feature(settings, model, source, catalog)
     weights = locate_weights(settings.model.weights, model, source)

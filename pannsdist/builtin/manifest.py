@@ -39,6 +39,13 @@ class Manifest:
     """
 
     Params: ClassVar[type] = ManifestParams
+    fold_param: ClassVar[str] = "valid_fold"
+
+    @classmethod
+    def folds(cls, params: ManifestParams) -> tuple[int, ...]:
+        """The folds of the table; none where it has no such column."""
+        rows = _read_rows(Path(params.path).expanduser(), 0)
+        return tuple(sorted({_fold(row) for row in rows})) if all("fold" in row.cells for row in rows) else ()
 
     def __init__(self, params: ManifestParams) -> None:
         if not params.label_separator:

@@ -167,16 +167,22 @@ class FoldedCorpus(Corpus):
     """A corpus in folds, of which no recording is in two: one is `valid`, perhaps one `test`, all others `train`."""
 
     Params: ClassVar[type] = FoldedParams
-    folds: ClassVar[Sequence[int]]
-    """The official folds, counted from 1."""
+    fold_param: ClassVar[str] = "valid_fold"
+    fold_count: ClassVar[int]
+    """How many official folds there are."""
+
+    @classmethod
+    def folds(cls, params: Any) -> Sequence[int]:
+        """The official folds, counted from 1, but for one that is set aside as `test`."""
+        return tuple(fold for fold in range(1, cls.fold_count + 1) if fold != params.test_fold)
 
     def __init__(self, params: Any) -> None:
-        last = self.folds[-1]
+        last, folds = self.fold_count, range(1, self.fold_count + 1)
         again = "the same command with data.params."
-        if params.valid_fold not in self.folds:
+        if params.valid_fold not in folds:
             wrong = f"data.params.valid_fold is {params.valid_fold!r}"
             raise UserError(wrong, f"allowed: 1 to {last}", f"{again}valid_fold=1")
-        if params.test_fold not in (0, *self.folds):
+        if params.test_fold not in (0, *folds):
             right = f"allowed: 1 to {last}, or 0 for no test split"
             raise UserError(f"data.params.test_fold is {params.test_fold!r}", right, f"{again}test_fold=0")
         if params.test_fold == params.valid_fold:

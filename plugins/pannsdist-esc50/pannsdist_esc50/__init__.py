@@ -36,7 +36,7 @@ class Esc50(FoldedCorpus):
     Params = Esc50Params
     home = "https://github.com/karolpiczak/ESC-50"
     layout = "meta/esc50.csv and audio/"
-    folds = range(1, 6)
+    fold_count = 5
 
     def __init__(self, params: Any) -> None:
         if params.subset not in SUBSETS:

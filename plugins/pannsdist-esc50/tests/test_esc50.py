@@ -189,6 +189,13 @@ def test_a_fold_without_clips_is_refused(tmp_path):
     assert said == f"no clip is left for 'valid' in {tmp_path}\n  the lists have: 1, 2"
 
 
+def test_the_folds_are_those_of_the_table_but_the_test_fold(tmp_path):
+    root = str(make_root(tmp_path))
+    assert list(Esc50.folds(Esc50Params(root))) == [1, 2, 3, 4, 5]
+    assert list(Esc50.folds(Esc50Params(root, valid_fold=2, test_fold=2, subset="esc10"))) == [1, 3, 4, 5]
+    assert Esc50.fold_param == "valid_fold"
+
+
 def test_a_split_that_was_not_asked_for_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"the corpus has no split 'test'\n  splits: train, valid"):
         opened(make_root(tmp_path)).clips("test")

@@ -45,9 +45,12 @@ def _kept(drawn: paddle.Tensor, length: int, limit: int) -> paddle.Tensor:
 def mixed(rows: paddle.Tensor, partners: paddle.Tensor, shares: paddle.Tensor) -> paddle.Tensor:
     """(R, ...) -> (B, ...): of each of the first B rows its share, and the rest of its partner.
 
-    `partners` (B) int64 are rows, `shares` (B) float32. Source: mixup (Zhang et al. 2018, arXiv 1710.09412).
+    `partners` (B) int64 are rows, `shares` (B) float32. Reckoned in float32, given in the rows' type.
+    Source: mixup (Zhang et al. 2018, arXiv 1710.09412).
     """
     import paddle
 
-    share = shares.astype(rows.dtype).reshape([-1] + [1] * (rows.ndim - 1))
-    return rows[: shares.shape[0]] * share + paddle.index_select(rows, partners, axis=0) * (1.0 - share)
+    exact = rows.astype("float32")
+    share = shares.reshape([-1] + [1] * (rows.ndim - 1))
+    other = paddle.index_select(exact, partners, axis=0)
+    return (exact[: shares.shape[0]] * share + other * (1.0 - share)).astype(rows.dtype)

@@ -31,10 +31,10 @@ class SpecAugment(Drawn):
     than the clip, where the original fails.
     """
 
-    def forward(self, image: paddle.Tensor, draws: Draws = Draws()) -> paddle.Tensor:
+    def forward(self, image: paddle.Tensor, draws: Draws | None = None) -> paddle.Tensor:
         """(R, 1, T, F) -> the same with stripes of zeros."""
         rows, _, frames, bins = image.shape
-        chances = draws.chances
+        chances = None if draws is None else draws.chances
         if chances is None:
             if not self.training:
                 return image
@@ -45,6 +45,8 @@ class SpecAugment(Drawn):
 class Mixup(Drawn):
     """Rows become clips, mixed with their partners; without partners it does nothing."""
 
-    def forward(self, image: paddle.Tensor, draws: Draws = Draws()) -> paddle.Tensor:
+    def forward(self, image: paddle.Tensor, draws: Draws | None = None) -> paddle.Tensor:
         """(R, ...) -> (B, ...)."""
-        return image if draws.partners is None else mixed(image, draws.partners, draws.shares)
+        if draws is None or draws.partners is None:
+            return image
+        return mixed(image, draws.partners, draws.shares)

@@ -16,6 +16,7 @@ from pannsdist.builtin.panns.spec_augment import Draws, SpecAugment
 from pannsdist.builtin.panns.tagger import Attention, Description, MaxTagger, MeanTagger
 from pannsdist.builtin.waveform import Waveform, WaveformParams
 from pannsdist.contracts import CHANCES, NoParams, UserError
+from pannsdist.network import Network
 
 
 @pytest.mark.parametrize(
@@ -242,3 +243,13 @@ def test_networks_that_decide_by_segments_mix_too(decision):
     with paddle.no_grad():
         made = layer(paddle.zeros([4, 1, 64, 64]), partners=PARTNERS, shares=SHARES)
     assert made.shape == [2, 2]
+
+
+def test_what_augments_in_training_is_exported_as_it_evaluates(tmp_path):
+    model = plugin("Cnn6", spec_augment=True)
+    network = Network(LogMel(LogMelParams()).build(), model.build(["a", "b"], model.front_end))
+    network.eval()
+    paddle.jit.save(network, str(tmp_path / "network"), [paddle.static.InputSpec([None, None], "float32")])
+    waveform = paddle.randn([2, 16000])
+    exported = paddle.jit.load(str(tmp_path / "network"))(waveform)
+    np.testing.assert_allclose(exported.numpy(), network(waveform).numpy(), rtol=1e-5, atol=1e-6)

@@ -53,10 +53,10 @@ def _exit_code(answer: int | bool | None) -> int:
 
 def _add_plugins(commands: Any) -> None:
     plugins = commands.add_parser("plugins", help="what is installed").add_subparsers(required=True, metavar="COMMAND")
-    listing = plugins.add_parser("list", help="every model, dataset and feature, and where it comes from")
+    listing = plugins.add_parser("list", help="every model, dataset, feature and augmentation, and where it comes from")
     listing.set_defaults(run=lambda _: list_plugins(Catalog.installed()))
     showing = plugins.add_parser("show", help="one plugin: its params, its front end, its weights")
-    showing.add_argument("kind", help="model, dataset or feature")
+    showing.add_argument("kind", help="model, dataset, feature or augmentation")
     showing.add_argument("name")
     showing.set_defaults(run=lambda chosen: show_plugin(Catalog.installed(), chosen.kind, chosen.name))
 
@@ -82,7 +82,7 @@ def list_plugins(catalog: Catalog) -> None:
     """A line for each plugin: kind, name, distribution and version. Imports none of them."""
     rows = [(entry.kind, entry.name, str(entry.origin)) for entry in catalog]
     for kind, name, origin in rows:
-        print(f"{kind:<8} {name:<{max(len(row[1]) for row in rows)}}  {origin}")
+        print(f"{kind:<12} {name:<{max(len(row[1]) for row in rows)}}  {origin}")
 
 
 def show_plugin(catalog: Catalog, kind: str, name: str) -> None:

@@ -53,6 +53,17 @@ class TrainSettings:
     epochs: int = setting(30, "passes over the training clips", low=1)
     batch_size: int = setting(32, "clips of one step over all processes together", low=1)
     crop_s: float = setting(5.0, "length of the random crop of each clip", above=0, high=3600)
+    sampling: str = setting("shuffled", "which clips an epoch takes", choices=("shuffled", "balanced", "weighted"))
+    spec_augment: bool | None = setting(None, "leave out stripes of time and frequency; null: as model.params say")
+
+
+@dataclass(frozen=True)
+class MixupSettings:
+    """Training clips mixed two by two, and their labels alike."""
+
+    alpha: float = setting(0.0, "shares are drawn from Beta(alpha, alpha); 0: no mixup", low=0, high=4)
+    pairs: str = setting("panns", "panns: two clips become one; free: each with another", choices=("panns", "free"))
+    domain: str = setting("features", "where clips are mixed", choices=("features", "waveform"))
 
 
 @dataclass(frozen=True)
@@ -113,6 +124,8 @@ class Settings:
     feature: FeatureSettings = field(default_factory=FeatureSettings)
     data: DataSettings = field(default_factory=DataSettings)
     train: TrainSettings = field(default_factory=TrainSettings)
+    augment: dict[str, Any] = setting({}, "augmentation plugins of the training clips, with their settings, in order")
+    mixup: MixupSettings = field(default_factory=MixupSettings)
     valid: ValidSettings = field(default_factory=ValidSettings)
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     schedule: ScheduleSettings = field(default_factory=ScheduleSettings)

@@ -4,30 +4,51 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pannsdist import __version__, cpu, settings, sound_commands, terminal, weights_commands
+from pannsdist import __version__, cpu, series_commands, settings, sound_commands, terminal, weights_commands
 from pannsdist.errors import EXIT_USER_ERROR
 from pannsdist.registry import Catalog
 from pannsdist.schema import Settings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a sub-command; gives the exit code, 2 for a user's mistake."""
+    """Run a sub-command; gives the exit code: 2 for a user's mistake, 75 where it was stopped and can be continued."""
     parser = argparse.ArgumentParser(prog="pannsdist", description="Audio networks on PaddlePaddle.")
     parser.add_argument("--version", action="version", version=f"pannsdist {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_add_plugins, _add_config, sound_commands.add, _add_evaluate, weights_commands.add):
+    families = (sound_commands, weights_commands, series_commands)
+    for add in (_add_plugins, _add_config, _add_evaluate, *(family.add for family in families)):
         add(commands)
-    chosen = parser.parse_args(arguments)
+    chosen = _parse(parser, arguments)
+    chosen.command_line = shlex.join(["pannsdist", *(sys.argv[1:] if arguments is None else arguments)])
     cpu.use_fast_kernels()
     terminal.quiet_paddle()
-    failed: list[bool] = []
-    code = terminal.exit_code(lambda: failed.append(chosen.run(chosen) is False))
-    return code or (EXIT_USER_ERROR if any(failed) else 0)
+    answers: list[int | bool | None] = []
+    code = terminal.exit_code(lambda: answers.append(chosen.run(chosen)))
+    return code or _exit_code(answers[0])
+
+
+def _parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Settings may stand before, between and after options; argparse itself takes them in one place alone."""
+    chosen, rest = parser.parse_known_args(arguments)
+    strange = [item for item in rest if item.startswith("-") or "=" not in item or not hasattr(chosen, "overrides")]
+    if strange:
+        parser.error(f"unrecognized arguments: {' '.join(strange)}")
+    if rest:
+        chosen.overrides = [*chosen.overrides, *rest]
+    return chosen
+
+
+def _exit_code(answer: int | bool | None) -> int:
+    """A sub-command answers nothing, its exit code, or False where something could not be done."""
+    if isinstance(answer, bool):
+        return 0 if answer else EXIT_USER_ERROR
+    return answer or 0
 
 
 def _add_plugins(commands: Any) -> None:

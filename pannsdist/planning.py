@@ -22,6 +22,7 @@ from pannsdist.choosing import (
     refuse_impossible_augmentation,
 )
 from pannsdist.contracts import Clip, FrontEnd
+from pannsdist.contradictions import refuse_contradictions
 from pannsdist.errors import (
     BadDataset,
     BadWeightsFile,
@@ -148,6 +149,7 @@ def decide(settings: Settings, source: Source, catalog: Catalog, world_size: int
 
     But the weights that the settings name are fetched, last of all, and only where everything else is as it should be.
     """
+    refuse_contradictions(settings, source)
     model = choose_model(settings, source, catalog)
     feature = choose_feature(settings, model, source, catalog)
     weights = locate_weights(settings.model.weights, model, source)

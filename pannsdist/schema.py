@@ -41,7 +41,9 @@ class DataSettings:
     params: dict[str, Any] = setting({}, "the plugin's own settings")
     workers: int = setting(2, "processes that decode, for each training process; 0: none", low=0, high=256)
     on_bad_clip: str = setting("stop", "what to do with a clip that cannot be used", choices=("stop", "skip"))
-    min_clip_s: float | None = setting(None, "a shorter clip is bad; null: the network's minimum; 0: pad it", low=0)
+    min_clip_s: float | None = setting(
+        None, "a shorter clip is bad; null: the network's minimum; 0: pad it", low=0, high=3600
+    )
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class OptimizerSettings:
     """How the weights move."""
 
     name: str = setting("AdamW", "a class of paddle.optimizer")
-    learning_rate: float = setting(1e-4, "the highest value of the schedule", above=0)
+    learning_rate: float = setting(1e-4, "the highest value of the schedule", above=0, high=100)
     params: dict[str, Any] = setting({}, "further arguments of that class")
 
 
@@ -117,7 +119,7 @@ class Settings:
 
     name: str = setting("run", "folder of the run, in `runs`")
     runs: str = setting("runs", "where run folders are made")
-    seed: int = setting(0, "what every random number comes from", low=0)
+    seed: int = setting(0, "what every random number comes from", low=0, high=2**32 - 1)
     model: ModelSettings = field(default_factory=ModelSettings)
     feature: FeatureSettings = field(default_factory=FeatureSettings)
     data: DataSettings = field(default_factory=DataSettings)

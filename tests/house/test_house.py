@@ -22,14 +22,19 @@ PACKAGE = ROOT / "pannsdist"
 FLOORS = {
     1: ("errors", "seeding", "cpu", "launched", "terminal", "storage", "schema", "audioset", "feature_augmentation"),
     2: ("contracts", "settings", "parallel", "batch", "network"),
-    3: ("audio", "weights", "registry"),
+    3: ("audio", "weights", "registry", "contradictions"),
     4: ("training", "inference", "builtin", "choosing"),
     5: ("planning",),
-    6: ("assembly", "run_folder", "scoring", "weights_commands", "sound_commands"),
+    6: ("assembly", "run_folder", "scoring", "weights_commands", "sound_commands", "series", "series_commands"),
     7: ("train", "cli"),
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
-SAME_FLOOR = {("terminal", "launched"), ("terminal", "errors")}
+SAME_FLOOR = {
+    ("terminal", "launched"),
+    ("terminal", "errors"),
+    ("series_commands", "series"),
+    ("series", "run_folder"),
+}
 NEVER = {("training", "audio")}
 """Rooms that stay apart although the floors would let them: batches are handed to training."""
 COMPUTING = ("parallel", "network")

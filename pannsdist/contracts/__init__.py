@@ -27,6 +27,7 @@ __all__ = [
     "Clip",
     "DatasetPlugin",
     "FeaturePlugin",
+    "FoldedDatasetPlugin",
     "FrontEnd",
     "ModelPlugin",
     "NoParams",
@@ -147,6 +148,21 @@ class DatasetPlugin(Protocol):
 
     def clips(self, split: str) -> Sequence[Clip]:
         """The clips of one split, in the same order every time; opens no audio."""
+        ...
+
+
+class FoldedDatasetPlugin(DatasetPlugin, Protocol):
+    """What a dataset plugin has besides where its clips are divided into folds; `pannsdist crossval` needs it.
+
+    Each fold is `valid` once, and no clip is `valid` in two of them.
+    """
+
+    fold_param: ClassVar[str]
+    """The field of `Params` that says which fold is `valid`."""
+
+    @classmethod
+    def folds(cls, params: Any) -> Sequence[int]:
+        """What that field may be, with the other params as they are; empty where these clips have no folds."""
         ...
 
 

@@ -23,13 +23,13 @@ FLOORS = {
     1: ("errors", "seeding", "cpu", "launched", "terminal", "storage", "schema", "audioset"),
     2: ("contracts", "settings", "parallel", "batch", "network"),
     3: ("audio", "weights", "registry"),
-    4: ("training", "inference", "builtin"),
+    4: ("training", "inference", "builtin", "recognition"),
     5: ("planning",),
     6: ("assembly", "run_folder", "scoring", "weights_commands", "sound_commands"),
-    7: ("train", "cli"),
+    7: ("train", "cli", "hub"),
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
-SAME_FLOOR = {("terminal", "launched"), ("terminal", "errors")}
+SAME_FLOOR = {("terminal", "launched"), ("terminal", "errors"), ("inference", "recognition")}
 NEVER = {("training", "audio")}
 """Rooms that stay apart although the floors would let them: batches are handed to training."""
 COMPUTING = ("parallel", "network")

@@ -53,7 +53,7 @@ class Items:
 
     def loader(self, workers: int) -> Loader:
         """Reads rows of items in so many processes; with none, in this one."""
-        return Loader(workers, _read_in_worker, partial(IN_WORKER.append, self)) if workers else Loader(0, self.read)
+        return Loader(workers, _read_in_worker, partial(_hold_in_worker, self)) if workers else Loader(0, self.read)
 
     def read(self, rows: Sequence[int]) -> Batch:
         """The items of these rows. Raises UserError for one that does not suit the network."""
@@ -103,6 +103,10 @@ class Items:
             )
         mono = to_mono(Piece(samples[:, None], int(rate_hz)), self.hearing.front_end.sample_rate_hz)
         return np.pad(mono, (0, max(0, self.hearing.shortest_samples - len(mono))))
+
+
+def _hold_in_worker(items: Items) -> None:
+    IN_WORKER.append(items)
 
 
 def _read_in_worker(rows: Sequence[int]) -> Batch:

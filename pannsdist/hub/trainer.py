@@ -14,7 +14,7 @@ from typing import Any, cast
 import paddle
 from paddle import nn
 
-from pannsdist import parallel, terminal
+from pannsdist import parallel, storage, terminal
 from pannsdist.audio.batches import Share
 from pannsdist.audio.loader import Loader
 from pannsdist.errors import BadRunFolder, UserError
@@ -35,7 +35,7 @@ from pannsdist.training.tracking import ConsoleTracker, Tracker, VisualDLTracker
 from pannsdist.training.trainer import Course, Outlets, TrainingData
 from pannsdist.training.trainer import Trainer as Loop
 from pannsdist.weights import load_into, read_paddle, read_weights
-from pannsdist.weights.writing import write_weights
+from pannsdist.weights.writing import write_paddle
 
 SEED = 0
 ALL = 10**9
@@ -260,7 +260,11 @@ class Trainer:
             raise UserError(f"{folder} holds other files, such as {other[0]}", "give save_model a folder of its own")
         record = described(self.model, self.optimizer, self.model.labels, None, {})
         write_bundle(folder, record, self._network.arrays())
-        write_weights(folder / OPTIMIZER_FILE, self._learner.state())
+        aside = folder / f".{OPTIMIZER_FILE}.writing"
+        with aside.open("wb") as file:
+            write_paddle(file, self._learner.state())
+        storage.sync(aside)
+        aside.replace(folder / OPTIMIZER_FILE)
 
     def _load(self, folder: Path) -> None:
         load_into(self.model.network, read_weights(folder / MODEL_FILE), head=self.model.part.plugin.head)

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import paddle
@@ -76,9 +77,9 @@ def test_weights_of_another_network_are_refused_with_its_name():
 class Raising(small_parts.SmallModel):
     """A network of a stranger that cannot be built."""
 
-    weights: dict[str, Pretrained] = {}
+    weights: ClassVar[dict[str, Pretrained]] = {}
 
-    def build(self, labels, front_end):
+    def build(self, labels, front_end):  # noqa: ARG002
         raise ZeroDivisionError("division by zero")
 
 
@@ -94,7 +95,7 @@ def test_a_network_that_cannot_be_built_is_named_and_stops_nothing(tmp_path, mon
 
 
 def test_inspect_says_what_a_file_looks_like(tmp_path, capsys):
-    layer, weight_file = shaped("panns_leenet11", classes=3)
+    weight_file = shaped("panns_leenet11", classes=3)[1]
     write_weights(tmp_path / "mine.pdparams", weight_file.state)
     assert main(["weights", "inspect", str(tmp_path / "mine.pdparams")]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "looks like  panns_leenet11"

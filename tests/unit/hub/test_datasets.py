@@ -1,7 +1,6 @@
 """hub.datasets.ESC50 and hub.env: what PaddleHub's users look for by name."""
 
 import csv
-import os
 from pathlib import Path
 
 import numpy as np
@@ -124,7 +123,7 @@ def test_an_unknown_feature_is_refused():
 
 
 def test_the_label_file_is_there_when_the_folder_is_known():
-    lines = Path(os.path.join(MODULE_HOME, "panns_cnn14", "audioset_labels.txt")).read_text("utf-8").splitlines()
+    lines = Path(MODULE_HOME, "panns_cnn14", "audioset_labels.txt").read_text("utf-8").splitlines()
     assert tuple(lines) == audioset.labels()
     assert all(isinstance(place, str) for place in (HUB_HOME, DATA_HOME, MODULE_HOME))
     assert hub.env.MODULE_HOME == MODULE_HOME

@@ -11,9 +11,9 @@ import numpy as np
 import paddle
 
 from pannsdist.audio.clips import ClipReader
+from pannsdist.choosing import Part, build_plugin
 from pannsdist.contracts import Clip
 from pannsdist.errors import UserError
-from pannsdist.planning import Part, build_plugin
 from pannsdist.registry import Catalog
 from pannsdist.settings import Source
 from pannsdist.weights import cache

@@ -15,10 +15,10 @@ from paddle import nn
 
 from pannsdist import audioset, terminal
 from pannsdist.audio.decode import Piece, to_mono
+from pannsdist.choosing import build_plugin
 from pannsdist.contracts import FrontEnd
 from pannsdist.errors import BadWeightsFile, UserError
 from pannsdist.hub.devices import use_device
-from pannsdist.planning import build_plugin
 from pannsdist.recognition import load_or_name
 from pannsdist.registry import Catalog
 from pannsdist.settings import Source

@@ -8,9 +8,9 @@ from typing import Any
 import paddle
 
 from pannsdist import assembly, launched
-from pannsdist.hub.choosing import METRIC
 from pannsdist.hub.items import Items
 from pannsdist.hub.module import Module
+from pannsdist.hub.scores import METRIC
 from pannsdist.inference.bundle import BundleRecord, PluginRecord
 from pannsdist.registry import Origin
 

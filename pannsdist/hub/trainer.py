@@ -18,12 +18,12 @@ from pannsdist import parallel, storage, terminal
 from pannsdist.audio.batches import Share
 from pannsdist.audio.loader import Loader
 from pannsdist.errors import BadRunFolder, UserError
-from pannsdist.hub.choosing import SPLIT, Compare, HubBest, Newest, NoEvaluation, hub_metrics
 from pannsdist.hub.devices import use_device
 from pannsdist.hub.items import Collate, Hearing, Items, TrainingRows, evaluation_rows
 from pannsdist.hub.module import TASK, Module
 from pannsdist.hub.optimizers import OwnSchedule
 from pannsdist.hub.records import described
+from pannsdist.hub.scores import SPLIT, Compare, HubBest, Newest, NoEvaluation, hub_metrics
 from pannsdist.inference.bundle import BundleRecord, write_bundle
 from pannsdist.network import Network
 from pannsdist.training.checkpoint import CheckpointStore, Snapshot

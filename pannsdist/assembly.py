@@ -23,6 +23,8 @@ from pannsdist.inference.bundle import BundleRecord, PluginRecord
 from pannsdist.network import Network
 from pannsdist.parallel import World
 from pannsdist.planning import TRAIN, VALID, Plan
+from pannsdist.recognition import load_or_name
+from pannsdist.registry import Catalog
 from pannsdist.training.best import BestTracker
 from pannsdist.training.checkpoint import Snapshot
 from pannsdist.training.evaluator import Evaluator, SplitToEvaluate
@@ -30,7 +32,7 @@ from pannsdist.training.learner import Learner
 from pannsdist.training.losses import binary_cross_entropy, cross_entropy
 from pannsdist.training.optim import Schedule, build_optimizer
 from pannsdist.training.trainer import Course, Trainer, TrainingData
-from pannsdist.weights import load_into, read_weights
+from pannsdist.weights import read_weights
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,8 @@ def load_initial(plan: Plan, network: Network, snapshot: Snapshot | None) -> str
         return "is finished" if done >= plan.settings.train.epochs else f"goes on after epoch {done}"
     if plan.weights is None:
         return "starts from random weights"
-    report = load_into(network.model, read_weights(plan.weights), head=plan.model.plugin.head)
+    weights, head = read_weights(plan.weights), plan.model.plugin.head
+    report = load_or_name(network.model, weights, head, Catalog.installed())
     return f"starts from {plan.weights.name}: {report}"
 
 
@@ -119,24 +122,30 @@ def _reader(plan: Plan, crop_s: float) -> ClipReader:
 def bundle_record(plan: Plan) -> BundleRecord:
     """What the run's model folder will say of itself, but for epoch and scores."""
     return BundleRecord(
-        model=_plugin_record(plan.model),
-        feature=_plugin_record(plan.feature),
-        dataset=_plugin_record(plan.data.part),
+        model=plugin_record(plan.model),
+        feature=plugin_record(plan.feature),
+        dataset=plugin_record(plan.data.part),
         front_end=plan.front_end,
         labels=plan.data.labels,
         multi_label=plan.data.multi_label,
         crop_s=plan.valid_crop_s,
         metric=plan.metric,
         settings=settings_module.to_dict(plan.settings),
-        versions={
-            "pannsdist": pannsdist.__version__,
-            "paddle": paddle.__version__,
-            "python": platform.python_version(),
-        },
+        versions=versions(),
     )
 
 
-def _plugin_record(part: Part) -> PluginRecord:
+def versions() -> dict[str, str]:
+    """What a model was made with."""
+    return {
+        "pannsdist": pannsdist.__version__,
+        "paddle": paddle.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def plugin_record(part: Part) -> PluginRecord:
+    """A chosen plugin as a model folder tells it."""
     return PluginRecord(part.entry.name, settings_module.to_dict(part.params), part.entry.origin)
 
 

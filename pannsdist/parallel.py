@@ -32,17 +32,18 @@ class PeerFailed(RuntimeError):
     """Another process failed; its traceback is in the text."""
 
 
-def connect() -> World:
+def connect(use_gpu: bool = True) -> World:
     """The world of this process, on its GPU where Paddle sees one and on the CPU otherwise. Every process."""
-    device = _device()
-    paddle.set_device(device)
+    place = device(use_gpu)
+    paddle.set_device(place)
     if launched.size() == 1:
-        return AloneWorld(device)
-    return FleetWorld(launched.rank(), launched.size(), device)
+        return AloneWorld(place)
+    return FleetWorld(launched.rank(), launched.size(), place)
 
 
-def _device() -> str:
-    if not paddle.device.is_compiled_with_cuda() or paddle.device.cuda.device_count() == 0:
+def device(use_gpu: bool = True) -> str:
+    """This process's GPU where one is wanted and Paddle sees one, else the CPU, as Paddle names them."""
+    if not use_gpu or not paddle.device.is_compiled_with_cuda() or paddle.device.cuda.device_count() == 0:
         return "cpu"
     return f"gpu:{os.environ.get('FLAGS_selected_gpus', '0').split(',')[0]}"  # noqa: SIM112 - the launcher writes it so
 

@@ -23,10 +23,10 @@ FLOORS = {
     1: ("errors", "seeding", "cpu", "launched", "terminal", "storage", "schema", "audioset", "feature_augmentation"),
     2: ("contracts", "settings", "parallel", "batch", "network"),
     3: ("audio", "weights", "registry", "contradictions"),
-    4: ("training", "inference", "builtin", "choosing"),
+    4: ("training", "inference", "builtin", "choosing", "recognition"),
     5: ("planning",),
     6: ("assembly", "run_folder", "scoring", "weights_commands", "sound_commands", "series", "series_commands"),
-    7: ("train", "cli"),
+    7: ("train", "cli", "hub"),
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 ROOF = max(FLOORS) + 1
@@ -34,6 +34,7 @@ ROOF = max(FLOORS) + 1
 SAME_FLOOR = {
     ("terminal", "launched"),
     ("terminal", "errors"),
+    ("inference", "recognition"),
     ("series_commands", "series"),
     ("series", "run_folder"),
 }

@@ -20,9 +20,15 @@ Loss = Callable[[paddle.Tensor, paddle.Tensor], paddle.Tensor]
 
 @dataclass(frozen=True)
 class StepOutcome:
-    """What a step came to: this process's sum of losses, left on the device."""
+    """What a step came to.
+
+    `loss` is this process's sum, left on the device. `gradient_norm` is that of the gradient of the mean over all clips,
+    and `finite` whether the step was taken; both are the same in every process.
+    """
 
     loss: paddle.Tensor
+    gradient_norm: float | None = None
+    finite: bool = True
 
 
 class Learner:

@@ -19,7 +19,7 @@ class Network(nn.Layer):
 
     def forward(self, waveform: paddle.Tensor) -> paddle.Tensor:
         """Waveform (B, S) float32 at the front end's rate -> logits (B, C)."""
-        with paddle.no_grad():
+        with paddle.no_grad(), paddle.amp.auto_cast(enable=False):  # half precision is too coarse for powers of sound
             features = self.feature(waveform)
         return self.model(features)
 

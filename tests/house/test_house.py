@@ -21,18 +21,25 @@ PACKAGE = ROOT / "pannsdist"
 
 FLOORS = {
     1: ("errors", "seeding", "cpu", "launched", "terminal", "storage", "schema", "audioset"),
-    2: ("contracts", "settings", "parallel", "batch", "network"),
-    3: ("audio", "weights", "registry"),
+    2: ("contracts", "settings", "world", "parallel", "batch", "network"),
+    3: ("audio", "weights", "registry", "contradictions"),
     4: ("training", "inference", "builtin"),
     5: ("planning",),
-    6: ("assembly", "run_folder", "scoring", "weights_commands", "sound_commands"),
+    6: ("assembly", "run_folder", "scoring", "step_parts", "lr_finder", "weights_commands", "sound_commands"),
     7: ("train", "cli"),
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
-SAME_FLOOR = {("terminal", "launched"), ("terminal", "errors")}
+SAME_FLOOR = {
+    ("terminal", "launched"),
+    ("terminal", "errors"),
+    ("parallel", "world"),
+    ("assembly", "step_parts"),
+    ("lr_finder", "step_parts"),
+    ("lr_finder", "assembly"),
+}
 NEVER = {("training", "audio")}
 """Rooms that stay apart although the floors would let them: batches are handed to training."""
-COMPUTING = ("parallel", "network")
+COMPUTING = ("world", "parallel", "network")
 """Rooms of the lower floors that need Paddle, because they compute."""
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 300, 60
 
@@ -53,14 +60,35 @@ SETTINGS_KEYS = [
     "train.epochs",
     "train.batch_size",
     "train.crop_s",
+    "train.accumulate",
+    "train.clip_norm",
+    "train.amp",
+    "train.ema_decay",
+    "train.swa_epochs",
+    "train.freeze",
+    "train.thaw_epoch",
+    "train.recompute",
+    "train.sync_batch_norm",
     "valid.batch_size",
     "valid.crop_s",
     "optimizer.name",
     "optimizer.learning_rate",
     "optimizer.params",
+    "optimizer.layer_decay",
+    "optimizer.head_multiplier",
     "schedule.name",
     "schedule.warmup_epochs",
+    "schedule.warmup_steps",
+    "schedule.hold_epochs",
     "schedule.final_share",
+    "schedule.milestones",
+    "schedule.every_epochs",
+    "schedule.gamma",
+    "loss.name",
+    "loss.label_smoothing",
+    "loss.class_weights",
+    "loss.label_weights",
+    "loss.focal_gamma",
     "select.metric",
     "save.keep",
     "log.every_steps",

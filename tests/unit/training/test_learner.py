@@ -11,7 +11,8 @@ from pannsdist.network import Network
 from pannsdist.parallel import AloneWorld
 from pannsdist.training.learner import Learner
 from pannsdist.training.losses import binary_cross_entropy, cross_entropy
-from pannsdist.training.optim import Schedule, build_optimizer
+from pannsdist.training.optim import build_optimizer
+from pannsdist.training.schedules import Schedule
 
 RATE = 0.5
 

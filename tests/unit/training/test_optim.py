@@ -8,7 +8,8 @@ import pytest
 from small_parts import SmallLayer
 
 from pannsdist.errors import BadRunFolder, SettingsError
-from pannsdist.training.optim import Schedule, build_optimizer, optimizer_arrays, optimizer_class, restore_optimizer
+from pannsdist.training.optim import build_optimizer, optimizer_arrays, optimizer_class, restore_optimizer
+from pannsdist.training.schedules import Schedule
 
 OPTIMIZERS = {"AdamW": {"weight_decay": 0.1}, "Adam": {}, "SGD": {}, "Momentum": {"momentum": 0.5}, "RMSProp": {}}
 

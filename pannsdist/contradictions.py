@@ -55,7 +55,7 @@ def _of_training(chosen: Settings, source: Source) -> Iterator[tuple[str, str]]:
         wrong = f"{where('train.swa_epochs')} is {train.swa_epochs}, but {where('train.epochs')} is {train.epochs}"
         yield wrong, "the mean is over the last epochs of the run"
     if train.thaw_epoch is not None and not train.freeze:
-        yield f"{where('train.thaw_epoch')} is set, but {where('train.freeze')} is empty", "name the stages to freeze"
+        yield f"{where('train.thaw_epoch')} is set, but train.freeze is empty", "name the stages to freeze"
     if train.thaw_epoch is not None and train.thaw_epoch > train.epochs:
         wrong = f"{where('train.thaw_epoch')} is {train.thaw_epoch}, but {where('train.epochs')} is {train.epochs}"
         yield wrong, "leave train.thaw_epoch out to keep the stages frozen to the end"
@@ -77,10 +77,12 @@ def _of_schedule(chosen: Settings, source: Source) -> Iterator[tuple[str, str]]:
         if getattr(shape, key) and shape.name != owner:
             wrong = f"{where(f'schedule.{key}')} is set, but {where('schedule.name')} is {shape.name}"
             yield wrong, f"it belongs to schedule.name={owner}"
-    if shape.name == "step" and bool(shape.milestones) == bool(shape.every_epochs):
-        both = "both" if shape.milestones else "neither of them"
-        wrong = f"{where('schedule.milestones')} and {where('schedule.every_epochs')}: {both} is set"
-        yield wrong, f"{where('schedule.name')} is step: set one of the two"
+    if shape.name == "step" and not (shape.milestones or shape.every_epochs):
+        wrong = f"{where('schedule.name')} is step, but neither schedule.milestones nor schedule.every_epochs is set"
+        yield wrong, "say after which epochs the rate drops"
+    if shape.milestones and shape.every_epochs:
+        wrong = f"{where('schedule.milestones')} and {where('schedule.every_epochs')} are both set"
+        yield wrong, "one of the two says when the rate drops"
     last = chosen.train.epochs - 1
     for epoch in (*shape.milestones, *([shape.every_epochs] if shape.every_epochs else [])):
         if not 1 <= epoch <= last:

@@ -36,11 +36,16 @@ class Search:
 
     @property
     def suggestion(self) -> float | None:
-        """The rate at which the smoothed loss falls fastest, over the rate's logarithm; None where it never falls."""
-        pairs = zip(self.losses, self.losses[2:], strict=False)
-        slopes = [later - earlier for earlier, later in pairs]  # the rates are at equal ratios
-        steepest = min(range(len(slopes)), key=slopes.__getitem__, default=None)
-        return None if steepest is None or slopes[steepest] >= 0 else self.rates[steepest + 1]
+        """The rate around which the smoothed loss falls most; None where it falls nowhere.
+
+        Over a tenth of the steps to each side, that are at equal ratios of the rate; the first tenth is left out, where
+        the mean is still of a few batches.
+        """
+        reach = max(1, len(self.losses) // 10)
+        middles = range(2 * reach, len(self.losses) - reach)
+        falls = {at: self.losses[at + reach] - self.losses[at - reach] for at in middles}
+        steepest = min(falls, key=falls.__getitem__, default=None)
+        return None if steepest is None or falls[steepest] >= 0 else self.rates[steepest]
 
 
 def add(commands: Any) -> None:

@@ -36,7 +36,7 @@ def build_learner(plan: Plan, world: World, network: Network, schedule: RateOfSt
     scales = rate_scales(stages, chosen.optimizer.layer_decay, chosen.optimizer.head_multiplier)
     apply_scales(model, stages, scales)
     if chosen.train.recompute:
-        recompute_parts(model)
+        recompute_parts(model, stages)
     rate = chosen.optimizer.learning_rate
     optimizer = build_optimizer(chosen.optimizer.name, chosen.optimizer.params, rate, model)
     swa_first_epoch = chosen.train.epochs - chosen.train.swa_epochs + 1 if chosen.train.swa_epochs else None

@@ -193,14 +193,24 @@ class Learner:
     def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Put back what `state` gave. Raises BadRunFolder where it belongs to another optimizer or network."""
         slots = {name.removeprefix(OPTIMIZER): array for name, array in arrays.items() if name.startswith(OPTIMIZER)}
+        kept, asked = _kinds(arrays), _kinds(self.state())
+        if kept != asked:
+            wrong = f"the checkpoint holds {_words(kept)}, but the settings ask for {_words(asked)}"
+            raise BadRunFolder(wrong, "averages and half precision are those that a run began with")
         restore_optimizer(self.optimizer, self.network.model, slots)
-        try:
-            if self._average:
-                self._average.restore(arrays)
-            self._scale.restore(arrays)
-        except KeyError as error:
-            wrong = f"the checkpoint lacks {error}, which these settings need"
-            raise BadRunFolder(wrong, "average and half precision are those that a run began with") from error
+        if self._average:
+            self._average.restore(arrays)
+        self._scale.restore(arrays)
+
+
+def _kinds(arrays: Mapping[str, np.ndarray]) -> set[str]:
+    """Which of `ema`, `swa_epochs` and `scale` there are."""
+    return {name.partition("/")[0] for name in arrays} & {"ema", "swa_epochs", "scale"}
+
+
+def _words(kinds: set[str]) -> str:
+    names = {"ema": "a moving average", "swa_epochs": "a mean over epochs", "scale": "a scale of the loss"}
+    return " and ".join(names[kind] for kind in sorted(kinds)) or "no average"
 
 
 def _parts(batch: Batch, count: int) -> Sequence[Batch]:

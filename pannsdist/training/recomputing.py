@@ -12,27 +12,30 @@ from paddle.nn.layer.norm import _BatchNormBase
 
 from pannsdist import parallel
 from pannsdist.errors import SettingsError
+from pannsdist.training.freezing import Stage
 
 
-def recompute_parts(layer: paddle.nn.Layer) -> list[str]:
-    """Have the top-level parts of a network recomputed; gives their names.
+def recompute_parts(layer: paddle.nn.Layer, stages: Sequence[Stage]) -> list[str]:
+    """Have each stage of a network recomputed; gives the names of the layers that are.
 
-    A list of layers is no layer itself: its items are the parts. Raises SettingsError where nothing has parts.
+    A list of layers is no layer itself: its items are recomputed. Raises SettingsError where no stage has parts.
     """
-    parts = dict(_parts(layer))
+    sublayers = dict(layer.named_sublayers())
+    prefixes = [prefix for stage in stages for prefix in stage.prefixes if prefix in sublayers]
+    parts = {name: part for prefix in prefixes for name, part in _parts(prefix, sublayers[prefix])}
     if not parts:
-        raise SettingsError("train.recompute has nothing to throw away: the model has no parts of several layers")
+        raise SettingsError("train.recompute has nothing to throw away: no stage of the model has several layers")
     for part in parts.values():
         part.forward = partial(_recomputed, part, part.forward)
     return list(parts)
 
 
-def _parts(layer: paddle.nn.Layer, prefix: str = "") -> Iterator[tuple[str, paddle.nn.Layer]]:
-    for name, part in layer.named_children():
-        if isinstance(part, paddle.nn.LayerList | paddle.nn.LayerDict):
-            yield from _parts(part, f"{prefix}{name}.")
-        elif any(part.children()) and any(not parameter.stop_gradient for parameter in part.parameters()):
-            yield f"{prefix}{name}", part
+def _parts(name: str, layer: paddle.nn.Layer) -> Iterator[tuple[str, paddle.nn.Layer]]:
+    if isinstance(layer, paddle.nn.LayerList | paddle.nn.LayerDict):
+        for key, item in layer.named_children():
+            yield from _parts(f"{name}.{key}", item)
+    elif any(True for _ in layer.children()):
+        yield name, layer
 
 
 def _recomputed(part: paddle.nn.Layer, forward: Callable[..., Any], *inputs: Any) -> Any:

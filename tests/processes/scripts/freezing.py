@@ -70,7 +70,7 @@ def make(world, optimizer_class=None, recompute=False, **manner):
     freezing = Freezing(network.model, stages, frozen, THAW_EPOCH)
     apply_scales(network.model, stages, rate_scales(stages, 0.5, 2.0))
     if recompute:
-        recompute_parts(network.model)
+        recompute_parts(network.model, stages)
     trainable = [parameter for parameter in network.model.parameters() if not parameter.stop_gradient]
     if optimizer_class:
         optimizer = optimizer_class(learning_rate=0.01, parameters=trainable)

@@ -1,19 +1,33 @@
-"""Settings that are each allowed and contradict each other: refused before anything is built, both keys named."""
+"""Settings that are each in their range and yet cannot both be meant: refused before anything is built."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import PurePosixPath
 
 from pannsdist.errors import SettingsError, candidates_line
 from pannsdist.schema import Settings
 from pannsdist.settings import Source
 
 
-def refuse_contradictions(chosen: Settings, source: Source, world_size: int) -> None:
-    """Raise SettingsError for the first pair of keys that cannot both hold."""
-    for wrong, right in (*_of_training(chosen, source), *_of_schedule(chosen, source)):
+def refuse_contradictions(settings: Settings, source: Source) -> None:
+    """Raise SettingsError for the first pair that contradicts itself; both keys are named, with where they are set."""
+    pairs = (*_of_folder(settings, source), *_of_training(settings, source), *_of_schedule(settings, source))
+    for wrong, right in pairs:
         raise SettingsError(wrong, right, source.command)
-    _check_accumulation(chosen, source, world_size)
+
+
+def refuse_shares(chosen: Settings, source: Source, world_size: int) -> None:
+    """Raise SettingsError for a number of parts that does not divide a process's share of a step."""
+    parts, own = chosen.train.accumulate, chosen.train.batch_size // world_size
+    if own % parts:
+        divisors = [number for number in range(1, own + 1) if own % number == 0]
+        nearest = sorted(divisors, key=lambda number: abs(number - parts))[:2]
+        wrong = f"{source.where('train.accumulate')} is {parts}, but {source.where('train.batch_size')} gives each of "
+        wrong += f"{world_size} processes {own} clips"
+        raise SettingsError(
+            wrong, "it divides them; nearest: " + " or ".join(map(str, sorted(nearest))), source.command
+        )
 
 
 def refuse_misfits(chosen: Settings, source: Source, labels: Sequence[str], multi_label: bool) -> None:
@@ -43,6 +57,14 @@ def refuse_lengths(chosen: Settings, source: Source, epoch_steps: int) -> None:
         raise SettingsError(wrong, "a shorter warm-up (and schedule.hold_epochs), or more epochs", source.command)
 
 
+def _of_folder(settings: Settings, source: Source) -> Iterator[tuple[str, str]]:
+    """A run stays below `runs`: names with slashes nest, but none leads out or is the folder of all runs itself."""
+    path = PurePosixPath(settings.name)
+    if not path.parts or path.is_absolute() or ".." in path.parts:
+        wrong = f"{source.where('name')} is '{settings.name}', which is no folder inside {source.where('runs')}"
+        yield wrong, f"a folder's name, such as name=first; it is made in '{settings.runs}'"
+
+
 def _of_training(chosen: Settings, source: Source) -> Iterator[tuple[str, str]]:
     train, loss = chosen.train, chosen.loss
     where = source.where
@@ -62,6 +84,9 @@ def _of_training(chosen: Settings, source: Source) -> Iterator[tuple[str, str]]:
     if train.recompute and train.sync_batch_norm:
         wrong = f"{where('train.recompute')} and {where('train.sync_batch_norm')} are both set"
         yield wrong, "the second forward would meet the other processes once more; set one of them false"
+    if "learning_rate" in chosen.optimizer.params:
+        both = [where(key) for key in ("optimizer.params.learning_rate", "optimizer.learning_rate")]
+        yield f"{both[0]} stands beside {both[1]}", "set optimizer.learning_rate alone; the schedule moves it"
     if loss.class_weights != "none" and loss.label_weights:
         wrong = f"{where('loss.class_weights')} and {where('loss.label_weights')} are both set"
         yield wrong, "one way to weigh classes: loss.class_weights=none, or leave loss.label_weights out"
@@ -72,6 +97,11 @@ def _of_schedule(chosen: Settings, source: Source) -> Iterator[tuple[str, str]]:
     if shape.warmup_steps and shape.warmup_epochs:
         wrong = f"{where('schedule.warmup_steps')} and {where('schedule.warmup_epochs')} are both set"
         yield wrong, "one length of the warm-up: set the other 0"
+    if shape.warmup_epochs > chosen.train.epochs:
+        wrong = f"{where('schedule.warmup_epochs')} is {shape.warmup_epochs:g}, "
+        wrong += f"but {where('train.epochs')} is {chosen.train.epochs}"
+        at_most = f"at most schedule.warmup_epochs={chosen.train.epochs}"
+        yield wrong, f"the learning rate would never reach optimizer.learning_rate; {at_most}"
     owners = {"milestones": "step", "every_epochs": "step", "hold_epochs": "warmup_linear_down"}
     for key, owner in owners.items():
         if getattr(shape, key) and shape.name != owner:
@@ -89,15 +119,3 @@ def _of_schedule(chosen: Settings, source: Source) -> Iterator[tuple[str, str]]:
             key = "schedule.milestones" if shape.milestones else "schedule.every_epochs"
             wrong = f"{where(key)} names epoch {epoch}, but {where('train.epochs')} is {chosen.train.epochs}"
             yield wrong, f"the rate drops after an epoch from 1 to {last}"
-
-
-def _check_accumulation(chosen: Settings, source: Source, world_size: int) -> None:
-    parts, own = chosen.train.accumulate, chosen.train.batch_size // world_size
-    if own % parts:
-        divisors = [number for number in range(1, own + 1) if own % number == 0]
-        nearest = sorted(divisors, key=lambda number: abs(number - parts))[:2]
-        wrong = f"{source.where('train.accumulate')} is {parts}, but {source.where('train.batch_size')} gives each of "
-        wrong += f"{world_size} processes {own} clips"
-        raise SettingsError(
-            wrong, "it divides them; nearest: " + " or ".join(map(str, sorted(nearest))), source.command
-        )

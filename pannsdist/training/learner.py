@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -151,11 +151,12 @@ class Learner:
     def _forward(self, batch: Batch) -> paddle.Tensor:
         """The sum of the losses of some clips."""
         waveforms, targets, weight = batch.waveforms, batch.targets, 1.0
+        draws = {name: paddle.to_tensor(array) for name, array in batch.draws.items() if len(array)}
         if len(waveforms) == 0:  # every clip of this part was bad: one silent clip that counts nothing keeps in step
             waveforms = np.zeros((1, waveforms.shape[1]), np.float32)
             targets, weight = np.zeros((1, *targets.shape[1:]), targets.dtype), 0.0
         with autocast(self._manner.amp, self._world.device):
-            logits = self._wrapped(paddle.to_tensor(waveforms))
+            logits = self._wrapped(paddle.to_tensor(waveforms), **draws)
         return self._loss(logits.astype("float32"), paddle.to_tensor(targets)).sum() * weight
 
     def _agreed(self, loss: paddle.Tensor) -> tuple[float | None, bool]:
@@ -215,10 +216,5 @@ def _words(kinds: set[str]) -> str:
 
 def _parts(batch: Batch, count: int) -> Sequence[Batch]:
     """The clips in `count` parts, one after another; some may be empty."""
-    return list(_cut(batch, count)) if count > 1 else [batch]
-
-
-def _cut(batch: Batch, count: int) -> Iterator[Batch]:
-    for rows in np.array_split(np.arange(len(batch.ids)), count):
-        ids = tuple(batch.ids[row] for row in rows)
-        yield Batch(ids, batch.waveforms[rows], batch.targets[rows])
+    rows = np.array_split(np.arange(len(batch.ids)), count)
+    return [batch.part(some) for some in rows] if count > 1 else [batch]

@@ -14,7 +14,7 @@ import paddle.nn.functional as F
 
 
 def cross_entropy(logits: paddle.Tensor, targets: paddle.Tensor) -> paddle.Tensor:
-    """Softmax cross entropy: logits (B, C), class indices (B) int64 or shares (B, C) that sum to 1 -> (B)."""
+    """Softmax cross entropy: logits (B, C), class indices (B) int64 or shares of the classes (B, C) float32 -> (B)."""
     return F.cross_entropy(logits, targets, reduction="none", soft_label=targets.ndim == 2).reshape([-1])
 
 

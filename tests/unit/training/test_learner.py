@@ -281,3 +281,60 @@ def test_the_state_of_another_average_is_refused():
 def test_rates_are_told_by_group():
     assert learner().rates(1) == {"all": RATE / 2}
     assert learner(rate_groups={"body": 0.5, "head": 2.0}).rates(3) == {"body": RATE / 2, "head": 2 * RATE}
+
+
+def test_soft_targets_weigh_the_losses_of_their_classes():
+    logits = paddle.to_tensor(np.array([[0.0, np.log(3.0)]], np.float32))
+    soft = cross_entropy(logits, paddle.to_tensor(np.array([[0.25, 0.75]], np.float32)))
+    np.testing.assert_allclose(soft.numpy(), [0.25 * np.log(4.0) + 0.75 * np.log(4.0 / 3.0)], rtol=1e-6)
+
+
+def test_a_step_mixes_the_clips_of_a_batch_and_counts_what_comes_out():
+    plain = batch()
+    mixed = Batch(
+        ("0", "1"),
+        plain.waveforms,
+        np.array([[0.5, 0.5], [0.0, 1.0]], np.float32),
+        partners=np.array([2, 3]),
+        shares=np.array([0.5, 1.0], np.float32),
+        chances=np.zeros((4, 8), np.float32),
+    )
+    made = learner()
+    features = made.network.feature(paddle.to_tensor(plain.waveforms))
+    both = paddle.stack([(features[0] + features[2]) / 2, features[1]])
+    expected = float(cross_entropy(made.network.model(both), paddle.to_tensor(mixed.targets)).sum())
+    _, loss = moved_by(made, mixed, 3, all_clips=2)
+    assert loss == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_mixed_part_without_a_clip_moves_nothing():
+    empty = Batch(
+        (),
+        np.zeros((0, 2000), np.float32),
+        np.zeros((0, 2), np.float32),
+        partners=np.zeros(0, np.int64),
+        shares=np.zeros(0, np.float32),
+        chances=np.zeros((0, 8), np.float32),
+    )
+    moved, loss = moved_by(learner(), empty, 3, all_clips=4)
+    assert loss == 0.0
+    assert not any(change.any() for change in moved.values())
+
+
+@pytest.mark.parametrize("pairs", ["panns", "free"])
+def test_mixed_clips_in_parts_give_the_gradient_of_the_whole(pairs):
+    plain, random = batch(8), np.random.default_rng(1)
+    clips = 4 if pairs == "panns" else 8
+    mixed = Batch(
+        plain.ids[:clips],
+        plain.waveforms,
+        random.dirichlet((1, 1), clips).astype(np.float32),
+        partners=np.arange(4, 8) if pairs == "panns" else random.permutation(8),
+        shares=random.uniform(size=clips).astype(np.float32),
+        chances=random.uniform(size=(8, 8)).astype(np.float32),
+    )
+    whole, loss = moved_by(learner(), mixed, 3, all_clips=clips)
+    in_parts, sum_of_parts = moved_by(learner(accumulate=4), mixed, 3, all_clips=clips)
+    assert sum_of_parts == pytest.approx(loss, rel=1e-6)
+    for name in whole:
+        np.testing.assert_allclose(in_parts[name], whole[name], rtol=1e-5, atol=1e-6 * RATE)

@@ -11,7 +11,7 @@ from typing import Any
 import paddle
 
 import pannsdist
-from pannsdist import seeding
+from pannsdist import seeding, step_parts
 from pannsdist import settings as settings_module
 from pannsdist.audio.augmenting import Augmentation
 from pannsdist.audio.batches import EvaluationPlan, Share, TrainingPlan
@@ -28,9 +28,6 @@ from pannsdist.registry import Catalog
 from pannsdist.training.best import BestTracker
 from pannsdist.training.checkpoint import Snapshot
 from pannsdist.training.evaluator import Evaluator, SplitToEvaluate
-from pannsdist.training.learner import Learner
-from pannsdist.training.losses import binary_cross_entropy, cross_entropy
-from pannsdist.training.optim import Schedule, build_optimizer
 from pannsdist.training.trainer import Course, Trainer, TrainingData
 from pannsdist.weights import read_weights
 
@@ -77,21 +74,20 @@ def load_initial(plan: Plan, network: Network, snapshot: Snapshot | None) -> str
 def build_parts(plan: Plan, world: World, network: Network, loader: Loader) -> Parts:
     """Learner, evaluator and trainer around a network whose weights are those to start from. Every process."""
     chosen = plan.settings
-    schedule = Schedule(
-        chosen.schedule.name,
-        chosen.optimizer.learning_rate,
-        total_steps=chosen.train.epochs * plan.steps,
-        warmup_steps=round(chosen.schedule.warmup_epochs * plan.steps),
-        final_share=chosen.schedule.final_share,
-    )
-    params = chosen.optimizer.params
-    optimizer = build_optimizer(chosen.optimizer.name, params, chosen.optimizer.learning_rate, network.model)
-    loss = binary_cross_entropy if plan.data.multi_label else cross_entropy
-    learner = Learner(world, network, loss, optimizer, schedule)
+    learner = step_parts.build_learner(plan, world, network)
     evaluator = Evaluator(world, network, plan.data.labels, plan.data.multi_label)
     best = BestTracker(plan.metric, plan.higher_is_better)
     course = Course(chosen.train.epochs, chosen.seed, chosen.log.every_steps)
     share = Share(world.rank, world.size)
+    data = training_data(plan, loader, share)
+    evaluation = _evaluation(plan)
+    split = SplitToEvaluate(VALID, evaluation.ids, lambda: loader.read(evaluation.orders(share)))
+    return Parts(Trainer(world, learner, evaluator, best, course), data, split)
+
+
+def training_data(plan: Plan, loader: Loader, share: Share) -> TrainingData:
+    """This process's batches of every epoch."""
+    chosen = plan.settings
     training = TrainingPlan(
         plan.data.splits[TRAIN],
         chosen.train.batch_size,
@@ -102,10 +98,7 @@ def build_parts(plan: Plan, world: World, network: Network, loader: Loader) -> P
         tuple(Augmentation(key, p.params.probability, p.plugin) for key, p in plan.augmentations.items()),
         plan.mixup,
     )
-    data = TrainingData(lambda epoch: loader.read(training.orders(epoch, share)), training.steps)
-    evaluation = _evaluation(plan)
-    split = SplitToEvaluate(VALID, evaluation.ids, lambda: loader.read(evaluation.orders(share)))
-    return Parts(Trainer(world, learner, evaluator, best, course), data, split)
+    return TrainingData(lambda epoch: loader.read(training.orders(epoch, share)), training.steps)
 
 
 def _evaluation(plan: Plan) -> EvaluationPlan:

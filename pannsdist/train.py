@@ -48,7 +48,7 @@ def run(config: Path, overrides: Sequence[str], dry_run: bool) -> None:
 
 def fit(plan: Plan) -> None:
     """Build the parts, go on where this run's folder stopped, train, and leave the best model there."""
-    from pannsdist import assembly, parallel
+    from pannsdist import assembly, parallel, step_parts
     from pannsdist.audio.loader import Loader
     from pannsdist.run_folder import RunFolder
     from pannsdist.training.trainer import Outlets
@@ -61,6 +61,8 @@ def fit(plan: Plan) -> None:
         network = world.agree(lambda: assembly.build_network(plan))
         terminal.say(world.on_main(lambda: assembly.load_initial(plan, network, snapshot)))
         parts = world.agree(lambda: assembly.build_parts(plan, world, network, loader))
+        for remark in step_parts.remarks(plan, world):
+            terminal.say(remark)
         progress = parts.trainer.resume(snapshot)
         record, table = assembly.bundle_record(plan), assembly.hyper_parameters(plan)
         results = (

@@ -72,9 +72,12 @@ class Trainer:
         self._learner.network.train()
         for epoch in range(progress.epoch + 1, self._course.epochs + 1):
             clock.start_epoch()
+            self._learner.start_epoch(epoch)
             loss, bad = self._train(epoch, data, clock, outlets.trackers)
             self._world.sync_statistics(self._learner.network)
-            evaluation = self._evaluator.evaluate(split)
+            self._learner.end_epoch(epoch)
+            with self._learner.answering():
+                evaluation = self._evaluator.evaluate(split)
             scores = {"train/loss": loss, **evaluation.scores}
             is_best = self._best.update(epoch, scores)
             progress = Progress(epoch, epoch * data.steps, scores, self._best.state())

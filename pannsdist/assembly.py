@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from pannsdist import settings as settings_module
 from pannsdist.audio.batches import EvaluationPlan, Share, TrainingPlan
 from pannsdist.audio.clips import ClipReader
 from pannsdist.audio.loader import Loader
+from pannsdist.contracts import Clip
 from pannsdist.errors import BadRunFolder
 from pannsdist.inference.bundle import BundleRecord, PluginRecord
 from pannsdist.network import Network
@@ -27,6 +28,7 @@ from pannsdist.training.evaluator import Evaluator, SplitToEvaluate
 from pannsdist.training.learner import Learner
 from pannsdist.training.losses import binary_cross_entropy, cross_entropy
 from pannsdist.training.optim import Schedule, build_optimizer
+from pannsdist.training.tracking import Heard, Watch
 from pannsdist.training.trainer import Course, Trainer, TrainingData
 from pannsdist.weights import load_into, read_weights
 
@@ -132,6 +134,34 @@ def bundle_record(plan: Plan) -> BundleRecord:
 
 def _plugin_record(part: Part) -> PluginRecord:
     return PluginRecord(part.entry.name, settings_module.to_dict(part.params), part.entry.origin)
+
+
+def watch(plan: Plan, network: Network) -> Watch:
+    """What VisualDL is to show of the run; rank 0 alone reads clips for it."""
+    log = plan.settings.log
+    return Watch(
+        hyper_parameters(plan),
+        plan.score_names,
+        Listening(plan.data.splits[VALID].clips, _reader(plan, plan.valid_crop_s), network),
+        network.arrays,
+        log.curves,
+        log.worst_clips,
+        log.histograms_every_epochs,
+    )
+
+
+class Listening:
+    """Clips by their id, as the network hears them."""
+
+    def __init__(self, clips: Sequence[Clip], reader: ClipReader, network: Network) -> None:
+        self._clips, self._reader, self._network = {clip.id: clip for clip in clips}, reader, network
+
+    def __call__(self, name: str) -> Heard:
+        """Raises BadClip where the clip can no longer be read. Changes nothing of the network, and draws no number."""
+        waveform = self._reader.read(self._clips[name], None)
+        with paddle.no_grad():
+            features = self._network.feature(paddle.to_tensor(waveform[None])).astype("float32").numpy()
+        return Heard(waveform, self._reader.rate_hz, features[0, 0])
 
 
 def hyper_parameters(plan: Plan) -> dict[str, Any]:

@@ -132,6 +132,7 @@ def decide(settings: Settings, source: Source, catalog: Catalog, world_size: int
     _check_batch_size(settings.train.batch_size, world_size, source)
     data = choose_data(settings, source, catalog, (TRAIN, VALID))
     metric, higher_is_better = choose_metric(settings.select.metric, data, source)
+    _check_curves(settings.log.curves, data, source)
     plan = Plan(settings, data, feature, model, weights, metric, higher_is_better, world_size)
     _check_lengths(plan, source)
     _check_leaks(data)
@@ -261,6 +262,13 @@ def choose_metric(asked: str, data: Data, source: Source) -> tuple[str, bool]:
         wrong = f"no score '{name}' is computed ({source.where('select.metric')})"
         raise SettingsError(wrong, candidates_line(name, computed, "computed"), source.command)
     return name, computed[name].higher_is_better
+
+
+def _check_curves(asked: Sequence[str], data: Data, source: Source) -> None:
+    for label in asked:
+        if label not in data.labels:
+            wrong = f"no label '{label}' ({source.where('log.curves')})"
+            raise SettingsError(wrong, candidates_line(label, data.labels, "labels"), source.command)
 
 
 def _check_batch_size(batch_size: int, world_size: int, source: Source) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,8 +12,8 @@ from omegaconf import MISSING
 def setting(default: Any, doc: str, **limits: Any) -> Any:
     """A field of the schema. Limits: `low`, `high` (both allowed), `above` (not allowed itself), `choices`."""
     metadata = {"doc": doc, **limits}
-    if isinstance(default, dict):
-        return field(default_factory=lambda: dict(default), metadata=metadata)
+    if isinstance(default, (dict, list)):
+        return field(default_factory=lambda: copy(default), metadata=metadata)
     return field(default=default, metadata=metadata)
 
 
@@ -98,6 +99,11 @@ class LogSettings:
     """What is told."""
 
     every_steps: int = setting(10, "steps between two lines and two points of a curve", low=1)
+    worst_clips: int = setting(
+        3, "clips with the largest loss that VisualDL shows, as sound and picture", low=0, high=20
+    )
+    curves: list[str] = setting([], "labels whose precision-recall and ROC curves VisualDL shows")
+    histograms_every_epochs: int = setting(0, "epochs between two histograms of all weights; 0: none", low=0)
 
 
 @dataclass(frozen=True)

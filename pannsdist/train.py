@@ -62,10 +62,8 @@ def fit(plan: Plan) -> None:
         terminal.say(world.on_main(lambda: assembly.load_initial(plan, network, snapshot)))
         parts = world.agree(lambda: assembly.build_parts(plan, world, network, loader))
         progress = parts.trainer.resume(snapshot)
-        record, table = assembly.bundle_record(plan), assembly.hyper_parameters(plan)
-        results = (
-            folder.outlets(record, table, plan.score_names, progress.epoch) if folder else nullcontext(Outlets.none())
-        )
+        record, watch = assembly.bundle_record(plan), assembly.watch(plan, network)
+        results = folder.outlets(record, watch, progress) if folder else nullcontext(Outlets.none())
         with results as outlets:
             progress = parts.trainer.fit(progress, parts.data, parts.split, outlets)
         if folder:

@@ -64,6 +64,9 @@ SETTINGS_KEYS = [
     "select.metric",
     "save.keep",
     "log.every_steps",
+    "log.worst_clips",
+    "log.curves",
+    "log.histograms_every_epochs",
 ]
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pannsdist import __version__, cpu, settings, sound_commands, terminal, weights_commands
+from pannsdist import __version__, cpu, report, settings, sound_commands, terminal, weights_commands
 from pannsdist.errors import EXIT_USER_ERROR
 from pannsdist.registry import Catalog
 from pannsdist.schema import Settings
@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="pannsdist", description="Audio networks on PaddlePaddle.")
     parser.add_argument("--version", action="version", version=f"pannsdist {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_add_plugins, _add_config, sound_commands.add, _add_evaluate, weights_commands.add):
+    for add in (_add_plugins, _add_config, sound_commands.add, _add_evaluate, report.add, weights_commands.add):
         add(commands)
     chosen = parser.parse_args(arguments)
     cpu.use_fast_kernels()

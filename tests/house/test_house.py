@@ -25,7 +25,7 @@ FLOORS = {
     3: ("audio", "weights", "registry"),
     4: ("training", "inference", "builtin"),
     5: ("planning",),
-    6: ("assembly", "run_folder", "scoring", "weights_commands", "sound_commands"),
+    6: ("assembly", "run_folder", "scoring", "weights_commands", "sound_commands", "report"),
     7: ("train", "cli"),
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}

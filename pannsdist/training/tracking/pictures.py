@@ -27,7 +27,7 @@ def confusion_picture(matrix: NDArray[np.integer], labels: Sequence[str], title:
     shares = matrix / np.maximum(1, matrix.sum(axis=1, keepdims=True))
     image = axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0)
     figure.colorbar(image, ax=axes, fraction=0.046, pad=0.02, label="share of the true class")
-    font, size = font_for("".join(labels)), max(4.0, min(9.0, 330.0 / max(1, classes)))
+    font, size = font_for("".join(labels)), max(4.0, min(9.0, 450.0 / classes))
     if classes <= NAMED_CLASSES:
         names = [_short(label) for label in labels] if font else [str(number) for number in range(classes)]
         axes.set_xticks(range(classes), names, rotation=90, fontsize=size, family=font or OWN_FONT)

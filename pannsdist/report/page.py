@@ -15,6 +15,8 @@ from pannsdist.report.material import Material, Player
 from pannsdist.report.style import STYLE
 from pannsdist.training.metrics import ClassScores, Predictions, confusion, most_confused
 
+OPEN = 3
+"""Charts that are seen at once."""
 NO_SCORES = ("epoch", "step", "seconds")
 TILES = ("accuracy", "mean_average_precision", "macro_f1", "balanced_accuracy", "loss", "calibration_error")
 
@@ -52,7 +54,8 @@ def _head(material: Material) -> str:
     for name in shown:
         kind = "tile chosen" if name == selected else "tile"
         value = _number(record.scores[f"{split}/{name}"])
-        lines.append(f"<div class='{kind}'><b>{value}</b><span>{escape(split)}/{escape(name)}</span></div>")
+        words = f"{escape(split)}/{escape(name)}".replace("_", "_<wbr>")
+        lines.append(f"<div class='{kind}'><b>{value}</b><span>{words}</span></div>")
     lines.append("</div>")
     best = f"Epoch {record.epoch} of {last['epoch']} was the best by {escape(record.metric)}; these are its scores."
     return "".join([*lines, f"<p class='quiet'>{best}</p></header>"])
@@ -63,17 +66,33 @@ def _notes(notes: Sequence[str]) -> str:
 
 
 def _curves(material: Material) -> str:
+    """The losses and the scores that say most; every other one behind a click."""
     names = [name for name in material.scores[-1] if name not in NO_SCORES]
     best = material.record.epoch if material.record else None
-    pairs = [name for name in names if name.endswith("/loss")]
-    groups = ([pairs] if pairs else []) + [[name] for name in names if name not in pairs]
-    parts = ["<section><h2>Curves</h2><div class='charts'>"]
+    selected = material.record.metric if material.record else ""
+    losses = [name for name in names if name.endswith("/loss")]
+    others = sorted((name for name in names if name not in losses), key=lambda name: _place(name, selected))
+    groups = ([losses] if losses else []) + [[name] for name in others]
+    drawn = []
     for group in groups:
         series = {name: [line.get(name) for line in material.scores] for name in group}
         legend = " ".join(f"<span class='key key{i}'>{escape(name)}</span>" for i, name in enumerate(group))
-        parts.append(f"<figure><figcaption>{legend}</figcaption>{line_chart(series, best)}</figure>")
-    marked = "over epochs; the dashed line is the best epoch" if best else "over epochs"
-    return "".join([*parts, f"</div><p class='quiet'>{marked}</p></section>"])
+        drawn.append(f"<figure><figcaption>{legend}</figcaption>{line_chart(series, best)}</figure>")
+    words = "Over epochs. " + ("The dashed line is the best epoch. " if best else "") + "No point: no finite number."
+    parts = [
+        f"<section><h2>Curves</h2><p class='quiet'>{words}</p>",
+        f"<div class='charts'>{''.join(drawn[:OPEN])}</div>",
+    ]
+    if drawn[OPEN:]:
+        rest = f"<summary>{len(drawn) - OPEN} more scores</summary><div class='charts'>{''.join(drawn[OPEN:])}</div>"
+        parts.append(f"<details>{rest}</details>")
+    return "".join([*parts, "</section>"])
+
+
+def _place(name: str, selected: str) -> tuple[bool, int]:
+    """Where a score stands: the one that selects first, then those of the tiles, then the rest as they come."""
+    metric = name.partition("/")[2]
+    return name != selected, TILES.index(metric) if metric in TILES else len(TILES)
 
 
 def _confusion(predictions: Predictions, title: str) -> str:

@@ -59,5 +59,6 @@ details tr:first-child th { color: inherit; }
 audio { width: 100%; height: 34px; margin-top: 6px; }
 pre { background: var(--panel); border: 1px solid var(--rule); border-radius: 8px; padding: 12px 14px;
   overflow-x: auto; }
-summary { cursor: pointer; color: var(--quiet); }
+details { margin-top: 10px; }
+summary { cursor: pointer; color: var(--quiet); margin-bottom: 8px; }
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from pannsdist.training.tracking.reports import EpochReport, StepReport
 
 THRESHOLDS = 127  # as many as VisualDL's own curves have
 BUCKETS = 40
+NOT_IN_TABLE = "d_prime"
+"""Infinite for a perfect model, so that the table would show the value of an earlier epoch."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,8 @@ class VisualDLTracker:
             key: value if isinstance(value, (int, float)) else str(value)
             for key, value in watch.hyper_parameters.items()
         }
-        self._log.add(self._pack.hparam(folder.parent.name, shown, list(watch.score_names), _now_ms()))
+        listed = [name for name in watch.score_names if not name.endswith(f"/{NOT_IN_TABLE}")]
+        self._log.add(self._pack.hparam(folder.parent.name, shown, listed, _now_ms()))
 
     def steps(self, report: StepReport) -> None:
         """Points at the step's number."""
@@ -97,7 +101,9 @@ class VisualDLTracker:
         self._log.close()
 
     def _scalar(self, tag: str, value: float, step: int) -> None:
-        self._log.add(self._pack.scalar(_tag(tag), value, step, _now_ms()))
+        """A point of a curve, if it is a number: with another VisualDL 2.5.3 hides the run in its table."""
+        if math.isfinite(value):
+            self._log.add(self._pack.scalar(_tag(tag), value, step, _now_ms()))
 
     def _image(self, tag: str, pixels: NDArray[np.uint8], step: int) -> None:
         self._log.add(self._pack.image(_tag(tag), pixels, step, _now_ms()))

@@ -79,7 +79,7 @@ class Tree(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.opened.append((tag, dict(attrs)))
-        if tag not in ("meta", "img", "br"):
+        if tag not in ("meta", "img", "wbr"):
             self.stack.append(tag)
 
     def handle_startendtag(self, tag, attrs):

@@ -31,7 +31,7 @@ def listen(name):
 def watch(**changed):
     given = {
         "hyper_parameters": {"model": "small", "epochs": 3, "weights": None, "learning_rate": 0.5},
-        "score_names": ["train/loss", "valid/accuracy"],
+        "score_names": ["train/loss", "valid/accuracy", "valid/d_prime"],
         "listen": listen,
         "weights": lambda: {"fc.weight": np.arange(6.0).reshape(2, 3), "fc.odd": np.array([np.nan, np.inf])},
     }
@@ -92,11 +92,10 @@ def test_every_group_of_parameters_has_its_learning_rate(tmp_path):
     assert "train/learning_rate" not in reader(tmp_path).get_tags()["scalar"]
 
 
-def test_a_score_that_is_no_number_does_not_stop_visualdl(tmp_path):
-    run(tmp_path, epoch(1, math.nan))
-    ((step, value),) = points(tmp_path, "valid/accuracy")
-    assert step == 4
-    assert math.isnan(value)
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_score_that_is_no_number_is_no_point(tmp_path, value):
+    run(tmp_path, epoch(1, 0.25), epoch(2, value))
+    assert points(tmp_path, "valid/accuracy") == [(4, 0.25)]
 
 
 def test_hyper_parameters_stand_beside_the_last_scores(tmp_path):

@@ -123,6 +123,12 @@ def _epoch_of(folder: Path) -> int | None:
         return None
 
 
+def check_same_run(path: Path, settings: Settings) -> None:
+    """Raise BadRunFolder where a run with other settings is in the folder; touches nothing."""
+    if (path / SETTINGS_FILE).is_file() and (path / "checkpoints" / "last").is_symlink():
+        _refuse_other_run(path / SETTINGS_FILE, settings)
+
+
 def _refuse_other_run(written: Path, settings: Settings) -> None:
     before = _flat(settings_module.read_yaml(written))
     now = _flat(settings_module.to_dict(settings))

@@ -20,16 +20,30 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "pannsdist"
 
 FLOORS = {
-    1: ("errors", "seeding", "cpu", "launched", "terminal", "storage", "schema", "audioset"),
+    1: ("errors", "seeding", "cpu", "launched", "terminal", "storage", "schema", "audioset", "feature_augmentation"),
     2: ("contracts", "settings", "parallel", "batch", "network"),
-    3: ("audio", "weights", "registry"),
-    4: ("training", "inference", "builtin"),
+    3: ("audio", "weights", "registry", "contradictions"),
+    4: ("training", "inference", "builtin", "choosing"),
     5: ("planning",),
-    6: ("assembly", "run_folder", "scoring", "weights_commands", "sound_commands", "report"),
+    6: (
+        "assembly",
+        "run_folder",
+        "scoring",
+        "weights_commands",
+        "sound_commands",
+        "series",
+        "series_commands",
+        "report",
+    ),
     7: ("train", "cli"),
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
-SAME_FLOOR = {("terminal", "launched"), ("terminal", "errors")}
+SAME_FLOOR = {
+    ("terminal", "launched"),
+    ("terminal", "errors"),
+    ("series_commands", "series"),
+    ("series", "run_folder"),
+}
 NEVER = {("training", "audio")}
 """Rooms that stay apart although the floors would let them: batches are handed to training."""
 COMPUTING = ("parallel", "network")
@@ -53,6 +67,12 @@ SETTINGS_KEYS = [
     "train.epochs",
     "train.batch_size",
     "train.crop_s",
+    "train.sampling",
+    "train.spec_augment",
+    "augment",
+    "mixup.alpha",
+    "mixup.pairs",
+    "mixup.domain",
     "valid.batch_size",
     "valid.crop_s",
     "optimizer.name",
@@ -184,6 +204,8 @@ def test_the_lower_floors_import_without_paddle():
     assert len(modules) > 20
     modules += [f"pannsdist.{name}" for name in ("cli", "train")]
     modules += [f"pannsdist.builtin.{name}" for name in ("panns", "logmel", "waveform", "folder", "manifest", "tones")]
+    augmentations = ("gain", "time_roll", "noise", "speed", "equaliser")
+    modules += [f"pannsdist.builtin.augmentations.{name}" for name in augmentations]
     code = f"""
 import importlib, json, sys
 guilty = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from pannsdist.audio.batches import EvaluationPlan, Share, TrainingPlan
 from pannsdist.audio.clips import ClipReader
 from pannsdist.audio.loader import Loader
 from pannsdist.choosing import Part
+from pannsdist.contracts import Clip
 from pannsdist.errors import BadRunFolder
 from pannsdist.inference.bundle import BundleRecord, PluginRecord
 from pannsdist.network import Network
@@ -28,6 +29,7 @@ from pannsdist.registry import Catalog
 from pannsdist.training.best import BestTracker
 from pannsdist.training.checkpoint import Snapshot
 from pannsdist.training.evaluator import Evaluator, SplitToEvaluate
+from pannsdist.training.tracking import Heard, Watch
 from pannsdist.training.trainer import Course, Trainer, TrainingData
 from pannsdist.weights import read_weights
 
@@ -140,6 +142,34 @@ def versions() -> dict[str, str]:
 def plugin_record(part: Part) -> PluginRecord:
     """A chosen plugin as a model folder tells it."""
     return PluginRecord(part.entry.name, settings_module.to_dict(part.params), part.entry.origin)
+
+
+def watch(plan: Plan, network: Network) -> Watch:
+    """What VisualDL is to show of the run; rank 0 alone reads clips for it."""
+    log = plan.settings.log
+    return Watch(
+        hyper_parameters(plan),
+        plan.score_names,
+        Listening(plan.data.splits[VALID].clips, _reader(plan, plan.valid_crop_s), network),
+        network.arrays,
+        log.curves,
+        log.worst_clips,
+        log.histograms_every_epochs,
+    )
+
+
+class Listening:
+    """Clips by their id, as the network hears them."""
+
+    def __init__(self, clips: Sequence[Clip], reader: ClipReader, network: Network) -> None:
+        self._clips, self._reader, self._network = {clip.id: clip for clip in clips}, reader, network
+
+    def __call__(self, name: str) -> Heard:
+        """Raises BadClip where the clip can no longer be read. Changes nothing of the network, and draws no number."""
+        waveform = self._reader.read(self._clips[name], None)
+        with paddle.no_grad():
+            features = self._network.feature(paddle.to_tensor(waveform[None])).astype("float32").numpy()
+        return Heard(waveform, self._reader.rate_hz, features[0, 0])
 
 
 def hyper_parameters(plan: Plan) -> dict[str, Any]:

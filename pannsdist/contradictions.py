@@ -31,7 +31,11 @@ def refuse_shares(chosen: Settings, source: Source, world_size: int) -> None:
 
 
 def refuse_misfits(chosen: Settings, source: Source, labels: Sequence[str], multi_label: bool) -> None:
-    """Raise SettingsError for a loss that is not one for this dataset's labels."""
+    """Raise SettingsError for a loss that is not one for this dataset's labels, and for labels that it lacks."""
+    for label in chosen.log.curves:
+        if label not in labels:
+            wrong = f"no label '{label}' ({source.where('log.curves')})"
+            raise SettingsError(wrong, candidates_line(label, labels, "labels"), source.command)
     loss = chosen.loss
     for name, needs_several in (("cross_entropy", False), ("binary_cross_entropy", True)):
         if loss.name == name and multi_label != needs_several:

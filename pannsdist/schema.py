@@ -142,6 +142,11 @@ class LogSettings:
     """What is told."""
 
     every_steps: int = setting(10, "steps between two lines and two points of a curve", low=1)
+    worst_clips: int = setting(
+        3, "clips with the largest loss that VisualDL shows, as sound and picture", low=0, high=20
+    )
+    curves: list[str] = setting([], "labels whose precision-recall and ROC curves VisualDL shows")
+    histograms_every_epochs: int = setting(0, "epochs between two histograms of all weights; 0: none", low=0)
 
 
 @dataclass(frozen=True)

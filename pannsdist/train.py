@@ -64,10 +64,8 @@ def fit(plan: Plan) -> None:
         for remark in step_parts.remarks(plan, world):
             terminal.say(remark)
         progress = parts.trainer.resume(snapshot)
-        record, table = assembly.bundle_record(plan), assembly.hyper_parameters(plan)
-        results = (
-            folder.outlets(record, table, plan.score_names, progress.epoch) if folder else nullcontext(Outlets.none())
-        )
+        record, watch = assembly.bundle_record(plan), assembly.watch(plan, network)
+        results = folder.outlets(record, watch, progress) if folder else nullcontext(Outlets.none())
         with results as outlets:
             progress = parts.trainer.fit(progress, parts.data, parts.split, outlets)
         if folder:

@@ -30,7 +30,7 @@ from pannsdist.training.checkpoint import CheckpointStore, Snapshot
 from pannsdist.training.evaluator import Evaluator, SplitToEvaluate
 from pannsdist.training.learner import Learner
 from pannsdist.training.losses import cross_entropy
-from pannsdist.training.tracking import ConsoleTracker, Tracker, VisualDLTracker
+from pannsdist.training.tracking import ConsoleTracker, Tracker, VisualDLTracker, Watch
 from pannsdist.training.trainer import Course, Outlets, TrainingData
 from pannsdist.training.trainer import Trainer as Loop
 from pannsdist.weights import load_into, read_paddle, read_weights
@@ -231,7 +231,8 @@ class Trainer:
             return
         trackers: list[Tracker] = [ConsoleTracker()]
         if self.use_vdl:
-            trackers.append(VisualDLTracker(self.checkpoint_dir / "visualization", dict(record.settings), []))
+            watch = Watch(dict(record.settings), [])
+            trackers.append(VisualDLTracker(self.checkpoint_dir / "visualization", watch, self._progress.step))
 
         def keep(snapshot: Snapshot, is_best: bool) -> None:
             epoch, scores = snapshot.progress.epoch, snapshot.progress.scores

@@ -35,6 +35,7 @@ FLOORS = {
         "sound_commands",
         "series",
         "series_commands",
+        "report",
     ),
     7: ("train", "cli", "hub"),
 }
@@ -113,6 +114,9 @@ SETTINGS_KEYS = [
     "select.metric",
     "save.keep",
     "log.every_steps",
+    "log.worst_clips",
+    "log.curves",
+    "log.histograms_every_epochs",
 ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,13 @@ from pannsdist.parallel import World
 from pannsdist.planning import TRAIN, VALID, Part, Plan
 from pannsdist.training.best import BestTracker
 from pannsdist.training.checkpoint import Snapshot
+from pannsdist.training.course import Course
 from pannsdist.training.evaluator import Evaluator, SplitToEvaluate
 from pannsdist.training.learner import Learner
 from pannsdist.training.losses import binary_cross_entropy, cross_entropy
 from pannsdist.training.optim import Schedule, build_optimizer
-from pannsdist.training.trainer import Course, Trainer, TrainingData
+from pannsdist.training.trainer import Trainer, TrainingData
+from pannsdist.trial import SameBatches
 from pannsdist.weights import load_into, read_weights
 
 
@@ -60,8 +63,7 @@ def load_initial(plan: Plan, network: Network, snapshot: Snapshot | None) -> str
             raise BadRunFolder(
                 f"the last checkpoint does not fit the model: {error}", "give the run another name"
             ) from error
-        done = snapshot.progress.epoch
-        return "is finished" if done >= plan.settings.train.epochs else f"goes on after epoch {done}"
+        return "is finished" if course(plan).is_over_at(snapshot.progress) else f"goes on after {snapshot.progress}"
     if plan.weights is None:
         return "starts from random weights"
     report = load_into(network.model, read_weights(plan.weights), head=plan.model.plugin.head)
@@ -74,7 +76,7 @@ def build_parts(plan: Plan, world: World, network: Network, loader: Loader) -> P
     schedule = Schedule(
         chosen.schedule.name,
         chosen.optimizer.learning_rate,
-        total_steps=chosen.train.epochs * plan.steps,
+        total_steps=course(plan).total_steps,
         warmup_steps=round(chosen.schedule.warmup_epochs * plan.steps),
         final_share=chosen.schedule.final_share,
     )
@@ -83,20 +85,41 @@ def build_parts(plan: Plan, world: World, network: Network, loader: Loader) -> P
     loss = binary_cross_entropy if plan.data.multi_label else cross_entropy
     learner = Learner(world, network, loss, optimizer, schedule)
     evaluator = Evaluator(world, network, plan.data.labels, plan.data.multi_label)
-    best = BestTracker(plan.metric, plan.higher_is_better)
-    course = Course(chosen.train.epochs, chosen.seed, chosen.log.every_steps)
+    best = BestTracker(plan.metric, plan.higher_is_better, chosen.save.keep_best)
     share = Share(world.rank, world.size)
-    training = TrainingPlan(
-        plan.data.splits[TRAIN],
-        chosen.train.batch_size,
-        chosen.seed,
-        _reader(plan, chosen.train.crop_s),
-        chosen.data.on_bad_clip == "skip",
+    training = _training(plan)
+    data = TrainingData(
+        lambda epoch, first: loader.read(islice(training.orders(epoch, share, first), plan.steps - first)), plan.steps
     )
-    data = TrainingData(lambda epoch: loader.read(training.orders(epoch, share)), training.steps)
     evaluation = _evaluation(plan)
     split = SplitToEvaluate(VALID, evaluation.ids, lambda: loader.read(evaluation.orders(share)))
-    return Parts(Trainer(world, learner, evaluator, best, course), data, split)
+    return Parts(Trainer(world, learner, evaluator, best, course(plan)), data, split)
+
+
+def course(plan: Plan) -> Course:
+    """How long the run is, and when something is told or saved."""
+    train, save = plan.settings.train, plan.settings.save
+    return Course(
+        train.epochs,
+        plan.steps,
+        plan.settings.seed,
+        plan.settings.log.every_steps,
+        train.max_steps,
+        train.max_minutes,
+        train.patience_epochs,
+        train.max_bad_steps,
+        save.every_steps,
+        save.every_minutes,
+    )
+
+
+def _training(plan: Plan) -> TrainingPlan | SameBatches:
+    chosen = plan.settings
+    table, reader = plan.data.splits[TRAIN], _reader(plan, chosen.train.crop_s)
+    skip_bad = chosen.data.on_bad_clip == "skip"
+    if chosen.train.overfit_batches:
+        return SameBatches(table, chosen.train.batch_size, reader, skip_bad)
+    return TrainingPlan(table, chosen.train.batch_size, chosen.seed, reader, skip_bad)
 
 
 def _evaluation(plan: Plan) -> EvaluationPlan:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pannsdist import settings as settings_module
+from pannsdist import trial
 from pannsdist.audio.batches import ClipTable, clip_table
 from pannsdist.contracts import Clip, FrontEnd
 from pannsdist.errors import (
@@ -78,7 +79,8 @@ class Plan:
     @property
     def steps(self) -> int:
         """Steps of an epoch."""
-        return len(self.data.splits[TRAIN]) // self.settings.train.batch_size
+        steps = len(self.data.splits[TRAIN]) // self.settings.train.batch_size
+        return min(steps, self.settings.train.limit_steps or steps)
 
     @property
     def score_names(self) -> list[str]:
@@ -98,6 +100,11 @@ class Plan:
         minimum: int = self.model.plugin.minimum_samples(self.front_end)
         return minimum / self.front_end.sample_rate_hz if chosen is None else chosen
 
+    @property
+    def trial(self) -> str:
+        """What is left out on purpose, so that the scores say little; empty for a run in earnest."""
+        return trial.description(self.settings, self.steps, len(self.data.splits[VALID]))
+
     def __str__(self) -> str:
         chosen, train = self.settings, self.data.splits[TRAIN]
         left_out = len(train) - self.steps * chosen.train.batch_size
@@ -111,7 +118,10 @@ class Plan:
             + (f"; {left_out} left out of each epoch, others each time" if left_out else ""),
             VALID: f"{len(self.data.splits[VALID])} clips, {self.valid_crop_s:g} s of each",
             "batch": f"{chosen.train.batch_size} = {self.world_size} x {chosen.train.batch_size // self.world_size}",
-            "length": f"{chosen.train.epochs} epochs of {self.steps} steps",
+            "length": f"{chosen.train.epochs} epochs of {self.steps} steps"
+            + (f", at most {chosen.train.max_steps} steps" if chosen.train.max_steps else "")
+            + (f", at most {chosen.train.max_minutes:g} minutes" if chosen.train.max_minutes else ""),
+            **({"a try": self.trial} if self.trial else {}),
             "optimizer": f"{chosen.optimizer.name}, learning rate {chosen.optimizer.learning_rate:g}, "
             f"{chosen.schedule.name} after {chosen.schedule.warmup_epochs:g} epochs of warm-up",
             "best by": f"{self.metric}, {'higher' if self.higher_is_better else 'lower'} is better",
@@ -132,9 +142,11 @@ def decide(settings: Settings, source: Source, catalog: Catalog, world_size: int
     _check_batch_size(settings.train.batch_size, world_size, source)
     data = choose_data(settings, source, catalog, (TRAIN, VALID))
     metric, higher_is_better = choose_metric(settings.select.metric, data, source)
+    _check_leaks(data)
+    train, valid = trial.shortened(data.splits[TRAIN], data.splits[VALID], settings, source)
+    data = replace(data, splits={TRAIN: train, VALID: valid})
     plan = Plan(settings, data, feature, model, weights, metric, higher_is_better, world_size)
     _check_lengths(plan, source)
-    _check_leaks(data)
     fetch_weights(settings.model.weights, model)
     return plan
 

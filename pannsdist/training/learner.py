@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,9 +21,14 @@ Loss = Callable[[paddle.Tensor, paddle.Tensor], paddle.Tensor]
 
 @dataclass(frozen=True)
 class StepOutcome:
-    """What a step came to: this process's sum of losses, left on the device."""
+    """What a step came to: this process's sum of losses, left on the device.
+
+    Where the loss is not finite in every process, the step was taken in none.
+    """
 
     loss: paddle.Tensor
+    gradient_norm: float | None = None
+    finite: bool = True
 
 
 class Learner:
@@ -53,10 +59,12 @@ class Learner:
         logits = self._wrapped(paddle.to_tensor(waveforms))
         total = self._loss(logits, paddle.to_tensor(targets)).sum() * weight
         (total * (self._world.size / all_clips)).backward()
-        self.optimizer.set_lr(self.schedule.rate(step))
-        self._stepper.step()
+        finite = self._world.total(float(not math.isfinite(total.item())))[0] == 0
+        if finite:
+            self.optimizer.set_lr(self.schedule.rate(step))
+            self._stepper.step()
         self._stepper.clear_grad()
-        return StepOutcome(total.detach())
+        return StepOutcome(total.detach(), finite=finite)
 
     @contextmanager
     def answering(self) -> Iterator[None]:

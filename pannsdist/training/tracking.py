@@ -54,6 +54,9 @@ class Tracker(Protocol):
     def epoch(self, report: EpochReport) -> None:
         """An epoch is done."""
 
+    def flush(self) -> None:
+        """Have on disk what was told: a checkpoint is about to be written, and nothing before it is told again."""
+
     def close(self) -> None:
         """The run is over."""
 
@@ -70,8 +73,8 @@ def duration(seconds: float) -> str:
 class ConsoleTracker:
     """A progress bar on a terminal, plain lines elsewhere."""
 
-    def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream = stream or sys.stdout
+    def __init__(self, stream: TextIO | None = None, note: str = "") -> None:
+        self._stream, self._note = stream or sys.stdout, note
         self._bar: Any = None
 
     def steps(self, report: StepReport) -> None:
@@ -100,8 +103,11 @@ class ConsoleTracker:
         self._close_bar()
         scores = "  ".join(f"{name} {value:.4f}" for name, value in report.scores.items())
         best = f"  best {report.selected}" if report.is_best else ""
-        line = f"epoch {report.epoch}/{report.epochs}  {scores}  ({duration(report.seconds)}){best}"
+        line = f"epoch {report.epoch}/{report.epochs}  {scores}  ({duration(report.seconds)}){best}{self._note}"
         print(line, file=self._stream, flush=True)
+
+    def flush(self) -> None:
+        """Each line was shown as it was said."""
 
     def close(self) -> None:
         """Take the bar away."""
@@ -142,26 +148,30 @@ class VisualDLTracker:
             if name != "train/loss":
                 self._writer.add_scalar(name, value, report.step)
 
+    def flush(self) -> None:
+        """Wait for VisualDL's own thread, which appends to the file."""
+        self._writer.flush()
+
     def close(self) -> None:
         """Write what is left and close the file."""
         self._writer.close()
 
 
-def _epoch_of(line: str) -> float:
-    """The epoch of a line; infinity for one that a crash cut off."""
+def _step_of(line: str) -> float:
+    """The step of a line; infinity for one that a crash cut off."""
     try:
-        return float(json.loads(line)["epoch"])
+        return float(json.loads(line)["step"])
     except (ValueError, TypeError, KeyError):
         return math.inf
 
 
 class ScoresFile:
-    """`scores.jsonl`: one line for each epoch. Made anew up to `last_epoch`, so that no epoch stands in it twice."""
+    """`scores.jsonl`: one line for each evaluation. Made anew up to `last_step`, so that none stands in it twice."""
 
-    def __init__(self, path: Path, last_epoch: int) -> None:
+    def __init__(self, path: Path, last_step: int) -> None:
         self._path = path
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        kept = [line for line in lines if _epoch_of(line) <= last_epoch]
+        kept = [line for line in lines if _step_of(line) <= last_step]
         storage.write_whole(path, "".join(f"{line}\n" for line in kept))
 
     def steps(self, report: StepReport) -> None:
@@ -171,8 +181,10 @@ class ScoresFile:
         """Epoch, step and every score; a score that is no number is null."""
         scores = {name: value if math.isfinite(value) else None for name, value in report.scores.items()}
         record = {"epoch": report.epoch, "step": report.step, **scores, "seconds": round(report.seconds, 3)}
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+        storage.append_line(self._path, json.dumps(record))
+
+    def flush(self) -> None:
+        """Each line was closed as it was written."""
 
     def close(self) -> None:
         """Each line was closed as it was written."""

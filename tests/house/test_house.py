@@ -20,16 +20,22 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "pannsdist"
 
 FLOORS = {
-    1: ("errors", "seeding", "cpu", "launched", "terminal", "storage", "schema", "audioset"),
+    1: ("errors", "seeding", "cpu", "launched", "terminal", "storage", "schema", "stopping", "audioset"),
     2: ("contracts", "settings", "parallel", "batch", "network"),
     3: ("audio", "weights", "registry"),
-    4: ("training", "inference", "builtin"),
+    4: ("training", "inference", "builtin", "trial"),
     5: ("planning",),
     6: ("assembly", "run_folder", "scoring", "weights_commands", "sound_commands"),
     7: ("train", "cli"),
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
-SAME_FLOOR = {("terminal", "launched"), ("terminal", "errors")}
+SAME_FLOOR = {
+    ("terminal", "launched"),
+    ("terminal", "errors"),
+    ("terminal", "stopping"),
+    ("stopping", "errors"),
+    ("storage", "errors"),
+}
 NEVER = {("training", "audio")}
 """Rooms that stay apart although the floors would let them: batches are handed to training."""
 COMPUTING = ("parallel", "network")
@@ -53,8 +59,15 @@ SETTINGS_KEYS = [
     "train.epochs",
     "train.batch_size",
     "train.crop_s",
+    "train.max_steps",
+    "train.max_minutes",
+    "train.patience_epochs",
+    "train.max_bad_steps",
+    "train.limit_steps",
+    "train.overfit_batches",
     "valid.batch_size",
     "valid.crop_s",
+    "valid.limit_batches",
     "optimizer.name",
     "optimizer.learning_rate",
     "optimizer.params",
@@ -62,7 +75,10 @@ SETTINGS_KEYS = [
     "schedule.warmup_epochs",
     "schedule.final_share",
     "select.metric",
+    "save.every_steps",
+    "save.every_minutes",
     "save.keep",
+    "save.keep_best",
     "log.every_steps",
 ]
 

@@ -34,10 +34,10 @@ def fit(world, config, overrides):
     KEPT.append(parts)
     progress = parts.trainer.resume(None)
     if folder:
-        with folder.outlets(assembly.bundle_record(plan), {}, plan.score_names, 0) as outlets:
+        with folder.outlets(assembly.bundle_record(plan), {}, plan.score_names, progress) as outlets:
             parts.trainer.fit(progress, parts.data, parts.split, outlets)
     else:
-        parts.trainer.fit(progress, parts.data, parts.split, Outlets.none())
+        parts.trainer.fit(progress, parts.data, parts.split, Outlets())
     loader.close()
     np.savez(f"{chosen.name}.{world.rank}.npz", **network.arrays())
 

@@ -56,11 +56,12 @@ class RunFolder:
             if CheckpointStore(path / "checkpoints", settings.save.keep).whole:
                 _refuse_other_run(written, settings)
                 _refuse_other_labels(path / "best_model", tuple(labels))
-        elif path.exists() and any(item.name != "log" for item in path.iterdir()):
+        elif path.exists() and any(item.name != "log" and item.name[0] != "." for item in path.iterdir()):
             wrong = f"{path} is not empty, and holds no {SETTINGS_FILE} of a run"
             raise BadRunFolder(wrong, "choose another name, as name=NAME, or empty the folder", f"ls {path}")
-        (path / "checkpoints").mkdir(parents=True, exist_ok=True)
-        storage.write_whole(written, settings_module.to_yaml(settings))
+        path.mkdir(parents=True, exist_ok=True)
+        storage.write_whole(written, settings_module.to_yaml(settings))  # first: a killed start can be begun again
+        (path / "checkpoints").mkdir(exist_ok=True)
         _guard_log(path)
         return cls(path, settings)
 

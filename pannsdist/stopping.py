@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
-
-from pannsdist.errors import Stopped
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -16,27 +13,24 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 def listening() -> Iterator[Callable[[], bool]]:
     """Within the block both signals are only noted; gives whether one has come. A second one changes nothing.
 
-    Main thread, after Paddle is imported (its own handler would end the process). When the block ends with `Stopped`
-    the signals stay noted and nothing more, since the launcher sends SIGTERM up to three times; `ignore` is next.
+    Main thread, after Paddle is imported (its own handler would end the process). Once one has come they stay noted
+    after the block too, since the launcher sends SIGTERM up to three times; else they are again what they were.
     """
     came: list[int] = []
     before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in SIGNALS}
+    for (
+        number
+    ) in SIGNALS:  # else a call under way fails: Paddle 3.3.1's store takes EINTR for the end of the connection
+        signal.siginterrupt(number, False)
     try:
         yield lambda: bool(came)
-    except Stopped:
-        raise
-    except BaseException:
-        _restore(before)
-        raise
-    _restore(before)
+    finally:
+        if not came:
+            for number, handler in before.items():
+                signal.signal(number, handler if handler is not None else signal.SIG_DFL)
 
 
 def ignore() -> None:
     """For a process that is about to leave: unlike a handler of Python's this holds to its very end."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-
-
-def _restore(before: Mapping[signal.Signals, Any]) -> None:
-    for number, handler in before.items():
-        signal.signal(number, handler if handler is not None else signal.SIG_DFL)

@@ -33,7 +33,6 @@ SAME_FLOOR = {
     ("terminal", "launched"),
     ("terminal", "errors"),
     ("terminal", "stopping"),
-    ("stopping", "errors"),
     ("storage", "errors"),
 }
 NEVER = {("training", "audio")}

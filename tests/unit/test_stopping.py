@@ -9,7 +9,7 @@ import textwrap
 import pytest
 
 from pannsdist import stopping
-from pannsdist.errors import EXIT_STOPPED, Stopped
+from pannsdist.errors import EXIT_STOPPED
 
 
 @pytest.fixture(autouse=True)
@@ -43,9 +43,10 @@ def test_afterwards_the_signals_are_what_they_were(error):
     assert [signal.getsignal(number) for number in stopping.SIGNALS] == before
 
 
-def test_while_a_stopped_process_leaves_a_signal_still_does_nothing():
-    with pytest.raises(Stopped), stopping.listening():
-        raise Stopped("stopped after step 3")
+def test_once_a_signal_has_come_another_still_does_nothing_afterwards():
+    with pytest.raises(ValueError, match="anything"), stopping.listening():
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise ValueError("anything")
     os.kill(os.getpid(), signal.SIGINT)  # no KeyboardInterrupt
 
 

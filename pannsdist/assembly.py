@@ -17,11 +17,12 @@ from pannsdist import settings as settings_module
 from pannsdist.audio.batches import EvaluationPlan, Share, TrainingPlan
 from pannsdist.audio.clips import ClipReader
 from pannsdist.audio.loader import Loader
+from pannsdist.choosing import Part
 from pannsdist.errors import BadRunFolder
 from pannsdist.inference.bundle import BundleRecord, PluginRecord
 from pannsdist.network import Network
 from pannsdist.parallel import World
-from pannsdist.planning import TRAIN, VALID, Part, Plan
+from pannsdist.planning import TRAIN, VALID, Plan
 from pannsdist.training.best import BestTracker
 from pannsdist.training.checkpoint import Snapshot
 from pannsdist.training.course import Course
@@ -47,7 +48,8 @@ def build_network(plan: Plan) -> Network:
     """Feature and model with random weights, the same in every process."""
     paddle.seed(seeding.initial_seed(plan.settings.seed))
     feature = plan.feature.plugin.build()
-    return Network(feature, plan.model.plugin.build(plan.data.labels, plan.front_end))
+    model = plan.model.plugin.build(plan.data.labels, plan.front_end)
+    return Network(feature, model, spec_augment=plan.masks_features)
 
 
 def load_initial(plan: Plan, network: Network, snapshot: Snapshot | None) -> str:
@@ -164,6 +166,8 @@ def hyper_parameters(plan: Plan) -> dict[str, Any]:
         "model": plan.model.entry.name,
         "data": plan.data.part.entry.name,
         "weights": Path(chosen.model.weights).name,
+        "augmentation": "; ".join(plan.augmented_by) or "nothing",
+        "sampling": chosen.train.sampling,
         "batch_size": chosen.train.batch_size,
         "epochs": chosen.train.epochs,
         "optimizer": chosen.optimizer.name,

@@ -13,10 +13,23 @@ from pannsdist.errors import BadClip
 class Batch:
     """Clips that could be read, and what was wrong with the others.
 
-    `ids` (B), `waveforms` (B, S) float32, `targets` (B) int64 class indices, or (B, C) float32 zeros and ones.
+    `ids` (B), `waveforms` (R, S) float32, `targets` (B) int64 class indices, or (B, C) float32. R is B, but for mixup
+    on the device: there row i of the first B is mixed with row `partners[i]` (B) int64, of which it keeps `shares[i]`
+    (B) float32, and the rows from B on are partners only. `further_ids` are the clips that came in as partners only;
+    targets are mixed already. `chances` (R, CHANCES) float32 in [0, 1) decide what is drawn on the device for a row.
     """
 
     ids: tuple[str, ...]
     waveforms: np.ndarray
     targets: np.ndarray
     bad: tuple[BadClip, ...] = ()
+    chances: np.ndarray | None = None
+    partners: np.ndarray | None = None
+    shares: np.ndarray | None = None
+    further_ids: tuple[str, ...] = ()
+
+    @property
+    def draws(self) -> dict[str, np.ndarray]:
+        """What a network takes in training beside the waveforms, by the argument's name."""
+        named = {"chances": self.chances, "partners": self.partners, "shares": self.shares}
+        return {name: array for name, array in named.items() if array is not None}

@@ -9,22 +9,30 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from pannsdist import settings as settings_module
 from pannsdist import trial
 from pannsdist.audio.batches import ClipTable, clip_table
+from pannsdist.audio.mixing import Mixup
+from pannsdist.choosing import (
+    Part,
+    check_front_end,
+    choose,
+    choose_augmentations,
+    choose_feature,
+    choose_model,
+    masks_itself,
+    refuse_impossible_augmentation,
+)
 from pannsdist.contracts import Clip, FrontEnd
+from pannsdist.contradictions import refuse_contradictions
 from pannsdist.errors import (
     BadDataset,
     BadWeightsFile,
     BrokenPlugin,
-    FrontEndMismatch,
     SettingsError,
-    UserError,
     candidates_line,
 )
-from pannsdist.registry import Catalog, Entry, Registry
+from pannsdist.registry import Catalog
 from pannsdist.schema import Settings
 from pannsdist.settings import Source
 from pannsdist.training import metrics
@@ -33,18 +41,8 @@ from pannsdist.weights import cache
 from pannsdist.weights.fetch import fetch
 
 TRAIN, VALID = "train", "valid"
-
-
-@dataclass(frozen=True)
-class Part:
-    """A chosen plugin: where it comes from, its params, and the plugin itself."""
-
-    entry: Entry
-    params: Any
-    plugin: Any
-
-    def __str__(self) -> str:
-        return f"{self.entry.name} ({self.entry.origin})"
+SAMPLED = {"balanced": "every class equally often", "weighted": "a clip by the inverse of its class's size"}
+"""What an epoch takes where it is not every clip once."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +63,7 @@ class Plan:
     data: Data
     feature: Part
     model: Part
+    augmentations: Mapping[str, Part]
     weights: Path | None
     metric: str
     higher_is_better: bool
@@ -79,8 +78,37 @@ class Plan:
     @property
     def steps(self) -> int:
         """Steps of an epoch."""
-        steps = len(self.data.splits[TRAIN]) // self.settings.train.batch_size
+        steps = len(self.data.splits[TRAIN]) // self.clips_of_step
         return min(steps, self.settings.train.limit_steps or steps)
+
+    @property
+    def mixup(self) -> Mixup | None:
+        """How training clips are mixed."""
+        chosen, is_mixed = self.settings.mixup, not self.settings.train.overfit_batches
+        return (
+            Mixup(chosen.alpha, chosen.pairs, chosen.domain, len(self.data.labels))
+            if chosen.alpha and is_mixed
+            else None
+        )
+
+    @property
+    def masks_features(self) -> bool:
+        """Whether stripes are left out of the features, since the network has no place of its own for that."""
+        return bool(self.settings.train.spec_augment) and not masks_itself(self.model)
+
+    @property
+    def augmented_by(self) -> list[str]:
+        """What changes the training clips beside the crop, in its order, in words."""
+        if self.settings.train.overfit_batches:
+            return []
+        has_stripes = self.masks_features or getattr(self.model.params, "spec_augment", False)
+        stripes = ["SpecAugment"] if has_stripes else []
+        return [*map(str, self.augmentations.values()), *stripes, *([str(self.mixup)] if self.mixup else [])]
+
+    @property
+    def clips_of_step(self) -> int:
+        """Clips that a step uses up."""
+        return self.settings.train.batch_size * (self.mixup.clips_of_output if self.mixup else 1)
 
     @property
     def score_names(self) -> list[str]:
@@ -102,26 +130,26 @@ class Plan:
 
     @property
     def trial(self) -> str:
-        """What is left out on purpose, so that the scores say little; empty for a run in earnest."""
+        """What is left out on purpose; empty for a run in earnest."""
         return trial.description(self.settings, self.steps, len(self.data.splits[VALID]))
 
     def __str__(self) -> str:
         chosen, train = self.settings, self.data.splits[TRAIN]
-        left_out = len(train) - self.steps * chosen.train.batch_size
+        left_out = len(train) - self.steps * self.clips_of_step
+        taken = f"; {left_out} left out of each epoch, others each time" if left_out else ""
+        if chosen.train.sampling in SAMPLED:
+            taken = f"; {chosen.train.sampling}: {SAMPLED[chosen.train.sampling]}"
         rows = {
             "run": str(Path(chosen.runs) / chosen.name),
             "model": f"{self.model}, {self.weights.name if self.weights else 'random weights'}",
             "feature": f"{self.feature}: {self.front_end.sample_rate_hz} Hz, {self.front_end.bins} bins",
             "data": f"{self.data.part}: {len(self.data.labels)} classes"
             + (", several labels a clip" if self.data.multi_label else ""),
-            TRAIN: f"{len(train)} clips, {chosen.train.crop_s:g} s of each"
-            + (f"; {left_out} left out of each epoch, others each time" if left_out else ""),
+            TRAIN: f"{len(train)} clips, {chosen.train.crop_s:g} s of each" + taken,
+            "augment": "; ".join(self.augmented_by) or "nothing",
             VALID: f"{len(self.data.splits[VALID])} clips, {self.valid_crop_s:g} s of each",
             "batch": f"{chosen.train.batch_size} = {self.world_size} x {chosen.train.batch_size // self.world_size}",
-            "length": f"{chosen.train.epochs} epochs of {self.steps} steps"
-            + (f", at most {chosen.train.max_steps} steps" if chosen.train.max_steps else "")
-            + (f", at most {chosen.train.max_minutes:g} minutes" if chosen.train.max_minutes else ""),
-            **({"a try": self.trial} if self.trial else {}),
+            "length": trial.length(chosen.train, self.steps) + (f"; {self.trial}" if self.trial else ""),
             "optimizer": f"{chosen.optimizer.name}, learning rate {chosen.optimizer.learning_rate:g}, "
             f"{chosen.schedule.name} after {chosen.schedule.warmup_epochs:g} epochs of warm-up",
             "best by": f"{self.metric}, {'higher' if self.higher_is_better else 'lower'} is better",
@@ -134,50 +162,26 @@ def decide(settings: Settings, source: Source, catalog: Catalog, world_size: int
 
     But the weights that the settings name are fetched, last of all, and only where everything else is as it should be.
     """
-    model = choose(catalog.models, settings.model, source, "model")
+    refuse_contradictions(settings, source)
+    model = choose_model(settings, source, catalog)
     feature = choose_feature(settings, model, source, catalog)
     weights = locate_weights(settings.model.weights, model, source)
     check_front_end(model, feature.plugin.front_end, weights, settings.model.weights)
     optimizer_class(settings.optimizer.name, settings.optimizer.params)
+    augmentations = choose_augmentations(settings, source, catalog)
     _check_batch_size(settings.train.batch_size, world_size, source)
     data = choose_data(settings, source, catalog, (TRAIN, VALID))
     metric, higher_is_better = choose_metric(settings.select.metric, data, source)
     _check_leaks(data)
     train, valid = trial.shortened(data.splits[TRAIN], data.splits[VALID], settings, source)
     data = replace(data, splits={TRAIN: train, VALID: valid})
-    plan = Plan(settings, data, feature, model, weights, metric, higher_is_better, world_size)
+    plan = Plan(settings, data, feature, model, augmentations, weights, metric, higher_is_better, world_size)
     _check_lengths(plan, source)
+    refuse_impossible_augmentation(
+        settings, source, feature if plan.masks_features else None, data.splits[TRAIN].targets
+    )
     fetch_weights(settings.model.weights, model)
     return plan
-
-
-def choose(registry: Registry, chosen: Any, source: Source, section: str) -> Part:
-    """The plugin that a section of the settings names, built with its params."""
-    entry = registry.find(chosen.name, source.where(f"{section}.name"))
-    return build_plugin(entry, chosen.params, source, f"{section}.params")
-
-
-def build_plugin(entry: Entry, params: Mapping[str, Any], source: Source, prefix: str) -> Part:
-    """A plugin with its params checked. Raises BrokenPlugin where it fails in a way that is not the user's."""
-    plugin_class = entry.load()
-    filled = settings_module.fill_params(plugin_class.Params, params, source, prefix)
-    try:
-        return Part(entry, filled, plugin_class(filled))
-    except UserError:
-        raise
-    except Exception as error:
-        wrong = f"{entry.kind} plugin '{entry.name}' of {entry.origin} fails: {type(error).__name__}: {error}"
-        right = f"its params were {filled}"
-        raise BrokenPlugin(wrong, right, f"pannsdist plugins show {entry.kind} {entry.name}") from error
-
-
-def choose_feature(settings: Settings, model: Part, source: Source, catalog: Catalog) -> Part:
-    """The feature that the settings name, else the one that the model was made for, with the model's own params."""
-    if settings.feature.name:
-        return choose(catalog.features, settings.feature, source, "feature")
-    entry = catalog.features.find(model.plugin.feature, f"the feature of model '{model.entry.name}'")
-    params = {**model.plugin.feature_params, **settings.feature.params}
-    return build_plugin(entry, params, source, "feature.params")
 
 
 def locate_weights(asked: str, model: Part, source: Source) -> Path | None:
@@ -201,25 +205,6 @@ def fetch_weights(asked: str, model: Part) -> None:
     """Have the file of a tag on this machine, verified; a path is left alone. Every process may call it."""
     if asked in model.plugin.weights:
         fetch(model.plugin.weights[asked])
-
-
-def check_front_end(model: Part, front_end: FrontEnd, weights: Path | None, asked: str) -> None:
-    """Refuse a network that cannot hear this front end, or weights that were trained on another one."""
-    known = model.plugin.weights.get(asked)
-    expected = known.front_end if known else model.plugin.front_end
-    if weights is not None and expected != front_end:
-        wrong = f"the weights {weights.name} of {model} expect another front end than the feature gives"
-        raise FrontEndMismatch(wrong, front_end_difference(expected, front_end, "weights", "feature"))
-    if not model.plugin.accepts(front_end):
-        wrong = f"model {model} cannot hear the front end '{front_end.kind}'"
-        right = f"it was made for feature '{model.plugin.feature}'; leave feature.name out to get that"
-        raise FrontEndMismatch(wrong, right, f"pannsdist plugins show model {model.entry.name}")
-
-
-def front_end_difference(left: FrontEnd, right: FrontEnd, left_name: str, right_name: str) -> str:
-    """The fields in which two front ends differ, one a line, both sides named."""
-    pairs = {name: (getattr(left, name), getattr(right, name)) for name in vars(left)}
-    return "\n".join(f"{name}: {left_name} {a}, {right_name} {b}" for name, (a, b) in pairs.items() if a != b)
 
 
 def choose_data(settings: Settings, source: Source, catalog: Catalog, splits: Sequence[str]) -> Data:
@@ -292,7 +277,10 @@ def _check_lengths(plan: Plan, source: Source) -> None:
             right = f"{name} needs at least {minimum} samples, {minimum / rate_hz:.3f} s"
             raise SettingsError(wrong, right, source.command)
     clips, batch_size = len(plan.data.splits[TRAIN]), plan.settings.train.batch_size
-    if clips < batch_size:
-        wrong = f"{source.where('train.batch_size')} is {batch_size}, but there are only {clips} clips to train on"
-        size = clips // plan.world_size * plan.world_size
+    if clips < plan.clips_of_step:
+        twice = " and mixup.pairs=panns takes two" if plan.clips_of_step > batch_size else ""
+        wrong = (
+            f"{source.where('train.batch_size')} is {batch_size}{twice}, but there are only {clips} clips to train on"
+        )
+        size = clips * batch_size // plan.clips_of_step // plan.world_size * plan.world_size
         raise SettingsError(wrong, f"at most {size}" if size else "fewer processes, or more clips", source.command)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,15 +14,15 @@ import numpy as np
 
 from pannsdist import launched, storage, terminal
 from pannsdist import settings as settings_module
-from pannsdist.errors import BadBundle, BadClip, BadRunFolder, CannotWrite
-from pannsdist.inference.bundle import BundleRecord, read_record, write_bundle
+from pannsdist.errors import BadClip, BadRunFolder, CannotWrite
+from pannsdist.inference.bundle import BundleRecord, write_bundle
 from pannsdist.schema import Settings
 from pannsdist.training.background import Background
 from pannsdist.training.checkpoint import DAMAGED, CheckpointStore, Progress, Snapshot
 from pannsdist.training.tracking import ConsoleTracker, ScoresFile, Tracker, VisualDLTracker
 from pannsdist.training.trainer import Outlets
 
-SETTINGS_FILE = "settings.yaml"
+SETTINGS_FILE, LABELS_FILE = "settings.yaml", "labels.json"
 FREE_KEYS = (
     "runs",
     "train.epochs",
@@ -55,12 +56,13 @@ class RunFolder:
         if written.is_file():  # without a checkpoint, an earlier start was refused: nothing there is another run's
             if CheckpointStore(path / "checkpoints", settings.save.keep).whole:
                 _refuse_other_run(written, settings)
-                _refuse_other_labels(path / "best_model", tuple(labels))
+                _refuse_other_labels(path / LABELS_FILE, list(labels))
         elif path.exists() and any(item.name != "log" and item.name[0] != "." for item in path.iterdir()):
             wrong = f"{path} is not empty, and holds no {SETTINGS_FILE} of a run"
             raise BadRunFolder(wrong, "choose another name, as name=NAME, or empty the folder", f"ls {path}")
         path.mkdir(parents=True, exist_ok=True)
         storage.write_whole(written, settings_module.to_yaml(settings))  # first: a killed start can be begun again
+        storage.write_whole(path / LABELS_FILE, json.dumps(list(labels), ensure_ascii=False) + "\n")
         (path / "checkpoints").mkdir(exist_ok=True)
         _guard_log(path)
         return cls(path, settings)
@@ -94,7 +96,7 @@ class RunFolder:
         trackers: list[Tracker] = [
             ConsoleTracker(note=f"  ({trial})" if trial else ""),
             VisualDLTracker(self.path / "vdl", hyper_parameters, list(score_names)),
-            ScoresFile(self.path / "scores.jsonl", progress.evaluated),
+            ScoresFile(self.path / "scores.jsonl", progress.epoch),
         ]
         writing = Background()
 
@@ -157,6 +159,12 @@ class RunFolder:
             raise CannotWrite(error.wrong, right, error.command) from error
 
 
+def check_same_run(path: Path, settings: Settings) -> None:
+    """Raise BadRunFolder where a run with other settings is in the folder; touches nothing."""
+    if (path / SETTINGS_FILE).is_file() and CheckpointStore(path / "checkpoints", settings.save.keep).whole:
+        _refuse_other_run(path / SETTINGS_FILE, settings)
+
+
 def _refuse_other_run(written: Path, settings: Settings) -> None:
     before = _flat(settings_module.read_yaml(written))
     now = _flat(settings_module.to_dict(settings))
@@ -167,14 +175,15 @@ def _refuse_other_run(written: Path, settings: Settings) -> None:
             raise BadRunFolder(wrong, "choose another name, as name=NAME, or remove that folder", f"cat {written}")
 
 
-def _refuse_other_labels(best_model: Path, labels: tuple[str, ...]) -> None:
+def _refuse_other_labels(written: Path, labels: list[str]) -> None:
     try:
-        known = tuple(read_record(best_model).labels)
-    except BadBundle:  # there is none yet, or it was cut off and is written again from its checkpoint
-        return
+        known = list(json.loads(written.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        right = "copy it from another run on the same dataset, or give the run another name, as name=NAME"
+        raise BadRunFolder(f"{written} cannot be read: {error}", right) from error
     if known != labels:
         odd = sorted(set(known) ^ set(labels)) or ["their order"]
-        wrong = f"the dataset's labels are no longer those of the run in {best_model.parent}: {', '.join(odd[:5])}"
+        wrong = f"the dataset's labels are no longer those of the run in {written.parent}: {', '.join(odd[:5])}"
         right = f"the run has {len(known)}, the dataset {len(labels)}; choose another name, as name=NAME"
         raise BadRunFolder(wrong, right)
 

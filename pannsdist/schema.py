@@ -41,7 +41,9 @@ class DataSettings:
     params: dict[str, Any] = setting({}, "the plugin's own settings")
     workers: int = setting(2, "processes that decode, for each training process; 0: none", low=0, high=256)
     on_bad_clip: str = setting("stop", "what to do with a clip that cannot be used", choices=("stop", "skip"))
-    min_clip_s: float | None = setting(None, "a shorter clip is bad; null: the network's minimum; 0: pad it", low=0)
+    min_clip_s: float | None = setting(
+        None, "a shorter clip is bad; null: the network's minimum; 0: pad it", low=0, high=3600
+    )
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,17 @@ class TrainSettings:
     overfit_batches: int | None = setting(
         None, "train and evaluate on so many batches of training clips, always the same (--overfit)", low=1
     )
+    sampling: str = setting("shuffled", "which clips an epoch takes", choices=("shuffled", "balanced", "weighted"))
+    spec_augment: bool | None = setting(None, "leave out stripes of time and frequency; null: as model.params say")
+
+
+@dataclass(frozen=True)
+class MixupSettings:
+    """Training clips mixed two by two, and their labels alike."""
+
+    alpha: float = setting(0.0, "shares are drawn from Beta(alpha, alpha); 0: no mixup", low=0, high=4)
+    pairs: str = setting("panns", "panns: two clips become one; free: each with another", choices=("panns", "free"))
+    domain: str = setting("features", "where clips are mixed", choices=("features", "waveform"))
 
 
 @dataclass(frozen=True)
@@ -75,7 +88,7 @@ class OptimizerSettings:
     """How the weights move."""
 
     name: str = setting("AdamW", "a class of paddle.optimizer")
-    learning_rate: float = setting(1e-4, "the highest value of the schedule", above=0)
+    learning_rate: float = setting(1e-4, "the highest value of the schedule", above=0, high=100)
     params: dict[str, Any] = setting({}, "further arguments of that class")
 
 
@@ -118,11 +131,13 @@ class Settings:
 
     name: str = setting("run", "folder of the run, in `runs`")
     runs: str = setting("runs", "where run folders are made")
-    seed: int = setting(0, "what every random number comes from", low=0)
+    seed: int = setting(0, "what every random number comes from", low=0, high=2**32 - 1)
     model: ModelSettings = field(default_factory=ModelSettings)
     feature: FeatureSettings = field(default_factory=FeatureSettings)
     data: DataSettings = field(default_factory=DataSettings)
     train: TrainSettings = field(default_factory=TrainSettings)
+    augment: dict[str, Any] = setting({}, "augmentation plugins of the training clips, with their settings, in order")
+    mixup: MixupSettings = field(default_factory=MixupSettings)
     valid: ValidSettings = field(default_factory=ValidSettings)
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     schedule: ScheduleSettings = field(default_factory=ScheduleSettings)

@@ -11,7 +11,7 @@ from pannsdist import seeding
 from pannsdist.audio.batches import BatchOrder, ClipTable, Share
 from pannsdist.audio.clips import ClipReader
 from pannsdist.errors import SettingsError
-from pannsdist.schema import Settings
+from pannsdist.schema import Settings, TrainSettings
 from pannsdist.settings import Source
 
 
@@ -34,16 +34,20 @@ def shortened(train: ClipTable, valid: ClipTable, chosen: Settings, source: Sour
     batches, limit = chosen.train.overfit_batches, chosen.valid.limit_batches
     if not batches:
         return train, spread(valid, limit * chosen.valid.batch_size) if limit else valid
-    for key, value in (("train.limit_steps", chosen.train.limit_steps), ("valid.limit_batches", limit)):
-        if value:
-            wrong = f"{source.where('train.overfit_batches')} and {source.where(key)} contradict each other"
-            raise SettingsError(wrong, "overfitting trains and evaluates on its own batches: set one of them to null")
     clips = batches * chosen.train.batch_size
     if clips > len(train):
         wrong = f"{source.where('train.overfit_batches')} is {batches}, {clips} clips, but there are only {len(train)}"
         raise SettingsError(wrong, f"at most {len(train) // chosen.train.batch_size}", source.command)
     same = mixed(spread(train, clips), chosen.seed)
     return same, same
+
+
+def length(chosen: TrainSettings, steps: int) -> str:
+    """How long a run is whose epochs have `steps` steps."""
+    parts = [f"{chosen.epochs} epochs of {steps} steps"]
+    parts += [f"at most {chosen.max_steps} steps"] if chosen.max_steps else []
+    parts += [f"at most {chosen.max_minutes:g} minutes"] if chosen.max_minutes else []
+    return ", ".join(parts)
 
 
 def description(chosen: Settings, steps: int, clips: int) -> str:

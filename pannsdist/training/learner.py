@@ -53,10 +53,11 @@ class Learner:
         """
         paddle.seed(seeding.step_seed(seed, step, self._world.rank))
         waveforms, targets, weight = batch.waveforms, batch.targets, 1.0
+        draws = {name: paddle.to_tensor(array) for name, array in batch.draws.items() if len(array)}
         if len(waveforms) == 0:  # every clip of this part was bad: one silent clip that counts nothing keeps in step
             waveforms = np.zeros((1, waveforms.shape[1]), np.float32)
             targets, weight = np.zeros((1, *targets.shape[1:]), targets.dtype), 0.0
-        logits = self._wrapped(paddle.to_tensor(waveforms))
+        logits = self._wrapped(paddle.to_tensor(waveforms), **draws)
         total = self._loss(logits, paddle.to_tensor(targets)).sum() * weight
         (total * (self._world.size / all_clips)).backward()
         finite = self._world.total(float(not math.isfinite(total.item())))[0] == 0

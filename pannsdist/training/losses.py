@@ -7,8 +7,8 @@ import paddle.nn.functional as F
 
 
 def cross_entropy(logits: paddle.Tensor, targets: paddle.Tensor) -> paddle.Tensor:
-    """Softmax cross entropy: logits (B, C), class indices (B) int64 -> (B)."""
-    return F.cross_entropy(logits, targets, reduction="none").reshape([-1])
+    """Softmax cross entropy: logits (B, C), class indices (B) int64 or shares of the classes (B, C) float32 -> (B)."""
+    return F.cross_entropy(logits, targets, reduction="none", soft_label=targets.ndim == 2).reshape([-1])
 
 
 def binary_cross_entropy(logits: paddle.Tensor, targets: paddle.Tensor) -> paddle.Tensor:

@@ -157,21 +157,21 @@ class VisualDLTracker:
         self._writer.close()
 
 
-def _step_of(line: str) -> float:
-    """The step of a line; infinity for one that a crash cut off."""
+def _epoch_of(line: str) -> float:
+    """The epoch of a line; infinity for one that a crash cut off."""
     try:
-        return float(json.loads(line)["step"])
+        return float(json.loads(line)["epoch"])
     except (ValueError, TypeError, KeyError):
         return math.inf
 
 
 class ScoresFile:
-    """`scores.jsonl`: one line for each evaluation. Made anew up to `last_step`, so that none stands in it twice."""
+    """`scores.jsonl`: one line for each epoch. Made anew up to `last_epoch`, so that no epoch stands in it twice."""
 
-    def __init__(self, path: Path, last_step: int) -> None:
+    def __init__(self, path: Path, last_epoch: int) -> None:
         self._path = path
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        kept = [line for line in lines if _step_of(line) <= last_step]
+        kept = [line for line in lines if _epoch_of(line) <= last_epoch]
         storage.write_whole(path, "".join(f"{line}\n" for line in kept))
 
     def steps(self, report: StepReport) -> None:

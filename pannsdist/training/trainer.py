@@ -146,7 +146,7 @@ class Trainer:
             tally.step_taken(outcome.loss, len(agreed.batch.ids))
             return
         tally.step_skipped()
-        ids = [name for part in self._world.gather(agreed.batch.ids) for name in part]
+        ids = dict.fromkeys(chain(*self._world.gather((*agreed.batch.ids, *agreed.batch.further_ids))))
         line = f"step {tally.step} was not taken, its loss or gradient is not finite; its clips: {', '.join(ids)}"
         self._world.on_main(lambda: session.outlets.note_bad_step(line))
         if tally.bad_in_a_row >= self._course.max_bad_steps:

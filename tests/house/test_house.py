@@ -20,12 +20,23 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "pannsdist"
 
 FLOORS = {
-    1: ("errors", "seeding", "cpu", "launched", "terminal", "storage", "schema", "stopping", "audioset"),
+    1: (
+        "errors",
+        "seeding",
+        "cpu",
+        "launched",
+        "terminal",
+        "storage",
+        "schema",
+        "stopping",
+        "audioset",
+        "feature_augmentation",
+    ),
     2: ("contracts", "settings", "parallel", "batch", "network"),
-    3: ("audio", "weights", "registry"),
-    4: ("training", "inference", "builtin", "trial"),
+    3: ("audio", "weights", "registry", "contradictions"),
+    4: ("training", "inference", "builtin", "choosing", "trial"),
     5: ("planning",),
-    6: ("assembly", "run_folder", "scoring", "weights_commands", "sound_commands"),
+    6: ("assembly", "run_folder", "scoring", "weights_commands", "sound_commands", "series", "series_commands"),
     7: ("train", "cli"),
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
@@ -34,6 +45,8 @@ SAME_FLOOR = {
     ("terminal", "errors"),
     ("terminal", "stopping"),
     ("storage", "errors"),
+    ("series_commands", "series"),
+    ("series", "run_folder"),
 }
 NEVER = {("training", "audio")}
 """Rooms that stay apart although the floors would let them: batches are handed to training."""
@@ -64,6 +77,12 @@ SETTINGS_KEYS = [
     "train.max_bad_steps",
     "train.limit_steps",
     "train.overfit_batches",
+    "train.sampling",
+    "train.spec_augment",
+    "augment",
+    "mixup.alpha",
+    "mixup.pairs",
+    "mixup.domain",
     "valid.batch_size",
     "valid.crop_s",
     "valid.limit_batches",
@@ -196,6 +215,8 @@ def test_the_lower_floors_import_without_paddle():
     assert len(modules) > 20
     modules += [f"pannsdist.{name}" for name in ("cli", "train")]
     modules += [f"pannsdist.builtin.{name}" for name in ("panns", "logmel", "waveform", "folder", "manifest", "tones")]
+    augmentations = ("gain", "time_roll", "noise", "speed", "equaliser")
+    modules += [f"pannsdist.builtin.augmentations.{name}" for name in augmentations]
     code = f"""
 import importlib, json, sys
 guilty = []

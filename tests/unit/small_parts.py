@@ -133,6 +133,7 @@ def catalog() -> Catalog:
         Registry("model", {**installed.models.entries, **model}),
         Registry("dataset", {**installed.datasets.entries, **dataset}),
         installed.features,
+        installed.augmentations,
     )
 
 

@@ -120,6 +120,21 @@ def test_the_settings_of_a_file_are_shown_as_yaml_with_what_wins(run, config, tm
     assert run("config", "show", "-c", tmp_path / "again.yaml") == (0, out, "")
 
 
+def test_settings_may_stand_on_both_sides_of_an_option(run, config):
+    code, out, _ = run("config", "show", "train.epochs=7", "-c", config, "seed=3")
+    assert code == 0
+    assert "  epochs: 7\n" in out
+    assert "seed: 3\n" in out
+
+
+@pytest.mark.parametrize("strange", ["--epochs=7", "epochs"])
+def test_what_is_neither_an_option_nor_a_setting_is_refused(config, strange, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["config", "show", "seed=3", "-c", str(config), strange])
+    assert caught.value.code == 2
+    assert f"unrecognized arguments: {strange}" in capsys.readouterr().err
+
+
 def test_a_wrong_key_ends_with_exit_code_2(run, config):
     code, _, err = run("config", "show", "-c", config, "train.epoch=7")
     assert code == 2

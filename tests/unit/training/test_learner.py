@@ -93,3 +93,41 @@ def test_an_empty_part_of_several_labels_moves_nothing():
     moved, loss = moved_by(learner(binary_cross_entropy), empty, 3, all_clips=4)
     assert loss == 0.0
     assert not any(change.any() for change in moved.values())
+
+
+def test_soft_targets_weigh_the_losses_of_their_classes():
+    logits = paddle.to_tensor(np.array([[0.0, np.log(3.0)]], np.float32))
+    soft = cross_entropy(logits, paddle.to_tensor(np.array([[0.25, 0.75]], np.float32)))
+    np.testing.assert_allclose(soft.numpy(), [0.25 * np.log(4.0) + 0.75 * np.log(4.0 / 3.0)], rtol=1e-6)
+
+
+def test_a_step_mixes_the_clips_of_a_batch_and_counts_what_comes_out():
+    plain = batch()
+    mixed = Batch(
+        ("0", "1"),
+        plain.waveforms,
+        np.array([[0.5, 0.5], [0.0, 1.0]], np.float32),
+        partners=np.array([2, 3]),
+        shares=np.array([0.5, 1.0], np.float32),
+        chances=np.zeros((4, 8), np.float32),
+    )
+    made = learner()
+    features = made.network.feature(paddle.to_tensor(plain.waveforms))
+    both = paddle.stack([(features[0] + features[2]) / 2, features[1]])
+    expected = float(cross_entropy(made.network.model(both), paddle.to_tensor(mixed.targets)).sum())
+    _, loss = moved_by(made, mixed, 3, all_clips=2)
+    assert loss == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_mixed_part_without_a_clip_moves_nothing():
+    empty = Batch(
+        (),
+        np.zeros((0, 2000), np.float32),
+        np.zeros((0, 2), np.float32),
+        partners=np.zeros(0, np.int64),
+        shares=np.zeros(0, np.float32),
+        chances=np.zeros((0, 8), np.float32),
+    )
+    moved, loss = moved_by(learner(), empty, 3, all_clips=4)
+    assert loss == 0.0
+    assert not any(change.any() for change in moved.values())

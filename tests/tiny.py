@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -37,7 +37,7 @@ def install(folder: Path) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class TinyParams:
-    """A `fragile` network divides by the level above silence, and answers a silent clip with no number."""
+    """A `fragile` network answers a silent clip with no number while it is trained."""
 
     fragile: bool = False
 
@@ -62,6 +62,7 @@ class Tiny:
         return 4 * front_end.hop_samples
 
     def build(self, labels, front_end: FrontEnd):
+        import paddle
         from paddle import nn
 
         fragile = self.params.fragile
@@ -78,7 +79,8 @@ class Tiny:
                 maps = nn.functional.relu(self.norm(self.convolution(image / 50)))
                 answer = self.classifier(self.dropout(maps.mean(axis=2).flatten(1)))
                 if fragile and self.training:
-                    answer = answer / (image.mean(axis=[1, 2, 3]) + 100).unsqueeze(1)
+                    is_silent = image.mean(axis=[1, 2, 3]) < -99
+                    answer = answer + paddle.where(is_silent, float("nan"), 0.0).unsqueeze(1)
                 return answer
 
         return TinyLayer()
@@ -86,24 +88,22 @@ class Tiny:
 
 @dataclass(frozen=True)
 class HeardParams:
-    """`note` is the file, ended by the rank, to which each clip's id is added when it is heard."""
+    """`clips` of each label and split; those named in `silent` are."""
 
-    note: str = ""
     clips: int = 12
-    silent: tuple[str, ...] = ()
+    silent: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class NotedSound:
-    """A tone, or silence, that notes that it was asked for."""
+    """A tone, or silence, whose name is added to the file `NOTE`.RANK (NOTE is set outside) when it is heard."""
 
     name: str
     pitch_hz: float
-    note: str
 
     def samples(self):
-        if self.note:
-            with Path(f"{self.note}.{os.environ.get('PADDLE_TRAINER_ID', '0')}").open("a") as file:
+        if "NOTE" in os.environ:
+            with Path(f"{os.environ['NOTE']}.{os.environ.get('PADDLE_TRAINER_ID', '0')}").open("a") as file:
                 file.write(f"{self.name}\n")
         time_s = np.arange(RATE_HZ // 2) / RATE_HZ
         return (0.3 * np.sin(2 * np.pi * self.pitch_hz * time_s)).astype(np.float32), RATE_HZ
@@ -128,4 +128,4 @@ class Heard:
 
     def _clip(self, name: str, label: str, pitch_hz: float) -> Clip:
         pitch_hz = 0.0 if name in self.params.silent else pitch_hz
-        return Clip(name, NotedSound(name, pitch_hz, self.params.note), (label,))
+        return Clip(name, NotedSound(name, pitch_hz), (label,))

@@ -3,6 +3,8 @@
 import json
 import math
 import subprocess
+import sys
+import textwrap
 
 import numpy as np
 import pytest
@@ -194,3 +196,27 @@ def test_progress_can_be_read_and_the_sums_checked_by_a_person(store):
     done = subprocess.run(["sha256sum", "-c", SUMS_FILE], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0
     assert done.stdout.count(": OK") == len(FILES) - 1
+
+
+def test_a_disk_that_takes_no_more_leaves_the_last_whole_checkpoint(store):
+    """For real: the kernel refuses to let any file grow beyond a size."""
+    store.write(snapshot(10))
+    code = f"""
+        import resource, sys
+        from pathlib import Path
+        import numpy as np
+        from pannsdist.errors import CannotWrite
+        from pannsdist.training.checkpoint import CheckpointStore, Progress, Snapshot
+
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+        store = CheckpointStore(Path({str(store.folder)!r}), keep=1)
+        try:
+            store.write(Snapshot(Progress(2, 20), {{"a": np.zeros(10_000, np.float32)}}, {{}}))
+        except CannotWrite as error:
+            print(error)"""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.startswith(f"cannot write {store.folder}/step_00000020: File too large\n"), done.stderr
+    assert names(store) == ["last", "step_00000010"]
+    assert newest_step(store) == 10

@@ -12,7 +12,7 @@ from pannsdist.training.clock import Clock
 
 @dataclass(frozen=True)
 class Wishes:
-    """What this process would like to happen before the next step. The last three count in rank 0 alone."""
+    """What this process would like to happen before the next step. Only `stop` counts in another than rank 0."""
 
     stop: bool
     is_time_up: bool = False

@@ -14,6 +14,11 @@ class Background:
         self._error: Exception | None = None
 
     @property
+    def is_busy(self) -> bool:
+        """Whether a job is under way; looking waits for nothing."""
+        return self._thread is not None and self._thread.is_alive()
+
+    @property
     def failed(self) -> bool:
         """Whether a job has failed since `settle` was called; looking waits for nothing."""
         return self._error is not None
@@ -23,6 +28,10 @@ class Background:
         self.settle()
         self._thread = threading.Thread(target=self._do, args=(job,), name="writing")
         self._thread.start()
+
+    def fail(self, error: Exception) -> None:
+        """Have an error from elsewhere raised where somebody waits."""
+        self._error = error
 
     def settle(self) -> None:
         """Wait for what is under way. Raises what it raised, once."""

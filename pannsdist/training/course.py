@@ -32,9 +32,10 @@ class Course:
         """The step after which the next evaluation is due, where `step` are made and `evaluated` was the last one's."""
         return min(-(-max(step, evaluated + 1) // self.steps) * self.steps, self.total_steps)
 
-    def is_due(self, step: int) -> bool:
-        """Whether a checkpoint is due after this step."""
-        return self.save_every_steps is not None and step % self.save_every_steps == 0
+    def is_save_due(self, step: int, saved: int) -> bool:
+        """Whether a step after which a checkpoint is due has gone by since the last one, which was after `saved`."""
+        every = self.save_every_steps
+        return every is not None and step // every > saved // every
 
     def is_over(self, epoch: int, step: int, evaluated: int, best_epoch: int) -> bool:
         """Whether nothing is left to do: all steps are made and evaluated, or the best was too long ago."""

@@ -58,9 +58,11 @@ class Session:
     is_asked_to_stop: Callable[[], bool]
     bad: list[BadClip] = field(default_factory=list)
 
-    def wishes(self, course: Course) -> Wishes:
-        """What this process would like before the next step."""
-        time_up, save = self.clock.is_up(course.max_minutes), self.clock.is_save_due(course.save_every_minutes)
+    def wishes(self, course: Course, tally: Tally) -> Wishes:
+        """What this process would like before the next step. No save has to wait for the one before it."""
+        is_due = course.is_save_due(tally.step, tally.saved) or self.clock.is_save_due(course.save_every_minutes)
+        save = is_due and not tally.bad_in_a_row and not self.outlets.writing.is_busy
+        time_up = self.clock.is_up(course.max_minutes)
         return Wishes(self.is_asked_to_stop(), time_up, save, self.outlets.writing.failed)
 
 
@@ -116,12 +118,12 @@ class Trainer:
         session.clock.start_epoch(tally.step)
         is_time_up = False
         while tally.step < end and not is_time_up:
-            agreed = agree_on(self._world, batches, session.clock, session.wishes(self._course))
+            agreed = agree_on(self._world, batches, session.clock, session.wishes(self._course, tally))
             if agreed.wishes.has_writing_failed:
                 self._world.agree(session.outlets.writing.settle)
             if agreed.wishes.stop:
                 self._stop(tally, session)
-            if agreed.wishes.save and not tally.bad_in_a_row:
+            if agreed.wishes.save:
                 self._save(tally, session)
             is_time_up = agreed.wishes.is_time_up
             if not is_time_up:
@@ -129,8 +131,6 @@ class Trainer:
                 number = tally.step - (epoch - 1) * session.data.steps
                 if number % self._course.report_every_steps == 0:
                     self._report(epoch, tally, session)
-                if self._course.is_due(tally.step) and tally.step < end and not tally.bad_in_a_row:
-                    self._save(tally, session)
         if tally.window_steps:
             self._report(epoch, tally, session)
         return is_time_up
@@ -183,6 +183,7 @@ class Trainer:
         report = EpochReport(tally.epoch, epochs, tally.step, scores, self._best.metric, is_best, seconds)
 
         def tell() -> None:
+            session.outlets.writing.settle()
             for tracker in session.outlets.trackers:
                 tracker.epoch(report)
 
@@ -193,7 +194,7 @@ class Trainer:
         """The running statistics of all processes by `rank/name`. Every process."""
         if self._world.size == 1:
             return {}
-        parts = self._world.gather(self._learner.network.statistics())
+        parts = self._world.exchange(self._learner.network.statistics())
         return {f"{rank}/{name}": array for rank, part in enumerate(parts) for name, array in part.items()}
 
     def _save(
@@ -203,26 +204,30 @@ class Trainer:
         statistics: Mapping[str, np.ndarray] | None = None,
         shipped: Mapping[str, np.ndarray] | None = None,
     ) -> None:
-        """Hand a snapshot on, copied to the host; an error of the one before it stops every process."""
+        """Hand a snapshot on, copied to the host. Every process, close together, when no other is being written.
+
+        What goes wrong stops all of them at the next step.
+        """
         outlets, network = session.outlets, self._learner.network
         statistics = self._statistics() if statistics is None else statistics
-        parts = self._world.gather((tally.window.read(), tuple(session.bad)))
+        parts = self._world.exchange((tally.window.read(), tuple(session.bad)))
         session.bad.clear()
         progress = tally.progress(self._best.state(), [window for window, _ in parts])
         bad = list(chain.from_iterable(clips for _, clips in parts))
 
-        def keep() -> None:
-            outlets.writing.settle()
-            outlets.keep(Snapshot(progress, network.arrays(), self._learner.state(), statistics), shipped)
-            if bad:
-                outlets.note_bad(bad)
-
-        self._world.on_main(keep)
+        if self._world.is_main:
+            try:
+                outlets.keep(Snapshot(progress, network.arrays(), self._learner.state(), statistics), shipped)
+                if bad:
+                    outlets.note_bad(bad)
+            except Exception as error:  # noqa: BLE001 - it is raised again, in every process
+                outlets.writing.fail(error)
         tally.saved = tally.step
         session.clock.saved()
 
     def _stop(self, tally: Tally, session: Session, statistics: Mapping[str, np.ndarray] | None = None) -> NoReturn:
         """Save what is not saved yet, and leave. Every process."""
+        self._world.agree(session.outlets.writing.settle)
         if tally.step > tally.saved:
             self._save(tally, session, statistics)
         self._world.agree(session.outlets.writing.settle)

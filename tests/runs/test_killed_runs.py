@@ -28,7 +28,7 @@ data: {name: tones, workers: 1, params: {classes: 3, clips_per_class: 8, valid_c
 train: {epochs: 32, batch_size: 4, crop_s: 0.3}
 valid: {batch_size: 2}
 optimizer: {learning_rate: 0.01}
-save: {every_steps: 1, keep: 2}
+save: {every_steps: 1}
 log: {every_steps: 4}
 """
 WHERE_THERE_ARE = ("train.ema_decay=0.9", "augment.gain.probability=1")
@@ -56,7 +56,7 @@ def start(work: Path, env, processes=2) -> launching.Started:
 
 
 def store(work: Path) -> CheckpointStore:
-    return CheckpointStore(work / "runs" / "killed" / "checkpoints", keep=2)
+    return CheckpointStore(work / "runs" / "killed" / "checkpoints", keep=1)
 
 
 def newest_step(work: Path) -> int:

@@ -140,21 +140,22 @@ def test_the_workers_of_a_process_that_is_killed_do_not_outlive_it(work, env):
 
 
 def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_used(work, env):
-    launched = start(work, env, "train.max_steps=3", "save.keep=2", processes=0).finish()
+    launched = start(work, env, "train.max_steps=8", "save.keep=9", processes=0).finish()
     assert launched.exit_code == 0, str(launched)
-    (store(work).folder / "step_00000003" / MODEL_FILE).write_bytes(b"no weights")
-    again = start(work, env, "train.max_steps=3", "save.keep=2", processes=0).finish()
+    *_, before, _ = steps_of(work)
+    (store(work).folder / "step_00000008" / MODEL_FILE).write_bytes(b"no weights")
+    again = start(work, env, "train.max_steps=8", "save.keep=9", processes=0).finish()
     assert again.exit_code == 0, str(again)
-    place = "runs/tiny/checkpoints/step_00000003"
+    place = "runs/tiny/checkpoints/step_00000008"
     said = (
         f"not used: {place} is damaged: {MODEL_FILE} is not what was written: its SHA-256 is not the one in SHA256SUMS"
     )
-    assert f"{said}; it is now step_00000003.damaged" in again.output
-    assert "goes on after step 2" in again.output
+    assert f"{said}; it is now step_00000008.damaged" in again.output
+    assert f"goes on after {'epoch 1' if before == STEPS else f'step {before}'}\n" in again.output
     for path in store(work).whole:
         shutil.rmtree(path)
-    shutil.copytree(store(work).folder / "step_00000003.damaged", store(work).folder / "step_00000003")
-    none = start(work, env, "train.max_steps=3", "save.keep=2", processes=0).finish()
+    shutil.copytree(store(work).folder / "step_00000008.damaged", store(work).folder / "step_00000008")
+    none = start(work, env, "train.max_steps=8", "save.keep=9", processes=0).finish()
     assert none.exit_code == 2, str(none)
     assert "error: no checkpoint in runs/tiny/checkpoints is whole" in none.output
     assert "to begin again, remove that folder, or give the run another name, as name=NAME" in none.output

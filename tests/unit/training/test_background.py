@@ -10,10 +10,10 @@ from pannsdist.training.background import Background
 def test_a_job_is_done_beside_what_started_it():
     background, go, done = Background(), threading.Event(), []
     background.start(lambda: (go.wait(10), done.append(1)))
-    assert done == []
+    assert (background.is_busy, done) == (True, [])
     go.set()
     background.settle()
-    assert done == [1]
+    assert (background.is_busy, done) == (False, [1])
 
 
 def test_jobs_are_done_in_their_order_and_one_at_a_time():

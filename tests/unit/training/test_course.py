@@ -41,3 +41,11 @@ def test_patience_ends_where_so_many_epochs_in_a_row_were_not_the_best(epoch, be
 
 def test_patience_does_not_end_a_run_in_the_middle_of_an_epoch():
     assert not course(patience_epochs=2).is_over_at(Progress(2, 9, 8, {}, {"epoch": 0}))
+
+
+@pytest.mark.parametrize(
+    ("step", "saved", "due"), [(2, 0, False), (3, 0, True), (4, 0, True), (3, 3, False), (5, 4, False), (6, 4, True)]
+)
+def test_a_checkpoint_is_due_once_for_every_so_many_steps_however_late_it_is_made(step, saved, due):
+    assert course(save_every_steps=3).is_save_due(step, saved) is due
+    assert not course().is_save_due(step, saved)

@@ -16,12 +16,12 @@ from pannsdist.errors import CannotWrite
 WRITING, OLDER = "writing", "older"
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file beside its place, then put it there in one move."""
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file beside its place, then put it there in one move; text is written as UTF-8."""
     aside = _beside(path, WRITING)
     with _refusing(path):
-        with aside.open("w", encoding="utf-8") as file:
-            file.write(text)
+        with aside.open("wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         aside.replace(path)
@@ -37,7 +37,7 @@ def fill_folder(path: Path, fill: Callable[[Path], None]) -> None:
     """Let `fill` write a folder aside, then put it in its place, taking the older one's if there is one.
 
     A process that dies in between leaves the older folder, or between the last two moves none until `mend` is called;
-    what is at `path` is always whole.
+    what is at `path` is always whole. Where `fill` raises, nothing is left of what it wrote.
     """
     aside, older = _beside(path, WRITING), _beside(path, OLDER)
     with _refusing(path):
@@ -48,8 +48,8 @@ def fill_folder(path: Path, fill: Callable[[Path], None]) -> None:
             for file in aside.iterdir():
                 sync(file)
             sync(aside)
-        except OSError:
-            shutil.rmtree(aside, ignore_errors=True)  # a full disk has room again
+        except BaseException:
+            shutil.rmtree(aside, ignore_errors=True)
             raise
         shutil.rmtree(older, ignore_errors=True)
         if path.exists():

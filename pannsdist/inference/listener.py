@@ -40,13 +40,18 @@ class Listener:
         """The rate of the waveforms that it takes."""
         return self.front_end.sample_rate_hz
 
+    @property
+    def answers_by_frame(self) -> bool:
+        """Whether the network decides frame by frame."""
+        return hasattr(self.network.model, "framewise")
+
 
 def audioset_listener(catalog: Catalog, model: str, weights: str) -> Listener:
     """A network with weights for AudioSet's 527 classes: a tag of the model's, a file, or empty for its first tag.
 
     Raises UserError for an unknown model, for weights that are not there, and for weights of other classes.
     """
-    plugin_class = catalog.models.find(model, "--model").load()
+    plugin_class = catalog.models.find(model).load()
     plugin = plugin_class(fill_params(plugin_class.Params, {}, Source(), "model.params"))
     feature_class = catalog.features.find(plugin.feature, f"the feature of model '{model}'").load()
     feature = feature_class(fill_params(feature_class.Params, plugin.feature_params, Source(), "feature.params"))

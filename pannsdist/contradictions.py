@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import PurePosixPath
 
 from pannsdist.errors import SettingsError, candidates_line
@@ -12,8 +13,8 @@ from pannsdist.settings import Source
 
 def refuse_contradictions(settings: Settings, source: Source) -> None:
     """Raise SettingsError for the first pair that contradicts itself; both keys are named, with where they are set."""
-    pairs = (*_of_folder(settings, source), *_of_training(settings, source), *_of_schedule(settings, source))
-    for wrong, right in pairs:
+    sections = (_of_folder, _of_training, _of_schedule, _of_trial)
+    for wrong, right in chain.from_iterable(section(settings, source) for section in sections):
         raise SettingsError(wrong, right, source.command)
 
 
@@ -123,3 +124,11 @@ def _of_schedule(chosen: Settings, source: Source) -> Iterator[tuple[str, str]]:
             key = "schedule.milestones" if shape.milestones else "schedule.every_epochs"
             wrong = f"{where(key)} names epoch {epoch}, but {where('train.epochs')} is {chosen.train.epochs}"
             yield wrong, f"the rate drops after an epoch from 1 to {last}"
+
+
+def _of_trial(chosen: Settings, source: Source) -> Iterator[tuple[str, str]]:
+    limits = {"train.limit_steps": chosen.train.limit_steps, "valid.limit_batches": chosen.valid.limit_batches}
+    for key, value in limits.items():
+        if chosen.train.overfit_batches and value:
+            wrong = f"{source.where('train.overfit_batches')} stands beside {source.where(key)}"
+            yield wrong, "overfitting trains and evaluates on its own batches: set one of the two to null"

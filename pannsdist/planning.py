@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pannsdist import trial
 from pannsdist.audio.batches import ClipTable, clip_table
 from pannsdist.audio.mixing import Mixup
 from pannsdist.choosing import (
     Part,
+    check_front_end,
     choose,
     choose_augmentations,
     choose_feature,
@@ -27,7 +29,6 @@ from pannsdist.errors import (
     BadDataset,
     BadWeightsFile,
     BrokenPlugin,
-    FrontEndMismatch,
     SettingsError,
     candidates_line,
 )
@@ -77,13 +78,18 @@ class Plan:
     @property
     def steps(self) -> int:
         """Steps of an epoch."""
-        return len(self.data.splits[TRAIN]) // self.clips_of_step
+        steps = len(self.data.splits[TRAIN]) // self.clips_of_step
+        return min(steps, self.settings.train.limit_steps or steps)
 
     @property
     def mixup(self) -> Mixup | None:
         """How training clips are mixed."""
-        chosen = self.settings.mixup
-        return Mixup(chosen.alpha, chosen.pairs, chosen.domain, len(self.data.labels)) if chosen.alpha else None
+        chosen, is_mixed = self.settings.mixup, not self.settings.train.overfit_batches
+        return (
+            Mixup(chosen.alpha, chosen.pairs, chosen.domain, len(self.data.labels))
+            if chosen.alpha and is_mixed
+            else None
+        )
 
     @property
     def masks_features(self) -> bool:
@@ -93,6 +99,8 @@ class Plan:
     @property
     def augmented_by(self) -> list[str]:
         """What changes the training clips beside the crop, in its order, in words."""
+        if self.settings.train.overfit_batches:
+            return []
         has_stripes = self.masks_features or getattr(self.model.params, "spec_augment", False)
         stripes = ["SpecAugment"] if has_stripes else []
         return [*map(str, self.augmentations.values()), *stripes, *([str(self.mixup)] if self.mixup else [])]
@@ -125,6 +133,11 @@ class Plan:
         minimum: int = self.model.plugin.minimum_samples(self.front_end)
         return minimum / self.front_end.sample_rate_hz if chosen is None else chosen
 
+    @property
+    def trial(self) -> str:
+        """What is left out on purpose; empty for a run in earnest."""
+        return trial.description(self.settings, self.steps, len(self.data.splits[VALID]))
+
     def __str__(self) -> str:
         chosen, train = self.settings, self.data.splits[TRAIN]
         left_out = len(train) - self.steps * self.clips_of_step
@@ -141,7 +154,7 @@ class Plan:
             "augment": "; ".join(self.augmented_by) or "nothing",
             VALID: f"{len(self.data.splits[VALID])} clips, {self.valid_crop_s:g} s of each",
             "batch": f"{chosen.train.batch_size} = {self.world_size} x {chosen.train.batch_size // self.world_size}",
-            "length": f"{chosen.train.epochs} epochs of {self.steps} steps",
+            "length": trial.length(chosen.train, self.steps) + (f"; {self.trial}" if self.trial else ""),
             "optimizer": f"{chosen.optimizer.name}, learning rate {chosen.optimizer.learning_rate:g}, "
             f"{chosen.schedule.name} after {self._warmup} of warm-up",
             "best by": f"{self.metric}, {'higher' if self.higher_is_better else 'lower'} is better",
@@ -166,13 +179,15 @@ def decide(settings: Settings, source: Source, catalog: Catalog, world_size: int
     data = choose_data(settings, source, catalog, (TRAIN, VALID))
     metric, higher_is_better = choose_metric(settings.select.metric, data, source)
     refuse_misfits(settings, source, data.labels, data.multi_label)
+    _check_leaks(data)
+    train, valid = trial.shortened(data.splits[TRAIN], data.splits[VALID], settings, source)
+    data = replace(data, splits={TRAIN: train, VALID: valid})
     plan = Plan(settings, data, feature, model, augmentations, weights, metric, higher_is_better, world_size)
     _check_lengths(plan, source)
     refuse_lengths(settings, source, plan.steps)
     refuse_impossible_augmentation(
         settings, source, feature if plan.masks_features else None, data.splits[TRAIN].targets
     )
-    _check_leaks(data)
     fetch_weights(settings.model.weights, model)
     return plan
 
@@ -198,25 +213,6 @@ def fetch_weights(asked: str, model: Part) -> None:
     """Have the file of a tag on this machine, verified; a path is left alone. Every process may call it."""
     if asked in model.plugin.weights:
         fetch(model.plugin.weights[asked])
-
-
-def check_front_end(model: Part, front_end: FrontEnd, weights: Path | None, asked: str) -> None:
-    """Refuse a network that cannot hear this front end, or weights that were trained on another one."""
-    known = model.plugin.weights.get(asked)
-    expected = known.front_end if known else model.plugin.front_end
-    if weights is not None and expected != front_end:
-        wrong = f"the weights {weights.name} of {model} expect another front end than the feature gives"
-        raise FrontEndMismatch(wrong, front_end_difference(expected, front_end, "weights", "feature"))
-    if not model.plugin.accepts(front_end):
-        wrong = f"model {model} cannot hear the front end '{front_end.kind}'"
-        right = f"it was made for feature '{model.plugin.feature}'; leave feature.name out to get that"
-        raise FrontEndMismatch(wrong, right, f"pannsdist plugins show model {model.entry.name}")
-
-
-def front_end_difference(left: FrontEnd, right: FrontEnd, left_name: str, right_name: str) -> str:
-    """The fields in which two front ends differ, one a line, both sides named."""
-    pairs = {name: (getattr(left, name), getattr(right, name)) for name in vars(left)}
-    return "\n".join(f"{name}: {left_name} {a}, {right_name} {b}" for name, (a, b) in pairs.items() if a != b)
 
 
 def choose_data(settings: Settings, source: Source, catalog: Catalog, splits: Sequence[str]) -> Data:

@@ -9,8 +9,8 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from pannsdist import launched
-from pannsdist.errors import EXIT_USER_ERROR, UserError
+from pannsdist import launched, stopping
+from pannsdist.errors import EXIT_STOPPED, EXIT_USER_ERROR, Stopped, UserError
 
 
 def say(text: str) -> None:
@@ -51,13 +51,18 @@ def patience() -> Iterator[None]:
 
 
 def exit_code(work: Callable[[], None]) -> int:
-    """Do the work: 0 when it is done, 2 for a user's mistake, which is printed without a traceback.
+    """Do the work: 0 when it is done, 2 for a user's mistake, 75 for a run that was asked to stop and can go on.
 
-    Where nobody reads on, as in `... | head`, it ends quietly with 141, as other commands do.
+    None of these prints a traceback. Where nobody reads on, as in `... | head`, it ends quietly with 141, as other
+    commands do.
     """
     try:
         work()
         sys.stdout.flush()
+    except Stopped as stopped:
+        stopping.ignore()
+        say(f"{stopped}\n  next: {launched.command()}")
+        return EXIT_STOPPED
     except UserError as error:
         if launched.size() > 1:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)

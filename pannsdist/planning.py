@@ -123,6 +123,7 @@ class Plan:
     def __str__(self) -> str:
         chosen, train = self.settings, self.data.splits[TRAIN]
         left_out = len(train) - self.steps * self.clips_of_step
+        missing = len(getattr(self.data.part.plugin, "missing", ()))
         taken = f"; {left_out} left out of each epoch, others each time" if left_out else ""
         if chosen.train.sampling in SAMPLED:
             taken = f"; {chosen.train.sampling}: {SAMPLED[chosen.train.sampling]}"
@@ -131,7 +132,8 @@ class Plan:
             "model": f"{self.model}, {self.weights.name if self.weights else 'random weights'}",
             "feature": f"{self.feature}: {self.front_end.sample_rate_hz} Hz, {self.front_end.bins} bins",
             "data": f"{self.data.part}: {len(self.data.labels)} classes"
-            + (", several labels a clip" if self.data.multi_label else ""),
+            + (", several labels a clip" if self.data.multi_label else "")
+            + (f"; {missing} listed clips have no file and are left out" if missing else ""),
             TRAIN: f"{len(train)} clips, {chosen.train.crop_s:g} s of each" + taken,
             "augment": "; ".join(self.augmented_by) or "nothing",
             VALID: f"{len(self.data.splits[VALID])} clips, {self.valid_crop_s:g} s of each",

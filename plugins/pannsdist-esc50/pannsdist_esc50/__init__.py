@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pannsdist.contracts import UserError
-from pannsdist.contracts.corpora import FoldedCorpus, FoldedParams, Listed
+from pannsdist.contracts.corpora import FoldedCorpus, FoldedParams, Listed, allowed
 from pannsdist.contracts.tables import csv_rows
 
 __all__ = ["Esc50", "Esc50Params"]
@@ -39,10 +38,7 @@ class Esc50(FoldedCorpus):
     fold_count = 5
 
     def __init__(self, params: Any) -> None:
-        if params.subset not in SUBSETS:
-            right = f"allowed: {', '.join(SUBSETS)}"
-            again = "the same command with data.params.subset=esc50"
-            raise UserError(f"data.params.subset is {params.subset!r}", right, again)
+        allowed("subset", params.subset, SUBSETS)
         super().__init__(params)
 
     def listed(self) -> Iterator[Listed]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
-from pannsdist.contracts import Clip
+from pannsdist.contracts import Clip, Download
 from pannsdist.contracts.tables import Row
 from pannsdist.errors import UserError, candidates_line
 
@@ -73,6 +73,10 @@ class Corpus(ABC):
     """Where the corpus is to be had."""
     layout: ClassVar[str]
     """What the root holds, in words."""
+    downloads: ClassVar[Sequence[Download]] = ()
+    """The files of the corpus; none where its licence or its host does not let anybody fetch them."""
+    unpacks_to: ClassVar[str] = ""
+    """Where the root is in the folder of the downloads."""
     multi_label: bool = False
     skips_missing: bool = False
 
@@ -83,10 +87,10 @@ class Corpus(ABC):
         if not listed:
             raise UserError(f"the lists in {self.root} name no clip", f"it is the folder that holds {self.layout}")
         _refuse_doubles(listed)
-        self.missing: Sequence[Listed] = self._missing(listed)
-        gone = {item.key for item in self.missing}
         self.labels: Sequence[str] = self.label_order(listed)
         _refuse_unknown_labels(listed, self.labels)
+        self.missing: Sequence[Listed] = self._missing(listed)
+        gone = {item.key for item in self.missing}
         self._clips: dict[str, list[Clip]] = {}
         for item in listed:
             split = self.split_of(item)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from pannsdist.contracts import Download
 from pannsdist.contracts.corpora import FoldedCorpus, FoldedParams, Listed, allowed
 from pannsdist.contracts.tables import csv_rows
 
@@ -36,6 +37,8 @@ class Esc50(FoldedCorpus):
     home = "https://github.com/karolpiczak/ESC-50"
     layout = "meta/esc50.csv and audio/"
     fold_count = 5
+    unpacks_to = "ESC-50-master"
+    downloads = (Download("https://github.com/karolpiczak/ESC-50/archive/refs/heads/master.zip", "CC BY-NC 3.0"),)
 
     def __init__(self, params: Any) -> None:
         allowed("subset", params.subset, SUBSETS)

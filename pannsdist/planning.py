@@ -213,8 +213,8 @@ def front_end_difference(left: FrontEnd, right: FrontEnd, left_name: str, right_
     return "\n".join(f"{name}: {left_name} {a}, {right_name} {b}" for name, (a, b) in pairs.items() if a != b)
 
 
-def choose_data(settings: Settings, source: Source, catalog: Catalog, splits: Sequence[str]) -> Data:
-    """The dataset and the clips of `splits`. Raises BadDataset for empty splits, double ids and unknown labels."""
+def choose_data(settings: Settings, source: Source, catalog: Catalog, splits: Sequence[str] = ()) -> Data:
+    """The dataset, the clips of `splits` or of all. Raises BadDataset for empty splits, double ids, odd labels."""
     part = choose(catalog.datasets, settings.data, source, "data")
     show = f"pannsdist plugins show dataset {part.entry.name}"
     lacking = [name for name in ("labels", "multi_label", "splits") if not hasattr(part.plugin, name)]
@@ -224,7 +224,7 @@ def choose_data(settings: Settings, source: Source, catalog: Catalog, splits: Se
     if len(set(labels)) != len(labels) or not labels:
         raise BadDataset(f"dataset {part} has {len(labels)} labels, of which {len(set(labels))} differ", "", show)
     tables = {}
-    for split in splits:
+    for split in splits or part.plugin.splits:
         if split not in part.plugin.splits:
             raise BadDataset(
                 f"dataset {part} has no split '{split}'", candidates_line(split, part.plugin.splits, "it has"), show

@@ -25,7 +25,10 @@ FLOORS = {
     3: ("audio", "weights", "registry", "contradictions"),
     4: ("training", "inference", "builtin", "choosing"),
     5: ("planning",),
-    6: ("assembly", "run_folder", "scoring", "weights_commands", "sound_commands", "series", "series_commands"),
+    6: (
+        *("assembly", "run_folder", "scoring", "weights_commands", "sound_commands", "series", "series_commands"),
+        *("data_report", "data_commands"),
+    ),
     7: ("train", "cli"),
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
@@ -34,6 +37,7 @@ SAME_FLOOR = {
     ("terminal", "errors"),
     ("series_commands", "series"),
     ("series", "run_folder"),
+    ("data_commands", "data_report"),
 }
 NEVER = {("training", "audio")}
 """Rooms that stay apart although the floors would let them: batches are handed to training."""

@@ -1,4 +1,4 @@
-"""`pannsdist data check`: whether the clips of a dataset are what a training needs."""
+"""`pannsdist data`: fetch a published corpus, and see whether the clips of a dataset are what a training needs."""
 
 from __future__ import annotations
 
@@ -31,6 +31,10 @@ def add(commands: Any) -> None:
     checking.add_argument("--format", choices=("table", "json"), default="table")
     checking.add_argument("overrides", nargs="*", metavar="key=value")
     checking.set_defaults(run=run_check)
+    fetching = data.add_parser("fetch", help="download, verify and unpack a published corpus, where that is allowed")
+    fetching.add_argument("name", metavar="NAME", help="dataset plugin")
+    fetching.add_argument("-o", "--output", type=Path, metavar="DIR", help="folder to fill (default: NAME)")
+    fetching.set_defaults(run=lambda chosen: fetch(Catalog.installed(), chosen.name, chosen.output))
 
 
 def run_check(chosen: argparse.Namespace) -> bool:
@@ -56,6 +60,14 @@ def run_check(chosen: argparse.Namespace) -> bool:
     else:
         print("\n".join([str(data.part), *table(found)]))
     return found.is_sound
+
+
+def fetch(catalog: Catalog, name: str, output: Path | None) -> None:
+    """Bring a corpus; prints the setting that names its root."""
+    from pannsdist.data_fetch import fetch_corpus
+
+    entry = catalog.datasets.find(name)
+    print(f"data.params.root={fetch_corpus(entry.name, entry.load(), output or Path(entry.name))}")
 
 
 def table(found: Report) -> Iterator[str]:

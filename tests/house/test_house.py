@@ -27,7 +27,7 @@ FLOORS = {
     5: ("planning",),
     6: (
         *("assembly", "run_folder", "scoring", "weights_commands", "sound_commands", "series", "series_commands"),
-        *("data_report", "data_commands"),
+        *("data_report", "data_fetch", "data_commands"),
     ),
     7: ("train", "cli"),
 }
@@ -38,6 +38,7 @@ SAME_FLOOR = {
     ("series_commands", "series"),
     ("series", "run_folder"),
     ("data_commands", "data_report"),
+    ("data_commands", "data_fetch"),
 }
 NEVER = {("training", "audio")}
 """Rooms that stay apart although the floors would let them: batches are handed to training."""

@@ -26,3 +26,8 @@ def use_fast_kernels() -> None:
     """Set MKL's switch on an AMD processor, unless the user has set it. Call it before paddle is imported."""
     if MKL_SWITCH not in os.environ and "paddle" not in sys.modules and is_amd():
         os.environ[MKL_SWITCH] = "5"
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file beside its place, then put it there in one move."""
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file beside its place, then put it there in one move; text is written as UTF-8."""
     aside = path.with_name(f".{path.name}.writing")
-    with aside.open("w", encoding="utf-8") as file:
-        file.write(text)
+    with aside.open("wb") as file:
+        file.write(content.encode() if isinstance(content, str) else content)
         file.flush()
         os.fsync(file.fileno())
     aside.replace(path)
@@ -22,11 +22,16 @@ def fill_folder(path: Path, fill: Callable[[Path], None]) -> None:
     """Let `fill` write a folder aside, then put it in its place, taking the older one's if there is one.
 
     A process that dies in between leaves the older folder, or for an instant none; what is at `path` is always whole.
+    Where `fill` raises, nothing is left of what it wrote.
     """
     aside, older = path.with_name(f".{path.name}.writing"), path.with_name(f".{path.name}.older")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
-    fill(aside)
+    try:
+        fill(aside)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
     for file in aside.iterdir():
         sync(file)
     sync(aside)

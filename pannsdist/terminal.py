@@ -26,6 +26,14 @@ def quiet_paddle() -> None:
     warnings.filterwarnings("ignore", message="When training, we now always track global mean and variance")
 
 
+def quiet_compiler() -> None:
+    """Keep back the warnings of Paddle's C++ side, which making a graph brings; its errors stay.
+
+    Call it before paddle is imported.
+    """
+    os.environ.setdefault("GLOG_minloglevel", "2")
+
+
 @contextmanager
 def patience() -> Iterator[None]:
     """Let every process come to its own verdict, although the launcher ends all when the first one has.

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
-from pannsdist.audio.batches import BatchOrder, read_batch
+from pannsdist.audio.batches import read_batch
 from pannsdist.batch import Batch
 
 Order = TypeVar("Order")
@@ -20,15 +20,22 @@ class Loader:
 
     The workers are loky's: started once, fresh processes rather than copies of one that holds network threads, and
     their exceptions arrive here whole, with the worker's own traceback as the cause. They start with the first batch.
+    `read_one` makes a batch out of an order; `prepare` is called once in each worker before its first. Workers see no
+    GPU: it belongs to the training.
     """
 
-    def __init__(self, workers: int) -> None:
-        self.workers = workers
+    def __init__(
+        self,
+        workers: int,
+        read_one: Callable[[Any], Batch] = read_batch,
+        prepare: Callable[[], None] | None = None,
+    ) -> None:
+        self.workers, self._read_one, self._prepare = workers, read_one, prepare
         self._executor: Any = None
 
-    def read(self, orders: Iterable[BatchOrder]) -> Iterator[Batch]:
+    def read(self, orders: Iterable[Any]) -> Iterator[Batch]:
         """One batch for each order, in order. Raises what a worker raised; BadClip names the clip and its path."""
-        return self.map(read_batch, orders)
+        return self.map(self._read_one, orders)
 
     def map(self, work: Callable[[Order], Done], orders: Iterable[Order]) -> Iterator[Done]:
         """What `work`, a function of a module, makes of each order, in order. Raises what a worker raised."""
@@ -58,5 +65,6 @@ class Loader:
         if self._executor is None:
             from joblib.externals import loky
 
-            self._executor = loky.ProcessPoolExecutor(self.workers, env={"OMP_NUM_THREADS": "1"})
+            env = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+            self._executor = loky.ProcessPoolExecutor(self.workers, initializer=self._prepare, env=env)
         return self._executor

@@ -120,12 +120,12 @@ def load_bundle(folder: Path, catalog: Catalog) -> Bundle:
     install) and for one that no longer hears or builds what it did.
     """
     record = read_record(folder)
-    feature = _plugin(record.feature, "feature", catalog)
+    feature = recorded_plugin(record.feature, "feature", catalog)
     if feature.front_end != record.front_end:
         wrong = f"feature '{record.feature.name}' no longer computes what the model in {folder} was trained on"
         right = f"then {record.front_end}\nnow  {feature.front_end}"
         raise BadBundle(wrong, right, f"pip install '{_requirement(record.feature.origin)}'")
-    model = _plugin(record.model, "model", catalog)
+    model = recorded_plugin(record.model, "model", catalog)
     network = Network(feature.build(), model.build(tuple(record.labels), record.front_end))
     try:
         network.restore(read_paddle(folder / WEIGHTS_FILE))
@@ -137,7 +137,8 @@ def load_bundle(folder: Path, catalog: Catalog) -> Bundle:
     return Bundle(folder, record, network, minimum_s)
 
 
-def _plugin(record: PluginRecord, kind: str, catalog: Catalog) -> Any:
+def recorded_plugin(record: PluginRecord, kind: str, catalog: Catalog) -> Any:
+    """A plugin as it was used. Raises BadBundle where it is not installed, UserError where it refuses its params."""
     registry = catalog.registry(kind)
     if record.name not in registry.entries:
         wrong = f"the model was made with {kind} '{record.name}', which is not installed"

@@ -33,6 +33,9 @@ class Residual(nn.Layer):
 
     def forward(self, image: paddle.Tensor) -> paddle.Tensor:
         """(B, I, T, F) -> (B, O, T / stride, F / stride), or the same without F."""
+        return self._added(image)
+
+    def _added(self, image: paddle.Tensor) -> paddle.Tensor:
         found = self.shrink(image)
         for number in range(1, self._depth):
             found = F.relu(self._convolved(number, found))
@@ -64,7 +67,7 @@ class DaiBlock(Residual):
 
     def forward(self, image: paddle.Tensor) -> paddle.Tensor:
         """(B, I, T) -> (B, O, T / pool)."""
-        return self.pool(super().forward(image))
+        return self.pool(self._added(image))
 
     def _shortcut(self, image: paddle.Tensor) -> paddle.Tensor:
         return self.bn_downsample(self.downsample(image)) if self._is_wider else image

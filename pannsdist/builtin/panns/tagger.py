@@ -73,10 +73,15 @@ class Embedder(nn.Layer):
         """
         if self._branches:
             images = [self._run(row, features, draws) for row in self._branches]
-            shortest = min(image.shape[2] for image in images)
-            features = paddle.concat([image[:, :, :shortest] for image in images], axis=1)
+            features = paddle.concat(self._of_one_length(images), axis=1)
         heard = self._run(self._parts, features, draws)
         return heard.mean(axis=3) if heard.ndim == 4 else heard
+
+    def _of_one_length(self, images: Sequence[paddle.Tensor]) -> list[paddle.Tensor]:
+        """Cut by what the others have: in a static graph a length is a tensor, of which Python finds no minimum."""
+        for other in images:
+            images = [image[:, :, : other.shape[2]] for image in images]
+        return list(images)
 
     def _embedded(self, heard: paddle.Tensor) -> paddle.Tensor:
         """(..., width) -> (..., E)."""

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import listening
 import numpy as np
 import paddle
 import pytest
@@ -10,9 +11,10 @@ from small_parts import RATE_HZ, SmallModel
 
 from pannsdist.builtin.logmel import LogMel, LogMelParams
 from pannsdist.contracts import NoParams
-from pannsdist.errors import UserError
+from pannsdist.errors import BadClip, UserError
 from pannsdist.inference.bundle import Bundle, BundleRecord, PluginRecord
-from pannsdist.inference.predictor import Predictor, sound_files
+from pannsdist.inference.engine import engine
+from pannsdist.inference.predictor import Predictor
 from pannsdist.network import Network
 from pannsdist.registry import Origin
 
@@ -100,7 +102,7 @@ def test_windows_that_overlap_are_heard_as_often(bundle, tmp_path):
 
 @pytest.mark.parametrize(("window_s", "hop_s"), [(0.2, 0.3), (0.2, 0.0), (0.2, -1.0), (0.005, None), (-1.0, None)])
 def test_windows_that_would_leave_gaps_or_are_too_short_are_refused(bundle, window_s, hop_s):
-    with pytest.raises(UserError, match=r"--(hop|window) is "):
+    with pytest.raises(UserError, match=r"the (hop|window) is "):
         Predictor(bundle.listener, window_s, hop_s)
 
 
@@ -131,24 +133,55 @@ def test_a_bad_file_gets_its_error_in_the_answers_place(bundle, tmp_path):
     assert answers[1].scores == ()
 
 
-def test_the_sound_files_of_a_folder_are_found_by_name(tmp_path):
-    for name in ("b.WAV", "inner/a.flac", "c.mp3", "a.ogg"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    (tmp_path / "notes.txt").touch()
-    (tmp_path / "odd.wav").mkdir()
-    found = [str(path.relative_to(tmp_path)) for path in sound_files([tmp_path])]
-    assert found == ["a.ogg", "b.WAV", "c.mp3", "inner/a.flac"]
+@pytest.mark.parametrize("name", ["dygraph", "paddle", "onnx"])
+def test_files_of_unequal_lengths_asked_for_together_get_what_each_gets_alone(tmp_path, name):
+    listening.skip_unless_installed(name)
+    listener = listening.listener()
+    asking = engine(listener, name)
+    lengths = [700, 1600, 701, 5000, 700, 1600, 900, 20000, 700] * 4
+    paths = [write(tmp_path / f"{place}.wav", noise(samples, place)) for place, samples in enumerate(lengths)]
+    (tmp_path / "3.wav").write_text("no sound", encoding="utf-8")
+    together = list(Predictor(listener, asking=asking).predict(paths))
+    assert [prediction.sound for prediction in together] == paths
+    for path, prediction in zip(paths, together, strict=True):
+        (alone,) = Predictor(listener, asking=asking).predict([path])
+        assert (prediction.error is None) == (path.name != "3.wav")
+        assert dict(prediction.scores) == pytest.approx(dict(alone.scores), abs=1e-5)
+    vectors = list(Predictor(listener, asking=asking).embeddings(paths))
+    assert isinstance(vectors.pop(3), BadClip)
+    del paths[3]
+    for path, vector in zip(paths, vectors, strict=True):
+        np.testing.assert_allclose(vector, Predictor(listener, asking=asking).embed(path), rtol=0, atol=1e-5)
 
 
-def test_a_file_is_taken_whatever_it_is_called_and_in_the_order_given(tmp_path):
-    for name in ("b", "a.txt"):
-        (tmp_path / name).touch()
-    assert sound_files([tmp_path / "b", tmp_path / "a.txt"]) == [tmp_path / "b", tmp_path / "a.txt"]
+class Counting:
+    """An engine that keeps the size of every batch."""
+
+    def __init__(self, listener):
+        self.batches = []
+        self._engine = engine(listener, "dygraph")
+
+    def ask(self, output, waveforms):
+        self.batches.append(waveforms.shape)
+        return self._engine.ask(output, waveforms)
 
 
-def test_a_folder_without_sounds_and_a_missing_file_are_refused(tmp_path):
-    with pytest.raises(UserError, match=f"folder {tmp_path} holds no sound file\n  looked for .wav, "):
-        sound_files([tmp_path])
-    with pytest.raises(UserError, match=f"there is no file {tmp_path}/a.wav"):
-        sound_files([tmp_path / "a.wav"])
+def test_windows_of_one_length_share_a_batch_whichever_file_they_come_from(tmp_path):
+    listener = listening.listener()
+    asking = Counting(listener)
+    lengths = [1600, 700] * 8
+    paths = [write(tmp_path / f"{place}.wav", noise(samples, place)) for place, samples in enumerate(lengths)]
+    answers = Predictor(listener, asking=asking).predict(paths)
+    next(answers)
+    assert asking.batches == [(8, 1600)], "a file is answered before the last one is asked about"
+    list(answers)
+    assert asking.batches == [(8, 1600), (8, 700)]
+
+
+def test_a_file_that_breaks_off_gets_its_error_and_its_neighbours_their_answers(bundle, tmp_path):
+    good, bad = write(tmp_path / "a.wav", noise(WINDOW)), noise(12 * RATE_HZ)
+    bad[11 * RATE_HZ] = np.nan
+    paths = [good, write(tmp_path / "b.wav", bad), good]
+    first, second, third = Predictor(bundle.listener).predict(paths)
+    assert dict(first.scores) == pytest.approx(dict(third.scores), abs=1e-6)
+    assert "NaN" in second.error.wrong

@@ -1,0 +1,52 @@
+"""Every family of networks and every front end as a static graph: Paddle Inference and ONNX answer what it answers."""
+
+import numpy as np
+import paddle
+import pytest
+from installed import CATALOG, built
+
+from pannsdist.contracts import NoParams
+from pannsdist.errors import UserError
+from pannsdist.inference.engine import compare
+from pannsdist.inference.graph import Asked, convert_to_onnx, need_onnx, open_onnx, open_paddle, save_graph
+
+OUTPUTS_OF = {
+    "panns_cnn6": ("scores", "embedding"),
+    "panns_resnet22": ("scores",),
+    "panns_mobilenetv1": ("scores",),
+    "panns_wavegram_logmel_cnn14": ("scores",),
+    "panns_res1dnet31": ("scores",),
+    "panns_leenet11": ("scores",),
+    "panns_dainet19": ("scores",),
+    "panns_cnn14_decisionlevelmax": ("framewise",),
+    "panns_cnn14_decisionlevelatt": ("scores",),
+    "efficientat_mn04": ("scores", "embedding"),
+}
+CASES = [(name, output) for name, outputs in OUTPUTS_OF.items() for output in outputs]
+CLASSES = 7
+
+
+@pytest.mark.parametrize(("name", "output"), CASES)
+def test_a_graph_answers_what_the_network_answers(name, output, tmp_path):
+    plugin = CATALOG.models.find(name).load()
+    paddle.seed(0)
+    network = built(CATALOG.models.find(name), CLASSES)
+    network.eval()
+    asked = Asked(network, output, multi_label=True)
+    program = save_graph(asked, tmp_path)
+    runs = [open_paddle(program)]
+    try:
+        need_onnx()
+        convert_to_onnx(program, tmp_path / "model.onnx")
+        runs.append(open_onnx(tmp_path / "model.onnx"))
+    except UserError as error:
+        assert "ONNX needs" in error.wrong
+    shortest = plugin(NoParams() if plugin.Params is NoParams else plugin.Params()).minimum_samples(plugin.front_end)
+    for shape in ((1, shortest), (3, shortest + 4001)):
+        waveforms = np.random.default_rng(0).normal(0, 0.1, shape).astype(np.float32)
+        with paddle.no_grad():
+            expected = asked(paddle.to_tensor(waveforms)).numpy()
+        for run in runs:
+            found = run(waveforms)
+            compare(found, expected)
+            np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * max(1.0, np.abs(expected).max()))

@@ -1,0 +1,70 @@
+"""A small listener with every kind of answer, for the tests of engines and exports."""
+
+from __future__ import annotations
+
+import numpy as np
+import paddle
+import paddle.nn.functional as F
+import pytest
+from small_parts import FEATURE_PARAMS, RATE_HZ, SmallLayer, SmallModel
+
+from pannsdist.builtin.logmel import LogMel, LogMelParams
+from pannsdist.errors import UserError
+from pannsdist.inference.graph import need_onnx
+from pannsdist.inference.listener import Listener
+from pannsdist.network import Network
+
+LABELS = ("a", "b", "c")
+WINDOW_S = 0.2
+
+
+class HearingLayer(SmallLayer):
+    """The small layer, with an embedding and framewise answers."""
+
+    def embed(self, image):
+        return self.norm(image.squeeze(1).transpose([0, 2, 1])).mean(axis=2)
+
+    def framewise(self, image):
+        frames = self.norm(image.squeeze(1).transpose([0, 2, 1])).transpose([0, 2, 1])
+        return F.sigmoid(self.classifier(paddle.concat([frames, frames], axis=2)))
+
+
+class WaveringLayer(SmallLayer):
+    """Answers something else where it is a static graph."""
+
+    def forward(self, image):
+        factor = 1.0 if paddle.in_dynamic_mode() else -3.0
+        return factor * super().forward(image)
+
+
+class StubbornLayer(SmallLayer):
+    """Cannot be a static graph."""
+
+    def forward(self, image):
+        if not paddle.in_dynamic_mode():
+            raise NotImplementedError("no graph")
+        return super().forward(image)
+
+
+def listener(layer=HearingLayer, multi_label=False):
+    """A listener with random weights."""
+    paddle.seed(0)
+    feature = LogMel(LogMelParams(**FEATURE_PARAMS)).build()
+    network = Network(feature, layer(FEATURE_PARAMS["mel_bins"], len(LABELS)))
+    network.eval()
+    minimum_s = 512 / RATE_HZ
+    return Listener(network, SmallModel.front_end, LABELS, multi_label, WINDOW_S, minimum_s, minimum_s)
+
+
+def noise(clips, samples, seed=0):
+    """Waveforms (B, S)."""
+    return np.random.default_rng(seed).normal(0, 0.1, (clips, samples)).astype(np.float32)
+
+
+def skip_unless_installed(name):
+    """ONNX is an extra, and asks for Paddle 3."""
+    if name == "onnx":
+        try:
+            need_onnx()
+        except UserError as error:
+            pytest.skip(str(error))

@@ -10,7 +10,11 @@ from typing import Any, ClassVar
 
 import pytest
 
+from pannsdist import planning, settings
 from pannsdist.contracts import Clip, UserError
+from pannsdist.registry import Catalog
+
+CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
 
 def write(path: Path, lines: Iterable[str]) -> None:
@@ -43,6 +47,8 @@ class Promises:
     labels: ClassVar[tuple[str, ...]]
     a_sound: ClassVar[str]
     """A file that is heard, below the root."""
+    recipe: ClassVar[str]
+    """A file of configs/ that trains on the corpus."""
 
     @pytest.fixture
     def root(self, tmp_path: Path) -> Path:
@@ -166,6 +172,18 @@ class Promises:
         sources = [{type(self).source_of(clip) for clip in clips} for clips in held_out]
         assert len(folds) >= 2
         assert sum(map(len, sources)) == len(set.union(*sources))
+
+    def test_the_recipe_comes_to_a_plan_with_it(self, root):
+        """With random weights and batches that the miniature can fill; nothing is built."""
+        catalog = Catalog.installed()
+        if self.plugin.__module__ not in [entry.target.partition(":")[0] for entry in catalog.datasets]:
+            pytest.skip("the plugin is not installed, only importable")
+        overrides = [f"data.params.{key}={value}" for key, value in {**self.params, "root": root}.items()]
+        chosen, source = settings.load(CONFIGS / self.recipe, [*overrides, "model.weights=''", "train.batch_size=2"])
+        plan = planning.decide(chosen, source, catalog, world_size=1)
+        assert {split: len(plan.data.splits[split]) for split in ("train", "valid")}.items() <= self.counts.items()
+        missing = len(self.opened(root).missing)
+        assert ("have no file and are left out" in str(plan)) == bool(missing)
 
     def test_downloads_are_whole_records(self):
         """A licence for each, and a checksum of a known kind or none."""

@@ -6,6 +6,7 @@ ICASSP 2017. The sounds are not published with them: whoever has some keeps each
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -79,7 +80,10 @@ class AudioSet(Corpus):
 
     def _files(self, folder: Path) -> Iterator[tuple[str, str]]:
         """(id of a video, its file below the root), in the folder and those below it."""
-        for path in sorted(folder.rglob("*")):
-            found = NAME.fullmatch(path.stem) if path.suffix.lower() in ENDINGS else None
-            if found:
-                yield found["prefixed"] or found["plain"], path.relative_to(self.root).as_posix()
+        for place, folders, names in os.walk(folder):
+            folders.sort()
+            below = Path(place).relative_to(self.root).as_posix()
+            for stem, ending in map(os.path.splitext, sorted(names)):
+                found = NAME.fullmatch(stem) if ending.lower() in ENDINGS else None
+                if found:
+                    yield found["prefixed"] or found["plain"], f"{below}/{stem}{ending}"

@@ -1,8 +1,11 @@
 """What the dataset `audioset` makes of the published lists and of the files that somebody has."""
 
 import pytest
-from corpus_promises import Promises, touch, write
+from corpus_promises import CONFIGS, Promises, touch, write
 from pannsdist_audioset import BALANCED, EVALUATION, UNBALANCED, AudioSet
+
+from pannsdist.cli import main
+from pannsdist.registry import Catalog
 
 COMMENTS = (
     "# Segments csv created Sun Mar  5 10:54:25 2017",
@@ -34,6 +37,7 @@ def make_root(folder):
 
 class Lists(Promises):
     plugin = AudioSet
+    recipe = "audioset_mn04.yaml"
     make_root = staticmethod(make_root)
     source_of = staticmethod(lambda clip: clip.id)
     labels = ("Speech", "Male speech, man speaking", "Gush")
@@ -53,6 +57,15 @@ class TestBalanced(Lists):
 
     def test_files_that_are_missing_are_counted(self, root):
         assert [item.key for item in self.opened(root).missing] == ["--ZhevVpy1s", "007P6bFgRCU"]
+
+    def test_data_check_counts_them_too(self, root, capsys):
+        if "audioset" not in Catalog.installed().datasets.entries:
+            pytest.skip("the plugin is not installed, only importable")
+        config = CONFIGS / self.recipe
+        assert main(["data", "check", "-c", str(config), "--workers", "0", f"data.params.root={root}"]) == 2
+        lines = capsys.readouterr().out.splitlines()
+        assert "listed clips without a file: 2" in lines
+        assert "unreadable: 3" in lines  # files of no bytes
 
     def test_the_lists_may_stand_in_metadata_and_the_sounds_in_audios(self, root):
         (root / "metadata").mkdir()

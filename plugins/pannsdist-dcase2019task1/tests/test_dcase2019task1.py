@@ -32,6 +32,7 @@ def make_root(folder):
 
 class TestPromises(Promises):
     plugin = Dcase2019Task1
+    recipe = "dcase2019task1_cnn14.yaml"
     make_root = staticmethod(make_root)
     source_of = staticmethod(lambda clip: tuple(clip.id.split("-")[1:3]))
     tables = {META: "scene_label", TRAIN: "filename", EVALUATE: "scene_label"}

@@ -29,6 +29,7 @@ def make_root(folder):
 
 class TestPromises(Promises):
     plugin = Fsd50k
+    recipe = "fsd50k_cnn14.yaml"
     make_root = staticmethod(make_root)
     source_of = staticmethod(lambda clip: clip.id)
     tables = {DEV: "split", EVAL: "labels", VOCABULARY: ""}

@@ -34,6 +34,7 @@ def block(clip):
 
 class TestPromises(Promises):
     plugin = FsdKaggle2018
+    recipe = "fsdkaggle2018_cnn14.yaml"
     make_root = staticmethod(make_root)
     source_of = staticmethod(block)
     tables = {TRAIN: "manually_verified", TEST: "freesound_id"}

@@ -19,6 +19,7 @@ def make_root(folder):
 
 class TestPromises(Promises):
     plugin = Gtzan
+    recipe = "gtzan_cnn14.yaml"
     make_root = staticmethod(make_root)
     source_of = staticmethod(lambda clip: clip.source)
     tables = {f"{split}_filtered.txt": "" for split in LISTS}

@@ -23,6 +23,7 @@ def actor(clip):
 
 class TestPromises(Promises):
     plugin = Ravdess
+    recipe = "ravdess_cnn14.yaml"
     make_root = staticmethod(make_root)
     source_of = staticmethod(actor)
     counts = {"train": 18 * 8, "valid": 6 * 8}

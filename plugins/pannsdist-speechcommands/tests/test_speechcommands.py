@@ -32,6 +32,7 @@ def speaker(clip):
 
 class Official(Promises):
     plugin = SpeechCommands
+    recipe = "speechcommands_mn04.yaml"
     make_root = staticmethod(make_root)
     source_of = staticmethod(lambda clip: speaker(clip).partition("#")[0])
     tables = {"validation_list.txt": "", "testing_list.txt": ""}

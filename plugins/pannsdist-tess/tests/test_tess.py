@@ -21,6 +21,7 @@ def make_root(folder):
 
 class TestPromises(Promises):
     plugin = Tess
+    recipe = "tess_cnn14.yaml"
     make_root = staticmethod(make_root)
     source_of = staticmethod(lambda clip: clip.id[0])
     counts = {"train": 14, "valid": 14}

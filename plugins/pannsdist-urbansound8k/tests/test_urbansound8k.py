@@ -24,6 +24,7 @@ def make_root(folder):
 
 class TestPromises(Promises):
     plugin = UrbanSound8k
+    recipe = "urbansound8k_cnn14.yaml"
     make_root = staticmethod(make_root)
     source_of = staticmethod(lambda clip: clip.id.split("-")[0])
     tables = {TABLE: "classID"}

@@ -141,6 +141,7 @@ class Plan:
     def __str__(self) -> str:
         chosen, train = self.settings, self.data.splits[TRAIN]
         left_out = len(train) - self.steps * self.clips_of_step
+        missing = len(getattr(self.data.part.plugin, "missing", ()))
         taken = f"; {left_out} left out of each epoch, others each time" if left_out else ""
         if chosen.train.sampling in SAMPLED:
             taken = f"; {chosen.train.sampling}: {SAMPLED[chosen.train.sampling]}"
@@ -149,7 +150,8 @@ class Plan:
             "model": f"{self.model}, {self.weights.name if self.weights else 'random weights'}",
             "feature": f"{self.feature}: {self.front_end.sample_rate_hz} Hz, {self.front_end.bins} bins",
             "data": f"{self.data.part}: {len(self.data.labels)} classes"
-            + (", several labels a clip" if self.data.multi_label else ""),
+            + (", several labels a clip" if self.data.multi_label else "")
+            + (f"; {missing} listed clips have no file and are left out" if missing else ""),
             TRAIN: f"{len(train)} clips, {chosen.train.crop_s:g} s of each" + taken,
             "augment": "; ".join(self.augmented_by) or "nothing",
             VALID: f"{len(self.data.splits[VALID])} clips, {self.valid_crop_s:g} s of each",
@@ -215,8 +217,8 @@ def fetch_weights(asked: str, model: Part) -> None:
         fetch(model.plugin.weights[asked])
 
 
-def choose_data(settings: Settings, source: Source, catalog: Catalog, splits: Sequence[str]) -> Data:
-    """The dataset and the clips of `splits`. Raises BadDataset for empty splits, double ids and unknown labels."""
+def choose_data(settings: Settings, source: Source, catalog: Catalog, splits: Sequence[str] = ()) -> Data:
+    """The dataset, the clips of `splits` or of all. Raises BadDataset for empty splits, double ids, odd labels."""
     part = choose(catalog.datasets, settings.data, source, "data")
     show = f"pannsdist plugins show dataset {part.entry.name}"
     lacking = [name for name in ("labels", "multi_label", "splits") if not hasattr(part.plugin, name)]
@@ -226,7 +228,7 @@ def choose_data(settings: Settings, source: Source, catalog: Catalog, splits: Se
     if len(set(labels)) != len(labels) or not labels:
         raise BadDataset(f"dataset {part} has {len(labels)} labels, of which {len(set(labels))} differ", "", show)
     tables = {}
-    for split in splits:
+    for split in splits or part.plugin.splits:
         if split not in part.plugin.splits:
             raise BadDataset(
                 f"dataset {part} has no split '{split}'", candidates_line(split, part.plugin.splits, "it has"), show

@@ -8,11 +8,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from pannsdist.audio.batches import read_batch
 from pannsdist.batch import Batch
 
+Order = TypeVar("Order")
+Done = TypeVar("Done")
 AHEAD = 3
 """Batches under way for each worker."""
 
@@ -37,14 +39,18 @@ class Loader:
 
     def read(self, orders: Iterable[Any]) -> Iterator[Batch]:
         """One batch for each order, in order. Raises what a worker raised; BadClip names the clip and its path."""
+        return self.map(self._read_one, orders)
+
+    def map(self, work: Callable[[Order], Done], orders: Iterable[Order]) -> Iterator[Done]:
+        """What `work`, a function of a module, makes of each order, in order. Raises what a worker raised."""
         if self.workers == 0:
-            yield from map(self._read_one, orders)
+            yield from map(work, orders)
             return
         executor = self._started()
         under_way: deque[Any] = deque()
         try:
             for order in orders:
-                under_way.append(executor.submit(self._read_one, order))
+                under_way.append(executor.submit(work, order))
                 if len(under_way) >= self.workers * AHEAD:
                     yield under_way.popleft().result()
             while under_way:

@@ -47,6 +47,9 @@ FLOORS = {
         "series",
         "series_commands",
         "report",
+        "data_report",
+        "data_fetch",
+        "data_commands",
     ),
     7: ("train", "cli", "hub"),
 }
@@ -64,6 +67,8 @@ SAME_FLOOR = {
     ("storage", "errors"),
     ("series_commands", "series"),
     ("series", "run_folder"),
+    ("data_commands", "data_report"),
+    ("data_commands", "data_fetch"),
     ("inference", "recognition"),
 }
 NEVER = {("training", "audio")}

@@ -325,7 +325,9 @@ def test_max_steps_ends_with_an_evaluation_and_a_model(tmp_path):
     run = Run(tmp_path, "train.max_steps=6").fit()
     assert [(report.epoch, report.step) for report in run.recorder.epoch_reports] == [(1, 4), (2, 6)]
     assert [report.epoch_step for report in run.recorder.step_reports] == [3, 4, 2]
-    assert run.recorder.step_reports[-1].learning_rates["all"] == pytest.approx(0.02 * 0.01)  # the schedule ends there too
+    assert run.recorder.step_reports[-1].learning_rates["all"] == pytest.approx(
+        0.02 * 0.01
+    )  # the schedule ends there too
     assert any(shipped is not None for _, shipped in run.kept)
     assert Run(tmp_path, "train.max_steps=6", snapshot=run.last).start == "is finished"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -12,27 +12,29 @@ from typing import Any
 import paddle
 
 import pannsdist
-from pannsdist import seeding
+from pannsdist import seeding, step_parts
 from pannsdist import settings as settings_module
+from pannsdist.audio.augmenting import Augmentation
 from pannsdist.audio.batches import EvaluationPlan, Share, TrainingPlan
 from pannsdist.audio.clips import ClipReader
 from pannsdist.audio.loader import Loader
 from pannsdist.choosing import Part
+from pannsdist.contracts import Clip
 from pannsdist.errors import BadRunFolder
 from pannsdist.inference.bundle import BundleRecord, PluginRecord
 from pannsdist.network import Network
 from pannsdist.parallel import World
 from pannsdist.planning import TRAIN, VALID, Plan
+from pannsdist.recognition import load_or_name
+from pannsdist.registry import Catalog
 from pannsdist.training.best import BestTracker
 from pannsdist.training.checkpoint import Snapshot
 from pannsdist.training.course import Course
 from pannsdist.training.evaluator import Evaluator, SplitToEvaluate
-from pannsdist.training.learner import Learner
-from pannsdist.training.losses import binary_cross_entropy, cross_entropy
-from pannsdist.training.optim import Schedule, build_optimizer
+from pannsdist.training.tracking import Heard, Watch
 from pannsdist.training.trainer import Trainer, TrainingData
 from pannsdist.trial import SameBatches
-from pannsdist.weights import load_into, read_weights
+from pannsdist.weights import read_weights
 
 
 @dataclass(frozen=True)
@@ -68,31 +70,19 @@ def load_initial(plan: Plan, network: Network, snapshot: Snapshot | None) -> str
         return "is finished" if course(plan).is_over_at(snapshot.progress) else f"goes on after {snapshot.progress}"
     if plan.weights is None:
         return "starts from random weights"
-    report = load_into(network.model, read_weights(plan.weights), head=plan.model.plugin.head)
+    weights, head = read_weights(plan.weights), plan.model.plugin.head
+    report = load_or_name(network.model, weights, head, Catalog.installed())
     return f"starts from {plan.weights.name}: {report}"
 
 
 def build_parts(plan: Plan, world: World, network: Network, loader: Loader) -> Parts:
     """Learner, evaluator and trainer around a network whose weights are those to start from. Every process."""
     chosen = plan.settings
-    schedule = Schedule(
-        chosen.schedule.name,
-        chosen.optimizer.learning_rate,
-        total_steps=course(plan).total_steps,
-        warmup_steps=round(chosen.schedule.warmup_epochs * plan.steps),
-        final_share=chosen.schedule.final_share,
-    )
-    params = chosen.optimizer.params
-    optimizer = build_optimizer(chosen.optimizer.name, params, chosen.optimizer.learning_rate, network.model)
-    loss = binary_cross_entropy if plan.data.multi_label else cross_entropy
-    learner = Learner(world, network, loss, optimizer, schedule)
+    learner = step_parts.build_learner(plan, world, network)
     evaluator = Evaluator(world, network, plan.data.labels, plan.data.multi_label)
     best = BestTracker(plan.metric, plan.higher_is_better, chosen.save.keep_best)
     share = Share(world.rank, world.size)
-    training = _training(plan)
-    data = TrainingData(
-        lambda epoch, first: loader.read(islice(training.orders(epoch, share, first), plan.steps - first)), plan.steps
-    )
+    data = training_data(plan, loader, share)
     evaluation = _evaluation(plan)
     split = SplitToEvaluate(VALID, evaluation.ids, lambda: loader.read(evaluation.orders(share)))
     return Parts(Trainer(world, learner, evaluator, best, course(plan)), data, split)
@@ -115,13 +105,30 @@ def course(plan: Plan) -> Course:
     )
 
 
+def training_data(plan: Plan, loader: Loader, share: Share) -> TrainingData:
+    """This process's batches of every epoch, from a step of it on."""
+    training, steps = _training(plan), plan.steps
+    return TrainingData(
+        lambda epoch, first: loader.read(islice(training.orders(epoch, share, first), steps - first)), steps
+    )
+
+
 def _training(plan: Plan) -> TrainingPlan | SameBatches:
     chosen = plan.settings
     table, reader = plan.data.splits[TRAIN], _reader(plan, chosen.train.crop_s)
     skip_bad = chosen.data.on_bad_clip == "skip"
     if chosen.train.overfit_batches:
         return SameBatches(table, chosen.train.batch_size, reader, skip_bad)
-    return TrainingPlan(table, chosen.train.batch_size, chosen.seed, reader, skip_bad)
+    return TrainingPlan(
+        table,
+        chosen.train.batch_size,
+        chosen.seed,
+        reader,
+        skip_bad,
+        chosen.train.sampling,
+        tuple(Augmentation(key, p.params.probability, p.plugin) for key, p in plan.augmentations.items()),
+        plan.mixup,
+    )
 
 
 def _evaluation(plan: Plan) -> EvaluationPlan:
@@ -138,25 +145,59 @@ def _reader(plan: Plan, crop_s: float) -> ClipReader:
 def bundle_record(plan: Plan) -> BundleRecord:
     """What the run's model folder will say of itself, but for epoch and scores."""
     return BundleRecord(
-        model=_plugin_record(plan.model),
-        feature=_plugin_record(plan.feature),
-        dataset=_plugin_record(plan.data.part),
+        model=plugin_record(plan.model),
+        feature=plugin_record(plan.feature),
+        dataset=plugin_record(plan.data.part),
         front_end=plan.front_end,
         labels=plan.data.labels,
         multi_label=plan.data.multi_label,
         crop_s=plan.valid_crop_s,
         metric=plan.metric,
         settings=settings_module.to_dict(plan.settings),
-        versions={
-            "pannsdist": pannsdist.__version__,
-            "paddle": paddle.__version__,
-            "python": platform.python_version(),
-        },
+        versions=versions(),
     )
 
 
-def _plugin_record(part: Part) -> PluginRecord:
+def versions() -> dict[str, str]:
+    """What a model was made with."""
+    return {
+        "pannsdist": pannsdist.__version__,
+        "paddle": paddle.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def plugin_record(part: Part) -> PluginRecord:
+    """A chosen plugin as a model folder tells it."""
     return PluginRecord(part.entry.name, settings_module.to_dict(part.params), part.entry.origin)
+
+
+def watch(plan: Plan, network: Network) -> Watch:
+    """What VisualDL is to show of the run; rank 0 alone reads clips for it."""
+    log = plan.settings.log
+    return Watch(
+        hyper_parameters(plan),
+        plan.score_names,
+        Listening(plan.data.splits[VALID].clips, _reader(plan, plan.valid_crop_s), network),
+        network.arrays,
+        log.curves,
+        log.worst_clips,
+        log.histograms_every_epochs,
+    )
+
+
+class Listening:
+    """Clips by their id, as the network hears them."""
+
+    def __init__(self, clips: Sequence[Clip], reader: ClipReader, network: Network) -> None:
+        self._clips, self._reader, self._network = {clip.id: clip for clip in clips}, reader, network
+
+    def __call__(self, name: str) -> Heard:
+        """Raises BadClip where the clip can no longer be read. Changes nothing of the network, and draws no number."""
+        waveform = self._reader.read(self._clips[name], None)
+        with paddle.no_grad():
+            features = self._network.feature(paddle.to_tensor(waveform[None])).astype("float32").numpy()
+        return Heard(waveform, self._reader.rate_hz, features[0, 0])
 
 
 def hyper_parameters(plan: Plan) -> dict[str, Any]:

@@ -33,3 +33,18 @@ class Batch:
         """What a network takes in training beside the waveforms, by the argument's name."""
         named = {"chances": self.chances, "partners": self.partners, "shares": self.shares}
         return {name: array for name, array in named.items() if array is not None}
+
+    def part(self, rows: np.ndarray) -> Batch:
+        """The clips at some of the first B rows, with the partners that are mixed into them; of its bad clips none."""
+        needed, partners, shares = rows, None, None
+        if self.partners is not None and self.shares is not None:
+            needed = np.concatenate([rows, np.setdiff1d(self.partners[rows], rows)])
+            place = {int(row): number for number, row in enumerate(needed)}
+            partners = np.array([place[int(row)] for row in self.partners[rows]], np.int64)
+            shares = self.shares[rows]
+        names = self.ids + self.further_ids
+        ids, further_ids = (tuple(names[row] for row in part) for part in (rows, needed[len(rows) :]))
+        chances = None if self.chances is None else self.chances[needed]
+        return Batch(
+            ids, self.waveforms[needed], self.targets[rows], (), chances, partners, shares, further_ids=further_ids
+        )

@@ -10,7 +10,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pannsdist import __version__, cpu, series_commands, settings, sound_commands, terminal, weights_commands
+from pannsdist import (
+    __version__,
+    cpu,
+    lr_finder,
+    report,
+    series_commands,
+    settings,
+    sound_commands,
+    terminal,
+    weights_commands,
+)
 from pannsdist.errors import EXIT_USER_ERROR
 from pannsdist.registry import Catalog
 from pannsdist.schema import Settings
@@ -21,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="pannsdist", description="Audio networks on PaddlePaddle.")
     parser.add_argument("--version", action="version", version=f"pannsdist {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    families = (sound_commands, weights_commands, series_commands)
+    families = (lr_finder, sound_commands, weights_commands, series_commands, report)
     for add in (_add_plugins, _add_config, _add_evaluate, *(family.add for family in families)):
         add(commands)
     chosen = _parse(parser, arguments)

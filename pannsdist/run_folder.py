@@ -19,7 +19,14 @@ from pannsdist.inference.bundle import BundleRecord, write_bundle
 from pannsdist.schema import Settings
 from pannsdist.training.background import Background
 from pannsdist.training.checkpoint import DAMAGED, CheckpointStore, Progress, Snapshot
-from pannsdist.training.tracking import ConsoleTracker, ScoresFile, Tracker, VisualDLTracker
+from pannsdist.training.tracking import (
+    ConsoleTracker,
+    PredictionsTracker,
+    ScoresFile,
+    Tracker,
+    VisualDLTracker,
+    Watch,
+)
 from pannsdist.training.trainer import Outlets
 
 SETTINGS_FILE, LABELS_FILE = "settings.yaml", "labels.json"
@@ -80,23 +87,17 @@ class RunFolder:
         return found.snapshot
 
     @contextmanager
-    def outlets(
-        self,
-        record: BundleRecord,
-        hyper_parameters: Mapping[str, Any],
-        score_names: Sequence[str],
-        progress: Progress,
-        trial: str = "",
-    ) -> Iterator[Outlets]:
-        """Where the trainer's results go: terminal, VisualDL, `scores.jsonl`, checkpoints and `best_model`.
+    def outlets(self, record: BundleRecord, watch: Watch, progress: Progress, trial: str = "") -> Iterator[Outlets]:
+        """Where the trainer's results go from `progress` on: terminal, VisualDL, files, checkpoints, `best_model`.
 
         Snapshots are written in the background. `best_model` comes before the checkpoint that knows of it: a run that
         is killed between the two comes by the same model again.
         """
         trackers: list[Tracker] = [
             ConsoleTracker(note=f"  ({trial})" if trial else ""),
-            VisualDLTracker(self.path / "vdl", hyper_parameters, list(score_names)),
+            VisualDLTracker(self.path / "vdl", watch, progress.step),
             ScoresFile(self.path / "scores.jsonl", progress.epoch),
+            PredictionsTracker(self.path / "best_predictions"),
         ]
         writing = Background()
 

@@ -54,7 +54,7 @@ def fit(plan: Plan) -> None:
 
     Raises Stopped once SIGTERM or SIGINT has come: before that the run is saved, at a step that all processes agree on.
     """
-    from pannsdist import assembly, parallel
+    from pannsdist import assembly, parallel, step_parts
     from pannsdist.audio.loader import Loader
     from pannsdist.run_folder import RunFolder
     from pannsdist.training.trainer import Outlets
@@ -68,13 +68,11 @@ def fit(plan: Plan) -> None:
             network = world.agree(lambda: assembly.build_network(plan))
             terminal.say(world.on_main(lambda: assembly.load_initial(plan, network, snapshot)))
             parts = world.agree(lambda: assembly.build_parts(plan, world, network, loader))
+            for remark in step_parts.remarks(plan, world):
+                terminal.say(remark)
             progress = parts.trainer.resume(snapshot)
-            record, table = assembly.bundle_record(plan), assembly.hyper_parameters(plan)
-            results = (
-                folder.outlets(record, table, plan.score_names, progress, plan.trial)
-                if folder
-                else nullcontext(Outlets())
-            )
+            record, watch = assembly.bundle_record(plan), assembly.watch(plan, network)
+            results = folder.outlets(record, watch, progress, plan.trial) if folder else nullcontext(Outlets())
             with results as outlets:
                 progress = parts.trainer.fit(progress, parts.data, parts.split, outlets, is_asked_to_stop)
             if folder:

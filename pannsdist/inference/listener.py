@@ -10,9 +10,10 @@ from pannsdist import audioset
 from pannsdist.contracts import FrontEnd
 from pannsdist.errors import BadWeightsFile, UserError, candidates_line
 from pannsdist.network import Network
+from pannsdist.recognition import load_or_name
 from pannsdist.registry import Catalog
 from pannsdist.settings import Source, fill_params
-from pannsdist.weights import load_into, read_weights
+from pannsdist.weights import read_weights
 from pannsdist.weights.fetch import fetch
 
 TAGGING_WINDOW_S = 10.0
@@ -58,7 +59,7 @@ def audioset_listener(catalog: Catalog, model: str, weights: str) -> Listener:
     path = _weights_of(plugin, model, weights)
     labels = audioset.labels()
     layer = plugin.build(labels, feature.front_end)
-    report = load_into(layer, read_weights(path), head=plugin.head)
+    report = load_or_name(layer, read_weights(path), plugin.head, catalog)
     if report.head != "kept":
         right = f"its head was {report.head}; tagging needs weights for AudioSet's {len(labels)} classes"
         raise BadWeightsFile(f"{path} does not tag AudioSet", right, f"pannsdist weights inspect {path}")

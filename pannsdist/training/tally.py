@@ -37,6 +37,7 @@ class Tally:
         self.window, self.window_steps = Sum(*own_window(progress.window, rank, size)), progress.window_steps
         self.bad_steps, self.bad_in_a_row = progress.bad_steps, progress.bad_steps_in_a_row
         self.saved = progress.step
+        self.gradient_norm: float | None = None
 
     def step_taken(self, loss: paddle.Tensor, clips: int) -> None:
         """A step was made on `clips` clips of this process."""

@@ -83,7 +83,8 @@ class Trainer:
                 world.share_arrays(snapshot.statistics if snapshot else None), world.rank, world.size
             )
             world.agree(lambda: self._learner.restore(arrays))
-            world.agree(lambda: self._learner.network.restore_statistics(statistics))
+            self._learner.start_epoch(self._course.epoch_under_way(progress.step, progress.evaluated))
+            world.agree(lambda: self._learner.network.restore_statistics(statistics))  # thawing shares those of rank 0
             self._best.restore(progress.best)
         return progress
 
@@ -113,7 +114,8 @@ class Trainer:
     def _train(self, tally: Tally, session: Session) -> bool:
         """The steps up to the next evaluation; gives whether the time is up before."""
         end = self._course.next_evaluation(tally.step, tally.evaluated)
-        epoch = (end - 1) // session.data.steps + 1
+        epoch = self._course.epoch_under_way(tally.step, tally.evaluated)
+        self._learner.start_epoch(epoch)
         batches = iter(session.data.batches(epoch, tally.step - (epoch - 1) * session.data.steps))
         session.clock.start_epoch(tally.step)
         is_time_up = False
@@ -142,6 +144,7 @@ class Trainer:
         if not agreed.all_clips:
             return
         outcome = self._learner.step(agreed.batch, tally.step, agreed.all_clips, self._course.seed)
+        tally.gradient_norm = outcome.gradient_norm
         if outcome.finite:
             tally.step_taken(outcome.loss, len(agreed.batch.ids))
             return
@@ -158,8 +161,9 @@ class Trainer:
         loss, clips = self._world.total(*tally.window.read())
         tally.window_closed(loss, clips)
         steps, pace = session.data.steps, session.clock.pace(tally.step, clips)
-        rate, mean = self._learner.schedule.rate(tally.step), loss / clips if clips else float("nan")
-        report = StepReport(epoch, tally.step, tally.step - (epoch - 1) * steps, steps, mean, rate, pace)
+        rates, mean = self._learner.rates(tally.step), loss / clips if clips else float("nan")
+        made = (epoch, tally.step, tally.step - (epoch - 1) * steps, steps)
+        report = StepReport(*made, mean, rates, pace, tally.gradient_norm)
         for tracker in session.outlets.trackers:
             tracker.steps(report)
 
@@ -168,6 +172,7 @@ class Trainer:
         is_whole_epoch = tally.step % session.data.steps == 0
         statistics = self._statistics()
         self._world.sync_statistics(self._learner.network)
+        self._learner.end_epoch(self._course.epoch_under_way(tally.step, tally.evaluated))
         split = SplitToEvaluate(session.split.name, session.split.ids, lambda: _until_asked_to_stop(session))
         try:
             with self._learner.answering():
@@ -180,7 +185,8 @@ class Trainer:
             self._stop(tally, session, statistics)
         session.bad.extend(evaluation.bad if self._world.is_main else ())
         seconds, epochs = session.clock.end_epoch(), self._course.epochs
-        report = EpochReport(tally.epoch, epochs, tally.step, scores, self._best.metric, is_best, seconds)
+        done = (tally.epoch, epochs, tally.step)
+        report = EpochReport(*done, scores, self._best.metric, is_best, seconds, evaluation.predictions)
 
         def tell() -> None:
             session.outlets.writing.settle()

@@ -32,12 +32,23 @@ FLOORS = {
         "audioset",
         "feature_augmentation",
     ),
-    2: ("contracts", "settings", "parallel", "batch", "network"),
+    2: ("contracts", "settings", "world", "parallel", "batch", "network"),
     3: ("audio", "weights", "registry", "contradictions"),
-    4: ("training", "inference", "builtin", "choosing", "trial"),
+    4: ("training", "inference", "builtin", "choosing", "recognition", "trial"),
     5: ("planning",),
-    6: ("assembly", "run_folder", "scoring", "weights_commands", "sound_commands", "series", "series_commands"),
-    7: ("train", "cli"),
+    6: (
+        "assembly",
+        "run_folder",
+        "scoring",
+        "step_parts",
+        "lr_finder",
+        "weights_commands",
+        "sound_commands",
+        "series",
+        "series_commands",
+        "report",
+    ),
+    7: ("train", "cli", "hub"),
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 ROOF = max(FLOORS) + 1
@@ -47,12 +58,17 @@ SAME_FLOOR = {
     ("terminal", "errors"),
     ("terminal", "stopping"),
     ("storage", "errors"),
+    ("parallel", "world"),
+    ("assembly", "step_parts"),
+    ("lr_finder", "step_parts"),
+    ("lr_finder", "assembly"),
     ("series_commands", "series"),
     ("series", "run_folder"),
+    ("inference", "recognition"),
 }
 NEVER = {("training", "audio")}
 """Rooms that stay apart although the floors would let them: batches are handed to training."""
-COMPUTING = ("parallel", "network")
+COMPUTING = ("world", "parallel", "network")
 """Rooms of the lower floors that need Paddle, because they compute."""
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 300, 60
 
@@ -81,6 +97,15 @@ SETTINGS_KEYS = [
     "train.overfit_batches",
     "train.sampling",
     "train.spec_augment",
+    "train.accumulate",
+    "train.clip_norm",
+    "train.amp",
+    "train.ema_decay",
+    "train.swa_epochs",
+    "train.freeze",
+    "train.thaw_epoch",
+    "train.recompute",
+    "train.sync_batch_norm",
     "augment",
     "mixup.alpha",
     "mixup.pairs",
@@ -91,15 +116,30 @@ SETTINGS_KEYS = [
     "optimizer.name",
     "optimizer.learning_rate",
     "optimizer.params",
+    "optimizer.layer_decay",
+    "optimizer.head_multiplier",
     "schedule.name",
     "schedule.warmup_epochs",
+    "schedule.warmup_steps",
+    "schedule.hold_epochs",
     "schedule.final_share",
+    "schedule.milestones",
+    "schedule.every_epochs",
+    "schedule.gamma",
+    "loss.name",
+    "loss.label_smoothing",
+    "loss.class_weights",
+    "loss.label_weights",
+    "loss.focal_gamma",
     "select.metric",
     "save.every_steps",
     "save.every_minutes",
     "save.keep",
     "save.keep_best",
     "log.every_steps",
+    "log.worst_clips",
+    "log.curves",
+    "log.histograms_every_epochs",
 ]
 
 

@@ -17,6 +17,7 @@ from pannsdist.errors import BadClip, CannotWrite, NotFinite, Stopped
 from pannsdist.parallel import AloneWorld
 from pannsdist.training.background import Background
 from pannsdist.training.checkpoint import CheckpointStore
+from pannsdist.training.metrics import scores
 from pannsdist.training.trainer import Outlets, TrainingData
 
 TEXT = """
@@ -113,7 +114,7 @@ def test_the_loss_of_an_epoch_is_the_mean_over_its_clips(done):
 
 
 def test_the_learning_rate_follows_its_schedule(done):
-    rates = [report.learning_rate for report in done.recorder.step_reports]
+    rates = [report.learning_rates["all"] for report in done.recorder.step_reports]
     assert rates == sorted(rates, reverse=True)
     assert rates[-1] == pytest.approx(0.02 * 0.01)
 
@@ -192,6 +193,12 @@ def test_an_error_of_the_data_stops_the_run(tmp_path):
     with pytest.raises(BadClip, match="clip 'a' is bad"):
         run.fit(TrainingData(batches, run.parts.data.steps))
     assert run.kept == []
+
+
+def test_rank_0_hands_on_the_predictions_that_were_scored(done):
+    for report in done.recorder.epoch_reports:
+        found = scores(report.predictions, "valid")
+        assert {name: report.scores[name] for name in found} == found
 
 
 def test_a_full_disk_stops_the_run(tmp_path):
@@ -318,7 +325,9 @@ def test_max_steps_ends_with_an_evaluation_and_a_model(tmp_path):
     run = Run(tmp_path, "train.max_steps=6").fit()
     assert [(report.epoch, report.step) for report in run.recorder.epoch_reports] == [(1, 4), (2, 6)]
     assert [report.epoch_step for report in run.recorder.step_reports] == [3, 4, 2]
-    assert run.recorder.step_reports[-1].learning_rate == pytest.approx(0.02 * 0.01)  # the schedule ends there too
+    assert run.recorder.step_reports[-1].learning_rates["all"] == pytest.approx(
+        0.02 * 0.01
+    )  # the schedule ends there too
     assert any(shipped is not None for _, shipped in run.kept)
     assert Run(tmp_path, "train.max_steps=6", snapshot=run.last).start == "is finished"
 

@@ -103,9 +103,9 @@ def step_seconds(config: Path, overrides: Sequence[str], steps: int) -> float:
         progress = parts.trainer.resume(None)
         asked: list[float] = []
         data = TrainingData(lambda epoch, first: noted(parts.data.batches(epoch, first), asked), parts.data.steps)
-        record, shown = assembly.bundle_record(plan), assembly.hyper_parameters(plan)
+        record, watch = assembly.bundle_record(plan), assembly.watch(plan, network)
         said = io.StringIO()
-        with redirect_stdout(said), folder.outlets(record, shown, plan.score_names, progress) as outlets:
+        with redirect_stdout(said), folder.outlets(record, watch, progress) as outlets:
             parts.trainer.fit(progress, data, parts.split, outlets)
         loader.close()
     return (asked[BEFORE + steps] - asked[BEFORE]) / steps

@@ -92,7 +92,7 @@ def build_parts(plan: Plan, world: World, network: Network, loader: Loader) -> P
 
 
 def training_data(plan: Plan, loader: Loader, share: Share) -> TrainingData:
-    """This process's batches of every epoch."""
+    """This process's batches of every epoch, from a step of it on."""
     training, steps = _training(plan), plan.steps
     return TrainingData(
         lambda epoch, first: loader.read(islice(training.orders(epoch, share, first), steps - first)), steps

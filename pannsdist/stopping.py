@@ -13,8 +13,9 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 def listening() -> Iterator[Callable[[], bool]]:
     """Within the block both signals are only noted; gives whether one has come. A second one changes nothing.
 
-    Main thread, after Paddle is imported (its own handler would end the process). Once one has come they stay noted
-    after the block too, since the launcher sends SIGTERM up to three times; else they are again what they were.
+    Main thread, after Paddle is imported (its own handler would end the process). They are again what they were
+    only where the block ends well and none has come: a process that leaves with an error lets the launcher send SIGTERM
+    to the others, up to three times, and those are to close what they opened and leave with their own exit codes.
     """
     came: list[int] = []
     before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in SIGNALS}
@@ -22,12 +23,10 @@ def listening() -> Iterator[Callable[[], bool]]:
         number
     ) in SIGNALS:  # else a call under way fails: Paddle 3.3.1's store takes EINTR for the end of the connection
         signal.siginterrupt(number, False)
-    try:
-        yield lambda: bool(came)
-    finally:
-        if not came:
-            for number, handler in before.items():
-                signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+    yield lambda: bool(came)
+    if not came:
+        for number, handler in before.items():
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
 
 
 def ignore() -> None:

@@ -69,23 +69,15 @@ class Loader:
         if self._executor is None:
             from joblib.externals import loky
 
+            env = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
             self._executor = loky.ProcessPoolExecutor(
-                self.workers,
-                env={"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
-                initializer=_begin,
-                initargs=(os.getpid(), self._prepare),
+                self.workers, env=env, initializer=_begin, initargs=(os.getpid(), self._prepare)
             )
         return self._executor
 
 
 def _begin(parent: int, prepare: Callable[[], None] | None) -> None:
-    _stay_with(parent)
-    if prepare is not None:
-        prepare()
-
-
-def _stay_with(parent: int) -> None:
-    """Let a worker end with its parent, and no sooner.
+    """Let a worker end with its parent, and no sooner; then prepare it.
 
     Ctrl-C, and a batch system's SIGTERM, reach every process of a run: the training still needs its batches until it
     has saved. And loky's workers (joblib 1.5) wait for ever for a parent that was killed.
@@ -93,6 +85,8 @@ def _stay_with(parent: int) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_leave_after, args=(parent,), daemon=True).start()
+    if prepare is not None:
+        prepare()
 
 
 def _leave_after(parent: int) -> None:

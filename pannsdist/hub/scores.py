@@ -39,8 +39,7 @@ class HubBest(BestTracker):
         else:
             better = not self.metrics or bool(self._compare(dict(self.metrics), dict(new)))
         if better:
-            self.metrics = new
-            self.leaders = [{"value": scores[self.metric], "epoch": epoch, "step": step}]
+            self.metrics, self.leaders = new, [{"value": scores[self.metric], "epoch": epoch, "step": step}]
         return better
 
     def state(self) -> dict[str, Any]:

@@ -142,9 +142,8 @@ class Trainer:
         items = Items(train_dataset, self._hearing, collate_fn)
         rows = TrainingRows(len(items), batch_size, self._share, SEED)
         if not rows.steps:
-            raise UserError(
-                f"there are {len(items)} items to train on", f"at least {self.nranks}, one for each process"
-            )
+            right = f"at least {self.nranks}, one for each process"
+            raise UserError(f"there are {len(items)} items to train on", right)
         best = self._best if eval_dataset is not None else Newest(None)
         with (
             _opened(items, num_workers) as loader,
@@ -156,7 +155,9 @@ class Trainer:
             with self._outlets(record, wishes) as outlets:
                 course = Course(epochs, rows.steps, SEED, log_interval)
                 loop = self._loop(best, course, evaluated=eval_dataset is not None)
-                self._progress = loop.fit(self._progress, data, split, outlets)
+                done = self._progress.epoch * rows.steps  # an epoch may have had another number of them before
+                progress = replace(self._progress, step=done, evaluated=done)
+                self._progress = loop.fit(progress, data, split, outlets)
         terminal.say(f"{self._progress.epoch} epochs done; best model of epoch {best.epoch}: {self._best_model}")
 
     def evaluate(
@@ -201,9 +202,8 @@ class Trainer:
                 self._network.restore(snapshot.model)
             except ValueError as error:
                 wrong = f"the checkpoint in {self.checkpoint_dir} does not fit the model: {error}"
-                raise BadRunFolder(
-                    wrong, "give another checkpoint_dir, or the model that it was trained with"
-                ) from error
+                right = "give another checkpoint_dir, or the model that it was trained with"
+                raise BadRunFolder(wrong, right) from error
         return snapshot
 
     def _loop(self, best: HubBest, course: Course, evaluated: bool = True) -> Loop:
@@ -248,7 +248,7 @@ class Trainer:
         with ExitStack() as stack:
             for tracker in trackers:
                 stack.callback(tracker.close)
-            yield Outlets(trackers, keep, lambda _: None)
+            yield Outlets(trackers, keep)
 
     def _record(self, items: Items, eval_dataset: Any, wishes: Wishes) -> BundleRecord:
         """What the model folder will say of itself."""

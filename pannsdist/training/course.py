@@ -32,6 +32,10 @@ class Course:
         """The step after which the next evaluation is due, where `step` are made and `evaluated` was the last one's."""
         return min(-(-max(step, evaluated + 1) // self.steps) * self.steps, self.total_steps)
 
+    def epoch_under_way(self, step: int, evaluated: int) -> int:
+        """The epoch that the next evaluation is of, counted from 1."""
+        return (self.next_evaluation(step, evaluated) - 1) // self.steps + 1
+
     def is_save_due(self, step: int, saved: int) -> bool:
         """Whether a step after which a checkpoint is due has gone by since the last one, which was after `saved`."""
         every = self.save_every_steps

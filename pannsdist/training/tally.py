@@ -39,9 +39,8 @@ class Tally:
         self.saved = progress.step
         self.gradient_norm: float | None = None
 
-    def step_taken(self, loss: paddle.Tensor, clips: int, gradient_norm: float | None) -> None:
+    def step_taken(self, loss: paddle.Tensor, clips: int) -> None:
         """A step was made on `clips` clips of this process."""
-        self.gradient_norm = gradient_norm
         self.window.add(loss, clips)
         self.bad_in_a_row = 0
 

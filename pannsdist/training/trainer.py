@@ -83,7 +83,8 @@ class Trainer:
                 world.share_arrays(snapshot.statistics if snapshot else None), world.rank, world.size
             )
             world.agree(lambda: self._learner.restore(arrays))
-            world.agree(lambda: self._learner.network.restore_statistics(statistics))
+            self._learner.start_epoch(self._course.epoch_under_way(progress.step, progress.evaluated))
+            world.agree(lambda: self._learner.network.restore_statistics(statistics))  # thawing shares those of rank 0
             self._best.restore(progress.best)
         return progress
 
@@ -113,7 +114,7 @@ class Trainer:
     def _train(self, tally: Tally, session: Session) -> bool:
         """The steps up to the next evaluation; gives whether the time is up before."""
         end = self._course.next_evaluation(tally.step, tally.evaluated)
-        epoch = (end - 1) // session.data.steps + 1
+        epoch = self._course.epoch_under_way(tally.step, tally.evaluated)
         self._learner.start_epoch(epoch)
         batches = iter(session.data.batches(epoch, tally.step - (epoch - 1) * session.data.steps))
         session.clock.start_epoch(tally.step)
@@ -143,8 +144,9 @@ class Trainer:
         if not agreed.all_clips:
             return
         outcome = self._learner.step(agreed.batch, tally.step, agreed.all_clips, self._course.seed)
+        tally.gradient_norm = outcome.gradient_norm
         if outcome.finite:
-            tally.step_taken(outcome.loss, len(agreed.batch.ids), outcome.gradient_norm)
+            tally.step_taken(outcome.loss, len(agreed.batch.ids))
             return
         tally.step_skipped()
         ids = dict.fromkeys(chain(*self._world.gather((*agreed.batch.ids, *agreed.batch.further_ids))))
@@ -160,8 +162,8 @@ class Trainer:
         tally.window_closed(loss, clips)
         steps, pace = session.data.steps, session.clock.pace(tally.step, clips)
         rates, mean = self._learner.rates(tally.step), loss / clips if clips else float("nan")
-        number, norm = tally.step - (epoch - 1) * steps, tally.gradient_norm
-        report = StepReport(epoch, tally.step, number, steps, mean, rates, pace, norm)
+        made = (epoch, tally.step, tally.step - (epoch - 1) * steps, steps)
+        report = StepReport(*made, mean, rates, pace, tally.gradient_norm)
         for tracker in session.outlets.trackers:
             tracker.steps(report)
 
@@ -170,8 +172,7 @@ class Trainer:
         is_whole_epoch = tally.step % session.data.steps == 0
         statistics = self._statistics()
         self._world.sync_statistics(self._learner.network)
-        if is_whole_epoch:
-            self._learner.end_epoch(tally.step // session.data.steps)
+        self._learner.end_epoch(self._course.epoch_under_way(tally.step, tally.evaluated))
         split = SplitToEvaluate(session.split.name, session.split.ids, lambda: _until_asked_to_stop(session))
         try:
             with self._learner.answering():

@@ -45,7 +45,7 @@ class RecordLog:
             self._file.add_record(record)
 
     def flush(self) -> None:
-        """Wait for VisualDL's own thread, which appends to the file."""
+        """Have every record in the file."""
         self._file.flush()
 
     def close(self) -> None:

@@ -97,7 +97,7 @@ class VisualDLTracker:
             self._show(report.predictions, report)
 
     def flush(self) -> None:
-        """Wait until the file holds everything."""
+        """Wait for VisualDL's own thread, which appends to the file."""
         self._log.flush()
 
     def close(self) -> None:

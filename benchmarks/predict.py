@@ -115,22 +115,17 @@ def work(arm: str, folder: Path) -> None:
 
 def ours(arm: str, folder: Path) -> Callable[[list[str]], None]:
     """The command's own function, on one of our engines."""
-    from pannsdist import cpu, terminal
+    from pannsdist import terminal
 
-    cpu.use_fast_kernels()
     terminal.quiet_paddle()
     terminal.quiet_compiler()
     from pannsdist import sound_commands
-    from pannsdist.inference.engine import engine
-    from pannsdist.inference.listener import audioset_listener
-    from pannsdist.inference.predictor import Predictor
-    from pannsdist.registry import Catalog
+    from pannsdist.inference.model import load_model
 
-    listener = audioset_listener(Catalog.installed(), MODEL, str(folder / "cnn14.pth"))
-    predictor = Predictor(listener, asking=engine(listener, "" if arm == "default" else arm))
+    model = load_model(MODEL, str(folder / "cnn14.pth"), None if arm == "default" else arm)
 
     def tag(files: list[str]) -> None:
-        sound_commands.predict(predictor, files, TOPK, "table")
+        sound_commands.predict(model, [Path(name) for name in files], TOPK, "table")
 
     return tag
 

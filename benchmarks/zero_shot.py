@@ -62,24 +62,21 @@ def main() -> None:
 
 def hear(data: Path, model: str, weights: str, clips_of_each: int | None = None) -> list[Answer]:
     """The answers to the clips of ESC-10, in the order of its table."""
-    from pannsdist import cpu, terminal
+    from pannsdist import terminal
 
-    cpu.use_fast_kernels()
     terminal.quiet_paddle()
     terminal.quiet_compiler()
-    from pannsdist.inference.listener import audioset_listener
-    from pannsdist.inference.predictor import Predictor
-    from pannsdist.registry import Catalog
+    from pannsdist.inference.model import load_model
 
     files = clips(data, clips_of_each)
-    predictor = Predictor(audioset_listener(Catalog.installed(), model, weights))
+    predictor = load_model(model, weights).predictor
     answers = []
     for prediction in predictor.predict([data / "audio" / file for file in files]):
         if prediction.error is not None:
             raise prediction.error
         scores = dict(prediction.scores)
         found = max(NAMES, key=lambda name: max(scores[label] for label in NAMES[name]))
-        name = prediction.path.name
+        name = Path(str(prediction.sound)).name
         answers.append(Answer(name, files[name], found, prediction.scores[0][0]))
     return answers
 

@@ -4,38 +4,69 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pannsdist import __version__, cpu, settings, sound_commands, terminal, weights_commands
+from pannsdist import (
+    __version__,
+    cpu,
+    lr_finder,
+    report,
+    series_commands,
+    settings,
+    sound_commands,
+    terminal,
+    weights_commands,
+)
 from pannsdist.errors import EXIT_USER_ERROR
 from pannsdist.registry import Catalog
 from pannsdist.schema import Settings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a sub-command; gives the exit code, 2 for a user's mistake."""
+    """Run a sub-command; gives the exit code: 2 for a user's mistake, 75 where it was stopped and can be continued."""
     parser = argparse.ArgumentParser(prog="pannsdist", description="Audio networks on PaddlePaddle.")
     parser.add_argument("--version", action="version", version=f"pannsdist {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_add_plugins, _add_config, sound_commands.add, _add_evaluate, weights_commands.add):
+    families = (lr_finder, sound_commands, weights_commands, series_commands, report)
+    for add in (_add_plugins, _add_config, _add_evaluate, *(family.add for family in families)):
         add(commands)
-    chosen = parser.parse_args(arguments)
+    chosen = _parse(parser, arguments)
+    chosen.command_line = shlex.join(["pannsdist", *(sys.argv[1:] if arguments is None else arguments)])
     cpu.use_fast_kernels()
     terminal.quiet_paddle()
-    failed: list[bool] = []
-    code = terminal.exit_code(lambda: failed.append(chosen.run(chosen) is False))
-    return code or (EXIT_USER_ERROR if any(failed) else 0)
+    answers: list[int | bool | None] = []
+    code = terminal.exit_code(lambda: answers.append(chosen.run(chosen)))
+    return code or _exit_code(answers[0])
+
+
+def _parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Settings may stand before, between and after options; argparse itself takes them in one place alone."""
+    chosen, rest = parser.parse_known_args(arguments)
+    strange = [item for item in rest if item.startswith("-") or "=" not in item or not hasattr(chosen, "overrides")]
+    if strange:
+        parser.error(f"unrecognized arguments: {' '.join(strange)}")
+    if rest:
+        chosen.overrides = [*chosen.overrides, *rest]
+    return chosen
+
+
+def _exit_code(answer: int | bool | None) -> int:
+    """A sub-command answers nothing, its exit code, or False where something could not be done."""
+    if isinstance(answer, bool):
+        return 0 if answer else EXIT_USER_ERROR
+    return answer or 0
 
 
 def _add_plugins(commands: Any) -> None:
     plugins = commands.add_parser("plugins", help="what is installed").add_subparsers(required=True, metavar="COMMAND")
-    listing = plugins.add_parser("list", help="every model, dataset and feature, and where it comes from")
+    listing = plugins.add_parser("list", help="every model, dataset, feature and augmentation, and where it comes from")
     listing.set_defaults(run=lambda _: list_plugins(Catalog.installed()))
     showing = plugins.add_parser("show", help="one plugin: its params, its front end, its weights")
-    showing.add_argument("kind", help="model, dataset or feature")
+    showing.add_argument("kind", help="model, dataset, feature or augmentation")
     showing.add_argument("name")
     showing.set_defaults(run=lambda chosen: show_plugin(Catalog.installed(), chosen.kind, chosen.name))
 
@@ -61,7 +92,7 @@ def list_plugins(catalog: Catalog) -> None:
     """A line for each plugin: kind, name, distribution and version. Imports none of them."""
     rows = [(entry.kind, entry.name, str(entry.origin)) for entry in catalog]
     for kind, name, origin in rows:
-        print(f"{kind:<8} {name:<{max(len(row[1]) for row in rows)}}  {origin}")
+        print(f"{kind:<12} {name:<{max(len(row[1]) for row in rows)}}  {origin}")
 
 
 def show_plugin(catalog: Catalog, kind: str, name: str) -> None:

@@ -8,19 +8,42 @@ import numpy as np
 import paddle
 from paddle import nn
 
+from pannsdist.feature_augmentation import kept_stripes, mixed
+
 
 class Network(nn.Layer):
-    """(B, S) waveform -> (B, C) logits. The feature has no weights, and no gradient goes through it."""
+    """(B, S) waveform -> (B, C) logits. The feature has no weights, and no gradient goes through it.
 
-    def __init__(self, feature: nn.Layer, model: nn.Layer) -> None:
+    With `spec_augment`, stripes of the features are left out wherever chances are given; what a clip has in their place
+    is its mean. A model layer that bears `augments = True` does its own mixup, and what else it draws.
+    """
+
+    def __init__(self, feature: nn.Layer, model: nn.Layer, spec_augment: bool = False) -> None:
         super().__init__()
         self.feature = feature
         self.model = model
+        self._spec_augment = spec_augment
+        self._model_augments = bool(getattr(model, "augments", False))
 
-    def forward(self, waveform: paddle.Tensor) -> paddle.Tensor:
-        """Waveform (B, S) float32 at the front end's rate -> logits (B, C)."""
-        with paddle.no_grad():
+    def forward(
+        self,
+        waveform: paddle.Tensor,
+        chances: paddle.Tensor | None = None,
+        partners: paddle.Tensor | None = None,
+        shares: paddle.Tensor | None = None,
+    ) -> paddle.Tensor:
+        """Waveform (R, S) float32 at the front end's rate -> logits (B, C).
+
+        R is B without `partners`. The others come with a batch of training: see `Batch`.
+        """
+        with paddle.no_grad(), paddle.amp.auto_cast(enable=False):  # half precision is too coarse for powers of sound
             features = self.feature(waveform)
+            if self._spec_augment and chances is not None:
+                features = _with_stripes(features, chances)
+            if partners is not None and not self._model_augments:
+                features = mixed(features, partners, shares)
+        if self._model_augments and not (chances is None and partners is None):
+            return self.model(features, chances=chances, partners=partners, shares=shares)
         return self.model(features)
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -36,3 +59,9 @@ class Network(nn.Layer):
             raise ValueError(f"{len(odd)} tensors do not fit, such as {odd[0]}")
         for name, tensor in own.items():
             tensor.set_value(arrays[name])
+
+
+def _with_stripes(features: paddle.Tensor, chances: paddle.Tensor) -> paddle.Tensor:
+    """(R, 1, T, F) -> the same with stripes of each clip's mean."""
+    kept = kept_stripes(chances, features.shape[2], features.shape[3])
+    return features * kept + features.mean(axis=[1, 2, 3], keepdim=True) * (1.0 - kept)

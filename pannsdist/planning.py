@@ -9,21 +9,29 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from pannsdist import settings as settings_module
 from pannsdist.audio.batches import ClipTable, clip_table
+from pannsdist.audio.mixing import Mixup
+from pannsdist.choosing import (
+    Part,
+    choose,
+    choose_augmentations,
+    choose_feature,
+    choose_model,
+    masks_itself,
+    refuse_impossible_augmentation,
+)
 from pannsdist.contracts import Clip, FrontEnd
+from pannsdist.contradictions import refuse_contradictions, refuse_lengths, refuse_misfits, refuse_shares
 from pannsdist.errors import (
     BadDataset,
     BadWeightsFile,
     BrokenPlugin,
     FrontEndMismatch,
     SettingsError,
-    UserError,
     candidates_line,
 )
-from pannsdist.registry import Catalog, Entry, Registry
+from pannsdist.registry import Catalog
 from pannsdist.schema import Settings
 from pannsdist.settings import Source
 from pannsdist.training import metrics
@@ -32,18 +40,8 @@ from pannsdist.weights import cache
 from pannsdist.weights.fetch import fetch
 
 TRAIN, VALID = "train", "valid"
-
-
-@dataclass(frozen=True)
-class Part:
-    """A chosen plugin: where it comes from, its params, and the plugin itself."""
-
-    entry: Entry
-    params: Any
-    plugin: Any
-
-    def __str__(self) -> str:
-        return f"{self.entry.name} ({self.entry.origin})"
+SAMPLED = {"balanced": "every class equally often", "weighted": "a clip by the inverse of its class's size"}
+"""What an epoch takes where it is not every clip once."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +62,7 @@ class Plan:
     data: Data
     feature: Part
     model: Part
+    augmentations: Mapping[str, Part]
     weights: Path | None
     metric: str
     higher_is_better: bool
@@ -78,13 +77,41 @@ class Plan:
     @property
     def steps(self) -> int:
         """Steps of an epoch."""
-        return len(self.data.splits[TRAIN]) // self.settings.train.batch_size
+        return len(self.data.splits[TRAIN]) // self.clips_of_step
+
+    @property
+    def mixup(self) -> Mixup | None:
+        """How training clips are mixed."""
+        chosen = self.settings.mixup
+        return Mixup(chosen.alpha, chosen.pairs, chosen.domain, len(self.data.labels)) if chosen.alpha else None
+
+    @property
+    def masks_features(self) -> bool:
+        """Whether stripes are left out of the features, since the network has no place of its own for that."""
+        return bool(self.settings.train.spec_augment) and not masks_itself(self.model)
+
+    @property
+    def augmented_by(self) -> list[str]:
+        """What changes the training clips beside the crop, in its order, in words."""
+        has_stripes = self.masks_features or getattr(self.model.params, "spec_augment", False)
+        stripes = ["SpecAugment"] if has_stripes else []
+        return [*map(str, self.augmentations.values()), *stripes, *([str(self.mixup)] if self.mixup else [])]
+
+    @property
+    def clips_of_step(self) -> int:
+        """Clips that a step uses up."""
+        return self.settings.train.batch_size * (self.mixup.clips_of_output if self.mixup else 1)
 
     @property
     def score_names(self) -> list[str]:
         """Every score of an epoch."""
         computed = metrics.metrics_for(self.data.multi_label, len(self.data.labels))
         return ["train/loss", *(f"{VALID}/{name}" for name in computed)]
+
+    @property
+    def _warmup(self) -> str:
+        steps = self.settings.schedule.warmup_steps
+        return f"{steps} steps" if steps else f"{self.settings.schedule.warmup_epochs:g} epochs"
 
     @property
     def valid_crop_s(self) -> float:
@@ -100,20 +127,23 @@ class Plan:
 
     def __str__(self) -> str:
         chosen, train = self.settings, self.data.splits[TRAIN]
-        left_out = len(train) - self.steps * chosen.train.batch_size
+        left_out = len(train) - self.steps * self.clips_of_step
+        taken = f"; {left_out} left out of each epoch, others each time" if left_out else ""
+        if chosen.train.sampling in SAMPLED:
+            taken = f"; {chosen.train.sampling}: {SAMPLED[chosen.train.sampling]}"
         rows = {
             "run": str(Path(chosen.runs) / chosen.name),
             "model": f"{self.model}, {self.weights.name if self.weights else 'random weights'}",
             "feature": f"{self.feature}: {self.front_end.sample_rate_hz} Hz, {self.front_end.bins} bins",
             "data": f"{self.data.part}: {len(self.data.labels)} classes"
             + (", several labels a clip" if self.data.multi_label else ""),
-            TRAIN: f"{len(train)} clips, {chosen.train.crop_s:g} s of each"
-            + (f"; {left_out} left out of each epoch, others each time" if left_out else ""),
+            TRAIN: f"{len(train)} clips, {chosen.train.crop_s:g} s of each" + taken,
+            "augment": "; ".join(self.augmented_by) or "nothing",
             VALID: f"{len(self.data.splits[VALID])} clips, {self.valid_crop_s:g} s of each",
             "batch": f"{chosen.train.batch_size} = {self.world_size} x {chosen.train.batch_size // self.world_size}",
             "length": f"{chosen.train.epochs} epochs of {self.steps} steps",
             "optimizer": f"{chosen.optimizer.name}, learning rate {chosen.optimizer.learning_rate:g}, "
-            f"{chosen.schedule.name} after {chosen.schedule.warmup_epochs:g} epochs of warm-up",
+            f"{chosen.schedule.name} after {self._warmup} of warm-up",
             "best by": f"{self.metric}, {'higher' if self.higher_is_better else 'lower'} is better",
         }
         return "\n".join(f"{name:<10} {text}" for name, text in rows.items())
@@ -124,48 +154,27 @@ def decide(settings: Settings, source: Source, catalog: Catalog, world_size: int
 
     But the weights that the settings name are fetched, last of all, and only where everything else is as it should be.
     """
-    model = choose(catalog.models, settings.model, source, "model")
+    refuse_contradictions(settings, source)
+    model = choose_model(settings, source, catalog)
     feature = choose_feature(settings, model, source, catalog)
     weights = locate_weights(settings.model.weights, model, source)
     check_front_end(model, feature.plugin.front_end, weights, settings.model.weights)
     optimizer_class(settings.optimizer.name, settings.optimizer.params)
+    augmentations = choose_augmentations(settings, source, catalog)
     _check_batch_size(settings.train.batch_size, world_size, source)
+    refuse_shares(settings, source, world_size)
     data = choose_data(settings, source, catalog, (TRAIN, VALID))
     metric, higher_is_better = choose_metric(settings.select.metric, data, source)
-    plan = Plan(settings, data, feature, model, weights, metric, higher_is_better, world_size)
+    refuse_misfits(settings, source, data.labels, data.multi_label)
+    plan = Plan(settings, data, feature, model, augmentations, weights, metric, higher_is_better, world_size)
     _check_lengths(plan, source)
+    refuse_lengths(settings, source, plan.steps)
+    refuse_impossible_augmentation(
+        settings, source, feature if plan.masks_features else None, data.splits[TRAIN].targets
+    )
     _check_leaks(data)
     fetch_weights(settings.model.weights, model)
     return plan
-
-
-def choose(registry: Registry, chosen: Any, source: Source, section: str) -> Part:
-    """The plugin that a section of the settings names, built with its params."""
-    entry = registry.find(chosen.name, source.where(f"{section}.name"))
-    return build_plugin(entry, chosen.params, source, f"{section}.params")
-
-
-def build_plugin(entry: Entry, params: Mapping[str, Any], source: Source, prefix: str) -> Part:
-    """A plugin with its params checked. Raises BrokenPlugin where it fails in a way that is not the user's."""
-    plugin_class = entry.load()
-    filled = settings_module.fill_params(plugin_class.Params, params, source, prefix)
-    try:
-        return Part(entry, filled, plugin_class(filled))
-    except UserError:
-        raise
-    except Exception as error:
-        wrong = f"{entry.kind} plugin '{entry.name}' of {entry.origin} fails: {type(error).__name__}: {error}"
-        right = f"its params were {filled}"
-        raise BrokenPlugin(wrong, right, f"pannsdist plugins show {entry.kind} {entry.name}") from error
-
-
-def choose_feature(settings: Settings, model: Part, source: Source, catalog: Catalog) -> Part:
-    """The feature that the settings name, else the one that the model was made for, with the model's own params."""
-    if settings.feature.name:
-        return choose(catalog.features, settings.feature, source, "feature")
-    entry = catalog.features.find(model.plugin.feature, f"the feature of model '{model.entry.name}'")
-    params = {**model.plugin.feature_params, **settings.feature.params}
-    return build_plugin(entry, params, source, "feature.params")
 
 
 def locate_weights(asked: str, model: Part, source: Source) -> Path | None:
@@ -280,7 +289,10 @@ def _check_lengths(plan: Plan, source: Source) -> None:
             right = f"{name} needs at least {minimum} samples, {minimum / rate_hz:.3f} s"
             raise SettingsError(wrong, right, source.command)
     clips, batch_size = len(plan.data.splits[TRAIN]), plan.settings.train.batch_size
-    if clips < batch_size:
-        wrong = f"{source.where('train.batch_size')} is {batch_size}, but there are only {clips} clips to train on"
-        size = clips // plan.world_size * plan.world_size
+    if clips < plan.clips_of_step:
+        twice = " and mixup.pairs=panns takes two" if plan.clips_of_step > batch_size else ""
+        wrong = (
+            f"{source.where('train.batch_size')} is {batch_size}{twice}, but there are only {clips} clips to train on"
+        )
+        size = clips * batch_size // plan.clips_of_step // plan.world_size * plan.world_size
         raise SettingsError(wrong, f"at most {size}" if size else "fewer processes, or more clips", source.command)

@@ -23,6 +23,7 @@ _REQUIRED = {
     "model": ("feature", "feature_params", "front_end", "weights", "head", "accepts", "minimum_samples", "build"),
     "dataset": ("clips",),
     "feature": ("build",),
+    "augmentation": ("__call__",),
 }
 """Members of the plugin classes; what a dataset or a feature knows only once it is built is asked for then."""
 
@@ -106,11 +107,12 @@ class Registry:
 
 @dataclass(frozen=True)
 class Catalog:
-    """The three registries, and what could not be read of the environment."""
+    """The registry of each kind, and what could not be read of the environment."""
 
     models: Registry
     datasets: Registry
     features: Registry
+    augmentations: Registry
     problems: tuple[str, ...] = ()
 
     @classmethod
@@ -123,18 +125,22 @@ class Catalog:
                 for name, target in config[group].items() if group in config else ():
                     origin = _origin(distribution)
                     found[kind].setdefault(name, []).append(Entry(kind, name, origin, target))
-        models, datasets, features = (
+        models, datasets, features, augmentations = (
             Registry(kind, {name: tuple(entries) for name, entries in found[kind].items()}) for kind in contracts.GROUPS
         )
-        return cls(models, datasets, features, tuple(problems))
+        return cls(models, datasets, features, augmentations, tuple(problems))
+
+    @property
+    def _registries(self) -> tuple[Registry, ...]:
+        return self.models, self.datasets, self.features, self.augmentations
 
     def __iter__(self) -> Iterator[Entry]:
-        for registry in (self.models, self.datasets, self.features):
+        for registry in self._registries:
             yield from registry
 
     def registry(self, kind: str) -> Registry:
-        """The registry of one kind: model, dataset or feature."""
-        registries = {registry.kind: registry for registry in (self.models, self.datasets, self.features)}
+        """The registry of one kind: model, dataset, feature or augmentation."""
+        registries = {registry.kind: registry for registry in self._registries}
         if kind not in registries:
             line = candidates_line(kind, registries, "kinds")
             raise UnknownPlugin(f"unknown kind of plugin '{kind}'", line, LIST_COMMAND)

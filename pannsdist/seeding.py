@@ -2,6 +2,7 @@
 
 What a clip looks like in an epoch depends on (seed, epoch, clip id) and on nothing else: not on the number of workers,
 nor on the number of processes, nor on what was drawn before. A run that continues needs no random state from a file.
+Each use has a stream of its own, so that the crops stay the same when an augmentation is added.
 """
 
 from __future__ import annotations
@@ -17,14 +18,27 @@ def _number(*parts: object) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], "big")
 
 
+def epoch_generator(seed: int, epoch: int, use: str) -> np.random.Generator:
+    """The randomness of one use in one epoch, such as which clips a balanced epoch takes."""
+    return np.random.default_rng(_number("epoch", seed, epoch, use))
+
+
 def epoch_order(count: int, seed: int, epoch: int) -> np.ndarray:
     """The order in which an epoch visits `count` clips: a permutation (count,) int64."""
     return np.random.default_rng(_number("order", seed, epoch)).permutation(count)
 
 
-def clip_generator(seed: int, epoch: int, clip_id: str) -> np.random.Generator:
-    """The randomness of one clip in one epoch: its crop and its augmentation."""
-    return np.random.default_rng(_number("clip", seed, epoch, clip_id))
+def step_generator(seed: int, epoch: int, step: int, use: str) -> np.random.Generator:
+    """The randomness that the clips of a global batch share, the same in every process; steps counted from 0."""
+    return np.random.default_rng(_number("batch", seed, epoch, step, use))
+
+
+def clip_generator(seed: int, epoch: int, clip_id: str, use: str = "crop", occurrence: int = 0) -> np.random.Generator:
+    """The randomness of one use (crop, augmentation, mixup, chances) of one clip in one epoch.
+
+    `occurrence` counts from 0 how often the epoch has met the clip before.
+    """
+    return np.random.default_rng(_number("clip", seed, epoch, clip_id, use, occurrence))
 
 
 def initial_seed(seed: int) -> int:

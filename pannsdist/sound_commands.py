@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from pannsdist import terminal
 from pannsdist.errors import BadClip
-from pannsdist.registry import Catalog
 
 if TYPE_CHECKING:
-    from pannsdist.inference.listener import Listener
-    from pannsdist.inference.predictor import Predictor
+    from pannsdist.inference.detection import Event, Rule
+    from pannsdist.inference.model import Model
 
 TAGGER = "panns_cnn14"
 ENGINES = ("dygraph", "paddle", "onnx")
@@ -54,22 +53,27 @@ def add(commands: Any) -> None:
     """The sub-commands for argparse."""
     predicting = commands.add_parser("predict", help="what a trained model hears in sound files")
     predicting.add_argument("--model", type=Path, required=True, help="a model folder, such as runs/NAME/best_model")
+    predicting.set_defaults(weights="")
     _add_files(predicting, topk=5)
-    predicting.set_defaults(run=lambda chosen: predict(_own(chosen), chosen.files, chosen.topk, chosen.format))
+    predicting.set_defaults(run=_predict)
     tagging = commands.add_parser("tag", help="which of AudioSet's 527 classes are heard in sound files")
     _add_tagger(tagging)
     _add_files(tagging, topk=10)
-    tagging.set_defaults(run=lambda chosen: predict(_tagger(chosen), chosen.files, chosen.topk, chosen.format))
+    tagging.set_defaults(run=_predict)
     detecting = commands.add_parser("detect", help="which classes are heard from when to when")
     _add_either(detecting)
-    detecting.add_argument("--threshold", type=_share, default=0.3, help="probability from which a class is heard")
-    _add_files(detecting, topk=None, window_s=1.0)
-    detecting.set_defaults(run=lambda chosen: detect(_either(chosen), chosen.files, chosen.threshold, chosen.format))
+    detecting.add_argument("--threshold", type=float, default=0.3, help="probability from which a class is heard")
+    detecting.add_argument("--min-gap", type=float, default=0.0, help="events with less silence between them are one")
+    detecting.add_argument("--min-duration", type=float, default=0.0, help="shorter events (s) are then dropped")
+    detecting.add_argument("--plot", type=Path, help="draw one file: waveform, log-mel, classes over time (OUT.png)")
+    by_itself = "frames where the network decides by frame, else 1"
+    _add_files(detecting, topk=None, own_window=by_itself)
+    detecting.set_defaults(run=_detect)
     embedding = commands.add_parser("embed", help="a vector for each sound file, into one .npz file")
     _add_either(embedding)
     embedding.add_argument("-o", "--output", type=Path, required=True, help="the .npz file to write")
     _add_files(embedding, topk=None, formats=False)
-    embedding.set_defaults(run=lambda chosen: embed(_either(chosen), chosen.files, chosen.output))
+    embedding.set_defaults(run=_embed)
     exporting = commands.add_parser("export", help="a model as a folder for Paddle Inference or onnxruntime alone")
     _add_either(exporting)
     exporting.add_argument("--format", choices=("paddle", "onnx"), default="paddle")
@@ -80,11 +84,10 @@ def add(commands: Any) -> None:
 
 
 def _add_files(
-    parser: argparse.ArgumentParser, topk: int | None, formats: bool = True, window_s: float | None = None
+    parser: argparse.ArgumentParser, topk: int | None, formats: bool = True, own_window: str = "the model's own"
 ) -> None:
     parser.add_argument("files", nargs="+", help="sound files, folders of them, or - for a list on standard input")
-    own = "the model's own" if window_s is None else f"{window_s:g}"
-    parser.add_argument("--window", type=float, default=window_s, help=f"seconds heard at a time (default {own})")
+    parser.add_argument("--window", type=float, help=f"seconds heard at a time (default: {own_window})")
     parser.add_argument("--hop", type=float, help="seconds from window to window (default: the window)")
     if topk is not None:
         parser.add_argument("--topk", type=_from_one, default=topk, help=f"labels of each file (default {topk})")
@@ -105,14 +108,14 @@ def _add_either(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", default="", help="for a plugin: a tag of it, or a file (default: its first tag)")
 
 
-def predict(predictor: Predictor, files: Iterable[str], topk: int, form: str) -> bool:
+def predict(model: Model, paths: Sequence[Path], topk: int, form: str) -> bool:
     """The likeliest labels of every file that can be read; False if some could not."""
     failures: list[BadClip] = []
 
     def answers() -> Iterator[tuple[str, Sequence[tuple[str, float]]]]:
-        for prediction in predictor.predict(_paths(files)):
+        for prediction in model.predictor.predict(paths):
             if prediction.error is None:
-                yield str(prediction.path), prediction.scores[:topk]
+                yield str(prediction.sound), prediction.scores[:topk]
             else:
                 failures.append(prediction.error)
 
@@ -120,16 +123,19 @@ def predict(predictor: Predictor, files: Iterable[str], topk: int, form: str) ->
     return _told(failures)
 
 
-def detect(predictor: Predictor, files: Iterable[str], threshold: float, form: str) -> bool:
-    """The events of every file that can be read; False if some could not."""
+def detect(model: Model, paths: Sequence[Path], rule: Rule, form: str, plot: Path | None = None) -> bool:
+    """The events of every file that can be read; False if some could not. `plot` is where one is drawn."""
     from pannsdist.inference.detection import events
 
     failures: list[BadClip] = []
 
     def answers() -> Iterator[tuple[str, Any]]:
-        for path in _paths(files):
+        for path in paths:
             try:
-                yield str(path), events(predictor.timeline(path), predictor.labels, threshold)
+                if plot is None:
+                    yield str(path), events(model.timeline(path), model.labels, rule)
+                else:
+                    yield str(path), _drawn(model, path, rule, plot)
             except BadClip as error:
                 failures.append(error)
 
@@ -137,21 +143,35 @@ def detect(predictor: Predictor, files: Iterable[str], threshold: float, form: s
     return _told(failures)
 
 
-def embed(predictor: Predictor, files: Iterable[str], output: Path) -> bool:
+def _drawn(model: Model, path: Path, rule: Rule, output: Path) -> list[Event]:
+    from pannsdist.audio.stream import blocks, duration_s
+    from pannsdist.inference.detection import events
+    from pannsdist.inference.outline import Curves, Outline
+    from pannsdist.inference.plot import Scene, draw
+
+    length_s = duration_s(path)
+    curves = Curves(length_s, len(model.labels))
+    found = events(curves.watch(model.timeline(path)), model.labels, rule)
+    outline = Outline(length_s, model.sample_rate_hz).draw(blocks(path, model.sample_rate_hz))
+    if said := draw(output, outline, curves, Scene(path.name, model.labels, found, rule.threshold)):
+        print(f"note: {said}", file=sys.stderr)
+    return found
+
+
+def embed(model: Model, paths: Sequence[Path], output: Path) -> bool:
     """`paths` (N,) and `embeddings` (N, E) of every file that can be read; False if some could not."""
     import numpy as np
 
-    failures, paths, vectors = [], [], []
-    asked = _paths(files)
-    for path, vector in zip(asked, predictor.embeddings(asked), strict=True):
+    failures, heard, vectors = [], [], []
+    for path, vector in zip(paths, model.predictor.embeddings(paths), strict=True):
         if isinstance(vector, BadClip):
             failures.append(vector)
         else:
             vectors.append(vector)
-            paths.append(str(path))
+            heard.append(str(path))
     if vectors:
-        np.savez(output, paths=np.array(paths), embeddings=np.stack(vectors))
-        print(f"{len(paths)} embeddings of {len(vectors[0])} numbers: {output}")
+        np.savez(output, paths=np.array(heard), embeddings=np.stack(vectors))
+        print(f"{len(heard)} embeddings of {len(vectors[0])} numbers: {output}")
     return _told(failures)
 
 
@@ -160,17 +180,14 @@ def export(chosen: argparse.Namespace) -> None:
     terminal.quiet_compiler()
     from pannsdist.contracts import Clip
     from pannsdist.inference import export as exporting
-    from pannsdist.inference.bundle import load_bundle
-    from pannsdist.inference.listener import audioset_listener
+    from pannsdist.inference.model import load_model
+    from pannsdist.registry import Catalog
 
-    catalog, folder = Catalog.installed(), Path(chosen.model)
     clips = [Clip(str(path), path, ()) for path in _paths(map(str, chosen.check))]
-    if folder.is_dir():
-        bundle = load_bundle(folder, catalog)
-        listener, clips = bundle.listener, clips or exporting.dataset_clips(bundle.record, catalog)
-    else:
-        listener = audioset_listener(catalog, chosen.model, chosen.weights)
-    checked = exporting.export(listener, chosen.format, chosen.output, clips)
+    model = load_model(chosen.model, chosen.weights, "dygraph")
+    if model.record is not None:
+        clips = clips or exporting.dataset_clips(model.record, Catalog.installed())
+    checked = exporting.export(model.listener, chosen.format, chosen.output, clips)
     print(f"{chosen.output}: {chosen.format}, compared on {', '.join(checked.clips)}")
     print(f"largest difference of a score: {checked.difference:.2g}")
 
@@ -196,57 +213,43 @@ def _told(failures: Sequence[BadClip]) -> bool:
     return not failures
 
 
+def _predict(chosen: argparse.Namespace) -> bool:
+    paths = _paths(chosen.files)
+    return predict(_model(chosen), paths, chosen.topk, chosen.format)
+
+
+def _detect(chosen: argparse.Namespace) -> bool:
+    from pannsdist.inference.detection import Rule
+
+    rule = Rule(chosen.threshold, chosen.min_duration, chosen.min_gap)
+    paths = _paths(chosen.files)
+    if chosen.plot is not None:
+        from pannsdist.inference.plot import check_output
+
+        check_output(chosen.plot, paths)
+    return detect(_model(chosen), paths, rule, chosen.format, chosen.plot)
+
+
+def _embed(chosen: argparse.Namespace) -> bool:
+    paths = _paths(chosen.files)
+    return embed(_model(chosen), paths, chosen.output)
+
+
 def _paths(files: Iterable[str]) -> list[Path]:
-    from pannsdist.inference.predictor import sound_files
+    from pannsdist.inference.sounds import sound_files
 
     names = [name for file in files for name in (sys.stdin.read().splitlines() if file == "-" else [file])]
     return sound_files(Path(name) for name in names)
 
 
-def _own(chosen: argparse.Namespace) -> Predictor:
+def _model(chosen: argparse.Namespace) -> Model:
     terminal.quiet_compiler()
-    from pannsdist.inference.bundle import load_bundle, read_record
+    from pannsdist.inference.model import load_model
 
-    _paths(file for file in chosen.files if file != "-")
-    read_record(chosen.model)
-    return _asking(load_bundle(chosen.model, Catalog.installed()).listener, chosen)
-
-
-def _tagger(chosen: argparse.Namespace) -> Predictor:
-    terminal.quiet_compiler()
-    from pannsdist.inference.listener import audioset_listener
-
-    _paths(file for file in chosen.files if file != "-")
-    return _asking(audioset_listener(Catalog.installed(), chosen.model, chosen.weights), chosen)
-
-
-def _asking(listener: Listener, chosen: argparse.Namespace) -> Predictor:
-    from pannsdist.inference.engine import engine
-    from pannsdist.inference.predictor import Predictor
-
-    return Predictor(listener, chosen.window, chosen.hop, engine(listener, chosen.engine))
-
-
-def _either(chosen: argparse.Namespace) -> Predictor:
-    """A folder is a model of one's own; anything else is a plugin's name."""
-    folder = Path(chosen.model)
-    if not folder.is_dir():
-        return _tagger(chosen)
-    chosen.model = folder
-    return _own(chosen)
+    return load_model(chosen.model, chosen.weights, chosen.engine or None, chosen.window, chosen.hop)
 
 
 def _from_one(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 up")
     return int(text)
-
-
-def _share(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 < value <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a probability above 0, up to 1")
-    return value

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file beside its place, then put it there in one move."""
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file beside its place, then put it there in one move; text is written as UTF-8."""
     aside = path.with_name(f".{path.name}.writing")
-    with aside.open("w", encoding="utf-8") as file:
-        file.write(text)
+    with aside.open("wb") as file:
+        file.write(content.encode() if isinstance(content, str) else content)
         file.flush()
         os.fsync(file.fileno())
     aside.replace(path)

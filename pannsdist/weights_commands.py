@@ -28,7 +28,7 @@ def add(commands: Any) -> None:
     fetching.set_defaults(run=lambda chosen: fetch_weights(Catalog.installed(), chosen.model, chosen.tag))
     inspecting = weights.add_parser("inspect", help="what is in a weight file; nothing in it is run")
     inspecting.add_argument("file", type=Path)
-    inspecting.set_defaults(run=lambda chosen: inspect_weights(chosen.file))
+    inspecting.set_defaults(run=lambda chosen: inspect_weights(Catalog.installed(), chosen.file))
     converting = weights.add_parser("convert", help="PyTorch to Paddle or back, by the ending of OUT")
     converting.add_argument("source", type=Path, metavar="IN", help=".pth, .pt, .pdparams or .safetensors")
     converting.add_argument("target", type=Path, metavar="OUT", help=".pdparams for Paddle; others for PyTorch")
@@ -77,11 +77,15 @@ def fetch_weights(catalog: Catalog, model: str, tag: str) -> None:
     print(fetch(published[tag]))
 
 
-def inspect_weights(file: Path) -> None:
-    """The facts of a weight file."""
+def inspect_weights(catalog: Catalog, file: Path) -> None:
+    """The facts of a weight file, and the installed networks that it fits."""
+    from pannsdist.recognition import networks_of
+    from pannsdist.weights import read_weights
     from pannsdist.weights.summary import summary
 
-    print(summary(file))
+    weight_file = read_weights(file)
+    print(summary(weight_file))
+    print(f"looks like  {', '.join(networks_of(weight_file, catalog)) or 'no installed network'}")
 
 
 def convert_weights(catalog: Catalog, source: Path, target: Path, model: str) -> None:

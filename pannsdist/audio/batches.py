@@ -8,10 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from pannsdist import seeding
+from pannsdist.audio.augmenting import Augmentation, augmented
 from pannsdist.audio.clips import ClipReader
+from pannsdist.audio.mixing import Mixup, partners_of
+from pannsdist.audio.sampling import occurrences, visited
 from pannsdist.batch import Batch
 from pannsdist.contracts import Clip
 from pannsdist.errors import BadClip
+from pannsdist.feature_augmentation import CHANCES
 
 
 @dataclass(frozen=True)
@@ -45,31 +49,119 @@ def clip_table(clips: Sequence[Clip], labels: Sequence[str], multi_label: bool) 
 
 
 @dataclass(frozen=True)
+class Draws:
+    """The randomness of an order: each clip's is a function of (seed, epoch, id, occurrence).
+
+    `occurrences` (R) count how often the epoch has met each clip before. With mixup the first B clips are those that
+    come out, and `partners` (B) are the rows that are mixed into them.
+    """
+
+    seed: int
+    epoch: int
+    occurrences: np.ndarray
+    augmentations: tuple[Augmentation, ...] = ()
+    mixup: Mixup | None = None
+    partners: np.ndarray | None = None
+
+    def generator(self, clip: Clip, row: int, use: str) -> np.random.Generator:
+        """The randomness of one use of the clip of a row."""
+        return seeding.clip_generator(self.seed, self.epoch, clip.id, use, int(self.occurrences[row]))
+
+
+@dataclass(frozen=True)
 class BatchOrder:
-    """What a worker is asked for: these clips, as they are in this epoch (None: without randomness)."""
+    """What a worker is asked for: these clips (R) with their targets (R, ...), without `draws` as they are."""
 
     clips: tuple[Clip, ...]
     targets: np.ndarray
     reader: ClipReader
     skip_bad: bool
-    seed: int = 0
-    epoch: int | None = None
+    draws: Draws | None = None
 
 
 def read_batch(order: BatchOrder) -> Batch:
     """Decode the clips of an order; runs in a worker. Raises BadClip unless bad clips are to be skipped."""
-    kept, waveforms, bad = [], [], []
+    waveforms: dict[int, np.ndarray] = {}
+    bad: dict[int, BadClip] = {}
     for row, clip in enumerate(order.clips):
-        generator = None if order.epoch is None else seeding.clip_generator(order.seed, order.epoch, clip.id)
         try:
-            waveforms.append(order.reader.read(clip, generator))
-            kept.append(row)
+            waveforms[row] = _waveform(order, row, clip)
         except BadClip as error:
             if not order.skip_bad:
                 raise
-            bad.append(error)
-    stacked = np.stack(waveforms) if waveforms else np.zeros((0, order.reader.crop_samples), np.float32)
-    return Batch(tuple(order.clips[row].id for row in kept), stacked, order.targets[kept], tuple(bad))
+            bad[row] = error
+    if order.draws is not None and order.draws.mixup is not None and order.draws.partners is not None:
+        return _mixed(order, order.draws, waveforms, bad)
+    rows = list(waveforms)
+    ids = tuple(order.clips[row].id for row in rows)
+    stacked = _stacked(order, [waveforms[row] for row in rows])
+    return Batch(ids, stacked, order.targets[rows], tuple(bad.values()), _chances(order, rows))
+
+
+def _waveform(order: BatchOrder, row: int, clip: Clip) -> np.ndarray:
+    draws = order.draws
+    if draws is None:
+        return order.reader.read(clip, None)
+    waveform = order.reader.read(clip, draws.generator(clip, row, "crop"))
+    if not draws.augmentations:
+        return waveform
+    rate_hz = order.reader.rate_hz
+    return augmented(waveform, rate_hz, draws.augmentations, lambda name: draws.generator(clip, row, f"augment {name}"))
+
+
+def _mixed(order: BatchOrder, draws: Draws, waveforms: dict[int, np.ndarray], bad: dict[int, BadClip]) -> Batch:
+    """Mixup of what could be read: where a partner is missing a clip stands alone.
+
+    In pairs of PANNs that holds both ways. A free partner has a place of its own in the global batch, where another
+    process may meet it too, so that it neither takes the place of a bad clip nor is named here when it is bad.
+    """
+    mixup, partners, targets = draws.mixup, draws.partners, order.targets
+    assert mixup is not None and partners is not None
+    in_pairs = mixup.pairs == "panns"
+    pairs: list[tuple[int, int, float]] = []
+    for main, partner in enumerate(partners.tolist()):
+        if main in waveforms and partner in waveforms:
+            share = mixup.share(draws.seed, draws.epoch, order.clips[main].id, int(draws.occurrences[main]))
+            pairs.append((main, partner, share))
+        elif main in waveforms or (in_pairs and partner in waveforms):
+            alone = main if main in waveforms else partner
+            pairs.append((alone, alone, 1.0))
+    firsts, seconds = [first for first, _, _ in pairs], [second for _, second, _ in pairs]
+    shares = np.array([share for _, _, share in pairs], np.float32)
+    soft = mixup.soft(targets)
+    further = sorted(set(seconds) - set(firsts))
+    ids, further_ids = (tuple(order.clips[row].id for row in rows) for rows in (firsts, further))
+    named = tuple(error for row, error in bad.items() if in_pairs or row < len(partners))
+    mixed_targets = _blend(soft[firsts], soft[seconds], shares)
+    if mixup.domain == "waveform":
+        first, second = (_stacked(order, [waveforms[row] for row in rows]) for rows in (firsts, seconds))
+        stacked = _blend(first, second, shares)
+        return Batch(ids, stacked, mixed_targets, named, _chances(order, firsts), further_ids=further_ids)
+    rows = firsts + further
+    places = {row: place for place, row in enumerate(rows)}
+    stacked = _stacked(order, [waveforms[row] for row in rows])
+    places_of_partners = np.array([places[row] for row in seconds], np.int64)
+    return Batch(ids, stacked, mixed_targets, named, _chances(order, rows), places_of_partners, shares, further_ids)
+
+
+def _blend(first: np.ndarray, second: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """(B, ...) float32 and shares (B) -> (B, ...) float32."""
+    share = shares[:, None]
+    blended: np.ndarray = first * share + second * (1 - share)
+    return blended
+
+
+def _stacked(order: BatchOrder, waveforms: list[np.ndarray]) -> np.ndarray:
+    return np.stack(waveforms) if waveforms else np.zeros((0, order.reader.crop_samples), np.float32)
+
+
+def _chances(order: BatchOrder, rows: list[int]) -> np.ndarray | None:
+    if order.draws is None:
+        return None
+    drawn = np.zeros((len(rows), CHANCES), np.float32)
+    for place, row in enumerate(rows):
+        drawn[place] = order.draws.generator(order.clips[row], row, "chances").random(CHANCES, dtype=np.float32)
+    return drawn
 
 
 @dataclass(frozen=True)
@@ -77,7 +169,8 @@ class TrainingPlan:
     """The batches of every training epoch: whole global batches in an order drawn for each epoch.
 
     The clips that do not fill a batch are left out of that epoch; they are others in each. `batch_size` is the global
-    one, and every process reads its slice of every batch, so any number of processes sees the same batches.
+    one, and every process reads its slice of every batch, so any number of processes sees the same batches. `sampling`
+    is shuffled, balanced or weighted; augmentations follow the crop in their order.
     """
 
     table: ClipTable
@@ -85,21 +178,46 @@ class TrainingPlan:
     seed: int
     reader: ClipReader
     skip_bad: bool = False
+    sampling: str = "shuffled"
+    augmentations: tuple[Augmentation, ...] = ()
+    mixup: Mixup | None = None
 
     @property
     def steps(self) -> int:
         """Batches of one epoch."""
-        return len(self.table) // self.batch_size
+        return len(self.table) // self._places
+
+    @property
+    def _places(self) -> int:
+        """Places of the epoch's order that a step uses up."""
+        return self.batch_size * (self.mixup.clips_of_output if self.mixup else 1)
 
     def orders(self, epoch: int, share: Share, first_step: int = 0) -> Iterator[BatchOrder]:
         """This process's part of each batch of an epoch (counted from 1), from a step of it on."""
-        visited = seeding.epoch_order(len(self.table), self.seed, epoch)
+        order = visited(self.table.targets, self.sampling, self.seed, epoch)
+        counted = occurrences(order)
         own = self.batch_size // share.size
+        mine = slice(share.rank * own, (share.rank + 1) * own)
         for step in range(first_step, self.steps):
-            first = step * self.batch_size + share.rank * own
-            rows = visited[first : first + own]
+            places = np.arange(step * self._places, (step + 1) * self._places)
+            partners = None
+            if self.mixup:
+                generator = seeding.step_generator(self.seed, epoch, step, "pairs")
+                firsts, seconds = (part[mine] for part in partners_of(self.mixup, places, generator))
+                places, partners = _with_partners(firsts, seconds)
+            else:
+                places = places[mine]
+            draws = Draws(self.seed, epoch, counted[places], self.augmentations, self.mixup, partners)
+            rows = order[places]
             clips = tuple(self.table.clips[row] for row in rows)
-            yield BatchOrder(clips, self.table.targets[rows], self.reader, self.skip_bad, self.seed, epoch)
+            yield BatchOrder(clips, self.table.targets[rows], self.reader, self.skip_bad, draws)
+
+
+def _with_partners(firsts: np.ndarray, seconds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(R places, (B) rows of them): every place once, a partner that is not among the firsts behind them."""
+    places = np.concatenate([firsts, np.setdiff1d(seconds, firsts)])
+    row = {int(place): number for number, place in enumerate(places)}
+    return places, np.array([row[int(place)] for place in seconds], np.int64)
 
 
 @dataclass(frozen=True)

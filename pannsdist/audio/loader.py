@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from pannsdist.audio.batches import BatchOrder, read_batch
+from pannsdist.audio.batches import read_batch
 from pannsdist.batch import Batch
 
 AHEAD = 3
@@ -18,22 +18,29 @@ class Loader:
 
     The workers are loky's: started once, fresh processes rather than copies of one that holds network threads, and
     their exceptions arrive here whole, with the worker's own traceback as the cause. They start with the first batch.
+    `read_one` makes a batch out of an order; `prepare` is called once in each worker before its first. Workers see no
+    GPU: it belongs to the training.
     """
 
-    def __init__(self, workers: int) -> None:
-        self.workers = workers
+    def __init__(
+        self,
+        workers: int,
+        read_one: Callable[[Any], Batch] = read_batch,
+        prepare: Callable[[], None] | None = None,
+    ) -> None:
+        self.workers, self._read_one, self._prepare = workers, read_one, prepare
         self._executor: Any = None
 
-    def read(self, orders: Iterable[BatchOrder]) -> Iterator[Batch]:
+    def read(self, orders: Iterable[Any]) -> Iterator[Batch]:
         """One batch for each order, in order. Raises what a worker raised; BadClip names the clip and its path."""
         if self.workers == 0:
-            yield from map(read_batch, orders)
+            yield from map(self._read_one, orders)
             return
         executor = self._started()
         under_way: deque[Any] = deque()
         try:
             for order in orders:
-                under_way.append(executor.submit(read_batch, order))
+                under_way.append(executor.submit(self._read_one, order))
                 if len(under_way) >= self.workers * AHEAD:
                     yield under_way.popleft().result()
             while under_way:
@@ -52,5 +59,6 @@ class Loader:
         if self._executor is None:
             from joblib.externals import loky
 
-            self._executor = loky.ProcessPoolExecutor(self.workers, env={"OMP_NUM_THREADS": "1"})
+            env = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+            self._executor = loky.ProcessPoolExecutor(self.workers, initializer=self._prepare, env=env)
         return self._executor

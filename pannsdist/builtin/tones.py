@@ -15,11 +15,15 @@ from numpy.typing import NDArray
 from pannsdist.contracts import Clip, UserError
 
 Waveform = NDArray[np.float64]
+FOLDS = (1, 2, 3)
 
 
 @dataclass(frozen=True)
 class TonesParams:
-    """Clips of `duration_s` per class and split; `classes` takes that many of the families, in their order."""
+    """Clips of `duration_s` per class and split; `classes` takes that many of the families, in their order.
+
+    `valid_fold` 0 makes clips of their own for `valid`; 1, 2 or 3 takes every third clip of `train` instead.
+    """
 
     clips_per_class: int = 16
     valid_clips_per_class: int = 8
@@ -27,6 +31,7 @@ class TonesParams:
     sample_rate_hz: int = 32000
     classes: int = 6
     seed: int = 0
+    valid_fold: int = 0
 
 
 class Tones:
@@ -37,10 +42,17 @@ class Tones:
     """
 
     Params: ClassVar[type] = TonesParams
+    fold_param: ClassVar[str] = "valid_fold"
+
+    @classmethod
+    def folds(cls, params: TonesParams) -> tuple[int, ...]:  # noqa: ARG003 - the same whatever they are
+        """Three."""
+        return FOLDS
 
     def __init__(self, params: TonesParams) -> None:
         for key, low, high in (
-            ("clips_per_class", 1, 1_000_000),
+            ("valid_fold", 0, len(FOLDS)),
+            ("clips_per_class", len(FOLDS) if params.valid_fold else 1, 1_000_000),
             ("valid_clips_per_class", 1, 1_000_000),
             ("duration_s", 0.1, 600.0),
             ("sample_rate_hz", 8000, 192_000),
@@ -59,11 +71,17 @@ class Tones:
         if split not in self.splits:
             raise UserError(f"the dataset has no split {split!r}", f"splits: {', '.join(self.splits)}")
         params = self._params
-        count = params.clips_per_class if split == "train" else params.valid_clips_per_class
+        source, numbers = split, range(params.clips_per_class if split == "train" else params.valid_clips_per_class)
+        if params.valid_fold:
+            source, held_out = "train", range(params.valid_fold - 1, params.clips_per_class, len(FOLDS))
+            numbers = range(params.clips_per_class)
+            kept = [number for number in numbers if (number in held_out) == (split == "valid")]
+        else:
+            kept = list(numbers)
         return tuple(
-            Clip(f"{split}/{family}/{number:04d}", self._sound(split, family, number), (family,))
+            Clip(f"{source}/{family}/{number:04d}", self._sound(source, family, number), (family,))
             for family in self.labels
-            for number in range(count)
+            for number in kept
         )
 
     def _sound(self, split: str, family: str, number: int) -> GeneratedSound:

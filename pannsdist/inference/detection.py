@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from pannsdist.errors import UserError
+
 TOUCHING_S = 1e-6
+
+
+@dataclass(frozen=True)
+class Rule:
+    """When a label counts as heard: from which probability; events with a shorter silence between them are one.
+
+    What is then shorter than `min_duration_s` is dropped.
+    """
+
+    threshold: float = 0.3
+    min_duration_s: float = 0.0
+    min_gap_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.threshold <= 1:
+            raise UserError(f"the threshold is {self.threshold:g}", "give a probability above 0, up to 1")
+        for name in ("min_duration_s", "min_gap_s"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise UserError(f"{name} is {getattr(self, name):g}", "give seconds, 0 or more")
 
 
 @dataclass(frozen=True)
@@ -29,12 +51,32 @@ class Event:
     score: float
 
 
-def events(timeline: Iterable[Moment], labels: Sequence[str], threshold: float) -> list[Event]:
-    """Events out of a timeline of probabilities.
+def events(timeline: Iterable[Moment], labels: Sequence[str], rule: Rule) -> list[Event]:
+    """Events out of a timeline of probabilities, by onset, then by label.
 
-    A label is heard while its probability is `threshold` or more; moments that touch or overlap are one event. By
-    onset, then by label.
+    A label is heard while its probability is the rule's threshold or more; moments that touch or overlap are one event.
     """
+    joined = _without_gaps(_runs(timeline, labels, rule.threshold), rule.min_gap_s)
+    return [event for event in joined if event.offset_s - event.onset_s >= rule.min_duration_s - TOUCHING_S]
+
+
+def _without_gaps(found: Iterable[Event], min_gap_s: float) -> list[Event]:
+    """Events of one label with less than `min_gap_s` of silence between them become one; the order stays."""
+    joined: list[Event] = []
+    last: dict[str, int] = {}
+    for event in found:
+        place = last.get(event.label)
+        if place is None or event.onset_s - joined[place].offset_s >= min_gap_s - TOUCHING_S:
+            last[event.label] = len(joined)
+            joined.append(event)
+        else:
+            score = max(joined[place].score, event.score)
+            joined[place] = replace(joined[place], offset_s=event.offset_s, score=score)
+    return joined
+
+
+def _runs(timeline: Iterable[Moment], labels: Sequence[str], threshold: float) -> list[Event]:
+    """Stretches without a break in which a label's probability is `threshold` or more, by onset, then by label."""
     found: list[Event] = []
     under_way: dict[int, Event] = {}
     for moment in timeline:

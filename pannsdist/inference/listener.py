@@ -10,9 +10,10 @@ from pannsdist import audioset
 from pannsdist.contracts import FrontEnd
 from pannsdist.errors import BadWeightsFile, UserError, candidates_line
 from pannsdist.network import Network
+from pannsdist.recognition import load_or_name
 from pannsdist.registry import Catalog
 from pannsdist.settings import Source, fill_params
-from pannsdist.weights import load_into, read_weights
+from pannsdist.weights import read_weights
 from pannsdist.weights.fetch import fetch
 
 TAGGING_WINDOW_S = 10.0
@@ -40,20 +41,25 @@ class Listener:
         """The rate of the waveforms that it takes."""
         return self.front_end.sample_rate_hz
 
+    @property
+    def answers_by_frame(self) -> bool:
+        """Whether the network decides frame by frame."""
+        return hasattr(self.network.model, "framewise")
+
 
 def audioset_listener(catalog: Catalog, model: str, weights: str) -> Listener:
     """A network with weights for AudioSet's 527 classes: a tag of the model's, a file, or empty for its first tag.
 
     Raises UserError for an unknown model, for weights that are not there, and for weights of other classes.
     """
-    plugin_class = catalog.models.find(model, "--model").load()
+    plugin_class = catalog.models.find(model).load()
     plugin = plugin_class(fill_params(plugin_class.Params, {}, Source(), "model.params"))
     feature_class = catalog.features.find(plugin.feature, f"the feature of model '{model}'").load()
     feature = feature_class(fill_params(feature_class.Params, plugin.feature_params, Source(), "feature.params"))
     path = _weights_of(plugin, model, weights)
     labels = audioset.labels()
     layer = plugin.build(labels, feature.front_end)
-    report = load_into(layer, read_weights(path), head=plugin.head)
+    report = load_or_name(layer, read_weights(path), plugin.head, catalog)
     if report.head != "kept":
         right = f"its head was {report.head}; tagging needs weights for AudioSet's {len(labels)} classes"
         raise BadWeightsFile(f"{path} does not tag AudioSet", right, f"pannsdist weights inspect {path}")

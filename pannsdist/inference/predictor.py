@@ -1,4 +1,4 @@
-"""What a network answers about sound files of any length, rate and channel count."""
+"""What a network answers about sounds of any length, rate and channel count, in files or in memory."""
 
 from __future__ import annotations
 
@@ -6,17 +6,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 
 from pannsdist.audio.ahead import ahead
-from pannsdist.audio.decode import SOUND_FILE_ENDINGS
-from pannsdist.audio.stream import Window, blocks, windows
+from pannsdist.audio.stream import Source, Window, blocks, windows
 from pannsdist.errors import BadClip, UserError
 from pannsdist.inference.detection import Moment
 from pannsdist.inference.engine import Engine, engine
-from pannsdist.inference.graph import EMBEDDING, SCORES
+from pannsdist.inference.frames import frame_timeline
+from pannsdist.inference.graph import EMBEDDING, FRAMEWISE, SCORES
 from pannsdist.inference.listener import Listener
 
 WINDOWS_AT_ONCE = 8
@@ -26,35 +25,19 @@ WINDOWS_TO_SORT = 4 * WINDOWS_AT_ONCE
 
 @dataclass(frozen=True)
 class Prediction:
-    """The answer about one file: a probability for each label, the likeliest first; or why there is none."""
+    """The answer about one sound: a probability for each label, the likeliest first; or why there is none."""
 
-    path: Path
+    sound: Source
     scores: tuple[tuple[str, float], ...] = ()
     error: BadClip | None = None
 
 
-def sound_files(paths: Iterable[Path]) -> list[Path]:
-    """Files as they are given, and the sound files of folders, by name. Raises UserError for what does not exist."""
-    found: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SOUND_FILE_ENDINGS and p.is_file())
-            if not inside:
-                raise UserError(f"folder {path} holds no sound file", f"looked for {', '.join(SOUND_FILE_ENDINGS)}")
-            found += inside
-        elif path.exists():
-            found.append(path)
-        else:
-            raise UserError(f"there is no file {path}", "give sound files or folders of them")
-    return found
-
-
 class Predictor:
-    """Asks a listener. A file is heard in windows, so that memory does not grow with its length.
+    """Asks a listener. A sound is heard in windows, so that memory does not grow with its length.
 
-    Of a file that is longer than a window the answers of its windows are averaged, the last window ending with the
-    file. `window_s` and `hop_s` are the listener's own window, side by side, unless given. The next files are decoded
-    while the network computes, and windows of equal length share batches, whichever file they come from.
+    Of a sound that is longer than a window the answers of its windows are averaged, the last window ending with the
+    sound. `window_s` and `hop_s` are the listener's own window, side by side, unless given. The next sounds are decoded
+    while the network computes, and windows of equal length share batches, whichever sound they come from.
     """
 
     def __init__(
@@ -71,52 +54,58 @@ class Predictor:
         self.hop_s = self.window_s if hop_s is None else hop_s
         if self.window_s < listener.minimum_s:
             raise UserError(
-                f"--window is {self.window_s:g} s", f"the network needs at least {listener.minimum_s:.3f} s"
+                f"the window is {self.window_s:g} s", f"the network needs at least {listener.minimum_s:.3f} s"
             )
         if not 0 < self.hop_s <= self.window_s:
-            raise UserError(f"--hop is {self.hop_s:g} s", f"allowed: above 0, up to the window's {self.window_s:g} s")
+            raise UserError(f"the hop is {self.hop_s:g} s", f"allowed: above 0, up to the window's {self.window_s:g} s")
 
-    def predict(self, paths: Sequence[Path]) -> Iterator[Prediction]:
-        """One answer for each file, in order; a file that cannot be read gets its error in the answer's place."""
-        for path, mean in zip(paths, self._means(paths, SCORES), strict=True):
+    def predict(self, sounds: Sequence[Source]) -> Iterator[Prediction]:
+        """One answer for each sound, in order; one that cannot be heard gets its error in the answer's place."""
+        for sound, mean in zip(sounds, self._means(sounds, SCORES), strict=True):
             if isinstance(mean, BadClip):
-                yield Prediction(path, error=mean)
+                yield Prediction(sound, error=mean)
                 continue
             order = np.argsort(-mean, kind="stable")
-            yield Prediction(path, tuple((self._listener.labels[i], float(mean[i])) for i in order))
+            yield Prediction(sound, tuple((self._listener.labels[i], float(mean[i])) for i in order))
 
-    def timeline(self, path: Path) -> Iterator[Moment]:
-        """The probabilities (C,) in each window of a file. Raises BadClip for one that cannot be read."""
-        for moment in self._moments([path], SCORES):
+    def timeline(self, sound: Source) -> Iterator[Moment]:
+        """The probabilities (C,) in each window of a sound. Raises BadClip for one that cannot be heard."""
+        for moment in self._moments([sound], SCORES):
             if isinstance(moment, BadClip):
                 raise moment
             if moment is not None:
                 yield moment
 
-    def embed(self, path: Path) -> np.ndarray:
-        """The embedding of a file (E,): the mean over its windows. Raises BadClip for one that cannot be read."""
-        (vector,) = self.embeddings([path])
+    def frames(self, sound: Source) -> Iterator[Moment]:
+        """The probabilities (C,) in each frame of a sound, of a listener that `answers_by_frame`. Raises BadClip."""
+        front_end = self._listener.front_end
+        minimum_samples = round(self._listener.minimum_s * front_end.sample_rate_hz)
+        return frame_timeline(blocks(sound, front_end.sample_rate_hz), front_end, minimum_samples, self._framewise)
+
+    def embed(self, sound: Source) -> np.ndarray:
+        """The embedding of a sound (E,): the mean over its windows. Raises BadClip for one that cannot be heard."""
+        (vector,) = self.embeddings([sound])
         if isinstance(vector, BadClip):
             raise vector
         return vector
 
-    def embeddings(self, paths: Sequence[Path]) -> Iterator[np.ndarray | BadClip]:
-        """The embedding of each file (E,), in order, or why there is none. Raises UserError if the network has none."""
-        return self._means(paths, EMBEDDING)
+    def embeddings(self, sounds: Sequence[Source]) -> Iterator[np.ndarray | BadClip]:
+        """The embedding of each sound (E,), in order, or its error. Raises UserError if the network has none."""
+        return self._means(sounds, EMBEDDING)
 
-    def _means(self, paths: Sequence[Path], output: str) -> Iterator[np.ndarray | BadClip]:
-        """For each file the mean of its answers, or its error."""
+    def _means(self, sounds: Sequence[Source], output: str) -> Iterator[np.ndarray | BadClip]:
+        """For each sound the mean of its answers, or its error."""
         total, count = np.zeros(()), 0
-        for moment in self._moments(paths, output):
+        for moment in self._moments(sounds, output):
             if isinstance(moment, Moment):
                 total, count = total + moment.answer.astype(np.float64), count + 1
                 continue
             yield (total / count).astype(np.float32) if moment is None else moment
             total, count = np.zeros(()), 0
 
-    def _moments(self, paths: Sequence[Path], output: str) -> Iterator[Moment | BadClip | None]:
-        """The moments of each file in turn, each file's followed by None, or by its error."""
-        rate_hz, heard = self._listener.rate_hz, self._heard(paths)
+    def _moments(self, sounds: Sequence[Source], output: str) -> Iterator[Moment | BadClip | None]:
+        """The moments of each sound in turn, each sound's followed by None, or by its error."""
+        rate_hz, heard = self._listener.rate_hz, self._heard(sounds)
         while waiting := list(islice(heard, WINDOWS_TO_SORT)):
             answers: dict[int, np.ndarray] = {}
             for place, item in enumerate(waiting):
@@ -137,9 +126,9 @@ class Predictor:
         waveforms = np.stack([windows_at[place].waveform for place in batch])
         return zip(batch, self._engine.ask(output, waveforms), strict=True)
 
-    def _heard(self, paths: Sequence[Path]) -> Iterator[Window | BadClip | None]:
-        """The windows of each file in turn, each file's followed by None, or by its error."""
-        for source in ahead(partial(self._windows, path) for path in paths):
+    def _heard(self, sounds: Sequence[Source]) -> Iterator[Window | BadClip | None]:
+        """The windows of each sound in turn, each sound's followed by None, or by its error."""
+        for source in ahead(partial(self._windows, sound) for sound in sounds):
             try:
                 yield from source
             except BadClip as error:
@@ -147,7 +136,16 @@ class Predictor:
             else:
                 yield None
 
-    def _windows(self, path: Path) -> Iterator[Window]:
+    def _windows(self, sound: Source) -> Iterator[Window]:
         rate_hz = self._listener.rate_hz
         lengths_s = (self.window_s, self.hop_s, min(self.window_s, self._listener.shortest_s))
-        return windows(blocks(path, rate_hz), *(max(1, round(length_s * rate_hz)) for length_s in lengths_s))
+        return windows(blocks(sound, rate_hz), *(max(1, round(length_s * rate_hz)) for length_s in lengths_s))
+
+    def _framewise(self, waveforms: np.ndarray) -> np.ndarray:
+        """Waveforms (B, S) -> probabilities (B, T, C); of one label, odds add up to one as softmax's."""
+        answers = self._engine.ask(FRAMEWISE, waveforms)
+        if self._listener.multi_label:
+            return answers
+        odds = np.maximum(answers, np.finfo(np.float32).tiny) / np.maximum(1.0 - answers, np.finfo(np.float32).eps)
+        shares: np.ndarray = odds / odds.sum(axis=-1, keepdims=True)
+        return shares

@@ -16,7 +16,6 @@ from pannsdist.training.checkpoint import Progress, Snapshot
 from pannsdist.training.clock import Clock
 from pannsdist.training.evaluator import Evaluator, SplitToEvaluate
 from pannsdist.training.learner import Learner
-from pannsdist.training.optim import optimizer_arrays, restore_optimizer
 from pannsdist.training.tracking import EpochReport, StepReport, Tracker
 
 
@@ -63,7 +62,7 @@ class Trainer:
         progress = self._world.on_main(lambda: snapshot.progress if snapshot else Progress())
         if progress.epoch:
             arrays = self._world.share_arrays(snapshot.optimizer if snapshot else None)
-            self._world.agree(lambda: restore_optimizer(self._learner.optimizer, self._learner.network.model, arrays))
+            self._world.agree(lambda: self._learner.restore(arrays))
             self._best.restore(progress.best)
         return progress
 
@@ -73,15 +72,19 @@ class Trainer:
         self._learner.network.train()
         for epoch in range(progress.epoch + 1, self._course.epochs + 1):
             clock.start_epoch()
+            self._learner.start_epoch(epoch)
             loss, bad = self._train(epoch, data, clock, outlets.trackers)
             self._world.sync_statistics(self._learner.network)
-            evaluation = self._evaluator.evaluate(split)
+            self._learner.end_epoch(epoch)
+            with self._learner.answering():
+                evaluation = self._evaluator.evaluate(split)
             scores = {"train/loss": loss, **evaluation.scores}
             is_best = self._best.update(epoch, scores)
             progress = Progress(epoch, epoch * data.steps, scores, self._best.state())
             self._keep(progress, is_best, (*bad, *evaluation.bad), outlets)
             seconds = clock.end_epoch()
-            report = EpochReport(epoch, self._course.epochs, progress.step, scores, self._best.metric, is_best, seconds)
+            done = (epoch, self._course.epochs, progress.step)
+            report = EpochReport(*done, scores, self._best.metric, is_best, seconds, evaluation.predictions)
             for tracker in outlets.trackers:
                 tracker.epoch(report)
         return progress
@@ -90,9 +93,7 @@ class Trainer:
         """Rank 0 writes; a full disk there stops every process."""
 
         def keep() -> None:
-            network = self._learner.network
-            optimizer = optimizer_arrays(self._learner.optimizer, network.model)
-            outlets.keep(Snapshot(progress, network.arrays(), optimizer), is_best)
+            outlets.keep(Snapshot(progress, self._learner.network.arrays(), self._learner.state()), is_best)
             if bad:
                 outlets.note_bad(bad)
 
@@ -108,12 +109,13 @@ class Trainer:
             step = (epoch - 1) * data.steps + number
             bad += batch.bad
             if all_clips:
-                window.add(self._learner.step(batch, step, all_clips, self._course.seed), len(batch.ids))
+                outcome = self._learner.step(batch, step, all_clips, self._course.seed)
+                window.add(outcome.loss, len(batch.ids))
             if number % self._course.report_every_steps == 0 or number == data.steps:
                 loss, clips = self._world.total(*window.read())
                 whole.add(loss, clips)
-                rate, mean = self._learner.schedule.rate(step), loss / max(1.0, clips)
-                report = StepReport(epoch, step, number, data.steps, mean, rate, clock.pace(epoch, number, clips))
+                rates, mean = {"all": self._learner.schedule.rate(step)}, loss / max(1.0, clips)
+                report = StepReport(epoch, step, number, data.steps, mean, rates, clock.pace(epoch, number, clips))
                 for tracker in trackers:
                     tracker.steps(report)
                 window = Sum()

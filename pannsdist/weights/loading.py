@@ -73,15 +73,22 @@ def load_into(layer: paddle.nn.Layer, weight_file: WeightFile, *, head: str) -> 
     own = dict(layer.state_dict(use_hook=False))
     if not any(key.startswith(head + ".") for key in own):
         raise WeightsMismatch(f"the network has no parameters under '{head}', its head", "mend `head` of the model")
-    converted = to_paddle(weight_file, layer)
-    settled = settle_head(converted, {key: tuple(value.shape) for key, value in own.items()}, head)
-    check_names(weight_file, settled, own)
+    converted, settled = matched(layer, weight_file, head)
     values = {key: cast(value, own[key]) for key, value in settled.state.items()}
     check_finite(weight_file, values)
     for key, value in values.items():
         write(own[key], value)
     unused = [key for key in weight_file.state if key not in converted and renamed(key) not in converted]
     return LoadReport(len(values), settled.outcome, (*unused, *settled.dropped), weight_file.layout)
+
+
+def matched(layer: paddle.nn.Layer, weight_file: WeightFile, head: str) -> tuple[dict[str, Array], Settled]:
+    """A file's weights as the network wants them, all of them and with the head decided. Raises `WeightsMismatch`."""
+    own = dict(layer.state_dict(use_hook=False))
+    converted = to_paddle(weight_file, layer)
+    settled = settle_head(converted, {key: tuple(value.shape) for key, value in own.items()}, head)
+    check_names(weight_file, settled, own)
+    return converted, settled
 
 
 def is_of_torch(weight_file: WeightFile, linears: set[str]) -> bool:

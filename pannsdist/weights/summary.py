@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 from pannsdist.weights.arrays import Array
 from pannsdist.weights.layouts import FOREIGN_HEADS, FRONT_END
 from pannsdist.weights.loading import COUNTER, RENAMED
-from pannsdist.weights.weight_file import WeightFile, read_weights
+from pannsdist.weights.weight_file import WeightFile
 
 FIRST = 8
 STATISTICS = {*RENAMED, *RENAMED.values(), COUNTER}
@@ -41,9 +40,8 @@ class Summary:
         return "\n".join(f"{name:<11} {text}" for name, text in rows.items())
 
 
-def summary(path: Path) -> Summary:
-    """What a weight file holds. Raises `BadWeightsFile`."""
-    weight_file = read_weights(path)
+def summary(weight_file: WeightFile) -> Summary:
+    """What a weight file holds."""
     state = weight_file.state
     trained = sum(value.size for key, value in state.items() if is_trained(key))
     head, classes = head_of(weight_file)

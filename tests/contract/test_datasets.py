@@ -77,3 +77,18 @@ def test_its_clips_reach_a_worker(entry):
 def test_a_split_that_it_does_not_have_is_refused(entry):
     with pytest.raises(UserError):
         from_defaults(entry).clips("no such split")
+
+
+@DATASETS
+def test_where_it_has_folds_each_is_valid_once_and_no_clip_in_two(entry):
+    if not hasattr(entry.load(), "fold_param"):
+        pytest.skip("it has no folds")
+    dataset = from_defaults(entry)
+    key, folds = dataset.fold_param, dataset.folds(entry.load().Params())
+    assert key in {item.name for item in dataclasses.fields(entry.load().Params)}
+    assert len(set(folds)) == len(folds) >= 2
+    held_out = [{clip.id for clip in opened(entry, **{key: fold}).clips("valid")} for fold in folds]
+    everything = set.union(*held_out)
+    assert sum(map(len, held_out)) == len(everything)
+    for fold, valid in zip(folds, held_out, strict=True):
+        assert {clip.id for clip in opened(entry, **{key: fold}).clips("train")} == everything - valid

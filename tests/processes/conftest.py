@@ -56,3 +56,14 @@ def trained(tmp_path_factory):
         launched = launching.launch(SCRIPTS / "training.py", folder, processes=processes, cwd=folder)
         assert launched.exit_code == 0, str(launched)
     return Results(folder)
+
+
+@pytest.fixture(scope="session")
+def worlds(tmp_path_factory):
+    """What 50 steps of one, two and four processes saw and lost."""
+    folder = tmp_path_factory.mktemp("worlds") / "results"
+    folder.mkdir()
+    for processes in (0, 2, 4):
+        launched = launching.launch(SCRIPTS / "world_sizes.py", folder, processes=processes, cwd=folder)
+        assert launched.exit_code == 0, str(launched)
+    return Results(folder)

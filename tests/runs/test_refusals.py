@@ -277,6 +277,7 @@ def test_two_processes_refuse_the_weights_of_another_network(run, mismatched):
         "does not fit the network",
         "missing: ",
         "choose the model that these weights were made for",
+        "it is a file of panns_cnn6",
     )
     assert half_written(work) == []
 

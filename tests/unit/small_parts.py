@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import paddle
 from paddle import nn
 
+from pannsdist import __version__
 from pannsdist.builtin.logmel import LogMel, LogMelParams
 from pannsdist.contracts import Clip, FrontEnd, NoParams, Pretrained, Samples
+from pannsdist.inference.bundle import BundleRecord, PluginRecord, write_bundle
+from pannsdist.network import Network
 from pannsdist.registry import Catalog, Entry, Origin, Registry
+from pannsdist.settings import to_dict
 
 RATE_HZ = 8000
 FEATURE_PARAMS = {
@@ -133,7 +138,22 @@ def catalog() -> Catalog:
         Registry("model", {**installed.models.entries, **model}),
         Registry("dataset", {**installed.datasets.entries, **dataset}),
         installed.features,
+        installed.augmentations,
     )
+
+
+def write_small_bundle(folder: Path, labels=("high", "low"), multi_label: bool = False, crop_s: float = 0.2) -> Network:
+    """A model folder of the small model with random weights; its network."""
+    paddle.seed(0)
+    feature = LogMelParams(**FEATURE_PARAMS)
+    network = Network(LogMel(feature).build(), SmallModel(NoParams()).build(labels, SmallModel.front_end))
+    own, origin = Origin("pannsdist", __version__), Origin("small-parts", "1.0")
+    parts = (PluginRecord("small", {}, origin), PluginRecord("logmel", to_dict(feature), own))
+    dataset = PluginRecord("tones", {}, own)
+    how = (SmallModel.front_end, tuple(labels), multi_label, crop_s, "valid/accuracy", {}, {})
+    write_bundle(folder, BundleRecord(*parts, dataset, *how), network.arrays())
+    network.eval()
+    return network
 
 
 def install(folder: Path, name: str, lines: str, version: str = "1.0") -> None:

@@ -8,19 +8,12 @@ import subprocess
 import sys
 
 import numpy as np
-import paddle
 import pytest
 import soundfile
-from small_parts import SmallModel, install
+from small_parts import install, write_small_bundle
 
 from pannsdist import __version__
-from pannsdist.builtin.logmel import LogMel, LogMelParams
 from pannsdist.cli import main
-from pannsdist.contracts import NoParams
-from pannsdist.inference.bundle import BundleRecord, PluginRecord, write_bundle
-from pannsdist.network import Network
-from pannsdist.registry import Origin
-from pannsdist.settings import to_dict
 
 LABELS = ("tone", "sweep")
 TONES = """
@@ -35,14 +28,7 @@ def model(tmp_path, monkeypatch):
     site = tmp_path / "site"
     install(site, "small-parts", "[pannsdist.models]\nsmall = small_parts:SmallModel\n")
     monkeypatch.syspath_prepend(str(site))
-    paddle.seed(0)
-    feature = LogMelParams(**SmallModel.feature_params)
-    network = Network(LogMel(feature).build(), SmallModel(NoParams()).build(LABELS, SmallModel.front_end))
-    own, origin = Origin("pannsdist", __version__), Origin("small-parts", "1.0")
-    parts = (PluginRecord("small", {}, origin), PluginRecord("logmel", to_dict(feature), own))
-    dataset = PluginRecord("tones", {}, own)
-    record = BundleRecord(*parts, dataset, SmallModel.front_end, LABELS, False, 0.2, "valid/accuracy", {}, {})
-    write_bundle(tmp_path / "best_model", record, network.arrays())
+    write_small_bundle(tmp_path / "best_model", LABELS)
     return tmp_path / "best_model"
 
 
@@ -118,6 +104,21 @@ def test_the_settings_of_a_file_are_shown_as_yaml_with_what_wins(run, config, tm
     (tmp_path / "again.yaml").write_text(out, encoding="utf-8")
     assert "  epochs: 7\n" in out
     assert run("config", "show", "-c", tmp_path / "again.yaml") == (0, out, "")
+
+
+def test_settings_may_stand_on_both_sides_of_an_option(run, config):
+    code, out, _ = run("config", "show", "train.epochs=7", "-c", config, "seed=3")
+    assert code == 0
+    assert "  epochs: 7\n" in out
+    assert "seed: 3\n" in out
+
+
+@pytest.mark.parametrize("strange", ["--epochs=7", "epochs"])
+def test_what_is_neither_an_option_nor_a_setting_is_refused(config, strange, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["config", "show", "seed=3", "-c", str(config), strange])
+    assert caught.value.code == 2
+    assert f"unrecognized arguments: {strange}" in capsys.readouterr().err
 
 
 def test_a_wrong_key_ends_with_exit_code_2(run, config):

@@ -56,6 +56,12 @@ def refusal(kind, action, *arguments, **named):
     return str(caught.value)
 
 
+def test_curves_are_refused_for_a_label_that_the_dataset_lacks(decide):
+    assert decide("log.curves=[sweep]").settings.log.curves == ["sweep"]
+    said = refusal(SettingsError, decide, "log.curves=[tone,sweap]")
+    assert said.startswith("no label 'sweap' (log.curves on the command line)\n  closest: sweep.  labels: sweep, tone")
+
+
 def test_a_plan_knows_everything_of_a_run(decide):
     plan = decide(world_size=2)
     assert plan.steps == 4
@@ -157,6 +163,50 @@ def test_a_crop_that_the_network_cannot_hear_is_refused_with_its_minimum(decide,
 
 def test_a_crop_of_just_the_minimum_is_allowed(decide):
     assert decide("train.crop_s=0.064").settings.train.crop_s == 0.064
+
+
+def test_a_warm_up_that_is_longer_than_the_run_is_refused_with_both_keys(decide, tmp_path):
+    said = refusal(SettingsError, decide, "schedule.warmup_epochs=3.5")
+    assert said.startswith(
+        f"schedule.warmup_epochs on the command line is 3.5, but train.epochs in {tmp_path}/run.yaml is 3\n"
+    )
+    assert "at most schedule.warmup_epochs=3" in said
+    assert decide("schedule.warmup_epochs=3").settings.schedule.warmup_epochs == 3
+
+
+def test_a_learning_rate_that_is_given_twice_is_refused_with_both_keys(decide):
+    said = refusal(SettingsError, decide, "optimizer.params.learning_rate=1e-3", "optimizer.learning_rate=1e-4")
+    both = (
+        "optimizer.params.learning_rate on the command line stands beside optimizer.learning_rate on the command line"
+    )
+    assert said.startswith(both)
+
+
+@pytest.mark.parametrize("name", ["''", "/elsewhere", "../elsewhere", "a/../../b", "."])
+def test_a_name_that_leads_out_of_the_runs_is_refused_with_both_keys(decide, name):
+    said = refusal(SettingsError, decide, f"name={name}", "runs=kept")
+    assert "which is no folder inside runs on the command line" in said
+    assert "it is made in 'kept'" in said
+
+
+def test_a_name_may_be_a_path_below_the_runs(decide):
+    assert "run        kept/a/b\n" in str(decide("name=a/b", "runs=kept"))
+
+
+@pytest.mark.parametrize(
+    ("override", "allowed"),
+    [
+        ("seed=4294967296", "0 to 4294967295"),
+        ("data.min_clip_s=3601", "0 to 3600"),
+        ("optimizer.learning_rate=101", "above 0, up to 100"),
+        ("optimizer.learning_rate=nan", "above 0, up to 100"),
+    ],
+)
+def test_a_value_out_of_range_is_refused_with_what_is_allowed(decide, override, allowed):
+    key = override.partition("=")[0]
+    said = refusal(SettingsError, decide, override)
+    assert said.startswith(f"{key} on the command line is ")
+    assert f"allowed: {allowed}\n" in said
 
 
 def test_an_unknown_optimizer_and_an_unknown_argument_of_one_are_refused(decide):

@@ -151,12 +151,14 @@ def test_an_entry_that_is_no_entry_point_is_refused_when_it_is_loaded(site):
 
 def test_an_unknown_kind_is_refused_with_the_nearest():
     said = refusal(UnknownPlugin, lambda: Catalog.installed().registry("modell"))
-    assert said.startswith("unknown kind of plugin 'modell'\n  closest: model.  kinds: dataset, feature, model")
+    assert said.startswith(
+        "unknown kind of plugin 'modell'\n  closest: model.  kinds: augmentation, dataset, feature, model"
+    )
 
 
-def test_a_catalog_lists_models_then_datasets_then_features_by_name():
+def test_a_catalog_lists_models_then_datasets_features_and_augmentations_by_name():
     entries = list(Catalog.installed())
     kinds = [entry.kind for entry in entries]
-    assert kinds == sorted(kinds, key=("model", "dataset", "feature").index)
+    assert kinds == sorted(kinds, key=("model", "dataset", "feature", "augmentation").index)
     names = [entry.name for entry in entries if entry.kind == "model"]
     assert names == sorted(names)

@@ -8,6 +8,7 @@ import listening
 import numpy as np
 import paddle
 import pytest
+from matplotlib.image import imread
 
 from pannsdist.builtin.panns import Cnn6
 from pannsdist.builtin.tones import Tones, TonesParams
@@ -74,7 +75,73 @@ def test_weights_of_other_classes_do_not_tag(shared, audio, capsys):
 
 def test_a_window_shorter_than_the_network_hears_is_refused(tagger, audio, capsys):
     assert main(["detect", *tagger, "--window", "0.01", str(audio / "1-100032-A-0.ogg")]) == 2
-    assert "--window is 0.01 s\n  the network needs at least 0.013 s" in capsys.readouterr().err
+    assert "the window is 0.01 s\n  the network needs at least 0.013 s" in capsys.readouterr().err
+
+
+@pytest.fixture
+def bark(audio):
+    return str(audio / "1-100032-A-0.ogg")
+
+
+def test_a_picture_is_drawn_of_what_is_detected(tagger, bark, tmp_path, capsys):
+    order = ["detect", *tagger, "--window", "1", "--hop", "0.25", "--format", "csv", bark]
+    assert main(order) == 0
+    without = capsys.readouterr().out
+    assert main([*order, "--plot", str(tmp_path / "bark.png")]) == 0
+    assert capsys.readouterr().out == without
+    image = imread(tmp_path / "bark.png")
+    assert (image.shape[1], image.std() > 0.05) == (1100, True)
+    (tmp_path / "bad.wav").write_text("words", encoding="utf-8")
+    assert main(["detect", *tagger, "--plot", str(tmp_path / "bad.png"), str(tmp_path / "bad.wav")]) == 2
+    assert "bad.wav" in capsys.readouterr().err
+    assert not (tmp_path / "bad.png").exists()
+
+
+def test_short_events_are_dropped_and_short_silences_closed(tagger, bark, capsys):
+    order = ["detect", *tagger, "--window", "1", "--hop", "0.25", "--format", "json", bark]
+
+    def spans(*more):
+        assert main([*order, *more]) == 0
+        (answer,) = json.loads(capsys.readouterr().out)
+        return {(event["label"], event["onset_s"], event["offset_s"]) for event in answer["events"]}
+
+    plain = spans()
+    longer = {event for event in plain if event[2] - event[1] >= 1.4}
+    assert spans("--min-duration", "1.4") == longer
+    assert 0 < len(longer) < len(plain)
+    assert spans("--min-gap", "0.1") == plain
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (["--plot", "bark.svg"], "--plot bark.svg is no .png file"),
+        (["--plot", "gone/bark.png"], "there is no folder gone"),
+        (["--threshold", "0"], "the threshold is 0"),
+        (["--threshold", "2"], "the threshold is 2"),
+        (["--min-gap", "-1"], "min_gap_s is -1"),
+        (["--min-duration", "nan"], "min_duration_s is nan"),
+    ],
+)
+def test_orders_that_mean_nothing_are_refused_before_a_model_is_loaded(tmp_path, more, says, capsys):
+    (tmp_path / "a.wav").touch()
+    assert main(["detect", "--model", "no_such_model", *more, str(tmp_path / "a.wav")]) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_a_picture_of_several_sounds_is_refused(tmp_path, capsys):
+    files = [tmp_path / "a.wav", tmp_path / "b.wav"]
+    for file in files:
+        file.touch()
+    order = ["detect", "--model", "no_such_model", "--plot", str(tmp_path / "a.png")]
+    assert main([*order, *map(str, files)]) == 2
+    assert "--plot draws one sound, and 2 are given" in capsys.readouterr().err
+
+
+def test_weights_beside_a_model_folder_are_refused(tmp_path, capsys):
+    (tmp_path / "a.wav").touch()
+    assert main(["detect", "--model", str(tmp_path), "--weights", "audioset", str(tmp_path / "a.wav")]) == 2
+    assert "weights 'audioset' beside the model folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("engine", ["dygraph", "paddle", "onnx"])

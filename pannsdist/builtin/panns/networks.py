@@ -26,7 +26,7 @@ from pannsdist.builtin.panns.blocks import (
 )
 from pannsdist.builtin.panns.mobile import V1_WIDTHS, V2_LAST, mobile_v1, mobile_v2
 from pannsdist.builtin.panns.residual import BASIC, BOTTLENECK, LINE, DaiBlock, Kind, ResNet
-from pannsdist.builtin.panns.spec_augment import SpecAugment
+from pannsdist.builtin.panns.spec_augment import Mixup, SpecAugment
 from pannsdist.builtin.panns.tagger import (
     AttentionTagger,
     Description,
@@ -62,10 +62,15 @@ class Wanted:
 
 
 def normed_bins(wanted: Wanted) -> list[Part]:
-    """How every network on log-mel begins: the bins are normed and, where wanted, stripes left out in training."""
+    """How every network on log-mel begins: the bins are normed, stripes left out where wanted, clips mixed."""
     augment = [Part("spec_augment", SpecAugment())] if wanted.spec_augment else []
     swapped = [Part("bins_first", SwapBins()), Part("bn0", nn.BatchNorm2D(wanted.bins)), Part("bins_last", SwapBins())]
-    return [*swapped, *augment]
+    return [*swapped, *augment, Part("mixup", Mixup())]
+
+
+def mixed_line() -> list[Part]:
+    """How every network on the waveform begins: samples in a line, clips mixed."""
+    return [Part("line", Line()), Part("mixup", Mixup())]
 
 
 def numbered(blocks: Sequence[nn.Layer], dropout: float, first: int = 1) -> list[Part]:
@@ -146,7 +151,8 @@ def wavegram(bins: int) -> list[Part]:
         Part("pre_relu", nn.ReLU()),
         *blocks,
         Part("fold", Fold(4 * bins, bins)),
-        Part("pre_block4", conv_block(4, 64, pool=(2, 1)), BLOCK_DROPOUT),
+        Part("pre_block4", conv_block(4, 64, pool=(2, 1))),
+        Part("pre_mixup", Mixup(), BLOCK_DROPOUT),
     ]
 
 
@@ -174,7 +180,7 @@ def wavegram_logmel_cnn14(wanted: Wanted, *, mel_bins: int = 64) -> Embedder:
 def res1dnet(wanted: Wanted, *, depths: Sequence[int]) -> Embedder:
     """Seven stages of residual blocks on the waveform."""
     parts = [
-        Part("line", Line()),
+        *mixed_line(),
         Part("conv0", line_convolution(1, 64, 11, stride=5)),
         Part("bn0", nn.BatchNorm1D(64)),
         Part("resnet", ResNet(LINE, RES1D_WIDTHS, depths)),
@@ -197,7 +203,7 @@ def dainet19(wanted: Wanted) -> Embedder:
     xavier = nn.initializer.XavierUniform()
     blocks = [DaiBlock(64, 64, 4), DaiBlock(64, 128, 4), DaiBlock(128, 256, 4), DaiBlock(256, 512, 1)]
     parts = [
-        Part("line", Line()),
+        *mixed_line(),
         Part("conv0", nn.Conv1D(1, 64, 80, stride=4, bias_attr=False, weight_attr=xavier)),
         Part("bn0", nn.BatchNorm1D(64)),
         *numbered(blocks, 0.0),
@@ -209,12 +215,12 @@ def leenet11(wanted: Wanted) -> Embedder:
     """Nine convolutions on the waveform (Lee et al. 2017); each but the first is followed by a maximum of 3."""
     first, *rest = pairwise(LEE11_WIDTHS)
     blocks = [lee_block(*first, 1, stride=3, pool=1), *(lee_block(*pair, 1) for pair in rest)]
-    return Tagger(Description([Part("line", Line()), *numbered(blocks, 0.0)], 256, 512), wanted.classes)
+    return Tagger(Description([*mixed_line(), *numbered(blocks, 0.0)], 256, 512), wanted.classes)
 
 
 def leenet24(wanted: Wanted) -> Embedder:
     """Nine pairs of convolutions on the waveform; each but the first and the last is followed by a maximum of 3."""
     first, *middle, last = pairwise(LEE24_WIDTHS)
     blocks = [lee_block(*first, 2, stride=3, pool=1), *(lee_block(*pair, 2) for pair in middle)]
-    parts = [Part("line", Line()), *numbered(blocks, LEE_DROPOUT), Part("conv_block9", lee_block(*last, 2, pool=1))]
+    parts = [*mixed_line(), *numbered(blocks, LEE_DROPOUT), Part("conv_block9", lee_block(*last, 2, pool=1))]
     return Tagger(Description(parts, 1024, 1024), wanted.classes)

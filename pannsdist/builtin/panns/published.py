@@ -1,4 +1,4 @@
-"""The weights that the authors of PANNs published: Zenodo record 3987831, licence CC BY 4.0.
+"""The weights that the authors of PANNs published: Zenodo record 3987831, licence CC BY 4.0; and Paddle's of three.
 
 The scores are mean average precision on AudioSet's evaluation set, as the names of the files say and the authors'
 results table has it (github.com/qiuqiangkong/audioset_tagging_cnn). The record publishes no SHA-256; where one stands
@@ -17,6 +17,8 @@ RECORD = "https://zenodo.org/record/3987831"
 LICENCE = "CC BY 4.0"
 CLASSES = 527
 TAG = "audioset"
+PADDLE_TAG = "paddle"
+PADDLE_FILES = "https://bj.bcebos.com/paddleaudio/models"
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,21 @@ PUBLISHED: Mapping[str, Published] = {
 }
 """By the class of the network."""
 
+PADDLE: Mapping[str, str] = {
+    "Cnn6": "panns_cnn6.pdparams",
+    "Cnn10": "panns_cnn10.pdparams",
+    "Cnn14": "panns_cnn14.pdparams",
+}
+"""PaddlePaddle's conversions of three of them, which PaddleSpeech starts from; no size and no checksum is published."""
+
 
 def published_weights(network: str, front_end: FrontEnd) -> dict[str, Pretrained]:
-    """What a model plugin declares: the published set of a network by its tag, if there is one."""
-    return {TAG: PUBLISHED[network].pretrained(front_end)} if network in PUBLISHED else {}
+    """What a model plugin declares: the published sets of a network by their tags, the authors' first."""
+    if network not in PUBLISHED:
+        return {}
+    found = {TAG: PUBLISHED[network].pretrained(front_end)}
+    if network in PADDLE:
+        url = f"{PADDLE_FILES}/{PADDLE[network]}"
+        source = f"PaddlePaddle's conversion of {PUBLISHED[network].file}, as in PaddleSpeech"
+        found[PADDLE_TAG] = Pretrained(url, "", front_end, CLASSES, LICENCE, source)
+    return found

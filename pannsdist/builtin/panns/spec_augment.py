@@ -1,38 +1,52 @@
-"""SpecAugment: stripes of time and of frequency are left out, in training only (Park et al. 2019)."""
+"""What PANNs do to an image in training, after the first batch norm: stripes are left out, clips are mixed."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import paddle
 from paddle import nn
 
-STRIPES = 2
-TIME_FRAMES = 64
-BINS_SHARE = 8
-"""Stripes are narrower than an eighth of the bins: 4 of 32, 8 of 64, 16 of 128, as PANNs were trained."""
+from pannsdist.contracts import CHANCES, kept_stripes, mixed
 
 
-class SpecAugment(nn.Layer):
+@dataclass(frozen=True)
+class Draws:
+    """The random numbers of a batch: see `ModelPlugin.build`. None: nothing of it is wanted."""
+
+    chances: paddle.Tensor | None = None
+    partners: paddle.Tensor | None = None
+    shares: paddle.Tensor | None = None
+
+
+class Drawn(nn.Layer):
+    """A part of a network that hears the draws beside the image."""
+
+
+class SpecAugment(Drawn):
     """Two stripes of up to 63 frames and two of less than an eighth of the bins become 0, anew for each sample.
 
-    It stands after the first batch norm, where 0 is the mean. Drawn from Paddle's generator, so that a run's seed
-    decides it. In eval mode it does nothing. In a clip of less than 64 frames a stripe is shorter than the clip, where
-    the original fails.
+    It stands after the first batch norm, where 0 is the mean. Where no chances are given in training they are drawn
+    from Paddle's generator; in eval mode it then does nothing. In a clip of less than 64 frames a stripe is shorter
+    than the clip, where the original fails.
     """
 
-    def forward(self, image: paddle.Tensor) -> paddle.Tensor:
-        """(B, 1, T, F) -> the same with stripes of zeros."""
-        if not self.training:
+    def forward(self, image: paddle.Tensor, draws: Draws | None = None) -> paddle.Tensor:
+        """(R, 1, T, F) -> the same with stripes of zeros."""
+        rows, _, frames, bins = image.shape
+        chances = None if draws is None else draws.chances
+        if chances is None:
+            if not self.training:
+                return image
+            chances = paddle.rand([rows, CHANCES], dtype="float32")
+        return image * kept_stripes(chances, frames, bins).astype(image.dtype)
+
+
+class Mixup(Drawn):
+    """Rows become clips, mixed with their partners; without partners it does nothing."""
+
+    def forward(self, image: paddle.Tensor, draws: Draws | None = None) -> paddle.Tensor:
+        """(R, ...) -> (B, ...)."""
+        if draws is None or draws.partners is None:
             return image
-        batch, _, frames, bins = image.shape
-        in_time = kept(batch, frames, min(TIME_FRAMES, frames)).reshape([batch, 1, frames, 1])
-        in_frequency = kept(batch, bins, max(bins // BINS_SHARE, 1)).reshape([batch, 1, 1, bins])
-        return image * (in_time * in_frequency).astype(image.dtype)
-
-
-def kept(batch: int, length: int, limit: int) -> paddle.Tensor:
-    """1 where nothing is left out, 0 inside the stripes, whose widths are whole numbers below `limit`: (B, length)."""
-    width = paddle.floor(paddle.rand([batch, STRIPES, 1], dtype="float32") * limit)
-    start = paddle.floor(paddle.rand([batch, STRIPES, 1], dtype="float32") * (length - width))
-    place = paddle.arange(length, dtype="float32").reshape([1, 1, length])
-    inside = paddle.logical_and(place >= start, place < start + width)
-    return 1.0 - inside.astype("float32").max(axis=1)
+        return mixed(image, draws.partners, draws.shares)

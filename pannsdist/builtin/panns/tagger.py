@@ -15,6 +15,7 @@ from paddle import nn
 
 from pannsdist.builtin.panns.blocks import Part, linear
 from pannsdist.builtin.panns.residual import silence
+from pannsdist.builtin.panns.spec_augment import Drawn, Draws
 
 EMBEDDING_DROPOUT = 0.5
 ATTENTION_LIMIT = 10.0
@@ -38,7 +39,9 @@ class Description:
 
 
 class Embedder(nn.Layer):
-    """What every network has: its parts, then `fc1`."""
+    """What every network has: its parts, then `fc1`. Mixup stands where the authors have it."""
+
+    augments = True
 
     def __init__(self, description: Description) -> None:
         super().__init__()
@@ -55,22 +58,23 @@ class Embedder(nn.Layer):
             self.add_sublayer(part.name, part.layer)
         return [(part.name, part.dropout) for part in parts]
 
-    def _run(self, row: Sequence[tuple[str, float]], image: paddle.Tensor) -> paddle.Tensor:
+    def _run(self, row: Sequence[tuple[str, float]], image: paddle.Tensor, draws: Draws) -> paddle.Tensor:
         for name, dropout in row:
-            image = getattr(self, name)(image)
+            layer = getattr(self, name)
+            image = layer(image, draws) if isinstance(layer, Drawn) else layer(image)
             if dropout:
                 image = F.dropout(image, dropout, training=self.training)
         return image
 
-    def _frames(self, features: paddle.Tensor) -> paddle.Tensor:
+    def _frames(self, features: paddle.Tensor, draws: Draws) -> paddle.Tensor:
         """Features -> (B, width, T'), the mean over what bins are left.
 
         Where branches differ by a frame, the last one is cut off; there the original fails.
         """
         if self._branches:
-            images = [self._run(row, features) for row in self._branches]
+            images = [self._run(row, features, draws) for row in self._branches]
             features = paddle.concat(self._of_one_length(images), axis=1)
-        heard = self._run(self._parts, features)
+        heard = self._run(self._parts, features, draws)
         return heard.mean(axis=3) if heard.ndim == 4 else heard
 
     def _of_one_length(self, images: Sequence[paddle.Tensor]) -> list[paddle.Tensor]:
@@ -91,16 +95,22 @@ class Tagger(Embedder):
         super().__init__(description)
         self.fc_audioset = linear(description.embedding, classes)
 
-    def forward(self, features: paddle.Tensor) -> paddle.Tensor:
-        """Features (B, 1, T, F) -> logits (B, C)."""
-        return self.fc_audioset(self._hidden(features))
+    def forward(
+        self,
+        features: paddle.Tensor,
+        chances: paddle.Tensor | None = None,
+        partners: paddle.Tensor | None = None,
+        shares: paddle.Tensor | None = None,
+    ) -> paddle.Tensor:
+        """Features (R, 1, T, F) -> logits (B, C); the rest comes with a batch of training."""
+        return self.fc_audioset(self._hidden(features, Draws(chances, partners, shares)))
 
     def embed(self, features: paddle.Tensor) -> paddle.Tensor:
         """Features (B, 1, T, F) -> embedding (B, E)."""
-        return F.dropout(self._hidden(features), EMBEDDING_DROPOUT, training=self.training)
+        return F.dropout(self._hidden(features, Draws()), EMBEDDING_DROPOUT, training=self.training)
 
-    def _hidden(self, features: paddle.Tensor) -> paddle.Tensor:
-        frames = self._frames(features)
+    def _hidden(self, features: paddle.Tensor, draws: Draws) -> paddle.Tensor:
+        frames = self._frames(features, draws)
         return self._embedded(frames.max(axis=2) + frames.mean(axis=2))
 
 
@@ -112,23 +122,29 @@ class FrameTagger(Embedder, ABC):
     embedding; here it is the mean of the segments'.
     """
 
-    def forward(self, features: paddle.Tensor) -> paddle.Tensor:
-        """Features (B, 1, T, F) -> logits (B, C) of the clip's probabilities."""
-        return self._of_clip(self._segments(features))
+    def forward(
+        self,
+        features: paddle.Tensor,
+        chances: paddle.Tensor | None = None,
+        partners: paddle.Tensor | None = None,
+        shares: paddle.Tensor | None = None,
+    ) -> paddle.Tensor:
+        """Features (R, 1, T, F) -> logits (B, C) of the clip's probabilities."""
+        return self._of_clip(self._segments(features, Draws(chances, partners, shares)))
 
     def framewise(self, features: paddle.Tensor) -> paddle.Tensor:
         """Features (B, 1, T, F) -> probabilities (B, T, C), each segment's for its 32 frames, the last to the end."""
-        probabilities = F.sigmoid(self._of_segments(self._segments(features)))
+        probabilities = F.sigmoid(self._of_segments(self._segments(features, Draws())))
         place = paddle.arange(features.shape[2]) // FRAMES_IN_SEGMENT
         return paddle.index_select(probabilities, paddle.clip(place, max=probabilities.shape[1] - 1), axis=1)
 
     def embed(self, features: paddle.Tensor) -> paddle.Tensor:
         """Features (B, 1, T, F) -> embedding (B, E)."""
-        return self._segments(features).mean(axis=1)
+        return self._segments(features, Draws()).mean(axis=1)
 
-    def _segments(self, features: paddle.Tensor) -> paddle.Tensor:
+    def _segments(self, features: paddle.Tensor, draws: Draws) -> paddle.Tensor:
         """Features -> (B, T', E): over three segments each, maximum plus mean, the edges padded."""
-        frames = self._frames(features)
+        frames = self._frames(features, draws)
         mean = F.avg_pool1d(frames, 3, stride=1, padding=1, exclusive=False)  # PyTorch counts the padding
         joined = F.max_pool1d(frames, 3, stride=1, padding=1) + mean
         hidden = self._embedded(joined.transpose([0, 2, 1]))

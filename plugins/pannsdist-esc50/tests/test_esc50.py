@@ -136,13 +136,13 @@ def test_a_missing_column_is_refused(tmp_path):
         ("a.wav,one,0,dog,True,1,A", "fold is 'one'"),
         ("a.wav,6,0,dog,True,1,A", "fold is '6'"),
         ("a.wav,1,-1,dog,True,1,A", "target is '-1'"),
-        ("a.wav,1,0,,True,1,A", "category is ''"),
+        ("a.wav,1,0,,True,1,A", "category is empty"),
         ("a.wav,1,0,dog,yes,1,A", "esc10 is 'yes'"),
-        (",1,0,dog,True,1,A", "filename is ''"),
+        (",1,0,dog,True,1,A", "filename is empty"),
         ("../a.wav,1,0,dog,True,1,A", "filename is '../a.wav'"),
         ("/etc/a.wav,1,0,dog,True,1,A", "filename is '/etc/a.wav'"),
-        ("a.wav,1,0", "more or fewer fields than the header has"),
-        ("a.wav,1,0,dog,True,1,A,more", "more or fewer fields than the header has"),
+        ("a.wav,1,0", "3 values for 7 columns"),
+        ("a.wav,1,0,dog,True,1,A,more", "8 values for 7 columns"),
     ],
 )
 def test_a_row_that_does_not_parse_is_refused_with_its_line(tmp_path, bad, said):
@@ -153,30 +153,31 @@ def test_a_row_that_does_not_parse_is_refused_with_its_line(tmp_path, bad, said)
 def test_a_table_that_is_not_text_is_refused(tmp_path):
     root = make_root(tmp_path)
     (root / "meta" / "esc50.csv").write_bytes(b"\xff\xfe" + HEADER.encode("utf-16-le"))
-    assert "a table of text in UTF-8" in refusal(root)
+    assert "esc50.csv:1: not UTF-8" in refusal(root)
 
 
 def test_a_table_without_rows_is_refused(tmp_path):
-    assert "esc50.csv has no rows" in refusal(make_root(tmp_path, []))
+    assert f"the lists in {tmp_path} name no clip" in refusal(make_root(tmp_path, []))
 
 
 def test_files_that_are_not_there_are_counted_and_the_first_named(tmp_path):
     absent = [f"{fold}-100-A-{target}.wav" for fold in (1, 2) for target in (0, 1, 5)]
     said = refusal(make_root(tmp_path, absent=absent))
-    assert said.startswith(f"6 of 15 files of the table are not in {tmp_path}/audio: 1-100-A-1.wav, 1-100-A-0.wav, ")
-    assert "2-100-A-0.wav, ...\n" in said
+    assert said.startswith(f"6 of 15 clips of the lists have no file in {tmp_path}, such as")
+    assert f"{tmp_path}/meta/esc50.csv:2: audio/1-100-A-1.wav\n" in said
 
 
 def test_two_rows_with_one_id_are_refused(tmp_path):
     lines = [line(1, 0, "dog"), line(1, 0, "dog", ending="ogg"), line(2, 0, "dog")]
-    assert "has the same id as '1-100-A-0.wav' at" in refusal(make_root(tmp_path, lines))
+    said = refusal(make_root(tmp_path, lines))
+    assert f"esc50.csv:3: 'audio/1-100-A-0.ogg' has the id of a clip at {tmp_path}/meta/esc50.csv:2" in said
 
 
 @pytest.mark.parametrize(
     ("odd", "said"),
     [
-        (line(2, 0, "cat"), "target 0 is 'cat', but another row says 'dog'"),
-        (line(2, 7, "dog"), "target 7 is 'dog', but another row says that 'dog' is 0"),
+        (line(2, 0, "cat"), "class 0 is 'cat', but another row says 'dog'"),
+        (line(2, 7, "dog"), "'dog' is class 7, but another row says 0"),
     ],
 )
 def test_a_class_with_two_names_or_two_numbers_is_refused(tmp_path, odd, said):
@@ -185,11 +186,18 @@ def test_a_class_with_two_names_or_two_numbers_is_refused(tmp_path, odd, said):
 
 def test_a_fold_without_clips_is_refused(tmp_path):
     said = refusal(make_root(tmp_path, [line(1, 0, "dog"), line(2, 0, "dog")]), valid_fold=3)
-    assert said == "data.params.valid_fold is 3, and no clip is left for 'valid'\n  folds in the table: 1, 2"
+    assert said == f"no clip is left for 'valid' in {tmp_path}\n  the lists have: 1, 2"
+
+
+def test_the_folds_are_those_of_the_table_but_the_test_fold(tmp_path):
+    root = str(make_root(tmp_path))
+    assert list(Esc50.folds(Esc50Params(root))) == [1, 2, 3, 4, 5]
+    assert list(Esc50.folds(Esc50Params(root, valid_fold=2, test_fold=2, subset="esc10"))) == [1, 3, 4, 5]
+    assert Esc50.fold_param == "valid_fold"
 
 
 def test_a_split_that_was_not_asked_for_is_refused(tmp_path):
-    with pytest.raises(UserError, match=r"esc50 has no split 'test'\n  splits: train, valid"):
+    with pytest.raises(UserError, match=r"the corpus has no split 'test'\n  splits: train, valid"):
         opened(make_root(tmp_path)).clips("test")
 
 

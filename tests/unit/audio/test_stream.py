@@ -64,3 +64,49 @@ def test_what_is_no_sound_is_refused_by_its_path(tmp_path):
     for name, why in (("text", "no sound"), ("empty", "no samples"), ("nan", "NaN"), ("gone", "no such file")):
         with pytest.raises(BadClip, match=f"{name}.wav.*{why}"):
             list(stream.blocks(tmp_path / f"{name}.wav", 32000))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
+@pytest.mark.parametrize(("rate_hz", "channels"), [(32000, None), (44100, None), (8000, 2), (22050.5, 1)])
+def test_a_recording_in_memory_is_heard_as_a_file_of_it(monkeypatch, rate_hz, channels, dtype):
+    shape = (round(rate_hz),) if channels is None else (round(rate_hz), channels)
+    samples = np.random.default_rng(0).uniform(-0.5, 0.5, shape).astype(dtype)
+    monkeypatch.setattr(stream, "BLOCK_S", 0.37)
+    parts = list(stream.blocks(stream.Recording("a", samples, rate_hz), 32000))
+    assert len(parts) >= 3
+    assert {part.dtype for part in parts} == {np.dtype(np.float32)}
+    whole = to_mono(Piece(samples.astype(np.float32).reshape(len(samples), -1), rate_hz), 32000)
+    np.testing.assert_allclose(np.concatenate(parts), whole, atol=1e-6 if dtype != np.float16 else 1e-3)
+
+
+def test_a_recording_that_cannot_be_heard_is_refused_by_its_name():
+    for samples, why in ((np.zeros(0), "no samples"), (np.zeros((0, 2)), "no samples"), (np.array([np.inf]), "NaN or")):
+        with pytest.raises(BadClip, match=rf"clip 'sounds\[4\]' \(in memory\): it holds {why}"):
+            list(stream.blocks(stream.Recording("sounds[4]", samples, 8000), 8000))
+
+
+def test_the_duration_of_a_sound_is_known_before_it_is_heard(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.zeros((500, 2)), 1000)
+    assert stream.duration_s(tmp_path / "a.wav") == 0.5
+    assert stream.duration_s(stream.Recording("a", np.zeros((500, 2)), 1000)) == 0.5
+    with pytest.raises(BadClip, match="no such file"):
+        stream.duration_s(tmp_path / "gone.wav")
+
+
+@pytest.mark.parametrize("parts", [1, 3, 20])
+@pytest.mark.parametrize(
+    ("samples", "spans"),
+    [
+        (3, [(0, 3)]),
+        (8, [(0, 8)]),
+        (9, [(0, 8), (5, 9)]),
+        (13, [(0, 8), (5, 13)]),
+        (14, [(0, 8), (5, 13), (10, 14)]),
+    ],
+)
+def test_stretches_begin_at_multiples_of_the_hop_and_the_last_is_what_is_left(samples, spans, parts):
+    waveform = np.arange(samples, dtype=np.float32)
+    found = list(stream.stretches(np.array_split(waveform, parts), 8, 5))
+    assert [(window.first, window.end) for window in found] == spans
+    for window in found:
+        assert window.waveform.tolist() == waveform[window.first : window.end].tolist()

@@ -56,6 +56,13 @@ def test_one_fold_is_valid_and_the_others_are_train(root):
     assert [clip.id for clip in dataset.clips("valid")] == ["b.wav"]
 
 
+def test_the_folds_are_those_of_the_column(root):
+    (root / "clips.csv").write_text("path,label,fold\na.wav,x,3\nb.wav,y,1\nc.wav,x,3\n")
+    assert Manifest.folds(ManifestParams(str(root / "clips.csv"))) == (1, 3)
+    (root / "clips.csv").write_text("path,label,split\na.wav,x,train\n")
+    assert Manifest.folds(ManifestParams(str(root / "clips.csv"))) == ()
+
+
 def test_where_split_and_fold_both_stand_the_setting_decides(root):
     content = "path,label,split,fold\na.wav,dog,train,1\nb.wav,cat,valid,2\n"
     assert manifest(root, content).clips("valid")[0].id == "b.wav"
@@ -190,7 +197,7 @@ def test_a_bad_line_is_refused_with_its_number(root, bad, wrong, right):
 def test_times_that_are_none_are_refused_with_their_line(root, bad):
     message = refusal(root, f"path,label,split,start,duration\na.wav,dog,train,0,1\nb.wav,cat,valid,{bad}\n")
     assert "clips.csv:3: " in message
-    assert "start is 0 s or more, duration more than 0 s" in message
+    assert "it is a number of seconds" in message
 
 
 @pytest.mark.parametrize("bad", ["0", "1.5", "-1", "x", "", "9" * 5000])

@@ -12,10 +12,10 @@ from panns_by_name import SIZES, entry_points, feature_of, plugin, sound
 
 from pannsdist.builtin import panns
 from pannsdist.builtin.logmel import LogMel, LogMelParams
-from pannsdist.builtin.panns.spec_augment import SpecAugment, kept
+from pannsdist.builtin.panns.spec_augment import Draws, SpecAugment
 from pannsdist.builtin.panns.tagger import Attention, Description, MaxTagger, MeanTagger
 from pannsdist.builtin.waveform import Waveform, WaveformParams
-from pannsdist.contracts import NoParams, UserError
+from pannsdist.contracts import CHANCES, NoParams, UserError
 
 
 @pytest.mark.parametrize(
@@ -175,19 +175,80 @@ def test_stripes_are_drawn_for_each_sample_and_follow_the_seed():
     assert len({sample.tobytes() for sample in first}) == 16
 
 
-@pytest.mark.parametrize(("length", "limit"), [(1001, 64), (64, 8), (128, 16), (1, 1), (40, 40)])
-def test_stripes_are_two_narrower_than_the_limit_and_never_everything_by_one(length, limit):
-    paddle.seed(0)
-    lost = 1 - kept(2000, length, limit).numpy()
-    assert set(np.unique(lost)) <= {0.0, 1.0}
-    widths = lost.sum(axis=1)
-    assert widths.max() <= min(2 * (limit - 1), length)
-    if 2 * limit < length:
-        begins = (np.diff(np.pad(lost, ((0, 0), (1, 0)))) == 1).sum(axis=1)
-        assert begins.max() == 2
-        assert abs(widths.mean() - (limit - 1)) < 0.05 * limit
-
-
 def test_stripes_keep_the_type_of_the_image():
     image = paddle.ones([2, 1, 100, 64]).astype("bfloat16")
     assert SpecAugment()(image).dtype == paddle.bfloat16
+
+
+PARTNERS = paddle.to_tensor(np.array([2, 3]))
+SHARES = paddle.to_tensor(np.array([0.3, 0.9], np.float32))
+
+
+def seen_after(layer, name, run):
+    """What a part of a network gives on while `run` is under way."""
+    seen = []
+    hook = getattr(layer, name).register_forward_post_hook(lambda _layer, _given, made: seen.append(made))
+    run()
+    hook.remove()
+    return seen[0].numpy()
+
+
+def test_stripes_follow_the_chances_of_the_batch_not_the_seed():
+    augment, image = SpecAugment(), paddle.ones([2, 1, 400, 64])
+    draws = Draws(chances=paddle.to_tensor(np.random.default_rng(0).random((2, CHANCES), dtype=np.float32)))
+    one, other = augment(image, draws).numpy(), augment(image, draws).numpy()
+    np.testing.assert_array_equal(one, other)
+    assert (one == 0).any()
+
+
+def test_clips_are_mixed_after_the_first_batch_norm_and_the_stripes():
+    model = plugin("Cnn6", spec_augment=True)
+    layer = model.build(["a", "b", "c"], model.front_end)
+    image = paddle.to_tensor(np.random.default_rng(0).normal(-40, 10, (4, 1, 100, 64)).astype(np.float32))
+    chances = paddle.to_tensor(np.random.default_rng(1).random((4, CHANCES), dtype=np.float32))
+    logits = layer(image, chances=chances, partners=PARTNERS, shares=SHARES)
+    assert logits.shape == [2, 3]
+
+    def run():
+        layer(image, chances=chances, partners=PARTNERS, shares=SHARES)
+
+    striped, mixed = seen_after(layer, "spec_augment", run), seen_after(layer, "mixup", run)
+    assert (striped == 0).any()
+    shares = SHARES.numpy()[:, None, None, None]
+    np.testing.assert_allclose(mixed, striped[:2] * shares + striped[2:] * (1 - shares), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["LeeNet11", "DaiNet19", "Res1dNet31", "Wavegram_Cnn14", "Wavegram_Logmel_Cnn14"])
+def test_networks_on_the_waveform_mix_every_branch(name):
+    model = plugin(name)
+    layer = model.build(["a", "b"], model.front_end)
+    layer.eval()
+    samples = max(model.minimum_samples(model.front_end), 32000)
+    sound = np.random.default_rng(0).normal(0, 0.1, (4, 1, samples, 1)).astype(np.float32)
+    alone = paddle.to_tensor(np.array([1.0, 1.0], np.float32))
+    with paddle.no_grad():
+        expected = layer(paddle.to_tensor(sound)).numpy()[:2]
+        whole = layer(paddle.to_tensor(sound), partners=PARTNERS, shares=alone).numpy()
+        halved = layer(paddle.to_tensor(sound), partners=PARTNERS, shares=alone * 0.5).numpy()
+    np.testing.assert_allclose(whole, expected, rtol=1e-4, atol=1e-5)
+    assert not np.allclose(halved, expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("decision", ["DecisionLevelMax", "DecisionLevelAtt"])
+def test_networks_that_decide_by_segments_mix_too(decision):
+    model = plugin(f"Cnn14_{decision}")
+    layer = model.build(["a", "b"], model.front_end)
+    layer.eval()
+    with paddle.no_grad():
+        made = layer(paddle.zeros([4, 1, 64, 64]), partners=PARTNERS, shares=SHARES)
+    assert made.shape == [2, 2]
+
+
+def test_what_augments_in_training_is_exported_as_it_evaluates(tmp_path):
+    model = plugin("Cnn6", spec_augment=True)
+    layer = model.build(["a", "b"], model.front_end)
+    layer.eval()
+    paddle.jit.save(layer, str(tmp_path / "layer"), [paddle.static.InputSpec([None, 1, None, 64], "float32")])
+    image = 10 * paddle.randn([2, 1, 40, 64]) - 40
+    exported = paddle.jit.load(str(tmp_path / "layer"))(image)
+    np.testing.assert_allclose(exported.numpy(), layer(image).numpy(), rtol=1e-4, atol=1e-5)

@@ -6,7 +6,7 @@ from urllib.parse import unquote
 import pytest
 
 from pannsdist.builtin import panns
-from pannsdist.builtin.panns.published import PUBLISHED, TAG
+from pannsdist.builtin.panns.published import PADDLE, PADDLE_TAG, PUBLISHED, TAG
 
 
 @pytest.mark.parametrize(("network", "entry"), PUBLISHED.items(), ids=list(PUBLISHED))
@@ -28,7 +28,7 @@ def test_no_file_stands_twice():
 @pytest.mark.parametrize("network", PUBLISHED)
 def test_a_plugin_declares_its_weights_with_its_own_front_end(network):
     plugin = getattr(panns, network)
-    assert list(plugin.weights) == [TAG]
+    assert list(plugin.weights) == [TAG] + [PADDLE_TAG] * (network in PADDLE)
     assert (plugin.weights[TAG].front_end, plugin.weights[TAG].classes) == (plugin.front_end, 527)
     assert plugin.weights[TAG].source.endswith(f"mAP {PUBLISHED[network].mean_average_precision:.3f}")
 
@@ -36,3 +36,13 @@ def test_a_plugin_declares_its_weights_with_its_own_front_end(network):
 def test_a_network_whose_file_is_not_known_declares_none_and_inherits_none():
     assert panns.Cnn14Mel32.weights == {}
     assert panns.Cnn14At8k.weights[TAG].front_end.sample_rate_hz == 8000
+
+
+@pytest.mark.parametrize("size", [6, 10, 14])
+def test_paddles_own_files_are_known_beside_the_authors(size):
+    plugin = getattr(panns, f"Cnn{size}")
+    theirs, authors = plugin.weights[PADDLE_TAG], plugin.weights[TAG]
+    assert theirs.url == f"https://bj.bcebos.com/paddleaudio/models/panns_cnn{size}.pdparams"
+    assert (theirs.front_end, theirs.classes, theirs.licence) == (authors.front_end, 527, "CC BY 4.0")
+    assert (theirs.sha256, theirs.size_bytes) == ("", 0)
+    assert f"Cnn{size}_mAP=" in theirs.source

@@ -98,3 +98,20 @@ def test_a_value_out_of_its_range_is_refused_with_the_range(key, value, allowed)
 def test_an_unknown_split_is_refused():
     with pytest.raises(UserError, match="no split 'test'"):
         tones().clips("test")
+
+
+def test_a_fold_holds_every_third_sound_of_train_out():
+    whole = {clip.id: clip for clip in tones(clips_per_class=7, classes=2).clips("train")}
+    dataset = tones(clips_per_class=7, classes=2, valid_fold=2)
+    valid = dataset.clips("valid")
+    assert [clip.id for clip in valid if clip.labels == ("tone",)] == ["train/tone/0001", "train/tone/0004"]
+    assert all(whole[clip.id] == clip for clip in (*valid, *dataset.clips("train")))
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [({"valid_fold": 4}, "valid_fold is 4"), ({"valid_fold": 1, "clips_per_class": 2}, "clips_per_class is 2")],
+)
+def test_a_fold_that_cannot_be_held_out_is_refused(params, said):
+    with pytest.raises(UserError, match=said):
+        tones(**params)

@@ -1,8 +1,10 @@
 """Which label is heard from when to when."""
 
 import numpy as np
+import pytest
 
-from pannsdist.inference.detection import Event, Moment, events
+from pannsdist.errors import UserError
+from pannsdist.inference.detection import Event, Moment, Rule, events
 
 
 def timeline(*steps):
@@ -11,19 +13,64 @@ def timeline(*steps):
 
 def test_moments_that_touch_are_one_event_with_the_highest_score():
     heard = timeline((0.0, 1.0, [0.5]), (1.0, 2.0, [0.75]), (2.0, 3.0, [0.1]), (3.0, 4.0, [0.5]))
-    assert events(heard, ["dog"], 0.5) == [Event(0.0, 2.0, "dog", 0.75), Event(3.0, 4.0, "dog", 0.5)]
+    assert events(heard, ["dog"], Rule(0.5)) == [Event(0.0, 2.0, "dog", 0.75), Event(3.0, 4.0, "dog", 0.5)]
 
 
 def test_moments_that_overlap_are_one_event():
     heard = timeline((0.0, 1.0, [0.5]), (0.5, 1.5, [0.25]), (1.0, 2.0, [0.5]))
-    assert events(heard, ["dog"], 0.5) == [Event(0.0, 2.0, "dog", 0.5)]
+    assert events(heard, ["dog"], Rule(0.5)) == [Event(0.0, 2.0, "dog", 0.5)]
 
 
 def test_labels_are_heard_side_by_side_by_onset_and_then_by_name():
     heard = timeline((0.0, 1.0, [0.75, 0.5, 0.0]), (1.0, 2.0, [0.0, 0.5, 1.0]))
     expected = [Event(0.0, 2.0, "cat", 0.5), Event(0.0, 1.0, "dog", 0.75), Event(1.0, 2.0, "rain", 1.0)]
-    assert events(heard, ["dog", "cat", "rain"], 0.5) == expected
+    assert events(heard, ["dog", "cat", "rain"], Rule(0.5)) == expected
 
 
 def test_below_the_threshold_nothing_is_heard():
-    assert events(timeline((0.0, 1.0, [0.49])), ["dog"], 0.5) == []
+    assert events(timeline((0.0, 1.0, [0.49])), ["dog"], Rule(0.5)) == []
+
+
+def seconds(*answers):
+    """A label's probability in each second."""
+    return timeline(*((float(place), place + 1.0, [answer]) for place, answer in enumerate(answers)))
+
+
+def spans(found):
+    return [(event.onset_s, event.offset_s, event.score) for event in found]
+
+
+def test_events_with_a_shorter_silence_between_them_are_one():
+    heard = seconds(0.5, 0.0, 0.75, 0.0, 0.0, 0.5)
+    assert spans(events(heard, ["dog"], Rule(0.5, min_gap_s=1.0))) == [(0, 1, 0.5), (2, 3, 0.75), (5, 6, 0.5)]
+    assert spans(events(heard, ["dog"], Rule(0.5, min_gap_s=1.5))) == [(0, 3, 0.75), (5, 6, 0.5)]
+    assert spans(events(heard, ["dog"], Rule(0.5, min_gap_s=2.5))) == [(0, 6, 0.75)]
+
+
+def test_what_is_still_short_after_joining_is_dropped():
+    heard = seconds(0.5, 0.0, 0.75, 0.0, 0.0, 0.5)
+    assert spans(events(heard, ["dog"], Rule(0.5, min_duration_s=1.0))) == [(0, 1, 0.5), (2, 3, 0.75), (5, 6, 0.5)]
+    assert events(heard, ["dog"], Rule(0.5, min_duration_s=1.5)) == []
+    assert spans(events(heard, ["dog"], Rule(0.5, min_duration_s=1.5, min_gap_s=1.5))) == [(0, 3, 0.75)]
+
+
+def test_a_silence_is_looked_for_in_each_label_by_itself():
+    heard = timeline((0.0, 1.0, [0.5, 0.0]), (1.0, 2.0, [0.0, 0.5]), (2.0, 3.0, [0.5, 0.0]))
+    expected = [Event(0.0, 3.0, "dog", 0.5), Event(1.0, 2.0, "cat", 0.5)]
+    assert events(heard, ["dog", "cat"], Rule(0.5, min_gap_s=2.0)) == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"threshold": 0.0}, "the threshold is 0\n"),
+        ({"threshold": 1.5}, "the threshold is 1.5\n"),
+        ({"threshold": float("nan")}, "the threshold is nan\n"),
+        ({"min_gap_s": -1.0}, "min_gap_s is -1\n"),
+        ({"min_duration_s": float("inf")}, "min_duration_s is inf\n"),
+    ],
+)
+def test_a_rule_that_means_nothing_is_refused(values, says):
+    with pytest.raises(UserError) as caught:
+        Rule(**values)
+    assert str(caught.value).startswith(says)

@@ -13,17 +13,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from pannsdist.errors import UserError
+from pannsdist.feature_augmentation import CHANCES, kept_stripes, mixed
 
 if TYPE_CHECKING:
     import numpy as np
     import paddle
 
 __all__ = [
+    "CHANCES",
     "GROUPS",
     "VERSION",
+    "AugmentationPlugin",
     "Clip",
     "DatasetPlugin",
     "FeaturePlugin",
+    "FoldedDatasetPlugin",
     "FrontEnd",
     "ModelPlugin",
     "NoParams",
@@ -31,10 +35,17 @@ __all__ = [
     "Samples",
     "Sound",
     "UserError",
+    "kept_stripes",
+    "mixed",
 ]
 
 VERSION = 1
-GROUPS = {"model": "pannsdist.models", "dataset": "pannsdist.datasets", "feature": "pannsdist.features"}
+GROUPS = {
+    "model": "pannsdist.models",
+    "dataset": "pannsdist.datasets",
+    "feature": "pannsdist.features",
+    "augmentation": "pannsdist.augmentations",
+}
 
 
 @dataclass(frozen=True)
@@ -140,6 +151,21 @@ class DatasetPlugin(Protocol):
         ...
 
 
+class FoldedDatasetPlugin(DatasetPlugin, Protocol):
+    """What a dataset plugin has besides where its clips are divided into folds; `pannsdist crossval` needs it.
+
+    Each fold is `valid` once, and no clip is `valid` in two of them.
+    """
+
+    fold_param: ClassVar[str]
+    """The field of `Params` that says which fold is `valid`."""
+
+    @classmethod
+    def folds(cls, params: Any) -> Sequence[int]:
+        """What that field may be, with the other params as they are; empty where these clips have no folds."""
+        ...
+
+
 class FeaturePlugin(Protocol):
     """A waveform becomes an image of sound, on the device. Built as `plugin(params)`."""
 
@@ -155,8 +181,29 @@ class FeaturePlugin(Protocol):
         ...
 
 
+class AugmentationPlugin(Protocol):
+    """A training clip's waveform becomes another one. Built as `plugin(params)`; it must pickle into a worker.
+
+    `Params` has a field `probability`, from 0 to 1: the share of the clips that are given to it, drawn before it is
+    called. A field's metadata may hold `doc` and the limits `low`, `high`, `above` or `choices`, as for any plugin.
+    """
+
+    Params: ClassVar[type]
+
+    def __call__(self, waveform: np.ndarray, rate_hz: int, generator: np.random.Generator) -> np.ndarray:
+        """Waveform (S,) float32 at `rate_hz` -> another (S,) float32, finite; the one that is given stays as it is.
+
+        All randomness comes from `generator`, which is the clip's own: nothing is remembered from one clip to the next.
+        """
+        ...
+
+
 class ModelPlugin(Protocol):
-    """A network for classification. Built as `plugin(params)`."""
+    """A network for classification. Built as `plugin(params)`.
+
+    A model whose `Params` have a field `spec_augment` (true or false) leaves stripes out of its image by itself;
+    `train.spec_augment` sets that field. For any other model this is done at the features.
+    """
 
     Params: ClassVar[type]
 
@@ -171,6 +218,11 @@ class ModelPlugin(Protocol):
     head: ClassVar[str]
     """Structured name of the sub-layer that depends on the number of classes, such as `fc_audioset`."""
 
+    # A model may also have `stages: ClassVar[Mapping[str, Sequence[str]]]`: from the input up, the parts that are
+    # frozen and thawed together and share a learning rate, each with the structured names that it covers, such as
+    # `features.0` or the beginning of several, up to a dot. Without it they are the layer's top-level parts, in the
+    # order of their definition. The longest name that fits decides; the head is always the last stage.
+
     def accepts(self, front_end: FrontEnd) -> bool:
         """Whether the network can be trained from scratch on this front end."""
         ...
@@ -184,5 +236,9 @@ class ModelPlugin(Protocol):
 
         Parameters bear the structured names of the published weights, with Paddle's names for the running statistics
         of batch norm (`_mean`, `_variance`).
+
+        A layer may have `augments = True`: then a training step calls it as `layer(features, chances=..., partners=...,
+        shares=...)`, features (R, 1, T, F) and logits (B, C) all the same, and it calls `mixed` at its own place, and
+        `kept_stripes` where it has stripes of its own. Without that, mixup is done at the features.
         """
         ...

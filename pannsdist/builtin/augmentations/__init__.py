@@ -1,0 +1,33 @@
+"""Augmentations of the waveform, each a plugin of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import field
+from typing import Any
+
+from pannsdist.contracts import UserError
+
+
+def ranged(default: Any, doc: str, **limits: float | Sequence[str]) -> Any:
+    """A param with its meaning and its limits: `low` and `high` are allowed, `above` is not; or `choices`."""
+    return field(default=default, metadata={"doc": doc, **limits})
+
+
+def probability() -> Any:
+    """The param that every augmentation has."""
+    return ranged(1.0, "share of the clips that it is applied to", low=0.0, high=1.0)
+
+
+def refuse_unordered(name: str, params: object, low: str, high: str) -> None:
+    """Raise UserError where the lower end of a range lies above its upper end."""
+    below, above = getattr(params, low), getattr(params, high)
+    if below > above:
+        raise UserError(f"augment.{name}.{low} is {below}, above augment.{name}.{high}, which is {above}", "swap them")
+
+
+def power(waveform: Any) -> float:
+    """Mean square of a waveform."""
+    import numpy as np
+
+    return float(np.mean(np.square(waveform, dtype=np.float64)))

@@ -1,0 +1,61 @@
+"""The augmentation `random_equaliser`: another microphone, another room, another loudspeaker."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from pannsdist.builtin.augmentations import probability, ranged, refuse_unordered
+
+HIGHEST_SHARE = 0.45
+"""No band is centred above this share of the rate, where a peak would be squeezed against the end of the spectrum."""
+
+
+@dataclass(frozen=True)
+class EqualiserParams:
+    """Centres are drawn evenly on a scale of octaves, gains evenly in decibels, both ways."""
+
+    bands: int = ranged(3, "peaks or dips, one after the other", low=1, high=32)
+    max_db: float = ranged(9.0, "highest peak, and deepest dip", above=0.0, high=60.0)
+    low_hz: float = ranged(60.0, "lowest centre", above=0.0)
+    high_hz: float = ranged(12000.0, "highest centre; never above 0.45 of the rate", above=0.0)
+    quality: float = ranged(1.0, "centre over width of a band", low=0.1, high=30.0)
+    probability: float = probability()
+
+
+class RandomEqualiser:
+    """Peaks and dips at random places of the spectrum, as a chain of second-order filters.
+
+    Source: the peaking filter of R. Bristow-Johnson's "Cookbook formulae for audio EQ biquad filter coefficients"; as
+    an augmentation: audiomentations (SevenBandParametricEQ), FilterAugment (Nam et al. 2022, arXiv 2110.03282).
+    """
+
+    Params: ClassVar[type] = EqualiserParams
+
+    def __init__(self, params: EqualiserParams) -> None:
+        refuse_unordered("random_equaliser", params, "low_hz", "high_hz")
+        self.params = params
+
+    def __call__(self, waveform: np.ndarray, rate_hz: int, generator: np.random.Generator) -> np.ndarray:
+        """(S,) float32 -> (S,) float32."""
+        from scipy.signal import sosfilt
+
+        highest_hz = min(self.params.high_hz, HIGHEST_SHARE * rate_hz)
+        lowest_hz = min(self.params.low_hz, highest_hz)
+        centres_hz = np.exp(generator.uniform(np.log(lowest_hz), np.log(highest_hz), self.params.bands))
+        gains_db = generator.uniform(-self.params.max_db, self.params.max_db, self.params.bands)
+        chain = [peak(hz / rate_hz, gain, self.params.quality) for hz, gain in zip(centres_hz, gains_db, strict=True)]
+        filtered: np.ndarray = sosfilt(np.array(chain), waveform)
+        return filtered.astype(np.float32)
+
+
+def peak(frequency: float, gain_db: float, quality: float) -> list[float]:
+    """One filter (b0 b1 b2 1 a1 a2) that has `gain_db` at `frequency`, a share of the rate, and 0 dB far from it."""
+    amplitude = 10 ** (gain_db / 40)
+    angle = 2 * np.pi * frequency
+    alpha = np.sin(angle) / (2 * quality)
+    numerator = (1 + alpha * amplitude, -2 * np.cos(angle), 1 - alpha * amplitude)
+    denominator = (1 + alpha / amplitude, -2 * np.cos(angle), 1 - alpha / amplitude)
+    return [float(value / denominator[0]) for value in (*numerator, *denominator)]

@@ -1,0 +1,113 @@
+"""Names in the settings become plugins with checked params."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pannsdist import settings as settings_module
+from pannsdist.errors import BrokenPlugin, SettingsError, UserError
+from pannsdist.registry import Catalog, Entry, Registry
+from pannsdist.schema import Settings
+from pannsdist.settings import Source
+
+
+@dataclass(frozen=True)
+class Part:
+    """A chosen plugin: where it comes from, its params, and the plugin itself."""
+
+    entry: Entry
+    params: Any
+    plugin: Any
+
+    def __str__(self) -> str:
+        return f"{self.entry.name} ({self.entry.origin})"
+
+
+def choose(registry: Registry, chosen: Any, source: Source, section: str) -> Part:
+    """The plugin that a section of the settings names, built with its params."""
+    entry = registry.find(chosen.name, source.where(f"{section}.name"))
+    return build_plugin(entry, chosen.params, source, f"{section}.params")
+
+
+def build_plugin(entry: Entry, params: Mapping[str, Any], source: Source, prefix: str) -> Part:
+    """A plugin with its params checked. Raises BrokenPlugin where it fails in a way that is not the user's."""
+    plugin_class = entry.load()
+    filled = settings_module.fill_params(plugin_class.Params, params, source, prefix)
+    try:
+        return Part(entry, filled, plugin_class(filled))
+    except UserError:
+        raise
+    except Exception as error:
+        wrong = f"{entry.kind} plugin '{entry.name}' of {entry.origin} fails: {type(error).__name__}: {error}"
+        right = f"its params were {filled}"
+        raise BrokenPlugin(wrong, right, f"pannsdist plugins show {entry.kind} {entry.name}") from error
+
+
+def choose_model(settings: Settings, source: Source, catalog: Catalog) -> Part:
+    """The network. Where it leaves out stripes by itself, `train.spec_augment` sets its own param of that name."""
+    entry, params = catalog.models.find(settings.model.name, source.where("model.name")), dict(settings.model.params)
+    wanted = settings.train.spec_augment
+    names = {item.name for item in dataclasses.fields(entry.load().Params)}
+    if wanted is not None and "spec_augment" in names and params.setdefault("spec_augment", wanted) != wanted:
+        both = " and ".join(source.where(key) for key in ("train.spec_augment", "model.params.spec_augment"))
+        right = "one of them is enough; the first is for every network"
+        raise SettingsError(f"{both} contradict each other", right, source.command)
+    return build_plugin(entry, params, source, "model.params")
+
+
+def choose_feature(settings: Settings, model: Part, source: Source, catalog: Catalog) -> Part:
+    """The feature that the settings name, else the one that the model was made for, with the model's own params."""
+    if settings.feature.name:
+        return choose(catalog.features, settings.feature, source, "feature")
+    entry = catalog.features.find(model.plugin.feature, f"the feature of model '{model.entry.name}'")
+    params = {**model.plugin.feature_params, **settings.feature.params}
+    return build_plugin(entry, params, source, "feature.params")
+
+
+def masks_itself(model: Part) -> bool:
+    """Whether the network leaves out stripes at a place of its own, when it is told to."""
+    return hasattr(model.params, "spec_augment")
+
+
+def choose_augmentations(settings: Settings, source: Source, catalog: Catalog) -> dict[str, Part]:
+    """The augmentations under their names, in the settings' order; one that is null is left out."""
+    chosen = {}
+    for name, params in settings.augment.items():
+        key = f"augment.{name}"
+        if params is None:
+            continue
+        if not isinstance(params, Mapping):
+            right = f"write {key}.KEY=VALUE, or {key}={{}} for its defaults, or {key}=null to switch it off"
+            raise SettingsError(f"{source.where(key)} is {params!r}, but it is a section", right, source.command)
+        part = build_plugin(catalog.augmentations.find(str(name), source.where("augment")), params, source, key)
+        probability = getattr(part.params, "probability", None)
+        if probability is None:
+            wrong = f"augmentation {part} has no param `probability`"
+            raise BrokenPlugin(wrong, "it does not keep the contract", f"pannsdist plugins show augmentation {name}")
+        if not 0.0 <= probability <= 1.0:
+            wrong = f"{source.where(f'{key}.probability')} is {probability}"
+            raise SettingsError(wrong, "allowed: 0.0 to 1.0", source.command)
+        chosen[str(name)] = part
+    return chosen
+
+
+def refuse_impossible_augmentation(
+    settings: Settings, source: Source, masked: Part | None, targets: np.ndarray
+) -> None:
+    """Raise SettingsError for what cannot be done to these training clips; `masked` is a feature to be masked."""
+    if settings.mixup.alpha and settings.mixup.pairs == "free" and settings.train.batch_size < 2:
+        wrong = f"{source.where('mixup.pairs')} is free, but train.batch_size is {settings.train.batch_size}"
+        right = "a clip is mixed with another of its batch, so 2 at least; or mixup.pairs=panns"
+        raise SettingsError(wrong, right, source.command)
+    if masked and masked.plugin.front_end.bins == 1:
+        wrong = f"{source.where('train.spec_augment')} is true, but feature {masked} gives one bin"
+        right = "a waveform has no stripes of frequency: train.spec_augment=false"
+        raise SettingsError(wrong, right, source.command)
+    if settings.train.sampling != "shuffled" and targets.ndim == 2 and not targets.any():
+        wrong = f"{source.where('train.sampling')} is {settings.train.sampling}, but no training clip bears a label"
+        raise SettingsError(wrong, "train.sampling=shuffled", source.command)

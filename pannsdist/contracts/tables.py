@@ -1,0 +1,159 @@
+"""Tables for dataset plugins: CSV, JSON lines and plain lists become rows that know where they stand."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from pannsdist.errors import UserError
+
+__all__ = ["Row", "csv_rows", "json_rows", "line_rows", "read_text"]
+
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row as it was read: `cells` are text, or any JSON value; a refusal says file and line."""
+
+    file: Path
+    line: int
+    cells: Mapping[str, Any]
+
+    @property
+    def place(self) -> str:
+        """`FILE:LINE`."""
+        return f"{self.file}:{self.line}"
+
+    def refuse(self, wrong: str, right: str = "") -> NoReturn:
+        """Raise UserError with the row's place."""
+        raise UserError(f"{self.place}: {wrong}", right)
+
+    def text(self, column: str) -> str:
+        """What stands in the column, as text; empty where there is nothing."""
+        value = self.cells.get(column)
+        return "" if value is None else str(value).strip()
+
+    def required(self, column: str) -> str:
+        """What stands in the column; refused where there is nothing."""
+        return self.text(column) or self.refuse(f"{column} is empty", "every row needs it")
+
+    def file_name(self, column: str) -> str:
+        """The name of a file, without folders; refused where it would leave the folder that it is joined to."""
+        name = self.required(column)
+        if name in (".", "..") or set(name) & set("/\\:\0"):
+            self.refuse(f"{column} is {name!r}", "it is the name of a file, without folders")
+        return name
+
+    def choice(self, column: str, allowed: Sequence[str]) -> str:
+        """What stands in the column; refused where it is none of `allowed`."""
+        value = self.text(column)
+        return value if value in allowed else self.refuse(f"{column} is {value!r}", f"allowed: {', '.join(allowed)}")
+
+    def whole(self, column: str, low: int, high: int) -> int:
+        """A whole number from `low` to `high`."""
+        digits = self.text(column)
+        if not re.fullmatch("[0-9]{1,9}", digits) or not low <= int(digits) <= high:
+            self.refuse(f"{column} is {digits!r}", f"it is a whole number from {low} to {high}")
+        return int(digits)
+
+    def seconds(self, column: str) -> float | None:
+        """Seconds, 0 or more; None where there is nothing."""
+        if not self.text(column):
+            return None
+        try:
+            number = float(self.text(column))
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number) or number < 0:
+            self.refuse(f"{column} is {self.text(column)!r}", "it is a number of seconds, 0 or more")
+        return number
+
+
+def read_text(path: Path, key: str = "") -> str:
+    """A whole text file in UTF-8, without a byte-order mark; `key` is the setting that names it."""
+    named = f"{path} ({key})" if key else str(path)
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise UserError(f"cannot read {named}: {error.strerror}", "", f"ls {path.parent}") from error
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise UserError(f"{path}:{line}: not UTF-8" + (f" ({key})" if key else ""), "save the file as UTF-8") from error
+
+
+def csv_rows(
+    path: Path, columns: Sequence[str] = (), *, key: str = "", delimiter: str = ",", header: Sequence[str] = ()
+) -> list[Row]:
+    """The rows of a table with a header; blank lines are passed over, any line ends will do.
+
+    `columns` must be there. `header` names the columns of a file that has no header line; lines that begin with `#` are
+    comments then. Raises UserError, with file and line, for a missing or double column and for rows of another width.
+    """
+    text = read_text(path, key)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter, skipinitialspace=bool(header))
+    names = list(header)
+    rows: list[Row] = []
+    try:
+        for cells in reader:
+            if not any(cell.strip() for cell in cells) or (header and cells[0].startswith("#")):
+                continue
+            row = Row(path, reader.line_num, dict(zip(names, cells, strict=False)))
+            if not names:
+                names = _checked_header(row, [cell.strip() for cell in cells], columns, delimiter)
+            elif len(cells) != len(names):
+                row.refuse(f"{len(cells)} values for {len(names)} columns", "quote a value that has a comma in it")
+            else:
+                rows.append(row)
+    except csv.Error as error:
+        raise UserError(f"{path}:{reader.line_num}: not CSV: {error}", "values are separated by commas") from error
+    return rows
+
+
+def json_rows(path: Path, *, key: str = "") -> list[Row]:
+    """The objects of a file of JSON lines, one on each."""
+    return list(_json_rows(path, read_text(path, key)))
+
+
+def line_rows(path: Path, *, key: str = "") -> list[Row]:
+    """The lines of a plain list, in the column `path`; blank ones are passed over."""
+    lines = enumerate(read_text(path, key).splitlines(), start=1)
+    return [Row(path, number, {"path": line.strip()}) for number, line in lines if line.strip()]
+
+
+def _json_rows(path: Path, text: str) -> Iterator[Row]:
+    for line, content in enumerate(text.split("\n"), start=1):
+        if not content.strip():
+            continue
+        try:
+            cells = json.loads(content)
+            if not isinstance(cells, dict):
+                raise ValueError("not an object")
+        except (ValueError, RecursionError) as error:
+            right = 'write one object on each line: {"path": ..., "label": ...}'
+            raise UserError(f"{path}:{line}: not a JSON object: {error}", right) from error
+        yield Row(path, line, cells)
+
+
+def _checked_header(row: Row, header: list[str], columns: Sequence[str], delimiter: str) -> list[str]:
+    others = [other for other in SEPARATORS if other != delimiter]
+    if len(header) == 1 and any(other in header[0] for other in others):
+        rest = " or ".join(_named(other) for other in others)
+        row.refuse(f"the header is one column: {header[0]!r}", f"separate by {_named(delimiter)}, not by {rest}")
+    if len(set(header)) < len(header):
+        row.refuse(f"a column stands twice in the header: {', '.join(header)}", "rename one")
+    missing = [name for name in columns if name not in header]
+    if missing:
+        row.refuse(f"no column {', '.join(missing)}", f"columns found: {', '.join(header)}")
+    return header
+
+
+def _named(delimiter: str) -> str:
+    return SEPARATORS.get(delimiter, repr(delimiter))

@@ -1,0 +1,15 @@
+"""PaddleHub's names for fine-tuning, over the trainer of this package: `from pannsdist import hub`.
+
+Signatures, defaults and results are PaddleHub's (2.x, audio classification); docs/paddlehub.md says what differs.
+"""
+
+from pannsdist import cpu, terminal
+
+cpu.use_fast_kernels()  # before paddle is imported, where this import comes first
+terminal.quiet_paddle()
+
+from pannsdist.hub import datasets, env  # noqa: E402
+from pannsdist.hub.module import Module  # noqa: E402
+from pannsdist.hub.trainer import Trainer  # noqa: E402
+
+__all__ = ["Module", "Trainer", "datasets", "env"]

@@ -1,0 +1,47 @@
+"""What a model folder says of itself when it was trained through `hub.Trainer`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import paddle
+
+from pannsdist import assembly, launched
+from pannsdist.hub.items import Items
+from pannsdist.hub.module import Module
+from pannsdist.hub.scores import METRIC
+from pannsdist.inference.bundle import BundleRecord, PluginRecord
+from pannsdist.registry import Origin
+
+HEARD_S = 10.0
+"""What a model hears at a time where no dataset tells: AudioSet's length."""
+
+
+def described(
+    model: Module,
+    optimizer: paddle.optimizer.Optimizer,
+    labels: Sequence[str],
+    items: Items | None,
+    settings: Mapping[str, Any],
+) -> BundleRecord:
+    """The record of a model; `items` are those that it is evaluated on, `settings` what the training asked for."""
+    data = type(items.dataset) if items else type(None)
+    return BundleRecord(
+        model=assembly.plugin_record(model.part),
+        feature=assembly.plugin_record(model.feature_part),
+        dataset=PluginRecord(data.__qualname__, {}, Origin(data.__module__, "unknown")),
+        front_end=model.front_end,
+        labels=tuple(labels),
+        multi_label=False,
+        crop_s=items.seconds() if items else HEARD_S,
+        metric=METRIC,
+        settings={
+            "model": model.part.entry.name,
+            "optimizer": type(optimizer).__name__,
+            "learning_rate": optimizer.get_lr(),
+            "processes": launched.size(),
+            **settings,
+        },
+        versions=assembly.versions(),
+    )

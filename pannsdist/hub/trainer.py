@@ -1,0 +1,296 @@
+"""PaddleHub's Trainer over this package's: what it needs of training, checkpoints and processes is all here."""
+
+from __future__ import annotations
+
+import atexit
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import paddle
+from paddle import nn
+
+from pannsdist import parallel, storage, terminal
+from pannsdist.audio.batches import Share
+from pannsdist.audio.loader import Loader
+from pannsdist.errors import BadRunFolder, UserError
+from pannsdist.hub.devices import use_device
+from pannsdist.hub.items import Collate, Hearing, Items, TrainingRows, evaluation_rows
+from pannsdist.hub.module import TASK, Module
+from pannsdist.hub.optimizers import OwnSchedule
+from pannsdist.hub.records import described
+from pannsdist.hub.scores import SPLIT, Compare, HubBest, Newest, NoEvaluation, hub_metrics
+from pannsdist.inference.bundle import BundleRecord, write_bundle
+from pannsdist.network import Network
+from pannsdist.training.checkpoint import CheckpointStore, Snapshot
+from pannsdist.training.evaluator import Evaluator, SplitToEvaluate
+from pannsdist.training.learner import Learner
+from pannsdist.training.losses import cross_entropy
+from pannsdist.training.tracking import ConsoleTracker, Tracker, VisualDLTracker, Watch
+from pannsdist.training.trainer import Course, Outlets, TrainingData
+from pannsdist.training.trainer import Trainer as Loop
+from pannsdist.weights import load_into, read_paddle, read_weights
+from pannsdist.weights.writing import write_paddle
+
+SEED = 0
+ALL = 10**9
+"""Checkpoints that are kept: as in PaddleHub, every one that `save_interval` asks for."""
+MODEL_FILE, OPTIMIZER_FILE, RECORD_FILE = "model.pdparams", "model.pdopt", "bundle.json"
+HOOKS = ("training_step", "validation_step", "optimizer_step", "learning_rate_step", "optimizer_zero_grad")
+
+
+@cache
+def connected(use_gpu: bool) -> parallel.World:
+    """The processes of the launcher, joined once and left when Python ends."""
+    world = parallel.connect(use_gpu)
+    atexit.register(world.close)
+    return world
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What one call of `train` asked for."""
+
+    epochs: int
+    batch_size: int
+    log_interval: int
+    save_interval: int
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not isinstance(value, int) or value < 1:
+                raise UserError(f"{name} is {value!r}", "allowed: 1 or more")
+
+
+class Trainer:
+    """`hub.Trainer(model, optimizer, checkpoint_dir=...)`: goes on from the newest checkpoint there, if there is one.
+
+    Every process of the launcher makes its own, with the same arguments; gradients are averaged over them, and every
+    method must be called by all. `compare_metrics(old, new)` says whether new metrics are the better ones; without it
+    the higher `acc` is. Raises TypeError where `model` is no layer, UserError for what would not work.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 PaddleHub's signature
+        self,
+        model: nn.Layer,
+        optimizer: paddle.optimizer.Optimizer,
+        use_gpu: bool = False,
+        use_vdl: bool = True,
+        checkpoint_dir: str | Path | None = None,
+        compare_metrics: Compare | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.model = _trainable(model, kwargs)
+        self.optimizer, self.use_vdl, self.compare_metrics = optimizer, use_vdl, compare_metrics
+        self._world = connected(use_gpu)
+        use_device(model, use_gpu)
+        self.nranks, self.local_rank = self._world.size, self._world.rank
+        name = self._world.on_main(lambda: str(checkpoint_dir or f"ckpt_{time.time()}"))
+        self.checkpoint_dir = Path(name)
+        self._hearing = Hearing(self.model.front_end, self.model.shortest_samples, self.model.num_class)
+        self._network = Network(self.model.feature, self.model.network)
+        self._best = HubBest(compare_metrics)
+        snapshot = self._world.agree(lambda: self._newest() if self._world.is_main else None)
+        schedule = OwnSchedule(optimizer)
+        self._learner = Learner(self._world, self._network, cross_entropy, optimizer, schedule)
+        self._progress = self._loop(self._best, 0, 1).resume(snapshot)
+        if self._progress.epoch:
+            terminal.say(f"{self.checkpoint_dir} goes on after epoch {self._progress.epoch}")
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        wanted = [name for name in HOOKS if name in vars(cls)]
+        if wanted:
+            right = "the loss is cross entropy, and the optimizer's own scheduler is stepped once a batch"
+            raise UserError(f"hub.Trainer does not call {', '.join(wanted)}", right)
+
+    @property
+    def current_epoch(self) -> int:
+        """Epochs done, in all sessions together."""
+        return self._progress.epoch
+
+    @property
+    def best_metrics(self) -> dict[str, float]:
+        """The metrics of the best epoch."""
+        return dict(self._best.metrics)
+
+    def train(  # noqa: PLR0913, PLR0917 PaddleHub's signature
+        self,
+        train_dataset: Any,
+        epochs: int = 1,
+        batch_size: int = 1,
+        num_workers: int = 0,
+        eval_dataset: Any = None,
+        log_interval: int = 10,
+        save_interval: int = 10,
+        collate_fn: Collate | None = None,
+    ) -> None:
+        """Train until `epochs` epochs are done in all, evaluating after each. Every process.
+
+        Items are (features (T, F), label) or (waveform (S,), label), the latter with an attribute `sample_rate` of the
+        dataset. `batch_size` is that of each process. A checkpoint is written every `save_interval` epochs and after
+        the last one; `best_model` whenever an epoch is the best so far, or without `eval_dataset` after each.
+        """
+        wishes = Wishes(epochs, batch_size, log_interval, save_interval)
+        items = Items(train_dataset, self._hearing, collate_fn)
+        rows = TrainingRows(len(items), batch_size, self._share, SEED)
+        if not rows.steps:
+            raise UserError(
+                f"there are {len(items)} items to train on", f"at least {self.nranks}, one for each process"
+            )
+        best = self._best if eval_dataset is not None else Newest(None)
+        with (
+            _opened(items, num_workers) as loader,
+            self._split(eval_dataset, batch_size, num_workers, collate_fn) as split,
+        ):
+            data = TrainingData(lambda epoch: loader.read(rows.epoch(epoch)), rows.steps)
+            terminal.say(f"{len(items)} items, {rows.steps} steps an epoch of {rows.all_items} items, {epochs} epochs")
+            record = self._world.agree(lambda: self._record(items, eval_dataset, wishes))
+            with self._outlets(record, wishes) as outlets:
+                loop = self._loop(best, epochs, log_interval, evaluated=eval_dataset is not None)
+                self._progress = loop.fit(self._progress, data, split, outlets)
+        terminal.say(f"{self._progress.epoch} epochs done; best model of epoch {best.epoch}: {self._best_model}")
+
+    def evaluate(
+        self, eval_dataset: Any, batch_size: int = 1, num_workers: int = 0, collate_fn: Collate | None = None
+    ) -> dict[str, Any]:
+        """{'metrics': {'acc', ...}, 'loss'} over all items, each once; the same in every process. Every process."""
+        with self._split(eval_dataset, batch_size, num_workers, collate_fn) as split:
+            evaluation = self._evaluator().evaluate(split)
+        metrics = hub_metrics(evaluation.scores)
+        terminal.say("evaluation  " + "  ".join(f"{name} {value:.4f}" for name, value in metrics.items()))
+        return {"metrics": metrics, "loss": metrics["loss"]}
+
+    def save_model(self, save_dir: str | Path) -> None:
+        """Write the model and the optimizer's state into a folder; rank 0 writes. Every process.
+
+        The folder is one that `pannsdist predict --model` takes. Raises UserError where other files are in it.
+        """
+        self._world.on_main(lambda: self._save(Path(save_dir)))
+
+    def load_model(self, load_dir: str | Path) -> None:
+        """Read what `save_model` wrote; the optimizer's state if it is there. Every process."""
+        self._world.agree(lambda: self._load(Path(load_dir)))
+
+    @property
+    def _share(self) -> Share:
+        return Share(self._world.rank, self._world.size)
+
+    @property
+    def _best_model(self) -> Path:
+        return self.checkpoint_dir / "best_model"
+
+    @property
+    def _store(self) -> CheckpointStore:
+        return CheckpointStore(self.checkpoint_dir / "checkpoints", ALL)
+
+    def _newest(self) -> Snapshot | None:
+        """The newest checkpoint, its weights in the network. Rank 0 alone."""
+        self.checkpoint_dir.mkdir(parents=True, exist_ok=True)
+        snapshot = self._store.read("last")
+        if snapshot is not None:
+            try:
+                self._network.restore(snapshot.model)
+            except ValueError as error:
+                wrong = f"the checkpoint in {self.checkpoint_dir} does not fit the model: {error}"
+                raise BadRunFolder(
+                    wrong, "give another checkpoint_dir, or the model that it was trained with"
+                ) from error
+        return snapshot
+
+    def _loop(self, best: HubBest, epochs: int, log_interval: int, evaluated: bool = True) -> Loop:
+        evaluator = self._evaluator(Evaluator if evaluated else NoEvaluation)
+        return Loop(self._world, self._learner, evaluator, best, Course(epochs, SEED, log_interval))
+
+    def _evaluator(self, kind: type[Evaluator] = Evaluator) -> Evaluator:
+        return kind(self._world, self._network, self.model.labels, False)
+
+    @contextmanager
+    def _split(self, dataset: Any, batch_size: int, workers: int, collate: Collate | None) -> Iterator[SplitToEvaluate]:
+        if dataset is None:
+            yield SplitToEvaluate(SPLIT, (), lambda: ())
+            return
+        items = Items(dataset, self._hearing, collate)
+        if not len(items) or batch_size < 1:
+            raise UserError(f"there are {len(items)} items to evaluate, and batch_size is {batch_size}", "1 or more")
+        with _opened(items, workers) as loader:
+            names = [str(row) for row in range(len(items))]
+            yield SplitToEvaluate(
+                SPLIT, names, lambda: loader.read(evaluation_rows(len(items), batch_size, self._share))
+            )
+
+    @contextmanager
+    def _outlets(self, record: BundleRecord, wishes: Wishes) -> Iterator[Outlets]:
+        """Where results go in rank 0; nowhere in the others."""
+        if not self._world.is_main:
+            yield Outlets.none()
+            return
+        trackers: list[Tracker] = [ConsoleTracker()]
+        if self.use_vdl:
+            watch = Watch(dict(record.settings), [])
+            trackers.append(VisualDLTracker(self.checkpoint_dir / "visualization", watch, self._progress.step))
+
+        def keep(snapshot: Snapshot, is_best: bool) -> None:
+            epoch, scores = snapshot.progress.epoch, snapshot.progress.scores
+            if is_best:
+                write_bundle(self._best_model, replace(record, epoch=epoch, scores=scores), snapshot.model)
+            if epoch % wishes.save_interval == 0 or epoch == wishes.epochs:
+                self._store.write(snapshot, False)
+
+        with ExitStack() as stack:
+            for tracker in trackers:
+                stack.callback(tracker.close)
+            yield Outlets(trackers, keep, lambda _: None)
+
+    def _record(self, items: Items, eval_dataset: Any, wishes: Wishes) -> BundleRecord:
+        """What the model folder will say of itself."""
+        names = getattr(items.dataset, "label_list", None) or ()
+        own = self.model.has_label_map or len(names) != self.model.num_class
+        heard = items if eval_dataset is None else replace(items, dataset=eval_dataset)
+        return described(self.model, self.optimizer, tuple(self.model.labels if own else names), heard, vars(wishes))
+
+    def _save(self, folder: Path) -> None:
+        ours = {MODEL_FILE, OPTIMIZER_FILE, RECORD_FILE}
+        other = sorted(path.name for path in folder.glob("*") if path.name not in ours)
+        if other:
+            raise UserError(f"{folder} holds other files, such as {other[0]}", "give save_model a folder of its own")
+        record = described(self.model, self.optimizer, self.model.labels, None, {})
+        write_bundle(folder, record, self._network.arrays())
+        aside = folder / f".{OPTIMIZER_FILE}.writing"
+        with aside.open("wb") as file:
+            write_paddle(file, self._learner.state())
+        storage.sync(aside)
+        aside.replace(folder / OPTIMIZER_FILE)
+
+    def _load(self, folder: Path) -> None:
+        load_into(self.model.network, read_weights(folder / MODEL_FILE), head=self.model.part.plugin.head)
+        if (folder / OPTIMIZER_FILE).exists():
+            self._learner.restore(read_paddle(folder / OPTIMIZER_FILE))
+
+
+def _trainable(model: nn.Layer, kwargs: dict[str, Any]) -> Module:
+    if not isinstance(model, nn.Layer):
+        raise TypeError(f"the model is a {type(model).__name__}, not a paddle.nn.Layer")
+    if kwargs:
+        raise TypeError(f"hub.Trainer takes no {', '.join(kwargs)}")
+    if not isinstance(model, Module):
+        raise UserError(f"the model is a {type(model).__name__}", "hub.Trainer trains what hub.Module makes")
+    if model.task != TASK:
+        raise UserError(f"the model was made with task={model.task!r}", f"training needs task={TASK!r}")
+    return model
+
+
+@contextmanager
+def _opened(items: Items, workers: int) -> Iterator[Loader]:
+    """A loader that ends its workers with the block."""
+    if workers < 0:
+        raise UserError(f"num_workers is {workers}", "allowed: 0 or more")
+    loader = items.loader(workers)
+    try:
+        yield loader
+    finally:
+        loader.close()

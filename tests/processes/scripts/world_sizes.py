@@ -1,0 +1,145 @@
+"""What each step of a world of any size sees, and its losses over 50 steps. Arguments: folder for results.
+
+Run it under the launcher, or alone for what the processes together are compared with. Each rank writes what it saw.
+"""
+
+import json
+import sys
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from pannsdist import cpu, terminal
+
+cpu.use_fast_kernels()
+terminal.quiet_paddle()
+
+import paddle  # noqa: E402
+from paddle import nn  # noqa: E402
+
+from pannsdist import parallel, seeding  # noqa: E402
+from pannsdist.audio.augmenting import Augmentation  # noqa: E402
+from pannsdist.audio.batches import Share, TrainingPlan, clip_table  # noqa: E402
+from pannsdist.audio.clips import ClipReader  # noqa: E402
+from pannsdist.audio.loader import Loader  # noqa: E402
+from pannsdist.audio.mixing import Mixup  # noqa: E402
+from pannsdist.builtin.augmentations.equaliser import RandomEqualiser  # noqa: E402
+from pannsdist.builtin.augmentations.gain import Gain  # noqa: E402
+from pannsdist.builtin.augmentations.noise import Noise  # noqa: E402
+from pannsdist.builtin.augmentations.speed import Speed  # noqa: E402
+from pannsdist.builtin.augmentations.time_roll import TimeRoll  # noqa: E402
+from pannsdist.builtin.logmel import LogMel, LogMelParams  # noqa: E402
+from pannsdist.builtin.panns.blocks import Part, conv_block  # noqa: E402
+from pannsdist.builtin.panns.networks import Wanted, normed_bins  # noqa: E402
+from pannsdist.builtin.panns.tagger import Description, Tagger  # noqa: E402
+from pannsdist.builtin.tones import Tones, TonesParams  # noqa: E402
+from pannsdist.feature_augmentation import kept_stripes  # noqa: E402
+from pannsdist.network import Network  # noqa: E402
+from pannsdist.training.learner import Learner  # noqa: E402
+from pannsdist.training.losses import cross_entropy  # noqa: E402
+from pannsdist.training.optim import build_optimizer  # noqa: E402
+from pannsdist.training.schedules import Schedule  # noqa: E402
+
+STEPS, BATCH, SEED, BINS = 50, 8, 11, 32
+TONES = Tones(TonesParams(clips_per_class=20, classes=3, sample_rate_hz=8000))
+TABLE = clip_table(TONES.clips("train"), TONES.labels, False)
+FEATURE = LogMelParams(8000, 256, 128, 256, mel_bins=BINS, high_hz=4000.0)
+AUGMENTATIONS = tuple(
+    Augmentation(plugin.__name__, 0.7, plugin(plugin.Params()))
+    for plugin in (Gain, TimeRoll, Noise, Speed, RandomEqualiser)
+)
+OPTIMIZERS = {"panns": ("SGD", 0.2), "averaging": ("AdamW", 3e-3)}
+KEPT = []
+"""Wrapped layers: Paddle 3.3.1 may crash where one is dropped before the next is made."""
+
+
+def training(**how):
+    return TrainingPlan(TABLE, BATCH, SEED, ClipReader(8000, 4000), augmentations=AUGMENTATIONS, **how)
+
+
+def batches(plan, loader, world):
+    """This process's part of each of the first 50 steps, over as many epochs as that takes."""
+    epochs = range(1, -(-STEPS // plan.steps) + 1)
+    orders = [order for epoch in epochs for order in plan.orders(epoch, Share(world.rank, world.size))]
+    yield from loader.read(orders[:STEPS])
+
+
+def checksum(array):
+    return zlib.crc32(np.ascontiguousarray(array).tobytes())
+
+
+def seen(batch):
+    """All that a step knows of each clip that comes out of it: which, how it sounds, what masks it, its partner."""
+    masks = kept_stripes(paddle.to_tensor(batch.chances), 30, BINS).numpy()
+    ids = batch.ids + batch.further_ids
+    rows = []
+    for row, target in enumerate(batch.targets):
+        rows.append([ids[row], checksum(batch.waveforms[row]), checksum(masks[row]), target.tolist()])
+        if batch.partners is not None:
+            partner, share = int(batch.partners[row]), float(batch.shares[row])
+            rows[-1] += [ids[partner], checksum(batch.waveforms[partner]), checksum(masks[partner]), share]
+    return rows
+
+
+class Averaging(nn.Layer):
+    """A network that leaves mixup to others: the mean over time, and two linear layers."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(BINS, 16), nn.ReLU(), nn.Linear(16, len(TONES.labels)))
+
+    def forward(self, image):
+        return self.layers(0.02 * (image.mean(axis=[1, 2]) + 50.0))
+
+
+def network(kind):
+    """One of PANNs' kind in small, with stripes and mixup after the first batch norm; or one without either."""
+    paddle.seed(seeding.initial_seed(SEED))
+    if kind == "averaging":
+        return Network(LogMel(FEATURE).build(), Averaging(), spec_augment=True)
+    parts = [
+        *normed_bins(Wanted(len(TONES.labels), BINS, spec_augment=True)),
+        Part("conv_block1", conv_block(1, 8), 0.2),
+    ]
+    layer = Tagger(Description(parts, 8, 8), len(TONES.labels))
+    layer.bn0._mean.set_value(np.full(BINS, -50.0, np.float32))
+    layer.bn0._variance.set_value(np.full(BINS, 400.0, np.float32))
+    return Network(LogMel(FEATURE).build(), layer)
+
+
+def run(world, loader, plan, kind):
+    """(what each step saw, this process's sum of losses over all clips of each step)."""
+    made, (name, rate) = network(kind), OPTIMIZERS[kind]
+    optimizer = build_optimizer(name, {}, rate, made.model)
+    learner = Learner(world, made, cross_entropy, optimizer, Schedule("constant", rate, STEPS))
+    KEPT.append(learner)
+    made.eval()  # dropout off, batch norm by its running statistics: what is left to differ is the order of sums
+    steps, losses = [], []
+    for number, batch in enumerate(batches(plan, loader, world), start=1):
+        (clips,) = world.total(float(len(batch.ids)))
+        outcome = learner.step(batch, number, int(clips), SEED)
+        steps.append(seen(batch))
+        losses.append(float(outcome.loss) / clips)
+    return steps, losses
+
+
+def main(folder):
+    world = parallel.connect()
+    loader = Loader(1)
+    classes = len(TONES.labels)
+    pairs = training(sampling="balanced", mixup=Mixup(1.0, "panns", "features", classes))
+    free = training(mixup=Mixup(0.5, "free", "features", classes))
+    waves = training(sampling="weighted", mixup=Mixup(0.5, "free", "waveform", classes))
+    results = {
+        "pairs with SGD": run(world, loader, pairs, "panns"),
+        "free with AdamW": run(world, loader, free, "averaging"),
+        "waveforms": ([seen(batch) for batch in batches(waves, loader, world)], []),
+    }
+    (folder / f"seen.{world.rank}of{world.size}.json").write_text(json.dumps(results))
+    loader.close()
+    world.close()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,43 @@
+"""One, two and four real processes see the same and learn the same."""
+
+import numpy as np
+import pytest
+
+SIZES = (2, 4)
+RUNS = ("pairs with SGD", "free with AdamW", "waveforms")
+
+
+def steps(worlds, size, name):
+    """What the steps of a world saw, the processes' parts in the order of their ranks."""
+    parts = [worlds.json(f"seen.{rank}of{size}")[name][0] for rank in range(size)]
+    return [[row for part in step for row in part] for step in zip(*parts, strict=True)]
+
+
+def losses(worlds, size, name):
+    return np.sum([worlds.json(f"seen.{rank}of{size}")[name][1] for rank in range(size)], axis=0)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", RUNS)
+def test_the_same_clips_come_in_the_same_order_with_the_same_crops_augmentation_masks_and_partners(worlds, name, size):
+    alone, together = steps(worlds, 1, name), steps(worlds, size, name)
+    assert len(alone) == 50
+    assert all(len(step) == 8 for step in alone)
+    assert together == alone
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_what_is_seen_is_drawn_anew_for_each_clip(worlds, name):
+    """Otherwise the comparison above would compare nothing."""
+    rows = [row for step in steps(worlds, 1, name) for row in step]
+    waveforms, masks = {row[1] for row in rows}, {row[2] for row in rows}
+    assert len(waveforms) > 0.9 * len(rows)
+    assert len(masks) > 0.9 * len(rows)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(("name", "tolerance"), [("pairs with SGD", 1e-5), ("free with AdamW", 1e-4)])
+def test_losses_over_fifty_steps_agree(worlds, name, tolerance, size):
+    alone, together = losses(worlds, 1, name), losses(worlds, size, name)
+    assert alone[-10:].mean() < alone[:10].mean(), "nothing was learnt, so that nothing was compared"
+    assert np.abs(together / alone - 1).max() <= tolerance

@@ -1,0 +1,115 @@
+"""Networks that decide frame by frame answer about a long sound as they would in one pass."""
+
+import numpy as np
+import paddle
+import pytest
+
+from pannsdist.audio.stream import Recording
+from pannsdist.builtin.logmel import LogMel, LogMelParams
+from pannsdist.builtin.panns import Cnn14DecisionLevelMax
+from pannsdist.errors import UserError
+from pannsdist.inference import frames
+from pannsdist.inference.listener import Listener
+from pannsdist.inference.model import Model
+from pannsdist.inference.predictor import Predictor
+from pannsdist.network import Network
+
+LABELS = ("a", "b", "c")
+RATE_HZ, HOP = 32000, 320
+SEAM_TOLERANCE = 1e-5
+
+
+def make_listener(plugin_class, multi_label=True):
+    paddle.seed(0)
+    plugin = plugin_class(plugin_class.Params())
+    feature = LogMel(LogMelParams())
+    layer = plugin.build(LABELS, feature.front_end)
+    layer.fc1.weight.set_value(layer.fc1.weight * 20)  # random weights hardly tell one frame from another
+    minimum_s = plugin.minimum_samples(feature.front_end) / RATE_HZ
+    network = Network(feature.build(), layer)
+    network.eval()
+    return Listener(network, feature.front_end, LABELS, multi_label, 10.0, minimum_s, minimum_s)
+
+
+@pytest.fixture(scope="module")
+def strongest():
+    return make_listener(Cnn14DecisionLevelMax)
+
+
+def bursts(duration_s, seed=0):
+    """Noise whose level and colour change all the time."""
+    rng = np.random.default_rng(seed)
+    noise = rng.normal(0, 1, round(duration_s * RATE_HZ))
+    level = np.repeat(10 ** rng.uniform(-4, -0.5, 1 + len(noise) // 8000), 8000)[: len(noise)]
+    slow = np.convolve(noise, np.ones(20) / 20, mode="same")
+    mixed = np.where(np.arange(len(noise)) // 12000 % 2, noise, 4 * slow)
+    return (level * mixed).astype(np.float32)
+
+
+def framewise(listener, waveform):
+    """(T, C) in one pass, as the layer gives it."""
+    with paddle.no_grad():
+        features = listener.network.feature(paddle.to_tensor(waveform[None]))
+        return listener.network.model.framewise(features).numpy()[0]
+
+
+def heard(listener, waveform):
+    moments = list(Predictor(listener).frames(Recording("a", waveform, RATE_HZ)))
+    return moments, np.stack([moment.answer for moment in moments])
+
+
+@pytest.mark.parametrize("samples", [3 * RATE_HZ, 2 * RATE_HZ + 17, 2 * RATE_HZ - HOP + 1])
+def test_each_frame_lasts_from_its_hop_to_the_next_and_the_last_ends_with_the_sound(strongest, samples):
+    waveform = bursts(4.0)[:samples]
+    moments, answers = heard(strongest, waveform)
+    count = -(-samples // HOP)
+    np.testing.assert_array_equal(answers, framewise(strongest, waveform)[:count])
+    assert [moment.onset_s for moment in moments] == [frame * HOP / RATE_HZ for frame in range(count)]
+    assert [moment.offset_s for moment in moments[:-1]] == [moment.onset_s for moment in moments[1:]]
+    assert moments[-1].offset_s == samples / RATE_HZ
+
+
+def test_no_seam_is_heard_in_a_long_sound(strongest, monkeypatch):
+    waveform = bursts(25.0)
+    whole = framewise(strongest, waveform)[:2500]
+    monkeypatch.setattr(frames, "WINDOW_FRAMES", 1024)
+    moments, joined = heard(strongest, waveform)
+    assert [moment.onset_s for moment in moments] == [frame * HOP / RATE_HZ for frame in range(2500)]
+    assert np.abs(joined - whole).max() < SEAM_TOLERANCE
+    assert whole.std(axis=0).min() > 1000 * SEAM_TOLERANCE
+    monkeypatch.setattr(frames, "MARGIN_FRAMES", 0)
+    _, without = heard(strongest, waveform)
+    assert np.abs(without - whole).max() > 1000 * SEAM_TOLERANCE
+
+
+def test_a_sound_shorter_than_the_network_hears_gets_its_own_frames_alone(strongest):
+    waveform = bursts(1.0)[:5000]
+    moments, answers = heard(strongest, waveform)
+    assert (len(moments), moments[-1].offset_s) == (16, 5000 / RATE_HZ)
+    padded = np.pad(waveform, (0, round(strongest.minimum_s * RATE_HZ) - 5000))
+    np.testing.assert_array_equal(answers, framewise(strongest, padded)[:16])
+
+
+def test_frames_of_one_label_each_are_the_softmax_of_what_the_segments_say(strongest):
+    one = make_listener(Cnn14DecisionLevelMax, multi_label=False)
+    waveform = bursts(2.0)
+    _, shares = heard(one, waveform)
+    np.testing.assert_allclose(shares.sum(axis=1), 1.0, atol=1e-5)
+    sides = framewise(strongest, waveform)[:200].astype(np.float64)
+    logits = np.log(sides) - np.log1p(-sides)
+    np.testing.assert_allclose(shares, np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True), atol=1e-4)
+
+
+def test_events_follow_the_frames_unless_a_window_or_a_hop_is_given(strongest):
+    sound = Recording("a", bursts(3.0), RATE_HZ)
+    lengths = {(None, None): HOP / RATE_HZ, (0.5, None): 0.5, (None, 0.25): 1.0, (0.5, 0.25): 0.5}
+    for (window_s, hop_s), expected in lengths.items():
+        first = next(Model(strongest, window_s=window_s, hop_s=hop_s).timeline(sound))
+        assert first.offset_s - first.onset_s == pytest.approx(expected), (window_s, hop_s)
+
+
+def test_a_network_that_answers_with_too_few_frames_is_refused(strongest):
+    with pytest.raises(UserError, match=r"gives 50 frames for 32000 samples\n  the front end has a hop of 320 samples"):
+        list(
+            frames.frame_timeline([np.zeros(32000, np.float32)], strongest.front_end, 1, lambda _: np.zeros((1, 50, 3)))
+        )

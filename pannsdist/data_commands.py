@@ -42,8 +42,8 @@ def run_check(chosen: argparse.Namespace) -> bool:
     from tqdm import tqdm
 
     from pannsdist.audio.loader import Loader
+    from pannsdist.chosen_data import choose_data
     from pannsdist.data_report import read_all, report
-    from pannsdist.planning import choose_data
 
     wanted, source = settings.load(chosen.config, chosen.overrides)
     data = choose_data(wanted, source, Catalog.installed(), tuple(dict.fromkeys(chosen.split or ())))

@@ -12,8 +12,8 @@ from statistics import median
 from pannsdist.audio.decode import SOUND_FILE_ENDINGS
 from pannsdist.audio.inspection import Facts, inspect
 from pannsdist.audio.loader import Loader
+from pannsdist.chosen_data import Data
 from pannsdist.contracts import Clip
-from pannsdist.planning import Data
 
 AT_ONCE = 16
 """Clips that a worker reads before it answers."""

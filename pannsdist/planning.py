@@ -5,30 +5,27 @@ Every process comes to the same verdict, so that a mistake in the settings ends 
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pannsdist import trial
-from pannsdist.audio.batches import ClipTable, clip_table
 from pannsdist.audio.mixing import Mixup
 from pannsdist.choosing import (
     Part,
     check_front_end,
-    choose,
     choose_augmentations,
     choose_feature,
     choose_model,
     masks_itself,
     refuse_impossible_augmentation,
 )
-from pannsdist.contracts import Clip, FrontEnd
+from pannsdist.chosen_data import Data, choose_data
+from pannsdist.contracts import FrontEnd
 from pannsdist.contradictions import refuse_contradictions, refuse_lengths, refuse_misfits, refuse_shares
 from pannsdist.errors import (
     BadDataset,
     BadWeightsFile,
-    BrokenPlugin,
     SettingsError,
     candidates_line,
 )
@@ -43,16 +40,6 @@ from pannsdist.weights.fetch import fetch
 TRAIN, VALID = "train", "valid"
 SAMPLED = {"balanced": "every class equally often", "weighted": "a clip by the inverse of its class's size"}
 """What an epoch takes where it is not every clip once."""
-
-
-@dataclass(frozen=True)
-class Data:
-    """A dataset's labels and the splits that were asked for."""
-
-    part: Part
-    labels: tuple[str, ...]
-    multi_label: bool
-    splits: Mapping[str, ClipTable]
 
 
 @dataclass(frozen=True)
@@ -221,41 +208,6 @@ def fetch_weights(asked: str, model: Part) -> None:
     """Have the file of a tag on this machine, verified; a path is left alone. Every process may call it."""
     if asked in model.plugin.weights:
         fetch(model.plugin.weights[asked])
-
-
-def choose_data(settings: Settings, source: Source, catalog: Catalog, splits: Sequence[str] = ()) -> Data:
-    """The dataset, the clips of `splits` or of all. Raises BadDataset for empty splits, double ids, odd labels."""
-    part = choose(catalog.datasets, settings.data, source, "data")
-    show = f"pannsdist plugins show dataset {part.entry.name}"
-    lacking = [name for name in ("labels", "multi_label", "splits") if not hasattr(part.plugin, name)]
-    if lacking:
-        raise BrokenPlugin(f"dataset {part} lacks {', '.join(lacking)}", "it does not keep the contract", show)
-    labels, multi_label = tuple(part.plugin.labels), bool(part.plugin.multi_label)
-    if len(set(labels)) != len(labels) or not labels:
-        raise BadDataset(f"dataset {part} has {len(labels)} labels, of which {len(set(labels))} differ", "", show)
-    tables = {}
-    for split in splits or part.plugin.splits:
-        if split not in part.plugin.splits:
-            raise BadDataset(
-                f"dataset {part} has no split '{split}'", candidates_line(split, part.plugin.splits, "it has"), show
-            )
-        clips = part.plugin.clips(split)
-        _check_clips(clips, labels, multi_label, f"split '{split}' of dataset {part}", show)
-        tables[split] = clip_table(clips, labels, multi_label)
-    return Data(part, labels, multi_label, tables)
-
-
-def _check_clips(clips: Sequence[Clip], labels: tuple[str, ...], multi_label: bool, what: str, show: str) -> None:
-    if not clips:
-        raise BadDataset(f"{what} is empty", "check its folders and folds", show)
-    known = set(labels)
-    for clip in clips:
-        if not set(clip.labels) <= known or (not multi_label and len(clip.labels) != 1):
-            right = "every clip bears " + ("labels" if multi_label else "exactly one label") + " out of the dataset's"
-            raise BadDataset(f"{what}: clip '{clip.id}' is labelled {clip.labels}", right, show)
-    double = [name for name, count in Counter(clip.id for clip in clips).items() if count > 1]
-    if double:
-        raise BadDataset(f"{what}: {len(double)} ids stand twice, such as '{double[0]}'", "ids must be unique", show)
 
 
 def _check_leaks(data: Data) -> None:

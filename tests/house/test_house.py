@@ -34,7 +34,7 @@ FLOORS = {
     ),
     2: ("contracts", "settings", "world", "parallel", "batch", "network"),
     3: ("audio", "weights", "registry", "contradictions"),
-    4: ("training", "inference", "builtin", "choosing", "recognition", "trial"),
+    4: ("training", "inference", "builtin", "choosing", "chosen_data", "recognition", "trial"),
     5: ("planning",),
     6: (
         "assembly",
@@ -70,6 +70,7 @@ SAME_FLOOR = {
     ("data_commands", "data_report"),
     ("data_commands", "data_fetch"),
     ("inference", "recognition"),
+    ("chosen_data", "choosing"),
 }
 NEVER = {("training", "audio")}
 """Rooms that stay apart although the floors would let them: batches are handed to training."""

@@ -6,6 +6,7 @@ import pytest
 from small_parts import SmallModel, catalog
 
 from pannsdist import planning, settings
+from pannsdist.chosen_data import choose_data
 from pannsdist.contracts import NoParams
 from pannsdist.errors import (
     BadDataset,
@@ -295,7 +296,7 @@ def test_a_sound_dataset_is_accepted(listed):
 def test_a_split_that_the_dataset_does_not_have_is_refused(tmp_path):
     (tmp_path / "run.yaml").write_text(TEXT, encoding="utf-8")
     chosen, source = settings.load(tmp_path / "run.yaml")
-    said = refusal(BadDataset, planning.choose_data, chosen, source, catalog(), ("vald",))
+    said = refusal(BadDataset, choose_data, chosen, source, catalog(), ("vald",))
     assert "has no split 'vald'\n  closest: valid.  it has: train, valid" in said
 
 

@@ -9,8 +9,11 @@ import serving
 @pytest.fixture(autouse=True)
 def _signals_are_left_alone():
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     yield
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -15,8 +15,6 @@ import pytest
 import tiny
 
 from pannsdist.errors import EXIT_STOPPED
-from pannsdist.schema import Settings
-from pannsdist.settings import describe
 from pannsdist.training.checkpoint import CheckpointStore
 from pannsdist.weights import read_paddle
 
@@ -25,13 +23,14 @@ name: killed
 model: {name: tiny}
 data: {name: tones, workers: 1, params: {classes: 3, clips_per_class: 8, valid_clips_per_class: 4, duration_s: 0.4,
   sample_rate_hz: 8000}}
-train: {epochs: 32, batch_size: 4, crop_s: 0.3}
+train: {epochs: 32, batch_size: 4, crop_s: 0.3, ema_decay: 0.9, freeze: [body], thaw_epoch: 4}
+augment: {gain: {}}
+mixup: {alpha: 1.0, pairs: free}
 valid: {batch_size: 2}
 optimizer: {learning_rate: 0.01}
 save: {every_steps: 1}
 log: {every_steps: 4}
 """
-WHERE_THERE_ARE = ("train.ema_decay=0.9", "augment.gain.probability=1")
 MOMENTS = 20 if int(paddle.__version__.split(".")[0]) >= 3 else 5
 STEPS_AHEAD, LONGEST_WAIT_S = 5, 0.3
 """A run is killed up to so many checkpoints after its first new one, and then up to so much later."""
@@ -45,13 +44,8 @@ def settings_file(work: Path) -> Path:
     return path
 
 
-def overrides() -> list[str]:
-    keys = {key for key, _, _ in describe(Settings)}
-    return [item for item in WHERE_THERE_ARE if item.partition("=")[0] in keys]
-
-
 def start(work: Path, env, processes=2) -> launching.Started:
-    arguments = ("-c", settings_file(work), *overrides())
+    arguments = ("-c", settings_file(work))
     return launching.start(launching.TRAIN, *arguments, processes=processes, cwd=work, env=env)
 
 

@@ -12,14 +12,6 @@ from pannsdist import stopping
 from pannsdist.errors import EXIT_STOPPED
 
 
-@pytest.fixture(autouse=True)
-def handlers():
-    before = {number: signal.getsignal(number) for number in stopping.SIGNALS}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
 @pytest.mark.parametrize("number", stopping.SIGNALS)
 def test_a_signal_is_noted_and_a_second_one_changes_nothing(number):
     with stopping.listening() as is_asked:

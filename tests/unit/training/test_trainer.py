@@ -280,6 +280,19 @@ def test_a_run_stopped_anywhere_goes_on_as_if_it_had_not_been(done, tmp_path, lo
     assert_goes_on_as(done, first, snapshot, tmp_path)
 
 
+@pytest.mark.parametrize("average", ["train.ema_decay=0.9", "train.swa_epochs=3"])
+def test_an_average_of_the_weights_goes_on_too_and_is_what_is_shipped(tmp_path, average):
+    whole = Run(tmp_path, average).fit()
+    for looks in (7, 10, 14, 15):  # the second and the last are in the evaluation after an epoch
+        folder = tmp_path / str(looks)
+        folder.mkdir()
+        first, _, snapshot = stopped(folder, after(looks - 1), average)
+        assert_goes_on_as(whole, first, snapshot, folder, average)
+    shipped = next(weights for snapshot, weights in reversed(whole.kept) if weights is not None)
+    same = next(snapshot for snapshot, weights in whole.kept if weights is shipped)
+    assert any(not np.array_equal(shipped[name], same.model[name]) for name in shipped)
+
+
 def test_a_run_stopped_twice_goes_on_as_if_it_had_not_been(done, tmp_path):
     first, _, snapshot = stopped(tmp_path, after(2))
     second, _, snapshot = stopped(tmp_path, after(5), snapshot=snapshot)

@@ -100,7 +100,9 @@ class Corpus(ABC):
         for needed in ("train", "valid"):
             if needed not in self._clips:
                 parts = ", ".join(sorted({str(item.part) for item in listed})[:20])
-                raise UserError(f"no clip is left for {needed!r} in {self.root}", f"the lists have: {parts}")
+                asked = [f"data.params.{key} is {value!r}" for key, value in vars(params).items() if key != "root"]
+                wrong = f"{', '.join(asked)}: no clip is left for {needed!r} in {self.root}"
+                raise UserError(wrong.removeprefix(": "), f"the lists have: {parts}")
 
     @abstractmethod
     def listed(self) -> Iterable[Listed]:

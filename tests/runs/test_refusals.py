@@ -135,7 +135,7 @@ REFUSALS = (
         "a split without clips",
         "base.yaml",
         (*ESC50, "data.params.root=ESC-50", "data.params.valid_fold=5"),
-        ("data.params.valid_fold is 5, and no clip is left for 'valid'", "folds in the table: 1, 2"),
+        ("data.params.valid_fold is 5, ", ": no clip is left for 'valid' in ESC-50", "the lists have: 1, 2"),
         two_folds,
     ),
     Refusal(

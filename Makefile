@@ -2,7 +2,7 @@
 #   make demo    set up .venv, train two processes on generated sounds, predict; no data, no GPU needed
 #   make test    set up .venv and .venv-paddle2.6, run every test under Paddle 3, and the tests again under Paddle 2.6
 #   make check   ruff and mypy
-#   make bench   speed of a training step, as ratios
+#   make bench   speed of a training step and of tagging, as ratios; what a tagger knows of ESC-10, where ESC10=FOLDER is given
 #   make clean   remove what these made
 # PADDLE=cpu or PADDLE=gpu chooses the wheel of Paddle; by itself it is gpu where there is an NVIDIA driver.
 
@@ -35,6 +35,8 @@ check: .venv/developed
 
 bench: .venv/installed
 	.venv/bin/python benchmarks/train_step.py
+	.venv/bin/python benchmarks/predict.py
+	$(if $(ESC10),.venv/bin/python benchmarks/zero_shot.py --data $(ESC10),@echo "make bench ESC10=FOLDER measures zero-shot ESC-10 too")
 
 clean:
 	rm -rf .venv .venv-paddle2.6 runs log

@@ -77,7 +77,6 @@ class Compiled:
         """See Engine."""
         if output not in self._runs:
             one = waveforms[:1]
-            # Asked before the graph is opened: Paddle's first operation leaves oneDNN with one thread (3.3.1).
             expected = self._dygraph.ask(output, one)
             run = self._start(self._dygraph.asked(output))
             compare(run(one), expected)

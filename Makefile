@@ -12,6 +12,7 @@ PYTHON ?= $(shell launch/find_python.sh $(if $(filter gpu,$(PADDLE)),3.12,3.13))
 PYTHON26 ?= $(shell launch/find_python.sh 3.12 2>/dev/null)
 PLUGINS := $(patsubst %,-e %,$(wildcard plugins/pannsdist-*))
 ESC10 ?= $(wildcard ../shared/data/ESC-10)
+MN04 ?= $(wildcard ../shared/weights/mn04_as_mAP_432.pt)
 DECLARED := setup.cfg pyproject.toml $(wildcard plugins/*/setup.cfg)
 comma := ,
 # PyPI's newest GPU wheel is 2.6.2, which needs an older numpy and protobuf.
@@ -38,7 +39,7 @@ bench: .venv/installed
 	.venv/bin/python benchmarks/train_step.py
 	.venv/bin/python benchmarks/train_overheads.py
 	.venv/bin/python benchmarks/predict.py
-	$(if $(ESC10),.venv/bin/python benchmarks/zero_shot.py --data $(ESC10),@echo "make bench ESC10=FOLDER measures zero-shot ESC-10 too")
+	$(if $(ESC10),.venv/bin/python benchmarks/zero_shot.py --data $(ESC10) $(patsubst %,--weights %,$(MN04)),@echo "make bench ESC10=FOLDER measures zero-shot ESC-10 too")
 
 clean:
 	rm -rf .venv .venv-paddle2.6 runs log

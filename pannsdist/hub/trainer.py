@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import atexit
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import paddle
 from paddle import nn
 
@@ -28,6 +27,7 @@ from pannsdist.hub.scores import SPLIT, Compare, HubBest, Newest, NoEvaluation, 
 from pannsdist.inference.bundle import BundleRecord, write_bundle
 from pannsdist.network import Network
 from pannsdist.run_folder import newest_whole
+from pannsdist.training.background import Background
 from pannsdist.training.checkpoint import CheckpointStore, Snapshot
 from pannsdist.training.course import Course
 from pannsdist.training.evaluator import Evaluator, SplitToEvaluate
@@ -222,10 +222,8 @@ class Trainer:
         if not len(items) or batch_size < 1:
             raise UserError(f"there are {len(items)} items to evaluate, and batch_size is {batch_size}", "1 or more")
         with _opened(items, workers) as loader:
-            names = [str(row) for row in range(len(items))]
-            yield SplitToEvaluate(
-                SPLIT, names, lambda: loader.read(evaluation_rows(len(items), batch_size, self._share))
-            )
+            rows = partial(evaluation_rows, len(items), batch_size, self._share)
+            yield SplitToEvaluate(SPLIT, [str(row) for row in range(len(items))], lambda: loader.read(rows()))
 
     @contextmanager
     def _outlets(self, record: BundleRecord, wishes: Wishes) -> Iterator[Outlets]:
@@ -238,17 +236,19 @@ class Trainer:
             watch = Watch(dict(record.settings), [])
             trackers.append(VisualDLTracker(self.checkpoint_dir / "visualization", watch, self._progress.step))
 
-        def keep(snapshot: Snapshot, shipped: Mapping[str, np.ndarray] | None) -> None:
+        def write(snapshot: Snapshot, shipped: Any) -> None:
             epoch, scores = snapshot.progress.epoch, snapshot.progress.scores
             if shipped is not None:
                 write_bundle(self._best_model, replace(record, epoch=epoch, scores=scores), shipped)
             if epoch % wishes.save_interval == 0 or epoch == wishes.epochs:
                 self._store.write(snapshot)
 
+        writing = Background()
         with ExitStack() as stack:
             for tracker in trackers:
                 stack.callback(tracker.close)
-            yield Outlets(trackers, keep)
+            stack.callback(writing.settle)
+            yield Outlets(trackers, lambda *kept: writing.start(lambda: write(*kept)), writing=writing)
 
     def _record(self, items: Items, eval_dataset: Any, wishes: Wishes) -> BundleRecord:
         """What the model folder will say of itself."""

@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING
 
 if __name__ == "__main__" and not __package__:  # run by path: let `pannsdist` be found, and nothing inside it by itself
     sys.path[0] = str(Path(__file__).resolve().parents[1])
+    from pannsdist import terminal
+
+    terminal.have_patience()
 
 from pannsdist import cpu, launched, settings, stopping, terminal
 

@@ -25,7 +25,17 @@ FLOORS = {
     3: ("audio", "weights", "registry", "contradictions"),
     4: ("training", "inference", "builtin", "choosing", "recognition"),
     5: ("planning",),
-    6: ("assembly", "run_folder", "scoring", "weights_commands", "sound_commands", "series", "series_commands"),
+    6: (
+        "assembly",
+        "run_folder",
+        "scoring",
+        "weights_commands",
+        "sound_commands",
+        "series",
+        "series_commands",
+        "devkit",
+        "plugins_commands",
+    ),
     7: ("train", "cli", "hub"),
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
@@ -37,6 +47,7 @@ SAME_FLOOR = {
     ("inference", "recognition"),
     ("series_commands", "series"),
     ("series", "run_folder"),
+    ("plugins_commands", "devkit"),
 }
 NEVER = {("training", "audio")}
 """Rooms that stay apart although the floors would let them: batches are handed to training."""

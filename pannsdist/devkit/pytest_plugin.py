@@ -1,0 +1,10 @@
+"""What pytest is told at its start, through the entry point `pytest11`; imports nothing of the checks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def pytest_configure(config: Any) -> None:
+    """Register the mark of the checks that start processes."""
+    config.addinivalue_line("markers", "pannsdist_slow: starts processes that train; leave out with -m 'not ...'")

@@ -6,7 +6,8 @@ import dataclasses
 import importlib
 import traceback
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from functools import cached_property
@@ -117,9 +118,9 @@ def checks_of(kind: str) -> tuple[Check, ...]:
     """Every check for a kind of plugin; imports paddle for features and models."""
     if kind not in contracts.GROUPS:
         raise UserError(f"unknown kind of plugin '{kind}'", candidates_line(kind, contracts.GROUPS, "kinds"))
-    _prepare()
-    names = ("plugin_checks", f"{kind}_checks")
-    return tuple(check for name in names for check in importlib.import_module(f"pannsdist.devkit.{name}").CHECKS)
+    with _quiet():
+        rooms = [importlib.import_module(f"pannsdist.devkit.{name}") for name in ("plugin_checks", f"{kind}_checks")]
+    return tuple(check for room in rooms for check in room.CHECKS)
 
 
 def known_gaps_of(subject: Subject, further: Mapping[str, str], checks: Sequence[Check]) -> dict[str, str]:
@@ -146,9 +147,7 @@ def judge(check: Check, subject: Subject, known_gaps: Mapping[str, str] | None =
 
 
 def _verdict(check: Check, subject: Subject) -> tuple[Verdict, str]:
-    _prepare()
-    with warnings.catch_warnings():
-        terminal.quiet_paddle()
+    with _quiet():
         try:
             return Verdict.OK, check.function(subject)
         except NotApplicable as error:
@@ -163,9 +162,14 @@ def _verdict(check: Check, subject: Subject) -> tuple[Verdict, str]:
             return Verdict.FAIL, _one_line(f"{type(error).__name__}: {error} ({place})")
 
 
-def _prepare() -> None:
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """For whatever may import paddle: its fast kernels, and nothing of what it warns of on every machine."""
     cpu.use_fast_kernels()
     terminal.quiet_compiler()
+    with warnings.catch_warnings():
+        terminal.quiet_paddle()
+        yield
 
 
 def _one_line(text: str) -> str:

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,7 @@ class Listing:
 
 def effects_of_importing(entry: Entry) -> list[str]:
     """What importing a plugin's module does beside defining things, in words."""
-    effects: list[str] = _lines(["effects", entry.target])
-    return effects
+    return list(_effects(entry.target.partition(":")[0]))
 
 
 def listing(subject: Subject, hash_seed: int) -> Listing:
@@ -44,6 +44,11 @@ def shortest_sounds(subject: Subject) -> tuple[list[str], list[str]]:
     lines = _lines(["shortest", *_names(subject)], may_die=True)
     tried, heard = ([line[6:] for line in lines if line.startswith(word)] for word in ("tried ", "heard "))
     return tried, heard
+
+
+@cache
+def _effects(module: str) -> tuple[str, ...]:
+    return tuple(_lines(["effects", module]))
 
 
 def environment(**changed: str) -> dict[str, str]:

@@ -35,8 +35,8 @@ def main(path: str, question: str, *arguments: str) -> None:
         answers[question](say, *arguments)
 
 
-def say_effects(say: Say, target: str) -> None:
-    """A line for each thing that importing the target's module does beside defining things."""
+def say_effects(say: Say, module: str) -> None:
+    """A line for each thing that importing a module does beside defining things."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import numpy as np
@@ -47,7 +47,7 @@ def say_effects(say: Say, target: str) -> None:
     before, was = _state(np, paddle), dict(os.environ)
     called: set[str] = set()
     with _output() as printed, _watched_calls(called):
-        importlib.import_module(target.partition(":")[0])
+        importlib.import_module(module)
     after = _state(np, paddle)
     if printed:
         say(f"prints {printed[0][:80]!r}")

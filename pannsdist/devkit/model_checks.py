@@ -178,8 +178,16 @@ def only_its_head_depends_on_the_number_of_classes(subject: Subject) -> str:
 
 def as_a_static_graph_it_answers_the_same(subject: Subject) -> str:
     """What `pannsdist export` and the compiled engine need."""
-    asked, samples = Asked(built(subject), SCORES, multi_label=True), shortest(subject)
+    asked, samples = _Logits(built(subject), SCORES, multi_label=True), shortest(subject)
     return same_as_graph(asked, ((1, samples), (3, samples + 4001)))
+
+
+class _Logits(Asked):
+    """(B, S) -> (B, C): what no sigmoid has hidden the differences of."""
+
+    def forward(self, waveform: paddle.Tensor) -> paddle.Tensor:
+        """The logits themselves."""
+        return self.network(waveform)
 
 
 def two_processes_train_a_step_of_it(subject: Subject) -> str:

@@ -54,7 +54,7 @@ def each_param_says_what_it_is(subject: Subject) -> str:
     silent = [item.name for item in fields if not documented(subject.plugin_class.Params, item)]
     right = "write NAME: TYPE = param(DEFAULT, MEANING), or `NAME` in the docstring of Params"
     require(not silent, f"no word on {', '.join(silent)}: {right}")
-    return f"{len(fields)} params"
+    return ", ".join(item.name for item in fields)
 
 
 def the_defaults_of_its_params_are_valid(subject: Subject) -> str:
@@ -70,7 +70,7 @@ def a_misspelt_param_gets_the_nearest_name(subject: Subject) -> str:
     if not fields:
         raise NotApplicable("it has no params")
     name = max((item.name for item in fields), key=len)
-    misspelt = f"{name}s"
+    misspelt = name[:-1] if len(name) > 3 else f"{name}s"
     try:
         subject.params(**{misspelt: 1})
     except SettingsError as error:

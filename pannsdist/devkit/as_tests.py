@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +33,13 @@ def conformance(
     checks = checks_of(entry.kind)
     gaps = known_gaps_of(Subject(entry, {}, catalog), known_gaps or {}, checks)
 
-    @cache
+    subjects: list[Subject] = []  # made by the first check that runs
+
     def subject(folders: Any) -> Subject:
-        made = params(folders.mktemp(entry.name)) if callable(params) else params
-        return Subject(entry, _given(made), catalog)
+        if not subjects:
+            made = params(folders.mktemp(entry.name)) if callable(params) else params
+            subjects.append(Subject(entry, _given(made), catalog))
+        return subjects[0]
 
     def marks(check: Check) -> list[Any]:
         return [getattr(pytest.mark, SLOW_MARK)] if check.cost is Cost.LAUNCHES else []

@@ -154,7 +154,8 @@ def build(world: World, model_name: str) -> tuple[Learner, Batch]:
     from pannsdist.registry import Catalog
     from pannsdist.training.learner import Learner
     from pannsdist.training.losses import cross_entropy
-    from pannsdist.training.optim import Schedule, build_optimizer
+    from pannsdist.training.optim import build_optimizer
+    from pannsdist.training.schedules import Schedule
 
     catalog = Catalog.installed()
     model_class = catalog.models.find(model_name).load()

@@ -36,7 +36,7 @@ class Network(nn.Layer):
 
         R is B without `partners`. The others come with a batch of training: see `Batch`.
         """
-        with paddle.no_grad():
+        with paddle.no_grad(), paddle.amp.auto_cast(enable=False):  # half precision is too coarse for powers of sound
             features = self.feature(waveform)
             if self._spec_augment and chances is not None:
                 features = _with_stripes(features, chances)

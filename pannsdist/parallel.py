@@ -1,7 +1,6 @@
 """The processes of a run. The only module that knows `paddle.distributed`.
 
-`AloneWorld` uses no collective at all; `FleetWorld` is Paddle's fleet, on NCCL with GPUs and on gloo without. Where a
-method says "every process", all must call it, in the same order: one that does not leaves the others waiting.
+`AloneWorld` uses no collective at all; `FleetWorld` is Paddle's fleet, on NCCL with GPUs and on gloo without.
 """
 
 from __future__ import annotations
@@ -9,27 +8,23 @@ from __future__ import annotations
 import logging
 import os
 import time
-import traceback
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import numpy as np
 import paddle
 from paddle.nn.layer.norm import _BatchNormBase
 
 from pannsdist import launched
-from pannsdist.errors import UserError
+from pannsdist.errors import SettingsError
+from pannsdist.world import PeerFailed, T, World
 
-T = TypeVar("T")
+__all__ = ["AloneWorld", "FleetWorld", "PeerFailed", "World", "connect", "recompute"]
 
 MEETING_LIMIT_S = 3600.0
 """How long a process waits for the others at a meeting. gloo's own limit is 30 s and cannot be changed (Paddle 3.3.1),
 so meetings go through the launcher's key-value store and a collective is entered only when all have arrived."""
-
-
-class PeerFailed(RuntimeError):
-    """Another process failed; its traceback is in the text."""
 
 
 def connect(use_gpu: bool = True) -> World:
@@ -48,92 +43,21 @@ def device(use_gpu: bool = True) -> str:
     return f"gpu:{os.environ.get('FLAGS_selected_gpus', '0').split(',')[0]}"  # noqa: SIM112 - the launcher writes it so
 
 
-class World(ABC):
-    """The processes that train together: who this one is, and everything that they do in common."""
+def recompute(forward: Callable[..., Any], *inputs: Any) -> Any:
+    """What `forward(*inputs)` gives; it runs once more in backward, in the place of the activations that it made.
 
-    def __init__(self, rank: int, size: int, device: str) -> None:
-        self.rank, self.size, self.device = rank, size, device
+    Of fleet's two kinds the one with hooks: parameters get their gradients in the one backward of the whole network, so
+    that averaging over processes goes on as without. Random numbers and running statistics are the caller's to mind.
+    """
+    from paddle.distributed.fleet.utils import recompute as fleet_recompute
 
-    @property
-    def is_main(self) -> bool:
-        """Whether this is the process that writes and speaks."""
-        return self.rank == 0
-
-    @abstractmethod
-    def wrap(self, layer: paddle.nn.Layer) -> paddle.nn.Layer:
-        """The layer whose backward averages gradients over the processes; rank 0's weights are given to all.
-
-        Every process. A training forward must call what this returns, never the layer inside it. Parameters must not
-        be frozen or thawed afterwards: Paddle 3.3.1 then goes silently out of step.
-        """
-
-    @abstractmethod
-    def wrap_optimizer(self, optimizer: paddle.optimizer.Optimizer) -> Any:
-        """The optimizer that steps with the wrapped layer. Every process."""
-
-    @abstractmethod
-    def total(self, *values: float) -> tuple[float, ...]:
-        """The sum of each value over the processes. Every process, seconds apart at most; cheap at each step."""
-
-    @abstractmethod
-    def gather(self, item: T) -> list[T]:
-        """The items of all processes, by rank, in every process. Every process; may be minutes apart."""
-
-    @abstractmethod
-    def sync_statistics(self, layer: paddle.nn.Layer) -> None:
-        """Make the running statistics of batch norm the mean over the processes. Every process.
-
-        Each process keeps statistics of its own share of the data; before an evaluation and before a save they are
-        made equal, so that a score belongs to one model.
-        """
-
-    @abstractmethod
-    def share_arrays(self, arrays: Mapping[str, np.ndarray] | None) -> dict[str, np.ndarray]:
-        """Rank 0's arrays in every process; the others give None. Every process."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Leave without pulling the floor from under the others. Every process."""
-
-    def agree(self, work: Callable[[], T]) -> T:
-        """Each process does its own work; if it failed in one, it fails in all. Every process; may be minutes apart.
-
-        Raises the UserError of the lowest rank that has one, else the process's own error, else PeerFailed.
-        """
-        value, error = _attempt(work)
-        self._raise_first([failure for _, failure in self.gather((None, _portable(error)))], error)
-        return value  # type: ignore[return-value]
-
-    def on_main(self, work: Callable[[], T]) -> T:
-        """Rank 0 works, the others wait; all get its result, or its error. Every process; may be minutes apart."""
-        value, error = _attempt(work) if self.is_main else (None, None)
-        outcomes = self.gather((value, _portable(error)))
-        self._raise_first([failure for _, failure in outcomes], error)
-        return outcomes[0][0]  # type: ignore[return-value]
-
-    def _raise_first(self, failures: list[UserError | str | None], own: BaseException | None) -> None:
-        for failure in failures:
-            if isinstance(failure, UserError):
-                raise failure
-        if own is not None:
-            raise own
-        for rank, failure in enumerate(failures):
-            if failure is not None:
-                raise PeerFailed(f"process {rank} failed:\n{failure}")
+    # It warns, at each step, that there is no need to where no input wants a gradient; there is, for the activations.
+    logging.getLogger("paddle.distributed.fleet.utils.log_util").addFilter(_is_news)
+    return fleet_recompute(forward, *inputs, use_reentrant=False, preserve_rng_state=False)
 
 
-def _attempt(work: Callable[[], T]) -> tuple[T | None, Exception | None]:
-    try:
-        return work(), None
-    except Exception as error:  # noqa: BLE001 - it is raised again, in every process
-        return None, error
-
-
-def _portable(error: Exception | None) -> UserError | str | None:
-    """What another process can be told of an error."""
-    if error is None or isinstance(error, UserError):
-        return error
-    return "".join(traceback.format_exception(error))
+def _is_news(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith("[Recompute]: None of the inputs")
 
 
 class AloneWorld(World):
@@ -144,6 +68,14 @@ class AloneWorld(World):
 
     def wrap(self, layer: paddle.nn.Layer) -> paddle.nn.Layer:
         """The layer itself."""
+        return layer
+
+    def apart(self, wrapped: paddle.nn.Layer) -> AbstractContextManager[None]:  # noqa: ARG002 nothing is averaged
+        """Nothing to keep apart."""
+        return nullcontext()
+
+    def share_norms(self, layer: paddle.nn.Layer) -> paddle.nn.Layer:
+        """The layer itself: it sees all clips."""
         return layer
 
     def wrap_optimizer(self, optimizer: paddle.optimizer.Optimizer) -> Any:
@@ -190,10 +122,28 @@ class FleetWorld(World):
             self._fleet = dist.fleet
         self._store = core.create_or_get_global_tcp_store()
         self._meetings = 0
+        self._wrapped: list[paddle.nn.Layer] = []
 
     def wrap(self, layer: paddle.nn.Layer) -> paddle.nn.Layer:
-        """Paddle's DataParallel, through fleet where there is one."""
-        return self._fleet.distributed_model(layer) if self._fleet else paddle.DataParallel(layer)
+        """Paddle's DataParallel, through fleet where there is one.
+
+        Earlier wrappers are kept: Paddle 3.3.1 crashes where one is dropped and its layer wrapped again.
+        """
+        wrapped = self._fleet.distributed_model(layer) if self._fleet else paddle.DataParallel(layer)
+        self._wrapped.append(wrapped)
+        return wrapped
+
+    def apart(self, wrapped: paddle.nn.Layer) -> AbstractContextManager[None]:
+        """DataParallel's no_sync."""
+        context: AbstractContextManager[None] = wrapped.no_sync()
+        return context
+
+    def share_norms(self, layer: paddle.nn.Layer) -> paddle.nn.Layer:
+        """Paddle's SyncBatchNorm, in 3.3.1 for GPUs alone."""
+        if self.device == "cpu":
+            wrong = "train.sync_batch_norm is set, but on a CPU Paddle has no kernel for SyncBatchNorm"
+            raise SettingsError(wrong, "leave it out, or train on one process or on GPUs")
+        return paddle.nn.SyncBatchNorm.convert_sync_batchnorm(layer)
 
     def wrap_optimizer(self, optimizer: paddle.optimizer.Optimizer) -> Any:
         """fleet's optimizer around this one, where there is a fleet."""

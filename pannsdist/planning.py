@@ -22,7 +22,7 @@ from pannsdist.choosing import (
     refuse_impossible_augmentation,
 )
 from pannsdist.contracts import Clip, FrontEnd
-from pannsdist.contradictions import refuse_contradictions
+from pannsdist.contradictions import refuse_contradictions, refuse_lengths, refuse_misfits, refuse_shares
 from pannsdist.errors import (
     BadDataset,
     BadWeightsFile,
@@ -109,6 +109,11 @@ class Plan:
         return ["train/loss", *(f"{VALID}/{name}" for name in computed)]
 
     @property
+    def _warmup(self) -> str:
+        steps = self.settings.schedule.warmup_steps
+        return f"{steps} steps" if steps else f"{self.settings.schedule.warmup_epochs:g} epochs"
+
+    @property
     def valid_crop_s(self) -> float:
         """Seconds of each clip that an evaluation hears."""
         return self.settings.valid.crop_s or self.settings.train.crop_s
@@ -138,7 +143,7 @@ class Plan:
             "batch": f"{chosen.train.batch_size} = {self.world_size} x {chosen.train.batch_size // self.world_size}",
             "length": f"{chosen.train.epochs} epochs of {self.steps} steps",
             "optimizer": f"{chosen.optimizer.name}, learning rate {chosen.optimizer.learning_rate:g}, "
-            f"{chosen.schedule.name} after {chosen.schedule.warmup_epochs:g} epochs of warm-up",
+            f"{chosen.schedule.name} after {self._warmup} of warm-up",
             "best by": f"{self.metric}, {'higher' if self.higher_is_better else 'lower'} is better",
         }
         return "\n".join(f"{name:<10} {text}" for name, text in rows.items())
@@ -157,10 +162,13 @@ def decide(settings: Settings, source: Source, catalog: Catalog, world_size: int
     optimizer_class(settings.optimizer.name, settings.optimizer.params)
     augmentations = choose_augmentations(settings, source, catalog)
     _check_batch_size(settings.train.batch_size, world_size, source)
+    refuse_shares(settings, source, world_size)
     data = choose_data(settings, source, catalog, (TRAIN, VALID))
     metric, higher_is_better = choose_metric(settings.select.metric, data, source)
+    refuse_misfits(settings, source, data.labels, data.multi_label)
     plan = Plan(settings, data, feature, model, augmentations, weights, metric, higher_is_better, world_size)
     _check_lengths(plan, source)
+    refuse_lengths(settings, source, plan.steps)
     refuse_impossible_augmentation(
         settings, source, feature if plan.masks_features else None, data.splits[TRAIN].targets
     )

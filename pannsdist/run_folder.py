@@ -15,7 +15,14 @@ from pannsdist.errors import BadBundle, BadClip, BadRunFolder
 from pannsdist.inference.bundle import BundleRecord, read_record, write_bundle
 from pannsdist.schema import Settings
 from pannsdist.training.checkpoint import CheckpointStore, Progress, Snapshot
-from pannsdist.training.tracking import ConsoleTracker, ScoresFile, Tracker, VisualDLTracker
+from pannsdist.training.tracking import (
+    ConsoleTracker,
+    PredictionsTracker,
+    ScoresFile,
+    Tracker,
+    VisualDLTracker,
+    Watch,
+)
 from pannsdist.training.trainer import Outlets
 
 SETTINGS_FILE = "settings.yaml"
@@ -51,15 +58,14 @@ class RunFolder:
         return cls(path, settings)
 
     @contextmanager
-    def outlets(
-        self, record: BundleRecord, hyper_parameters: Mapping[str, Any], score_names: Sequence[str], done_epochs: int
-    ) -> Iterator[Outlets]:
-        """Where the trainer's results go: terminal, VisualDL, `scores.jsonl`, checkpoints and `best_model`."""
+    def outlets(self, record: BundleRecord, watch: Watch, progress: Progress) -> Iterator[Outlets]:
+        """Where the trainer's results go from `progress` on: terminal, VisualDL, files, checkpoints, `best_model`."""
         self._mend_best_model(record)
         trackers: list[Tracker] = [
             ConsoleTracker(),
-            VisualDLTracker(self.path / "vdl", hyper_parameters, list(score_names)),
-            ScoresFile(self.path / "scores.jsonl", done_epochs),
+            VisualDLTracker(self.path / "vdl", watch, progress.step),
+            ScoresFile(self.path / "scores.jsonl", progress.epoch),
+            PredictionsTracker(self.path / "best_predictions"),
         ]
 
         def keep(snapshot: Snapshot, is_best: bool) -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
 from omegaconf import MISSING
 
+SHAPES = ("cosine", "linear", "constant", "step", "one_cycle", "warmup_linear_down")
+LOSSES = ("auto", "cross_entropy", "binary_cross_entropy", "focal")
+
 
 def setting(default: Any, doc: str, **limits: Any) -> Any:
     """A field of the schema. Limits: `low`, `high` (both allowed), `above` (not allowed itself), `choices`."""
     metadata = {"doc": doc, **limits}
-    if isinstance(default, dict):
-        return field(default_factory=lambda: dict(default), metadata=metadata)
+    if isinstance(default, dict | list):
+        return field(default_factory=lambda: copy(default), metadata=metadata)
     return field(default=default, metadata=metadata)
 
 
@@ -55,6 +59,15 @@ class TrainSettings:
     crop_s: float = setting(5.0, "length of the random crop of each clip", above=0, high=3600)
     sampling: str = setting("shuffled", "which clips an epoch takes", choices=("shuffled", "balanced", "weighted"))
     spec_augment: bool | None = setting(None, "leave out stripes of time and frequency; null: as model.params say")
+    accumulate: int = setting(1, "parts that each process takes its clips of a step in, to save memory", low=1)
+    clip_norm: float | None = setting(None, "a longer gradient is cut to this norm; null: never", above=0)
+    amp: str = setting("none", "half precision on a GPU, but for the front end", choices=("none", "fp16", "bf16"))
+    ema_decay: float = setting(0.0, "share of the old in a moving average of the weights; 0: none", low=0, high=0.99999)
+    swa_epochs: int = setting(0, "the model is the mean of the weights of so many last epochs; 0: no mean", low=0)
+    freeze: list[str] = setting([], "stages that do not train; `body`: all but the head")
+    thaw_epoch: int | None = setting(None, "the epoch from which train.freeze ends; null: never", low=2)
+    recompute: bool = setting(False, "compute activations again in backward, to save memory")
+    sync_batch_norm: bool = setting(False, "batch norm over the clips of all processes; on GPUs")
 
 
 @dataclass(frozen=True)
@@ -81,15 +94,33 @@ class OptimizerSettings:
     name: str = setting("AdamW", "a class of paddle.optimizer")
     learning_rate: float = setting(1e-4, "the highest value of the schedule", above=0, high=100)
     params: dict[str, Any] = setting({}, "further arguments of that class")
+    layer_decay: float = setting(1.0, "share of the learning rate from each stage to the one below", above=0, high=1)
+    head_multiplier: float = setting(1.0, "the head's learning rate, in learning rates", above=0, high=1000)
 
 
 @dataclass(frozen=True)
 class ScheduleSettings:
     """How the learning rate moves."""
 
-    name: str = setting("cosine", "shape after the warm-up", choices=("cosine", "constant"))
-    warmup_epochs: float = setting(0.0, "linear from zero to optimizer.learning_rate", low=0)
-    final_share: float = setting(0.01, "share of the learning rate that the cosine ends with", low=0, high=1)
+    name: str = setting("cosine", "shape after the warm-up", choices=SHAPES)
+    warmup_epochs: float = setting(0.0, "rise to optimizer.learning_rate, in epochs", low=0)
+    warmup_steps: int = setting(0, "the same in steps; one of the two", low=0)
+    hold_epochs: float = setting(0.0, "warmup_linear_down: epochs at the top", low=0)
+    final_share: float = setting(0.01, "share of the learning rate that a falling shape ends with", low=0, high=1)
+    milestones: list[int] = setting([], "step: epochs after which the rate drops")
+    every_epochs: int = setting(0, "step: or it drops each time after so many epochs", low=0)
+    gamma: float = setting(0.1, "step: what a drop multiplies the rate by", above=0, high=1)
+
+
+@dataclass(frozen=True)
+class LossSettings:
+    """What training goes down; an evaluation reports plain cross entropy."""
+
+    name: str = setting("auto", "auto: cross entropy of one label, or binary of several", choices=LOSSES)
+    label_smoothing: float = setting(0.0, "share of the target that goes to all classes alike", low=0, high=0.99)
+    class_weights: str = setting("none", "balanced: rare classes weigh more", choices=("none", "balanced"))
+    label_weights: dict[str, float] = setting({}, "weights by label; those not named weigh 1")
+    focal_gamma: float = setting(2.0, "focal: how little what is right already counts", above=0, high=10)
 
 
 @dataclass(frozen=True)
@@ -111,6 +142,11 @@ class LogSettings:
     """What is told."""
 
     every_steps: int = setting(10, "steps between two lines and two points of a curve", low=1)
+    worst_clips: int = setting(
+        3, "clips with the largest loss that VisualDL shows, as sound and picture", low=0, high=20
+    )
+    curves: list[str] = setting([], "labels whose precision-recall and ROC curves VisualDL shows")
+    histograms_every_epochs: int = setting(0, "epochs between two histograms of all weights; 0: none", low=0)
 
 
 @dataclass(frozen=True)
@@ -129,6 +165,7 @@ class Settings:
     valid: ValidSettings = field(default_factory=ValidSettings)
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
+    loss: LossSettings = field(default_factory=LossSettings)
     select: SelectSettings = field(default_factory=SelectSettings)
     save: SaveSettings = field(default_factory=SaveSettings)
     log: LogSettings = field(default_factory=LogSettings)

@@ -48,7 +48,7 @@ def run(config: Path, overrides: Sequence[str], dry_run: bool) -> None:
 
 def fit(plan: Plan) -> None:
     """Build the parts, go on where this run's folder stopped, train, and leave the best model there."""
-    from pannsdist import assembly, parallel
+    from pannsdist import assembly, parallel, step_parts
     from pannsdist.audio.loader import Loader
     from pannsdist.run_folder import RunFolder
     from pannsdist.training.trainer import Outlets
@@ -61,11 +61,11 @@ def fit(plan: Plan) -> None:
         network = world.agree(lambda: assembly.build_network(plan))
         terminal.say(world.on_main(lambda: assembly.load_initial(plan, network, snapshot)))
         parts = world.agree(lambda: assembly.build_parts(plan, world, network, loader))
+        for remark in step_parts.remarks(plan, world):
+            terminal.say(remark)
         progress = parts.trainer.resume(snapshot)
-        record, table = assembly.bundle_record(plan), assembly.hyper_parameters(plan)
-        results = (
-            folder.outlets(record, table, plan.score_names, progress.epoch) if folder else nullcontext(Outlets.none())
-        )
+        record, watch = assembly.bundle_record(plan), assembly.watch(plan, network)
+        results = folder.outlets(record, watch, progress) if folder else nullcontext(Outlets.none())
         with results as outlets:
             progress = parts.trainer.fit(progress, parts.data, parts.split, outlets)
         if folder:

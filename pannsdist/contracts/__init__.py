@@ -232,6 +232,11 @@ class ModelPlugin(Protocol):
     head: ClassVar[str]
     """Structured name of the sub-layer that depends on the number of classes, such as `fc_audioset`."""
 
+    # A model may also have `stages: ClassVar[Mapping[str, Sequence[str]]]`: from the input up, the parts that are
+    # frozen and thawed together and share a learning rate, each with the structured names that it covers, such as
+    # `features.0` or the beginning of several, up to a dot. Without it they are the layer's top-level parts, in the
+    # order of their definition. The longest name that fits decides; the head is always the last stage.
+
     def accepts(self, front_end: FrontEnd) -> bool:
         """Whether the network can be trained from scratch on this front end."""
         ...

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import paddle
 from paddle import nn
@@ -30,8 +30,7 @@ from pannsdist.training.checkpoint import CheckpointStore, Snapshot
 from pannsdist.training.evaluator import Evaluator, SplitToEvaluate
 from pannsdist.training.learner import Learner
 from pannsdist.training.losses import cross_entropy
-from pannsdist.training.optim import Schedule
-from pannsdist.training.tracking import ConsoleTracker, Tracker, VisualDLTracker
+from pannsdist.training.tracking import ConsoleTracker, Tracker, VisualDLTracker, Watch
 from pannsdist.training.trainer import Course, Outlets, TrainingData
 from pannsdist.training.trainer import Trainer as Loop
 from pannsdist.weights import load_into, read_paddle, read_weights
@@ -96,7 +95,7 @@ class Trainer:
         self._network = Network(self.model.feature, self.model.network)
         self._best = HubBest(compare_metrics)
         snapshot = self._world.agree(lambda: self._newest() if self._world.is_main else None)
-        schedule = cast(Schedule, OwnSchedule(optimizer))
+        schedule = OwnSchedule(optimizer)
         self._learner = Learner(self._world, self._network, cross_entropy, optimizer, schedule)
         self._progress = self._loop(self._best, 0, 1).resume(snapshot)
         if self._progress.epoch:
@@ -232,7 +231,8 @@ class Trainer:
             return
         trackers: list[Tracker] = [ConsoleTracker()]
         if self.use_vdl:
-            trackers.append(VisualDLTracker(self.checkpoint_dir / "visualization", dict(record.settings), []))
+            watch = Watch(dict(record.settings), [])
+            trackers.append(VisualDLTracker(self.checkpoint_dir / "visualization", watch, self._progress.step))
 
         def keep(snapshot: Snapshot, is_best: bool) -> None:
             epoch, scores = snapshot.progress.epoch, snapshot.progress.scores

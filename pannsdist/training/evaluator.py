@@ -27,10 +27,11 @@ class SplitToEvaluate:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores by `split/metric`, and the clips that were skipped."""
+    """Scores by `split/metric`, the clips that were skipped, and in rank 0 the predictions that were scored."""
 
     scores: dict[str, float]
     bad: tuple[BadClip, ...]
+    predictions: metrics.Predictions | None = None
 
 
 class Evaluator:
@@ -48,8 +49,14 @@ class Evaluator:
         share = self._world.agree(lambda: self._predict(split.batches()))
         shares = self._world.gather(share)
         bad = tuple(error for part in shares for error in part.bad)
-        scores = self._world.on_main(lambda: self._score(split, shares, len(bad)))
-        return Evaluation(scores, bad)
+        predictions: list[metrics.Predictions] = []
+
+        def score() -> dict[str, float]:
+            predictions.append(self._predictions(split, shares, len(bad)))
+            return metrics.scores(predictions[0], split.name)
+
+        scores = self._world.on_main(score)
+        return Evaluation(scores, bad, predictions[0] if predictions else None)
 
     def _predict(self, batches: Iterable[Batch]) -> Batch:
         """This process's ids, logits (in the place of waveforms) and targets."""
@@ -64,7 +71,7 @@ class Evaluator:
         self._network.train()
         return _joined(parts)
 
-    def _score(self, split: SplitToEvaluate, shares: Sequence[Batch], bad: int) -> dict[str, float]:
+    def _predictions(self, split: SplitToEvaluate, shares: Sequence[Batch], bad: int) -> metrics.Predictions:
         everything = _joined([share for share in shares if len(share.ids)])
         counts = Counter(everything.ids)
         extra = [name for name, count in counts.items() if count > 1] + sorted(counts.keys() - set(split.ids))
@@ -74,10 +81,9 @@ class Evaluator:
             )
         if not counts:
             raise BadDataset(f"no clip of {split.name} could be read", "see bad_clips.txt in the run folder")
-        predictions = metrics.Predictions(
+        return metrics.Predictions(
             everything.ids, everything.waveforms, everything.targets, self._labels, self._multi_label
         )
-        return metrics.scores(predictions, split.name)
 
 
 def _joined(parts: Sequence[Batch]) -> Batch:

@@ -1,11 +1,9 @@
-"""The optimizer, its learning rate as a function of the step, and its state under names that survive a restart."""
+"""The optimizer, and its state under names that survive a restart."""
 
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,27 +14,6 @@ from pannsdist.errors import BadRunFolder, SettingsError, candidates_line
 
 UNSUITED = ("Optimizer", "LBFGS")
 """The base class, and one whose step asks for the loss again."""
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """The learning rate of every step: linear from zero over the warm-up, then the named shape. No state to restore."""
-
-    name: str
-    peak: float
-    total_steps: int
-    warmup_steps: int = 0
-    final_share: float = 0.0
-
-    def rate(self, step: int) -> float:
-        """The learning rate of step `step`, counted from 1."""
-        if step <= self.warmup_steps:
-            return self.peak * step / self.warmup_steps
-        if self.name == "constant":
-            return self.peak
-        done = (step - self.warmup_steps) / max(1, self.total_steps - self.warmup_steps)
-        cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
-        return self.peak * (self.final_share + (1 - self.final_share) * cosine)
 
 
 def optimizer_class(name: str, params: Mapping[str, Any]) -> type[paddle.optimizer.Optimizer]:
@@ -70,7 +47,11 @@ def build_optimizer(
 
 
 def optimizer_arrays(optimizer: paddle.optimizer.Optimizer, layer: paddle.nn.Layer) -> dict[str, np.ndarray]:
-    """The optimizer's state by `parameter/slot`, copied to the host."""
+    """The optimizer's state by `parameter/slot`, copied to the host.
+
+    Of all its parameters, those too that are frozen and have not been stepped yet.
+    """
+    _make_slots(optimizer)
     return {name: tensor.numpy() for name, tensor in _slots(optimizer, layer)}
 
 
@@ -82,10 +63,7 @@ def restore_optimizer(
     Paddle names the state after counters of the process (`linear_0.w_0_moment1_0`), so that a second model built in it
     could not be continued; here the layer's own names are used, and the slots are made first.
     """
-    trainable = [parameter for parameter in layer.parameters() if not parameter.stop_gradient]
-    if optimizer.helper is None:  # Paddle 2.6.2 makes it in the first step only
-        optimizer.helper = LayerHelper(type(optimizer).__name__)
-    optimizer._create_accumulators(paddle.static.default_main_program().global_block(), trainable)
+    _make_slots(optimizer)
     slots = dict(_slots(optimizer, layer))
     if slots.keys() != arrays.keys():
         odd = sorted(slots.keys() ^ arrays.keys())
@@ -93,6 +71,13 @@ def restore_optimizer(
         raise BadRunFolder("the checkpoint's optimizer state is that of another optimizer or model", right)
     for name, tensor in slots.items():
         tensor.set_value(arrays[name].reshape(tensor.shape))
+
+
+def _make_slots(optimizer: paddle.optimizer.Optimizer) -> None:
+    if optimizer.helper is None:  # Paddle 2.6.2 makes it in the first step only
+        optimizer.helper = LayerHelper(type(optimizer).__name__)
+    block = paddle.static.default_main_program().global_block()
+    optimizer._create_accumulators(block, list(optimizer._parameter_list))
 
 
 def _slots(optimizer: paddle.optimizer.Optimizer, layer: paddle.nn.Layer) -> Iterator[tuple[str, paddle.Tensor]]:

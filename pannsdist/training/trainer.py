@@ -72,15 +72,19 @@ class Trainer:
         self._learner.network.train()
         for epoch in range(progress.epoch + 1, self._course.epochs + 1):
             clock.start_epoch()
+            self._learner.start_epoch(epoch)
             loss, bad = self._train(epoch, data, clock, outlets.trackers)
             self._world.sync_statistics(self._learner.network)
-            evaluation = self._evaluator.evaluate(split)
+            self._learner.end_epoch(epoch)
+            with self._learner.answering():
+                evaluation = self._evaluator.evaluate(split)
             scores = {"train/loss": loss, **evaluation.scores}
             is_best = self._best.update(epoch, scores)
             progress = Progress(epoch, epoch * data.steps, scores, self._best.state())
             self._keep(progress, is_best, (*bad, *evaluation.bad), outlets)
             seconds = clock.end_epoch()
-            report = EpochReport(epoch, self._course.epochs, progress.step, scores, self._best.metric, is_best, seconds)
+            done = (epoch, self._course.epochs, progress.step)
+            report = EpochReport(*done, scores, self._best.metric, is_best, seconds, evaluation.predictions)
             for tracker in outlets.trackers:
                 tracker.epoch(report)
         return progress
@@ -110,8 +114,8 @@ class Trainer:
             if number % self._course.report_every_steps == 0 or number == data.steps:
                 loss, clips = self._world.total(*window.read())
                 whole.add(loss, clips)
-                rate, mean = self._learner.schedule.rate(step), loss / max(1.0, clips)
-                report = StepReport(epoch, step, number, data.steps, mean, rate, clock.pace(epoch, number, clips))
+                rates, mean = {"all": self._learner.schedule.rate(step)}, loss / max(1.0, clips)
+                report = StepReport(epoch, step, number, data.steps, mean, rates, clock.pace(epoch, number, clips))
                 for tracker in trackers:
                     tracker.steps(report)
                 window = Sum()

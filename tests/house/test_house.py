@@ -21,7 +21,7 @@ PACKAGE = ROOT / "pannsdist"
 
 FLOORS = {
     1: ("errors", "seeding", "cpu", "launched", "terminal", "storage", "schema", "audioset", "feature_augmentation"),
-    2: ("contracts", "settings", "parallel", "batch", "network"),
+    2: ("contracts", "settings", "world", "parallel", "batch", "network"),
     3: ("audio", "weights", "registry", "contradictions"),
     4: ("training", "inference", "builtin", "choosing", "recognition"),
     5: ("planning",),
@@ -29,12 +29,15 @@ FLOORS = {
         "assembly",
         "run_folder",
         "scoring",
+        "step_parts",
+        "lr_finder",
         "weights_commands",
         "sound_commands",
         "series",
         "series_commands",
         "devkit",
         "plugins_commands",
+        "report",
     ),
     7: ("train", "cli", "hub"),
 }
@@ -44,14 +47,18 @@ ROOF = max(FLOORS) + 1
 SAME_FLOOR = {
     ("terminal", "launched"),
     ("terminal", "errors"),
-    ("inference", "recognition"),
+    ("parallel", "world"),
+    ("assembly", "step_parts"),
+    ("lr_finder", "step_parts"),
+    ("lr_finder", "assembly"),
     ("series_commands", "series"),
     ("series", "run_folder"),
     ("plugins_commands", "devkit"),
+    ("inference", "recognition"),
 }
 NEVER = {("training", "audio")}
 """Rooms that stay apart although the floors would let them: batches are handed to training."""
-COMPUTING = ("parallel", "network")
+COMPUTING = ("world", "parallel", "network")
 """Rooms of the lower floors that need Paddle, because they compute."""
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 300, 60
 
@@ -74,6 +81,15 @@ SETTINGS_KEYS = [
     "train.crop_s",
     "train.sampling",
     "train.spec_augment",
+    "train.accumulate",
+    "train.clip_norm",
+    "train.amp",
+    "train.ema_decay",
+    "train.swa_epochs",
+    "train.freeze",
+    "train.thaw_epoch",
+    "train.recompute",
+    "train.sync_batch_norm",
     "augment",
     "mixup.alpha",
     "mixup.pairs",
@@ -83,12 +99,27 @@ SETTINGS_KEYS = [
     "optimizer.name",
     "optimizer.learning_rate",
     "optimizer.params",
+    "optimizer.layer_decay",
+    "optimizer.head_multiplier",
     "schedule.name",
     "schedule.warmup_epochs",
+    "schedule.warmup_steps",
+    "schedule.hold_epochs",
     "schedule.final_share",
+    "schedule.milestones",
+    "schedule.every_epochs",
+    "schedule.gamma",
+    "loss.name",
+    "loss.label_smoothing",
+    "loss.class_weights",
+    "loss.label_weights",
+    "loss.focal_gamma",
     "select.metric",
     "save.keep",
     "log.every_steps",
+    "log.worst_clips",
+    "log.curves",
+    "log.histograms_every_epochs",
 ]
 
 

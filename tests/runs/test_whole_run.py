@@ -11,9 +11,10 @@ import soundfile
 
 import pannsdist
 from pannsdist.builtin.tones import Tones, TonesParams
+from pannsdist.training.metrics import metrics_for
 from pannsdist.weights import read_paddle
 
-METRICS = ("loss", "accuracy", "macro_f1", "mean_average_precision", "roc_auc", "d_prime")
+METRICS = tuple(metrics_for(multi_label=False, classes=3))
 OVERRIDES = (*launching.TINY, *launching.CONSTANT, "name=tiny")
 
 
@@ -31,6 +32,9 @@ def test_a_run_leaves_these_files_and_no_others(run):
         "checkpoints/last",
         "best_model/model.pdparams",
         "best_model/bundle.json",
+        "best_predictions/record.json",
+        "best_predictions/logits.npy",
+        "best_predictions/targets.npy",
         "log",
     }
 
@@ -105,7 +109,7 @@ def curves(run):
 
 def test_visualdl_reads_every_curve_back(run):
     found = curves(run)
-    train = ("loss", "learning_rate", "clips_per_s", "data_wait_share")
+    train = ("loss", "learning_rate", "clips_per_s", "data_wait_share", "memory_mib")
     assert {f"train/{name}" for name in train} | {f"valid/{name}" for name in METRICS} <= set(found)
     assert found["train/learning_rate"] == [(3, pytest.approx(1e-3))]
     for name in ("train/loss", *(f"valid/{metric}" for metric in METRICS)):
@@ -118,6 +122,17 @@ def test_evaluate_gives_the_scores_of_the_run_to_the_last_digit(run):
     assert launched.exit_code == 0, str(launched)
     said = dict(line.split() for line in launched.output.splitlines() if line.startswith("valid/"))
     assert said == {f"valid/{name}": repr(run.scores[0][f"valid/{name}"]) for name in METRICS}
+
+
+def test_a_report_is_one_page_that_shows_the_run_with_its_sounds(run, tmp_path):
+    launched = launching.pannsdist("report", "runs/tiny", "-o", tmp_path / "page.html", cwd=run.work)
+    assert launched.exit_code == 0, str(launched)
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert f"<b>{run.scores[0]['valid/accuracy']:.4f}</b>" in page
+    assert "pannsdist predict --model runs/tiny/best_model FILE..." in page
+    mistakes = round(6 * (1 - run.scores[0]["valid/accuracy"]))
+    assert page.count("<audio ") == mistakes
+    assert f"{mistakes} clips\n" in launched.output
 
 
 @pytest.fixture
@@ -191,6 +206,7 @@ def test_a_run_that_goes_on_becomes_what_it_would_have_become_without_a_stop(run
     for left, right in zip(stopped.scores, uninterrupted, strict=True):
         assert {**left, "seconds": 0} == {**right, "seconds": 0}
     assert [step for step, _ in curves(stopped)["valid/accuracy"]] == [3, 6]
+    assert len(list((stopped.folder / "vdl").iterdir())) == 1, "VisualDL shows only one file of a folder"
 
 
 def test_a_dry_run_prints_the_plan_and_writes_nothing(work):

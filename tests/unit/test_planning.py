@@ -56,6 +56,12 @@ def refusal(kind, action, *arguments, **named):
     return str(caught.value)
 
 
+def test_curves_are_refused_for_a_label_that_the_dataset_lacks(decide):
+    assert decide("log.curves=[sweep]").settings.log.curves == ["sweep"]
+    said = refusal(SettingsError, decide, "log.curves=[tone,sweap]")
+    assert said.startswith("no label 'sweap' (log.curves on the command line)\n  closest: sweep.  labels: sweep, tone")
+
+
 def test_a_plan_knows_everything_of_a_run(decide):
     plan = decide(world_size=2)
     assert plan.steps == 4

@@ -128,6 +128,10 @@ class MobileNet:
     front_end: ClassVar[FrontEnd] = PUBLISHED
     weights: ClassVar[Mapping[str, Pretrained]] = {}
     head: ClassVar[str] = "classifier.5"
+    stages: ClassVar[Mapping[str, Sequence[str]]] = {
+        **{f"features.{number}": (f"features.{number}",) for number in range(17)},
+        "classifier": ("classifier",),
+    }
 
     def __init__(self, params: ModelParams) -> None:
         if not 0.0 <= params.dropout < 1.0:

@@ -34,7 +34,7 @@ def fit(world, config, overrides):
     KEPT.append(parts)
     progress = parts.trainer.resume(None)
     if folder:
-        with folder.outlets(assembly.bundle_record(plan), {}, plan.score_names, 0) as outlets:
+        with folder.outlets(assembly.bundle_record(plan), assembly.watch(plan, network), progress) as outlets:
             parts.trainer.fit(progress, parts.data, parts.split, outlets)
     else:
         parts.trainer.fit(progress, parts.data, parts.split, Outlets.none())

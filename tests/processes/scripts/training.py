@@ -27,7 +27,8 @@ from pannsdist.network import Network  # noqa: E402
 from pannsdist.training.evaluator import Evaluator, SplitToEvaluate  # noqa: E402
 from pannsdist.training.learner import Learner  # noqa: E402
 from pannsdist.training.losses import cross_entropy  # noqa: E402
-from pannsdist.training.optim import Schedule, build_optimizer  # noqa: E402
+from pannsdist.training.optim import build_optimizer  # noqa: E402
+from pannsdist.training.schedules import Schedule  # noqa: E402
 
 TONES = Tones(TonesParams(clips_per_class=4, valid_clips_per_class=4, classes=3))
 READER = ClipReader(32000, 16000)

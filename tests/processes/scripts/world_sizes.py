@@ -38,7 +38,8 @@ from pannsdist.feature_augmentation import kept_stripes  # noqa: E402
 from pannsdist.network import Network  # noqa: E402
 from pannsdist.training.learner import Learner  # noqa: E402
 from pannsdist.training.losses import cross_entropy  # noqa: E402
-from pannsdist.training.optim import Schedule, build_optimizer  # noqa: E402
+from pannsdist.training.optim import build_optimizer  # noqa: E402
+from pannsdist.training.schedules import Schedule  # noqa: E402
 
 STEPS, BATCH, SEED, BINS = 50, 8, 11, 32
 TONES = Tones(TonesParams(clips_per_class=20, classes=3, sample_rate_hz=8000))

@@ -193,14 +193,17 @@ def test_scores_are_python_floats_named_after_split_and_metric():
 
 
 def test_each_task_has_the_metrics_that_mean_something_for_it():
-    both = {"loss", "macro_f1", "mean_average_precision", "roc_auc", "d_prime"}
+    both = {"loss", "macro_precision", "macro_recall", "macro_f1", "micro_f1", "weighted_f1", "mean_average_precision"}
+    both |= {"label_ranking_average_precision", "roc_auc", "d_prime", "calibration_error"}
+    one = both | {"accuracy", "balanced_accuracy", "cohen_kappa"}
     assert set(metrics_for(multi_label=True, classes=8)) == both
-    assert set(metrics_for(multi_label=False, classes=5)) == both | {"accuracy"}
-    assert set(metrics_for(multi_label=False, classes=6)) == both | {"accuracy", "top5_accuracy"}
+    assert set(metrics_for(multi_label=False, classes=5)) == one
+    assert set(metrics_for(multi_label=False, classes=6)) == one | {"top5_accuracy"}
 
 
-def test_only_the_loss_is_better_when_it_is_lower():
-    assert [name for name, metric in METRICS.items() if not metric.higher_is_better] == ["loss"]
+def test_only_loss_and_calibration_error_are_better_when_they_are_lower():
+    lower = [name for name, metric in METRICS.items() if not metric.higher_is_better]
+    assert lower == ["loss", "calibration_error"]
     assert all(metric.name == name for name, metric in METRICS.items())
 
 

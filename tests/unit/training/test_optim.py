@@ -1,6 +1,4 @@
-"""The learning rate as a function of the step, and optimizers whose state survives a restart."""
-
-import math
+"""Optimizers whose state survives a restart."""
 
 import numpy as np
 import paddle
@@ -8,39 +6,9 @@ import pytest
 from small_parts import SmallLayer
 
 from pannsdist.errors import BadRunFolder, SettingsError
-from pannsdist.training.optim import Schedule, build_optimizer, optimizer_arrays, optimizer_class, restore_optimizer
+from pannsdist.training.optim import build_optimizer, optimizer_arrays, optimizer_class, restore_optimizer
 
 OPTIMIZERS = {"AdamW": {"weight_decay": 0.1}, "Adam": {}, "SGD": {}, "Momentum": {"momentum": 0.5}, "RMSProp": {}}
-
-
-def test_the_warm_up_rises_in_equal_steps_to_the_peak():
-    schedule = Schedule("cosine", 0.8, total_steps=20, warmup_steps=4)
-    assert [schedule.rate(step) for step in range(1, 5)] == pytest.approx([0.2, 0.4, 0.6, 0.8])
-
-
-def test_the_cosine_falls_from_the_peak_to_its_final_share():
-    schedule = Schedule("cosine", 0.8, total_steps=14, warmup_steps=4, final_share=0.1)
-    assert schedule.rate(9) == pytest.approx(0.8 * 0.55)
-    assert schedule.rate(14) == pytest.approx(0.08)
-    quarter = 0.8 * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * 0.3)))
-    assert schedule.rate(7) == pytest.approx(quarter)
-    rates = [schedule.rate(step) for step in range(4, 15)]
-    assert rates == sorted(rates, reverse=True)
-
-
-def test_beyond_its_end_the_cosine_stays_where_it_is():
-    assert Schedule("cosine", 1.0, total_steps=10, final_share=0.1).rate(50) == pytest.approx(0.1)
-
-
-def test_a_constant_rate_follows_its_warm_up():
-    schedule = Schedule("constant", 0.5, total_steps=10, warmup_steps=2)
-    assert [schedule.rate(step) for step in (1, 2, 3, 10)] == [0.25, 0.5, 0.5, 0.5]
-
-
-def test_without_a_warm_up_nothing_is_divided_by_zero():
-    assert Schedule("constant", 0.5, total_steps=1).rate(1) == 0.5
-    assert Schedule("cosine", 0.5, total_steps=1).rate(1) == 0.0
-    assert Schedule("cosine", 0.5, total_steps=3, warmup_steps=3).rate(3) == 0.5
 
 
 def test_an_unknown_optimizer_is_refused_with_the_nearest():

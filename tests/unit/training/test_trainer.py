@@ -14,6 +14,7 @@ from pannsdist.batch import Batch
 from pannsdist.errors import BadClip
 from pannsdist.parallel import AloneWorld
 from pannsdist.training.checkpoint import CheckpointStore
+from pannsdist.training.metrics import scores
 from pannsdist.training.trainer import Outlets, TrainingData
 
 TEXT = """
@@ -101,7 +102,7 @@ def test_the_loss_of_an_epoch_is_the_mean_over_its_clips(done):
 
 
 def test_the_learning_rate_follows_its_schedule(done):
-    rates = [report.learning_rate for report in done.recorder.step_reports]
+    rates = [report.learning_rates["all"] for report in done.recorder.step_reports]
     assert rates == sorted(rates, reverse=True)
     assert rates[-1] == pytest.approx(0.02 * 0.01)
 
@@ -177,6 +178,12 @@ def test_an_error_of_the_data_stops_the_run(tmp_path):
     with pytest.raises(BadClip, match="clip 'a' is bad"):
         run.fit(TrainingData(batches, run.parts.data.steps))
     assert run.kept == []
+
+
+def test_rank_0_hands_on_the_predictions_that_were_scored(done):
+    for report in done.recorder.epoch_reports:
+        found = scores(report.predictions, "valid")
+        assert {name: report.scores[name] for name in found} == found
 
 
 def test_a_full_disk_stops_the_run(tmp_path):

@@ -1,0 +1,88 @@
+"""What a step is made of, out of a plan: loss, schedule, stages, optimizer, learner."""
+
+from __future__ import annotations
+
+from pannsdist.network import Network
+from pannsdist.parallel import World
+from pannsdist.planning import TRAIN, Plan
+from pannsdist.training import precision
+from pannsdist.training.freezing import (
+    Freezing,
+    apply_scales,
+    choose_stages,
+    rate_groups,
+    rate_scales,
+    stages_of,
+)
+from pannsdist.training.learner import Learner, Manner, RateOfStep
+from pannsdist.training.losses import TrainingLoss, balanced_weights, listed_weights
+from pannsdist.training.optim import build_optimizer
+from pannsdist.training.recomputing import recompute_parts
+from pannsdist.training.schedules import Schedule
+
+
+def build_learner(plan: Plan, world: World, network: Network, schedule: RateOfStep | None = None) -> Learner:
+    """A learner as the settings have it, around a network whose weights are those to start from. Every process.
+
+    Raises SettingsError for a stage that the model does not have.
+    """
+    chosen, plugin = plan.settings, plan.model.plugin
+    if chosen.train.sync_batch_norm:
+        network.model = world.share_norms(network.model)
+    model = network.model
+    stages = stages_of(model, plugin.head, getattr(plugin, "stages", None))
+    frozen = choose_stages(chosen.train.freeze, stages)
+    freezing = Freezing(model, stages, frozen, chosen.train.thaw_epoch)
+    scales = rate_scales(stages, chosen.optimizer.layer_decay, chosen.optimizer.head_multiplier)
+    apply_scales(model, stages, scales)
+    if chosen.train.recompute:
+        recompute_parts(model, stages)
+    rate = chosen.optimizer.learning_rate
+    optimizer = build_optimizer(chosen.optimizer.name, chosen.optimizer.params, rate, model)
+    swa_first_epoch = chosen.train.epochs - chosen.train.swa_epochs + 1 if chosen.train.swa_epochs else None
+    manner = Manner(
+        accumulate=chosen.train.accumulate,
+        clip_norm=chosen.train.clip_norm,
+        amp=chosen.train.amp,
+        ema_decay=chosen.train.ema_decay,
+        swa_first_epoch=swa_first_epoch,
+        freezing=freezing,
+        rate_groups=rate_groups(scales, stages[-1].name),
+    )
+    return Learner(world, network, build_loss(plan), optimizer, schedule or build_schedule(plan), manner=manner)
+
+
+def remarks(plan: Plan, world: World) -> list[str]:
+    """What a run is told of settings that have no effect where it runs."""
+    amp = plan.settings.train.amp
+    if amp == "none" or precision.has_effect(amp, world.device):
+        return []
+    return [f"train.amp={amp} has no effect on a CPU: Paddle has no kernels of half precision there"]
+
+
+def build_schedule(plan: Plan) -> Schedule:
+    """The learning rate of every step of the run."""
+    shape, steps, epochs = plan.settings.schedule, plan.steps, plan.settings.train.epochs
+    every = shape.every_epochs
+    drops = shape.milestones or (range(every, epochs, every) if every else ())
+    return Schedule(
+        shape.name,
+        plan.settings.optimizer.learning_rate,
+        total_steps=epochs * steps,
+        warmup_steps=shape.warmup_steps or round(shape.warmup_epochs * steps),
+        final_share=shape.final_share,
+        hold_steps=round(shape.hold_epochs * steps),
+        drops=tuple(epoch * steps for epoch in drops),
+        gamma=shape.gamma,
+    )
+
+
+def build_loss(plan: Plan) -> TrainingLoss:
+    """What the steps go down."""
+    chosen, data = plan.settings.loss, plan.data
+    if chosen.class_weights == "balanced":
+        weights = balanced_weights(data.splits[TRAIN].targets, len(data.labels))
+    else:
+        weights = listed_weights(chosen.label_weights, data.labels)
+    gamma = chosen.focal_gamma if chosen.name == "focal" else 0.0
+    return TrainingLoss(data.multi_label, chosen.label_smoothing, weights, gamma)

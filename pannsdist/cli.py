@@ -12,12 +12,9 @@ from typing import Any
 from pannsdist import (
     __version__,
     cpu,
-<<<<<<< HEAD
-    plugins_commands,
-=======
     lr_finder,
+    plugins_commands,
     report,
->>>>>>> main
     series_commands,
     settings,
     sound_commands,
@@ -34,13 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="pannsdist", description="Audio networks on PaddlePaddle.")
     parser.add_argument("--version", action="version", version=f"pannsdist {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-<<<<<<< HEAD
-    families = (plugins_commands, sound_commands, weights_commands, series_commands)
+    families = (plugins_commands, lr_finder, sound_commands, weights_commands, series_commands, report)
     for add in (_add_config, _add_evaluate, *(family.add for family in families)):
-=======
-    families = (lr_finder, sound_commands, weights_commands, series_commands, report)
-    for add in (_add_plugins, _add_config, _add_evaluate, *(family.add for family in families)):
->>>>>>> main
         add(commands)
     chosen = _parse(parser, arguments)
     chosen.command_line = shlex.join(["pannsdist", *(sys.argv[1:] if arguments is None else arguments)])

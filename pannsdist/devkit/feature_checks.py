@@ -33,7 +33,7 @@ def its_image_has_the_bins_and_the_hop_that_it_says(subject: Subject) -> str:
     """(B, S) to (B, 1, T, F)."""
     feature = subject.opened()
     front_end, layer, samples = feature.front_end, feature.build(), _samples(subject)
-    shape = layer(noise(2, samples)).shape
+    shape = list(layer(noise(2, samples)).shape)
     require(len(shape) == 4 and shape[:2] == [2, 1], f"(2, {samples}) becomes {shape}: (B, 1, T, F) is wanted")
     require(shape[3] == front_end.bins, f"{shape[3]} bins, but it says {front_end.bins}")
     longer = layer(noise(2, samples + 10 * front_end.hop_samples)).shape

@@ -71,6 +71,7 @@ def _lines(question: list[str], variables: Mapping[str, str] | None = None, may_
         try:
             done = subprocess.run(  # noqa: S603 our own interpreter
                 command,
+                stdin=subprocess.DEVNULL,
                 env=environment(**(variables or {})),
                 capture_output=True,
                 text=True,

@@ -188,3 +188,4 @@ def say_shortest(say: Say, kind: str, name: str, given: str) -> None:
 
 if __name__ == "__main__":
     main(*sys.argv[1:])
+    os._exit(0)  # whatever threads a plugin has left behind

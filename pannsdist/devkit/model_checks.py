@@ -16,6 +16,7 @@ from pannsdist.devkit.feature_checks import close, noise, require_storable, same
 from pannsdist.devkit.two_processes import train_a_step
 from pannsdist.inference.graph import SCORES, Asked
 from pannsdist.network import Network
+from pannsdist.training.freezing import stages_of
 
 FEW, MANY = 2, 50
 
@@ -89,7 +90,7 @@ def it_gives_a_finite_logit_for_each_class_from_its_shortest_sound_on(subject: S
         for extra in (0, 1):
             with paddle.no_grad():
                 logits = network(noise(2, samples + extra))
-            require(logits.shape == [2, classes], f"{classes} classes: logits {logits.shape}")
+            require(logits.shape == [2, classes], f"{classes} classes: logits {tuple(logits.shape)}")
             require(logits.dtype == paddle.float32, f"logits are {logits.dtype}")
             require(np.isfinite(logits.numpy()).all(), "logits are NaN or infinite")
     return f"{FEW} and {MANY} classes, {samples} samples"
@@ -176,6 +177,15 @@ def only_its_head_depends_on_the_number_of_classes(subject: Subject) -> str:
     return f"{', '.join(differing)}"
 
 
+def every_parameter_belongs_to_one_of_its_stages(subject: Subject) -> str:
+    """The parts in which it is frozen and thawed; those that it names are all in use."""
+    declared = getattr(subject.plugin_class, "stages", None)
+    found = [stage.name for stage in stages_of(built(subject).model, subject.plugin_class.head, declared)]
+    unused = [name for name in declared or () if name not in found]
+    require(not unused, f"no parameter is in {', '.join(unused)}")
+    return ", ".join(found)
+
+
 def as_a_static_graph_it_answers_the_same(subject: Subject) -> str:
     """What `pannsdist export` and the compiled engine need."""
     asked, samples = _Logits(built(subject), SCORES, multi_label=True), shortest(subject)
@@ -207,6 +217,7 @@ CHECKS = (
     Check(its_weights_can_be_taken_out_and_put_back, Cost.COMPUTES),
     Check(one_seed_gives_one_network_whatever_was_built_before, Cost.COMPUTES),
     Check(only_its_head_depends_on_the_number_of_classes, Cost.COMPUTES),
+    Check(every_parameter_belongs_to_one_of_its_stages, Cost.COMPUTES),
     Check(as_a_static_graph_it_answers_the_same, Cost.COMPUTES),
     Check(two_processes_train_a_step_of_it, Cost.LAUNCHES),
 )

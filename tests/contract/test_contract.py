@@ -32,7 +32,7 @@ def params_of(tmp_path_factory):
     return of
 
 
-@pytest.mark.parametrize(("entry", "check"), cases())
+@pytest.mark.parametrize(("entry", "check"), list(cases()))
 def test_a_shipped_plugin_keeps_the_contract(entry, check, params_of):
     subject = Subject(entry, params_of(entry), CATALOG)
     if entry.kind == "dataset" and set(subject.required) - subject.given.keys():

@@ -44,10 +44,11 @@ def sounds_in_folders(folder):
 
 
 def table_of_folds(folder):
-    """Params of `manifest` for a miniature: two folds of two classes."""
+    """Params of `manifest` for a miniature: two classes, in two folds and in two splits."""
     sounds_in_folders(folder)
-    lines = [f"{('high', 'low')[n % 2]}/{n}.wav,{('high', 'low')[n % 2]},{1 + n % 4 // 2}" for n in range(4)]
-    (folder / "clips.csv").write_text("\n".join(["path,label,fold", *lines, ""]), encoding="utf-8")
+    rows = [(("high", "low")[n % 2], n, ("train", "valid")[n // 2], 1 + n // 2) for n in range(4)]
+    lines = [f"{label}/{number}.wav,{label},{split},{fold}" for label, number, split, fold in rows]
+    (folder / "clips.csv").write_text("\n".join(["path,label,split,fold", *lines, ""]), encoding="utf-8")
     return {"path": str(folder / "clips.csv"), "valid_fold": 1}
 
 

@@ -25,7 +25,7 @@ def written(kind, place):
     return folder, f"{place / 'site'}{os.pathsep}{folder}"
 
 
-def tested(folder, path, *options):
+def run_pytest(folder, path, *options):
     """What pytest says in the folder: exit code and output."""
     command = [sys.executable, "-m", "pytest", "-W", "error", "-p", "no:cacheprovider", "-v", "-rsxX", *options]
     done = subprocess.run(
@@ -45,7 +45,7 @@ def test_a_new_plugin_passes_its_own_test_as_it_is_written(tmp_path, kind):
     folder, path = written(kind, tmp_path)
     (test,) = (folder / "tests").iterdir()
     assert len([line for line in test.read_text(encoding="utf-8").splitlines() if line]) <= 4
-    code, said = tested(folder, path)
+    code, said = run_pytest(folder, path)
     assert code == 0, said
     assert "test_birdsong_keeps_the_contract[importing it has no side effect] PASSED" in said
     if kind == "model":
@@ -56,14 +56,14 @@ def test_a_fault_of_a_plugin_is_a_failed_test_with_a_sentence_for_its_name(tmp_p
     folder, path = written("augmentation", tmp_path)
     source, test = folder / "pannsdist_birdsong.py", folder / "tests" / "test_birdsong.py"
     source.write_text(source.read_text(encoding="utf-8").replace("waveform.copy()", "waveform"), encoding="utf-8")
-    code, said = tested(folder, path)
+    code, said = run_pytest(folder, path)
     assert code == 1, said
     assert "test_birdsong_keeps_the_contract[what it is given stays as it is] FAILED" in said
     assert "it writes into the waveform that it is given" in said
     gaps = '{"what_it_is_given_stays_as_it_is": "the next release", "it_has_a_probability": "a mistake"}'
     text = test.read_text(encoding="utf-8").replace("(Birdsong)", f"(Birdsong, known_gaps={gaps})")
     test.write_text(text, encoding="utf-8")
-    code, said = tested(folder, path)
+    code, said = run_pytest(folder, path)
     assert code == 1, said
     assert "test_birdsong_keeps_the_contract[what it is given stays as it is] XFAIL" in said
     assert "test_birdsong_keeps_the_contract[it has a probability] FAILED" in said
@@ -72,7 +72,7 @@ def test_a_fault_of_a_plugin_is_a_failed_test_with_a_sentence_for_its_name(tmp_p
 
 def test_the_test_of_a_plugin_that_is_not_installed_says_so(tmp_path):
     folder, _ = written("augmentation", tmp_path)
-    code, said = tested(folder, str(folder))
+    code, said = run_pytest(folder, str(folder))
     assert code == 2, said
     assert "no entry point names pannsdist_birdsong:Birdsong" in said
     assert "next: pip install -e ." in said

@@ -22,16 +22,33 @@ def written(kind, place):
     groups = config["options.entry_points"].items()
     lines = [f"[{group}]\n{entries.strip()}\n" for group, entries in groups]
     (info / "entry_points.txt").write_text("".join(lines), encoding="utf-8")
-    return folder, f"{place / 'site'}{os.pathsep}{folder}"
+    return folder, os.pathsep.join(map(str, (place / "site", folder)))
 
 
 def run_pytest(folder, path, *options):
     """What pytest says in the folder: exit code and output."""
-    command = [sys.executable, "-m", "pytest", "-W", "error", "-p", "no:cacheprovider", "-v", "-rsxX", *options]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-W",
+        "error",
+        "-W",
+        "ignore:No ccache found",
+        "-p",
+        "no:cacheprovider",
+        "-v",
+        "-rsxX",
+        *options,
+    ]
     done = subprocess.run(
         command,
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": path, "COLUMNS": "200"},
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([path, *filter(None, [os.environ.get("PYTHONPATH")])]),
+            "COLUMNS": "200",
+        },
         capture_output=True,
         text=True,
         timeout=launching.LIMIT_S,

@@ -167,6 +167,7 @@ def spectrum(fault):
     class Spectrum(nn.Layer):
         def __init__(self):
             super().__init__()
+            self.fault = fault  # Paddle 2.6 finds no variable of the function around a layer
             self.drop = nn.Dropout(0.5)
             if fault == "trains":
                 self.weight = self.create_parameter([1])
@@ -174,21 +175,21 @@ def spectrum(fault):
                 self.register_buffer("kept", paddle.ones([1]))
 
         def forward(self, waveform):
-            hop = 40 if fault == "hop" else 32
+            hop = 40 if self.fault == "hop" else 32
             frames = waveform.shape[1] // hop
-            if fault == "python":
+            if self.fault == "python":
                 frames = int(waveform.sum().numpy() * 0) + frames
             stretches = waveform[:, : frames * hop].reshape([0, -1, 1, hop])[:, :, :, :32].reshape([0, -1, 4, 8])
             image = stretches.mean(axis=3).unsqueeze(1)
-            if fault == "log":
+            if self.fault == "log":
                 image = paddle.log(image.abs())
-            if fault == "batch":
+            if self.fault == "batch":
                 image = image - image.mean()
-            if fault == "training":
+            if self.fault == "training":
                 image = self.drop(image)
-            if fault == "random":
+            if self.fault == "random":
                 image = image + paddle.rand([1])
-            if fault == "double":
+            if self.fault == "double":
                 image = image.astype("float64")
             return image
 
@@ -223,6 +224,7 @@ def network(fault, classes):
     class Network(nn.Layer):
         def __init__(self):
             super().__init__()
+            self.fault, self.relu = fault, nn.ReLU()
             self.middle = nn.Linear(4, classes if fault == "not the head" else 6)
             self.head = nn.Linear(classes if fault == "not the head" else 6, 2 if fault == "two logits" else classes)
             self.drop = nn.Dropout(0.5)
@@ -235,16 +237,16 @@ def network(fault, classes):
             self.hidden = paddle.rand([1]).item() if fault == "hidden state" else 0.0
 
         def forward(self, image):
-            vector = nn.functional.relu(self.middle(image.mean(axis=[1, 2])) + 0.2)
-            if fault == "batch":
+            vector = self.relu(self.middle(image.mean(axis=[1, 2])) + 0.2)
+            if self.fault == "batch":
                 vector = vector - vector.mean(axis=0, keepdim=True)
-            if fault == "random":
+            if self.fault == "random":
                 vector = vector + paddle.rand([1])
             logits = self.head(vector) + self.hidden
             for name, layer in self.named_sublayers():
                 if name.startswith("part"):
                     logits = logits + layer(image.mean(axis=[1, 2])).mean()
-            return logits.astype("float64") if fault == "double" else logits
+            return logits.astype("float64") if self.fault == "double" else logits
 
     return Network()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import shlex
 import sys
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from pannsdist import (
     cpu,
     data_commands,
     lr_finder,
+    plugins_commands,
     report,
     series_commands,
     settings,
@@ -32,8 +32,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="pannsdist", description="Audio networks on PaddlePaddle.")
     parser.add_argument("--version", action="version", version=f"pannsdist {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    families = (lr_finder, sound_commands, weights_commands, data_commands, series_commands, report)
-    for add in (_add_plugins, _add_config, _add_evaluate, *(family.add for family in families)):
+    families = (
+        plugins_commands,
+        lr_finder,
+        sound_commands,
+        weights_commands,
+        data_commands,
+        series_commands,
+        report,
+    )
+    for add in (_add_config, _add_evaluate, *(family.add for family in families)):
         add(commands)
     chosen = _parse(parser, arguments)
     chosen.command_line = shlex.join(["pannsdist", *(sys.argv[1:] if arguments is None else arguments)])
@@ -62,16 +70,6 @@ def _exit_code(answer: int | bool | None) -> int:
     return answer or 0
 
 
-def _add_plugins(commands: Any) -> None:
-    plugins = commands.add_parser("plugins", help="what is installed").add_subparsers(required=True, metavar="COMMAND")
-    listing = plugins.add_parser("list", help="every model, dataset, feature and augmentation, and where it comes from")
-    listing.set_defaults(run=lambda _: list_plugins(Catalog.installed()))
-    showing = plugins.add_parser("show", help="one plugin: its params, its front end, its weights")
-    showing.add_argument("kind", help="model, dataset, feature or augmentation")
-    showing.add_argument("name")
-    showing.set_defaults(run=lambda chosen: show_plugin(Catalog.installed(), chosen.kind, chosen.name))
-
-
 def _add_config(commands: Any) -> None:
     config = commands.add_parser("config", help="settings").add_subparsers(required=True, metavar="COMMAND")
     showing = config.add_parser("show", help="every key and what it is; without -c, the defaults and what they mean")
@@ -87,29 +85,6 @@ def _add_evaluate(commands: Any) -> None:
     parser.add_argument("--split", default="valid")
     parser.add_argument("overrides", nargs="*", metavar="key=value")
     parser.set_defaults(run=lambda chosen: evaluate(chosen.model, chosen.config, chosen.overrides, chosen.split))
-
-
-def list_plugins(catalog: Catalog) -> None:
-    """A line for each plugin: kind, name, distribution and version. Imports none of them."""
-    rows = [(entry.kind, entry.name, str(entry.origin)) for entry in catalog]
-    for kind, name, origin in rows:
-        print(f"{kind:<12} {name:<{max(len(row[1]) for row in rows)}}  {origin}")
-
-
-def show_plugin(catalog: Catalog, kind: str, name: str) -> None:
-    """One plugin in full; imports it."""
-    entry = catalog.registry(kind).find(name)
-    plugin = entry.load()
-    print(f"{kind} {entry.name}: {(plugin.__doc__ or '').strip()}")
-    print(f"  from {entry.origin} ({entry.target})")
-    print("  params" + ("" if dataclasses.fields(plugin.Params) else ": none"))
-    for key, default, doc in settings.describe(plugin.Params):
-        print(f"    {key} = {default}" + (f"   {doc}" if doc else ""))
-    if kind == "model":
-        print(f"  made for feature {plugin.feature}\n  front end {plugin.front_end}")
-        print("  weights" + ("" if plugin.weights else ": none published; give a file as model.weights=FILE"))
-        for tag, weights in plugin.weights.items():
-            print(f"    {tag}: {weights.classes} classes, {weights.licence}, {weights.url}\n      {weights.source}")
 
 
 def show_settings(config: Path | None, overrides: Sequence[str]) -> None:

@@ -70,7 +70,25 @@ class Entry:
         missing = [name for name in _REQUIRED[self.kind] if not hasattr(plugin, name)]
         if missing:
             raise BrokenPlugin(f"{wrong}: it lacks {', '.join(missing)}", right, LIST_COMMAND)
+        self._refuse_other_contract(plugin)
         return plugin
+
+    def _refuse_other_contract(self, plugin: type[Any]) -> None:
+        """Raise BrokenPlugin for a plugin that says it was written for another version of the contract."""
+        stated = getattr(plugin, "contract", contracts.VERSION)
+        if stated == contracts.VERSION:
+            return
+        wrong = f"{self.kind} plugin '{self.name}' of {self.origin} was written for contract {stated!r}"
+        wrong += f", but this pannsdist has contract {contracts.VERSION}"
+        newer = {number: change for number, change in contracts.CHANGES.items() if _is_after(number, stated)}
+        if not newer:
+            right = f"or install an older {self.origin.distribution}"
+            raise BrokenPlugin(wrong, right, "pip install -U pannsdist")
+        changes = [f"contract {number} (pannsdist {since}): {what}" for number, (since, what) in newer.items()]
+        earlier = f"or install a pannsdist older than {newer[min(newer)][0]}"
+        raise BrokenPlugin(
+            wrong, "\n".join(["what changed:", *changes, earlier]), f"pip install -U {self.origin.distribution}"
+        )
 
 
 @dataclass(frozen=True)
@@ -145,6 +163,10 @@ class Catalog:
             line = candidates_line(kind, registries, "kinds")
             raise UnknownPlugin(f"unknown kind of plugin '{kind}'", line, LIST_COMMAND)
         return registries[kind]
+
+
+def _is_after(number: int, stated: object) -> bool:
+    return not isinstance(stated, int) or number > stated
 
 
 def _origin(distribution: Any) -> Origin:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +59,7 @@ def load(path: Path, overrides: Sequence[str] = ()) -> tuple[Settings, Source]:
 
     Raises SettingsError for an unreadable file, an unknown key, a wrong type or a value out of range.
     """
-    layers = [*_file_layers(path, ()), Layer(COMMAND_LINE, _dotted(overrides))]
+    layers = [*_file_layers(path, ()), Layer(COMMAND_LINE, parsed(overrides))]
     source = Source(tuple(layers))
     return _fill(Settings, _without_others_params([layer.values for layer in layers]), source, prefix=""), source
 
@@ -99,7 +100,18 @@ def describe(schema: type[Any], prefix: str = "") -> Iterator[tuple[str, Any, st
             yield from describe(type(default), f"{prefix}{item.name}.")
         else:
             default = "(required)" if default in (MISSING, dataclasses.MISSING) else default
-            yield f"{prefix}{item.name}", default, item.metadata.get("doc", "")
+            yield f"{prefix}{item.name}", default, documented(schema, item)
+
+
+def documented(schema: type[Any], item: dataclasses.Field[Any]) -> str:
+    """What a field says of itself, else the sentences on it in the docstring of its class, else nothing."""
+    doc: str = item.metadata.get("doc", "")
+    for parent in () if doc else schema.__mro__:
+        text = " ".join((parent.__doc__ or "").split())
+        about = [sentence for sentence in re.split(r"(?<=[.;]) ", text) if f"`{item.name}`" in sentence]
+        if about:
+            return " ".join(about)
+    return doc
 
 
 def _file_layers(path: Path, chain: tuple[Path, ...]) -> list[Layer]:
@@ -145,7 +157,8 @@ def _without(values: Mapping[str, Any], section: str, key: str) -> dict[str, Any
     return {**values, section: {name: value for name, value in part.items() if name != key}}
 
 
-def _dotted(overrides: Sequence[str]) -> dict[str, Any]:
+def parsed(overrides: Sequence[str]) -> dict[str, Any]:
+    """`key=value` texts as nested dictionaries."""
     for item in overrides:
         if "=" not in item or item.startswith("-"):
             raise SettingsError(f"'{item}' is no setting", "write key=value, such as train.epochs=3")

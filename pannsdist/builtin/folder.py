@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from pannsdist.contracts import Clip, UserError
+from pannsdist.contracts import Clip, UserError, param
 
 ENDINGS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au")
 """Endings of the files that are taken as audio, in upper or lower case."""
@@ -24,9 +24,11 @@ root/CLASS/*.wav, from which a share of every class is set aside"""
 class FolderParams:
     """`root` is a folder, from the working directory; `valid_fraction` lies between 0 and 1."""
 
-    root: str
-    valid_fraction: float = 0.2
-    seed: int = 0
+    root: str = param(doc="a folder, from the working directory")
+    valid_fraction: float = param(
+        0.2, "share of each class that is set aside, where there are no folders for the splits"
+    )
+    seed: int = param(0, "another seed sets others aside")
 
 
 class Folder:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pannsdist.contracts import FrontEnd, UserError
+from pannsdist.contracts import FrontEnd, UserError, param
 
 if TYPE_CHECKING:
     import paddle
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 class LogMelParams:
     """Defaults are those of the 32 kHz PANNs."""
 
-    sample_rate_hz: int = 32000
-    window_samples: int = 1024
-    hop_samples: int = 320
-    fft_samples: int = 1024
-    mel_bins: int = 64
-    low_hz: float = 50.0
-    high_hz: float = 14000.0
+    sample_rate_hz: int = param(32000, "rate that every sound is brought to")
+    window_samples: int = param(1024, "length of the Hann window")
+    hop_samples: int = param(320, "from one frame to the next")
+    fft_samples: int = param(1024, "length of the transform")
+    mel_bins: int = param(64, "mel bands")
+    low_hz: float = param(50.0, "lower edge of the lowest band")
+    high_hz: float = param(14000.0, "upper edge of the highest band")
 
     def __post_init__(self) -> None:
         for name in ("sample_rate_hz", "window_samples", "hop_samples", "fft_samples", "mel_bins"):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from pannsdist.contracts import Clip, UserError
+from pannsdist.contracts import Clip, UserError, param
 from pannsdist.contracts.tables import Row, csv_rows, json_rows, read_text
 
 SPLITS = ("train", "valid", "test")
@@ -18,12 +18,12 @@ SPLITS = ("train", "valid", "test")
 class ManifestParams:
     """`path`, `root` and `labels` are from the working directory; an empty `root` is the manifest's folder."""
 
-    path: str
-    root: str = ""
-    valid_fold: int = 0
-    multi_label: bool = False
-    label_separator: str = ";"
-    labels: str = ""
+    path: str = param(doc="the table: .csv, .jsonl or .json")
+    root: str = param("", "where the paths of the table start; empty: its folder")
+    valid_fold: int = param(0, "this fold is valid; 0: the table has a column split")
+    multi_label: bool = param(False, "whether a clip may bear several labels")
+    label_separator: str = param(";", "what stands between labels")
+    labels: str = param("", "a text file with a label per line, in the order of the outputs; empty: sorted")
 
 
 class Manifest:

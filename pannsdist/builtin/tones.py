@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pannsdist.contracts import Clip, UserError
+from pannsdist.contracts import Clip, UserError, param
 
 Waveform = NDArray[np.float64]
 FOLDS = (1, 2, 3)
@@ -20,18 +20,15 @@ FOLDS = (1, 2, 3)
 
 @dataclass(frozen=True)
 class TonesParams:
-    """Clips of `duration_s` per class and split; `classes` takes that many of the families, in their order.
+    """Clips of one length, and how many of them."""
 
-    `valid_fold` 0 makes clips of their own for `valid`; 1, 2 or 3 takes every third clip of `train` instead.
-    """
-
-    clips_per_class: int = 16
-    valid_clips_per_class: int = 8
-    duration_s: float = 1.0
-    sample_rate_hz: int = 32000
-    classes: int = 6
-    seed: int = 0
-    valid_fold: int = 0
+    clips_per_class: int = param(16, "training clips of each class")
+    valid_clips_per_class: int = param(8, "validation clips of each class")
+    duration_s: float = param(1.0, "length of each clip")
+    sample_rate_hz: int = param(32000, "rate of the clips")
+    classes: int = param(6, "how many of the families, in their order")
+    seed: int = param(0, "another seed, other sounds")
+    valid_fold: int = param(0, "0: clips of their own for valid; 1 to 3: every third clip of train")
 
 
 class Tones:

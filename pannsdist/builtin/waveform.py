@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pannsdist.contracts import FrontEnd, UserError
+from pannsdist.contracts import FrontEnd, UserError, param
 
 if TYPE_CHECKING:
     import paddle
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class WaveformParams:
     """The default is the rate of the 32 kHz PANNs."""
 
-    sample_rate_hz: int = 32000
+    sample_rate_hz: int = param(32000, "rate that every sound is brought to")
 
     def __post_init__(self) -> None:
         if self.sample_rate_hz < 1:

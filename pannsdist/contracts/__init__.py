@@ -3,12 +3,14 @@
 Axes: B batch, S samples, T frames, F bins, C classes. A plugin is a class with a frozen dataclass `Params`, whose
 fields are the plugin's settings; it is built as `plugin(params)`. It is found because its distribution is installed
 and names it in one of the entry-point groups below. Raise `UserError` for what the user can mend.
+
+A plugin may say `contract = 1`, the version that it was written for; docs/contract.md says what that promises.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CHANCES",
+    "CHANGES",
     "GROUPS",
     "VERSION",
     "AugmentationPlugin",
@@ -38,15 +41,26 @@ __all__ = [
     "UserError",
     "kept_stripes",
     "mixed",
+    "param",
 ]
 
-VERSION = 1
+CHANGES = {1: ("0.1.0", "the first contract")}
+"""Of each version of the contract: the pannsdist that brought it, and what a plugin has to change for it."""
+VERSION = max(CHANGES)
 GROUPS = {
     "model": "pannsdist.models",
     "dataset": "pannsdist.datasets",
     "feature": "pannsdist.features",
     "augmentation": "pannsdist.augmentations",
 }
+
+
+def param(default: Any = MISSING, doc: str = "", **limits: Any) -> Any:
+    """A field of a plugin's `Params` with its meaning; without a default it is required.
+
+    Limits that the settings are held to: `low` and `high` (both allowed), `above` (not allowed itself), or `choices`.
+    """
+    return field(default=default, metadata={"doc": doc, **limits})
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,18 @@
-"""The installed plugins that the contract is held against, and the smallest sounds for them."""
+"""The installed plugins that the contract is held against, and how much of it."""
 
 from __future__ import annotations
 
 import numpy as np
 import paddle
-import pytest
+import soundfile
 
+from pannsdist.devkit import Subject
+from pannsdist.devkit.feature_checks import noise
+from pannsdist.devkit.model_checks import built as built_of
 from pannsdist.network import Network
 from pannsdist.registry import Catalog, Entry
-from pannsdist.settings import Source, fill_params
+
+__all__ = ["BIG", "CATALOG", "LAUNCHED", "MINIATURES", "built", "chosen", "noise", "opened"]
 
 CATALOG = Catalog.installed()
 BIG = {
@@ -26,6 +30,30 @@ BIG = {
     },
 }
 """Models that are only asked what they say of themselves, and why."""
+LAUNCHED = ("panns_mobilenetv2", "efficientat_mn04")
+"""Models that two processes train for a step here; tests/runs trains others."""
+
+
+def sounds_in_folders(folder):
+    """Params of `folder` for a miniature: two classes of three sounds."""
+    for number in range(6):
+        path = folder / ("high", "low")[number % 2] / f"{number}.wav"
+        path.parent.mkdir(exist_ok=True)
+        soundfile.write(path, np.random.default_rng(number).normal(0, 0.1, 4000), 8000)
+    return {"root": str(folder)}
+
+
+def table_of_folds(folder):
+    """Params of `manifest` for a miniature: two classes, in two folds and in two splits."""
+    sounds_in_folders(folder)
+    rows = [(("high", "low")[n % 2], n, ("train", "valid")[n // 2], 1 + n // 2) for n in range(4)]
+    lines = [f"{label}/{number}.wav,{label},{split},{fold}" for label, number, split, fold in rows]
+    (folder / "clips.csv").write_text("\n".join(["path,label,split,fold", *lines, ""]), encoding="utf-8")
+    return {"path": str(folder / "clips.csv"), "valid_fold": 1}
+
+
+MINIATURES = {"folder": sounds_in_folders, "manifest": table_of_folds}
+"""Params for the built-in datasets that need a place. The datasets of plugins have their own, in their own tests."""
 
 
 def chosen(kind: str) -> list[Entry]:
@@ -33,49 +61,12 @@ def chosen(kind: str) -> list[Entry]:
     return [entry for entry in CATALOG.registry(kind) if entry.name == entry.name.lower()]
 
 
-def entries(kind: str) -> list[object]:
-    """The plugins of a kind, as parameters of a test."""
-    return [pytest.param(entry, id=entry.name) for entry in chosen(kind)]
-
-
-def small_models() -> list[object]:
-    """The models that are built and run; the others are skipped with their reason."""
-    return [
-        pytest.param(
-            entry, id=entry.name, marks=[pytest.mark.skip(reason=BIG[entry.name])] if entry.name in BIG else []
-        )
-        for entry in chosen("model")
-    ]
-
-
 def opened(entry: Entry, **params: object):
     """The plugin with these params, the others at their defaults."""
-    plugin_class = entry.load()
-    return plugin_class(fill_params(plugin_class.Params, params, Source(), "params"))
-
-
-def feature_of(model, **params: object):
-    """The feature that a model was made for."""
-    return opened(CATALOG.features.find(model.feature), **{**model.feature_params, **params})
+    return Subject(entry, params, CATALOG).opened()
 
 
 def built(entry: Entry, classes: int = 2, seed: int = 0) -> Network:
     """Feature and model of a plugin, for so many classes."""
-    model = opened(entry)
     paddle.seed(seed)
-    feature = feature_of(model)
-    labels = tuple(f"label {number}" for number in range(classes))
-    return Network(feature.build(), model.build(labels, feature.front_end))
-
-
-def shortest(entry: Entry) -> int:
-    """The shortest waveform of a model, in samples."""
-    model = opened(entry)
-    return model.minimum_samples(model.front_end)
-
-
-def noise(clips: int, samples: int, seed: int = 0) -> paddle.Tensor:
-    """Noise of different loudness in each clip: (B, S)."""
-    loudness = np.linspace(0.02, 0.3, clips)[:, None]
-    samples_of = np.random.default_rng(seed).normal(size=(clips, samples))
-    return paddle.to_tensor((loudness * samples_of).astype(np.float32))
+    return built_of(Subject(entry, {}, CATALOG), classes, seed)

@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -46,6 +47,8 @@ FLOORS = {
         "sound_commands",
         "series",
         "series_commands",
+        "devkit",
+        "plugins_commands",
         "report",
         "data_report",
         "data_fetch",
@@ -69,6 +72,7 @@ SAME_FLOOR = {
     ("series", "run_folder"),
     ("data_commands", "data_report"),
     ("data_commands", "data_fetch"),
+    ("plugins_commands", "devkit"),
     ("inference", "recognition"),
     ("chosen_data", "choosing"),
 }
@@ -353,7 +357,8 @@ def test_every_built_in_entry_point_loads():
     assert {"panns_cnn6", "logmel", "folder", "manifest", "tones", "pannsdist"} <= targets.keys()
     for target in targets.values():
         module, _, attribute = target.partition(":")
-        assert callable(getattr(importlib.import_module(module), attribute)), target
+        loaded = importlib.import_module(module)
+        assert not attribute or callable(getattr(loaded, attribute)), target
 
 
 def test_the_settings_keys_are_those_that_were_promised():
@@ -363,3 +368,9 @@ def test_the_settings_keys_are_those_that_were_promised():
 
 def test_every_setting_says_what_it_is():
     assert [key for key, _, doc in describe(Settings) if not doc] == []
+
+
+def test_no_two_test_files_bear_one_name():
+    files = [path for folder in ("tests", "plugins") for path in (ROOT / folder).rglob("test_*.py")]
+    double = [name for name, count in Counter(path.name for path in files).items() if count > 1]
+    assert double == [], "pytest imports test files by their name alone"

@@ -192,3 +192,36 @@ def test_training_without_the_dataset_says_what_is_installed(strangers):
     assert "error: unknown dataset 'beeps' (data.name in " in launched.output
     assert "Traceback" not in launched.output
     assert not (strangers.work / "runs" / "other").exists()
+
+
+def test_two_distributions_with_one_name_are_refused_with_both_named_and_one_can_be_chosen(strangers, tmp_path):
+    other = install(
+        tmp_path / "site", "pannsdist-boops", "2.0", BEEPS, "[pannsdist.datasets]\nbeeps = pannsdist_boops:Beeps\n"
+    )
+    path = f"{strangers.dataset}:{strangers.model}:{other}"
+    how = {"cwd": strangers.work, "env": {"PYTHONPATH": path}}
+    settings = strangers.work / "settings.yaml"
+    refused = launching.train(settings, "--dry-run", "name=clash", **how)
+    assert refused.exit_code == 2, str(refused)
+    assert "error: two distributions offer dataset 'beeps' (data.name in " in refused.output
+    assert "pannsdist-beeps 1.2" in refused.output
+    assert "pannsdist-boops 2.0" in refused.output
+    chosen = launching.train(settings, "--dry-run", "name=clash", "data.name=pannsdist-boops:beeps", **how)
+    assert chosen.exit_code == 0, str(chosen)
+    assert "beeps (pannsdist-boops 2.0)" in chosen.output
+
+
+def test_what_is_left_of_a_plugin_stops_nothing_that_does_not_ask_for_it(strangers, tmp_path):
+    left = install(tmp_path / "site", "pannsdist-gone", "1.0", "", "[pannsdist.models]\ngone = pannsdist_gone:Gone\n")
+    for site in (left, strangers.dataset):
+        launched = launching.train(
+            "tones_cnn6.yaml", "--dry-run", "name=left", cwd=strangers.work, env={"PYTHONPATH": site}
+        )
+        assert launched.exit_code == 0, str(launched)
+        assert "panns_cnn6" in launched.output
+    gone = launching.train(
+        "tones_cnn6.yaml", "--dry-run", "model.name=gone", cwd=strangers.work, env={"PYTHONPATH": left}
+    )
+    assert gone.exit_code == 2, str(gone)
+    assert "error: model plugin 'gone' of pannsdist-gone 1.0 is broken: " in gone.output
+    assert "Traceback" not in gone.output

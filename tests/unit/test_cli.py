@@ -54,43 +54,6 @@ def run(capsys):
     return answer
 
 
-def test_plugins_are_listed_with_where_they_come_from(run):
-    code, out, _ = run("plugins", "list")
-    assert code == 0
-    rows = [line.split() for line in out.splitlines()]
-    assert ["model", "panns_cnn6", "pannsdist", __version__] in rows
-    assert ["feature", "logmel", "pannsdist", __version__] in rows
-    assert ["dataset", "tones", "pannsdist", __version__] in rows
-
-
-def test_a_model_is_shown_with_params_front_end_and_weights(run):
-    code, out, _ = run("plugins", "show", "model", "panns_cnn10")
-    assert code == 0
-    assert out.startswith("model panns_cnn10: PANNs CNN10")
-    assert f"from pannsdist {__version__} (pannsdist.builtin.panns:Cnn10)" in out
-    assert "made for feature logmel" in out
-    assert "sample_rate_hz=32000" in out
-    assert "weights" in out
-
-
-def test_a_dataset_is_shown_with_its_params_and_defaults(run):
-    code, out, _ = run("plugins", "show", "dataset", "folder")
-    assert code == 0
-    assert "    root = (required)\n" in out
-    assert "    valid_fraction = 0.2\n" in out
-
-
-@pytest.mark.parametrize(
-    ("kind", "name", "said"),
-    [("model", "panns_cnn1", "unknown model 'panns_cnn1'"), ("modell", "x", "unknown kind of plugin 'modell'")],
-)
-def test_an_unknown_plugin_is_refused_with_exit_code_2_and_no_traceback(run, kind, name, said):
-    code, out, err = run("plugins", "show", kind, name)
-    assert (code, out) == (2, "")
-    assert err.startswith(f"error: {said}\n  closest: ")
-    assert "Traceback" not in err
-
-
 def test_without_a_file_every_key_is_shown_with_its_meaning(run):
     code, out, _ = run("config", "show")
     assert code == 0

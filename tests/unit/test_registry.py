@@ -6,6 +6,7 @@ import textwrap
 import pytest
 from small_parts import install
 
+from pannsdist.contracts import CHANGES, VERSION
 from pannsdist.errors import AmbiguousPlugin, BrokenPlugin, UnknownPlugin
 from pannsdist.registry import Catalog
 
@@ -162,3 +163,27 @@ def test_a_catalog_lists_models_then_datasets_features_and_augmentations_by_name
     assert kinds == sorted(kinds, key=("model", "dataset", "feature", "augmentation").index)
     names = [entry.name for entry in entries if entry.kind == "model"]
     assert names == sorted(names)
+
+
+def test_a_plugin_may_say_that_it_was_written_for_this_contract(site):
+    offer(site, "fake-birds", ["birds = fake_stated:Good"], "fake_stated", GOOD + f"        contract = {VERSION}\n")
+    assert Catalog.installed().datasets.find("birds").load().contract == VERSION
+
+
+def test_a_plugin_for_an_older_contract_is_refused_with_what_has_changed(site):
+    offer(site, "fake-birds", ["birds = fake_older:Good"], "fake_older", GOOD + "        contract = 0\n")
+    said = refusal(BrokenPlugin, Catalog.installed().datasets.find("birds").load)
+    head = "dataset plugin 'birds' of fake-birds 1.0 was written for contract 0"
+    assert said.startswith(f"{head}, but this pannsdist has contract {VERSION}\n  what changed:\n")
+    assert all(f"contract {number} (pannsdist {since}): {what}" in said for number, (since, what) in CHANGES.items())
+    assert said.endswith("next: pip install -U fake-birds")
+
+
+@pytest.mark.parametrize("stated", [VERSION + 1, 99])
+def test_a_plugin_for_a_newer_contract_asks_for_a_newer_pannsdist(site, stated):
+    module = f"fake_newer_{stated}"
+    offer(site, "fake-birds", [f"birds = {module}:Good"], module, GOOD + f"        contract = {stated}\n")
+    said = refusal(BrokenPlugin, Catalog.installed().datasets.find("birds").load)
+    assert f"was written for contract {stated}" in said
+    assert "or install an older fake-birds" in said
+    assert said.endswith("next: pip install -U pannsdist")

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import field
 from typing import Any
 
-from pannsdist.contracts import UserError
-
-
-def ranged(default: Any, doc: str, **limits: float | Sequence[str]) -> Any:
-    """A param with its meaning and its limits: `low` and `high` are allowed, `above` is not; or `choices`."""
-    return field(default=default, metadata={"doc": doc, **limits})
+from pannsdist.contracts import UserError, param
 
 
 def probability() -> Any:
     """The param that every augmentation has."""
-    return ranged(1.0, "share of the clips that it is applied to", low=0.0, high=1.0)
+    return param(1.0, "share of the clips that it is applied to", low=0.0, high=1.0)
 
 
 def refuse_unordered(name: str, params: object, low: str, high: str) -> None:

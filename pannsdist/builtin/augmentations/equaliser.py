@@ -7,7 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from pannsdist.builtin.augmentations import probability, ranged, refuse_unordered
+from pannsdist.builtin.augmentations import probability, refuse_unordered
+from pannsdist.contracts import param
 
 HIGHEST_SHARE = 0.45
 """No band is centred above this share of the rate, where a peak would be squeezed against the end of the spectrum."""
@@ -17,11 +18,11 @@ HIGHEST_SHARE = 0.45
 class EqualiserParams:
     """Centres are drawn evenly on a scale of octaves, gains evenly in decibels, both ways."""
 
-    bands: int = ranged(3, "peaks or dips, one after the other", low=1, high=32)
-    max_db: float = ranged(9.0, "highest peak, and deepest dip", above=0.0, high=60.0)
-    low_hz: float = ranged(60.0, "lowest centre", above=0.0)
-    high_hz: float = ranged(12000.0, "highest centre; never above 0.45 of the rate", above=0.0)
-    quality: float = ranged(1.0, "centre over width of a band", low=0.1, high=30.0)
+    bands: int = param(3, "peaks or dips, one after the other", low=1, high=32)
+    max_db: float = param(9.0, "highest peak, and deepest dip", above=0.0, high=60.0)
+    low_hz: float = param(60.0, "lowest centre", above=0.0)
+    high_hz: float = param(12000.0, "highest centre; never above 0.45 of the rate", above=0.0)
+    quality: float = param(1.0, "centre over width of a band", low=0.1, high=30.0)
     probability: float = probability()
 
 

@@ -7,15 +7,16 @@ from typing import ClassVar
 
 import numpy as np
 
-from pannsdist.builtin.augmentations import probability, ranged, refuse_unordered
+from pannsdist.builtin.augmentations import probability, refuse_unordered
+from pannsdist.contracts import param
 
 
 @dataclass(frozen=True)
 class GainParams:
     """The gain is drawn evenly between the two."""
 
-    low_db: float = ranged(-6.0, "least gain", low=-60.0, high=60.0)
-    high_db: float = ranged(6.0, "most gain", low=-60.0, high=60.0)
+    low_db: float = param(-6.0, "least gain", low=-60.0, high=60.0)
+    high_db: float = param(6.0, "most gain", low=-60.0, high=60.0)
     probability: float = probability()
 
 

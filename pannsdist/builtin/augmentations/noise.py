@@ -8,8 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from pannsdist.builtin.augmentations import power, probability, ranged, refuse_unordered
-from pannsdist.contracts import UserError
+from pannsdist.builtin.augmentations import power, probability, refuse_unordered
+from pannsdist.contracts import UserError, param
 
 ENDINGS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au")
 
@@ -18,10 +18,10 @@ ENDINGS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".
 class NoiseParams:
     """The ratio of the clip to the noise is drawn evenly between the two."""
 
-    kind: str = ranged("white", "what sounds; folder: a piece of a file", choices=("white", "pink", "folder"))
-    folder: str = ranged("", "a folder with sound files, at any depth; for kind=folder")
-    low_snr_db: float = ranged(5.0, "loudest noise, as signal over noise", low=-60.0, high=120.0)
-    high_snr_db: float = ranged(30.0, "softest noise", low=-60.0, high=120.0)
+    kind: str = param("white", "what sounds; folder: a piece of a file", choices=("white", "pink", "folder"))
+    folder: str = param("", "a folder with sound files, at any depth; for kind=folder")
+    low_snr_db: float = param(5.0, "loudest noise, as signal over noise", low=-60.0, high=120.0)
+    high_snr_db: float = param(30.0, "softest noise", low=-60.0, high=120.0)
     probability: float = probability()
 
 

@@ -7,15 +7,16 @@ from typing import ClassVar
 
 import numpy as np
 
-from pannsdist.builtin.augmentations import probability, ranged, refuse_unordered
+from pannsdist.builtin.augmentations import probability, refuse_unordered
+from pannsdist.contracts import param
 
 
 @dataclass(frozen=True)
 class SpeedParams:
     """The factor is drawn so that a factor and its inverse are equally likely where both lie in the range."""
 
-    low: float = ranged(0.9, "slowest: frequencies are multiplied by it", low=0.25, high=4.0)
-    high: float = ranged(1.1, "fastest", low=0.25, high=4.0)
+    low: float = param(0.9, "slowest: frequencies are multiplied by it", low=0.25, high=4.0)
+    high: float = param(1.1, "fastest", low=0.25, high=4.0)
     probability: float = probability()
 
 

@@ -7,14 +7,15 @@ from typing import ClassVar
 
 import numpy as np
 
-from pannsdist.builtin.augmentations import probability, ranged
+from pannsdist.builtin.augmentations import probability
+from pannsdist.contracts import param
 
 
 @dataclass(frozen=True)
 class TimeRollParams:
     """The shift is drawn evenly, forwards or backwards."""
 
-    max_s: float | None = ranged(None, "longest shift, both ways; null: half the clip", above=0.0)
+    max_s: float | None = param(None, "longest shift, both ways; null: half the clip", above=0.0)
     probability: float = probability()
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pannsdist.contracts import FrontEnd, Pretrained, UserError
+from pannsdist.contracts import FrontEnd, Pretrained, UserError, param
 
 if TYPE_CHECKING:
     import paddle
@@ -28,17 +28,17 @@ SOURCE = (
 class MelParams:
     """Settings of `efficientat_mel`; the defaults are what the published weights expect."""
 
-    sample_rate_hz: int = 32000
-    window_samples: int = 800
-    hop_samples: int = 320
-    fft_samples: int = 1024
-    mel_bins: int = 128
-    low_hz: float = 0.0
-    high_hz: float = 15000.0
-    preemphasis: float = 0.97
-    log_offset: float = 1e-5
-    shift: float = 4.5
-    scale: float = 5.0
+    sample_rate_hz: int = param(32000, "rate that every sound is brought to")
+    window_samples: int = param(800, "length of the Hann window")
+    hop_samples: int = param(320, "from one frame to the next")
+    fft_samples: int = param(1024, "length of the transform")
+    mel_bins: int = param(128, "mel bands")
+    low_hz: float = param(0.0, "lower edge of the lowest band")
+    high_hz: float = param(15000.0, "upper edge of the highest band")
+    preemphasis: float = param(0.97, "share of the sample before that is taken off")
+    log_offset: float = param(1e-5, "added before the logarithm")
+    shift: float = param(4.5, "added after it")
+    scale: float = param(5.0, "what that is divided by")
 
 
 def _refuse(key: str, value: object, right: str, default: object) -> UserError:
@@ -115,7 +115,7 @@ PUBLISHED = EfficientAtMel(MelParams()).front_end
 class ModelParams:
     """Settings of the networks."""
 
-    dropout: float = 0.2
+    dropout: float = param(0.2, "share of the last layer's inputs that is dropped in training")
 
 
 class MobileNet:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 from pannsdist_esc50 import Esc50, Esc50Params
 
 from pannsdist.contracts import UserError
+from pannsdist.devkit import conformance
 
 ESC10 = Path(__file__).resolve().parents[3].parent / "shared" / "data" / "ESC-10"
 HEADER = "filename,fold,target,category,esc10,src_file,take"
@@ -30,6 +33,16 @@ def make_root(folder, lines=None, *, header=HEADER, end="\n", mark="", absent=()
         if name and "/" not in name:
             (folder / "audio" / name).touch()
     return folder
+
+
+def miniature(folder):
+    """The params for a download whose files are sounds."""
+    for path in (make_root(folder) / "audio").iterdir():
+        soundfile.write(path, np.random.default_rng(0).normal(0, 0.1, 4410), 44100)
+    return Esc50Params(str(folder))
+
+
+test_esc50_keeps_the_contract = conformance(Esc50, miniature)
 
 
 def opened(root, **params):

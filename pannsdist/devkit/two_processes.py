@@ -1,0 +1,83 @@
+"""A training run of one step on two processes, through the real launcher."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from pannsdist.devkit import fresh
+from pannsdist.devkit.checking import CheckFailed, NotApplicable, Subject, require
+
+TRAIN = Path(__file__).resolve().parents[1] / "train.py"
+LIMIT_S = 600.0
+"""Against hanging alone: it takes seconds."""
+SHOWN_LINES = 3
+
+
+def train_a_step(subject: Subject, rate_hz: int, shortest_samples: int) -> str:
+    """Train a model plugin for one step; gives what came of it. Raises CheckFailed with the last lines otherwise."""
+    if not 8000 <= rate_hz <= 192_000:
+        raise NotApplicable(f"no sounds are generated at {rate_hz} Hz")
+    with tempfile.TemporaryDirectory(prefix="pannsdist-check-") as place:
+        folder = Path(place)
+        settings = folder / "settings.yaml"
+        settings.write_text(json.dumps(_settings(subject, folder, rate_hz, shortest_samples)), encoding="utf-8")
+        code, said = _launched(settings, folder)
+        if code != 0:
+            raise CheckFailed(f"exit code {code}: {_last(said)}")
+        require((folder / "check" / "best_model" / "bundle.json").is_file(), "no model folder came of it")
+        return "one step of 4 clips, and a model folder"
+
+
+def _settings(subject: Subject, folder: Path, rate_hz: int, shortest_samples: int) -> dict[str, Any]:
+    crop_s = max(0.2, math.ceil(100 * shortest_samples / rate_hz) / 100)
+    sounds = {"classes": 2, "clips_per_class": 2, "valid_clips_per_class": 1, "sample_rate_hz": rate_hz}
+    return {
+        "name": "check",
+        "runs": str(folder),
+        "model": {"name": subject.entry.qualified_name, "params": dict(subject.given)},
+        "data": {
+            "name": "pannsdist:tones",
+            "workers": 0,
+            "params": {**sounds, "duration_s": min(600.0, 2 * crop_s)},
+        },
+        "train": {"epochs": 1, "batch_size": 4, "crop_s": crop_s},
+    }
+
+
+def _launched(settings: Path, folder: Path) -> tuple[int, str]:
+    """Exit code of the launcher, and what all said."""
+    launcher = ["-W", "ignore:No ccache found", "-m", "paddle.distributed.launch", "--nproc_per_node", "2"]
+    command = [sys.executable, *launcher, "--log_dir", str(folder / "log"), str(TRAIN), "-c", str(settings)]
+    with (folder / "output").open("w+b") as output:
+        process = subprocess.Popen(  # noqa: S603 our own interpreter
+            command,
+            cwd=folder,
+            env=fresh.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            code = process.wait(LIMIT_S)
+        except subprocess.TimeoutExpired as error:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            raise CheckFailed(f"it is not done after {LIMIT_S:.0f} s") from error
+    logs = [folder / "output", *sorted((folder / "log").glob("workerlog.*"))]
+    return code, "\n".join(path.read_text(encoding="utf-8", errors="replace") for path in logs if path.is_file())
+
+
+def _last(said: str) -> str:
+    """The lines that say what was wrong, else the last ones."""
+    lines = [line for line in said.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith("error: ") or "Error" in line.split(" ")[0]]
+    return "; ".join((errors or lines)[-SHOWN_LINES:])

@@ -1,0 +1,108 @@
+"""The author's page, word for word: from a built wheel, in an empty folder outside the repository."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from importlib.metadata import version
+from pathlib import Path
+
+import launching
+import pytest
+
+PAGES = [launching.PROJECT / "docs" / name for name in ("plugins.md", "plugins_cn.md")]
+OWN = ("pannsdist", "__editable__", "_virtualenv", "sitecustomize")
+"""What of the running interpreter's packages the fresh one must not see."""
+LIMIT_S = 900.0
+"""Against hanging alone."""
+
+
+def shell_blocks(page: Path) -> list[str]:
+    return re.findall(r"^```sh\n(.*?)^```$", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+
+
+def fresh_python(folder: Path) -> Path:
+    """A virtual environment with everything that the running interpreter has but pannsdist and its plugins."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    target = folder / "borrowed"
+    target.mkdir()
+    for path in Path(sysconfig.get_path("purelib")).iterdir():
+        if not path.name.startswith(OWN) and path.suffix != ".pth":
+            (target / path.name).symlink_to(path)
+    (site,) = (folder / "lib").glob("python*/site-packages")
+    (site / "borrowed.pth").write_text(f"{target}\n", encoding="utf-8")
+    return folder / "bin"
+
+
+def build_wheel(source: Path, dist: Path) -> None:
+    """The wheel of the checkout, from a copy without what earlier builds left behind."""
+    source.mkdir()
+    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(launching.PROJECT / name, source)
+    shutil.copytree(launching.PROJECT / "pannsdist", source / "pannsdist", ignore=shutil.ignore_patterns("__pycache__"))
+    command = [
+        "-m",
+        "pip",
+        "wheel",
+        "-q",
+        "--no-index",
+        "--no-deps",
+        "--no-build-isolation",
+        "-w",
+        str(dist),
+        str(source),
+    ]
+    subprocess.run([sys.executable, *command], check=True, capture_output=True)
+
+
+@pytest.mark.real
+def test_what_the_page_says_can_be_typed_as_it_stands(tmp_path):
+    if tuple(map(int, version("setuptools").split(".")[:2])) < (70, 1):
+        pytest.skip("setuptools before 70.1 builds no wheel by itself")
+    build_wheel(tmp_path / "source", tmp_path / "wheels")
+    scripts = fresh_python(tmp_path / "venv")
+    work = tmp_path / "work"
+    work.mkdir()
+    blocks = shell_blocks(PAGES[0])
+    assert len(blocks) >= 8
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("PADDLE_", "PYTHON", "PIP_"))}
+    offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path / "wheels"), "PIP_NO_BUILD_ISOLATION": "0"}
+    path = f"{scripts}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-e", "-x", "-c", "\n".join(blocks)],
+        cwd=work,
+        env={**kept, **offline, "PATH": path, "VIRTUAL_ENV": str(scripts.parent), "PIP_ROOT_USER_ACTION": "ignore"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    said = done.stdout
+    assert done.returncode == 0, said
+    for kind, name in (("dataset", "birdsong"), ("model", "small_net"), ("feature", "even_bands")):
+        assert f"{kind} {name} of pannsdist-{name.replace('_', '-')} 0.1.0" in said
+    assert len(re.findall(r"^\d+ ok(, \d+ not applicable)?$", said, re.MULTILINE)) == 4, said
+    assert re.search(r"^ok +two processes train a step of it ", said, re.MULTILINE), said
+    assert re.search(r"^\d+ passed, \d+ skipped", said, re.MULTILINE), said
+    assert "data       birdsong (pannsdist-birdsong 0.1.0): 2 classes" in said
+    assert "2 processes" in said
+    answers = re.findall(r"^recordings/(wren14|owl15)\.wav +(\w+)", said, re.MULTILINE)
+    assert answers == [("wren14", "wren"), ("owl15", "owl")], said
+    assert len(list((work / "dist").glob("pannsdist_*-0.1.0-py3-none-any.whl"))) == 3
+    origin = subprocess.run(
+        [scripts / "python", "-c", "import pannsdist; print(pannsdist.__file__)"],
+        cwd=work,
+        env=kept,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert origin.stdout.startswith(str(tmp_path / "venv"))
+
+
+def test_both_languages_say_the_same_commands():
+    assert shell_blocks(PAGES[1]) == shell_blocks(PAGES[0])

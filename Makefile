@@ -2,7 +2,7 @@
 #   make demo    set up .venv, train two processes on generated sounds, predict; no data, no GPU needed
 #   make test    set up .venv and .venv-paddle2.6, run every test under Paddle 3, and the tests again under Paddle 2.6
 #   make check   ruff and mypy
-#   make bench   speed of a training step, as ratios
+#   make bench   speed of a training step, of what a training does beside it and of tagging, as ratios; zero-shot ESC-10
 #   make clean   remove what these made
 # PADDLE=cpu or PADDLE=gpu chooses the wheel of Paddle; by itself it is gpu where there is an NVIDIA driver.
 
@@ -11,6 +11,8 @@ PADDLE ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
 PYTHON ?= $(shell launch/find_python.sh $(if $(filter gpu,$(PADDLE)),3.12,3.13))
 PYTHON26 ?= $(shell launch/find_python.sh 3.12 2>/dev/null)
 PLUGINS := $(patsubst %,-e %,$(wildcard plugins/pannsdist-*))
+ESC10 ?= $(wildcard ../shared/data/ESC-10)
+MN04 ?= $(wildcard ../shared/weights/mn04_as_mAP_432.pt)
 DECLARED := setup.cfg pyproject.toml $(wildcard plugins/*/setup.cfg)
 comma := ,
 # PyPI's newest GPU wheel is 2.6.2, which needs an older numpy and protobuf.
@@ -35,6 +37,9 @@ check: .venv/developed
 
 bench: .venv/installed
 	.venv/bin/python benchmarks/train_step.py
+	.venv/bin/python benchmarks/train_overheads.py
+	.venv/bin/python benchmarks/predict.py
+	$(if $(ESC10),.venv/bin/python benchmarks/zero_shot.py --data $(ESC10) $(patsubst %,--weights %,$(MN04)),@echo "make bench ESC10=FOLDER measures zero-shot ESC-10 too")
 
 clean:
 	rm -rf .venv .venv-paddle2.6 runs log

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,8 @@ from pannsdist.training.best import BestTracker
 from pannsdist.training.checkpoint import Snapshot
 from pannsdist.training.evaluator import Evaluator, SplitToEvaluate
 from pannsdist.training.tracking import Heard, Watch
-from pannsdist.training.trainer import Course, Trainer, TrainingData
+from pannsdist.training.trainer import Trainer, TrainingData
+from pannsdist.trial import SameBatches
 from pannsdist.weights import read_weights
 
 
@@ -64,8 +66,11 @@ def load_initial(plan: Plan, network: Network, snapshot: Snapshot | None) -> str
             raise BadRunFolder(
                 f"the last checkpoint does not fit the model: {error}", "give the run another name"
             ) from error
-        done = snapshot.progress.epoch
-        return "is finished" if done >= plan.settings.train.epochs else f"goes on after epoch {done}"
+        return (
+            "is finished"
+            if step_parts.course(plan).is_over_at(snapshot.progress)
+            else f"goes on after {snapshot.progress}"
+        )
     if plan.weights is None:
         return "starts from random weights"
     weights, head = read_weights(plan.weights), plan.model.plugin.head
@@ -78,29 +83,38 @@ def build_parts(plan: Plan, world: World, network: Network, loader: Loader) -> P
     chosen = plan.settings
     learner = step_parts.build_learner(plan, world, network)
     evaluator = Evaluator(world, network, plan.data.labels, plan.data.multi_label)
-    best = BestTracker(plan.metric, plan.higher_is_better)
-    course = Course(chosen.train.epochs, chosen.seed, chosen.log.every_steps)
+    best = BestTracker(plan.metric, plan.higher_is_better, chosen.save.keep_best)
     share = Share(world.rank, world.size)
     data = training_data(plan, loader, share)
     evaluation = _evaluation(plan)
     split = SplitToEvaluate(VALID, evaluation.ids, lambda: loader.read(evaluation.orders(share)))
-    return Parts(Trainer(world, learner, evaluator, best, course), data, split)
+    return Parts(Trainer(world, learner, evaluator, best, step_parts.course(plan)), data, split)
 
 
 def training_data(plan: Plan, loader: Loader, share: Share) -> TrainingData:
-    """This process's batches of every epoch."""
+    """This process's batches of every epoch, from a step of it on."""
+    training, steps = _training(plan), plan.steps
+    return TrainingData(
+        lambda epoch, first: loader.read(islice(training.orders(epoch, share, first), steps - first)), steps
+    )
+
+
+def _training(plan: Plan) -> TrainingPlan | SameBatches:
     chosen = plan.settings
-    training = TrainingPlan(
-        plan.data.splits[TRAIN],
+    table, reader = plan.data.splits[TRAIN], _reader(plan, chosen.train.crop_s)
+    skip_bad = chosen.data.on_bad_clip == "skip"
+    if chosen.train.overfit_batches:
+        return SameBatches(table, chosen.train.batch_size, reader, skip_bad)
+    return TrainingPlan(
+        table,
         chosen.train.batch_size,
         chosen.seed,
-        _reader(plan, chosen.train.crop_s),
-        chosen.data.on_bad_clip == "skip",
+        reader,
+        skip_bad,
         chosen.train.sampling,
         tuple(Augmentation(key, p.params.probability, p.plugin) for key, p in plan.augmentations.items()),
         plan.mixup,
     )
-    return TrainingData(lambda epoch: loader.read(training.orders(epoch, share)), training.steps)
 
 
 def _evaluation(plan: Plan) -> EvaluationPlan:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pannsdist import settings as settings_module
-from pannsdist.errors import BrokenPlugin, SettingsError, UserError
+from pannsdist.contracts import FrontEnd
+from pannsdist.errors import BrokenPlugin, FrontEndMismatch, SettingsError, UserError
 from pannsdist.registry import Catalog, Entry, Registry
 from pannsdist.schema import Settings
 from pannsdist.settings import Source
@@ -111,3 +113,22 @@ def refuse_impossible_augmentation(
     if settings.train.sampling != "shuffled" and targets.ndim == 2 and not targets.any():
         wrong = f"{source.where('train.sampling')} is {settings.train.sampling}, but no training clip bears a label"
         raise SettingsError(wrong, "train.sampling=shuffled", source.command)
+
+
+def check_front_end(model: Part, front_end: FrontEnd, weights: Path | None, asked: str) -> None:
+    """Refuse a network that cannot hear this front end, or weights that were trained on another one."""
+    known = model.plugin.weights.get(asked)
+    expected = known.front_end if known else model.plugin.front_end
+    if weights is not None and expected != front_end:
+        wrong = f"the weights {weights.name} of {model} expect another front end than the feature gives"
+        raise FrontEndMismatch(wrong, front_end_difference(expected, front_end, "weights", "feature"))
+    if not model.plugin.accepts(front_end):
+        wrong = f"model {model} cannot hear the front end '{front_end.kind}'"
+        right = f"it was made for feature '{model.plugin.feature}'; leave feature.name out to get that"
+        raise FrontEndMismatch(wrong, right, f"pannsdist plugins show model {model.entry.name}")
+
+
+def front_end_difference(left: FrontEnd, right: FrontEnd, left_name: str, right_name: str) -> str:
+    """The fields in which two front ends differ, one a line, both sides named."""
+    pairs = {name: (getattr(left, name), getattr(right, name)) for name in vars(left)}
+    return "\n".join(f"{name}: {left_name} {a}, {right_name} {b}" for name, (a, b) in pairs.items() if a != b)

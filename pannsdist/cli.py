@@ -12,6 +12,7 @@ from typing import Any
 from pannsdist import (
     __version__,
     cpu,
+    data_commands,
     lr_finder,
     plugins_commands,
     report,
@@ -31,7 +32,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="pannsdist", description="Audio networks on PaddlePaddle.")
     parser.add_argument("--version", action="version", version=f"pannsdist {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    families = (plugins_commands, lr_finder, sound_commands, weights_commands, series_commands, report)
+    families = (
+        *(plugins_commands, lr_finder, sound_commands, weights_commands),
+        *(data_commands, series_commands, report),
+    )
     for add in (_add_config, _add_evaluate, *(family.add for family in families)):
         add(commands)
     chosen = _parse(parser, arguments)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import PurePosixPath
 
 from pannsdist.errors import SettingsError, candidates_line
@@ -12,8 +13,8 @@ from pannsdist.settings import Source
 
 def refuse_contradictions(settings: Settings, source: Source) -> None:
     """Raise SettingsError for the first pair that contradicts itself; both keys are named, with where they are set."""
-    pairs = (*_of_folder(settings, source), *_of_training(settings, source), *_of_schedule(settings, source))
-    for wrong, right in pairs:
+    groups = (_of_folder, _of_trial, _of_training, _of_schedule)
+    for wrong, right in chain.from_iterable(group(settings, source) for group in groups):
         raise SettingsError(wrong, right, source.command)
 
 
@@ -53,11 +54,13 @@ def refuse_misfits(chosen: Settings, source: Source, labels: Sequence[str], mult
 def refuse_lengths(chosen: Settings, source: Source, epoch_steps: int) -> None:
     """Raise SettingsError for a warm-up that is longer than the run."""
     shape, total = chosen.schedule, chosen.train.epochs * epoch_steps
+    total = min(total, chosen.train.max_steps or total)
     steps = shape.warmup_steps or round(shape.warmup_epochs * epoch_steps)
     if steps + round(shape.hold_epochs * epoch_steps) > total:
         key = "warmup_steps" if shape.warmup_steps else "warmup_epochs" if steps else "hold_epochs"
         wrong = f"{source.where(f'schedule.{key}')} is {getattr(shape, key):g}, longer than the run: "
-        wrong += f"{source.where('train.epochs')} is {chosen.train.epochs}, {total} steps"
+        limit = "max_steps" if total == chosen.train.max_steps else "epochs"
+        wrong += f"{source.where(f'train.{limit}')} is {getattr(chosen.train, limit)}, {total} steps"
         raise SettingsError(wrong, "a shorter warm-up (and schedule.hold_epochs), or more epochs", source.command)
 
 
@@ -67,6 +70,14 @@ def _of_folder(settings: Settings, source: Source) -> Iterator[tuple[str, str]]:
     if not path.parts or path.is_absolute() or ".." in path.parts:
         wrong = f"{source.where('name')} is '{settings.name}', which is no folder inside {source.where('runs')}"
         yield wrong, f"a folder's name, such as name=first; it is made in '{settings.runs}'"
+
+
+def _of_trial(chosen: Settings, source: Source) -> Iterator[tuple[str, str]]:
+    limits = {"train.limit_steps": chosen.train.limit_steps, "valid.limit_batches": chosen.valid.limit_batches}
+    for key, value in limits.items():
+        if chosen.train.overfit_batches and value:
+            wrong = f"{source.where('train.overfit_batches')} stands beside {source.where(key)}"
+            yield wrong, "overfitting trains and evaluates on its own batches: set one of the two to null"
 
 
 def _of_training(chosen: Settings, source: Source) -> Iterator[tuple[str, str]]:
@@ -80,6 +91,10 @@ def _of_training(chosen: Settings, source: Source) -> Iterator[tuple[str, str]]:
     if train.swa_epochs > train.epochs:
         wrong = f"{where('train.swa_epochs')} is {train.swa_epochs}, but {where('train.epochs')} is {train.epochs}"
         yield wrong, "the mean is over the last epochs of the run"
+    for key in ("max_steps", "max_minutes", "patience_epochs"):
+        if train.swa_epochs and getattr(train, key):
+            wrong = f"{where('train.swa_epochs')} is {train.swa_epochs}, but {where(f'train.{key}')} is set"
+            yield wrong, "the mean is over the last of train.epochs, which a run that ends sooner may not reach"
     if train.thaw_epoch is not None and not train.freeze:
         yield f"{where('train.thaw_epoch')} is set, but train.freeze is empty", "name the stages to freeze"
     if train.thaw_epoch is not None and train.thaw_epoch > train.epochs:

@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Iterable
 
 EXIT_USER_ERROR = 2
+EXIT_STOPPED = 75
+"""Stopped because somebody asked for it, saved, to be continued: EX_TEMPFAIL of sysexits.h, "try again later"."""
 
 
 class UserError(Exception):
@@ -64,6 +66,18 @@ class BadClip(UserError):
 
 class BadRunFolder(UserError):
     """A run folder that belongs to another run, or that cannot be continued."""
+
+
+class CannotWrite(UserError):
+    """A file or folder that cannot be written, such as on a full disk."""
+
+
+class NotFinite(UserError):
+    """A training whose loss or gradient is no number any more."""
+
+
+class Stopped(UserError):
+    """A run that was asked to stop: no mistake. It has saved where it is, and the exit code is 75."""
 
 
 class BadBundle(UserError):

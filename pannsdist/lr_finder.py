@@ -120,7 +120,7 @@ def _forever(data: TrainingData) -> Iterator[Batch]:
     """Batches of one epoch after another; those without a readable clip are left out."""
     for epoch in count(1):
         read = 0
-        for batch in data.batches(epoch):
+        for batch in data.batches(epoch, 0):
             read += len(batch.ids)
             if batch.ids:
                 yield batch

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import paddle
 from paddle import nn
+from paddle.nn.layer.norm import _BatchNormBase
 
 from pannsdist.feature_augmentation import kept_stripes, mixed
 
@@ -50,6 +51,16 @@ class Network(nn.Layer):
         """The model's weights and running statistics by structured name, copied to the host."""
         return {name: tensor.numpy() for name, tensor in self.model.state_dict().items()}
 
+    def statistics(self) -> dict[str, np.ndarray]:
+        """The running statistics of batch norm by structured name, copied to the host."""
+        return {name: tensor.numpy() for name, tensor in self._statistics().items()}
+
+    def restore_statistics(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Put back what `statistics` gave, or nothing of it. Raises KeyError for a name of another network."""
+        own = self._statistics()
+        for name, array in arrays.items():
+            own[name].set_value(array)
+
     def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Put back what `arrays` gave. Raises ValueError, and changes nothing, where a name or a shape differs."""
         own = self.model.state_dict()
@@ -59,6 +70,10 @@ class Network(nn.Layer):
             raise ValueError(f"{len(odd)} tensors do not fit, such as {odd[0]}")
         for name, tensor in own.items():
             tensor.set_value(arrays[name])
+
+    def _statistics(self) -> dict[str, paddle.Tensor]:
+        norms = ((name, part) for name, part in self.model.named_sublayers() if isinstance(part, _BatchNormBase))
+        return {f"{name}.{kind}": getattr(part, kind) for name, part in norms for kind in ("_mean", "_variance")}
 
 
 def _with_stripes(features: paddle.Tensor, chances: paddle.Tensor) -> paddle.Tensor:

@@ -86,6 +86,10 @@ class AloneWorld(World):
         """The values themselves."""
         return values
 
+    def exchange(self, item: T) -> list[T]:
+        """The item alone."""
+        return [item]
+
     def gather(self, item: T) -> list[T]:
         """The item alone."""
         return [item]
@@ -157,14 +161,18 @@ class FleetWorld(World):
         dist.all_reduce(tensor)
         return tuple(tensor.tolist())
 
-    def gather(self, item: T) -> list[T]:
-        """A meeting, then one gather of pickled objects."""
+    def exchange(self, item: T) -> list[T]:
+        """One gather of pickled objects."""
         import paddle.distributed as dist
 
-        self._meet()
         items: list[T] = []
         dist.all_gather_object(items, item)
         return items
+
+    def gather(self, item: T) -> list[T]:
+        """A meeting, then an exchange."""
+        self._meet()
+        return self.exchange(item)
 
     def sync_statistics(self, layer: paddle.nn.Layer) -> None:
         """One sum over a single tensor that holds all running means and variances."""

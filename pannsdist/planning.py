@@ -5,29 +5,27 @@ Every process comes to the same verdict, so that a mistake in the settings ends 
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pannsdist.audio.batches import ClipTable, clip_table
+from pannsdist import trial
 from pannsdist.audio.mixing import Mixup
 from pannsdist.choosing import (
     Part,
-    choose,
+    check_front_end,
     choose_augmentations,
     choose_feature,
     choose_model,
     masks_itself,
     refuse_impossible_augmentation,
 )
-from pannsdist.contracts import Clip, FrontEnd
+from pannsdist.chosen_data import Data, choose_data
+from pannsdist.contracts import FrontEnd
 from pannsdist.contradictions import refuse_contradictions, refuse_lengths, refuse_misfits, refuse_shares
 from pannsdist.errors import (
     BadDataset,
     BadWeightsFile,
-    BrokenPlugin,
-    FrontEndMismatch,
     SettingsError,
     candidates_line,
 )
@@ -42,16 +40,6 @@ from pannsdist.weights.fetch import fetch
 TRAIN, VALID = "train", "valid"
 SAMPLED = {"balanced": "every class equally often", "weighted": "a clip by the inverse of its class's size"}
 """What an epoch takes where it is not every clip once."""
-
-
-@dataclass(frozen=True)
-class Data:
-    """A dataset's labels and the splits that were asked for."""
-
-    part: Part
-    labels: tuple[str, ...]
-    multi_label: bool
-    splits: Mapping[str, ClipTable]
 
 
 @dataclass(frozen=True)
@@ -77,13 +65,24 @@ class Plan:
     @property
     def steps(self) -> int:
         """Steps of an epoch."""
-        return len(self.data.splits[TRAIN]) // self.clips_of_step
+        steps = len(self.data.splits[TRAIN]) // self.clips_of_step
+        return min(steps, self.settings.train.limit_steps or steps)
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the run, which its schedule spans."""
+        whole = self.settings.train.epochs * self.steps
+        return min(whole, self.settings.train.max_steps or whole)
 
     @property
     def mixup(self) -> Mixup | None:
         """How training clips are mixed."""
-        chosen = self.settings.mixup
-        return Mixup(chosen.alpha, chosen.pairs, chosen.domain, len(self.data.labels)) if chosen.alpha else None
+        chosen, is_mixed = self.settings.mixup, not self.settings.train.overfit_batches
+        return (
+            Mixup(chosen.alpha, chosen.pairs, chosen.domain, len(self.data.labels))
+            if chosen.alpha and is_mixed
+            else None
+        )
 
     @property
     def masks_features(self) -> bool:
@@ -93,6 +92,8 @@ class Plan:
     @property
     def augmented_by(self) -> list[str]:
         """What changes the training clips beside the crop, in its order, in words."""
+        if self.settings.train.overfit_batches:
+            return []
         has_stripes = self.masks_features or getattr(self.model.params, "spec_augment", False)
         stripes = ["SpecAugment"] if has_stripes else []
         return [*map(str, self.augmentations.values()), *stripes, *([str(self.mixup)] if self.mixup else [])]
@@ -125,9 +126,15 @@ class Plan:
         minimum: int = self.model.plugin.minimum_samples(self.front_end)
         return minimum / self.front_end.sample_rate_hz if chosen is None else chosen
 
+    @property
+    def trial(self) -> str:
+        """What is left out on purpose; empty for a run in earnest."""
+        return trial.description(self.settings, self.steps, len(self.data.splits[VALID]))
+
     def __str__(self) -> str:
         chosen, train = self.settings, self.data.splits[TRAIN]
         left_out = len(train) - self.steps * self.clips_of_step
+        missing = len(getattr(self.data.part.plugin, "missing", ()))
         taken = f"; {left_out} left out of each epoch, others each time" if left_out else ""
         if chosen.train.sampling in SAMPLED:
             taken = f"; {chosen.train.sampling}: {SAMPLED[chosen.train.sampling]}"
@@ -136,12 +143,13 @@ class Plan:
             "model": f"{self.model}, {self.weights.name if self.weights else 'random weights'}",
             "feature": f"{self.feature}: {self.front_end.sample_rate_hz} Hz, {self.front_end.bins} bins",
             "data": f"{self.data.part}: {len(self.data.labels)} classes"
-            + (", several labels a clip" if self.data.multi_label else ""),
+            + (", several labels a clip" if self.data.multi_label else "")
+            + (f"; {missing} listed clips have no file and are left out" if missing else ""),
             TRAIN: f"{len(train)} clips, {chosen.train.crop_s:g} s of each" + taken,
             "augment": "; ".join(self.augmented_by) or "nothing",
             VALID: f"{len(self.data.splits[VALID])} clips, {self.valid_crop_s:g} s of each",
             "batch": f"{chosen.train.batch_size} = {self.world_size} x {chosen.train.batch_size // self.world_size}",
-            "length": f"{chosen.train.epochs} epochs of {self.steps} steps",
+            "length": trial.length(chosen.train, self.steps) + (f"; {self.trial}" if self.trial else ""),
             "optimizer": f"{chosen.optimizer.name}, learning rate {chosen.optimizer.learning_rate:g}, "
             f"{chosen.schedule.name} after {self._warmup} of warm-up",
             "best by": f"{self.metric}, {'higher' if self.higher_is_better else 'lower'} is better",
@@ -166,13 +174,15 @@ def decide(settings: Settings, source: Source, catalog: Catalog, world_size: int
     data = choose_data(settings, source, catalog, (TRAIN, VALID))
     metric, higher_is_better = choose_metric(settings.select.metric, data, source)
     refuse_misfits(settings, source, data.labels, data.multi_label)
+    _check_leaks(data)
+    train, valid = trial.shortened(data.splits[TRAIN], data.splits[VALID], settings, source)
+    data = replace(data, splits={TRAIN: train, VALID: valid})
     plan = Plan(settings, data, feature, model, augmentations, weights, metric, higher_is_better, world_size)
     _check_lengths(plan, source)
     refuse_lengths(settings, source, plan.steps)
     refuse_impossible_augmentation(
         settings, source, feature if plan.masks_features else None, data.splits[TRAIN].targets
     )
-    _check_leaks(data)
     fetch_weights(settings.model.weights, model)
     return plan
 
@@ -198,60 +208,6 @@ def fetch_weights(asked: str, model: Part) -> None:
     """Have the file of a tag on this machine, verified; a path is left alone. Every process may call it."""
     if asked in model.plugin.weights:
         fetch(model.plugin.weights[asked])
-
-
-def check_front_end(model: Part, front_end: FrontEnd, weights: Path | None, asked: str) -> None:
-    """Refuse a network that cannot hear this front end, or weights that were trained on another one."""
-    known = model.plugin.weights.get(asked)
-    expected = known.front_end if known else model.plugin.front_end
-    if weights is not None and expected != front_end:
-        wrong = f"the weights {weights.name} of {model} expect another front end than the feature gives"
-        raise FrontEndMismatch(wrong, front_end_difference(expected, front_end, "weights", "feature"))
-    if not model.plugin.accepts(front_end):
-        wrong = f"model {model} cannot hear the front end '{front_end.kind}'"
-        right = f"it was made for feature '{model.plugin.feature}'; leave feature.name out to get that"
-        raise FrontEndMismatch(wrong, right, f"pannsdist plugins show model {model.entry.name}")
-
-
-def front_end_difference(left: FrontEnd, right: FrontEnd, left_name: str, right_name: str) -> str:
-    """The fields in which two front ends differ, one a line, both sides named."""
-    pairs = {name: (getattr(left, name), getattr(right, name)) for name in vars(left)}
-    return "\n".join(f"{name}: {left_name} {a}, {right_name} {b}" for name, (a, b) in pairs.items() if a != b)
-
-
-def choose_data(settings: Settings, source: Source, catalog: Catalog, splits: Sequence[str]) -> Data:
-    """The dataset and the clips of `splits`. Raises BadDataset for empty splits, double ids and unknown labels."""
-    part = choose(catalog.datasets, settings.data, source, "data")
-    show = f"pannsdist plugins show dataset {part.entry.name}"
-    lacking = [name for name in ("labels", "multi_label", "splits") if not hasattr(part.plugin, name)]
-    if lacking:
-        raise BrokenPlugin(f"dataset {part} lacks {', '.join(lacking)}", "it does not keep the contract", show)
-    labels, multi_label = tuple(part.plugin.labels), bool(part.plugin.multi_label)
-    if len(set(labels)) != len(labels) or not labels:
-        raise BadDataset(f"dataset {part} has {len(labels)} labels, of which {len(set(labels))} differ", "", show)
-    tables = {}
-    for split in splits:
-        if split not in part.plugin.splits:
-            raise BadDataset(
-                f"dataset {part} has no split '{split}'", candidates_line(split, part.plugin.splits, "it has"), show
-            )
-        clips = part.plugin.clips(split)
-        _check_clips(clips, labels, multi_label, f"split '{split}' of dataset {part}", show)
-        tables[split] = clip_table(clips, labels, multi_label)
-    return Data(part, labels, multi_label, tables)
-
-
-def _check_clips(clips: Sequence[Clip], labels: tuple[str, ...], multi_label: bool, what: str, show: str) -> None:
-    if not clips:
-        raise BadDataset(f"{what} is empty", "check its folders and folds", show)
-    known = set(labels)
-    for clip in clips:
-        if not set(clip.labels) <= known or (not multi_label and len(clip.labels) != 1):
-            right = "every clip bears " + ("labels" if multi_label else "exactly one label") + " out of the dataset's"
-            raise BadDataset(f"{what}: clip '{clip.id}' is labelled {clip.labels}", right, show)
-    double = [name for name, count in Counter(clip.id for clip in clips).items() if count > 1]
-    if double:
-        raise BadDataset(f"{what}: {len(double)} ids stand twice, such as '{double[0]}'", "ids must be unique", show)
 
 
 def _check_leaks(data: Data) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -9,12 +10,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pannsdist import launched, storage
+import numpy as np
+
+from pannsdist import launched, storage, terminal
 from pannsdist import settings as settings_module
-from pannsdist.errors import BadBundle, BadClip, BadRunFolder
-from pannsdist.inference.bundle import BundleRecord, read_record, write_bundle
+from pannsdist.errors import BadClip, BadRunFolder, CannotWrite
+from pannsdist.inference.bundle import BundleRecord, write_bundle
 from pannsdist.schema import Settings
-from pannsdist.training.checkpoint import CheckpointStore, Progress, Snapshot
+from pannsdist.training.background import Background
+from pannsdist.training.checkpoint import DAMAGED, CheckpointStore, Progress, Snapshot
 from pannsdist.training.tracking import (
     ConsoleTracker,
     PredictionsTracker,
@@ -25,9 +29,32 @@ from pannsdist.training.tracking import (
 )
 from pannsdist.training.trainer import Outlets
 
-SETTINGS_FILE = "settings.yaml"
-FREE_KEYS = ("runs", "train.epochs", "save", "log", "data.workers", "data.on_bad_clip")
+SETTINGS_FILE, LABELS_FILE = "settings.yaml", "labels.json"
+FREE_KEYS = (
+    "runs",
+    "train.epochs",
+    "train.max_steps",
+    "train.max_minutes",
+    "train.patience_epochs",
+    "train.max_bad_steps",
+    "save",
+    "log",
+    "data.workers",
+    "data.on_bad_clip",
+)
 """What may change when a run goes on; any other key makes it another run."""
+
+
+def newest_whole(checkpoints: CheckpointStore) -> Snapshot | None:
+    """The newest whole checkpoint; each newer one is set aside, and what is wrong with it is said. Rank 0 alone.
+
+    Raises BadRunFolder where there are checkpoints, and none of them is whole.
+    """
+    found = checkpoints.newest()
+    for folder, reason in found.damaged.items():
+        terminal.say(f"not used: {folder} is damaged: {reason}; it is now {folder.name}{DAMAGED}")
+    checkpoints.set_aside(list(found.damaged))
+    return found.snapshot
 
 
 class RunFolder:
@@ -46,42 +73,59 @@ class RunFolder:
         path = Path(settings.runs) / settings.name
         written = path / SETTINGS_FILE
         if written.is_file():  # without a checkpoint, an earlier start was refused: nothing there is another run's
-            if (path / "checkpoints" / "last").is_symlink():
+            if CheckpointStore(path / "checkpoints", settings.save.keep).whole:
                 _refuse_other_run(written, settings)
-                _refuse_other_labels(path / "best_model", tuple(labels))
-        elif path.exists() and any(item.name != "log" for item in path.iterdir()):
+                _refuse_other_labels(path / LABELS_FILE, list(labels))
+        elif path.exists() and any(item.name != "log" and item.name[0] != "." for item in path.iterdir()):
             wrong = f"{path} is not empty, and holds no {SETTINGS_FILE} of a run"
             raise BadRunFolder(wrong, "choose another name, as name=NAME, or empty the folder", f"ls {path}")
-        (path / "checkpoints").mkdir(parents=True, exist_ok=True)
-        storage.write_whole(written, settings_module.to_yaml(settings))
+        path.mkdir(parents=True, exist_ok=True)
+        storage.write_whole(written, settings_module.to_yaml(settings))  # first: a killed start can be begun again
+        storage.write_whole(path / LABELS_FILE, json.dumps(list(labels), ensure_ascii=False) + "\n")
+        (path / "checkpoints").mkdir(exist_ok=True)
         _guard_log(path)
         return cls(path, settings)
 
+    def snapshot(self) -> Snapshot | None:
+        """What the run goes on from: its newest whole checkpoint; says what is wrong with each newer one.
+
+        Raises BadRunFolder where there are checkpoints, and none of them is whole.
+        """
+        storage.mend(self.path)
+        return newest_whole(self.checkpoints)
+
     @contextmanager
-    def outlets(self, record: BundleRecord, watch: Watch, progress: Progress) -> Iterator[Outlets]:
-        """Where the trainer's results go from `progress` on: terminal, VisualDL, files, checkpoints, `best_model`."""
-        self._mend_best_model(record)
+    def outlets(self, record: BundleRecord, watch: Watch, progress: Progress, trial: str = "") -> Iterator[Outlets]:
+        """Where the trainer's results go from `progress` on: terminal, VisualDL, files, checkpoints, `best_model`.
+
+        Snapshots are written in the background. `best_model` comes before the checkpoint that knows of it: a run that
+        is killed between the two comes by the same model again.
+        """
         trackers: list[Tracker] = [
-            ConsoleTracker(),
+            ConsoleTracker(note=f"  ({trial})" if trial else ""),
             VisualDLTracker(self.path / "vdl", watch, progress.step),
             ScoresFile(self.path / "scores.jsonl", progress.epoch),
             PredictionsTracker(self.path / "best_predictions"),
         ]
+        writing = Background()
 
-        def keep(snapshot: Snapshot, is_best: bool) -> None:
-            self.checkpoints.write(snapshot, is_best)
-            if is_best:
-                self._write_best(snapshot, record)
+        def keep(snapshot: Snapshot, shipped: Mapping[str, np.ndarray] | None) -> None:
+            for tracker in trackers:
+                tracker.flush()
+            writing.start(lambda: self._write(snapshot, shipped, record))
 
         try:
-            yield Outlets(trackers, keep, self.note_bad)
+            yield Outlets(trackers, keep, self.note_bad, self.note_bad_step, writing)
         finally:
-            for tracker in trackers:
-                tracker.close()
+            try:
+                writing.settle()
+            finally:
+                for tracker in trackers:
+                    tracker.close()
 
     def summary(self, progress: Progress) -> str:
         """What the run came to, and the next commands."""
-        lines = [f"{progress.epoch} epochs done"]
+        lines = [f"{progress.epoch} epochs done"] if progress.epoch else ["no epoch is done"]
         best, model = progress.best, self.path / "best_model"
         if best.get("epoch"):
             lines = [f"best {best['metric']} {best['value']:.4f} in epoch {best['epoch']} of {progress.epoch}: {model}"]
@@ -93,14 +137,9 @@ class RunFolder:
         if bad.exists():
             count = len(bad.read_text(encoding="utf-8").splitlines())
             lines.append(f"  {count} clips could not be used: {bad}")
+        if progress.bad_steps:
+            lines.append(f"  {progress.bad_steps} steps were not taken: {self.path / 'bad_steps.txt'}")
         return "\n".join(lines)
-
-    def _mend_best_model(self, record: BundleRecord) -> None:
-        """Write `best_model` from the best checkpoint where a run was stopped between the two."""
-        best = self.checkpoints.read("best")
-        folder = self.path / "best_model"
-        if best is not None and _epoch_of(folder) != best.progress.epoch:
-            self._write_best(best, record)
 
     def note_bad(self, clips: Sequence[BadClip]) -> None:
         """Add clips that were skipped to `bad_clips.txt`, each once."""
@@ -109,23 +148,29 @@ class RunFolder:
         fresh = [clip.wrong.replace("\n", " ") for clip in clips]
         storage.write_whole(path, "".join(f"{line}\n" for line in dict.fromkeys([*known, *fresh])))
 
-    def _write_best(self, snapshot: Snapshot, record: BundleRecord) -> None:
-        progress = snapshot.progress
-        record = replace(record, epoch=progress.epoch, scores=progress.scores)
-        write_bundle(self.path / "best_model", record, snapshot.model)
+    def note_bad_step(self, line: str) -> None:
+        """Add a step that was not taken to `bad_steps.txt`, once, and say so."""
+        path = self.path / "bad_steps.txt"
+        known = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        storage.write_whole(path, "".join(f"{item}\n" for item in dict.fromkeys([*known, line])))
+        terminal.say(line)
 
-
-def _epoch_of(folder: Path) -> int | None:
-    """The epoch that a model folder holds; None where there is no whole one."""
-    try:
-        return read_record(folder).epoch
-    except BadBundle:
-        return None
+    def _write(self, snapshot: Snapshot, shipped: Mapping[str, np.ndarray] | None, record: BundleRecord) -> None:
+        try:
+            if shipped is not None:
+                filled = replace(record, epoch=snapshot.progress.epoch, scores=snapshot.progress.scores)
+                write_bundle(self.path / "best_model", filled, shipped)
+            self.checkpoints.write(snapshot)
+        except CannotWrite as error:
+            whole = self.checkpoints.whole
+            left = f"the run can go on from {whole[-1]}" if whole else "the run has no checkpoint yet"
+            right = f"{left}: make room in {self.path}, and repeat the command"
+            raise CannotWrite(error.wrong, right, error.command) from error
 
 
 def check_same_run(path: Path, settings: Settings) -> None:
     """Raise BadRunFolder where a run with other settings is in the folder; touches nothing."""
-    if (path / SETTINGS_FILE).is_file() and (path / "checkpoints" / "last").is_symlink():
+    if (path / SETTINGS_FILE).is_file() and CheckpointStore(path / "checkpoints", settings.save.keep).whole:
         _refuse_other_run(path / SETTINGS_FILE, settings)
 
 
@@ -139,14 +184,15 @@ def _refuse_other_run(written: Path, settings: Settings) -> None:
             raise BadRunFolder(wrong, "choose another name, as name=NAME, or remove that folder", f"cat {written}")
 
 
-def _refuse_other_labels(best_model: Path, labels: tuple[str, ...]) -> None:
+def _refuse_other_labels(written: Path, labels: list[str]) -> None:
     try:
-        known = tuple(read_record(best_model).labels)
-    except BadBundle:  # there is none yet, or it was cut off and is written again from its checkpoint
-        return
+        known = list(json.loads(written.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        right = "copy it from another run on the same dataset, or give the run another name, as name=NAME"
+        raise BadRunFolder(f"{written} cannot be read: {error}", right) from error
     if known != labels:
         odd = sorted(set(known) ^ set(labels)) or ["their order"]
-        wrong = f"the dataset's labels are no longer those of the run in {best_model.parent}: {', '.join(odd[:5])}"
+        wrong = f"the dataset's labels are no longer those of the run in {written.parent}: {', '.join(odd[:5])}"
         right = f"the run has {len(known)}, the dataset {len(labels)}; choose another name, as name=NAME"
         raise BadRunFolder(wrong, right)
 

@@ -57,6 +57,14 @@ class TrainSettings:
     epochs: int = setting(30, "passes over the training clips", low=1)
     batch_size: int = setting(32, "clips of one step over all processes together", low=1)
     crop_s: float = setting(5.0, "length of the random crop of each clip", above=0, high=3600)
+    max_steps: int | None = setting(None, "end after so many steps at the latest, with an evaluation", low=1)
+    max_minutes: float | None = setting(None, "end after so many minutes of this start, with an evaluation", above=0)
+    patience_epochs: int | None = setting(None, "end when so many epochs in a row were not the best", low=1)
+    max_bad_steps: int = setting(10, "stop after so many steps in a row whose loss or gradient is not finite", low=1)
+    limit_steps: int | None = setting(None, "steps of an epoch at most, for a first try (--limit)", low=1)
+    overfit_batches: int | None = setting(
+        None, "train and evaluate on so many batches of training clips, always the same (--overfit)", low=1
+    )
     sampling: str = setting("shuffled", "which clips an epoch takes", choices=("shuffled", "balanced", "weighted"))
     spec_augment: bool | None = setting(None, "leave out stripes of time and frequency; null: as model.params say")
     accumulate: int = setting(1, "parts that each process takes its clips of a step in, to save memory", low=1)
@@ -85,6 +93,7 @@ class ValidSettings:
 
     batch_size: int = setting(16, "clips of one forward pass of one process", low=1)
     crop_s: float | None = setting(None, "each clip's first seconds; null: as train.crop_s", above=0, high=3600)
+    limit_batches: int | None = setting(None, "batches of an evaluation at most, for a first try (--limit)", low=1)
 
 
 @dataclass(frozen=True)
@@ -134,7 +143,10 @@ class SelectSettings:
 class SaveSettings:
     """What is kept on disk."""
 
+    every_steps: int | None = setting(None, "steps between two checkpoints, beside those of each epoch", low=1)
+    every_minutes: float | None = setting(None, "minutes after which another checkpoint is due", above=0)
     keep: int = setting(1, "newest checkpoints that stay, beside the best", low=1)
+    keep_best: int = setting(1, "checkpoints with the best scores that stay", low=1)
 
 
 @dataclass(frozen=True)

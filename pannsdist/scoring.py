@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pannsdist import planning
 from pannsdist.audio.batches import EvaluationPlan, Share
 from pannsdist.audio.clips import ClipReader
 from pannsdist.audio.loader import Loader
+from pannsdist.chosen_data import choose_data
 from pannsdist.errors import BadBundle
 from pannsdist.inference.bundle import load_bundle
 from pannsdist.parallel import AloneWorld
@@ -22,7 +22,7 @@ def evaluate_bundle(folder: Path, settings: Settings, source: Source, catalog: C
 
     Clips are heard as they were when the model was chosen. Raises BadBundle where the labels differ.
     """
-    data = planning.choose_data(settings, source, catalog, (split,))
+    data = choose_data(settings, source, catalog, (split,))
     bundle = load_bundle(folder, catalog)
     record = bundle.record
     _refuse_other_labels(folder, tuple(record.labels), data.labels)

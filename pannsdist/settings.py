@@ -64,6 +64,12 @@ def load(path: Path, overrides: Sequence[str] = ()) -> tuple[Settings, Source]:
     return _fill(Settings, _without_others_params([layer.values for layer in layers]), source, prefix=""), source
 
 
+def trial_overrides(limit: int | None, overfit: int | None) -> list[str]:
+    """What the flags `--limit N` and `--overfit N` stand for."""
+    limited = [] if limit is None else [f"train.limit_steps={limit}", f"valid.limit_batches={limit}"]
+    return limited if overfit is None else [*limited, f"train.overfit_batches={overfit}"]
+
+
 def fill_params(params_class: type[P], values: Mapping[str, Any], source: Source, prefix: str) -> P:
     """A plugin's `Params` out of its part of the settings; `prefix` is that part's key, such as `data.params`."""
     return _fill(params_class, [values], source, prefix)

@@ -6,6 +6,7 @@ from pannsdist.network import Network
 from pannsdist.parallel import World
 from pannsdist.planning import TRAIN, Plan
 from pannsdist.training import precision
+from pannsdist.training.course import Course
 from pannsdist.training.freezing import (
     Freezing,
     apply_scales,
@@ -60,6 +61,23 @@ def remarks(plan: Plan, world: World) -> list[str]:
     return [f"train.amp={amp} has no effect on a CPU: Paddle has no kernels of half precision there"]
 
 
+def course(plan: Plan) -> Course:
+    """How long the run is, and when something is told or saved."""
+    train, save = plan.settings.train, plan.settings.save
+    return Course(
+        train.epochs,
+        plan.steps,
+        plan.settings.seed,
+        plan.settings.log.every_steps,
+        train.max_steps,
+        train.max_minutes,
+        train.patience_epochs,
+        train.max_bad_steps,
+        save.every_steps,
+        save.every_minutes,
+    )
+
+
 def build_schedule(plan: Plan) -> Schedule:
     """The learning rate of every step of the run."""
     shape, steps, epochs = plan.settings.schedule, plan.steps, plan.settings.train.epochs
@@ -68,7 +86,7 @@ def build_schedule(plan: Plan) -> Schedule:
     return Schedule(
         shape.name,
         plan.settings.optimizer.learning_rate,
-        total_steps=epochs * steps,
+        total_steps=plan.total_steps,
         warmup_steps=shape.warmup_steps or round(shape.warmup_epochs * steps),
         final_share=shape.final_share,
         hold_steps=round(shape.hold_epochs * steps),

@@ -9,8 +9,8 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from pannsdist import launched
-from pannsdist.errors import EXIT_USER_ERROR, UserError
+from pannsdist import launched, stopping
+from pannsdist.errors import EXIT_STOPPED, EXIT_USER_ERROR, Stopped, UserError
 
 
 def say(text: str) -> None:
@@ -34,30 +34,42 @@ def quiet_compiler() -> None:
     os.environ.setdefault("GLOG_minloglevel", "2")
 
 
+def have_patience() -> None:
+    """Let this process come to its own verdict, although the launcher ends all when the first one has.
+
+    Within a second of the first exit the launcher sends SIGTERM to the others, which may be importing still. It is
+    ignored from here on, up to the end of `patience`. (To block it in this thread would not do: one of Paddle's threads
+    would take it.)
+    """
+    if launched.size() > 1:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
 @contextmanager
 def patience() -> Iterator[None]:
-    """Let every process come to its own verdict, although the launcher ends all when the first one has.
+    """A block in which the process comes to its verdict. SIGTERM ends the process again after it, as is usual.
 
-    Within a second of the first exit the launcher sends SIGTERM to the others. It is ignored here, and stays so when
-    the block ends with an error, so that each process leaves with its own exit code. (To block it in this thread would
-    not do: one of Paddle's threads would take it.)
+    When it ends with an error SIGTERM stays ignored, so that each process leaves with its own exit code.
     """
-    if launched.size() == 1:
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    have_patience()
     yield
-    signal.signal(signal.SIGTERM, before if before is not None else signal.SIG_DFL)
+    if launched.size() > 1:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def exit_code(work: Callable[[], None]) -> int:
-    """Do the work: 0 when it is done, 2 for a user's mistake, which is printed without a traceback.
+    """Do the work: 0 when it is done, 2 for a user's mistake, 75 for a run that was asked to stop and can go on.
 
-    Where nobody reads on, as in `... | head`, it ends quietly with 141, as other commands do.
+    None of these prints a traceback. Where nobody reads on, as in `... | head`, it ends quietly with 141, as other
+    commands do.
     """
     try:
         work()
         sys.stdout.flush()
+    except Stopped as stopped:
+        stopping.ignore()
+        say(f"{stopped}\n  next: {launched.command()}")
+        return EXIT_STOPPED
     except UserError as error:
         if launched.size() > 1:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -14,23 +14,29 @@ from typing import TYPE_CHECKING
 
 if __name__ == "__main__" and not __package__:  # run by path: let `pannsdist` be found, and nothing inside it by itself
     sys.path[0] = str(Path(__file__).resolve().parents[1])
+    from pannsdist import terminal
 
-from pannsdist import cpu, launched, settings, terminal
+    terminal.have_patience()
+
+from pannsdist import cpu, launched, settings, stopping, terminal
 
 if TYPE_CHECKING:
     from pannsdist.planning import Plan
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train as the command line says; gives the exit code, which is 2 in every process for a user's mistake."""
+    """Train as the command line says; gives the exit code: 2 for a user's mistake, 75 for a run that was stopped."""
     parser = argparse.ArgumentParser(prog="train.py", description="Fine-tune an audio network.")
     parser.add_argument("-c", "--config", type=Path, required=True, help="settings file (YAML)")
     parser.add_argument("--dry-run", action="store_true", help="decide, print the plan, and stop")
+    parser.add_argument("--limit", type=int, metavar="N", help="at most N batches of an epoch and of an evaluation")
+    parser.add_argument("--overfit", type=int, metavar="N", help="train and evaluate on the same N batches")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that win over the file's")
     chosen = parser.parse_intermixed_args(arguments)
     cpu.use_fast_kernels()
     terminal.quiet_paddle()
-    return terminal.exit_code(lambda: run(chosen.config, chosen.overrides, chosen.dry_run))
+    overrides = [*chosen.overrides, *settings.trial_overrides(chosen.limit, chosen.overfit)]
+    return terminal.exit_code(lambda: run(chosen.config, overrides, chosen.dry_run))
 
 
 def run(config: Path, overrides: Sequence[str], dry_run: bool) -> None:
@@ -47,7 +53,10 @@ def run(config: Path, overrides: Sequence[str], dry_run: bool) -> None:
 
 
 def fit(plan: Plan) -> None:
-    """Build the parts, go on where this run's folder stopped, train, and leave the best model there."""
+    """Build the parts, go on where this run's folder stopped, train, and leave the best model there.
+
+    Raises Stopped once SIGTERM or SIGINT has come: before that the run is saved, at a step that all processes agree on.
+    """
     from pannsdist import assembly, parallel, step_parts
     from pannsdist.audio.loader import Loader
     from pannsdist.run_folder import RunFolder
@@ -56,20 +65,21 @@ def fit(plan: Plan) -> None:
     world = parallel.connect()
     loader = Loader(plan.settings.data.workers)
     try:
-        folder = world.agree(lambda: RunFolder.open(plan.settings, plan.data.labels) if world.is_main else None)
-        snapshot = world.agree(lambda: folder.checkpoints.read("last") if folder else None)
-        network = world.agree(lambda: assembly.build_network(plan))
-        terminal.say(world.on_main(lambda: assembly.load_initial(plan, network, snapshot)))
-        parts = world.agree(lambda: assembly.build_parts(plan, world, network, loader))
-        for remark in step_parts.remarks(plan, world):
-            terminal.say(remark)
-        progress = parts.trainer.resume(snapshot)
-        record, watch = assembly.bundle_record(plan), assembly.watch(plan, network)
-        results = folder.outlets(record, watch, progress) if folder else nullcontext(Outlets.none())
-        with results as outlets:
-            progress = parts.trainer.fit(progress, parts.data, parts.split, outlets)
-        if folder:
-            terminal.say(folder.summary(progress))
+        with stopping.listening() as is_asked_to_stop:
+            folder = world.agree(lambda: RunFolder.open(plan.settings, plan.data.labels) if world.is_main else None)
+            snapshot = world.agree(lambda: folder.snapshot() if folder else None)
+            network = world.agree(lambda: assembly.build_network(plan))
+            terminal.say(world.on_main(lambda: assembly.load_initial(plan, network, snapshot)))
+            parts = world.agree(lambda: assembly.build_parts(plan, world, network, loader))
+            for remark in step_parts.remarks(plan, world):
+                terminal.say(remark)
+            progress = parts.trainer.resume(snapshot)
+            record, watch = assembly.bundle_record(plan), assembly.watch(plan, network)
+            results = folder.outlets(record, watch, progress, plan.trial) if folder else nullcontext(Outlets())
+            with results as outlets:
+                progress = parts.trainer.fit(progress, parts.data, parts.split, outlets, is_asked_to_stop)
+            if folder:
+                terminal.say(folder.summary(progress))
     finally:
         loader.close()
         world.close()

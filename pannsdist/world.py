@@ -66,6 +66,10 @@ class World(ABC):
         """The sum of each value over the processes. Every process, seconds apart at most; cheap at each step."""
 
     @abstractmethod
+    def exchange(self, item: T) -> list[T]:
+        """The items of all processes, by rank, in every process. Every process, seconds apart at most."""
+
+    @abstractmethod
     def gather(self, item: T) -> list[T]:
         """The items of all processes, by rank, in every process. Every process; may be minutes apart."""
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from pannsdist.audio.batches import read_batch
 from pannsdist.batch import Batch
 
+Order = TypeVar("Order")
+Done = TypeVar("Done")
 AHEAD = 3
 """Batches under way for each worker."""
 
@@ -33,14 +39,18 @@ class Loader:
 
     def read(self, orders: Iterable[Any]) -> Iterator[Batch]:
         """One batch for each order, in order. Raises what a worker raised; BadClip names the clip and its path."""
+        return self.map(self._read_one, orders)
+
+    def map(self, work: Callable[[Order], Done], orders: Iterable[Order]) -> Iterator[Done]:
+        """What `work`, a function of a module, makes of each order, in order. Raises what a worker raised."""
         if self.workers == 0:
-            yield from map(self._read_one, orders)
+            yield from map(work, orders)
             return
         executor = self._started()
         under_way: deque[Any] = deque()
         try:
             for order in orders:
-                under_way.append(executor.submit(self._read_one, order))
+                under_way.append(executor.submit(work, order))
                 if len(under_way) >= self.workers * AHEAD:
                     yield under_way.popleft().result()
             while under_way:
@@ -60,5 +70,26 @@ class Loader:
             from joblib.externals import loky
 
             env = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-            self._executor = loky.ProcessPoolExecutor(self.workers, initializer=self._prepare, env=env)
+            self._executor = loky.ProcessPoolExecutor(
+                self.workers, env=env, initializer=_begin, initargs=(os.getpid(), self._prepare)
+            )
         return self._executor
+
+
+def _begin(parent: int, prepare: Callable[[], None] | None) -> None:
+    """Let a worker end with its parent, and no sooner; then prepare it.
+
+    Ctrl-C, and a batch system's SIGTERM, reach every process of a run: the training still needs its batches until it
+    has saved. And loky's workers (joblib 1.5) wait for ever for a parent that was killed.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    threading.Thread(target=_leave_after, args=(parent,), daemon=True).start()
+    if prepare is not None:
+        prepare()
+
+
+def _leave_after(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(0)

@@ -29,6 +29,7 @@ __all__ = [
     "AugmentationPlugin",
     "Clip",
     "DatasetPlugin",
+    "Download",
     "FeaturePlugin",
     "FoldedDatasetPlugin",
     "FrontEnd",
@@ -140,8 +141,29 @@ class Pretrained:
     size_bytes: int = 0
 
 
+@dataclass(frozen=True)
+class Download:
+    """A file of a published corpus, for `pannsdist data fetch`, where its licence lets anybody download it.
+
+    `checksum` is `md5:` or `sha256:` and hexadecimal digits, empty where none is published; `size_bytes` is 0 where it
+    is not known. `unpack` is `zip`, `tar` (compressed in any way) or empty for a file to be kept as it is. It goes into
+    the folder `into` below the one that the user names.
+    """
+
+    url: str
+    licence: str
+    checksum: str = ""
+    size_bytes: int = 0
+    unpack: str = "zip"
+    into: str = ""
+
+
 class DatasetPlugin(Protocol):
-    """Clips with labels, in fixed splits. Built as `plugin(params)`; a missing root is refused there, by name."""
+    """Clips with labels, in fixed splits. Built as `plugin(params)`; a missing root is refused there, by name.
+
+    It may have `downloads`, a tuple of `Download` in its class, with `unpacks_to`, the root below the folder of the
+    download; and `missing`, a sequence as long as there are listed clips that it leaves out for want of a file.
+    """
 
     Params: ClassVar[type]
 

@@ -6,17 +6,18 @@ ever drawn at random: recordings of one source would stand on both sides of it.
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
-from pannsdist.contracts import Clip
+from pannsdist.contracts import Clip, Download
 from pannsdist.contracts.tables import Row
-from pannsdist.errors import UserError
+from pannsdist.errors import UserError, candidates_line
 
-__all__ = ["Corpus", "FoldedCorpus", "FoldedParams", "Listed", "RootParams"]
+__all__ = ["Corpus", "FoldedCorpus", "FoldedParams", "Listed", "RootParams", "allowed"]
 
 SHOWN = 5
 SPLITS = ("train", "valid", "test")
@@ -65,6 +66,7 @@ class Corpus(ABC):
 
     A missing root, a list that is not as published, paths that climb out of the root and files that are not there are
     refused with file and line. With `skips_missing` files that are not there are left out and counted in `missing`.
+    A file that no list names is not heard; `pannsdist data check` counts those.
     """
 
     Params: ClassVar[type] = RootParams
@@ -72,6 +74,10 @@ class Corpus(ABC):
     """Where the corpus is to be had."""
     layout: ClassVar[str]
     """What the root holds, in words."""
+    downloads: ClassVar[Sequence[Download]] = ()
+    """The files of the corpus; none where its licence or its host does not let anybody fetch them."""
+    unpacks_to: ClassVar[str] = ""
+    """Where the root is in the folder of the downloads."""
     multi_label: bool = False
     skips_missing: bool = False
 
@@ -82,9 +88,10 @@ class Corpus(ABC):
         if not listed:
             raise UserError(f"the lists in {self.root} name no clip", f"it is the folder that holds {self.layout}")
         _refuse_doubles(listed)
+        self.labels: Sequence[str] = self.label_order(listed)
+        _refuse_unknown_labels(listed, self.labels)
         self.missing: Sequence[Listed] = self._missing(listed)
         gone = {item.key for item in self.missing}
-        self.labels: Sequence[str] = self.label_order(listed)
         self._clips: dict[str, list[Clip]] = {}
         for item in listed:
             split = self.split_of(item)
@@ -93,7 +100,9 @@ class Corpus(ABC):
         for needed in ("train", "valid"):
             if needed not in self._clips:
                 parts = ", ".join(sorted({str(item.part) for item in listed})[:20])
-                raise UserError(f"no clip is left for {needed!r} in {self.root}", f"the lists have: {parts}")
+                asked = [f"data.params.{key} is {value!r}" for key, value in vars(params).items() if key != "root"]
+                wrong = f"{', '.join(asked)}: no clip is left for {needed!r} in {self.root}"
+                raise UserError(wrong.removeprefix(": "), f"the lists have: {parts}")
 
     @abstractmethod
     def listed(self) -> Iterable[Listed]:
@@ -142,12 +151,13 @@ class Corpus(ABC):
 
     def _missing(self, listed: Sequence[Listed]) -> Sequence[Listed]:
         """The clips without a file: one listing of each folder, no file is opened."""
-        present: dict[Path, set[str]] = {}
+        present: dict[str, set[str]] = {}
         missing = []
         for item in listed:
             folder, name = self._place(item)
             if folder not in present:
-                present[folder] = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+                place = self.root / folder
+                present[folder] = {entry.name for entry in os.scandir(place)} if place.is_dir() else set()
             if name not in present[folder]:
                 missing.append(item)
         if missing and not self.skips_missing:
@@ -156,11 +166,20 @@ class Corpus(ABC):
             raise UserError(wrong, f"{some}\nall files of the download are needed: {self.home}")
         return missing
 
-    def _place(self, item: Listed) -> tuple[Path, str]:
-        parts = PurePosixPath(item.path).parts
-        if not parts or parts[0] == "/" or ".." in parts or "\\" in item.path or "\0" in item.path:
+    def _place(self, item: Listed) -> tuple[str, str]:
+        """(folder, name) below the root; in text, since a Path for each of two million clips takes minutes."""
+        parts = item.path.split("/")
+        if not {"", ".", ".."}.isdisjoint(parts) or "\\" in item.path or "\0" in item.path:
             item.row.refuse(f"path {item.path!r} does not stay below the root", f"paths start at {self.root}")
-        return self.root.joinpath(*parts[:-1]), parts[-1]
+        return "/".join(parts[:-1]), parts[-1]
+
+
+def allowed(key: str, value: str, choices: Sequence[str]) -> str:
+    """A param that is one of several words; refused by name where it is none of them."""
+    if value not in choices:
+        again = f"the same command with data.params.{key}={choices[-1]}"
+        raise UserError(f"data.params.{key} is {value!r}", f"allowed: {', '.join(choices)}", again)
+    return value
 
 
 class FoldedCorpus(Corpus):
@@ -169,31 +188,37 @@ class FoldedCorpus(Corpus):
     Params: ClassVar[type] = FoldedParams
     fold_param: ClassVar[str] = "valid_fold"
     fold_count: ClassVar[int]
-    """How many official folds there are."""
+    """How many folds there are."""
 
     @classmethod
     def folds(cls, params: Any) -> Sequence[int]:
-        """The official folds, counted from 1, but for one that is set aside as `test`."""
-        return tuple(fold for fold in range(1, cls.fold_count + 1) if fold != params.test_fold)
+        """The folds, counted from 1, but for one that is set aside as `test`."""
+        return tuple(fold for fold in range(1, cls.fold_count + 1) if fold != cls._test_fold(params))
+
+    @staticmethod
+    def _test_fold(params: Any) -> int:
+        """A corpus that has an official test split has no such param."""
+        return int(getattr(params, "test_fold", 0))
 
     def __init__(self, params: Any) -> None:
-        last, folds = self.fold_count, range(1, self.fold_count + 1)
+        last, folds, test_fold = self.fold_count, range(1, self.fold_count + 1), self._test_fold(params)
         again = "the same command with data.params."
         if params.valid_fold not in folds:
             wrong = f"data.params.valid_fold is {params.valid_fold!r}"
             raise UserError(wrong, f"allowed: 1 to {last}", f"{again}valid_fold=1")
-        if params.test_fold not in (0, *folds):
+        if test_fold not in (0, *folds):
             right = f"allowed: 1 to {last}, or 0 for no test split"
-            raise UserError(f"data.params.test_fold is {params.test_fold!r}", right, f"{again}test_fold=0")
-        if params.test_fold == params.valid_fold:
-            wrong = f"data.params.test_fold is {params.test_fold!r}, and so is data.params.valid_fold"
+            raise UserError(f"data.params.test_fold is {test_fold!r}", right, f"{again}test_fold=0")
+        if test_fold == params.valid_fold:
+            wrong = f"data.params.test_fold is {test_fold!r}, and so is data.params.valid_fold"
             other = params.valid_fold % last + 1
             raise UserError(wrong, f"allowed: another fold of 1 to {last}, or 0", f"{again}test_fold={other}")
         super().__init__(params)
 
     def split_of(self, item: Listed) -> str | None:
         """By the clip's fold."""
-        return {self.params.valid_fold: "valid", self.params.test_fold: "test"}.get(int(item.part), "train")
+        parts = {self.params.valid_fold: "valid", self._test_fold(self.params): "test"}
+        return parts.get(int(item.part), "train")
 
 
 def _numbers(listed: Iterable[Listed]) -> dict[str, int]:
@@ -209,6 +234,14 @@ def _numbers(listed: Iterable[Listed]) -> dict[str, int]:
                 f"{label!r} is class {number}, but another row says {numbers[label]}", "one number for each"
             )
     return numbers
+
+
+def _refuse_unknown_labels(listed: Sequence[Listed], labels: Sequence[str]) -> None:
+    known = set(labels)
+    for item in listed:
+        for label in item.labels:
+            if label not in known:
+                item.row.refuse(f"unknown label {label!r}", candidates_line(label, known, "labels"))
 
 
 def _refuse_doubles(listed: Sequence[Listed]) -> None:

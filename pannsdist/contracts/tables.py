@@ -1,4 +1,4 @@
-"""Tables for dataset plugins: CSV, JSON lines and plain lists become rows that know where they stand."""
+"""Tables for dataset plugins: CSV, JSON lines, lists and names of files become rows that know their place."""
 
 from __future__ import annotations
 
@@ -7,21 +7,24 @@ import io
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 from pannsdist.errors import UserError
 
-__all__ = ["Row", "csv_rows", "json_rows", "line_rows", "read_text"]
+__all__ = ["Row", "csv_rows", "file_rows", "json_rows", "line_rows", "read_text", "rows_by"]
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row as it was read: `cells` are text, or any JSON value; a refusal says file and line."""
+    """One row as it was read: `cells` are text, or any JSON value; a refusal says file and line.
+
+    `line` is 0 for a row that is the file itself.
+    """
 
     file: Path
     line: int
@@ -29,8 +32,8 @@ class Row:
 
     @property
     def place(self) -> str:
-        """`FILE:LINE`."""
-        return f"{self.file}:{self.line}"
+        """`FILE:LINE`, or `FILE`."""
+        return f"{self.file}:{self.line}" if self.line else str(self.file)
 
     def refuse(self, wrong: str, right: str = "") -> NoReturn:
         """Raise UserError with the row's place."""
@@ -56,6 +59,11 @@ class Row:
         """What stands in the column; refused where it is none of `allowed`."""
         value = self.text(column)
         return value if value in allowed else self.refuse(f"{column} is {value!r}", f"allowed: {', '.join(allowed)}")
+
+    def matched(self, column: str, pattern: str, right: str) -> re.Match[str]:
+        """What stands in the column, taken apart by a regular expression; refused where it does not fit."""
+        found = re.fullmatch(pattern, self.text(column))
+        return found or self.refuse(f"{column} is {self.text(column)!r}", right)
 
     def whole(self, column: str, low: int, high: int) -> int:
         """A whole number from `low` to `high`."""
@@ -109,11 +117,13 @@ def csv_rows(
             if not names:
                 names = _checked_header(row, [cell.strip() for cell in cells], columns, delimiter)
             elif len(cells) != len(names):
-                row.refuse(f"{len(cells)} values for {len(names)} columns", "quote a value that has a comma in it")
+                right = f"values are separated by {_named(delimiter)}; quote a value that has one in it"
+                row.refuse(f"{len(cells)} values for {len(names)} columns", right)
             else:
                 rows.append(row)
     except csv.Error as error:
-        raise UserError(f"{path}:{reader.line_num}: not CSV: {error}", "values are separated by commas") from error
+        right = f"values are separated by {_named(delimiter)}"
+        raise UserError(f"{path}:{reader.line_num}: not CSV: {error}", right) from error
     return rows
 
 
@@ -126,6 +136,22 @@ def line_rows(path: Path, *, key: str = "") -> list[Row]:
     """The lines of a plain list, in the column `path`; blank ones are passed over."""
     lines = enumerate(read_text(path, key).splitlines(), start=1)
     return [Row(path, number, {"path": line.strip()}) for number, line in lines if line.strip()]
+
+
+def file_rows(root: Path, pattern: str) -> list[Row]:
+    """The files below `root` that a glob pattern finds, in the order of their names; the column `path` has slashes."""
+    found = sorted((path.relative_to(root).as_posix(), path) for path in root.glob(pattern))
+    return [Row(path, 0, {"path": name}) for name, path in found]
+
+
+def rows_by(column: str, rows: Iterable[Row]) -> dict[str, Row]:
+    """Rows under what stands in a column, in their order; refused where two rows have the same."""
+    found: dict[str, Row] = {}
+    for row in rows:
+        first = found.setdefault(row.required(column), row)
+        if first is not row:
+            row.refuse(f"{column} {row.text(column)!r} stands at {first.place} already", "remove one row")
+    return found
 
 
 def _json_rows(path: Path, text: str) -> Iterator[Row]:

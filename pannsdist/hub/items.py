@@ -136,10 +136,10 @@ class TrainingRows:
         """Steps of an epoch, the same in every process."""
         return self.count // self.all_items + (self.count % self.all_items >= self.share.size)
 
-    def epoch(self, epoch: int) -> Iterator[np.ndarray]:
-        """The rows of each step of an epoch, counted from 1."""
+    def epoch(self, epoch: int, first_step: int = 0) -> Iterator[np.ndarray]:
+        """The rows of each step of an epoch, counted from 1, after so many of its steps."""
         visited = seeding.epoch_order(self.count, self.seed, epoch)
-        for step in range(self.steps):
+        for step in range(first_step, self.steps):
             together = visited[step * self.all_items : (step + 1) * self.all_items]
             yield np.array_split(together, self.share.size)[self.share.rank]
 

@@ -31,15 +31,15 @@ class HubBest(BestTracker):
         self._compare = compare
         self.metrics: dict[str, float] = {}
 
-    def update(self, epoch: int, scores: Mapping[str, float]) -> bool:
+    def update(self, epoch: int, step: int, scores: Mapping[str, float]) -> bool:
         """Whether the epoch is the best so far."""
         new = hub_metrics(scores)
         if self._compare is None:
-            better = super().update(epoch, scores)
+            better = super().update(epoch, step, scores)
         else:
             better = not self.metrics or bool(self._compare(dict(self.metrics), dict(new)))
         if better:
-            self.metrics, self.value, self.epoch = new, scores[self.metric], epoch
+            self.metrics, self.leaders = new, [{"value": scores[self.metric], "epoch": epoch, "step": step}]
         return better
 
     def state(self) -> dict[str, Any]:
@@ -55,9 +55,9 @@ class HubBest(BestTracker):
 class Newest(HubBest):
     """Without an evaluation the newest epoch is the best that is known."""
 
-    def update(self, epoch: int, scores: Mapping[str, float]) -> bool:
+    def update(self, epoch: int, step: int, scores: Mapping[str, float]) -> bool:
         """Always."""
-        self.value, self.epoch = scores["train/loss"], epoch
+        self.leaders = [{"value": scores["train/loss"], "epoch": epoch, "step": step}]
         return True
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +26,15 @@ from pannsdist.hub.records import described
 from pannsdist.hub.scores import SPLIT, Compare, HubBest, Newest, NoEvaluation, hub_metrics
 from pannsdist.inference.bundle import BundleRecord, write_bundle
 from pannsdist.network import Network
+from pannsdist.run_folder import newest_whole
+from pannsdist.training.background import Background
 from pannsdist.training.checkpoint import CheckpointStore, Snapshot
+from pannsdist.training.course import Course
 from pannsdist.training.evaluator import Evaluator, SplitToEvaluate
 from pannsdist.training.learner import Learner
 from pannsdist.training.losses import cross_entropy
 from pannsdist.training.tracking import ConsoleTracker, Tracker, VisualDLTracker, Watch
-from pannsdist.training.trainer import Course, Outlets, TrainingData
+from pannsdist.training.trainer import Outlets, TrainingData
 from pannsdist.training.trainer import Trainer as Loop
 from pannsdist.weights import load_into, read_paddle, read_weights
 from pannsdist.weights.writing import write_paddle
@@ -97,7 +100,7 @@ class Trainer:
         snapshot = self._world.agree(lambda: self._newest() if self._world.is_main else None)
         schedule = OwnSchedule(optimizer)
         self._learner = Learner(self._world, self._network, cross_entropy, optimizer, schedule)
-        self._progress = self._loop(self._best, 0, 1).resume(snapshot)
+        self._progress = self._loop(self._best, Course(0, 1, SEED, 1)).resume(snapshot)
         if self._progress.epoch:
             terminal.say(f"{self.checkpoint_dir} goes on after epoch {self._progress.epoch}")
 
@@ -139,20 +142,22 @@ class Trainer:
         items = Items(train_dataset, self._hearing, collate_fn)
         rows = TrainingRows(len(items), batch_size, self._share, SEED)
         if not rows.steps:
-            raise UserError(
-                f"there are {len(items)} items to train on", f"at least {self.nranks}, one for each process"
-            )
+            right = f"at least {self.nranks}, one for each process"
+            raise UserError(f"there are {len(items)} items to train on", right)
         best = self._best if eval_dataset is not None else Newest(None)
         with (
             _opened(items, num_workers) as loader,
             self._split(eval_dataset, batch_size, num_workers, collate_fn) as split,
         ):
-            data = TrainingData(lambda epoch: loader.read(rows.epoch(epoch)), rows.steps)
+            data = TrainingData(lambda epoch, first: loader.read(rows.epoch(epoch, first)), rows.steps)
             terminal.say(f"{len(items)} items, {rows.steps} steps an epoch of {rows.all_items} items, {epochs} epochs")
             record = self._world.agree(lambda: self._record(items, eval_dataset, wishes))
             with self._outlets(record, wishes) as outlets:
-                loop = self._loop(best, epochs, log_interval, evaluated=eval_dataset is not None)
-                self._progress = loop.fit(self._progress, data, split, outlets)
+                course = Course(epochs, rows.steps, SEED, log_interval)
+                loop = self._loop(best, course, evaluated=eval_dataset is not None)
+                done = self._progress.epoch * rows.steps  # an epoch may have had another number of them before
+                progress = replace(self._progress, step=done, evaluated=done)
+                self._progress = loop.fit(progress, data, split, outlets)
         terminal.say(f"{self._progress.epoch} epochs done; best model of epoch {best.epoch}: {self._best_model}")
 
     def evaluate(
@@ -191,20 +196,19 @@ class Trainer:
     def _newest(self) -> Snapshot | None:
         """The newest checkpoint, its weights in the network. Rank 0 alone."""
         self.checkpoint_dir.mkdir(parents=True, exist_ok=True)
-        snapshot = self._store.read("last")
+        snapshot = newest_whole(self._store)
         if snapshot is not None:
             try:
                 self._network.restore(snapshot.model)
             except ValueError as error:
                 wrong = f"the checkpoint in {self.checkpoint_dir} does not fit the model: {error}"
-                raise BadRunFolder(
-                    wrong, "give another checkpoint_dir, or the model that it was trained with"
-                ) from error
+                right = "give another checkpoint_dir, or the model that it was trained with"
+                raise BadRunFolder(wrong, right) from error
         return snapshot
 
-    def _loop(self, best: HubBest, epochs: int, log_interval: int, evaluated: bool = True) -> Loop:
+    def _loop(self, best: HubBest, course: Course, evaluated: bool = True) -> Loop:
         evaluator = self._evaluator(Evaluator if evaluated else NoEvaluation)
-        return Loop(self._world, self._learner, evaluator, best, Course(epochs, SEED, log_interval))
+        return Loop(self._world, self._learner, evaluator, best, course)
 
     def _evaluator(self, kind: type[Evaluator] = Evaluator) -> Evaluator:
         return kind(self._world, self._network, self.model.labels, False)
@@ -218,33 +222,33 @@ class Trainer:
         if not len(items) or batch_size < 1:
             raise UserError(f"there are {len(items)} items to evaluate, and batch_size is {batch_size}", "1 or more")
         with _opened(items, workers) as loader:
-            names = [str(row) for row in range(len(items))]
-            yield SplitToEvaluate(
-                SPLIT, names, lambda: loader.read(evaluation_rows(len(items), batch_size, self._share))
-            )
+            rows = partial(evaluation_rows, len(items), batch_size, self._share)
+            yield SplitToEvaluate(SPLIT, [str(row) for row in range(len(items))], lambda: loader.read(rows()))
 
     @contextmanager
     def _outlets(self, record: BundleRecord, wishes: Wishes) -> Iterator[Outlets]:
         """Where results go in rank 0; nowhere in the others."""
         if not self._world.is_main:
-            yield Outlets.none()
+            yield Outlets()
             return
         trackers: list[Tracker] = [ConsoleTracker()]
         if self.use_vdl:
             watch = Watch(dict(record.settings), [])
             trackers.append(VisualDLTracker(self.checkpoint_dir / "visualization", watch, self._progress.step))
 
-        def keep(snapshot: Snapshot, is_best: bool) -> None:
+        def write(snapshot: Snapshot, shipped: Any) -> None:
             epoch, scores = snapshot.progress.epoch, snapshot.progress.scores
-            if is_best:
-                write_bundle(self._best_model, replace(record, epoch=epoch, scores=scores), snapshot.model)
+            if shipped is not None:
+                write_bundle(self._best_model, replace(record, epoch=epoch, scores=scores), shipped)
             if epoch % wishes.save_interval == 0 or epoch == wishes.epochs:
-                self._store.write(snapshot, False)
+                self._store.write(snapshot)
 
+        writing = Background()
         with ExitStack() as stack:
             for tracker in trackers:
                 stack.callback(tracker.close)
-            yield Outlets(trackers, keep, lambda _: None)
+            stack.callback(writing.settle)
+            yield Outlets(trackers, lambda *kept: writing.start(lambda: write(*kept)), writing=writing)
 
     def _record(self, items: Items, eval_dataset: Any, wishes: Wishes) -> BundleRecord:
         """What the model folder will say of itself."""

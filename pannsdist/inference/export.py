@@ -93,12 +93,12 @@ def _write(listener: Listener, form: str, folder: Path) -> tuple[Run, dict[str, 
     program = save_graph(Asked(listener.network, SCORES, listener.multi_label), folder)
     if form == "onnx":
         convert_to_onnx(program, folder / ONNX_FILE)
-        for path in folder.iterdir():
-            if path.name != ONNX_FILE:
-                path.unlink()
         run, files = open_onnx(folder / ONNX_FILE), [ONNX_FILE]
     else:
         run, files = open_paddle(program), [program.name, f"{STEM}.pdiparams"]
+    for path in folder.iterdir():
+        if path.name not in files:
+            path.unlink()
     return run, {
         "format": form,
         "files": files,

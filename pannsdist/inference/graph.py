@@ -24,6 +24,13 @@ INPUT = "waveform"
 STEM = "model"
 ONNX_OPSET = 17
 ONNX_NEEDS = ("paddle2onnx", "onnxruntime", "sympy")
+OTHER_FUSIONS = (
+    "elementwise_act_onednn_fuse_pass",
+    "fc_act_mkldnn_fuse_pass",
+    "matmul_activation_mkldnn_fuse_pass",
+    "softplus_activation_onednn_fuse_pass",
+)
+"""Fusions that fail before Paddle 3 where their operators are not oneDNN's."""
 ONEDNN_OPS = {"conv2d", "depthwise_conv2d", "fused_conv2d", "pool2d", "batch_norm", "relu", "elementwise_add"}
 
 Run = Callable[[np.ndarray], np.ndarray]
@@ -99,6 +106,8 @@ def open_paddle(program: Path) -> Run:
         config.delete_pass("onednn_placement_pass")
     else:
         config.set_mkldnn_op(ONEDNN_OPS)
+        for fusion in OTHER_FUSIONS:
+            config.delete_pass(fusion)
     predictor = inference.create_predictor(config)
     entry = predictor.get_input_handle(predictor.get_input_names()[0])
     answer = predictor.get_output_handle(predictor.get_output_names()[0])

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from pannsdist import planning, settings
+from pannsdist import settings
 from pannsdist.audio.clips import ClipReader
+from pannsdist.chosen_data import choose_data
 from pannsdist.contracts import Clip
 from pannsdist.errors import BadBundle, BadClip, BadRunFolder, UserError
 from pannsdist.inference.bundle import BundleRecord, read_record
@@ -134,7 +135,7 @@ def _players(written: Path, kept: Kept, record: BundleRecord, catalog: Catalog, 
 def _clips(written: Path, split: str, catalog: Catalog, notes: list[str]) -> dict[str, Clip]:
     try:
         chosen, source = settings.load(written)
-        table = planning.choose_data(chosen, source, catalog, (split,)).splits[split]
+        table = choose_data(chosen, source, catalog, (split,)).splits[split]
     except UserError as error:
         notes.append(f"The clips cannot be heard here: {error.wrong}.")
         return {}

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pannsdist.errors import SettingsError, UserError
+from pannsdist.errors import EXIT_STOPPED, SettingsError, UserError
 from pannsdist.series.processes import Ended, Job, Processes
 from pannsdist.series.runs import Request, Run, Series
 from pannsdist.series.scores import SCORES_FILE, duration, number, read_lines
 from pannsdist.terminal import say
-
-EXIT_STOPPED = os.EX_TEMPFAIL
-"""75: stopped, and can be continued; a run leaves with the same."""
 
 
 @dataclass(frozen=True)

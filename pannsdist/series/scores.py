@@ -78,7 +78,7 @@ def read_result(name: str, folder: Path, metric: str, higher_is_better: bool) ->
     best = None
     for one in read:
         value = one.scores.get(metric)
-        if tracker.update(one.epoch, {metric: math.nan if value is None else value}):
+        if tracker.update(one.epoch, 0, {metric: math.nan if value is None else value}):
             best = one
     return Result(name, folder, best, read[-1], sum(float(line["seconds"]) for line in epochs))
 

@@ -55,13 +55,13 @@ class EpochMean:
     def __init__(self, values: Mapping[str, paddle.Tensor], first_epoch: int) -> None:
         self._values, self._first_epoch = values, first_epoch
         self._means: dict[str, paddle.Tensor] = {}
-        self._epochs = 0
+        self._epochs = self._last_epoch = 0
 
     def update(self, epoch: int) -> None:
         """Take the end of an epoch in, if it is one of the last."""
-        if epoch < self._first_epoch:
+        if epoch < max(self._first_epoch, self._last_epoch + 1):  # one whose evaluation was stopped is taken in already
             return
-        self._epochs += 1
+        self._epochs, self._last_epoch = self._epochs + 1, epoch
         with paddle.no_grad():
             for name, value in self._values.items():
                 if name in self._means:
@@ -76,13 +76,13 @@ class EpochMean:
             yield
 
     def state(self) -> dict[str, np.ndarray]:
-        """The mean by name, and of how many epochs it is."""
+        """The mean by name, of how many epochs it is, and the last of them."""
         means = {f"swa/{name}": mean.numpy() for name, mean in self._means.items()}
-        return {**means, "swa_epochs": np.array(self._epochs)}
+        return {**means, "swa_epochs": np.array([self._epochs, self._last_epoch])}
 
     def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Put back what `state` gave."""
-        self._epochs = int(arrays["swa_epochs"])
+        self._epochs, self._last_epoch = map(int, arrays["swa_epochs"])
         means = {name: paddle.to_tensor(arrays[f"swa/{name}"]) for name in self._values} if self._epochs else {}
         self._means = means
 

@@ -1,12 +1,17 @@
-"""Checkpoints: folders that exist or do not, and two links, `last` and `best`, that always point at whole ones."""
+"""Checkpoints: folders that are whole or absent, each with the checksums of its files.
+
+A checkpoint bears the number of the step that it was made after: `step_00000123`. The links `last`, `best` and, where
+more of the best are kept, `best_2`, `best_3` ... are for people: nothing is read through them.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,68 +20,90 @@ import paddle
 
 from pannsdist import storage
 from pannsdist.errors import BadRunFolder, BadWeightsFile
+from pannsdist.training.progress import Progress, Snapshot
 from pannsdist.weights import read_paddle
+from pannsdist.weights.cache import sha256
 
-MODEL_FILE, OPTIMIZER_FILE, PROGRESS_FILE = "model.pdparams", "optimizer.pdopt", "progress.json"
+__all__ = ["CheckpointStore", "Found", "Progress", "Snapshot", "checkpoint_name"]
+
+MODEL_FILE, OPTIMIZER_FILE, STATISTICS_FILE = "model.pdparams", "optimizer.pdopt", "statistics.pdparams"
+PROGRESS_FILE, SUMS_FILE = "progress.json", "SHA256SUMS"
+ALWAYS = {MODEL_FILE, OPTIMIZER_FILE, PROGRESS_FILE}
+PREFIX, DAMAGED = "step_", ".damaged"
+
+
+def checkpoint_name(step: int) -> str:
+    """The folder's name of the checkpoint after a step."""
+    return f"{PREFIX}{step:08d}"
 
 
 @dataclass(frozen=True)
-class Progress:
-    """How far a run has come: epochs and steps done, the scores of that epoch, the state of the best tracker."""
+class Found:
+    """The newest whole checkpoint, and what is wrong with each that is newer, by its folder."""
 
-    epoch: int = 0
-    step: int = 0
-    scores: Mapping[str, float] = field(default_factory=dict)
-    best: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """Everything that a run needs to go on: arrays by structured name, and the progress."""
-
-    progress: Progress
-    model: Mapping[str, np.ndarray]
-    optimizer: Mapping[str, np.ndarray]
+    snapshot: Snapshot | None
+    damaged: Mapping[Path, str]
 
 
 class CheckpointStore:
-    """The checkpoints of one run, in one folder. Only rank 0 uses it."""
+    """The checkpoints of one run, in one folder: the newest `keep` and the best stay. Only rank 0 uses it."""
 
     def __init__(self, folder: Path, keep: int) -> None:
         self.folder, self.keep = folder, keep
 
-    def write(self, snapshot: Snapshot, is_best: bool) -> Path:
-        """Write a checkpoint, move the links, and remove what is neither new nor best."""
-        folder = self.folder / f"epoch_{snapshot.progress.epoch:04d}"
+    @property
+    def whole(self) -> list[Path]:
+        """The folders of all checkpoints, the newest last; `newest` looks whether they are still as they were."""
+        found = [path for path in self.folder.glob(f"{PREFIX}*") if path.name.removeprefix(PREFIX).isdigit()]
+        return sorted(found, key=lambda path: int(path.name.removeprefix(PREFIX)))
+
+    def write(self, snapshot: Snapshot) -> Path:
+        """Write a checkpoint, move the links, and remove what is neither new nor among the best."""
+        folder = self.folder / checkpoint_name(snapshot.progress.step)
         storage.fill_folder(folder, lambda aside: _write(aside, snapshot))
         storage.point(self.folder / "last", folder)
-        if is_best:
-            storage.point(self.folder / "best", folder)
-        self._remove_older()
+        best = [self.folder / checkpoint_name(x["step"]) for x in snapshot.progress.best.get("leaders", ())]
+        self._point_at(best)
+        kept = {folder, *best, *self.whole[-self.keep :]}
+        for path in self.whole:
+            if path not in kept:
+                shutil.rmtree(path)
         return folder
 
-    def read(self, link: str) -> Snapshot | None:
-        """The checkpoint that `last` or `best` points at, or None. Raises BadRunFolder for one that cannot be read."""
-        folder = self.folder / link
-        if folder.is_symlink() and not folder.exists():
-            wrong = f"{folder} points at {folder.readlink()}, which is not there"
-            raise BadRunFolder(wrong, f"point it at another checkpoint in {self.folder}, or give the run another name")
-        if not folder.is_dir():
-            return None
-        try:
-            progress = Progress(**json.loads((folder / PROGRESS_FILE).read_text(encoding="utf-8")))
-            return Snapshot(progress, read_paddle(folder / MODEL_FILE), read_paddle(folder / OPTIMIZER_FILE))
-        except (OSError, ValueError, TypeError, BadWeightsFile) as error:
-            right = f"point {folder} at another checkpoint in {self.folder}, or give the run another name"
-            raise BadRunFolder(f"the checkpoint {folder} is damaged: {error}", right) from error
+    def newest(self) -> Found:
+        """The newest checkpoint that is as it was written; the link `last` is not asked.
 
-    def _remove_older(self) -> None:
-        pointed = {(self.folder / link).resolve() for link in ("last", "best")}
-        whole = [path for path in self.folder.glob("epoch_*") if path.is_dir()]
-        whole.sort(key=lambda path: int(path.name.removeprefix("epoch_")))
-        for path in whole[: -self.keep]:
-            if path.resolve() not in pointed:
-                shutil.rmtree(path)
+        Changes nothing, but for what a killed process had left half-done.
+        """
+        storage.mend(self.folder)
+        damaged: dict[Path, str] = {}
+        for folder in reversed(self.whole):
+            try:
+                return Found(_read(folder), damaged)
+            except (OSError, ValueError, TypeError, KeyError, BadWeightsFile) as error:
+                damaged[folder] = str(error)
+        if damaged:
+            wrong = f"no checkpoint in {self.folder} is whole"
+            right = "\n".join(f"{folder.name}: {reason}" for folder, reason in damaged.items())
+            right += "\nto begin again, remove that folder, or give the run another name, as name=NAME"
+            raise BadRunFolder(wrong, right, f"ls -l {self.folder}/*")
+        return Found(None, {})
+
+    def set_aside(self, damaged: Sequence[Path]) -> None:
+        """Rename damaged checkpoints, so that nothing takes them for newer ones again."""
+        for folder in damaged:
+            target = folder.with_name(folder.name + DAMAGED)
+            shutil.rmtree(target, ignore_errors=True)
+            folder.rename(target)
+
+    def _point_at(self, best: Sequence[Path]) -> None:
+        names = ["best", *(f"best_{place}" for place in range(2, len(best) + 1))]
+        wanted = {name: folder for name, folder in zip(names, best, strict=False) if folder.is_dir()}
+        for link in self.folder.glob("best*"):
+            if link.name not in wanted:
+                link.unlink()
+        for name, folder in wanted.items():
+            storage.point(self.folder / name, folder)
 
 
 def _write(folder: Path, snapshot: Snapshot) -> None:
@@ -84,6 +111,31 @@ def _write(folder: Path, snapshot: Snapshot) -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The input state dict is empty")  # SGD has no state
         paddle.save(dict(snapshot.optimizer), str(folder / OPTIMIZER_FILE))
-    progress = snapshot.progress
-    record = {"epoch": progress.epoch, "step": progress.step, "scores": progress.scores, "best": progress.best}
+    if snapshot.statistics:
+        paddle.save(dict(snapshot.statistics), str(folder / STATISTICS_FILE))
+    record = dataclasses.asdict(snapshot.progress)
     (folder / PROGRESS_FILE).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    lines = [f"{sha256(path)}  {path.name}\n" for path in sorted(folder.iterdir())]
+    (folder / SUMS_FILE).write_text("".join(lines), encoding="utf-8")
+
+
+def _read(folder: Path) -> Snapshot:
+    """A checkpoint, once it is known to be as it was written. Raises ValueError, or whatever damaged files raise."""
+    sums = folder / SUMS_FILE
+    if not sums.is_file():
+        raise ValueError(f"{SUMS_FILE} is missing")
+    lines = sums.read_text(encoding="utf-8").splitlines()
+    expected = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+    for name in sorted(ALWAYS - expected.keys()):
+        raise ValueError(f"{SUMS_FILE} does not name {name}")
+    for name, digest in expected.items():
+        if not (folder / name).is_file():
+            raise ValueError(f"{name} is missing")
+        if sha256(folder / name) != digest:
+            raise ValueError(f"{name} is not what was written: its SHA-256 is not the one in {SUMS_FILE}")
+    record: dict[str, Any] = json.loads((folder / PROGRESS_FILE).read_text(encoding="utf-8"))
+    statistics: Mapping[str, np.ndarray] = {}
+    if STATISTICS_FILE in expected:
+        statistics = read_paddle(folder / STATISTICS_FILE)
+    model, optimizer = read_paddle(folder / MODEL_FILE), read_paddle(folder / OPTIMIZER_FILE)
+    return Snapshot(Progress(**record), model, optimizer, statistics)

@@ -1,4 +1,4 @@
-"""Published weights come to this machine: one process of a node downloads, the others wait for it, all verify."""
+"""Published files come to this machine: one process of a node downloads, the others wait for it, all verify."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import IO
 
 from pannsdist.contracts import Pretrained
-from pannsdist.errors import BadWeightsFile
+from pannsdist.errors import BadWeightsFile, UserError
 from pannsdist.storage import sync
 from pannsdist.weights import cache
+from pannsdist.weights.cache import Remote
 
 TIMEOUT_S = 30.0
 """A server that sends nothing for so long is given up."""
@@ -26,60 +27,66 @@ def fetch(weights: Pretrained, timeout_s: float = TIMEOUT_S) -> Path:
     Every process may call it, and needs no other to do so: a lock beside the file lets one download, and those that
     waited have its outcome. Raises `BadWeightsFile`, which says what to put where.
     """
-    path = cache.place(weights.url)
-    if not (path.is_file() and cache.expected_sha256(weights, path)):
-        with turn(path) as failure:
+    return bring(cache.remote(weights), timeout_s)
+
+
+def bring(file: Remote, timeout_s: float = TIMEOUT_S) -> Path:
+    """The same for any published file. Raises its `error`."""
+    path = file.path
+    if not (path.is_file() and cache.expected(file)):
+        with turn(path, file.error) as failure:
             if not path.is_file():
                 if failure:
-                    raise BadWeightsFile(*failure)
-                download(weights, path, timeout_s)
+                    raise file.error(*failure)
+                download(file, timeout_s)
                 return path
-            say_unpublished(weights, path)
-            cache.verify(path, weights, path)
+            say_unpublished(file)
+            cache.verify(path, file)
             return path
-    cache.verify(path, weights, path)
+    cache.verify(path, file)
     return path
 
 
-def download(weights: Pretrained, path: Path, timeout_s: float) -> None:
+def download(file: Remote, timeout_s: float) -> None:
     """Bring a file to its place whole and verified, or not at all; the caller holds the lock.
 
     What is under way is called `.part`, which nobody reads: a process that is killed leaves one, and the next download
     begins it anew.
     """
-    part = path.with_name(f"{path.name}.part")
-    size = f" ({weights.size_bytes / 1e6:.1f} MB)" if weights.size_bytes else ""
-    print(f"downloading {weights.url}{size}\n  to {path}", file=sys.stderr, flush=True)
+    part = file.path.with_name(f"{file.path.name}.part")
+    size = f" ({file.size_bytes / 1e6:.1f} MB)" if file.size_bytes else ""
+    print(f"downloading {file.url}{size}\n  to {file.path}", file=sys.stderr, flush=True)
     try:
-        receive(weights, part, timeout_s)
+        receive(file, part, timeout_s)
         sync(part)
-        say_unpublished(weights, path)
-        cache.verify(part, weights, path)
-        part.replace(path)
-        sync(path.parent)
+        say_unpublished(file)
+        cache.verify(part, file)
+        part.replace(file.path)
+        sync(file.path.parent)
     except DownloadError as error:
-        raise BadWeightsFile(f"{path.name} could not be downloaded: {error}", by_hand(weights.url, path)) from error
+        raise file.error(f"{file.path.name} could not be downloaded: {error}", by_hand(file)) from error
     finally:
         part.unlink(missing_ok=True)
 
 
-def by_hand(url: str, path: Path) -> str:
+def by_hand(file: Remote) -> str:
     """What to do where there is no network."""
-    return f"address: {url}\nwithout a network, bring it here and put it at {path}\nor give a file: model.weights=FILE"
+    lines = (f"address: {file.url}", f"without a network, bring it here and put it at {file.path}", file.otherwise)
+    return "\n".join(line for line in lines if line)
 
 
-def say_unpublished(weights: Pretrained, path: Path) -> None:
+def say_unpublished(file: Remote) -> None:
     """Tell that a file is trusted as it came, the first time."""
-    if not cache.expected_sha256(weights, path):
-        kept = cache.pin_place(path)
-        print(f"no checksum is published for {path.name}: the one it has now is kept in {kept}", file=sys.stderr)
+    if not cache.expected(file):
+        kept = cache.pin_place(file.path)
+        print(f"no checksum is published for {file.path.name}: the one it has now is kept in {kept}", file=sys.stderr)
 
 
 class DownloadError(Exception):
     """Why a file did not arrive, in words for the user."""
 
 
-def receive(weights: Pretrained, part: Path, timeout_s: float) -> None:
+def receive(file: Remote, part: Path, timeout_s: float) -> None:
     """All bytes of an address into a file, with a progress bar on a terminal. Raises `DownloadError`."""
     import pooch
     import requests
@@ -87,11 +94,11 @@ def receive(weights: Pretrained, part: Path, timeout_s: float) -> None:
 
     is_quiet = not sys.stderr.isatty()
     # `total` must not be 0: pooch 1.9 asks for the bar's truth, which is its total
-    with tqdm(total=weights.size_bytes or 1, unit="B", unit_scale=True, leave=False, disable=is_quiet) as bar:
+    with tqdm(total=file.size_bytes or 1, unit="B", unit_scale=True, leave=False, disable=is_quiet) as bar:
         unpacked = {"Accept-Encoding": "identity"}
         get = pooch.HTTPDownloader(progressbar=bar, chunk_size=1 << 18, timeout=timeout_s, headers=unpacked)
         try:
-            get(weights.url, str(part), None)
+            get(file.url, str(part), None)
         except requests.HTTPError as error:
             answer = error.response
             raise DownloadError(f"the server answers {answer.status_code} {answer.reason}".strip()) from error
@@ -99,11 +106,11 @@ def receive(weights: Pretrained, part: Path, timeout_s: float) -> None:
             raise DownloadError(reason(error, part, timeout_s)) from error
         except OSError as error:
             raise DownloadError(f"{part} cannot be written: {error.strerror}") from error
-        announced = int(bar.total or 0) or weights.size_bytes
+        announced = int(bar.total or 0) or file.size_bytes
     came = part.stat().st_size
     if announced and came != announced:
         raise DownloadError(f"{came} of {announced} bytes came")
-    if not announced and not weights.sha256:
+    if not announced and not file.checksum and not file.tells:
         raise DownloadError("the server does not say how long it is, and no checksum is published")
 
 
@@ -124,7 +131,7 @@ def reason(error: Exception, part: Path, timeout_s: float) -> str:
 
 
 @contextmanager
-def turn(path: Path) -> Iterator[tuple[str, str] | None]:
+def turn(path: Path, refused: type[UserError] = BadWeightsFile) -> Iterator[tuple[str, str] | None]:
     """Be the only process of this machine that works on `path`.
 
     Gives what went wrong for the process that was waited for, so that eight processes do not try a dead server one
@@ -136,13 +143,13 @@ def turn(path: Path) -> Iterator[tuple[str, str] | None]:
         file = lock.open("a+", encoding="utf-8")
     except OSError as error:
         right = "make the folder writable, or choose another as PANNSDIST_HOME"
-        raise BadWeightsFile(f"{lock.parent} cannot be written: {error.strerror}", right) from error
+        raise refused(f"{lock.parent} cannot be written: {error.strerror}", right) from error
     with file:
         text = wait_for(file, path)
         file.truncate(0)
         try:
             yield outcome(text)
-        except BadWeightsFile as error:
+        except UserError as error:
             file.write(json.dumps([error.wrong, error.right]))
             raise
 

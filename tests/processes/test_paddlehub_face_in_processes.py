@@ -45,7 +45,7 @@ def seen(folder, name):
 
 
 def losses(folder, name):
-    checkpoints = sorted((folder / name / "checkpoints").glob("epoch_*"))
+    checkpoints = sorted((folder / name / "checkpoints").glob("step_*"))
     return [json.loads((path / "progress.json").read_text())["scores"]["train/loss"] for path in checkpoints]
 
 

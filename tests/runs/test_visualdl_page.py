@@ -99,7 +99,7 @@ DRAWN = """[...document.querySelectorAll('canvas')].map(canvas => {
 def test_the_curves_of_the_run_are_drawn(page):
     page.goto(f"{page.address}/app/scalar")
     page.get_by_text("train", exact=True).wait_for()
-    page.wait_for_function(f"{DRAWN}.length == 5")  # loss, learning rate, speed, waiting, memory
+    page.wait_for_function(f"{DRAWN}.length == 6")  # loss, learning rate, gradient norm, speed, waiting, memory
     page.get_by_text("valid", exact=True).click()
     page.wait_for_function(f"{DRAWN}.length >= 8")
     assert page.failed == []

@@ -8,9 +8,10 @@ import serving
 
 @pytest.fixture(autouse=True)
 def _signals_are_left_alone():
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     yield
-    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    for number, handler in before.items():  # a process that is about to leave ignores them, and so would its children
+        signal.signal(number, handler)
 
 
 @pytest.fixture

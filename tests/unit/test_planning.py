@@ -6,6 +6,7 @@ import pytest
 from small_parts import SmallModel, catalog
 
 from pannsdist import planning, settings
+from pannsdist.chosen_data import choose_data
 from pannsdist.contracts import NoParams
 from pannsdist.errors import (
     BadDataset,
@@ -295,7 +296,7 @@ def test_a_sound_dataset_is_accepted(listed):
 def test_a_split_that_the_dataset_does_not_have_is_refused(tmp_path):
     (tmp_path / "run.yaml").write_text(TEXT, encoding="utf-8")
     chosen, source = settings.load(tmp_path / "run.yaml")
-    said = refusal(BadDataset, planning.choose_data, chosen, source, catalog(), ("vald",))
+    said = refusal(BadDataset, choose_data, chosen, source, catalog(), ("vald",))
     assert "has no split 'vald'\n  closest: valid.  it has: train, valid" in said
 
 
@@ -303,3 +304,37 @@ def test_deciding_writes_nothing(decide, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     decide()
     assert [path.name for path in tmp_path.iterdir()] == ["run.yaml"]
+
+
+def test_a_try_takes_part_of_the_data_and_says_so(decide):
+    plan = decide("train.limit_steps=2", "valid.limit_batches=1", "valid.batch_size=2")
+    assert plan.steps == 2
+    assert [clip.id for clip in plan.data.splits["valid"].clips] == ["valid/tone/0000", "valid/sweep/0000"]
+    assert "length     3 epochs of 2 steps; 2 steps an epoch, scores of 2 clips alone" in str(plan)
+    assert decide("train.limit_steps=99").steps == 4
+    assert decide().trial == ""
+
+
+def test_overfitting_trains_on_what_it_evaluates(decide):
+    plan = decide("train.overfit_batches=2", "mixup.alpha=1")
+    train, valid = (plan.data.splits[name].clips for name in ("train", "valid"))
+    assert len(train) == 8 and train is valid
+    assert {clip.labels[0] for clip in train[:4]} == {clip.labels[0] for clip in train[4:]} == {"tone", "sweep"}
+    assert (plan.steps, plan.mixup) == (2, None)
+    assert "overfits 2 batches: the scores are of the clips that are trained on" in str(plan)
+    said = refusal(SettingsError, decide, "train.overfit_batches=5")
+    assert said.startswith("train.overfit_batches on the command line is 5, 20 clips, but there are only 16")
+    assert "at most 4" in said
+
+
+@pytest.mark.parametrize("key", ["train.limit_steps", "valid.limit_batches"])
+def test_overfitting_and_limits_contradict_each_other(decide, key):
+    said = refusal(SettingsError, decide, "train.overfit_batches=1", f"{key}=1")
+    assert said.startswith(f"train.overfit_batches on the command line stands beside {key} on the command line")
+    assert "set one of the two to null" in said
+
+
+def test_max_steps_and_max_minutes_are_said(decide):
+    assert "length     3 epochs of 4 steps, at most 10 steps, at most 5 minutes" in str(
+        decide("train.max_steps=10", "train.max_minutes=5")
+    )

@@ -8,7 +8,7 @@ import pytest
 from pannsdist.builtin.logmel import LogMelParams
 from pannsdist.errors import SettingsError, UserError
 from pannsdist.schema import Settings
-from pannsdist.settings import Source, describe, fill_params, load, read_yaml, to_dict, to_yaml
+from pannsdist.settings import Source, describe, fill_params, load, read_yaml, to_dict, to_yaml, trial_overrides
 
 ENOUGH = "model: {name: small}\ndata: {name: tones}\n"
 
@@ -271,3 +271,9 @@ def test_another_plugin_does_not_inherit_the_params_of_the_one_it_replaces(tmp_p
     assert load(child)[0].data.params == {"root": "sounds"}
     assert load(base, ["data.name=folder"])[0].data.params == {}
     assert load(base, ["data.name=tones", "data.params.seed=2"])[0].data.params == {"classes": 3, "seed": 2}
+
+
+def test_flags_of_a_first_try_stand_for_settings():
+    assert trial_overrides(None, None) == []
+    assert trial_overrides(3, None) == ["train.limit_steps=3", "valid.limit_batches=3"]
+    assert trial_overrides(None, 2) == ["train.overfit_batches=2"]

@@ -4,11 +4,17 @@ import csv
 import io
 import json
 
+import listening
 import numpy as np
+import paddle
 import pytest
 from matplotlib.image import imread
 
+from pannsdist.builtin.panns import Cnn6
+from pannsdist.builtin.tones import Tones, TonesParams
 from pannsdist.cli import main
+from pannsdist.inference.bundle import BundleRecord, PluginRecord, write_bundle
+from pannsdist.registry import Origin
 
 CLIPS = {"1-100032-A-0": "Dog", "1-17367-A-10": "Rain", "1-26806-A-1": "Chicken, rooster", "1-116765-A-41": "Chainsaw"}
 
@@ -136,3 +142,61 @@ def test_weights_beside_a_model_folder_are_refused(tmp_path, capsys):
     (tmp_path / "a.wav").touch()
     assert main(["detect", "--model", str(tmp_path), "--weights", "audioset", str(tmp_path / "a.wav")]) == 2
     assert "weights 'audioset' beside the model folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("engine", ["dygraph", "paddle", "onnx"])
+def test_every_engine_tags_and_embeds_alike(tagger, audio, tmp_path, capsys, engine):
+    listening.skip_unless_installed(engine)
+    files = [str(audio / f"{name}.ogg") for name in CLIPS][:2]
+    assert main(["tag", *tagger, "--engine", engine, "--topk", "527", "--format", "jsonl", *files]) == 0
+    found = [json.loads(line)["scores"] for line in capsys.readouterr().out.splitlines()]
+    assert main(["tag", *tagger, "--topk", "527", "--format", "jsonl", *files]) == 0
+    expected = [json.loads(line)["scores"] for line in capsys.readouterr().out.splitlines()]
+    assert [dict(scores) for scores in found] == [pytest.approx(scores, abs=1e-5) for scores in expected]
+    vectors = []
+    for chosen in ([], ["--engine", engine]):
+        assert main(["embed", *tagger, *chosen, "-o", str(tmp_path / "e.npz"), *files]) == 0
+        with np.load(tmp_path / "e.npz") as written:
+            vectors.append(written["embeddings"])
+    np.testing.assert_allclose(*vectors, rtol=0, atol=1e-5 * np.abs(vectors[0]).max())
+
+
+def test_an_engine_that_there_is_not_is_refused(tagger, audio, capsys):
+    with pytest.raises(SystemExit):
+        main(["tag", *tagger, "--engine", "tensorrt", str(audio / "1-100032-A-0.ogg")])
+    assert "choose from" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", ["paddle", "onnx"])
+def test_a_published_model_is_exported_once_there_is_sound_to_compare_on(tagger, audio, tmp_path, capsys, form):
+    listening.skip_unless_installed(form)
+    command = ["export", *tagger, "--format", form, "-o", str(tmp_path / "out")]
+    assert main(command) == 2
+    assert "give sound files as --check FILE..." in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    assert main([*command, "--check", str(audio / "1-100032-A-0.ogg")]) == 0
+    assert "1-100032-A-0.ogg" in capsys.readouterr().out
+    assert (tmp_path / "out" / "export.json").is_file()
+
+
+@pytest.fixture
+def own_model(tmp_path):
+    """The model folder of a run on generated tones, with random weights."""
+    paddle.seed(0)
+    core = Origin("pannsdist", "0.1.0")
+    labels = tuple(Tones(TonesParams()).labels)
+    layer = Cnn6(Cnn6.Params()).build(labels, Cnn6.front_end)
+    model, feature, dataset = (PluginRecord(name, {}, core) for name in ("panns_cnn6", "logmel", "tones"))
+    parts = (model, feature, dataset, Cnn6.front_end, labels, False, 0.5, "valid/accuracy", {}, {})
+    arrays = {name: tensor.numpy() for name, tensor in layer.state_dict().items()}
+    write_bundle(tmp_path / "model", BundleRecord(*parts), arrays)
+    return tmp_path / "model"
+
+
+def test_a_model_of_ones_own_is_exported_on_the_clips_of_its_dataset(own_model, tmp_path, capsys):
+    assert main(["export", "--model", str(own_model), "-o", str(tmp_path / "out")]) == 0
+    said = capsys.readouterr().out
+    clips = [clip.id for clip in Tones(TonesParams()).clips("valid")][:3]
+    assert f"compared on {', '.join(clips)}\n" in said
+    assert main(["export", "--model", str(own_model), "-o", str(tmp_path / "out")]) == 2
+    assert "is there already" in capsys.readouterr().err

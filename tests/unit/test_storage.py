@@ -7,6 +7,7 @@ import textwrap
 import pytest
 
 from pannsdist import storage
+from pannsdist.errors import CannotWrite
 
 
 def filled(text):
@@ -43,9 +44,12 @@ def test_a_full_disk_while_filling_leaves_the_older_folder(tmp_path):
         (folder / "file").write_text("ne", encoding="utf-8")
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(CannotWrite) as caught:
         storage.fill_folder(tmp_path / "made", fill)
+    assert str(caught.value).startswith(f"cannot write {tmp_path / 'made'}: No space left on device\n")
+    assert str(caught.value).endswith(f"next: df -h {tmp_path}")
     assert (tmp_path / "made" / "file").read_text(encoding="utf-8") == "old"
+    assert names(tmp_path) == ["made"]
 
 
 def test_a_process_that_dies_while_filling_leaves_the_older_folder_and_the_next_can_go_on(tmp_path):
@@ -97,3 +101,25 @@ def test_a_link_works_where_the_folder_was_moved_to(tmp_path):
     storage.point(tmp_path / "here" / "last", tmp_path / "here" / "one")
     (tmp_path / "here").rename(tmp_path / "there")
     assert (tmp_path / "there" / "last").resolve() == tmp_path / "there" / "one"
+
+
+def test_what_a_process_left_that_died_between_two_moves_is_put_back(tmp_path):
+    (tmp_path / ".made.older").mkdir()
+    (tmp_path / ".made.older" / "file").touch()
+    (tmp_path / ".made.writing").mkdir()
+    (tmp_path / ".text.writing").touch()
+    (tmp_path / ".last.writing").symlink_to("nowhere")
+    (tmp_path / "done").mkdir()
+    (tmp_path / ".done.older").mkdir()
+    storage.mend(tmp_path)
+    assert names(tmp_path) == ["done", "made"]
+    assert names(tmp_path / "made") == ["file"]
+
+
+def test_lines_are_added_and_a_file_that_cannot_be_written_is_named(tmp_path):
+    for line in ("one", "two"):
+        storage.append_line(tmp_path / "a.txt", line)
+    assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "one\ntwo\n"
+    for write in (storage.append_line, storage.write_whole):
+        with pytest.raises(CannotWrite, match=r"cannot write .*nowhere/a.txt: No such file or directory"):
+            write(tmp_path / "nowhere" / "a.txt", "three")

@@ -29,8 +29,8 @@ def duration(seconds: float) -> str:
 class ConsoleTracker:
     """A progress bar on a terminal, plain lines elsewhere."""
 
-    def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream = stream or sys.stdout
+    def __init__(self, stream: TextIO | None = None, note: str = "") -> None:
+        self._stream, self._note = stream or sys.stdout, note
         self._bar: Any = None
         self._absent_were_named = False
 
@@ -62,7 +62,7 @@ class ConsoleTracker:
         said = {"train/loss", report.selected, *(f"{report.split}/{name}" for name in SAID)}
         scores = "  ".join(f"{name} {value:.4f}" for name, value in report.scores.items() if name in said)
         best = f"  best {report.selected}" if report.is_best else ""
-        line = f"epoch {report.epoch}/{report.epochs}  {scores}  ({duration(report.seconds)}){best}"
+        line = f"epoch {report.epoch}/{report.epochs}  {scores}  ({duration(report.seconds)}){best}{self._note}"
         print(line, file=self._stream, flush=True)
         if report.predictions is not None and not self._absent_were_named:
             self._absent_were_named = True
@@ -74,6 +74,9 @@ class ConsoleTracker:
             print(
                 f"no clip of {split} bears {named}: left out of every mean over classes", file=self._stream, flush=True
             )
+
+    def flush(self) -> None:
+        """Each line was shown as it was said."""
 
     def close(self) -> None:
         """Take the bar away."""

@@ -41,6 +41,9 @@ class PredictionsTracker:
             kept = Kept(report.epoch, report.split, report.predictions)
             storage.fill_folder(self._folder, lambda aside: _write(aside, kept))
 
+    def flush(self) -> None:
+        """Every file was closed as it was written."""
+
     def close(self) -> None:
         """Every file was closed as it was written."""
 

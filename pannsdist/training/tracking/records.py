@@ -44,6 +44,10 @@ class RecordLog:
         if kind in ONCE or value.id > self._last.get((kind, value.tag), -1):
             self._file.add_record(record)
 
+    def flush(self) -> None:
+        """Have every record in the file."""
+        self._file.flush()
+
     def close(self) -> None:
         """Write what is left and close the file."""
         self._file.close()

@@ -59,5 +59,8 @@ class Tracker(Protocol):
     def epoch(self, report: EpochReport) -> None:
         """An epoch is done."""
 
+    def flush(self) -> None:
+        """Have on disk what was told: a checkpoint is about to be written, and nothing before it is told again."""
+
     def close(self) -> None:
         """The run is over."""

@@ -34,8 +34,10 @@ class ScoresFile:
         """Epoch, step and every score; a score that is no number is null."""
         scores = {name: value if math.isfinite(value) else None for name, value in report.scores.items()}
         record = {"epoch": report.epoch, "step": report.step, **scores, "seconds": round(report.seconds, 3)}
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+        storage.append_line(self._path, json.dumps(record))
+
+    def flush(self) -> None:
+        """Each line was closed as it was written."""
 
     def close(self) -> None:
         """Each line was closed as it was written."""

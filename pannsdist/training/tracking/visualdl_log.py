@@ -96,6 +96,10 @@ class VisualDLTracker:
         if is_shown and report.predictions is not None and report.predictions.usable:
             self._show(report.predictions, report)
 
+    def flush(self) -> None:
+        """Wait for VisualDL's own thread, which appends to the file."""
+        self._log.flush()
+
     def close(self) -> None:
         """Write what is left and close the file."""
         self._log.close()

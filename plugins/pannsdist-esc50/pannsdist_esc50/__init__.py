@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pannsdist.contracts import UserError
-from pannsdist.contracts.corpora import FoldedCorpus, FoldedParams, Listed
+from pannsdist.contracts import Download
+from pannsdist.contracts.corpora import FoldedCorpus, FoldedParams, Listed, allowed
 from pannsdist.contracts.tables import csv_rows
 
 __all__ = ["Esc50", "Esc50Params"]
@@ -37,12 +37,11 @@ class Esc50(FoldedCorpus):
     home = "https://github.com/karolpiczak/ESC-50"
     layout = "meta/esc50.csv and audio/"
     fold_count = 5
+    unpacks_to = "ESC-50-master"
+    downloads = (Download("https://github.com/karolpiczak/ESC-50/archive/refs/heads/master.zip", "CC BY-NC 3.0"),)
 
     def __init__(self, params: Any) -> None:
-        if params.subset not in SUBSETS:
-            right = f"allowed: {', '.join(SUBSETS)}"
-            again = "the same command with data.params.subset=esc50"
-            raise UserError(f"data.params.subset is {params.subset!r}", right, again)
+        allowed("subset", params.subset, SUBSETS)
         super().__init__(params)
 
     def listed(self) -> Iterator[Listed]:

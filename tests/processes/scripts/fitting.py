@@ -37,7 +37,7 @@ def fit(world, config, overrides):
         with folder.outlets(assembly.bundle_record(plan), assembly.watch(plan, network), progress) as outlets:
             parts.trainer.fit(progress, parts.data, parts.split, outlets)
     else:
-        parts.trainer.fit(progress, parts.data, parts.split, Outlets.none())
+        parts.trainer.fit(progress, parts.data, parts.split, Outlets())
     loader.close()
     np.savez(f"{chosen.name}.{world.rank}.npz", **network.arrays())
 

@@ -64,8 +64,8 @@ def test_training_lowers_the_loss_and_finds_the_classes(trained):
 
 def test_the_last_epoch_is_evaluated_and_saved_whatever_the_save_interval(trained):
     trained(epochs=5, save_interval=2)
-    saved = sorted(path.name for path in Path("run/checkpoints").glob("epoch_*"))
-    assert saved == ["epoch_0002", "epoch_0004", "epoch_0005"]
+    saved = sorted(path.name for path in Path("run/checkpoints").glob("step_*"))
+    assert saved == ["step_00000006", "step_00000012", "step_00000015"]
     assert json.loads(Path("run/checkpoints/last/progress.json").read_text())["scores"]["valid/accuracy"] <= 1.0
     assert sorted(path.name for path in Path("run/best_model").iterdir()) == ["bundle.json", "model.pdparams"]
 

@@ -10,7 +10,7 @@ from pannsdist.training.best import BestTracker
 
 def tracked(values, higher_is_better=True):
     best = BestTracker("valid/score", higher_is_better)
-    return best, [best.update(epoch, {"valid/score": value}) for epoch, value in enumerate(values, start=1)]
+    return best, [best.update(epoch, 10 * epoch, {"valid/score": value}) for epoch, value in enumerate(values, start=1)]
 
 
 def test_a_better_score_becomes_best():
@@ -46,7 +46,7 @@ def test_infinity_is_a_score():
 
 def test_a_score_that_is_not_there_is_an_error():
     with pytest.raises(KeyError):
-        BestTracker("valid/score", True).update(1, {"valid/loss": 1.0})
+        BestTracker("valid/score", True).update(1, 10, {"valid/loss": 1.0})
 
 
 @pytest.mark.parametrize("values", [[], [math.nan], [0.25], [math.inf]])
@@ -62,5 +62,15 @@ def test_a_restored_tracker_goes_on_from_there():
     best, _ = tracked([0.5])
     again = BestTracker("valid/score", True)
     again.restore(best.state())
-    assert not again.update(2, {"valid/score": 0.5})
-    assert again.update(3, {"valid/score": 0.6})
+    assert not again.update(2, 20, {"valid/score": 0.5})
+    assert again.update(3, 30, {"valid/score": 0.6})
+
+
+def test_the_best_few_are_remembered_in_order():
+    best = BestTracker("valid/score", True, keep=2)
+    for epoch, value in enumerate([0.2, 0.6, math.nan, 0.5, 0.6], start=1):
+        best.update(epoch, 10 * epoch, {"valid/score": value})
+    assert [(leader["epoch"], leader["step"]) for leader in best.leaders] == [(2, 20), (5, 50)]
+    fewer = BestTracker("valid/score", True, keep=1)
+    fewer.restore(best.state())
+    assert [leader["epoch"] for leader in fewer.leaders] == [2]

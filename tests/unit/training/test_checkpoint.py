@@ -1,133 +1,222 @@
-"""Checkpoints: folders that exist or do not, and links that point at whole ones."""
+"""Checkpoints: folders that are whole or absent, and what is used where one is damaged."""
 
 import json
 import math
+import subprocess
+import sys
+import textwrap
 
 import numpy as np
 import pytest
 
-from pannsdist.errors import BadRunFolder
-from pannsdist.training.checkpoint import MODEL_FILE, OPTIMIZER_FILE, PROGRESS_FILE, CheckpointStore, Progress, Snapshot
+from pannsdist.errors import BadRunFolder, CannotWrite
+from pannsdist.training.checkpoint import (
+    MODEL_FILE,
+    OPTIMIZER_FILE,
+    PROGRESS_FILE,
+    STATISTICS_FILE,
+    SUMS_FILE,
+    CheckpointStore,
+    Progress,
+    Snapshot,
+)
+
+FILES = (MODEL_FILE, OPTIMIZER_FILE, STATISTICS_FILE, PROGRESS_FILE, SUMS_FILE)
 
 
-def snapshot(epoch, value=None):
-    array = np.full((2, 3), epoch if value is None else value, np.float32)
-    progress = Progress(epoch, 10 * epoch, {"valid/loss": 0.5, "valid/nan": math.nan}, {"value": 0.5, "epoch": epoch})
-    return Snapshot(progress, {"a.weight": array}, {"a.weight/moment": -array, "a.weight/pow": np.ones(1, np.float32)})
+def snapshot(step, best=(), value=None):
+    """After a step, where the steps of `best` were the best so far."""
+    array = np.full((2, 3), step if value is None else value, np.float32)
+    leaders = [{"value": 0.5, "epoch": other, "step": other} for other in best]
+    scores = {"valid/loss": 0.1 + 0.2, "valid/nan": math.nan, "valid/inf": math.inf}
+    window = [[0.1, 3.0], [float(np.float32(0.7)), 2.0]]
+    progress = Progress(step // 10, step, 0, scores, {"leaders": leaders}, [0.3, 4.0], window, 2, 1, 1)
+    model = {"a.weight": array}
+    optimizer = {"a.weight/moment": -array, "a.weight/pow": np.ones(1, np.float32)}
+    return Snapshot(progress, model, optimizer, {"0/a._mean": array, "1/a._mean": 2 * array})
 
 
 @pytest.fixture
 def store(tmp_path):
-    return CheckpointStore(tmp_path, keep=1)
+    return CheckpointStore(tmp_path / "checkpoints", keep=1)
 
 
 def names(store):
     return sorted(path.name for path in store.folder.iterdir())
 
 
-def test_what_is_written_is_read_back(store):
-    store.write(snapshot(3), is_best=True)
-    for link in ("last", "best"):
-        back = store.read(link)
-        assert (back.progress.epoch, back.progress.step) == (3, 30)
-        assert back.progress.scores["valid/loss"] == 0.5
-        assert math.isnan(back.progress.scores["valid/nan"])
-        assert back.progress.best == {"value": 0.5, "epoch": 3}
-        for mine, theirs in ((snapshot(3).model, back.model), (snapshot(3).optimizer, back.optimizer)):
-            assert mine.keys() == theirs.keys()
-            for name in mine:
-                np.testing.assert_array_equal(mine[name], theirs[name])
+def newest_step(store):
+    return store.newest().snapshot.progress.step
+
+
+def test_what_is_written_is_read_back_to_the_last_bit(store):
+    store.write(snapshot(30))
+    found = store.newest()
+    assert found.damaged == {}
+    mine, theirs = snapshot(30), found.snapshot
+    assert repr(theirs.progress) == repr(mine.progress)
+    for part in ("model", "optimizer", "statistics"):
+        left, right = getattr(mine, part), getattr(theirs, part)
+        assert left.keys() == right.keys()
+        for name in left:
+            np.testing.assert_array_equal(left[name], right[name])
 
 
 def test_an_optimizer_without_state_is_kept_too(store):
-    store.write(Snapshot(Progress(1, 1), {"a": np.ones(2, np.float32)}, {}), is_best=False)
-    assert store.read("last").optimizer == {}
+    store.write(Snapshot(Progress(1, 1), {"a": np.ones(2, np.float32)}, {}))
+    assert store.newest().snapshot.optimizer == {}
 
 
 def test_a_new_folder_has_no_checkpoint(store):
-    assert store.read("last") is None
-    assert store.read("best") is None
+    store.folder.mkdir()
+    assert store.newest().snapshot is None
 
 
-def test_last_follows_and_best_stays(store):
-    for epoch, is_best in ((1, True), (2, True), (3, False), (4, False)):
-        store.write(snapshot(epoch), is_best)
-    assert store.read("last").progress.epoch == 4
-    assert store.read("best").progress.epoch == 2
+def test_last_and_best_point_at_what_they_say(store):
+    for step, best in ((10, [10]), (15, [10]), (20, [20]), (25, [20])):
+        store.write(snapshot(step, best))
+    assert (store.folder / "last").readlink().name == "step_00000025"
+    assert (store.folder / "best").readlink().name == "step_00000020"
 
 
 def test_only_the_newest_and_the_best_are_kept(store):
-    for epoch in range(1, 5):
-        store.write(snapshot(epoch), is_best=epoch == 2)
-    assert names(store) == ["best", "epoch_0002", "epoch_0004", "last"]
+    for step in (10, 20, 30, 40):
+        store.write(snapshot(step, [20] if step >= 20 else [10]))
+    assert names(store) == ["best", "last", "step_00000020", "step_00000040"]
 
 
-def test_as_many_are_kept_as_asked_for(tmp_path):
-    store = CheckpointStore(tmp_path, keep=3)
-    for epoch in range(1, 7):
-        store.write(snapshot(epoch), is_best=epoch == 1)
-    assert names(store) == ["best", "epoch_0001", "epoch_0004", "epoch_0005", "epoch_0006", "last"]
+def test_as_many_are_kept_as_asked_for(store):
+    store.keep = 3
+    for step in range(10, 70, 10):
+        store.write(snapshot(step, [10]))
+    assert names(store) == ["best", "last", "step_00000010", "step_00000040", "step_00000050", "step_00000060"]
 
 
-def test_an_epoch_that_is_written_again_takes_the_place_of_the_older(store):
-    store.write(snapshot(1), is_best=False)
-    store.write(snapshot(1, value=9), is_best=False)
-    assert store.read("last").model["a.weight"][0, 0] == 9
-    assert names(store) == ["epoch_0001", "last"]
+def test_the_best_few_are_kept_under_names_of_their_own(store):
+    for step, best in ((10, [10]), (20, [10, 20]), (30, [30, 10]), (40, [30, 10])):
+        store.write(snapshot(step, best))
+    links = {name: (store.folder / name).readlink().name for name in ("best", "best_2", "last")}
+    assert links == {"best": "step_00000030", "best_2": "step_00000010", "last": "step_00000040"}
+    store.write(snapshot(50, [30]))  # fewer are asked for now
+    assert names(store) == ["best", "last", "step_00000030", "step_00000050"]
 
 
-def test_a_checkpoint_that_cannot_be_written_leaves_the_links_on_the_last_whole_one(store):
-    store.write(snapshot(1), is_best=True)
-    unwritable = Snapshot(Progress(2, 20, {"valid/loss": object()}), snapshot(2).model, snapshot(2).optimizer)
-    with pytest.raises(TypeError, match="not JSON serializable"):
-        store.write(unwritable, is_best=True)
-    assert store.read("last").progress.epoch == 1
-    assert store.read("best").progress.epoch == 1
-    store.write(snapshot(2), is_best=False)
-    assert names(store) == ["best", "epoch_0001", "epoch_0002", "last"]
+def test_a_step_that_is_written_again_takes_the_place_of_the_older(store):
+    store.write(snapshot(10))
+    store.write(snapshot(10, value=9))
+    assert store.newest().snapshot.model["a.weight"][0, 0] == 9
+    assert names(store) == ["last", "step_00000010"]
 
 
-def test_a_run_that_goes_back_to_an_older_checkpoint_keeps_what_it_writes_next(store):
-    for epoch in (1, 2, 3):
-        store.write(snapshot(epoch), is_best=epoch == 1)
-    (store.folder / "last").unlink()
-    (store.folder / "last").symlink_to("epoch_0001")  # as the refusal of a damaged checkpoint advises
-    store.write(snapshot(2, value=9), is_best=False)
-    back = store.read("last")
-    assert back is not None
-    assert back.progress.epoch == 2
+def test_a_process_that_died_between_the_two_moves_leaves_the_older_one_to_go_on_from(store):
+    folder = store.write(snapshot(10))
+    folder.rename(folder.with_name(f".{folder.name}.older"))
+    (store.folder / f".{folder.name}.writing").mkdir()
+    assert newest_step(store) == 10
+    assert names(store) == ["last", "step_00000010"]
 
 
-def test_a_link_to_a_checkpoint_that_is_gone_is_refused(store):
-    store.write(snapshot(1), is_best=False)
-    (store.folder / "epoch_0001").rename(store.folder.parent / "elsewhere")
-    with pytest.raises(BadRunFolder):
-        store.read("last")
+def test_a_checkpoint_that_cannot_be_written_leaves_the_last_whole_one(store):
+    store.write(snapshot(10, [10]))
+    (store.folder / ".step_00000020.writing").write_text("in the way")
+    with pytest.raises(CannotWrite, match=r"cannot write .*step_00000020: "):
+        store.write(snapshot(20, [20]))
+    assert newest_step(store) == 10
+    assert (store.folder / "last").readlink().name == "step_00000010"
 
 
-@pytest.mark.parametrize("name", [MODEL_FILE, OPTIMIZER_FILE, PROGRESS_FILE])
-@pytest.mark.parametrize("damage", ["cut", "empty", "gone"])
-def test_a_damaged_file_is_refused_by_name(store, name, damage):
-    path = store.write(snapshot(1), is_best=False) / name
-    data = path.read_bytes()
-    path.unlink()
-    if damage != "gone":
-        path.write_bytes(data[: len(data) // 2] if damage == "cut" else b"")
-    with pytest.raises(BadRunFolder) as caught:
-        store.read("last")
-    said = str(caught.value)
-    assert said.startswith(f"the checkpoint {store.folder}/last is damaged: ")
-    assert name in said or name == PROGRESS_FILE
-    assert f"point {store.folder}/last at another checkpoint in {store.folder}" in said
+def cut(data):
+    return data[: len(data) // 2]
 
 
-@pytest.mark.parametrize("text", ["[]", '{"epoch": 1, "stranger": 2}', "null"])
-def test_a_progress_that_is_none_is_refused(store, text):
-    (store.write(snapshot(1), is_best=False) / PROGRESS_FILE).write_text(text, encoding="utf-8")
-    with pytest.raises(BadRunFolder, match="is damaged"):
-        store.read("last")
+def flipped(data):
+    middle = len(data) // 2
+    return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
 
 
-def test_progress_can_be_read_by_a_person(store):
-    folder = store.write(snapshot(2), is_best=False)
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("damage", [cut, flipped, lambda _: b"", None], ids=["cut", "flipped", "emptied", "removed"])
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_used(store, name, damage):
+    store.keep = 2
+    store.write(snapshot(10))
+    newer = store.write(snapshot(20))
+    data = (newer / name).read_bytes()
+    (newer / name).unlink()
+    if damage:
+        (newer / name).write_bytes(damage(data))
+    found = store.newest()
+    assert found.snapshot.progress.step == 10
+    assert list(found.damaged) == [newer]
+    assert (SUMS_FILE if name == SUMS_FILE else name) in found.damaged[newer]
+
+
+def test_every_byte_counts(store):
+    store.keep = 2
+    store.write(snapshot(10))
+    newer = store.write(snapshot(20))
+    for name in FILES:
+        data = (newer / name).read_bytes()
+        for place in range(0, len(data), max(1, len(data) // 40)):
+            (newer / name).write_bytes(data[:place] + bytes([data[place] ^ 0x10]) + data[place + 1 :])
+            assert newest_step(store) == 10, (name, place)
+        (newer / name).write_bytes(data)
+    assert newest_step(store) == 20
+
+
+def test_what_is_damaged_is_set_aside_and_never_taken_for_newer(store):
+    store.keep = 2
+    store.write(snapshot(10))
+    newer = store.write(snapshot(20))
+    (newer / MODEL_FILE).unlink()
+    store.set_aside(list(store.newest().damaged))
+    assert names(store) == ["last", "step_00000010", "step_00000020.damaged"]
+    store.keep = 1
+    store.write(snapshot(15))
+    assert newest_step(store) == 15
+    assert names(store) == ["last", "step_00000015", "step_00000020.damaged"]
+
+
+def test_where_none_is_whole_all_are_named_and_nothing_is_begun_anew(store):
+    store.keep = 2
+    for step in (10, 20):
+        (store.write(snapshot(step)) / MODEL_FILE).write_bytes(b"")
+    for _ in range(2):  # and again
+        with pytest.raises(BadRunFolder) as caught:
+            store.newest()
+        said = str(caught.value)
+        assert said.startswith(f"no checkpoint in {store.folder} is whole")
+        assert f"step_00000010: {MODEL_FILE} is not what was written" in said
+        assert f"step_00000020: {MODEL_FILE} is not what was written" in said
+        assert "to begin again, remove that folder, or give the run another name, as name=NAME" in said
+
+
+def test_progress_can_be_read_and_the_sums_checked_by_a_person(store):
+    folder = store.write(snapshot(20))
     assert json.loads((folder / PROGRESS_FILE).read_text(encoding="utf-8"))["step"] == 20
+    done = subprocess.run(["sha256sum", "-c", SUMS_FILE], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert done.stdout.count(": OK") == len(FILES) - 1
+
+
+def test_a_disk_that_takes_no_more_leaves_the_last_whole_checkpoint(store):
+    """For real: the kernel refuses to let any file grow beyond a size."""
+    store.write(snapshot(10))
+    code = f"""
+        import resource, sys
+        from pathlib import Path
+        import numpy as np
+        from pannsdist.errors import CannotWrite
+        from pannsdist.training.checkpoint import CheckpointStore, Progress, Snapshot
+
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+        store = CheckpointStore(Path({str(store.folder)!r}), keep=1)
+        try:
+            store.write(Snapshot(Progress(2, 20), {{"a": np.zeros(10_000, np.float32)}}, {{}}))
+        except CannotWrite as error:
+            print(error)"""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.startswith(f"cannot write {store.folder}/step_00000020: File too large\n"), done.stderr
+    assert names(store) == ["last", "step_00000010"]
+    assert newest_step(store) == 10

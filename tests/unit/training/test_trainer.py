@@ -1,6 +1,8 @@
 """Epochs and steps in one process, on generated sounds with a tiny layer."""
 
 import math
+from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 import paddle
@@ -11,8 +13,9 @@ from small_parts import catalog
 from pannsdist import assembly, planning, settings
 from pannsdist.audio.loader import Loader
 from pannsdist.batch import Batch
-from pannsdist.errors import BadClip
+from pannsdist.errors import BadClip, CannotWrite, NotFinite, Stopped
 from pannsdist.parallel import AloneWorld
+from pannsdist.training.background import Background
 from pannsdist.training.checkpoint import CheckpointStore
 from pannsdist.training.metrics import scores
 from pannsdist.training.trainer import Outlets, TrainingData
@@ -39,6 +42,9 @@ class Recorder:
     def epoch(self, report):
         self.epoch_reports.append(report)
 
+    def flush(self):
+        pass
+
     def close(self):
         pass
 
@@ -54,12 +60,18 @@ class Run:
         self.start = assembly.load_initial(self.plan, self.network, snapshot)
         self.parts = assembly.build_parts(self.plan, AloneWorld(), self.network, Loader(0))
         self.progress = self.parts.trainer.resume(snapshot)
-        self.recorder, self.bad, self.kept = Recorder(), [], []
+        self.recorder, self.bad, self.kept, self.bad_steps = Recorder(), [], [], []
 
-    def fit(self, data=None):
-        outlets = Outlets([self.recorder], lambda *kept: self.kept.append(kept), self.bad.extend)
-        self.progress = self.parts.trainer.fit(self.progress, data or self.parts.data, self.parts.split, outlets)
+    def fit(self, data=None, is_asked_to_stop=lambda: False):
+        outlets = Outlets([self.recorder], lambda *kept: self.kept.append(kept), self.bad.extend, self.bad_steps.append)
+        self.progress = self.parts.trainer.fit(
+            self.progress, data or self.parts.data, self.parts.split, outlets, is_asked_to_stop
+        )
         return self
+
+    @property
+    def last(self):
+        return self.kept[-1][0]
 
 
 def assert_equal(left, right):
@@ -111,8 +123,11 @@ def test_the_best_epoch_is_the_one_with_the_best_score(done):
     metric = "valid/accuracy"
     values = [report.scores[metric] for report in done.recorder.epoch_reports]
     best = values.index(max(values)) + 1
-    assert done.progress.best == {"metric": metric, "value": max(values), "epoch": best}
-    assert max(snapshot.progress.epoch for snapshot, is_best in done.kept if is_best) == best
+    assert (done.progress.best["metric"], done.progress.best["value"]) == (metric, max(values))
+    assert done.progress.best["epoch"] == best
+    shipped = [(snapshot, weights) for snapshot, weights in done.kept if weights is not None]
+    assert shipped[-1][0].progress.epoch == best
+    assert_equal(shipped[-1][1], shipped[-1][0].model)
 
 
 def test_the_same_settings_give_the_same_run_bit_by_bit(done, tmp_path):
@@ -129,11 +144,11 @@ def test_another_seed_gives_another_run(done, tmp_path):
 def test_a_run_that_goes_on_equals_the_uninterrupted_one_bit_by_bit(tmp_path, optimizer):
     whole = Run(tmp_path, f"optimizer.name={optimizer}").fit()
     store = CheckpointStore(tmp_path, keep=9)
-    for snapshot, is_best in whole.kept[:2]:
-        store.write(snapshot, is_best)
+    for snapshot, _ in whole.kept[:2]:
+        store.write(snapshot)
     strangers = [paddle.nn.Linear(3, 3), paddle.nn.BatchNorm2D(2)]
     paddle.seed(99)
-    resumed = Run(tmp_path, f"optimizer.name={optimizer}", snapshot=store.read("last"))
+    resumed = Run(tmp_path, f"optimizer.name={optimizer}", snapshot=store.newest().snapshot)
     assert resumed.start == "goes on after epoch 2"
     resumed.fit()
     assert [report.epoch for report in resumed.recorder.epoch_reports] == [3, 4]
@@ -154,8 +169,8 @@ def test_skipped_clips_are_noted_and_training_goes_on(tmp_path):
     run = Run(tmp_path, "train.epochs=1")
     error = BadClip("clip 'a' is bad")
 
-    def batches(epoch):
-        for number, batch in enumerate(run.parts.data.batches(epoch)):
+    def batches(epoch, first):
+        for number, batch in enumerate(run.parts.data.batches(epoch, first)):
             if number == 0:  # a part of the batch could be read
                 yield Batch(batch.ids[1:], batch.waveforms[1:], batch.targets[1:], (error,))
             elif number == 1:  # nothing of it
@@ -171,8 +186,8 @@ def test_skipped_clips_are_noted_and_training_goes_on(tmp_path):
 def test_an_error_of_the_data_stops_the_run(tmp_path):
     run = Run(tmp_path)
 
-    def batches(epoch):
-        yield next(iter(run.parts.data.batches(epoch)))
+    def batches(epoch, first):
+        yield next(iter(run.parts.data.batches(epoch, first)))
         raise BadClip("clip 'a' is bad")
 
     with pytest.raises(BadClip, match="clip 'a' is bad"):
@@ -193,7 +208,7 @@ def test_a_full_disk_stops_the_run(tmp_path):
         raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match="No space left"):
-        run.parts.trainer.fit(run.progress, run.parts.data, run.parts.split, Outlets([], keep, run.bad.extend))
+        run.parts.trainer.fit(run.progress, run.parts.data, run.parts.split, Outlets([], keep))
 
 
 def test_several_labels_are_trained_too(tmp_path):
@@ -212,3 +227,229 @@ train: {{epochs: 2, batch_size: 2, crop_s: 0.2}}
     run = Run(tmp_path, text=text).fit()
     assert [snapshot.progress.epoch for snapshot, _ in run.kept] == [1, 2]
     assert "valid/mean_average_precision" in run.progress.scores
+
+
+STEPS = 16
+"""Four epochs of four steps."""
+
+
+def after(count):
+    """Asked to stop once this was looked at so often."""
+    looks = []
+    return lambda: looks.append(1) or len(looks) > count
+
+
+def stopped(folder, is_asked_to_stop, *overrides, snapshot=None):
+    """A run that is stopped, and what it left on disk."""
+    run = Run(folder, *overrides, snapshot=snapshot)
+    with pytest.raises(Stopped) as caught:
+        run.fit(is_asked_to_stop=is_asked_to_stop)
+    store = CheckpointStore(folder / "checkpoints", keep=9)
+    for kept, _ in run.kept:
+        store.write(kept)
+    return run, str(caught.value), store.newest().snapshot
+
+
+def pieces(reports):
+    """What reports say but for times."""
+    return [
+        repr(replace(report, **{name: None for name in ("pace", "seconds") if hasattr(report, name)}))
+        for report in reports
+    ]
+
+
+def assert_goes_on_as(whole, first, snapshot, folder, *overrides):
+    """Whether a second start ends as one that was not stopped, with the same reports."""
+    second = Run(folder, *overrides, snapshot=snapshot).fit()
+    assert_equal(second.last.model, whole.last.model)
+    assert_equal(second.last.optimizer, whole.last.optimizer)
+    assert repr(second.last.progress) == repr(whole.last.progress)
+    for kind in ("step_reports", "epoch_reports"):
+        both = pieces(getattr(first.recorder, kind)) + pieces(getattr(second.recorder, kind))
+        assert both == pieces(getattr(whole.recorder, kind))
+
+
+@pytest.mark.parametrize("looks", range(1, 20))
+def test_a_run_stopped_anywhere_goes_on_as_if_it_had_not_been(done, tmp_path, looks):
+    """It is looked once before each step and once in each evaluation, so that every fifth time is in one."""
+    first, said, snapshot = stopped(tmp_path, after(looks))
+    at = looks - looks // 5
+    assert said.startswith(f"stopped after step {at} of {STEPS}, as asked: saved in checkpoints/step_{at:08d}\n")
+    assert snapshot.progress.step == at
+    assert (snapshot.progress.step > snapshot.progress.evaluated) is (looks % 5 != 0)
+    assert_goes_on_as(done, first, snapshot, tmp_path)
+
+
+@pytest.mark.parametrize("average", ["train.ema_decay=0.9", "train.swa_epochs=3"])
+def test_an_average_of_the_weights_goes_on_too_and_is_what_is_shipped(tmp_path, average):
+    whole = Run(tmp_path, average).fit()
+    for looks in (7, 10, 14, 15):  # the second and the last are in the evaluation after an epoch
+        folder = tmp_path / str(looks)
+        folder.mkdir()
+        first, _, snapshot = stopped(folder, after(looks - 1), average)
+        assert_goes_on_as(whole, first, snapshot, folder, average)
+    shipped = next(weights for snapshot, weights in reversed(whole.kept) if weights is not None)
+    same = next(snapshot for snapshot, weights in whole.kept if weights is shipped)
+    assert any(not np.array_equal(shipped[name], same.model[name]) for name in shipped)
+
+
+def test_a_run_stopped_twice_goes_on_as_if_it_had_not_been(done, tmp_path):
+    first, _, snapshot = stopped(tmp_path, after(2))
+    second, _, snapshot = stopped(tmp_path, after(5), snapshot=snapshot)
+    first.recorder.step_reports += second.recorder.step_reports
+    first.recorder.epoch_reports += second.recorder.epoch_reports
+    assert snapshot.progress.step == 6
+    assert_goes_on_as(done, first, snapshot, tmp_path)
+
+
+def test_a_run_stopped_before_its_first_step_leaves_nothing(tmp_path):
+    run = Run(tmp_path)
+    with pytest.raises(Stopped, match="stopped after step 0 of 16, as asked: nothing to save yet"):
+        run.fit(is_asked_to_stop=lambda: True)
+    assert run.kept == []
+
+
+def test_a_run_that_is_stopped_at_once_after_it_went_on_writes_no_checkpoint_again(tmp_path):
+    _, _, snapshot = stopped(tmp_path, after(2))
+    again = Run(tmp_path, snapshot=snapshot)
+    with pytest.raises(Stopped, match="saved in checkpoints/step_00000002"):
+        again.fit(is_asked_to_stop=lambda: True)
+    assert again.kept == []
+
+
+def test_checkpoints_are_made_every_so_many_steps_and_change_nothing(done, tmp_path):
+    run = Run(tmp_path, "save.every_steps=3").fit()
+    steps = [snapshot.progress.step for snapshot, _ in run.kept]
+    assert steps == [3, 4, 6, 8, 9, 12, 15, 16]  # an epoch's end is saved once it is evaluated
+    assert_equal(run.last.model, done.last.model)
+    for snapshot, shipped in run.kept[:-1]:
+        assert shipped is None or snapshot.progress.step % 4 == 0
+    middle = run.kept[0][0]
+    again = Run(tmp_path, "save.every_steps=3", snapshot=middle).fit()
+    assert_equal(again.last.model, done.last.model)
+
+
+def test_a_checkpoint_is_due_when_so_many_minutes_have_gone_by(tmp_path):
+    run = Run(tmp_path, "save.every_minutes=1e-9", "train.epochs=1").fit()
+    assert [snapshot.progress.step for snapshot, _ in run.kept][-4:] == [1, 2, 3, 4]
+
+
+def test_max_steps_ends_with_an_evaluation_and_a_model(tmp_path):
+    run = Run(tmp_path, "train.max_steps=6").fit()
+    assert [(report.epoch, report.step) for report in run.recorder.epoch_reports] == [(1, 4), (2, 6)]
+    assert [report.epoch_step for report in run.recorder.step_reports] == [3, 4, 2]
+    assert run.recorder.step_reports[-1].learning_rates["all"] == pytest.approx(
+        0.02 * 0.01
+    )  # the schedule ends there too
+    assert any(shipped is not None for _, shipped in run.kept)
+    assert Run(tmp_path, "train.max_steps=6", snapshot=run.last).start == "is finished"
+
+
+def test_a_run_goes_on_beyond_its_max_steps_in_the_middle_of_the_epoch(tmp_path):
+    constant = ("schedule.name=constant", "schedule.warmup_epochs=0")
+    whole = Run(tmp_path, *constant).fit()
+    cut = Run(tmp_path, *constant, "train.max_steps=6").fit()
+    longer = Run(tmp_path, *constant, snapshot=cut.last)
+    assert longer.start == "goes on after epoch 2"
+    longer.fit()
+    assert [(report.epoch, report.step) for report in longer.recorder.epoch_reports] == [(2, 8), (3, 12), (4, 16)]
+    assert_equal(longer.last.model, whole.last.model)
+    assert longer.recorder.epoch_reports[-1].scores == whole.recorder.epoch_reports[-1].scores
+
+
+def test_max_minutes_end_with_an_evaluation_and_the_next_start_goes_on(tmp_path):
+    first = Run(tmp_path, "train.max_minutes=1e-9").fit()
+    assert first.kept == []  # it was up before the first step
+    run = Run(tmp_path, "train.max_minutes=1000").fit()
+    assert run.progress.step == STEPS
+
+
+def test_patience_ends_a_run_that_does_not_get_better(tmp_path):
+    run = Run(tmp_path, "train.patience_epochs=2", "train.epochs=9", "optimizer.learning_rate=1e-12").fit()
+    assert run.progress.best["epoch"] == 1
+    assert run.progress.epoch == 3
+    again = Run(tmp_path, "train.patience_epochs=2", "train.epochs=9", snapshot=run.last)
+    assert again.start == "is finished"
+    assert again.fit().kept == []
+
+
+def test_steps_that_are_not_finite_are_skipped_counted_and_their_clips_named(tmp_path):
+    run = Run(tmp_path, "train.epochs=1")
+    spoilt = []
+
+    def batches(epoch, first):
+        for number, batch in enumerate(run.parts.data.batches(epoch, first)):
+            if number not in (1, 3):
+                yield batch
+                continue
+            spoilt.append(batch.ids)
+            yield replace(batch, waveforms=batch.waveforms * np.nan)
+
+    run.fit(TrainingData(batches, run.parts.data.steps))
+    assert (run.progress.step, run.progress.bad_steps, run.progress.bad_steps_in_a_row) == (4, 2, 1)
+    assert run.bad_steps == [
+        f"step {step} was not taken, its loss or gradient is not finite; its clips: {', '.join(ids)}"
+        for step, ids in zip((2, 4), spoilt, strict=True)
+    ]
+    weights = [array for name, array in run.last.model.items() if not name.endswith(("_mean", "_variance"))]
+    assert all(np.isfinite(array).all() for array in weights)
+    assert math.isfinite(run.recorder.step_reports[0].loss)
+
+
+@pytest.mark.parametrize("saved", [False, True])
+def test_too_many_steps_in_a_row_that_are_not_finite_stop_the_run(tmp_path, saved):
+    run = Run(tmp_path, "train.max_bad_steps=2", f"save.every_steps={1 if saved else 'null'}")
+
+    def batches(epoch, first):
+        for number, batch in enumerate(run.parts.data.batches(epoch, first)):
+            yield batch if number == 0 else replace(batch, waveforms=batch.waveforms * np.nan)
+
+    with pytest.raises(NotFinite) as caught:
+        run.fit(TrainingData(batches, run.parts.data.steps))
+    said = str(caught.value)
+    assert said.startswith("the loss or the gradient was not finite in steps 2 to 3, and none of them was taken\n")
+    assert (
+        "the last good weights are in checkpoints/step_00000001/model.pdparams of the run's folder" in said
+    ) is saved
+    assert ("no checkpoint was written before" in said) is not saved
+    assert "the clips of each step are named in bad_steps.txt" in said
+    assert [snapshot.progress.step for snapshot, _ in run.kept] == ([1] if saved else [])
+
+
+def test_an_error_of_the_writing_stops_the_run_at_the_next_step(tmp_path):
+    run = Run(tmp_path, "save.every_steps=1")
+    writing = Background()
+
+    def fail():
+        raise CannotWrite("cannot write runs/run/checkpoints/step_00000001: No space left on device")
+
+    outlets = Outlets([run.recorder], lambda *_: writing.start(fail), writing=writing)
+    with pytest.raises(CannotWrite, match="No space left"):
+        run.parts.trainer.fit(run.progress, run.parts.data, run.parts.split, outlets)
+    assert run.recorder.epoch_reports == []
+
+
+def test_data_that_end_before_the_epoch_does_stop_the_run(tmp_path):
+    run = Run(tmp_path)
+    with pytest.raises(RuntimeError, match="the data ended before the epoch did"):
+        run.fit(TrainingData(lambda epoch, first: islice(run.parts.data.batches(epoch, first), 2), 4))
+
+
+def test_limits_shorten_epochs_and_evaluations(tmp_path):
+    run = Run(tmp_path, "train.limit_steps=3", "valid.limit_batches=2", "valid.batch_size=2", "train.epochs=2").fit()
+    assert [report.step for report in run.recorder.epoch_reports] == [3, 6]
+    assert [len(batch.ids) for batch in run.parts.split.batches()] == [2, 2]
+    assert len(run.parts.split.ids) == 4
+
+
+def test_overfitting_learns_the_same_clips_by_heart_and_is_scored_on_them(tmp_path):
+    run = Run(tmp_path, "train.overfit_batches=2", "train.epochs=20").fit()
+    epochs = [[(batch.ids, batch.waveforms) for batch in run.parts.data.batches(epoch, 0)] for epoch in (1, 2)]
+    for left, right in zip(*epochs, strict=True):
+        assert left[0] == right[0]
+        np.testing.assert_array_equal(left[1], right[1])
+    trained = [name for ids, _ in epochs[0] for name in ids]
+    assert trained == list(run.parts.split.ids)
+    assert all(len({name.split("/")[1] for name in ids}) == 2 for ids, _ in epochs[0])
+    assert [batch.ids for batch in run.parts.data.batches(1, 1)] == [epochs[0][1][0]]
+    assert run.recorder.epoch_reports[-1].scores["valid/accuracy"] == 1.0

@@ -1,0 +1,89 @@
+"""AudioSet for pannsdist: the multi-label dataset `audioset`.
+
+The lists are those of J. F. Gemmeke and others, "Audio Set: An Ontology and Human-Labeled Dataset for Audio Events",
+ICASSP 2017. The sounds are not published with them: whoever has some keeps each segment in a file of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pannsdist.contracts.corpora import Corpus, Listed, RootParams, allowed
+from pannsdist.contracts.tables import csv_rows, rows_by
+
+__all__ = ["AudioSet", "AudioSetParams"]
+
+LABELS = "class_labels_indices.csv"
+SEGMENTS = ("YTID", "start_seconds", "end_seconds", "positive_labels")
+BALANCED, UNBALANCED, EVALUATION = (f"{name}_segments" for name in ("balanced_train", "unbalanced_train", "eval"))
+SPLITS = {
+    "unbalanced": {UNBALANCED: "train", BALANCED: "valid", EVALUATION: "test"},
+    "both": {BALANCED: "train", UNBALANCED: "train", EVALUATION: "valid"},
+    "balanced": {BALANCED: "train", EVALUATION: "valid"},
+}
+NAME = re.compile(r"(?:Y(?P<prefixed>[\w-]{11})|(?P<plain>[\w-]{11}))(?:_[0-9].*)?")
+"""The name of a segment's file without its ending: the video's id, perhaps after a Y, perhaps before _30.000."""
+ENDINGS = (".wav", ".flac", ".mp3", ".ogg", ".opus")
+
+
+@dataclass(frozen=True)
+class AudioSetParams(RootParams):
+    """`root` holds the lists and the sounds. `train` is balanced, unbalanced or both: which lists are trained on."""
+
+    train: str = "balanced"
+
+
+class AudioSet(Corpus):
+    """AudioSet in its official lists; any number of 527 labels for each clip. Files that are missing are counted."""
+
+    Params = AudioSetParams
+    home = "https://research.google.com/audioset/download.html"
+    layout = f"{LABELS}, the lists such as {BALANCED}.csv (both perhaps in metadata/) and audio/ or audios/"
+    multi_label = True
+    skips_missing = True
+
+    def __init__(self, params: Any) -> None:
+        self._splits = SPLITS[allowed("train", params.train, tuple(SPLITS))]
+        super().__init__(params)
+
+    def listed(self) -> Iterator[Listed]:
+        """The segments of the lists; a clip's id is its video's, of which AudioSet takes one segment."""
+        names = {mid: row.required("display_name") for mid, row in self._classes().items()}
+        audio = self.found("audio", "audios").name
+        for name, split in self._splits.items():
+            files = dict(self._files(self.root / audio / name))
+            for row in csv_rows(self.found(f"{name}.csv", f"metadata/{name}.csv"), header=SEGMENTS):
+                video = row.matched("YTID", r"[\w-]{11}", "it is a video's id, of 11 signs")[0]
+                mids = row.required("positive_labels").split(",")
+                unknown = [mid for mid in mids if mid not in names]
+                if unknown:
+                    row.refuse(f"unknown label {unknown[0]!r}", f"labels stand in {LABELS}")
+                path = files.get(video, f"{audio}/{name}/Y{video}.wav")
+                yield Listed(row, path, tuple(dict.fromkeys(names[mid] for mid in mids)), split, id=video)
+
+    def split_of(self, item: Listed) -> str:
+        """By the list that names it."""
+        return str(item.part)
+
+    def label_order(self, _: object) -> tuple[str, ...]:
+        """The display names in the order of their indices."""
+        return tuple(row.required("display_name") for row in self._classes().values())
+
+    def _classes(self) -> dict[str, Any]:
+        path = self.found(LABELS, f"metadata/{LABELS}")
+        return rows_by("mid", csv_rows(path, ("index", "mid", "display_name")))
+
+    def _files(self, folder: Path) -> Iterator[tuple[str, str]]:
+        """(id of a video, its file below the root), in the folder and those below it."""
+        for place, folders, names in os.walk(folder):
+            folders.sort()
+            below = Path(place).relative_to(self.root).as_posix()
+            for stem, ending in map(os.path.splitext, sorted(names)):
+                found = NAME.fullmatch(stem) if ending.lower() in ENDINGS else None
+                if found:
+                    yield found["prefixed"] or found["plain"], f"{below}/{stem}{ending}"

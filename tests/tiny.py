@@ -1,0 +1,131 @@
+"""Plugins for real runs that are to be short: a network of two small layers, and sounds that note who hears them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from pannsdist.contracts import Clip, FrontEnd, Pretrained
+
+RATE_HZ = 8000
+DETAILS = (("mel", "slaney"), ("pad", "reflect"), ("power_floor", 1e-10), ("scale", "db"), ("window", "hann"))
+FEATURE_PARAMS = {
+    "sample_rate_hz": RATE_HZ,
+    "window_samples": 256,
+    "hop_samples": 128,
+    "fft_samples": 256,
+    "mel_bins": 16,
+    "high_hz": 4000.0,
+}
+
+
+def install(folder: Path) -> dict[str, str]:
+    """Install the plugins of this file into a folder; gives the environment in which they are found."""
+    info = folder / "pannsdist_tiny-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: pannsdist-tiny\nVersion: 1.0\n")
+    entries = "[pannsdist.models]\ntiny = tiny:Tiny\n[pannsdist.datasets]\nheard = tiny:Heard\n"
+    (info / "entry_points.txt").write_text(entries)
+    paths = (str(folder), str(Path(__file__).parent), os.environ.get("PYTHONPATH", ""))
+    return {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+
+
+@dataclass(frozen=True)
+class TinyParams:
+    """A `fragile` network answers a silent clip with no number while it is trained."""
+
+    fragile: bool = False
+
+
+class Tiny:
+    """Convolution, batch norm, dropout and one linear layer."""
+
+    Params = TinyParams
+    feature: ClassVar[str] = "logmel"
+    feature_params: ClassVar[Mapping[str, Any]] = FEATURE_PARAMS
+    front_end: ClassVar[FrontEnd] = FrontEnd("logmel", RATE_HZ, 256, 128, 256, 16, 50.0, 4000.0, DETAILS)
+    weights: ClassVar[Mapping[str, Pretrained]] = {}
+    head: ClassVar[str] = "classifier"
+
+    def __init__(self, params: TinyParams) -> None:
+        self.params = params
+
+    def accepts(self, front_end: FrontEnd) -> bool:
+        return front_end.kind == "logmel"
+
+    def minimum_samples(self, front_end: FrontEnd) -> int:
+        return 4 * front_end.hop_samples
+
+    def build(self, labels, front_end: FrontEnd):
+        import paddle
+        from paddle import nn
+
+        fragile = self.params.fragile
+
+        class TinyLayer(nn.Layer):
+            def __init__(self) -> None:
+                super().__init__()
+                self.convolution = nn.Conv2D(1, 4, 3, padding=1)
+                self.norm = nn.BatchNorm2D(4)
+                self.dropout = nn.Dropout(0.2)
+                self.classifier = nn.Linear(4 * front_end.bins, len(labels))
+
+            def forward(self, image):
+                maps = nn.functional.relu(self.norm(self.convolution(image / 50)))
+                answer = self.classifier(self.dropout(maps.mean(axis=2).flatten(1)))
+                if fragile and self.training:
+                    is_silent = image.mean(axis=[1, 2, 3]) < -99
+                    answer = answer + paddle.where(is_silent, float("nan"), 0.0).unsqueeze(1)
+                return answer
+
+        return TinyLayer()
+
+
+@dataclass(frozen=True)
+class HeardParams:
+    """`clips` of each label and split; those named in `silent` are."""
+
+    clips: int = 12
+    silent: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class NotedSound:
+    """A tone, or silence, whose name is added to the file `NOTE`.RANK (NOTE is set outside) when it is heard."""
+
+    name: str
+    pitch_hz: float
+
+    def samples(self):
+        if "NOTE" in os.environ:
+            with Path(f"{os.environ['NOTE']}.{os.environ.get('PADDLE_TRAINER_ID', '0')}").open("a") as file:
+                file.write(f"{self.name}\n")
+        time_s = np.arange(RATE_HZ // 2) / RATE_HZ
+        return (0.3 * np.sin(2 * np.pi * self.pitch_hz * time_s)).astype(np.float32), RATE_HZ
+
+
+class Heard:
+    """High tones and low ones."""
+
+    Params = HeardParams
+    labels, multi_label, splits = ("high", "low"), False, ("train", "valid")
+
+    def __init__(self, params: HeardParams) -> None:
+        self.params = params
+
+    def clips(self, split: str) -> list[Clip]:
+        pitches = {"high": 2500.0, "low": 400.0}
+        return [
+            self._clip(f"{split}/{label}/{number}", label, pitches[label] + 9 * number)
+            for label in self.labels
+            for number in range(self.params.clips)
+        ]
+
+    def _clip(self, name: str, label: str, pitch_hz: float) -> Clip:
+        pitch_hz = 0.0 if name in self.params.silent else pitch_hz
+        return Clip(name, NotedSound(name, pitch_hz), (label,))

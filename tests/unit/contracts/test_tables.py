@@ -1,0 +1,140 @@
+"""Tables become rows, and a table that is not as it should be is refused with file and line."""
+
+import pytest
+
+from pannsdist.contracts.tables import csv_rows, file_rows, json_rows, line_rows, rows_by
+from pannsdist.errors import UserError
+
+
+@pytest.fixture
+def table(tmp_path):
+    """Writes a table and gives its path."""
+
+    def written(content, name="table.csv"):
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return written
+
+
+def refusal(read, *arguments, **options):
+    with pytest.raises(UserError) as caught:
+        read(*arguments, **options)
+    return str(caught.value)
+
+
+def cells(rows):
+    return [dict(row.cells) for row in rows]
+
+
+def test_rows_know_their_lines_and_blank_lines_count_but_give_none(table):
+    rows = csv_rows(table("path,label\na.wav,dog\n\nb.wav,cat\n"))
+    assert cells(rows) == [{"path": "a.wav", "label": "dog"}, {"path": "b.wav", "label": "cat"}]
+    assert [row.line for row in rows] == [2, 4]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_line_ends_and_a_byte_order_mark_change_nothing(table, end, mark):
+    rows = csv_rows(table(mark + end.join(["path,label", "a.wav,dog", "b.wav,cat", ""])), ("path",))
+    assert [row.text("label") for row in rows] == ["dog", "cat"]
+    lines = line_rows(table(mark + end.join(["a.wav", "", "b.wav"]), "list.txt"))
+    assert [(row.text("path"), row.line) for row in lines] == [("a.wav", 1), ("b.wav", 3)]
+
+
+def test_a_missing_column_is_refused_with_those_that_are_there(table):
+    path = table("path,class\na.wav,dog\n")
+    assert refusal(csv_rows, path, ("path", "label")) == f"{path}:1: no column label\n  columns found: path, class"
+
+
+def test_a_column_that_stands_twice_is_refused(table):
+    path = table("path,label,path\n")
+    assert refusal(csv_rows, path).startswith(f"{path}:1: a column stands twice in the header: path, label, path")
+
+
+@pytest.mark.parametrize(("found", "asked"), [(";", ","), ("\t", ","), (",", "\t")])
+def test_another_delimiter_is_recognised(table, found, asked):
+    named = {";": "semicolons", "\t": "tabs", ",": "commas"}
+    path = table(f"path{found}label\na.wav{found}dog\n")
+    said = refusal(csv_rows, path, ("path",), delimiter=asked)
+    assert said.startswith(f"{path}:1: the header is one column: ")
+    assert f"separate by {named[asked]}, not by " in said
+    assert named[found] in said
+
+
+@pytest.mark.parametrize(("row", "count"), [("a.wav", 1), ("a.wav,dog,cat", 3)])
+def test_a_row_of_another_width_is_refused(table, row, count):
+    path = table(f"path,label\nb.wav,cat\n{row}\n")
+    said = refusal(csv_rows, path)
+    assert said.startswith(f"{path}:3: {count} values for 2 columns\n  values are separated by commas")
+
+
+def test_a_quoted_value_that_never_ends_is_refused(table):
+    path = table('path,label\na.wav,"dog\n')
+    assert refusal(csv_rows, path).startswith(f"{path}:2: not CSV: ")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
+def test_another_encoding_is_refused(table, encoding):
+    path = table("path,label\na.wav,bär\n".encode(encoding))
+    line = {"utf-16": 1, "latin-1": 2}[encoding]
+    assert refusal(csv_rows, path) == f"{path}:{line}: not UTF-8\n  save the file as UTF-8"
+
+
+def test_a_file_that_is_not_there_is_refused_with_its_setting(tmp_path):
+    said = refusal(csv_rows, tmp_path / "no.csv", key="data.params.path")
+    assert said.startswith(f"cannot read {tmp_path}/no.csv (data.params.path): No such file or directory")
+
+
+def test_a_table_without_a_header_is_read_by_given_names_with_comments_and_quotes(table):
+    rows = csv_rows(table('# made by hand\n# two, 2\na, 30.000, "x,y"\n#b, 1, z\n'), header=("id", "start", "labels"))
+    assert cells(rows) == [{"id": "a", "start": "30.000", "labels": "x,y"}]
+    assert rows[0].line == 3
+
+
+def test_json_lines_are_objects_each_on_its_line(table):
+    path = table('{"path": "a.wav", "labels": ["x"]}\n\n[1]\n', "table.jsonl")
+    assert refusal(json_rows, path).startswith(f"{path}:3: not a JSON object: not an object")
+    path = table('{"path": "a.wav"}\r\n{"path": "b.wav"}\r\n', "table.jsonl")
+    assert [row.text("path") for row in json_rows(path)] == ["a.wav", "b.wav"]
+
+
+def test_files_are_rows_in_the_order_of_their_names(tmp_path):
+    (tmp_path / "b").mkdir()
+    for name in ("b/2.wav", "b/10.wav", "a.wav", "b/notes.txt"):
+        (tmp_path / name).touch()
+    rows = file_rows(tmp_path, "**/*.wav")
+    assert [row.text("path") for row in rows] == ["a.wav", "b/10.wav", "b/2.wav"]
+    assert rows[1].place == str(tmp_path / "b" / "10.wav")
+
+
+def test_rows_by_a_column_keep_their_order_and_none_stands_twice(table):
+    rows = csv_rows(table("mid,name\n/m/2,Dog\n/m/1,Cat\n"))
+    assert list(rows_by("mid", rows)) == ["/m/2", "/m/1"]
+    path = table("mid,name\n/m/2,Dog\n/m/2,Cat\n")
+    said = refusal(rows_by, "mid", csv_rows(path))
+    assert said == f"{path}:3: mid '/m/2' stands at {path}:2 already\n  remove one row"
+
+
+@pytest.mark.parametrize(
+    ("ask", "said"),
+    [
+        (lambda row: row.required("empty"), "empty is empty\n  every row needs it"),
+        (lambda row: row.file_name("path"), "path is '../up.wav'\n  it is the name of a file, without folders"),
+        (lambda row: row.choice("word", ("yes", "no")), "word is 'maybe'\n  allowed: yes, no"),
+        (lambda row: row.whole("number", 1, 10), "number is '11'\n  it is a whole number from 1 to 10"),
+        (lambda row: row.whole("word", 1, 10), "word is 'maybe'\n  it is a whole number from 1 to 10"),
+        (lambda row: row.seconds("word"), "word is 'maybe'\n  it is a number of seconds, 0 or more"),
+        (lambda row: row.seconds("below"), "below is '-1'\n  it is a number of seconds, 0 or more"),
+        (lambda row: row.matched("word", "yes|no", "say yes or no"), "word is 'maybe'\n  say yes or no"),
+    ],
+)
+def test_a_cell_that_is_not_as_asked_is_refused_with_its_place(table, ask, said):
+    path = table("path,empty,word,number,below\n../up.wav,,maybe,11,-1\n")
+    assert refusal(ask, csv_rows(path)[0]) == f"{path}:2: {said}"
+
+
+def test_cells_are_taken_without_the_space_around_them(table):
+    row = csv_rows(table("name,number,start\n a.wav , 7 , 1.5 \n"))[0]
+    assert (row.file_name("name"), row.whole("number", 0, 9), row.seconds("start")) == ("a.wav", 7, 1.5)

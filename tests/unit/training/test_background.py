@@ -1,0 +1,54 @@
+"""Writing beside the training: in order, one at a time, and no error is lost."""
+
+import threading
+
+import pytest
+
+from pannsdist.training.background import Background
+
+
+def test_a_job_is_done_beside_what_started_it():
+    background, go, done = Background(), threading.Event(), []
+    background.start(lambda: (go.wait(10), done.append(1)))
+    assert (background.is_busy, done) == (True, [])
+    go.set()
+    background.settle()
+    assert (background.is_busy, done) == (False, [1])
+
+
+def test_jobs_are_done_in_their_order_and_one_at_a_time():
+    background, under_way, seen = Background(), [], []
+
+    def job(number):
+        under_way.append(number)
+        seen.append(list(under_way))
+        under_way.remove(number)
+
+    for number in range(5):
+        background.start(lambda number=number: job(number))
+    background.settle()
+    assert seen == [[0], [1], [2], [3], [4]]
+
+
+def fail():
+    raise OSError(28, "No space left on device")
+
+
+def test_an_error_is_seen_without_waiting_and_raised_once():
+    background = Background()
+    background.start(fail)
+    background._thread.join()
+    assert background.failed
+    with pytest.raises(OSError, match="No space left"):
+        background.settle()
+    assert not background.failed
+    background.settle()
+
+
+def test_the_next_job_is_not_begun_where_the_one_before_it_failed():
+    background, done = Background(), []
+    background.start(fail)
+    with pytest.raises(OSError, match="No space left"):
+        background.start(lambda: done.append(1))
+    background.settle()
+    assert done == []

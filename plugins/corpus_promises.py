@@ -8,10 +8,14 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import pytest
+import soundfile
 
 from pannsdist import planning, settings
+from pannsdist.audio.decode import SOUND_FILE_ENDINGS
 from pannsdist.contracts import Clip, UserError
+from pannsdist.devkit import Subject, Verdict, checks_of, judge
 from pannsdist.registry import Catalog
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
@@ -172,6 +176,21 @@ class Promises:
         sources = [{type(self).source_of(clip) for clip in clips} for clips in held_out]
         assert len(folds) >= 2
         assert sum(map(len, sources)) == len(set.union(*sources))
+
+    def test_it_keeps_the_contract(self, root):
+        """Every check of the devkit without a gap, once the files of no bytes are sounds."""
+        for path in root.rglob("*"):
+            if path.suffix.lower() in SOUND_FILE_ENDINGS and path.stat().st_size == 0:
+                soundfile.write(path, np.full(4000, 0.1), 8000, format="WAV")
+        catalog = Catalog.installed()
+        module = self.plugin.__module__
+        entry = next((item for item in catalog.datasets if item.target.partition(":")[0] == module), None)
+        if entry is None:
+            pytest.skip("the plugin is not installed, only importable")
+        subject = Subject(entry, {"root": str(root), **self.params}, catalog)
+        outcomes = [judge(check, subject) for check in checks_of("dataset")]
+        failed = [f"{item.check.sentence}: {item.reason}" for item in outcomes if item.verdict is Verdict.FAIL]
+        assert failed == []
 
     def test_the_recipe_comes_to_a_plan_with_it(self, root):
         """With random weights and batches that the miniature can fill; nothing is built."""

@@ -168,7 +168,7 @@ def each_fold_is_valid_once_and_no_clip_in_two(subject: Subject) -> str:
     require(sum(len(split["valid"]) for split in splits) == len(everything), "a clip is valid in two folds")
     for fold, split in zip(folds, splits, strict=True):
         rest = everything - split["valid"]
-        require(split["train"] <= rest, f"with {key}={fold}, train holds what no fold holds, or what is valid")
+        require(not split["train"] & split["valid"], f"with {key}={fold}, train holds clips that are valid")
         held_out = split.get("test", set())
         require(rest - split["train"] <= held_out, f"with {key}={fold}, clips of the other folds are not in train")
     return f"{key}: {', '.join(map(str, folds))}"

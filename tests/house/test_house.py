@@ -261,6 +261,16 @@ def test_only_parallel_names_paddle_distributed():
     assert naming == {"parallel.py"}
 
 
+def test_only_the_devkit_imports_pytest_and_only_when_it_is_asked():
+    naming = {path.relative_to(PACKAGE).as_posix() for path in core_files() if "pytest" in set(imported(path))}
+    assert naming == {"devkit/as_tests.py"}
+    code = """
+import json, sys
+import pannsdist.devkit.pytest_plugin, pannsdist.devkit.as_tests
+print(json.dumps([name for name in ("pytest", "paddle") if name in sys.modules]))"""
+    assert answer(code) == []
+
+
 def test_the_lower_floors_import_without_paddle():
     files = [path for path in core_files() if FLOOR_OF.get(room(path), 0) <= 3 and room(path) not in COMPUTING]
     modules = [".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for path in files]

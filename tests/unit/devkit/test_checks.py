@@ -89,7 +89,12 @@ def test_a_plugin_without_fault_passes_every_check(subject, kind, name, root):
         ("dataset", "local", "its_clips_reach_a_worker", "lambda"),
         ("dataset", "any split", "a_split_that_it_does_not_have_is_refused", "clips('no such split') is answered"),
         ("dataset", "fold twice", "each_fold_is_valid_once_and_no_clip_in_two", "but these are [1, 2, 2]"),
-        ("dataset", "fold leaks", "each_fold_is_valid_once_and_no_clip_in_two", "train holds what no fold holds"),
+        (
+            "dataset",
+            "fold leaks",
+            "each_fold_is_valid_once_and_no_clip_in_two",
+            "with fold=1, train holds clips that are valid",
+        ),
         ("feature", "details", "its_front_end_says_what_it_computes", "details of its front end are not sorted"),
         ("feature", "two", "its_front_end_says_what_it_computes", "say different things"),
         ("feature", "bins", "its_image_has_the_bins_and_the_hop_that_it_says", "4 bins, but it says 5"),

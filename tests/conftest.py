@@ -1,11 +1,16 @@
 """What every test stands on: Paddle's fast kernels, its known warnings kept back, and the shared files."""
 
+import signal
 import warnings
 from pathlib import Path
 
 import pytest
 
 from pannsdist import cpu, terminal
+
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # what a shell or nohup ignores, its children do too
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 cpu.use_fast_kernels()  # before paddle is imported anywhere
 terminal.quiet_paddle()

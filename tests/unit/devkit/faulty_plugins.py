@@ -169,6 +169,7 @@ def spectrum(fault):
             super().__init__()
             self.fault = fault  # Paddle 2.6 finds no variable of the function around a layer
             self.drop = nn.Dropout(0.5)
+            self.calls = 0
             if fault == "trains":
                 self.weight = self.create_parameter([1])
             if fault == "saves":
@@ -177,8 +178,6 @@ def spectrum(fault):
         def forward(self, waveform):
             hop = 40 if self.fault == "hop" else 32
             frames = waveform.shape[1] // hop
-            if self.fault == "python":
-                frames = int(waveform.sum().numpy() * 0) + frames
             stretches = waveform[:, : frames * hop].reshape([0, -1, 1, hop])[:, :, :, :32].reshape([0, -1, 4, 8])
             image = stretches.mean(axis=3).unsqueeze(1)
             if self.fault == "log":
@@ -191,6 +190,9 @@ def spectrum(fault):
                 image = image + paddle.rand([1])
             if self.fault == "double":
                 image = image.astype("float64")
+            if self.fault == "python":
+                self.calls += 1
+                image = image * self.calls
             return image
 
     return Spectrum()

@@ -19,9 +19,8 @@ def listening() -> Iterator[Callable[[], bool]]:
     """
     came: list[int] = []
     before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in SIGNALS}
-    for (
-        number
-    ) in SIGNALS:  # else a call under way fails: Paddle 3.3.1's store takes EINTR for the end of the connection
+    for number in SIGNALS:
+        # Else a call under way fails: Paddle 3.3.1's store takes EINTR for the end of the connection.
         signal.siginterrupt(number, False)
     yield lambda: bool(came)
     if not came:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from pannsdist.audio.batches import read_batch
@@ -50,7 +51,8 @@ class Loader:
         under_way: deque[Any] = deque()
         try:
             for order in orders:
-                under_way.append(executor.submit(work, order))
+                with _signals_held():
+                    under_way.append(executor.submit(work, order))
                 if len(under_way) >= self.workers * AHEAD:
                     yield under_way.popleft().result()
             while under_way:
@@ -76,14 +78,22 @@ class Loader:
         return self._executor
 
 
-def _begin(parent: int, prepare: Callable[[], None] | None) -> None:
-    """Let a worker end with its parent, and no sooner; then prepare it.
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """A process or thread that starts within the block never hears SIGINT or SIGTERM; for this one they wait outside.
 
     Ctrl-C, and a batch system's SIGTERM, reach every process of a run: the training still needs its batches until it
-    has saved. And loky's workers (joblib 1.5) wait for ever for a parent that was killed.
+    has saved. A worker that were to ignore them by itself would do so too late: it first imports for a second.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _begin(parent: int, prepare: Callable[[], None] | None) -> None:
+    """Let a worker end with its parent, for whom loky's (joblib 1.5) wait for ever if it was killed; then prepare it."""
     threading.Thread(target=_leave_after, args=(parent,), daemon=True).start()
     if prepare is not None:
         prepare()

@@ -1,10 +1,14 @@
 """Workers read ahead, and nothing that happens in them is lost."""
 
 import os
+import signal
+import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
+import psutil
 import pytest
 from small_parts import tone_clips
 
@@ -106,6 +110,28 @@ def test_a_mistake_in_a_sound_arrives_with_its_traceback():
     with pytest.raises(ZeroDivisionError, match="a mistake in a plugin") as caught:
         read(evaluation(sound(Exploding())).orders(Share(0, 1)), 2)
     assert "_explode" in str(caught.value.__cause__)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_no_worker_however_young(number):
+    stop, met = threading.Event(), set()
+
+    def signal_children():
+        while not stop.is_set():
+            for child in psutil.Process().children():
+                with suppress(psutil.NoSuchProcess):
+                    child.send_signal(number)
+                    met.add(child.pid)
+
+    thread = threading.Thread(target=signal_children)
+    thread.start()
+    try:
+        batches = read(evaluation(tone_clips(8)).orders(Share(0, 1)), 2)
+    finally:
+        stop.set()
+        thread.join()
+    assert [len(batch.ids) for batch in batches] == [2, 2, 2, 2]
+    assert len(met) >= 2
 
 
 def test_a_worker_that_dies_ends_the_reading_and_does_not_hang():

@@ -19,7 +19,7 @@ from pannsdist.audio.batches import EvaluationPlan, Share, TrainingPlan
 from pannsdist.audio.clips import ClipReader
 from pannsdist.audio.loader import Loader
 from pannsdist.choosing import Part
-from pannsdist.contracts import Clip
+from pannsdist.contracts import Clip, Heard
 from pannsdist.errors import BadRunFolder
 from pannsdist.inference.bundle import BundleRecord, PluginRecord
 from pannsdist.network import Network
@@ -30,7 +30,7 @@ from pannsdist.registry import Catalog
 from pannsdist.training.best import BestTracker
 from pannsdist.training.checkpoint import Snapshot
 from pannsdist.training.evaluator import Evaluator, SplitToEvaluate
-from pannsdist.training.tracking import Heard, Watch
+from pannsdist.training.tracking import Watch
 from pannsdist.training.trainer import Trainer, TrainingData
 from pannsdist.trial import SameBatches
 from pannsdist.weights import read_weights

@@ -86,7 +86,7 @@ def build_schedule(plan: Plan) -> Schedule:
     return Schedule(
         shape.name,
         plan.settings.optimizer.learning_rate,
-        total_steps=plan.total_steps,
+        total_steps=course(plan).total_steps,
         warmup_steps=shape.warmup_steps or round(shape.warmup_epochs * steps),
         final_share=shape.final_share,
         hold_steps=round(shape.hold_epochs * steps),

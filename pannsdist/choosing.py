@@ -76,17 +76,30 @@ def masks_itself(model: Part) -> bool:
     return hasattr(model.params, "spec_augment")
 
 
-def choose_augmentations(settings: Settings, source: Source, catalog: Catalog) -> dict[str, Part]:
-    """The augmentations under their names, in the settings' order; one that is null is left out."""
-    chosen = {}
-    for name, params in settings.augment.items():
-        key = f"augment.{name}"
+def choose_all(registry: Registry, chosen: Mapping[str, Any], source: Source, section: str) -> dict[str, Part]:
+    """The plugins of a section that holds params by their names, in its order; one that is null is left out."""
+    parts = {}
+    for name, params in chosen.items():
+        key = f"{section}.{name}"
         if params is None:
             continue
         if not isinstance(params, Mapping):
             right = f"write {key}.KEY=VALUE, or {key}={{}} for its defaults, or {key}=null to switch it off"
             raise SettingsError(f"{source.where(key)} is {params!r}, but it is a section", right, source.command)
-        part = build_plugin(catalog.augmentations.find(str(name), source.where("augment")), params, source, key)
+        parts[str(name)] = build_plugin(registry.find(str(name), source.where(section)), params, source, key)
+    return parts
+
+
+def choose_trackers(settings: Settings, source: Source, catalog: Catalog) -> dict[str, Part]:
+    """Where the run is watched."""
+    return choose_all(catalog.trackers, settings.trackers, source, "trackers")
+
+
+def choose_augmentations(settings: Settings, source: Source, catalog: Catalog) -> dict[str, Part]:
+    """The augmentations under their names, in the settings' order; one that is null is left out."""
+    chosen = choose_all(catalog.augmentations, settings.augment, source, "augment")
+    for name, part in chosen.items():
+        key = f"augment.{name}"
         probability = getattr(part.params, "probability", None)
         if probability is None:
             wrong = f"augmentation {part} has no param `probability`"
@@ -94,7 +107,6 @@ def choose_augmentations(settings: Settings, source: Source, catalog: Catalog) -
         if not 0.0 <= probability <= 1.0:
             wrong = f"{source.where(f'{key}.probability')} is {probability}"
             raise SettingsError(wrong, "allowed: 0.0 to 1.0", source.command)
-        chosen[str(name)] = part
     return chosen
 
 

@@ -17,6 +17,7 @@ from pannsdist.choosing import (
     choose_augmentations,
     choose_feature,
     choose_model,
+    choose_trackers,
     masks_itself,
     refuse_impossible_augmentation,
 )
@@ -55,6 +56,7 @@ class Plan:
     metric: str
     higher_is_better: bool
     world_size: int
+    trackers: Mapping[str, Part]
 
     @property
     def front_end(self) -> FrontEnd:
@@ -146,6 +148,7 @@ class Plan:
             "length": trial.length(chosen.train, self.steps) + (f"; {self.trial}" if self.trial else ""),
             "optimizer": f"{chosen.optimizer.name}, learning rate {chosen.optimizer.learning_rate:g}, "
             f"{chosen.schedule.name} after {self._warmup} of warm-up",
+            "watched in": "; ".join(map(str, self.trackers.values())) or "nothing but the run's own files",
             "best by": f"{self.metric}, {'higher' if self.higher_is_better else 'lower'} is better",
         }
         return "\n".join(f"{name:<10} {text}" for name, text in rows.items())
@@ -163,6 +166,7 @@ def decide(settings: Settings, source: Source, catalog: Catalog, world_size: int
     check_front_end(model, feature.plugin.front_end, weights, settings.model.weights)
     optimizer_class(settings.optimizer.name, settings.optimizer.params)
     augmentations = choose_augmentations(settings, source, catalog)
+    trackers = choose_trackers(settings, source, catalog)
     _check_batch_size(settings.train.batch_size, world_size, source)
     refuse_shares(settings, source, world_size)
     data = choose_data(settings, source, catalog, (TRAIN, VALID))
@@ -171,7 +175,7 @@ def decide(settings: Settings, source: Source, catalog: Catalog, world_size: int
     _check_leaks(data)
     train, valid = trial.shortened(data.splits[TRAIN], data.splits[VALID], settings, source)
     data = replace(data, splits={TRAIN: train, VALID: valid})
-    plan = Plan(settings, data, feature, model, augmentations, weights, metric, higher_is_better, world_size)
+    plan = Plan(settings, data, feature, model, augmentations, weights, metric, higher_is_better, world_size, trackers)
     _check_lengths(plan, source)
     refuse_lengths(settings, source, plan.steps)
     refuse_impossible_augmentation(

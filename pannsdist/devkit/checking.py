@@ -62,7 +62,11 @@ class Subject:
     @property
     def section(self) -> str:
         """Where its params stand in the settings."""
-        sections = {"dataset": "data.params", "augmentation": f"augment.{self.entry.name}"}
+        sections = {
+            "dataset": "data.params",
+            "augmentation": f"augment.{self.entry.name}",
+            "tracker": f"trackers.{self.entry.name}",
+        }
         return sections.get(self.entry.kind, f"{self.entry.kind}.params")
 
     @property

@@ -24,6 +24,7 @@ USAGE = {
     "model": "model: {name: @name@}",
     "feature": "feature: {name: @name@}",
     "augmentation": "augment: {@name@: {}}",
+    "tracker": "trackers: {@name@: {}}",
 }
 NAME = re.compile("[a-z][a-z0-9]*(_[a-z0-9]+)*")
 

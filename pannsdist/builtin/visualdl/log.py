@@ -25,8 +25,8 @@ class VisualDLTracker:
 
         self._pack, self._run = base_component, run
         self._log = RecordLog(folder, run.from_step)
-        table = {
-            key: value if isinstance(value, (int, float)) else str(value) for key, value in run.hyper_parameters.items()
+        table = {  # VisualDL 2.5.3 refuses a bool
+            key: value if type(value) in (int, float) else str(value) for key, value in run.hyper_parameters.items()
         }
         listed = [name for name in run.score_names if not name.endswith(f"/{NOT_IN_TABLE}")]
         self._log.add(self._pack.hparam(run.folder.name, table, listed, _now_ms()))

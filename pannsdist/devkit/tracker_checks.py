@@ -96,8 +96,10 @@ def _opened(subject: Subject) -> Iterator[tuple[Tracker, Path]]:
     with tempfile.TemporaryDirectory(prefix="pannsdist-check-") as place:
         folder = Path(place).resolve() / "run"
         tracker: Any = subject.opened().open(tracked_run(folder))
-        yield tracker, folder
-        tracker.close()
+        try:
+            yield tracker, folder
+        finally:
+            tracker.close()
 
 
 def _bytes(folder: Path) -> int:

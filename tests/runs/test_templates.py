@@ -57,7 +57,7 @@ def run_pytest(folder, path, *options):
     return done.returncode, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("kind", ["dataset", "model", "feature", "augmentation"])
+@pytest.mark.parametrize("kind", ["dataset", "model", "feature", "augmentation", "tracker"])
 def test_a_new_plugin_passes_its_own_test_as_it_is_written(tmp_path, kind):
     folder, path = written(kind, tmp_path)
     (test,) = (folder / "tests").iterdir()

@@ -12,7 +12,7 @@ import secrets
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pannsdist.contracts import EpochReport, StepReport, TrackedRun, UserError
 from pannsdist.contracts.lines import StepLines
@@ -28,16 +28,20 @@ KEPT = "kept"
 class WandbTracker:
     """Everything that is reported, as rows of W&B's history at the number of the step."""
 
+    _open: ClassVar[set[int]] = set()
+    """Those that are open in this process: they share what W&B started."""
+
     def __init__(self, params: WandbParams, run: TrackedRun) -> None:
         self._run, self._folder = run, run.folder / "wandb"
-        self._lines = StepLines(self._folder / KEPT / "lines.jsonl", run.from_step)
         earlier = sorted(self._folder.glob("offline-run-*"))
         self._wandb = _begun(params, run, _run_id(self._folder / KEPT / "run_id"))
+        self._lines = StepLines(self._folder / KEPT / "lines.jsonl", run.from_step)
         self._known = self._wandb.step  # on-line, the steps below it are there already
         for line in self._lines.kept:
             self._log(line["step"], {tag: value for tag, value in line.items() if tag != "step"})
         for folder in earlier:
             shutil.rmtree(folder)
+        self._open.add(id(self))
 
     def steps(self, report: StepReport) -> None:
         """Points at the step's number."""
@@ -59,7 +63,8 @@ class WandbTracker:
 
         self._lines.close()
         self._wandb.finish()
-        if wandb.run is None:
+        self._open.discard(id(self))
+        if not self._open and wandb.run is None:
             wandb.teardown()
 
     def _tell(self, step: int, values: Mapping[str, Any]) -> None:
@@ -104,6 +109,7 @@ class WandbTracker:
 def _run_id(path: Path) -> str:
     """The id that W&B knows the run by; drawn once, and not from the run's own random numbers."""
     if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(secrets.token_hex(6), encoding="utf-8")
     return path.read_text(encoding="utf-8").strip()
 

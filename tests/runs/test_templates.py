@@ -57,7 +57,7 @@ def run_pytest(folder, path, *options):
     return done.returncode, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("kind", ["dataset", "model", "feature", "augmentation"])
+@pytest.mark.parametrize("kind", ["dataset", "model", "feature", "augmentation", "metric", "optimizer", "schedule"])
 def test_a_new_plugin_passes_its_own_test_as_it_is_written(tmp_path, kind):
     folder, path = written(kind, tmp_path)
     (test,) = (folder / "tests").iterdir()
@@ -67,6 +67,8 @@ def test_a_new_plugin_passes_its_own_test_as_it_is_written(tmp_path, kind):
     assert "test_birdsong_keeps_the_contract[importing it has no side effect] PASSED" in said
     if kind == "model":
         assert "test_birdsong_keeps_the_contract[two processes train a step of it] PASSED" in said
+    if kind == "optimizer":
+        assert "test_birdsong_keeps_the_contract[two processes train a step with it] PASSED" in said
 
 
 def test_a_fault_of_a_plugin_is_a_failed_test_with_a_sentence_for_its_name(tmp_path):

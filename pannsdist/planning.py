@@ -69,12 +69,6 @@ class Plan:
         return min(steps, self.settings.train.limit_steps or steps)
 
     @property
-    def total_steps(self) -> int:
-        """Steps of the run, which its schedule spans."""
-        whole = self.settings.train.epochs * self.steps
-        return min(whole, self.settings.train.max_steps or whole)
-
-    @property
     def mixup(self) -> Mixup | None:
         """How training clips are mixed."""
         chosen, is_mixed = self.settings.mixup, not self.settings.train.overfit_batches

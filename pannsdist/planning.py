@@ -160,7 +160,7 @@ def decide(settings: Settings, source: Source, catalog: Catalog, world_size: int
     model = choose_model(settings, source, catalog)
     feature = choose_feature(settings, model, source, catalog)
     weights = locate_weights(settings.model.weights, model, source)
-    check_front_end(model, feature.plugin.front_end, weights, settings.model.weights)
+    check_front_end(model, feature, weights, settings.model.weights)
     optimizer_class(settings.optimizer.name, settings.optimizer.params)
     augmentations = choose_augmentations(settings, source, catalog)
     _check_batch_size(settings.train.batch_size, world_size, source)

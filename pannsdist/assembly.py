@@ -63,14 +63,10 @@ def load_initial(plan: Plan, network: Network, snapshot: Snapshot | None) -> str
         try:
             network.restore(snapshot.model)
         except ValueError as error:
-            raise BadRunFolder(
-                f"the last checkpoint does not fit the model: {error}", "give the run another name"
-            ) from error
-        return (
-            "is finished"
-            if step_parts.course(plan).is_over_at(snapshot.progress)
-            else f"goes on after {snapshot.progress}"
-        )
+            wrong = f"the last checkpoint does not fit the model: {error}"
+            raise BadRunFolder(wrong, "give the run another name") from error
+        is_over = step_parts.course(plan).is_over_at(snapshot.progress)
+        return "is finished" if is_over else f"goes on after {snapshot.progress}"
     if plan.weights is None:
         return "starts from random weights"
     weights, head = read_weights(plan.weights), plan.model.plugin.head

@@ -181,7 +181,7 @@ def decide(settings: Settings, source: Source, catalog: Catalog, world_size: int
     model = choose_model(settings, source, catalog)
     feature = choose_feature(settings, model, source, catalog)
     weights = locate_weights(settings.model.weights, model, source)
-    check_front_end(model, feature.plugin.front_end, weights, settings.model.weights)
+    check_front_end(model, feature, weights, settings.model.weights)
     optimizer = choose_optimizer(settings, source, catalog)
     schedule = choose_schedule(settings, source, catalog)
     augmentations = choose_augmentations(settings, source, catalog)

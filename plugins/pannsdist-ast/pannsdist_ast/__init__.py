@@ -124,7 +124,7 @@ class AudioSpectrogramTransformer:
 
 
 class AstTiny(AudioSpectrogramTransformer):
-    """5.7 million parameters; no weights are published."""
+    """5.7 million parameters at 527 classes; no weights are published."""
 
     size = Size(192, 3)
 
@@ -150,12 +150,12 @@ def _published(name: str, place: str, score: str) -> Pretrained:
 
 
 class AstBase(AudioSpectrogramTransformer):
-    """87 million parameters, with the published weights of AudioSet."""
+    """87 million parameters at 527 classes, with the published weights of AudioSet."""
 
     Params = BaseParams
     size = Size(768, 12)
     weights: ClassVar[Mapping[str, Pretrained]] = {
-        "audioset": _published("audioset_10_10_0.4593", "ca0b1v2nlxzyeb4", "mean of several epochs' weights, mAP 0.459"),
+        "audioset": _published("audioset_10_10_0.4593", "ca0b1v2nlxzyeb4", "mean of epochs' weights, mAP 0.459"),
         "audioset_0.4495": _published("audioset_10_10_0.4495", "1tv0hovue1bxupk", "one epoch's weights, mAP 0.450"),
         "audioset_0.4483": _published("audioset_10_10_0.4483", "6u5sikl4b9wo4u5", "one epoch's weights, mAP 0.448"),
         "audioset_0.4475": _published("audioset_10_10_0.4475", "kt6i0v9fvfm1mbq", "one epoch's weights, mAP 0.448"),

@@ -91,4 +91,4 @@ class KaldiFbank:
         """(B, S) -> (B, 1, T, F) float32."""
         from pannsdist_kaldi_fbank.fbank import Fbank
 
-        return Fbank(self.params)
+        return Fbank(self.front_end, self.params)

@@ -9,7 +9,8 @@ import paddle
 from numpy.typing import NDArray
 from paddle import nn
 
-from pannsdist.contracts.spectrum import PowerSpectrum, hann, windowed_fourier
+from pannsdist.contracts import FrontEnd
+from pannsdist.contracts.spectrum import PowerSpectrum, hann, kaldi_bands, windowed_fourier
 
 if TYPE_CHECKING:
     from pannsdist_kaldi_fbank import FbankParams
@@ -40,19 +41,6 @@ def prepared(params: FbankParams) -> NDArray[np.float64]:
     return np.asarray(params.sample_scale * emphasis @ centring)
 
 
-def mel_bank(params: FbankParams) -> NDArray[np.float64]:
-    """Triangles of equal width in mel = 1127 ln(1 + f / 700), not divided by their areas: (fft_samples / 2, F).
-
-    The bin at half the sample rate is in none of them.
-    """
-    bin_hz = np.arange(params.fft_samples // 2) * (params.sample_rate_hz / params.fft_samples)
-    mel = 1127.0 * np.log1p(bin_hz / 700.0)[:, None]
-    low, high = 1127.0 * np.log1p(np.array([params.low_hz, params.high_hz]) / 700.0)
-    width = (high - low) / (params.mel_bins + 1)
-    centre = low + width * np.arange(1, params.mel_bins + 1)
-    return np.asarray(np.maximum(0.0, 1.0 - np.abs(mel - centre) / width))
-
-
 class Fbank(nn.Layer):
     """(B, S) -> (B, 1, T, F): T = 1 + (S - window) // hop, or (S + hop // 2) // hop without `snip_edges`.
 
@@ -60,9 +48,9 @@ class Fbank(nn.Layer):
     float64. Only bins that some triangle hears are computed. Always float32.
     """
 
-    def __init__(self, params: FbankParams) -> None:
+    def __init__(self, front_end: FrontEnd, params: FbankParams) -> None:
         super().__init__()
-        bank = mel_bank(params)
+        bank = kaldi_bands(front_end, front_end.bins).T
         heard = np.flatnonzero(bank.any(axis=1))
         # Where the bands are narrower than the bins, none may be heard: one bin of weight 0 then gives the floor.
         low, end = (int(heard[0]), int(heard[-1]) + 1) if len(heard) else (0, 1)

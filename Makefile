@@ -26,11 +26,11 @@ demo: .venv/installed
 	.venv/bin/pannsdist predict --model runs/demo/best_model --topk 3 runs/demo/sounds
 
 test: .venv/developed
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest -n 2
 	$(if $(PYTHON26),$(MAKE) test-paddle2.6,@echo "Paddle 2.6.2 has no wheel for this Python: its tests were left out")
 
 test-paddle2.6: .venv-paddle2.6/developed
-	.venv-paddle2.6/bin/python -m pytest -m "not real"
+	.venv-paddle2.6/bin/python -m pytest -n 2 -m "not real" --ignore=tests/house
 
 check: .venv/developed
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy

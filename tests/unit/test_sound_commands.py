@@ -19,7 +19,7 @@ from pannsdist.registry import Origin
 
 CLIPS = {"1-100032-A-0": "Dog", "1-17367-A-10": "Rain", "1-26806-A-1": "Chicken, rooster", "1-116765-A-41": "Chainsaw"}
 UNCOMPILED = ("--engine", "dygraph")
-"""For what is asked of one sound again and again: compiling takes longer than hearing it. Events are tested compiled."""
+"""For what is asked of one sound again and again, since compiling takes longer than hearing it."""
 
 
 @pytest.fixture

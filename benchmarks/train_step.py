@@ -153,7 +153,7 @@ def build(world: World, model_name: str) -> tuple[Learner, Batch]:
     from pannsdist.network import Network
     from pannsdist.registry import Catalog
     from pannsdist.training.learner import Learner
-    from pannsdist.training.losses import cross_entropy
+    from pannsdist.training.losses import TrainingLoss
     from pannsdist.training.optim import build_optimizer
     from pannsdist.training.schedules import Schedule
 
@@ -167,7 +167,9 @@ def build(world: World, model_name: str) -> tuple[Learner, Batch]:
     network = Network(feature.build(), model)
     network.train()
     optimizer = build_optimizer("AdamW", {}, 1e-4, network.model)
-    learner = Learner(world, network, cross_entropy, optimizer, Schedule("constant", 1e-4, total_steps=1))
+    learner = Learner(
+        world, network, TrainingLoss(multi_label=False), optimizer, Schedule("constant", 1e-4, total_steps=1)
+    )
 
     own, samples = CLIPS // world.size, round(CLIP_S * feature.front_end.sample_rate_hz)
     random = np.random.default_rng(world.rank)

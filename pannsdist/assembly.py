@@ -19,7 +19,7 @@ from pannsdist.audio.batches import EvaluationPlan, Share, TrainingPlan
 from pannsdist.audio.clips import ClipReader
 from pannsdist.audio.loader import Loader
 from pannsdist.choosing import Part
-from pannsdist.contracts import Clip
+from pannsdist.contracts import Clip, Heard
 from pannsdist.errors import BadRunFolder
 from pannsdist.inference.bundle import BundleRecord, PluginRecord
 from pannsdist.network import Network
@@ -30,7 +30,7 @@ from pannsdist.registry import Catalog
 from pannsdist.training.best import BestTracker
 from pannsdist.training.checkpoint import Snapshot
 from pannsdist.training.evaluator import Evaluator, SplitToEvaluate
-from pannsdist.training.tracking import Heard, Watch
+from pannsdist.training.tracking import Watch
 from pannsdist.training.trainer import Trainer, TrainingData
 from pannsdist.trial import SameBatches
 from pannsdist.weights import read_weights
@@ -63,14 +63,10 @@ def load_initial(plan: Plan, network: Network, snapshot: Snapshot | None) -> str
         try:
             network.restore(snapshot.model)
         except ValueError as error:
-            raise BadRunFolder(
-                f"the last checkpoint does not fit the model: {error}", "give the run another name"
-            ) from error
-        return (
-            "is finished"
-            if step_parts.course(plan).is_over_at(snapshot.progress)
-            else f"goes on after {snapshot.progress}"
-        )
+            wrong = f"the last checkpoint does not fit the model: {error}"
+            raise BadRunFolder(wrong, "give the run another name") from error
+        is_over = step_parts.course(plan).is_over_at(snapshot.progress)
+        return "is finished" if is_over else f"goes on after {snapshot.progress}"
     if plan.weights is None:
         return "starts from random weights"
     weights, head = read_weights(plan.weights), plan.model.plugin.head

@@ -115,17 +115,32 @@ def refuse_impossible_augmentation(
         raise SettingsError(wrong, "train.sampling=shuffled", source.command)
 
 
-def check_front_end(model: Part, front_end: FrontEnd, weights: Path | None, asked: str) -> None:
-    """Refuse a network that cannot hear this front end, or weights that were trained on another one."""
+def check_front_end(model: Part, feature: Part, weights: Path | None, asked: str) -> None:
+    """Refuse a network that cannot hear what the feature gives, or weights that were trained on another front end."""
+    front_end: FrontEnd = feature.plugin.front_end
     known = model.plugin.weights.get(asked)
     expected = known.front_end if known else model.plugin.front_end
     if weights is not None and expected != front_end:
         wrong = f"the weights {weights.name} of {model} expect another front end than the feature gives"
-        raise FrontEndMismatch(wrong, front_end_difference(expected, front_end, "weights", "feature"))
+        raise FrontEndMismatch(
+            wrong, front_end_difference(expected, front_end, "weights", "feature"), _next(model, feature)
+        )
     if not model.plugin.accepts(front_end):
         wrong = f"model {model} cannot hear the front end '{front_end.kind}'"
         right = f"it was made for feature '{model.plugin.feature}'; leave feature.name out to get that"
         raise FrontEndMismatch(wrong, right, f"pannsdist plugins show model {model.entry.name}")
+
+
+def _next(model: Part, feature: Part) -> str:
+    """What to type to get the front end that a model was made for."""
+    if feature.entry.name != model.plugin.feature:
+        return f"the same command without feature.name and feature.params, for its own '{model.plugin.feature}'"
+    made_for = settings_module.fill_params(
+        type(feature.params), model.plugin.feature_params, Source(), "feature.params"
+    )
+    other = {name: value for name, value in vars(made_for).items() if value != getattr(feature.params, name)}
+    keys = " ".join(f"feature.params.{name}={value}" for name, value in other.items())
+    return f"the same command with {keys}" if keys else f"pannsdist plugins show model {model.entry.name}"
 
 
 def front_end_difference(left: FrontEnd, right: FrontEnd, left_name: str, right_name: str) -> str:

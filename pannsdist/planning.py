@@ -69,12 +69,6 @@ class Plan:
         return min(steps, self.settings.train.limit_steps or steps)
 
     @property
-    def total_steps(self) -> int:
-        """Steps of the run, which its schedule spans."""
-        whole = self.settings.train.epochs * self.steps
-        return min(whole, self.settings.train.max_steps or whole)
-
-    @property
     def mixup(self) -> Mixup | None:
         """How training clips are mixed."""
         chosen, is_mixed = self.settings.mixup, not self.settings.train.overfit_batches
@@ -166,7 +160,7 @@ def decide(settings: Settings, source: Source, catalog: Catalog, world_size: int
     model = choose_model(settings, source, catalog)
     feature = choose_feature(settings, model, source, catalog)
     weights = locate_weights(settings.model.weights, model, source)
-    check_front_end(model, feature.plugin.front_end, weights, settings.model.weights)
+    check_front_end(model, feature, weights, settings.model.weights)
     optimizer_class(settings.optimizer.name, settings.optimizer.params)
     augmentations = choose_augmentations(settings, source, catalog)
     _check_batch_size(settings.train.batch_size, world_size, source)

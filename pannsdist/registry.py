@@ -24,6 +24,10 @@ _REQUIRED = {
     "dataset": ("clips",),
     "feature": ("build",),
     "augmentation": ("__call__",),
+    "metric": ("higher_is_better", "applies", "__call__"),
+    "optimizer": ("build",),
+    "schedule": ("share",),
+    "tracker": ("open",),
 }
 """Members of the plugin classes; what a dataset or a feature knows only once it is built is asked for then."""
 
@@ -127,10 +131,7 @@ class Registry:
 class Catalog:
     """The registry of each kind, and what could not be read of the environment."""
 
-    models: Registry
-    datasets: Registry
-    features: Registry
-    augmentations: Registry
+    registries: Mapping[str, Registry]
     problems: tuple[str, ...] = ()
 
     @classmethod
@@ -143,26 +144,42 @@ class Catalog:
                 for name, target in config[group].items() if group in config else ():
                     origin = _origin(distribution)
                     found[kind].setdefault(name, []).append(Entry(kind, name, origin, target))
-        models, datasets, features, augmentations = (
-            Registry(kind, {name: tuple(entries) for name, entries in found[kind].items()}) for kind in contracts.GROUPS
-        )
-        return cls(models, datasets, features, augmentations, tuple(problems))
-
-    @property
-    def _registries(self) -> tuple[Registry, ...]:
-        return self.models, self.datasets, self.features, self.augmentations
+        registries = {
+            kind: Registry(kind, {name: tuple(entries) for name, entries in by_name.items()})
+            for kind, by_name in found.items()
+        }
+        return cls(registries, tuple(problems))
 
     def __iter__(self) -> Iterator[Entry]:
-        for registry in self._registries:
+        for registry in self.registries.values():
             yield from registry
 
     def registry(self, kind: str) -> Registry:
-        """The registry of one kind: model, dataset, feature or augmentation."""
-        registries = {registry.kind: registry for registry in self._registries}
-        if kind not in registries:
-            line = candidates_line(kind, registries, "kinds")
+        """The registry of one kind, such as `model`. Raises UnknownPlugin for a kind that there is not."""
+        if kind not in self.registries:
+            line = candidates_line(kind, self.registries, "kinds")
             raise UnknownPlugin(f"unknown kind of plugin '{kind}'", line, LIST_COMMAND)
-        return registries[kind]
+        return self.registries[kind]
+
+    @property
+    def models(self) -> Registry:
+        """Networks."""
+        return self.registries["model"]
+
+    @property
+    def datasets(self) -> Registry:
+        """Corpora."""
+        return self.registries["dataset"]
+
+    @property
+    def features(self) -> Registry:
+        """Front ends."""
+        return self.registries["feature"]
+
+    @property
+    def augmentations(self) -> Registry:
+        """Changes of the training clips."""
+        return self.registries["augmentation"]
 
 
 def _is_after(number: int, stated: object) -> bool:

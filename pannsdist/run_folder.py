@@ -14,6 +14,7 @@ import numpy as np
 
 from pannsdist import launched, storage, terminal
 from pannsdist import settings as settings_module
+from pannsdist.contracts import Tracker
 from pannsdist.errors import BadClip, BadRunFolder, CannotWrite
 from pannsdist.inference.bundle import BundleRecord, write_bundle
 from pannsdist.schema import Settings
@@ -23,7 +24,6 @@ from pannsdist.training.tracking import (
     ConsoleTracker,
     PredictionsTracker,
     ScoresFile,
-    Tracker,
     VisualDLTracker,
     Watch,
 )

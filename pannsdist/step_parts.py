@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import paddle
+
 from pannsdist.network import Network
 from pannsdist.parallel import World
 from pannsdist.planning import TRAIN, Plan
@@ -9,6 +11,7 @@ from pannsdist.training import precision
 from pannsdist.training.course import Course
 from pannsdist.training.freezing import (
     Freezing,
+    Stage,
     apply_scales,
     choose_stages,
     rate_groups,
@@ -27,12 +30,11 @@ def build_learner(plan: Plan, world: World, network: Network, schedule: RateOfSt
 
     Raises SettingsError for a stage that the model does not have.
     """
-    chosen, plugin = plan.settings, plan.model.plugin
+    chosen = plan.settings
     if chosen.train.sync_batch_norm:
         network.model = world.share_norms(network.model)
     model = network.model
-    stages = stages_of(model, plugin.head, getattr(plugin, "stages", None))
-    frozen = choose_stages(chosen.train.freeze, stages)
+    stages, frozen = _stages(plan, model)
     freezing = Freezing(model, stages, frozen, chosen.train.thaw_epoch)
     scales = rate_scales(stages, chosen.optimizer.layer_decay, chosen.optimizer.head_multiplier)
     apply_scales(model, stages, scales)
@@ -51,6 +53,23 @@ def build_learner(plan: Plan, world: World, network: Network, schedule: RateOfSt
         rate_groups=rate_groups(scales, stages[-1].name),
     )
     return Learner(world, network, build_loss(plan), optimizer, schedule or build_schedule(plan), manner=manner)
+
+
+def rehearse(plan: Plan) -> None:
+    """Raise SettingsError for what only a built network shows: stages that it lacks, or nothing to recompute."""
+    chosen = plan.settings.train
+    if chosen.freeze or chosen.recompute:
+        model = plan.model.plugin.build(plan.data.labels, plan.front_end)
+        stages, _ = _stages(plan, model)
+        if chosen.recompute:
+            recompute_parts(model, stages)
+
+
+def _stages(plan: Plan, model: paddle.nn.Layer) -> tuple[list[Stage], tuple[Stage, ...]]:
+    """All stages of the model, and those of them that are frozen."""
+    plugin = plan.model.plugin
+    stages = stages_of(model, plugin.head, getattr(plugin, "stages", None))
+    return stages, choose_stages(plan.settings.train.freeze, stages)
 
 
 def remarks(plan: Plan, world: World) -> list[str]:
@@ -86,7 +105,7 @@ def build_schedule(plan: Plan) -> Schedule:
     return Schedule(
         shape.name,
         plan.settings.optimizer.learning_rate,
-        total_steps=plan.total_steps,
+        total_steps=course(plan).total_steps,
         warmup_steps=shape.warmup_steps or round(shape.warmup_epochs * steps),
         final_share=shape.final_share,
         hold_steps=round(shape.hold_epochs * steps),

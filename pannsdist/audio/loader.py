@@ -96,7 +96,7 @@ def _signals_held() -> Iterator[None]:
 
 
 def _begin(parent: int, prepare: Callable[[], None] | None) -> None:
-    """Let a worker end with its parent, for whom loky's (joblib 1.5) wait for ever if it was killed; then prepare it."""
+    """Let a worker end with its parent, then prepare it: loky's (joblib 1.5) wait for ever for one that was killed."""
     threading.Thread(target=_leave_after, args=(parent,), daemon=True).start()
     if prepare is not None:
         prepare()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import paddle
 
 from pannsdist import assembly, launched
+from pannsdist.errors import UserError
 from pannsdist.hub.items import Items
 from pannsdist.hub.module import Module
 from pannsdist.hub.scores import METRIC
@@ -16,6 +18,21 @@ from pannsdist.registry import Origin
 
 HEARD_S = 10.0
 """What a model hears at a time where no dataset tells: AudioSet's length."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What one call of `train` asked for."""
+
+    epochs: int
+    batch_size: int
+    log_interval: int
+    save_interval: int
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not isinstance(value, int) or value < 1:
+                raise UserError(f"{name} is {value!r}", "allowed: 1 or more")
 
 
 def described(

@@ -6,7 +6,7 @@ import atexit
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,13 @@ from paddle import nn
 from pannsdist import parallel, storage, terminal
 from pannsdist.audio.batches import Share
 from pannsdist.audio.loader import Loader
+from pannsdist.contracts import Tracker
 from pannsdist.errors import BadRunFolder, UserError
 from pannsdist.hub.devices import use_device
 from pannsdist.hub.items import Collate, Hearing, Items, TrainingRows, evaluation_rows
 from pannsdist.hub.module import TASK, Module
 from pannsdist.hub.optimizers import OwnSchedule
-from pannsdist.hub.records import described
+from pannsdist.hub.records import Asked, described
 from pannsdist.hub.scores import SPLIT, Compare, HubBest, Newest, NoEvaluation, hub_metrics
 from pannsdist.inference.bundle import BundleRecord, write_bundle
 from pannsdist.network import Network
@@ -32,8 +33,8 @@ from pannsdist.training.checkpoint import CheckpointStore, Snapshot
 from pannsdist.training.course import Course
 from pannsdist.training.evaluator import Evaluator, SplitToEvaluate
 from pannsdist.training.learner import Learner
-from pannsdist.training.losses import cross_entropy
-from pannsdist.training.tracking import ConsoleTracker, Tracker, VisualDLTracker, Watch
+from pannsdist.training.losses import TrainingLoss
+from pannsdist.training.tracking import ConsoleTracker, VisualDLTracker, Watch
 from pannsdist.training.trainer import Outlets, TrainingData
 from pannsdist.training.trainer import Trainer as Loop
 from pannsdist.weights import load_into, read_paddle, read_weights
@@ -52,21 +53,6 @@ def connected(use_gpu: bool) -> parallel.World:
     world = parallel.connect(use_gpu)
     atexit.register(world.close)
     return world
-
-
-@dataclass(frozen=True)
-class Wishes:
-    """What one call of `train` asked for."""
-
-    epochs: int
-    batch_size: int
-    log_interval: int
-    save_interval: int
-
-    def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if not isinstance(value, int) or value < 1:
-                raise UserError(f"{name} is {value!r}", "allowed: 1 or more")
 
 
 class Trainer:
@@ -99,7 +85,7 @@ class Trainer:
         self._best = HubBest(compare_metrics)
         snapshot = self._world.agree(lambda: self._newest() if self._world.is_main else None)
         schedule = OwnSchedule(optimizer)
-        self._learner = Learner(self._world, self._network, cross_entropy, optimizer, schedule)
+        self._learner = Learner(self._world, self._network, TrainingLoss(multi_label=False), optimizer, schedule)
         self._progress = self._loop(self._best, Course(0, 1, SEED, 1)).resume(snapshot)
         if self._progress.epoch:
             terminal.say(f"{self.checkpoint_dir} goes on after epoch {self._progress.epoch}")
@@ -138,7 +124,7 @@ class Trainer:
         dataset. `batch_size` is that of each process. A checkpoint is written every `save_interval` epochs and after
         the last one; `best_model` whenever an epoch is the best so far, or without `eval_dataset` after each.
         """
-        wishes = Wishes(epochs, batch_size, log_interval, save_interval)
+        asked = Asked(epochs, batch_size, log_interval, save_interval)
         items = Items(train_dataset, self._hearing, collate_fn)
         rows = TrainingRows(len(items), batch_size, self._share, SEED)
         if not rows.steps:
@@ -151,8 +137,8 @@ class Trainer:
         ):
             data = TrainingData(lambda epoch, first: loader.read(rows.epoch(epoch, first)), rows.steps)
             terminal.say(f"{len(items)} items, {rows.steps} steps an epoch of {rows.all_items} items, {epochs} epochs")
-            record = self._world.agree(lambda: self._record(items, eval_dataset, wishes))
-            with self._outlets(record, wishes) as outlets:
+            record = self._world.agree(lambda: self._record(items, eval_dataset, asked))
+            with self._outlets(record, asked) as outlets:
                 course = Course(epochs, rows.steps, SEED, log_interval)
                 loop = self._loop(best, course, evaluated=eval_dataset is not None)
                 done = self._progress.epoch * rows.steps  # an epoch may have had another number of them before
@@ -226,7 +212,7 @@ class Trainer:
             yield SplitToEvaluate(SPLIT, [str(row) for row in range(len(items))], lambda: loader.read(rows()))
 
     @contextmanager
-    def _outlets(self, record: BundleRecord, wishes: Wishes) -> Iterator[Outlets]:
+    def _outlets(self, record: BundleRecord, asked: Asked) -> Iterator[Outlets]:
         """Where results go in rank 0; nowhere in the others."""
         if not self._world.is_main:
             yield Outlets()
@@ -240,7 +226,7 @@ class Trainer:
             epoch, scores = snapshot.progress.epoch, snapshot.progress.scores
             if shipped is not None:
                 write_bundle(self._best_model, replace(record, epoch=epoch, scores=scores), shipped)
-            if epoch % wishes.save_interval == 0 or epoch == wishes.epochs:
+            if epoch % asked.save_interval == 0 or epoch == asked.epochs:
                 self._store.write(snapshot)
 
         writing = Background()
@@ -250,12 +236,12 @@ class Trainer:
             stack.callback(writing.settle)
             yield Outlets(trackers, lambda *kept: writing.start(lambda: write(*kept)), writing=writing)
 
-    def _record(self, items: Items, eval_dataset: Any, wishes: Wishes) -> BundleRecord:
+    def _record(self, items: Items, eval_dataset: Any, asked: Asked) -> BundleRecord:
         """What the model folder will say of itself."""
         names = getattr(items.dataset, "label_list", None) or ()
         own = self.model.has_label_map or len(names) != self.model.num_class
         heard = items if eval_dataset is None else replace(items, dataset=eval_dataset)
-        return described(self.model, self.optimizer, tuple(self.model.labels if own else names), heard, vars(wishes))
+        return described(self.model, self.optimizer, tuple(self.model.labels if own else names), heard, vars(asked))
 
     def _save(self, folder: Path) -> None:
         ours = {MODEL_FILE, OPTIMIZER_FILE, RECORD_FILE}

@@ -5,16 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
-
-@dataclass(frozen=True)
-class Pace:
-    """Some steps that were made: clips in a second, the share of the time spent waiting for data, seconds left."""
-
-    clips_per_s: float
-    data_wait_share: float
-    left_s: float
+from pannsdist.contracts import Pace
 
 
 class Clock:

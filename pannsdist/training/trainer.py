@@ -10,6 +10,7 @@ from typing import NoReturn
 import numpy as np
 
 from pannsdist.batch import Batch
+from pannsdist.contracts import EpochReport, StepReport, Tracker
 from pannsdist.errors import BadClip, NotFinite, Stopped
 from pannsdist.parallel import World
 from pannsdist.training.agreement import Agreed, Wishes, agree_on
@@ -22,7 +23,6 @@ from pannsdist.training.evaluator import Evaluator, SplitToEvaluate
 from pannsdist.training.learner import Learner
 from pannsdist.training.progress import Progress, Snapshot, own_statistics
 from pannsdist.training.tally import Tally
-from pannsdist.training.tracking import EpochReport, StepReport, Tracker
 
 
 @dataclass(frozen=True)

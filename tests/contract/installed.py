@@ -19,6 +19,11 @@ BIG = {
     "efficientat_mn20": "its computing is that of efficientat_mn10, on four times the weights",
     "efficientat_mn30": "its computing is that of efficientat_mn10, on nine times the weights",
     "efficientat_mn40": "its computing is that of efficientat_mn10, on sixteen times the weights",
+    "efficientat_mn10_fc_s2221": "its computing is that of efficientat_mn10_fc and efficientat_mn10_fc_s2211",
+    **{
+        f"efficientat_mn10_{image}": "its network is that of efficientat_mn10"
+        for image in ("hop_5", "hop_15", "hop_20", "hop_25", "mels_40", "mels_64", "mels_256")
+    },
     **{
         f"panns_{name}": "60 million weights or more; tests/unit/builtin holds its numbers against the original's"
         for name in (

@@ -132,14 +132,15 @@ def catalog() -> Catalog:
     """The installed plugins, and the small ones of this file."""
     installed = Catalog.installed()
     origin = Origin("small-parts", "1.0")
-    model = {"small": (Entry("model", "small", origin, "small_parts:SmallModel"),)}
-    dataset = {"listed": (Entry("dataset", "listed", origin, "small_parts:Listed"),)}
-    return Catalog(
-        Registry("model", {**installed.models.entries, **model}),
-        Registry("dataset", {**installed.datasets.entries, **dataset}),
-        installed.features,
-        installed.augmentations,
+    own = (
+        Entry("model", "small", origin, "small_parts:SmallModel"),
+        Entry("dataset", "listed", origin, "small_parts:Listed"),
     )
+    more = {
+        entry.kind: Registry(entry.kind, {**installed.registry(entry.kind).entries, entry.name: (entry,)})
+        for entry in own
+    }
+    return Catalog({**installed.registries, **more})
 
 
 def write_small_bundle(folder: Path, labels=("high", "low"), multi_label: bool = False, crop_s: float = 0.2) -> Network:

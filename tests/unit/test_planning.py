@@ -243,7 +243,16 @@ def test_a_feature_that_the_weights_were_not_trained_on_is_refused_with_both_sid
     assert "\n  hop_samples: weights 128, feature 64\n" in said
     assert "low_hz: weights 50.0, feature 20.0" in said
     assert "bins" not in said
+    assert said.endswith("\n  next: the same command with feature.params.hop_samples=128 feature.params.low_hz=50.0")
     assert decide(overrides[0]).weights == tmp_path / "w.pdparams"
+
+
+def test_weights_under_another_feature_are_refused_with_the_way_back_to_their_own(decide, tmp_path):
+    (tmp_path / "w.pdparams").write_bytes(b"")
+    overrides = (f"model.weights={tmp_path}/w.pdparams", "feature.name=waveform", "feature.params.sample_rate_hz=8000")
+    said = refusal(FrontEndMismatch, decide, *overrides)
+    assert "\n  kind: weights logmel, feature waveform\n" in said
+    assert said.endswith("\n  next: the same command without feature.name and feature.params, for its own 'logmel'")
 
 
 def test_a_feature_that_the_model_cannot_hear_is_refused(decide):

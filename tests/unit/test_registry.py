@@ -153,7 +153,7 @@ def test_an_entry_that_is_no_entry_point_is_refused_when_it_is_loaded(site):
 def test_an_unknown_kind_is_refused_with_the_nearest():
     said = refusal(UnknownPlugin, lambda: Catalog.installed().registry("modell"))
     assert said.startswith(
-        "unknown kind of plugin 'modell'\n  closest: model.  kinds: augmentation, dataset, feature, model"
+        "unknown kind of plugin 'modell'\n  closest: model.  kinds: augmentation, dataset, feature, metric, model"
     )
 
 

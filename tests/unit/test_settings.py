@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from pannsdist.builtin.logmel import LogMelParams
+from pannsdist.choosing import choose_feature, choose_model
 from pannsdist.errors import SettingsError, UserError
+from pannsdist.registry import Catalog
 from pannsdist.schema import Settings
 from pannsdist.settings import Source, describe, fill_params, load, read_yaml, to_dict, to_yaml, trial_overrides
 
@@ -259,8 +261,15 @@ def test_the_description_of_the_schema_names_what_is_required():
 
 @pytest.mark.parametrize("path", sorted((Path(__file__).parents[2] / "configs").glob("*.yaml")), ids=lambda p: p.stem)
 def test_every_recipe_is_valid(path):
-    enough = ["model.name=small", "data.name=tones"] if path.stem == "base" else []
-    load(path, enough)
+    enough = ["model.name=panns_cnn6", "data.name=tones"] if path.stem == "base" else []
+    chosen, source = load(path, enough)
+    catalog = Catalog.installed()
+    model = choose_model(chosen, source, catalog)
+    feature = choose_feature(chosen, model, source, catalog)
+    assert model.plugin.accepts(feature.plugin.front_end)
+    assert chosen.model.weights in {"", *model.plugin.weights}
+    assert catalog.datasets.find(chosen.data.name).origin.distribution
+    assert set(chosen.augment) <= set(catalog.augmentations.entries)
 
 
 def test_another_plugin_does_not_inherit_the_params_of_the_one_it_replaces(tmp_path):

@@ -77,3 +77,9 @@ def test_half_precision_on_a_cpu_is_remarked_on(plan):
 def test_one_process_shares_its_norms_with_itself(plan):
     learner = built(plan("train.sync_batch_norm=true"))
     assert np.isfinite(learner.network.arrays()["norm._mean"]).all()
+
+
+def test_a_rehearsal_refuses_what_only_the_built_network_shows(plan):
+    step_parts.rehearse(plan("train.freeze=[norm]", "train.recompute=false"))
+    with pytest.raises(SettingsError, match="unknown stage 'nrom'"):
+        step_parts.rehearse(plan("train.freeze=[nrom]"))

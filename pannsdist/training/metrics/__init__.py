@@ -13,10 +13,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pannsdist.contracts.predictions import Predictions
 from pannsdist.training.metrics import decided, probable, ranked
 from pannsdist.training.metrics.decided import confusion
 from pannsdist.training.metrics.per_class import ClassScores, class_scores, most_confused
-from pannsdist.training.metrics.predictions import Predictions, absent_labels, losses
+from pannsdist.training.metrics.predictions import absent_labels, losses
 
 __all__ = [
     "METRICS",

@@ -7,7 +7,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from pannsdist.training.metrics.predictions import Predictions, nan_unless_usable, places
+from pannsdist.contracts.predictions import Predictions
+from pannsdist.training.metrics.predictions import nan_unless_usable, places
 
 
 @nan_unless_usable

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pannsdist.contracts.predictions import Predictions
 from pannsdist.training.metrics import decided, ranked
-from pannsdist.training.metrics.predictions import Predictions
 
 
 @dataclass(frozen=True)

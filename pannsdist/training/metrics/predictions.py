@@ -1,4 +1,4 @@
-"""What a network says about every clip of a split, beside what is true; and what every metric reads out of that.
+"""What every metric reads out of predictions.
 
 Axes: N clips, C classes. Ties are decided by the class index: the first class wins.
 """
@@ -7,77 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from functools import wraps
 
 import numpy as np
 from numpy.typing import NDArray
 
-
-@dataclass(frozen=True, eq=False)
-class Predictions:
-    """What a network says about every clip of a split, beside what is true.
-
-    `logits` (N, C) float32. `targets` (N,) int64 class indices, or (N, C) float32 of 0 and 1 where `multi_label`.
-    Raises ValueError where these do not fit each other.
-    """
-
-    ids: tuple[str, ...]
-    logits: NDArray[np.floating]
-    targets: NDArray[np.integer] | NDArray[np.floating]
-    labels: tuple[str, ...]
-    multi_label: bool
-
-    def __post_init__(self) -> None:
-        clips, classes = len(self.ids), len(self.labels)
-        shape = (clips, classes)
-        wanted = shape if self.multi_label else (clips,)
-        if self.logits.shape != shape:
-            raise ValueError(f"logits are {self.logits.shape}; {clips} ids and {classes} labels ask for {shape}")
-        if self.targets.shape != wanted:
-            raise ValueError(f"targets are {self.targets.shape}; {wanted} was expected")
-        if not self.multi_label and clips and (self.targets.min() < 0 or self.targets.max() >= classes):
-            raise ValueError(f"targets reach from {self.targets.min()} to {self.targets.max()}; {classes} classes")
-
-    @property
-    def probabilities(self) -> NDArray[np.float64]:
-        """Probabilities (N, C) float64: a softmax over the classes, or a sigmoid each where `multi_label`."""
-        if self.multi_label:
-            from scipy.special import expit
-
-            return np.asarray(expit(self.logits.astype(np.float64)))
-        with np.errstate(invalid="ignore"):
-            return np.exp(log_softmax(self.logits))
-
-    @property
-    def positives(self) -> NDArray[np.bool_]:
-        """Which class each clip bears: (N, C) truth values."""
-        if self.multi_label:
-            return np.asarray(self.targets > 0.5)
-        return np.asarray(self.targets[:, None] == np.arange(len(self.labels)))
-
-    @property
-    def guessed(self) -> NDArray[np.bool_]:
-        """Which class each clip is given, (N, C): that of the largest logit; if `multi_label`, all of 0.5 or more."""
-        if self.multi_label:
-            return np.asarray(self.logits >= 0.0)
-        return np.asarray(self.logits.argmax(axis=1)[:, None] == np.arange(len(self.labels)))
-
-    @property
-    def present(self) -> NDArray[np.bool_]:
-        """Whether any clip bears the class: (C,)."""
-        return np.asarray(self.positives.any(axis=0))
-
-    @property
-    def usable(self) -> bool:
-        """Whether there is a clip, and every logit is finite."""
-        return bool(len(self.ids)) and bool(np.isfinite(self.logits).all())
-
-    def sorted_by_id(self) -> Predictions:
-        """The same predictions, rows in the order of their ids."""
-        order = sorted(range(len(self.ids)), key=self.ids.__getitem__)
-        ids = tuple(self.ids[row] for row in order)
-        return replace(self, ids=ids, logits=self.logits[order], targets=self.targets[order])
+from pannsdist.contracts.predictions import Predictions, log_softmax
 
 
 def absent_labels(predictions: Predictions) -> tuple[str, ...]:
@@ -93,22 +28,6 @@ def nan_unless_usable(compute: Callable[[Predictions], float]) -> Callable[[Pred
         return float(compute(predictions)) if predictions.usable else math.nan
 
     return guarded
-
-
-def log_softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Logarithms of the class probabilities: (N, C) -> (N, C) float64.
-
-    The largest class is kept out of the sum, so that log1p still tells a probability of 1 - 1e-30 from 1: confident
-    clips would otherwise tie at the head of a ranking.
-    """
-    if logits.size == 0:
-        return logits.astype(np.float64)
-    rows, top = np.arange(len(logits)), logits.argmax(axis=1)
-    shifted = logits.astype(np.float64)
-    shifted -= shifted[rows, top][:, None]
-    others = np.exp(shifted)
-    others[rows, top] = 0.0
-    return np.asarray(shifted - np.log1p(others.sum(axis=1))[:, None])
 
 
 def ranking(predictions: Predictions) -> NDArray[np.float64]:

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from pannsdist.training.metrics.predictions import Predictions, nan_unless_usable, ranking
+from pannsdist.contracts.predictions import Predictions
+from pannsdist.training.metrics.predictions import nan_unless_usable, ranking
 
 
 @nan_unless_usable

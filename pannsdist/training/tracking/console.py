@@ -8,8 +8,8 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
+from pannsdist.contracts import EpochReport, StepReport
 from pannsdist.training.metrics import absent_labels
-from pannsdist.training.tracking.reports import EpochReport, StepReport
 
 SAID = ("loss", "accuracy", "macro_f1", "mean_average_precision")
 """Of all scores these are said, and the one that selects; every one is in `scores.jsonl` and in VisualDL."""

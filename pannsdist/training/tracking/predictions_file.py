@@ -10,9 +10,9 @@ import numpy as np
 from numpy.lib import format as npy
 
 from pannsdist import storage
+from pannsdist.contracts import EpochReport, StepReport
 from pannsdist.errors import BadRunFolder
 from pannsdist.training.metrics import Predictions
-from pannsdist.training.tracking.reports import EpochReport, StepReport
 
 RECORD_FILE, LOGITS_FILE, TARGETS_FILE = "record.json", "logits.npy", "targets.npy"
 

@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 
 from pannsdist import storage
-from pannsdist.training.tracking.reports import EpochReport, StepReport
+from pannsdist.contracts import EpochReport, StepReport
 
 
 def _epoch_of(line: str) -> float:

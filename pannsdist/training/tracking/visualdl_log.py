@@ -14,24 +14,15 @@ import paddle
 import psutil
 from numpy.typing import NDArray
 
+from pannsdist.contracts import EpochReport, Heard, StepReport
 from pannsdist.errors import BadClip
 from pannsdist.training.metrics import Predictions, confusion, losses
 from pannsdist.training.tracking.records import RecordLog
-from pannsdist.training.tracking.reports import EpochReport, StepReport
 
 THRESHOLDS = 127  # as many as VisualDL's own curves have
 BUCKETS = 40
 NOT_IN_TABLE = "d_prime"
 """Infinite for a perfect model, so that the table would show the value of an earlier epoch."""
-
-
-@dataclass(frozen=True)
-class Heard:
-    """A clip as the network hears it: waveform (S,) float32 at `rate_hz`, and its features (T, F)."""
-
-    waveform: NDArray[np.float32]
-    rate_hz: int
-    features: NDArray[np.floating]
 
 
 @dataclass(frozen=True)

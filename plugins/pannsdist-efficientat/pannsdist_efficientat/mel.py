@@ -13,7 +13,7 @@ import paddle
 from paddle.nn import functional as F
 
 if TYPE_CHECKING:
-    from pannsdist_efficientat import MelParams
+    from pannsdist_efficientat.feature import MelParams
 
 
 def kaldi_bank(params: MelParams) -> np.ndarray:

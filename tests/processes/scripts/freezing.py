@@ -21,7 +21,7 @@ from pannsdist.batch import Batch  # noqa: E402
 from pannsdist.network import Network  # noqa: E402
 from pannsdist.training.freezing import Freezing, apply_scales, choose_stages, rate_scales, stages_of  # noqa: E402
 from pannsdist.training.learner import Learner, Manner  # noqa: E402
-from pannsdist.training.losses import cross_entropy  # noqa: E402
+from pannsdist.training.losses import TrainingLoss  # noqa: E402
 from pannsdist.training.optim import build_optimizer  # noqa: E402
 from pannsdist.training.recomputing import recompute_parts  # noqa: E402
 from pannsdist.training.schedules import Schedule  # noqa: E402
@@ -77,7 +77,9 @@ def make(world, optimizer_class=None, recompute=False, **manner):
     else:
         optimizer = build_optimizer("AdamW", {}, 0.01, network.model)
     schedule = Schedule("cosine", 0.01, EPOCHS * STEPS, final_share=0.1)
-    learner = Learner(world, network, cross_entropy, optimizer, schedule, manner=Manner(freezing=freezing, **manner))
+    learner = Learner(
+        world, network, TrainingLoss(multi_label=False), optimizer, schedule, manner=Manner(freezing=freezing, **manner)
+    )
     KEPT.append(learner)
     return learner
 

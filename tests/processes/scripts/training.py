@@ -26,7 +26,7 @@ from pannsdist.builtin.tones import Tones, TonesParams  # noqa: E402
 from pannsdist.network import Network  # noqa: E402
 from pannsdist.training.evaluator import Evaluator, SplitToEvaluate  # noqa: E402
 from pannsdist.training.learner import Learner  # noqa: E402
-from pannsdist.training.losses import cross_entropy  # noqa: E402
+from pannsdist.training.losses import TrainingLoss  # noqa: E402
 from pannsdist.training.optim import build_optimizer  # noqa: E402
 from pannsdist.training.schedules import Schedule  # noqa: E402
 
@@ -64,7 +64,9 @@ def steps(world):
     """Weights and statistics after three steps, from weights that differ at first; statistics before and after."""
     layer = network(seed=world.rank)
     optimizer = build_optimizer("AdamW", {}, 1e-3, layer.model)
-    learner = Learner(world, layer, cross_entropy, optimizer, Schedule("constant", 1e-3, total_steps=3))
+    learner = Learner(
+        world, layer, TrainingLoss(multi_label=False), optimizer, Schedule("constant", 1e-3, total_steps=3)
+    )
     KEPT.append(learner)
     layer.train()
     for number, batch in enumerate(own_batches(world, 4), start=1):
@@ -82,7 +84,9 @@ def gradient(world, unread):
     layer = network(seed=0)
     trainable = [parameter for parameter in layer.model.parameters() if not parameter.stop_gradient]
     optimizer = Recording(learning_rate=0.0, parameters=trainable)
-    learner = Learner(world, layer, cross_entropy, optimizer, Schedule("constant", 1e-3, total_steps=1))
+    learner = Learner(
+        world, layer, TrainingLoss(multi_label=False), optimizer, Schedule("constant", 1e-3, total_steps=1)
+    )
     KEPT.append(learner)
     layer.eval()  # each process normalises by its own clips, so that only without batch statistics the two are one sum
     batch = own_batches(world, 8)[0]

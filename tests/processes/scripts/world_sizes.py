@@ -37,7 +37,7 @@ from pannsdist.builtin.tones import Tones, TonesParams  # noqa: E402
 from pannsdist.feature_augmentation import kept_stripes  # noqa: E402
 from pannsdist.network import Network  # noqa: E402
 from pannsdist.training.learner import Learner  # noqa: E402
-from pannsdist.training.losses import cross_entropy  # noqa: E402
+from pannsdist.training.losses import TrainingLoss  # noqa: E402
 from pannsdist.training.optim import build_optimizer  # noqa: E402
 from pannsdist.training.schedules import Schedule  # noqa: E402
 
@@ -112,7 +112,7 @@ def run(world, loader, plan, kind):
     """(what each step saw, this process's sum of losses over all clips of each step)."""
     made, (name, rate) = network(kind), OPTIMIZERS[kind]
     optimizer = build_optimizer(name, {}, rate, made.model)
-    learner = Learner(world, made, cross_entropy, optimizer, Schedule("constant", rate, STEPS))
+    learner = Learner(world, made, TrainingLoss(multi_label=False), optimizer, Schedule("constant", rate, STEPS))
     KEPT.append(learner)
     made.eval()  # dropout off, batch norm by its running statistics: what is left to differ is the order of sums
     steps, losses = [], []

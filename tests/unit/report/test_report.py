@@ -13,6 +13,7 @@ from small_parts import FEATURE_PARAMS, SmallLayer, SmallModel
 
 from pannsdist.builtin.logmel import LogMel, LogMelParams
 from pannsdist.cli import main
+from pannsdist.contracts import EpochReport
 from pannsdist.inference.bundle import BundleRecord, PluginRecord, write_bundle
 from pannsdist.network import Network
 from pannsdist.registry import Catalog, Origin
@@ -20,7 +21,7 @@ from pannsdist.report.charts import confusion_chart, line_chart
 from pannsdist.report.material import chosen_rows, gather
 from pannsdist.report.page import page
 from pannsdist.training.metrics import Predictions
-from pannsdist.training.tracking import EpochReport, PredictionsTracker
+from pannsdist.training.tracking import PredictionsTracker
 
 LABELS = ("<script>alert(1)</script>", "狗叫", "rock & 'roll\"")
 RATE_HZ = 8000

@@ -3,6 +3,7 @@
 import numpy as np
 import paddle
 import pytest
+from plain_losses import binary_cross_entropy, cross_entropy
 from small_parts import FEATURE_PARAMS, SmallLayer
 
 from pannsdist.batch import Batch
@@ -11,7 +12,6 @@ from pannsdist.errors import BadRunFolder
 from pannsdist.network import Network
 from pannsdist.parallel import AloneWorld
 from pannsdist.training.learner import Learner, Manner
-from pannsdist.training.losses import binary_cross_entropy, cross_entropy
 from pannsdist.training.optim import build_optimizer
 from pannsdist.training.precision import LossScale
 from pannsdist.training.schedules import Schedule

@@ -4,12 +4,11 @@ import numpy as np
 import paddle
 import paddle.nn.functional as F
 import pytest
+from plain_losses import binary_cross_entropy, cross_entropy
 
 from pannsdist.training.losses import (
     TrainingLoss,
     balanced_weights,
-    binary_cross_entropy,
-    cross_entropy,
     listed_weights,
 )
 
@@ -29,7 +28,7 @@ def values(loss, targets):
     return loss(paddle.to_tensor(LOGITS), paddle.to_tensor(targets)).numpy()
 
 
-def test_plain_losses_are_those_of_an_evaluation():
+def test_without_further_wishes_a_loss_is_plain_cross_entropy():
     np.testing.assert_allclose(values(TrainingLoss(False), INDICES), values(cross_entropy, INDICES), rtol=1e-5)
     several = values(binary_cross_entropy, SEVERAL)
     np.testing.assert_allclose(values(TrainingLoss(True), SEVERAL), several, rtol=1e-5)

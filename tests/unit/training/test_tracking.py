@@ -7,15 +7,13 @@ import math
 import numpy as np
 import pytest
 
+from pannsdist.contracts import EpochReport, Pace, StepReport
 from pannsdist.errors import BadRunFolder
-from pannsdist.training.clock import Pace
 from pannsdist.training.metrics import Predictions
 from pannsdist.training.tracking import (
     ConsoleTracker,
-    EpochReport,
     PredictionsTracker,
     ScoresFile,
-    StepReport,
     duration,
     read_predictions,
 )

@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 from sklearn import metrics as sk
 
+from pannsdist.contracts import EpochReport, Heard, Pace, StepReport
 from pannsdist.errors import BadClip
-from pannsdist.training.clock import Pace
 from pannsdist.training.metrics import Predictions
-from pannsdist.training.tracking import EpochReport, Heard, StepReport, VisualDLTracker, Watch
+from pannsdist.training.tracking import VisualDLTracker, Watch
 from pannsdist.training.tracking.records import read_records
 from pannsdist.training.tracking.visualdl_log import class_curves, description, worst
 

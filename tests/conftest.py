@@ -21,6 +21,30 @@ with warnings.catch_warnings():
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
+LAUNCHING = ("tests/runs/", "tests/processes/")
+
+
+def pytest_collection_modifyitems(config, items):
+    """With `-n 2`: what launches processes takes longest, and begins at once."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: not item.nodeid.startswith(LAUNCHING))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """With `-n 2`: one worker launches, one run after another; the other takes the rest, file by file.
+
+    So no two launched runs compete for the cores, and what the tests of a file share is made once.
+    """
+    from xdist.scheduler import LoadFileScheduling
+
+    class OneLaunchAtATime(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "launching" if nodeid.startswith(LAUNCHING) else super()._split_scope(nodeid)
+
+    config.option.loadscopereorder = False
+    return OneLaunchAtATime(config, log)
+
 
 @pytest.fixture
 def shared() -> Path:

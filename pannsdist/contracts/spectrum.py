@@ -21,6 +21,7 @@ __all__ = [
     "centred",
     "decibels",
     "hann",
+    "kaldi_bands",
     "mel_bands",
     "windowed_fourier",
 ]
@@ -57,6 +58,20 @@ def mel_bands(front_end: FrontEnd, bands: int, htk: bool = False) -> NDArray[np.
     edges_hz = {"fmin": front_end.low_hz, "fmax": front_end.high_hz}
     made = mel(sr=front_end.sample_rate_hz, n_fft=front_end.fft_samples, n_mels=bands, htk=htk, **edges_hz)
     return np.asarray(made, np.float32)
+
+
+def kaldi_bands(front_end: FrontEnd, bands: int) -> NDArray[np.float64]:
+    """Kaldi's triangles, evenly spaced in mel = 1127 ln(1 + f / 700) and not divided by their areas; as `mel_bands`.
+
+    The bin at half the sample rate is in none of them. Source: Povey et al., The Kaldi Toolkit, ASRU 2011.
+    """
+    bins = front_end.fft_samples // 2
+    bin_mel = 1127.0 * np.log1p(np.arange(bins) * (front_end.sample_rate_hz / front_end.fft_samples) / 700.0)
+    low, high = 1127.0 * np.log1p(np.array([front_end.low_hz, front_end.high_hz]) / 700.0)
+    width = (high - low) / (bands + 1)
+    centres = low + width * np.arange(1, bands + 1)
+    triangles = np.maximum(0.0, 1.0 - np.abs(bin_mel - centres[:, None]) / width)
+    return np.pad(triangles, ((0, 0), (0, 1)))
 
 
 def decibels(power: paddle.Tensor, floor: float) -> paddle.Tensor:

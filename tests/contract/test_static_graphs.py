@@ -22,6 +22,7 @@ OUTPUTS_OF = {
     "panns_cnn14_decisionlevelmax": ("framewise",),
     "panns_cnn14_decisionlevelatt": ("scores",),
     "efficientat_mn04": ("scores", "embedding"),
+    "ast_tiny": ("scores", "embedding"),
 }
 CASES = [(name, output) for name, outputs in OUTPUTS_OF.items() for output in outputs]
 CLASSES = 7

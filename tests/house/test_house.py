@@ -17,6 +17,8 @@ import pytest
 from pannsdist.schema import Settings
 from pannsdist.settings import describe
 
+pytestmark = pytest.mark.any_paddle
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "pannsdist"
 

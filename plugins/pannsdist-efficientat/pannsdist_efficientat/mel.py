@@ -12,24 +12,11 @@ import numpy as np
 import paddle
 from paddle.nn import functional as F
 
-from pannsdist.contracts.spectrum import PowerSpectrum, hann, windowed_fourier
+from pannsdist.contracts import FrontEnd
+from pannsdist.contracts.spectrum import PowerSpectrum, hann, kaldi_bands, windowed_fourier
 
 if TYPE_CHECKING:
     from pannsdist_efficientat.feature import MelParams
-
-
-def kaldi_bank(params: MelParams) -> np.ndarray:
-    """Triangles of equal width in mel = 1127 ln(1 + f / 700), not normalised by area: (fft_samples / 2 + 1, F) float32.
-
-    The last FFT bin, at half the sample rate, has weight 0, as in Kaldi. Computed in float64.
-    """
-    bin_hz = np.arange(params.fft_samples // 2) * (params.sample_rate_hz / params.fft_samples)
-    mel = 1127.0 * np.log1p(bin_hz / 700.0)[:, None]
-    low, high = 1127.0 * np.log1p(np.array([params.low_hz, params.high_hz]) / 700.0)
-    edges = np.linspace(low, high, params.mel_bins + 2)
-    left, centre, right = edges[:-2], edges[1:-1], edges[2:]
-    triangles = np.minimum((mel - left) / (centre - left), (right - mel) / (right - centre))
-    return np.pad(np.maximum(triangles, 0.0), ((0, 1), (0, 0))).astype(np.float32)
 
 
 class MelLayer(paddle.nn.Layer):
@@ -48,12 +35,12 @@ class MelLayer(paddle.nn.Layer):
     Logarithms differ by 1e-5 at most.
     """
 
-    def __init__(self, params: MelParams) -> None:
+    def __init__(self, front_end: FrontEnd, params: MelParams) -> None:
         super().__init__()
         self.params = params
         window = hann(params.window_samples, periodic=False)
         self.register_buffer("window", paddle.to_tensor(window.astype(np.float32)), persistable=False)
-        bank = kaldi_bank(params)
+        bank = kaldi_bands(front_end, front_end.bins).T.astype(np.float32)
         heard = np.flatnonzero(bank.any(axis=1))
         self.heard = slice(int(heard[0]), int(heard[-1]) + 1)
         fourier = windowed_fourier(window, params.fft_samples, self.heard.start, self.heard.stop)

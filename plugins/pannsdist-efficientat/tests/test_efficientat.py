@@ -122,17 +122,6 @@ def test_a_louder_tone_is_loudest_in_the_bin_of_its_pitch():
 
 # Paddle 2.6.2 says so at every auto_cast that it traces.
 @pytest.mark.filterwarnings("ignore:paddle.amp.auto_cast is an experimental:UserWarning")
-def test_feature_and_network_become_a_static_graph_of_any_batch_and_length(tmp_path):
-    whole = paddle.nn.Sequential(build_feature(), build_network())
-    whole.eval()
-    spec = [paddle.static.InputSpec([None, None], "float32", "waveform")]
-    paddle.jit.save(paddle.jit.to_static(whole, input_spec=spec, full_graph=True), str(tmp_path / "graph"))
-    graph = paddle.jit.load(str(tmp_path / "graph"))
-    for clips, samples in ((1, RATE_HZ), (3, 20000)):
-        waveform = noise(clips, samples)
-        np.testing.assert_allclose(graph(waveform).numpy(), whole(waveform).numpy(), rtol=1e-4, atol=1e-6)
-
-
 def test_the_shortest_waveform_is_enough_and_one_sample_less_is_not():
     model = plugin.Mn04(plugin.ModelParams())
     shortest = model.minimum_samples(model.front_end)

@@ -78,7 +78,7 @@ def build_parts(plan: Plan, world: World, network: Network, loader: Loader) -> P
     """Learner, evaluator and trainer around a network whose weights are those to start from. Every process."""
     chosen = plan.settings
     learner = step_parts.build_learner(plan, world, network)
-    evaluator = Evaluator(world, network, plan.data.labels, plan.data.multi_label)
+    evaluator = Evaluator(world, network, plan.data.labels, plan.data.multi_label, plan.deciders.further_metrics)
     best = BestTracker(plan.metric, plan.higher_is_better, chosen.save.keep_best)
     share = Share(world.rank, world.size)
     data = training_data(plan, loader, share)
@@ -137,6 +137,7 @@ def bundle_record(plan: Plan) -> BundleRecord:
         metric=plan.metric,
         settings=settings_module.to_dict(plan.settings),
         versions=versions(),
+        further={key: plugin_record(part) for key, part in plan.further_parts.items()},
     )
 
 

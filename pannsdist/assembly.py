@@ -65,7 +65,7 @@ def load_initial(plan: Plan, network: Network, snapshot: Snapshot | None) -> str
         except ValueError as error:
             wrong = f"the last checkpoint does not fit the model: {error}"
             raise BadRunFolder(wrong, "give the run another name") from error
-        is_over = step_parts.course(plan).is_over_at(snapshot.progress)
+        is_over = plan.course.is_over_at(snapshot.progress)
         return "is finished" if is_over else f"goes on after {snapshot.progress}"
     if plan.weights is None:
         return "starts from random weights"
@@ -84,7 +84,7 @@ def build_parts(plan: Plan, world: World, network: Network, loader: Loader) -> P
     data = training_data(plan, loader, share)
     evaluation = _evaluation(plan)
     split = SplitToEvaluate(VALID, evaluation.ids, lambda: loader.read(evaluation.orders(share)))
-    return Parts(Trainer(world, learner, evaluator, best, step_parts.course(plan)), data, split)
+    return Parts(Trainer(world, learner, evaluator, best, plan.course), data, split)
 
 
 def training_data(plan: Plan, loader: Loader, share: Share) -> TrainingData:

@@ -34,6 +34,7 @@ from pannsdist.registry import Catalog
 from pannsdist.schema import Settings
 from pannsdist.settings import Source
 from pannsdist.training import metrics
+from pannsdist.training.course import Course
 from pannsdist.weights import cache
 from pannsdist.weights.fetch import fetch
 
@@ -105,10 +106,21 @@ class Plan:
         return ["train/loss", *(f"{VALID}/{name}" for name in (*computed, *self.deciders.metrics))]
 
     @property
-    def total_steps(self) -> int:
-        """Steps of the whole run, unless it ends sooner."""
-        steps = self.settings.train.epochs * self.steps
-        return min(steps, self.settings.train.max_steps or steps)
+    def course(self) -> Course:
+        """How long the run is, and when something is told or saved."""
+        train, save = self.settings.train, self.settings.save
+        return Course(
+            train.epochs,
+            self.steps,
+            self.settings.seed,
+            self.settings.log.every_steps,
+            train.max_steps,
+            train.max_minutes,
+            train.patience_epochs,
+            train.max_bad_steps,
+            save.every_steps,
+            save.every_minutes,
+        )
 
     @property
     def warmup_steps(self) -> int:
@@ -197,8 +209,8 @@ def decide(settings: Settings, source: Source, catalog: Catalog, world_size: int
     data = replace(data, splits={TRAIN: train, VALID: valid})
     plan = Plan(settings, data, feature, model, augmentations, weights, metric, higher_is_better, world_size, deciders)
     _check_lengths(plan, source)
-    refuse_lengths(settings, source, plan.steps)
-    refuse_odd_rates(schedule, plan.total_steps - plan.warmup_steps, plan.steps)
+    refuse_lengths(settings, source, plan.steps, plan.warmup_steps, plan.course.total_steps)
+    refuse_odd_rates(schedule, plan.course.total_steps - plan.warmup_steps, plan.steps)
     refuse_impossible_augmentation(
         settings, source, feature if plan.masks_features else None, data.splits[TRAIN].targets
     )

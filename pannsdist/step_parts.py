@@ -9,7 +9,6 @@ from pannsdist.network import Network
 from pannsdist.parallel import World
 from pannsdist.planning import TRAIN, Plan
 from pannsdist.training import precision
-from pannsdist.training.course import Course
 from pannsdist.training.freezing import (
     Freezing,
     Stage,
@@ -84,35 +83,18 @@ def remarks(plan: Plan, world: World) -> list[str]:
     return [f"train.amp={amp} has no effect on a CPU: Paddle has no kernels of half precision there"]
 
 
-def course(plan: Plan) -> Course:
-    """How long the run is, and when something is told or saved."""
-    train, save = plan.settings.train, plan.settings.save
-    return Course(
-        train.epochs,
-        plan.steps,
-        plan.settings.seed,
-        plan.settings.log.every_steps,
-        train.max_steps,
-        train.max_minutes,
-        train.patience_epochs,
-        train.max_bad_steps,
-        save.every_steps,
-        save.every_minutes,
-    )
-
-
 def build_schedule(plan: Plan) -> Schedule | Warmed:
     """The learning rate of every step of the run."""
     shape, steps, epochs = plan.settings.schedule, plan.steps, plan.settings.train.epochs
     peak, part = plan.settings.optimizer.learning_rate, plan.deciders.schedule
     if part is not None:
-        return Warmed(guarded_share(part), peak, plan.total_steps, steps, plan.warmup_steps)
+        return Warmed(guarded_share(part), peak, plan.course.total_steps, steps, plan.warmup_steps)
     every = shape.every_epochs
     drops = shape.milestones or (range(every, epochs, every) if every else ())
     return Schedule(
         shape.name,
         peak,
-        total_steps=plan.total_steps,
+        total_steps=plan.course.total_steps,
         warmup_steps=plan.warmup_steps,
         final_share=shape.final_share,
         hold_steps=round(shape.hold_epochs * steps),

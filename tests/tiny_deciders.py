@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import paddle
 
-from pannsdist.contracts import UserError, param
+from pannsdist.contracts import param
 from pannsdist.contracts.predictions import Predictions
 
 ENTRIES = """\
@@ -35,9 +35,9 @@ def install(folder: Path) -> str:
 
 @dataclass(frozen=True)
 class MarginParams:
-    """`fault` is what is wrong."""
+    """Whether it `fails`."""
 
-    fault: str = ""
+    fails: bool = False
 
 
 class Margin:
@@ -47,18 +47,14 @@ class Margin:
     higher_is_better = True
 
     def __init__(self, params: MarginParams) -> None:
-        self.fault = params.fault
+        self.fails = params.fails
 
     def applies(self, multi_label: bool, classes: int) -> bool:
         return not multi_label and classes > 1
 
     def __call__(self, predictions: Predictions) -> float:
-        if self.fault == "raises":
+        if self.fails:
             raise ZeroDivisionError("division by zero")
-        if self.fault == "text":
-            return "wide"
-        if self.fault == "user":
-            raise UserError("this metric needs a file", "give it one")
         logits, rows = predictions.logits.astype(np.float64), np.arange(len(predictions.ids))
         others = logits.copy()
         others[rows, predictions.targets] = -math.inf

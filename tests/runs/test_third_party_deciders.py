@@ -90,12 +90,10 @@ def test_the_metric_of_others_is_a_score_like_any_and_selects_the_best_model(jud
 def test_a_run_that_is_killed_goes_on_with_the_plugins_as_if_nothing_had_been(judged, tmp_path):
     work = tmp_path / "work"
     started = start(work, judged.env)
-    for steps in (3, 7):
-        wait_for_steps(started, work, steps)
-        assert started.process.poll() is None, "it ended before it was killed"
-        kill_all(started, random.Random())
-        started = again(work, judged.env)
-    launched = started.finish()
+    wait_for_steps(started, work, 8)
+    assert started.process.poll() is None, "it ended before it was killed"
+    kill_all(started, random.Random())
+    launched = again(work, judged.env).finish()
     assert launched.exit_codes == (0, 0), str(launched)
     assert "goes on after" in launched.logs[0]
     assert_same(work, judged.work)
@@ -134,15 +132,11 @@ def test_training_on_without_the_distribution_is_refused_with_the_name_that_is_m
     assert "Traceback" not in launched.output
 
 
-@pytest.mark.parametrize(
-    ("fault", "said"),
-    [
-        ("raises", "fails: ZeroDivisionError: division by zero (tiny_deciders.py, line "),
-        ("text", "gives a str as a score, where a number is due"),
-    ],
-)
-def test_a_metric_that_fails_ends_every_process_with_its_distributions_name(judged, tmp_path, fault, said):
-    launched = start(tmp_path / "work", judged.env, f"metrics.margin.fault={fault}", "train.epochs=2").finish()
+def test_a_metric_that_fails_ends_every_process_with_its_distributions_name(judged, tmp_path):
+    launched = start(tmp_path / "work", judged.env, "metrics.margin.fails=true", "train.epochs=2").finish()
     assert launched.exit_codes == (2, 2), str(launched)
-    assert f"error: metric plugin 'margin' of pannsdist-judge 0.7 {said}" in launched.logs[0]
+    said = (
+        "error: metric plugin 'margin' of pannsdist-judge 0.7 fails: ZeroDivisionError: division by zero (tiny_deciders"
+    )
+    assert said in launched.logs[0]
     assert "Traceback" not in "".join(launched.logs)

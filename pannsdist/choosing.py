@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,14 +42,34 @@ def build_plugin(entry: Entry, params: Mapping[str, Any], source: Source, prefix
     """A plugin with its params checked. Raises BrokenPlugin where it fails in a way that is not the user's."""
     plugin_class = entry.load()
     filled = settings_module.fill_params(plugin_class.Params, params, source, prefix)
-    try:
+    with blamed(entry, filled):
         return Part(entry, filled, plugin_class(filled))
+
+
+@contextmanager
+def blamed(entry: Entry, params: Any) -> Iterator[None]:
+    """Within it, whatever is no UserError becomes a BrokenPlugin that names the plugin's distribution."""
+    try:
+        yield
     except UserError:
         raise
-    except Exception as error:
-        wrong = f"{entry.kind} plugin '{entry.name}' of {entry.origin} fails: {type(error).__name__}: {error}"
-        right = f"its params were {filled}"
-        raise BrokenPlugin(wrong, right, f"pannsdist plugins show {entry.kind} {entry.name}") from error
+    except Exception as error:  # a stranger's code may raise anything
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{Path(frame.filename).name}, line {frame.lineno}"
+        raise broken(entry, f"fails: {type(error).__name__}: {error} ({place})", f"its params were {params}") from error
+
+
+def broken(entry: Entry, fault: str, right: str = "it does not keep the contract") -> BrokenPlugin:
+    """What is raised for a plugin with a fault that is not the user's."""
+    wrong = f"{entry.kind} plugin '{entry.name}' of {entry.origin} {fault}"
+    return BrokenPlugin(wrong, right, f"pannsdist plugins check {entry.kind} {entry.qualified_name}")
+
+
+def number_of(part: Part, value: Any, what: str) -> float:
+    """What a plugin gave, if it is a number. Raises BrokenPlugin otherwise."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise broken(part.entry, f"gives a {type(value).__name__} as {what}, where a number is due")
+    return float(value)
 
 
 def choose_model(settings: Settings, source: Source, catalog: Catalog) -> Part:
@@ -78,23 +100,29 @@ def masks_itself(model: Part) -> bool:
 
 def choose_augmentations(settings: Settings, source: Source, catalog: Catalog) -> dict[str, Part]:
     """The augmentations under their names, in the settings' order; one that is null is left out."""
-    chosen = {}
-    for name, params in settings.augment.items():
-        key = f"augment.{name}"
-        if params is None:
-            continue
-        if not isinstance(params, Mapping):
-            right = f"write {key}.KEY=VALUE, or {key}={{}} for its defaults, or {key}=null to switch it off"
-            raise SettingsError(f"{source.where(key)} is {params!r}, but it is a section", right, source.command)
-        part = build_plugin(catalog.augmentations.find(str(name), source.where("augment")), params, source, key)
+    chosen = choose_each(settings.augment, catalog.augmentations, source, "augment")
+    for name, part in chosen.items():
         probability = getattr(part.params, "probability", None)
         if probability is None:
             wrong = f"augmentation {part} has no param `probability`"
             raise BrokenPlugin(wrong, "it does not keep the contract", f"pannsdist plugins show augmentation {name}")
         if not 0.0 <= probability <= 1.0:
-            wrong = f"{source.where(f'{key}.probability')} is {probability}"
+            wrong = f"{source.where(f'augment.{name}.probability')} is {probability}"
             raise SettingsError(wrong, "allowed: 0.0 to 1.0", source.command)
-        chosen[str(name)] = part
+    return chosen
+
+
+def choose_each(named: Mapping[str, Any], registry: Registry, source: Source, section: str) -> dict[str, Part]:
+    """The plugins that stand in a section under their names, in its order; one that is null is left out."""
+    chosen = {}
+    for name, params in named.items():
+        key = f"{section}.{name}"
+        if params is None:
+            continue
+        if not isinstance(params, Mapping):
+            right = f"write {key}.KEY=VALUE, or {key}={{}} for its defaults, or {key}=null to switch it off"
+            raise SettingsError(f"{source.where(key)} is {params!r}, but it is a section", right, source.command)
+        chosen[str(name)] = build_plugin(registry.find(str(name), source.where(section)), params, source, key)
     return chosen
 
 

@@ -181,6 +181,21 @@ class Catalog:
         """Changes of the training clips."""
         return self.registries["augmentation"]
 
+    @property
+    def metrics(self) -> Registry:
+        """Scores beside the built-in ones."""
+        return self.registries["metric"]
+
+    @property
+    def optimizers(self) -> Registry:
+        """Optimizers beside Paddle's."""
+        return self.registries["optimizer"]
+
+    @property
+    def schedules(self) -> Registry:
+        """Shapes of the learning rate beside the built-in ones."""
+        return self.registries["schedule"]
+
 
 def _is_after(number: int, stated: object) -> bool:
     return not isinstance(stated, int) or number > stated

@@ -62,7 +62,11 @@ class Subject:
     @property
     def section(self) -> str:
         """Where its params stand in the settings."""
-        sections = {"dataset": "data.params", "augmentation": f"augment.{self.entry.name}"}
+        sections = {
+            "dataset": "data.params",
+            "augmentation": f"augment.{self.entry.name}",
+            "metric": f"metrics.{self.entry.name}",
+        }
         return sections.get(self.entry.kind, f"{self.entry.kind}.params")
 
     @property
@@ -115,7 +119,7 @@ def require(holds: object, otherwise: str) -> None:
 
 
 def checks_of(kind: str) -> tuple[Check, ...]:
-    """Every check for a kind of plugin; imports paddle for features and models."""
+    """Every check for a kind of plugin; imports paddle for features, models and optimizers."""
     if kind not in contracts.GROUPS:
         raise UserError(f"unknown kind of plugin '{kind}'", candidates_line(kind, contracts.GROUPS, "kinds"))
     with _quiet():

@@ -16,6 +16,8 @@ __all__ = ["BIG", "CATALOG", "LAUNCHED", "MINIATURES", "built", "chosen", "noise
 
 CATALOG = Catalog.installed()
 BIG = {
+    "ast_base": "its computing is that of ast_tiny, on fifteen times the weights; its tests hold its numbers",
+    "ast_small": "its computing is that of ast_tiny, on four times the weights; its tests hold its numbers",
     "efficientat_mn20": "its computing is that of efficientat_mn10, on four times the weights",
     "efficientat_mn30": "its computing is that of efficientat_mn10, on nine times the weights",
     "efficientat_mn40": "its computing is that of efficientat_mn10, on sixteen times the weights",
@@ -35,7 +37,7 @@ BIG = {
     },
 }
 """Models that are only asked what they say of themselves, and why."""
-LAUNCHED = ("panns_mobilenetv2", "efficientat_mn04")
+LAUNCHED = ("panns_mobilenetv2", "efficientat_mn04", "ast_tiny")
 """Models that two processes train for a step here; tests/runs trains others."""
 
 

@@ -64,6 +64,9 @@ def run_pytest(folder, path, *options):
         "model",
         "feature",
         pytest.param("augmentation", marks=pytest.mark.any_paddle),
+        pytest.param("metric", marks=pytest.mark.any_paddle),
+        "optimizer",
+        pytest.param("schedule", marks=pytest.mark.any_paddle),
     ],
 )
 def test_a_new_plugin_passes_its_own_test_as_it_is_written(tmp_path, kind):
@@ -75,6 +78,8 @@ def test_a_new_plugin_passes_its_own_test_as_it_is_written(tmp_path, kind):
     assert "test_birdsong_keeps_the_contract[importing it has no side effect] PASSED" in said
     if kind == "model":
         assert "test_birdsong_keeps_the_contract[two processes train a step of it] PASSED" in said
+    if kind == "optimizer":
+        assert "test_birdsong_keeps_the_contract[two processes train a step with it] PASSED" in said
 
 
 @pytest.mark.any_paddle

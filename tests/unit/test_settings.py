@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pannsdist.builtin.logmel import LogMelParams
+from pannsdist.builtin.waveform import WaveformParams
 from pannsdist.choosing import choose_feature, choose_model
 from pannsdist.errors import SettingsError, UserError
 from pannsdist.registry import Catalog
@@ -240,8 +240,8 @@ def test_a_param_of_the_wrong_type_or_out_of_range_is_refused():
 
 
 def test_what_a_plugin_itself_refuses_arrives_as_it_said_it():
-    said = params_refusal({"mel_bins": 0}, LogMelParams)
-    assert said == "feature.params.mel_bins is 0\n  allowed: 1 or more"
+    said = params_refusal({"sample_rate_hz": 0}, WaveformParams)
+    assert said == "feature.params.sample_rate_hz is 0\n  allowed: 1 or more"
 
 
 def test_settings_written_as_yaml_are_read_back_the_same(write):

@@ -95,4 +95,4 @@ class EfficientAtMel:
         """A layer: waveform (B, S) -> (B, 1, T, F) float32."""
         from pannsdist_efficientat.mel import MelLayer
 
-        return MelLayer(self.params)
+        return MelLayer(self.front_end, self.params)

@@ -1,6 +1,7 @@
 # What a person types:
 #   make demo    set up .venv, train two processes on generated sounds, predict; no data, no GPU needed
-#   make test    set up .venv and .venv-paddle2.6, run every test under Paddle 3, and the tests again under Paddle 2.6
+#   make test    set up .venv and .venv-paddle2.6, run every test under Paddle 3, and again under Paddle 2.6 those that
+#                might end otherwise there (not those marked real or any_paddle, nor plugins that never import Paddle)
 #   make check   ruff and mypy
 #   make bench   speed of a training step, of what a training does beside it and of tagging, as ratios; zero-shot ESC-10
 #   make clean   remove what these made
@@ -10,7 +11,11 @@ SHELL := /bin/bash
 PADDLE ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
 PYTHON ?= $(shell launch/find_python.sh $(if $(filter gpu,$(PADDLE)),3.12,3.13))
 PYTHON26 ?= $(shell launch/find_python.sh 3.12 2>/dev/null)
-PLUGINS := $(patsubst %,-e %,$(wildcard plugins/pannsdist-*))
+PLUGINS := $(patsubst %,-e %,$(filter-out %/pannsdist-wandb,$(wildcard plugins/pannsdist-*)))
+# What the tests need beside them, and a demo does not: wandb alone takes 60 MB, and TensorBoard reads what was written.
+TESTED := -e plugins/pannsdist-wandb -e 'plugins/pannsdist-tensorboard[view]'
+# Those that bring more than datasets and augmentations, which are numpy alone.
+COMPUTING := $(dir $(shell grep -lP '^pannsdist\.(?!datasets|augmentations)' plugins/*/setup.cfg))
 ESC10 ?= $(wildcard ../shared/data/ESC-10)
 MN04 ?= $(wildcard ../shared/weights/mn04_as_mAP_432.pt)
 DECLARED := setup.cfg pyproject.toml $(wildcard plugins/*/setup.cfg)
@@ -26,11 +31,11 @@ demo: .venv/installed
 	.venv/bin/pannsdist predict --model runs/demo/best_model --topk 3 runs/demo/sounds
 
 test: .venv/developed
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest -n 2
 	$(if $(PYTHON26),$(MAKE) test-paddle2.6,@echo "Paddle 2.6.2 has no wheel for this Python: its tests were left out")
 
 test-paddle2.6: .venv-paddle2.6/developed
-	.venv-paddle2.6/bin/python -m pytest -m "not real"
+	.venv-paddle2.6/bin/python -m pytest -n 2 -m "not real and not any_paddle" tests $(COMPUTING)
 
 check: .venv/developed
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
@@ -52,10 +57,10 @@ clean:
 	@touch $@
 
 .venv/developed: .venv/installed
-	.venv/bin/python -m pip install -q -e '.[$(EXTRAS),dev]'
+	.venv/bin/python -m pip install -q -e '.[$(EXTRAS),dev]' $(TESTED)
 	@touch $@
 
 .venv-paddle2.6/developed: $(DECLARED)
 	$(PYTHON26) -m venv .venv-paddle2.6
-	.venv-paddle2.6/bin/python -m pip install -q 'paddlepaddle==2.6.2' -e '.[cpu,paddle26,dev]' $(PLUGINS)
+	.venv-paddle2.6/bin/python -m pip install -q 'paddlepaddle==2.6.2' -e '.[cpu,paddle26,dev]' $(PLUGINS) $(TESTED)
 	@touch $@

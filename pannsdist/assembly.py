@@ -63,14 +63,10 @@ def load_initial(plan: Plan, network: Network, snapshot: Snapshot | None) -> str
         try:
             network.restore(snapshot.model)
         except ValueError as error:
-            raise BadRunFolder(
-                f"the last checkpoint does not fit the model: {error}", "give the run another name"
-            ) from error
-        return (
-            "is finished"
-            if step_parts.course(plan).is_over_at(snapshot.progress)
-            else f"goes on after {snapshot.progress}"
-        )
+            wrong = f"the last checkpoint does not fit the model: {error}"
+            raise BadRunFolder(wrong, "give the run another name") from error
+        is_over = plan.course.is_over_at(snapshot.progress)
+        return "is finished" if is_over else f"goes on after {snapshot.progress}"
     if plan.weights is None:
         return "starts from random weights"
     weights, head = read_weights(plan.weights), plan.model.plugin.head
@@ -82,13 +78,13 @@ def build_parts(plan: Plan, world: World, network: Network, loader: Loader) -> P
     """Learner, evaluator and trainer around a network whose weights are those to start from. Every process."""
     chosen = plan.settings
     learner = step_parts.build_learner(plan, world, network)
-    evaluator = Evaluator(world, network, plan.data.labels, plan.data.multi_label)
+    evaluator = Evaluator(world, network, plan.data.labels, plan.data.multi_label, plan.deciders.further_metrics)
     best = BestTracker(plan.metric, plan.higher_is_better, chosen.save.keep_best)
     share = Share(world.rank, world.size)
     data = training_data(plan, loader, share)
     evaluation = _evaluation(plan)
     split = SplitToEvaluate(VALID, evaluation.ids, lambda: loader.read(evaluation.orders(share)))
-    return Parts(Trainer(world, learner, evaluator, best, step_parts.course(plan)), data, split)
+    return Parts(Trainer(world, learner, evaluator, best, plan.course), data, split)
 
 
 def training_data(plan: Plan, loader: Loader, share: Share) -> TrainingData:
@@ -141,6 +137,7 @@ def bundle_record(plan: Plan) -> BundleRecord:
         metric=plan.metric,
         settings=settings_module.to_dict(plan.settings),
         versions=versions(),
+        further={key: plugin_record(part) for key, part in plan.further_parts.items()},
     )
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,14 +42,34 @@ def build_plugin(entry: Entry, params: Mapping[str, Any], source: Source, prefix
     """A plugin with its params checked. Raises BrokenPlugin where it fails in a way that is not the user's."""
     plugin_class = entry.load()
     filled = settings_module.fill_params(plugin_class.Params, params, source, prefix)
-    try:
+    with blamed(entry, filled):
         return Part(entry, filled, plugin_class(filled))
+
+
+@contextmanager
+def blamed(entry: Entry, params: Any) -> Iterator[None]:
+    """Within it, whatever is no UserError becomes a BrokenPlugin that names the plugin's distribution."""
+    try:
+        yield
     except UserError:
         raise
-    except Exception as error:
-        wrong = f"{entry.kind} plugin '{entry.name}' of {entry.origin} fails: {type(error).__name__}: {error}"
-        right = f"its params were {filled}"
-        raise BrokenPlugin(wrong, right, f"pannsdist plugins show {entry.kind} {entry.name}") from error
+    except Exception as error:  # a stranger's code may raise anything
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{Path(frame.filename).name}, line {frame.lineno}"
+        raise broken(entry, f"fails: {type(error).__name__}: {error} ({place})", f"its params were {params}") from error
+
+
+def broken(entry: Entry, fault: str, right: str = "it does not keep the contract") -> BrokenPlugin:
+    """What is raised for a plugin with a fault that is not the user's."""
+    wrong = f"{entry.kind} plugin '{entry.name}' of {entry.origin} {fault}"
+    return BrokenPlugin(wrong, right, f"pannsdist plugins check {entry.kind} {entry.qualified_name}")
+
+
+def number_of(part: Part, value: Any, what: str) -> float:
+    """What a plugin gave, if it is a number. Raises BrokenPlugin otherwise."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise broken(part.entry, f"gives a {type(value).__name__} as {what}, where a number is due")
+    return float(value)
 
 
 def choose_model(settings: Settings, source: Source, catalog: Catalog) -> Part:
@@ -76,37 +98,36 @@ def masks_itself(model: Part) -> bool:
     return hasattr(model.params, "spec_augment")
 
 
-def choose_all(registry: Registry, chosen: Mapping[str, Any], source: Source, section: str) -> dict[str, Part]:
-    """The plugins of a section that holds params by their names, in its order; one that is null is left out."""
-    parts = {}
-    for name, params in chosen.items():
+def choose_augmentations(settings: Settings, source: Source, catalog: Catalog) -> dict[str, Part]:
+    """The augmentations under their names, in the settings' order; one that is null is left out."""
+    chosen = choose_each(settings.augment, catalog.augmentations, source, "augment")
+    for name, part in chosen.items():
+        probability = getattr(part.params, "probability", None)
+        if probability is None:
+            wrong = f"augmentation {part} has no param `probability`"
+            raise BrokenPlugin(wrong, "it does not keep the contract", f"pannsdist plugins show augmentation {name}")
+        if not 0.0 <= probability <= 1.0:
+            wrong = f"{source.where(f'augment.{name}.probability')} is {probability}"
+            raise SettingsError(wrong, "allowed: 0.0 to 1.0", source.command)
+    return chosen
+
+
+def choose_trackers(settings: Settings, source: Source, catalog: Catalog) -> dict[str, Part]:
+    """Where the run is watched."""
+    return choose_each(settings.trackers, catalog.trackers, source, "trackers")
+
+
+def choose_each(named: Mapping[str, Any], registry: Registry, source: Source, section: str) -> dict[str, Part]:
+    """The plugins that stand in a section under their names, in its order; one that is null is left out."""
+    chosen = {}
+    for name, params in named.items():
         key = f"{section}.{name}"
         if params is None:
             continue
         if not isinstance(params, Mapping):
             right = f"write {key}.KEY=VALUE, or {key}={{}} for its defaults, or {key}=null to switch it off"
             raise SettingsError(f"{source.where(key)} is {params!r}, but it is a section", right, source.command)
-        parts[str(name)] = build_plugin(registry.find(str(name), source.where(section)), params, source, key)
-    return parts
-
-
-def choose_trackers(settings: Settings, source: Source, catalog: Catalog) -> dict[str, Part]:
-    """Where the run is watched."""
-    return choose_all(catalog.trackers, settings.trackers, source, "trackers")
-
-
-def choose_augmentations(settings: Settings, source: Source, catalog: Catalog) -> dict[str, Part]:
-    """The augmentations under their names, in the settings' order; one that is null is left out."""
-    chosen = choose_all(catalog.augmentations, settings.augment, source, "augment")
-    for name, part in chosen.items():
-        key = f"augment.{name}"
-        probability = getattr(part.params, "probability", None)
-        if probability is None:
-            wrong = f"augmentation {part} has no param `probability`"
-            raise BrokenPlugin(wrong, "it does not keep the contract", f"pannsdist plugins show augmentation {name}")
-        if not 0.0 <= probability <= 1.0:
-            wrong = f"{source.where(f'{key}.probability')} is {probability}"
-            raise SettingsError(wrong, "allowed: 0.0 to 1.0", source.command)
+        chosen[str(name)] = build_plugin(registry.find(str(name), source.where(section)), params, source, key)
     return chosen
 
 
@@ -127,17 +148,32 @@ def refuse_impossible_augmentation(
         raise SettingsError(wrong, "train.sampling=shuffled", source.command)
 
 
-def check_front_end(model: Part, front_end: FrontEnd, weights: Path | None, asked: str) -> None:
-    """Refuse a network that cannot hear this front end, or weights that were trained on another one."""
+def check_front_end(model: Part, feature: Part, weights: Path | None, asked: str) -> None:
+    """Refuse a network that cannot hear what the feature gives, or weights that were trained on another front end."""
+    front_end: FrontEnd = feature.plugin.front_end
     known = model.plugin.weights.get(asked)
     expected = known.front_end if known else model.plugin.front_end
     if weights is not None and expected != front_end:
         wrong = f"the weights {weights.name} of {model} expect another front end than the feature gives"
-        raise FrontEndMismatch(wrong, front_end_difference(expected, front_end, "weights", "feature"))
+        raise FrontEndMismatch(
+            wrong, front_end_difference(expected, front_end, "weights", "feature"), _next(model, feature)
+        )
     if not model.plugin.accepts(front_end):
         wrong = f"model {model} cannot hear the front end '{front_end.kind}'"
         right = f"it was made for feature '{model.plugin.feature}'; leave feature.name out to get that"
         raise FrontEndMismatch(wrong, right, f"pannsdist plugins show model {model.entry.name}")
+
+
+def _next(model: Part, feature: Part) -> str:
+    """What to type to get the front end that a model was made for."""
+    if feature.entry.name != model.plugin.feature:
+        return f"the same command without feature.name and feature.params, for its own '{model.plugin.feature}'"
+    made_for = settings_module.fill_params(
+        type(feature.params), model.plugin.feature_params, Source(), "feature.params"
+    )
+    other = {name: value for name, value in vars(made_for).items() if value != getattr(feature.params, name)}
+    keys = " ".join(f"feature.params.{name}={value}" for name, value in other.items())
+    return f"the same command with {keys}" if keys else f"pannsdist plugins show model {model.entry.name}"
 
 
 def front_end_difference(left: FrontEnd, right: FrontEnd, left_name: str, right_name: str) -> str:

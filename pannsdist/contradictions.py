@@ -51,13 +51,11 @@ def refuse_misfits(chosen: Settings, source: Source, labels: Sequence[str], mult
             raise SettingsError(f"{source.where(key)} is {weight}", "allowed: above 0", source.command)
 
 
-def refuse_lengths(chosen: Settings, source: Source, epoch_steps: int) -> None:
+def refuse_lengths(chosen: Settings, source: Source, epoch_steps: int, warmup_steps: int, total_steps: int) -> None:
     """Raise SettingsError for a warm-up that is longer than the run."""
-    shape, total = chosen.schedule, chosen.train.epochs * epoch_steps
-    total = min(total, chosen.train.max_steps or total)
-    steps = shape.warmup_steps or round(shape.warmup_epochs * epoch_steps)
-    if steps + round(shape.hold_epochs * epoch_steps) > total:
-        key = "warmup_steps" if shape.warmup_steps else "warmup_epochs" if steps else "hold_epochs"
+    shape, total = chosen.schedule, total_steps
+    if warmup_steps + round(shape.hold_epochs * epoch_steps) > total:
+        key = "warmup_steps" if shape.warmup_steps else "warmup_epochs" if warmup_steps else "hold_epochs"
         wrong = f"{source.where(f'schedule.{key}')} is {getattr(shape, key):g}, longer than the run: "
         limit = "max_steps" if total == chosen.train.max_steps else "epochs"
         wrong += f"{source.where(f'train.{limit}')} is {getattr(chosen.train, limit)}, {total} steps"

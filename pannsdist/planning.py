@@ -24,6 +24,7 @@ from pannsdist.choosing import (
 from pannsdist.chosen_data import Data, choose_data
 from pannsdist.contracts import FrontEnd
 from pannsdist.contradictions import refuse_contradictions, refuse_lengths, refuse_misfits, refuse_shares
+from pannsdist.deciders import Deciders, choose_metrics, choose_optimizer, choose_schedule, refuse_odd_rates
 from pannsdist.errors import (
     BadDataset,
     BadWeightsFile,
@@ -34,7 +35,7 @@ from pannsdist.registry import Catalog
 from pannsdist.schema import Settings
 from pannsdist.settings import Source
 from pannsdist.training import metrics
-from pannsdist.training.optim import optimizer_class
+from pannsdist.training.course import Course
 from pannsdist.weights import cache
 from pannsdist.weights.fetch import fetch
 
@@ -56,6 +57,7 @@ class Plan:
     metric: str
     higher_is_better: bool
     world_size: int
+    deciders: Deciders
     trackers: Mapping[str, Part]
 
     @property
@@ -103,7 +105,36 @@ class Plan:
     def score_names(self) -> list[str]:
         """Every score of an epoch."""
         computed = metrics.metrics_for(self.data.multi_label, len(self.data.labels))
-        return ["train/loss", *(f"{VALID}/{name}" for name in computed)]
+        return ["train/loss", *(f"{VALID}/{name}" for name in (*computed, *self.deciders.metrics))]
+
+    @property
+    def course(self) -> Course:
+        """How long the run is, and when something is told or saved."""
+        train, save = self.settings.train, self.settings.save
+        return Course(
+            train.epochs,
+            self.steps,
+            self.settings.seed,
+            self.settings.log.every_steps,
+            train.max_steps,
+            train.max_minutes,
+            train.patience_epochs,
+            train.max_bad_steps,
+            save.every_steps,
+            save.every_minutes,
+        )
+
+    @property
+    def warmup_steps(self) -> int:
+        """Steps in which the learning rate rises, as the settings say."""
+        shape = self.settings.schedule
+        return shape.warmup_steps or round(shape.warmup_epochs * self.steps)
+
+    @property
+    def further_parts(self) -> dict[str, Part]:
+        """The plugins beside model, feature and dataset, by the key of the settings that names each."""
+        augmentations = {f"augment.{name}": part for name, part in self.augmentations.items()}
+        return augmentations | self.deciders.by_key
 
     @property
     def _warmup(self) -> str:
@@ -146,8 +177,10 @@ class Plan:
             VALID: f"{len(self.data.splits[VALID])} clips, {self.valid_crop_s:g} s of each",
             "batch": f"{chosen.train.batch_size} = {self.world_size} x {chosen.train.batch_size // self.world_size}",
             "length": trial.length(chosen.train, self.steps) + (f"; {self.trial}" if self.trial else ""),
-            "optimizer": f"{chosen.optimizer.name}, learning rate {chosen.optimizer.learning_rate:g}, "
-            f"{chosen.schedule.name} after {self._warmup} of warm-up",
+            "optimizer": f"{self.deciders.optimizer or chosen.optimizer.name}, "
+            f"learning rate {chosen.optimizer.learning_rate:g}, "
+            f"{self.deciders.schedule or chosen.schedule.name} after {self._warmup} of warm-up",
+            **({"metrics": "; ".join(map(str, self.deciders.metrics.values()))} if self.deciders.metrics else {}),
             "watched in": "; ".join(map(str, self.trackers.values())) or "nothing but the run's own files",
             "best by": f"{self.metric}, {'higher' if self.higher_is_better else 'lower'} is better",
         }
@@ -163,21 +196,26 @@ def decide(settings: Settings, source: Source, catalog: Catalog, world_size: int
     model = choose_model(settings, source, catalog)
     feature = choose_feature(settings, model, source, catalog)
     weights = locate_weights(settings.model.weights, model, source)
-    check_front_end(model, feature.plugin.front_end, weights, settings.model.weights)
-    optimizer_class(settings.optimizer.name, settings.optimizer.params)
+    check_front_end(model, feature, weights, settings.model.weights)
+    optimizer = choose_optimizer(settings, source, catalog)
+    schedule = choose_schedule(settings, source, catalog)
     augmentations = choose_augmentations(settings, source, catalog)
     trackers = choose_trackers(settings, source, catalog)
     _check_batch_size(settings.train.batch_size, world_size, source)
     refuse_shares(settings, source, world_size)
     data = choose_data(settings, source, catalog, (TRAIN, VALID))
-    metric, higher_is_better = choose_metric(settings.select.metric, data, source)
+    further = choose_metrics(settings.metrics, source, catalog, data)
+    deciders = Deciders(further, optimizer, schedule)
+    metric, higher_is_better = choose_metric(settings.select.metric, data, deciders, source, catalog)
     refuse_misfits(settings, source, data.labels, data.multi_label)
     _check_leaks(data)
     train, valid = trial.shortened(data.splits[TRAIN], data.splits[VALID], settings, source)
     data = replace(data, splits={TRAIN: train, VALID: valid})
-    plan = Plan(settings, data, feature, model, augmentations, weights, metric, higher_is_better, world_size, trackers)
+    how = (metric, higher_is_better, world_size, deciders, trackers)
+    plan = Plan(settings, data, feature, model, augmentations, weights, *how)
     _check_lengths(plan, source)
-    refuse_lengths(settings, source, plan.steps)
+    refuse_lengths(settings, source, plan.steps, plan.warmup_steps, plan.course.total_steps)
+    refuse_odd_rates(schedule, plan.course.total_steps - plan.warmup_steps, plan.steps)
     refuse_impossible_augmentation(
         settings, source, feature if plan.masks_features else None, data.splits[TRAIN].targets
     )
@@ -216,13 +254,19 @@ def _check_leaks(data: Data) -> None:
         raise BadDataset(wrong, "a score over clips that were trained on says nothing")
 
 
-def choose_metric(asked: str, data: Data, source: Source) -> tuple[str, bool]:
+def choose_metric(asked: str, data: Data, deciders: Deciders, source: Source, catalog: Catalog) -> tuple[str, bool]:
     """(split/metric, whether higher is better) that selects the best model."""
-    computed = {f"{VALID}/{name}": m for name, m in metrics.metrics_for(data.multi_label, len(data.labels)).items()}
+    every = [*metrics.metrics_for(data.multi_label, len(data.labels)).values(), *deciders.further_metrics]
+    computed = {f"{VALID}/{metric.name}": metric for metric in every}
     name = asked or f"{VALID}/" + ("mean_average_precision" if data.multi_label else "accuracy")
     if name not in computed:
         wrong = f"no score '{name}' is computed ({source.where('select.metric')})"
-        raise SettingsError(wrong, candidates_line(name, computed, "computed"), source.command)
+        right = candidates_line(name, computed, "computed")
+        plugin = name.removeprefix(f"{VALID}/")
+        if plugin in catalog.metrics.entries:
+            origins = " and ".join(str(entry.origin) for entry in catalog.metrics.entries[plugin])
+            right = f"{origins} offers it, but the settings do not name it: metrics.{plugin}={{}}"
+        raise SettingsError(wrong, right, source.command)
     return name, computed[name].higher_is_better
 
 

@@ -20,7 +20,7 @@ def add(commands: Any) -> None:
     """The sub-commands for argparse."""
     plugins = commands.add_parser("plugins", help="what is installed, checked, or written anew")
     plugins = plugins.add_subparsers(required=True, metavar="COMMAND")
-    listing = plugins.add_parser("list", help="every model, dataset, feature and augmentation, and where it comes from")
+    listing = plugins.add_parser("list", help="every plugin of every kind, and where it comes from")
     listing.add_argument("--long", action="store_true", help="import each, and say what it is or why it is broken")
     listing.set_defaults(run=lambda chosen: list_plugins(Catalog.installed(), chosen.long))
     showing = plugins.add_parser("show", help="one plugin: its params, its front end, its weights")
@@ -90,7 +90,7 @@ def _is_limited(metadata: Mapping[str, Any]) -> bool:
 
 
 def _of_its_kind(entry: Entry, plugin: type[Any]) -> Iterator[str]:
-    """What a model or a feature has beside its params."""
+    """What a plugin has beside its params."""
     if entry.kind == "feature":
         try:
             params = settings.fill_params(plugin.Params, {}, settings.Source(), "feature.params")
@@ -105,6 +105,9 @@ def _of_its_kind(entry: Entry, plugin: type[Any]) -> Iterator[str]:
         yield "weights" + ("" if plugin.weights else ": none published; give a file as model.weights=FILE")
         for tag, weights in plugin.weights.items():
             yield f"  {tag}: {weights.classes} classes, {weights.licence}, {weights.url}\n      {weights.source}"
+    if entry.kind == "metric":
+        better = "higher" if plugin.higher_is_better else "lower"
+        yield f"{better} is better; named under metrics it is the score valid/{entry.name}"
     if entry.kind == "dataset" and hasattr(plugin, "fold_param"):
         yield f"folds by {plugin.fold_param}"
 

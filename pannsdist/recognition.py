@@ -34,10 +34,10 @@ def networks_of(weight_file: WeightFile, catalog: Catalog) -> list[str]:
 
     Imports and builds them all, without values: 32 networks took 1.1 s. One that cannot be built is named on stderr.
     """
-    return [entry.name for entry in _once_each(catalog) if _fits(weight_file, entry)]
+    return [entry.name for entry in once_each(catalog) if _fits(weight_file, entry)]
 
 
-def _once_each(catalog: Catalog) -> Iterator[Entry]:
+def once_each(catalog: Catalog) -> Iterator[Entry]:
     """The model plugins, those with several names under the first one without capitals."""
     seen = set()
     for entry in sorted(catalog.models, key=lambda entry: (not entry.name.islower(), entry.name)):

@@ -31,6 +31,13 @@ _REQUIRED = {
 }
 """Members of the plugin classes; what a dataset or a feature knows only once it is built is asked for then."""
 
+_NO_PLUGINS = {
+    "metric": "the metrics of pannsdist itself",
+    "optimizer": "the classes of paddle.optimizer",
+    "schedule": "the shapes that schedule.name has built in",
+}
+"""What is built in otherwise, for those who look for it among the plugins."""
+
 
 @dataclass(frozen=True)
 class Origin:
@@ -111,6 +118,7 @@ class Registry:
             found = tuple(entry for entry in found if entry.origin.distribution == distribution)
         if not found:
             line = candidates_line(plain, self.entries, "installed")
+            line += f"\n{_NO_PLUGINS[self.kind]} are no plugins" if self.kind in _NO_PLUGINS else ""
             raise UnknownPlugin(f"unknown {self.kind} '{name}'{asked}", line, LIST_COMMAND)
         if len(found) > 1:
             origins = " and ".join(str(entry.origin) for entry in found)
@@ -180,6 +188,21 @@ class Catalog:
     def augmentations(self) -> Registry:
         """Changes of the training clips."""
         return self.registries["augmentation"]
+
+    @property
+    def metrics(self) -> Registry:
+        """Scores beside the built-in ones."""
+        return self.registries["metric"]
+
+    @property
+    def optimizers(self) -> Registry:
+        """Optimizers beside Paddle's."""
+        return self.registries["optimizer"]
+
+    @property
+    def schedules(self) -> Registry:
+        """Shapes of the learning rate beside the built-in ones."""
+        return self.registries["schedule"]
 
     @property
     def trackers(self) -> Registry:

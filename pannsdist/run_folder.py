@@ -175,7 +175,8 @@ def check_same_run(path: Path, settings: Settings) -> None:
 def _refuse_other_run(written: Path, settings: Settings) -> None:
     before = _flat(settings_module.read_yaml(written))
     now = _flat(settings_module.to_dict(settings))
-    for key in sorted(before.keys() | now.keys()):
+    empty = {key for tree in (before, now) for key, value in tree.items() if value == {}}
+    for key in sorted(before.keys() | now.keys(), key=lambda key: (key in empty, -len(key) * (key in empty), key)):
         free = any(key == name or key.startswith(f"{name}.") for name in FREE_KEYS)
         if not free and before.get(key) != now.get(key):
             wrong = f"{written.parent} holds another run: {key} is {before.get(key)!r} there and {now.get(key)!r} now"
@@ -196,7 +197,8 @@ def _refuse_other_labels(written: Path, labels: list[str]) -> None:
 
 
 def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(tree, Mapping):
+    """Values by their dotted keys; an empty section below another counts: `augment.gain: {}` is a plugin by default."""
+    if not isinstance(tree, Mapping) or (not tree and "." in prefix):
         return {prefix: tree}
     flat: dict[str, Any] = {}
     for name, value in tree.items():

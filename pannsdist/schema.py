@@ -100,9 +100,9 @@ class ValidSettings:
 class OptimizerSettings:
     """How the weights move."""
 
-    name: str = setting("AdamW", "a class of paddle.optimizer")
+    name: str = setting("AdamW", "a class of paddle.optimizer, or an optimizer plugin")
     learning_rate: float = setting(1e-4, "the highest value of the schedule", above=0, high=100)
-    params: dict[str, Any] = setting({}, "further arguments of that class")
+    params: dict[str, Any] = setting({}, "further arguments of that class, or the plugin's own settings")
     layer_decay: float = setting(1.0, "share of the learning rate from each stage to the one below", above=0, high=1)
     head_multiplier: float = setting(1.0, "the head's learning rate, in learning rates", above=0, high=1000)
 
@@ -111,7 +111,8 @@ class OptimizerSettings:
 class ScheduleSettings:
     """How the learning rate moves."""
 
-    name: str = setting("cosine", "shape after the warm-up", choices=SHAPES)
+    name: str = setting("cosine", f"shape after the warm-up: {', '.join(SHAPES)}, or a schedule plugin")
+    params: dict[str, Any] = setting({}, "a schedule plugin's own settings")
     warmup_epochs: float = setting(0.0, "rise to optimizer.learning_rate, in epochs", low=0)
     warmup_steps: int = setting(0, "the same in steps; one of the two", low=0)
     hold_epochs: float = setting(0.0, "warmup_linear_down: epochs at the top", low=0)
@@ -178,6 +179,7 @@ class Settings:
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
     loss: LossSettings = field(default_factory=LossSettings)
+    metrics: dict[str, Any] = setting({}, "metric plugins, with their settings, beside the built-in metrics")
     select: SelectSettings = field(default_factory=SelectSettings)
     save: SaveSettings = field(default_factory=SaveSettings)
     log: LogSettings = field(default_factory=LogSettings)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import paddle
+
+from pannsdist.deciders import built_optimizer, guarded_share
 from pannsdist.network import Network
 from pannsdist.parallel import World
 from pannsdist.planning import TRAIN, Plan
 from pannsdist.training import precision
-from pannsdist.training.course import Course
 from pannsdist.training.freezing import (
     Freezing,
+    Stage,
     apply_scales,
     choose_stages,
     rate_groups,
@@ -19,7 +22,7 @@ from pannsdist.training.learner import Learner, Manner, RateOfStep
 from pannsdist.training.losses import TrainingLoss, balanced_weights, listed_weights
 from pannsdist.training.optim import build_optimizer
 from pannsdist.training.recomputing import recompute_parts
-from pannsdist.training.schedules import Schedule
+from pannsdist.training.schedules import Schedule, Warmed
 
 
 def build_learner(plan: Plan, world: World, network: Network, schedule: RateOfStep | None = None) -> Learner:
@@ -27,19 +30,21 @@ def build_learner(plan: Plan, world: World, network: Network, schedule: RateOfSt
 
     Raises SettingsError for a stage that the model does not have.
     """
-    chosen, plugin = plan.settings, plan.model.plugin
+    chosen = plan.settings
     if chosen.train.sync_batch_norm:
         network.model = world.share_norms(network.model)
     model = network.model
-    stages = stages_of(model, plugin.head, getattr(plugin, "stages", None))
-    frozen = choose_stages(chosen.train.freeze, stages)
+    stages, frozen = _stages(plan, model)
     freezing = Freezing(model, stages, frozen, chosen.train.thaw_epoch)
     scales = rate_scales(stages, chosen.optimizer.layer_decay, chosen.optimizer.head_multiplier)
     apply_scales(model, stages, scales)
     if chosen.train.recompute:
         recompute_parts(model, stages)
-    rate = chosen.optimizer.learning_rate
-    optimizer = build_optimizer(chosen.optimizer.name, chosen.optimizer.params, rate, model)
+    rate, part = chosen.optimizer.learning_rate, plan.deciders.optimizer
+    if part is None:
+        optimizer = build_optimizer(chosen.optimizer.name, chosen.optimizer.params, rate, model)
+    else:
+        optimizer = built_optimizer(part, rate, model)
     swa_first_epoch = chosen.train.epochs - chosen.train.swa_epochs + 1 if chosen.train.swa_epochs else None
     manner = Manner(
         accumulate=chosen.train.accumulate,
@@ -53,6 +58,23 @@ def build_learner(plan: Plan, world: World, network: Network, schedule: RateOfSt
     return Learner(world, network, build_loss(plan), optimizer, schedule or build_schedule(plan), manner=manner)
 
 
+def rehearse(plan: Plan) -> None:
+    """Raise SettingsError for what only a built network shows: stages that it lacks, or nothing to recompute."""
+    chosen = plan.settings.train
+    if chosen.freeze or chosen.recompute:
+        model = plan.model.plugin.build(plan.data.labels, plan.front_end)
+        stages, _ = _stages(plan, model)
+        if chosen.recompute:
+            recompute_parts(model, stages)
+
+
+def _stages(plan: Plan, model: paddle.nn.Layer) -> tuple[list[Stage], tuple[Stage, ...]]:
+    """All stages of the model, and those of them that are frozen."""
+    plugin = plan.model.plugin
+    stages = stages_of(model, plugin.head, getattr(plugin, "stages", None))
+    return stages, choose_stages(plan.settings.train.freeze, stages)
+
+
 def remarks(plan: Plan, world: World) -> list[str]:
     """What a run is told of settings that have no effect where it runs."""
     amp = plan.settings.train.amp
@@ -61,33 +83,19 @@ def remarks(plan: Plan, world: World) -> list[str]:
     return [f"train.amp={amp} has no effect on a CPU: Paddle has no kernels of half precision there"]
 
 
-def course(plan: Plan) -> Course:
-    """How long the run is, and when something is told or saved."""
-    train, save = plan.settings.train, plan.settings.save
-    return Course(
-        train.epochs,
-        plan.steps,
-        plan.settings.seed,
-        plan.settings.log.every_steps,
-        train.max_steps,
-        train.max_minutes,
-        train.patience_epochs,
-        train.max_bad_steps,
-        save.every_steps,
-        save.every_minutes,
-    )
-
-
-def build_schedule(plan: Plan) -> Schedule:
+def build_schedule(plan: Plan) -> Schedule | Warmed:
     """The learning rate of every step of the run."""
     shape, steps, epochs = plan.settings.schedule, plan.steps, plan.settings.train.epochs
+    peak, part = plan.settings.optimizer.learning_rate, plan.deciders.schedule
+    if part is not None:
+        return Warmed(guarded_share(part), peak, plan.course.total_steps, steps, plan.warmup_steps)
     every = shape.every_epochs
     drops = shape.milestones or (range(every, epochs, every) if every else ())
     return Schedule(
         shape.name,
-        plan.settings.optimizer.learning_rate,
-        total_steps=course(plan).total_steps,
-        warmup_steps=shape.warmup_steps or round(shape.warmup_epochs * steps),
+        peak,
+        total_steps=plan.course.total_steps,
+        warmup_steps=plan.warmup_steps,
         final_share=shape.final_share,
         hold_steps=round(shape.hold_epochs * steps),
         drops=tuple(epoch * steps for epoch in drops),

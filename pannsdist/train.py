@@ -28,7 +28,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Train as the command line says; gives the exit code: 2 for a user's mistake, 75 for a run that was stopped."""
     parser = argparse.ArgumentParser(prog="train.py", description="Fine-tune an audio network.")
     parser.add_argument("-c", "--config", type=Path, required=True, help="settings file (YAML)")
-    parser.add_argument("--dry-run", action="store_true", help="decide, print the plan, and stop")
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="print the plan, refuse what would not work, and stop",
+    )
     parser.add_argument("--limit", type=int, metavar="N", help="at most N batches of an epoch and of an evaluation")
     parser.add_argument("--overfit", type=int, metavar="N", help="train and evaluate on the same N batches")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that win over the file's")
@@ -41,14 +45,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(config: Path, overrides: Sequence[str], dry_run: bool) -> None:
     """Decide, then act. Every process raises the same UserError."""
-    from pannsdist import planning
+    from pannsdist import planning, step_parts
     from pannsdist.registry import Catalog
 
     with terminal.patience():
         chosen, source = settings.load(config, overrides)
         plan = planning.decide(chosen, source, Catalog.installed(), launched.size())
     terminal.say(str(plan))
-    if not dry_run:
+    if dry_run:
+        step_parts.rehearse(plan)
+    else:
         fit(plan)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     import paddle
 
 LISTING = "pannsdist weights list"
+HEADING = ("model", "tag", "classes", "size", "checksum", "licence", "here", "source")
 
 
 def add(commands: Any) -> None:
@@ -39,31 +41,39 @@ def add(commands: Any) -> None:
 
 
 def list_weights(catalog: Catalog) -> None:
-    """Two lines for each published set; a model that cannot be imported is named, and does not stop the others."""
-    found = False
-    for entry in catalog.models:
+    """A row for each published set; a model that cannot be imported is named, and does not stop the others."""
+    from pannsdist.recognition import once_each
+    from pannsdist.weights import cache
+
+    rows = []
+    for entry in once_each(catalog):
         try:
             published = entry.load().weights
         except UserError as error:
             print(f"error: {error.wrong}", file=sys.stderr)
             continue
-        for tag, weights in published.items():
-            found = True
-            print("\n".join(description(entry.name, tag, weights)))
-    if not found:
+        rows += [(entry.name, tag, *facts(weights)) for tag, weights in published.items()]
+    if not rows:
         print("no installed model names published weights; give a file as model.weights=FILE")
+        return
+    print("\n".join(aligned([HEADING, *rows])))
+    print(f"\nwhat is here lies in {cache.home() / 'weights'}; the others: pannsdist weights fetch MODEL TAG")
 
 
-def description(model: str, tag: str, weights: Pretrained) -> list[str]:
-    """A published set in lines: what it is, from whom, and whether it is on this machine."""
+def facts(weights: Pretrained) -> tuple[str, ...]:
+    """A published set in columns: what it is, whether it is on this machine, and from whom."""
     from pannsdist.weights import cache
 
-    path = cache.place(weights.url)
-    size = f"{weights.size_bytes / 1e6:.1f} MB" if weights.size_bytes else "size unknown"
-    checked = "" if weights.sha256 else ", no checksum published"
-    here = f"here: {path}" if path.is_file() else f"not here: pannsdist weights fetch {model} {tag}"
-    facts = f"{weights.classes} classes, {size}, {weights.licence}{checked}"
-    return [f"{model} {tag}: {facts}", f"  {weights.source}", f"  {here}"]
+    size = f"{weights.size_bytes / 1e6:.1f} MB" if weights.size_bytes else "?"
+    checksum = "yes" if weights.sha256 else "no"
+    here = "yes" if cache.place(weights.url).is_file() else "no"
+    return str(weights.classes), size, checksum, weights.licence, here, weights.source
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of equally many columns as lines of text."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def fetch_weights(catalog: Catalog, model: str, tag: str) -> None:

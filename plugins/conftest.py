@@ -1,5 +1,5 @@
-"""Makes `corpus_promises` importable in the tests of every plugin, and says more where one of its checks fails."""
+"""Makes what the tests of the plugins share importable, and says more where one of its checks fails."""
 
 import pytest
 
-pytest.register_assert_rewrite("corpus_promises")
+pytest.register_assert_rewrite("corpus_promises", "heard_sounds")

@@ -69,8 +69,11 @@ class Loader:
 
     def _started(self) -> Any:
         if self._executor is None:
+            from multiprocessing import resource_tracker
+
             from joblib.externals import loky
 
+            resource_tracker.ensure_running()  # outside `_signals_held`: its start lets them through (Python 3.11)
             env = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
             self._executor = loky.ProcessPoolExecutor(
                 self.workers, env=env, initializer=_begin, initargs=(os.getpid(), self._prepare)

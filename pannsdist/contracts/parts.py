@@ -133,5 +133,8 @@ class ModelPlugin(Protocol):
         A layer may have `augments = True`: then a training step calls it as `layer(features, chances=..., partners=...,
         shares=...)`, features (R, 1, T, F) and logits (B, C) all the same, and it calls `mixed` at its own place, and
         `kept_stripes` where it has stripes of its own. Without that, mixup is done at the features.
+
+        A layer may have `not_needed`, structured names of parts that published files hold and the network has no use
+        for, such as heads of an earlier training: they are left out when a file is read, and the report counts them.
         """
         ...

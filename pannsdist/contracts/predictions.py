@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+__all__ = ["Predictions", "log_softmax"]
+
 
 @dataclass(frozen=True, eq=False)
 class Predictions:

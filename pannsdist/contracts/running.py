@@ -33,6 +33,7 @@ class MetricPlugin(Protocol):
 
         Rank 0 alone. At least one clip is there, and every logit is finite: otherwise the score is NaN without a call.
         NaN is also the answer where the score is not defined, such as for want of a class.
+        What it is given cannot be written to.
         """
         ...
 
@@ -46,7 +47,8 @@ class OptimizerPlugin(Protocol):
         """An optimizer of these parameters, every process the same; the rate is set anew before each step.
 
         All that it remembers between steps is in Paddle's accumulators, made by its `_create_accumulators`: these are
-        saved, and a run that goes on has them back. It clips nothing: `train.clip_norm` does.
+        saved, and a run that goes on has them back. A parameter's own share of the rate, which `optimizer.layer_decay`
+        sets, is in what `_create_param_lr` gives. It clips nothing: `train.clip_norm` does.
         """
         ...
 
@@ -60,7 +62,8 @@ class SchedulePlugin(Protocol):
         """The share of `optimizer.learning_rate` at a step, from 0 up; a pure function, so there is no state to save.
 
         The linear warm-up of `schedule.warmup_epochs` or `.warmup_steps` comes before: `step` counts from 1 after it,
-        and `total_steps` are those that remain of the run. An epoch has `epoch_steps`.
+        and `total_steps` are those that remain of the run. An epoch has `epoch_steps`. Before a run it is asked at some
+        of its steps.
         """
         ...
 

@@ -66,6 +66,7 @@ class Subject:
             "dataset": "data.params",
             "augmentation": f"augment.{self.entry.name}",
             "tracker": f"trackers.{self.entry.name}",
+            "metric": f"metrics.{self.entry.name}",
         }
         return sections.get(self.entry.kind, f"{self.entry.kind}.params")
 
@@ -119,7 +120,7 @@ def require(holds: object, otherwise: str) -> None:
 
 
 def checks_of(kind: str) -> tuple[Check, ...]:
-    """Every check for a kind of plugin; imports paddle for features and models."""
+    """Every check for a kind of plugin; imports paddle for features, models and optimizers."""
     if kind not in contracts.GROUPS:
         raise UserError(f"unknown kind of plugin '{kind}'", candidates_line(kind, contracts.GROUPS, "kinds"))
     with _quiet():

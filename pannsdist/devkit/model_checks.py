@@ -13,7 +13,7 @@ from pannsdist.contracts import FrontEnd
 from pannsdist.devkit import fresh
 from pannsdist.devkit.checking import Check, Cost, NotApplicable, Subject, require
 from pannsdist.devkit.feature_checks import close, noise, require_storable, same_as_graph
-from pannsdist.devkit.two_processes import train_a_step
+from pannsdist.devkit.two_processes import named, train_a_step
 from pannsdist.inference.graph import SCORES, Asked
 from pannsdist.network import Network
 from pannsdist.training.freezing import stages_of
@@ -203,7 +203,7 @@ class _Logits(Asked):
 def two_processes_train_a_step_of_it(subject: Subject) -> str:
     """Under Paddle's launcher, on generated sounds, and a model folder comes of it."""
     model = subject.opened()
-    return train_a_step(subject, model.front_end.sample_rate_hz, shortest(subject))
+    return train_a_step({"model": named(subject)}, model.front_end.sample_rate_hz, shortest(subject))
 
 
 CHECKS = (

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +22,17 @@ LIMIT_S = 600.0
 SHOWN_LINES = 3
 
 
-def train_a_step(subject: Subject, rate_hz: int, shortest_samples: int) -> str:
-    """Train a model plugin for one step; gives what came of it. Raises CheckFailed with the last lines otherwise."""
+def train_a_step(sections: Mapping[str, Any], rate_hz: int, shortest_samples: int) -> str:
+    """Train for one step, with these sections of the settings; gives what came of it.
+
+    Raises CheckFailed with the last lines otherwise.
+    """
     if not 8000 <= rate_hz <= 192_000:
         raise NotApplicable(f"no sounds are generated at {rate_hz} Hz")
     with tempfile.TemporaryDirectory(prefix="pannsdist-check-") as place:
         folder = Path(place)
         settings = folder / "settings.yaml"
-        settings.write_text(json.dumps(_settings(subject, folder, rate_hz, shortest_samples)), encoding="utf-8")
+        settings.write_text(json.dumps(_settings(sections, folder, rate_hz, shortest_samples)), encoding="utf-8")
         code, said = _launched(settings, folder)
         if code != 0:
             raise CheckFailed(f"exit code {code}: {_last(said)}")
@@ -36,19 +40,24 @@ def train_a_step(subject: Subject, rate_hz: int, shortest_samples: int) -> str:
         return "one step of 4 clips, and a model folder"
 
 
-def _settings(subject: Subject, folder: Path, rate_hz: int, shortest_samples: int) -> dict[str, Any]:
+def named(subject: Subject) -> dict[str, Any]:
+    """A section of the settings that names the plugin with its params."""
+    return {"name": subject.entry.qualified_name, "params": dict(subject.given)}
+
+
+def _settings(sections: Mapping[str, Any], folder: Path, rate_hz: int, shortest_samples: int) -> dict[str, Any]:
     crop_s = max(0.2, math.ceil(100 * shortest_samples / rate_hz) / 100)
     sounds = {"classes": 2, "clips_per_class": 2, "valid_clips_per_class": 1, "sample_rate_hz": rate_hz}
     return {
         "name": "check",
         "runs": str(folder),
-        "model": {"name": subject.entry.qualified_name, "params": dict(subject.given)},
         "data": {
             "name": "pannsdist:tones",
             "workers": 0,
             "params": {**sounds, "duration_s": min(600.0, 2 * crop_s)},
         },
         "train": {"epochs": 1, "batch_size": 4, "crop_s": crop_s},
+        **sections,
     }
 
 

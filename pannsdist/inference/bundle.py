@@ -41,6 +41,7 @@ class BundleRecord:
     """What a model is: how it hears, what it answers, what it was made of, and how good it was.
 
     `crop_s` are the seconds that it was evaluated on. `scores` are those of `epoch`; a score that is no number is NaN.
+    `further` are the other plugins of the run, by the key of the settings that named each, such as `metrics.f2`.
     """
 
     model: PluginRecord
@@ -55,6 +56,7 @@ class BundleRecord:
     versions: Mapping[str, str]
     epoch: int = 0
     scores: Mapping[str, float] = field(default_factory=dict)
+    further: Mapping[str, PluginRecord] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,8 @@ def read_record(folder: Path) -> BundleRecord:
             raise BadBundle(f"{path} was written by a newer pannsdist", "upgrade it", "pip install -U pannsdist")
         checksum = content.pop("sha256")
         for kind in ("model", "feature", "dataset"):
-            content[kind] = PluginRecord(**{**content[kind], "origin": Origin(**content[kind]["origin"])})
+            content[kind] = _plugin_record(content[kind])
+        content["further"] = {key: _plugin_record(one) for key, one in content.get("further", {}).items()}
         details = tuple((name, value) for name, value in content["front_end"].pop("details"))
         content["front_end"] = FrontEnd(**content["front_end"], details=details)
         content["scores"] = {name: float(value) for name, value in content["scores"].items()}
@@ -137,12 +140,22 @@ def load_bundle(folder: Path, catalog: Catalog) -> Bundle:
     return Bundle(folder, record, network, minimum_s)
 
 
+def _plugin_record(content: Mapping[str, Any]) -> PluginRecord:
+    return PluginRecord(content["name"], content["params"], Origin(**content["origin"]))
+
+
+def require_installed(record: PluginRecord, kind: str, catalog: Catalog, otherwise: str = "") -> None:
+    """Raise BadBundle, saying which distribution to install, where nothing of a plugin's name is installed."""
+    if record.name not in catalog.registry(kind).entries:
+        wrong = f"the model was made with {kind} '{record.name}', which is not installed"
+        right = "; ".join(filter(None, (f"it came with {record.origin}", otherwise)))
+        raise BadBundle(wrong, right, f"pip install '{_requirement(record.origin)}'")
+
+
 def recorded_plugin(record: PluginRecord, kind: str, catalog: Catalog) -> Any:
     """A plugin as it was used. Raises BadBundle where it is not installed, UserError where it refuses its params."""
+    require_installed(record, kind, catalog)
     registry = catalog.registry(kind)
-    if record.name not in registry.entries:
-        wrong = f"the model was made with {kind} '{record.name}', which is not installed"
-        raise BadBundle(wrong, f"it came with {record.origin}", f"pip install '{_requirement(record.origin)}'")
     names = {entry.origin.distribution for entry in registry.entries[record.name]}
     same = f"{record.origin.distribution}:{record.name}" if record.origin.distribution in names else record.name
     plugin_class = registry.find(same).load()

@@ -29,8 +29,9 @@ OTHER_FUSIONS = (
     "fc_act_mkldnn_fuse_pass",
     "matmul_activation_mkldnn_fuse_pass",
     "softplus_activation_onednn_fuse_pass",
+    "seqpool_cvm_concat_fuse_pass",
 )
-"""Fusions that fail before Paddle 3 where their operators are not oneDNN's."""
+"""Fusions that fail before Paddle 3: where their operators are not oneDNN's, or where bare parameters are joined."""
 ONEDNN_OPS = {"conv2d", "depthwise_conv2d", "fused_conv2d", "pool2d", "batch_norm", "relu", "elementwise_add"}
 
 Run = Callable[[np.ndarray], np.ndarray]

@@ -48,7 +48,8 @@ def _head(material: Material) -> str:
     facts = [record.model.name, f"from {weights}", record.dataset.name, f"{len(record.labels)} classes"]
     lines.append(f"<p class='quiet'>{escape(' · '.join(facts))}</p>")
     split, _, selected = record.metric.partition("/")
-    names = [selected, *(name for name in TILES if name != selected)]
+    own = [key.removeprefix("metrics.") for key in record.further if key.startswith("metrics.")]
+    names = dict.fromkeys((selected, *own, *TILES))
     shown = [name for name in names if f"{split}/{name}" in record.scores][:6]
     lines.append("<div class='tiles'>")
     for name in shown:

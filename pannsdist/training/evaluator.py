@@ -35,11 +35,18 @@ class Evaluation:
 
 
 class Evaluator:
-    """Evaluates a network on a split; `labels` are in the order of its outputs."""
+    """Evaluates a network on a split; `labels` are in the order of its outputs, `further` metrics beside ours."""
 
-    def __init__(self, world: World, network: Network, labels: Sequence[str], multi_label: bool) -> None:
+    def __init__(
+        self,
+        world: World,
+        network: Network,
+        labels: Sequence[str],
+        multi_label: bool,
+        further: Sequence[metrics.Metric] = (),
+    ) -> None:
         self._world, self._network = world, network
-        self._labels, self._multi_label = tuple(labels), multi_label
+        self._labels, self._multi_label, self._further = tuple(labels), multi_label, tuple(further)
 
     def evaluate(self, split: SplitToEvaluate) -> Evaluation:
         """The exact scores of a split, the same in every process. Every process.
@@ -53,7 +60,7 @@ class Evaluator:
 
         def score() -> dict[str, float]:
             predictions.append(self._predictions(split, shares, len(bad)))
-            return metrics.scores(predictions[0], split.name)
+            return metrics.scores(predictions[0], split.name, self._further)
 
         scores = self._world.on_main(score)
         return Evaluation(scores, bad, predictions[0] if predictions else None)

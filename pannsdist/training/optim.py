@@ -16,13 +16,18 @@ UNSUITED = ("Optimizer", "LBFGS")
 """The base class, and one whose step asks for the loss again."""
 
 
-def optimizer_class(name: str, params: Mapping[str, Any]) -> type[paddle.optimizer.Optimizer]:
-    """The class of paddle.optimizer with that name. Raises SettingsError for an unknown name or argument."""
-    classes = {
+def paddle_classes() -> dict[str, type[paddle.optimizer.Optimizer]]:
+    """The optimizers that Paddle has, by name."""
+    return {
         key: value
         for key, value in vars(paddle.optimizer).items()
         if inspect.isclass(value) and issubclass(value, paddle.optimizer.Optimizer) and key not in UNSUITED
     }
+
+
+def optimizer_class(name: str, params: Mapping[str, Any]) -> type[paddle.optimizer.Optimizer]:
+    """The class of paddle.optimizer with that name. Raises SettingsError for an unknown name or argument."""
+    classes = paddle_classes()
     if name not in classes:
         raise SettingsError(f"unknown optimizer.name '{name}'", candidates_line(name, classes, "in paddle.optimizer"))
     known = set(inspect.signature(classes[name].__init__).parameters) - {"self", "learning_rate", "parameters", "name"}
@@ -33,17 +38,27 @@ def optimizer_class(name: str, params: Mapping[str, Any]) -> type[paddle.optimiz
     return classes[name]
 
 
+def trainable(layer: paddle.nn.Layer) -> list[paddle.Tensor]:
+    """The layer's trainable parameters. (Paddle counts running statistics among the parameters.)"""
+    return [parameter for parameter in layer.parameters() if not parameter.stop_gradient]
+
+
 def build_optimizer(
     name: str, params: Mapping[str, Any], learning_rate: float, layer: paddle.nn.Layer
 ) -> paddle.optimizer.Optimizer:
-    """An optimizer of the layer's trainable parameters. (Paddle counts running statistics among the parameters.)"""
-    trainable = [parameter for parameter in layer.parameters() if not parameter.stop_gradient]
+    """An optimizer of the layer's trainable parameters."""
     try:
-        return optimizer_class(name, params)(learning_rate=learning_rate, parameters=trainable, **params)
+        return optimizer_class(name, params)(learning_rate=learning_rate, parameters=trainable(layer), **params)
     except (TypeError, ValueError, AssertionError) as error:
         raise SettingsError(
             f"optimizer.params does not suit {name}: {error}", "see paddle.optimizer." + name
         ) from error
+
+
+def slot_names(optimizer: paddle.optimizer.Optimizer, layer: paddle.nn.Layer) -> list[str]:
+    """The names of the optimizer's state, `parameter/slot`. Raises KeyError for state of what is no parameter."""
+    _make_slots(optimizer)
+    return [name for name, _ in _slots(optimizer, layer)]
 
 
 def optimizer_arrays(optimizer: paddle.optimizer.Optimizer, layer: paddle.nn.Layer) -> dict[str, np.ndarray]:

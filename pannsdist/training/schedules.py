@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 ONE_CYCLE_START, ONE_CYCLE_RISE = 1 / 25, 0.3
@@ -54,6 +55,27 @@ class Schedule:
         if self.name == "one_cycle":
             return ONE_CYCLE_START + (1 - ONE_CYCLE_START) * 0.5 * (1 - math.cos(math.pi * share))
         return math.exp(-5 * (1 - share) ** 2) if self.name == "warmup_linear_down" else share
+
+
+@dataclass(frozen=True)
+class Warmed:
+    """The learning rate of every step: a linear warm-up from zero to `peak`, then shares of it that a plugin gives.
+
+    `share` takes the step after the warm-up, counted from 1, how many there are of these, and the steps of an epoch.
+    """
+
+    share: Callable[[int, int, int], float]
+    peak: float
+    total_steps: int
+    epoch_steps: int
+    warmup_steps: int = 0
+
+    def rate(self, step: int) -> float:
+        """The learning rate of step `step`, counted from 1; beyond the end it stays where it is."""
+        if step <= self.warmup_steps:
+            return self.peak * step / self.warmup_steps
+        shared = max(1, self.total_steps - self.warmup_steps)
+        return self.peak * self.share(min(step - self.warmup_steps, shared), shared, self.epoch_steps)
 
 
 @dataclass(frozen=True)

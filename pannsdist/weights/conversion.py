@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pannsdist.errors import WeightsMismatch
 from pannsdist.weights.arrays import Array
 from pannsdist.weights.layouts import FOREIGN_HEADS, FRONT_END
-from pannsdist.weights.loading import RENAMED, is_of_torch, linear_weights, listed, paddle_state, renamed
+from pannsdist.weights.loading import RENAMED, is_of_torch, linear_weights, listed, not_needed, paddle_state, renamed
 from pannsdist.weights.weight_file import WeightFile, read_weights
 from pannsdist.weights.writing import write_weights
 
@@ -61,7 +61,7 @@ def torch_state(weight_file: WeightFile, linears: set[str]) -> dict[str, Array]:
 
 def linears_of(weight_file: WeightFile, layer: paddle.nn.Layer) -> set[str]:
     """The Linear weights of a network. Raises `WeightsMismatch` where the file has matrices that it has not."""
-    linears = linear_weights(layer) | {f"{head}.weight" for head in FOREIGN_HEADS}
+    linears = linear_weights(layer) | {f"{head}.weight" for head in (*FOREIGN_HEADS, *not_needed(layer))}
     own = set(layer.state_dict(use_hook=False))
     unknown = [key for key in matrices(weight_file) if key not in own | linears]
     if unknown:

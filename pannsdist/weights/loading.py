@@ -44,9 +44,11 @@ def to_paddle(weight_file: WeightFile, layer: paddle.nn.Layer) -> dict[str, Arra
     """The weights with Paddle's names and axes: what PyTorch names (out, in) of a Linear becomes (in, out).
 
     Which weights belong to a Linear is asked of the layer: PANNs' fc1 is square, so its shape proves nothing. The
-    PyTorch front end and counters of batches are left out. Raises `WeightsMismatch`.
+    PyTorch front end, counters of batches and what the layer calls `not_needed` are left out. Raises `WeightsMismatch`.
     """
-    return paddle_state(weight_file, linear_weights(layer) | {f"{head}.weight" for head in FOREIGN_HEADS})
+    made = paddle_state(weight_file, linear_weights(layer) | {f"{head}.weight" for head in FOREIGN_HEADS})
+    beginnings = tuple(f"{name}." for name in not_needed(layer))
+    return {key: value for key, value in made.items() if not key.startswith(beginnings)}
 
 
 def paddle_state(weight_file: WeightFile, linears: set[str]) -> dict[str, Array]:
@@ -103,6 +105,11 @@ def is_of_torch(weight_file: WeightFile, linears: set[str]) -> bool:
             "its names show no batch norm of PyTorch or of Paddle; give a .pth or .pdparams file",
         )
     return is_torch
+
+
+def not_needed(layer: paddle.nn.Layer) -> tuple[str, ...]:
+    """Parts of a layer's published files that it has no use for, as it says itself."""
+    return tuple(getattr(layer, "not_needed", ()))
 
 
 def linear_weights(layer: paddle.nn.Layer) -> set[str]:

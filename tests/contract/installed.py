@@ -16,9 +16,16 @@ __all__ = ["BIG", "CATALOG", "LAUNCHED", "MINIATURES", "built", "chosen", "noise
 
 CATALOG = Catalog.installed()
 BIG = {
+    "ast_base": "its computing is that of ast_tiny, on fifteen times the weights; its tests hold its numbers",
+    "ast_small": "its computing is that of ast_tiny, on four times the weights; its tests hold its numbers",
     "efficientat_mn20": "its computing is that of efficientat_mn10, on four times the weights",
     "efficientat_mn30": "its computing is that of efficientat_mn10, on nine times the weights",
     "efficientat_mn40": "its computing is that of efficientat_mn10, on sixteen times the weights",
+    "efficientat_mn10_fc_s2221": "its computing is that of efficientat_mn10_fc and efficientat_mn10_fc_s2211",
+    **{
+        f"efficientat_mn10_{image}": "its network is that of efficientat_mn10"
+        for image in ("hop_5", "hop_15", "hop_20", "hop_25", "mels_40", "mels_64", "mels_256")
+    },
     **{
         f"panns_{name}": "60 million weights or more; tests/unit/builtin holds its numbers against the original's"
         for name in (
@@ -30,7 +37,7 @@ BIG = {
     },
 }
 """Models that are only asked what they say of themselves, and why."""
-LAUNCHED = ("panns_mobilenetv2", "efficientat_mn04")
+LAUNCHED = ("panns_mobilenetv2", "efficientat_mn04", "ast_tiny")
 """Models that two processes train for a step here; tests/runs trains others."""
 
 

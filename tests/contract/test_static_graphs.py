@@ -3,12 +3,13 @@
 import numpy as np
 import paddle
 import pytest
-from installed import CATALOG, built
+from installed import CATALOG, built, chosen, opened
 
 from pannsdist.contracts import NoParams
 from pannsdist.errors import UserError
 from pannsdist.inference.engine import compare
 from pannsdist.inference.graph import Asked, convert_to_onnx, need_onnx, open_onnx, open_paddle, save_graph
+from pannsdist.network import Network
 
 OUTPUTS_OF = {
     "panns_cnn6": ("scores", "embedding"),
@@ -21,6 +22,7 @@ OUTPUTS_OF = {
     "panns_cnn14_decisionlevelmax": ("framewise",),
     "panns_cnn14_decisionlevelatt": ("scores",),
     "efficientat_mn04": ("scores", "embedding"),
+    "ast_tiny": ("scores", "embedding"),
 }
 CASES = [(name, output) for name, outputs in OUTPUTS_OF.items() for output in outputs]
 CLASSES = 7
@@ -50,3 +52,30 @@ def test_a_graph_answers_what_the_network_answers(name, output, tmp_path):
             found = run(waveforms)
             compare(found, expected)
             np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * max(1.0, np.abs(expected).max()))
+
+
+class Image(Asked):
+    """(B, S) -> (B, 1, T, F): no answer but the image of sound. paddle2onnx needs a weight to go with it."""
+
+    def __init__(self, feature):
+        super().__init__(Network(feature, paddle.nn.Identity()), "scores", multi_label=True)
+        self.one = self.create_parameter([1], default_initializer=paddle.nn.initializer.Constant(1.0))
+
+    def forward(self, waveform):
+        return self.network.feature(waveform) * self.one
+
+
+@pytest.mark.parametrize("entry", chosen("feature"), ids=lambda entry: entry.name)
+def test_onnx_computes_what_a_feature_computes(entry, tmp_path):
+    try:
+        need_onnx()
+    except UserError as error:
+        pytest.skip(error.wrong)
+    asked = Image(opened(entry).build())
+    convert_to_onnx(save_graph(asked, tmp_path), tmp_path / "image.onnx")
+    run = open_onnx(tmp_path / "image.onnx")
+    for shape in ((1, 9000), (3, 20001)):
+        waveforms = np.random.default_rng(0).normal(0, 0.1, shape).astype(np.float32)
+        expected = asked(paddle.to_tensor(waveforms)).numpy()
+        # Decibels of bins that hold next to nothing move most; measured: 2e-4 of the largest value.
+        np.testing.assert_allclose(run(waveforms), expected, rtol=0, atol=1e-3 * np.abs(expected).max())

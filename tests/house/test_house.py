@@ -17,6 +17,8 @@ import pytest
 from pannsdist.schema import Settings
 from pannsdist.settings import describe
 
+pytestmark = pytest.mark.any_paddle
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "pannsdist"
 
@@ -36,7 +38,7 @@ FLOORS = {
     2: ("contracts", "settings", "world", "parallel", "batch", "network"),
     3: ("audio", "weights", "registry", "contradictions"),
     4: ("training", "inference", "builtin", "choosing", "chosen_data", "recognition", "trial"),
-    5: ("planning", "watching"),
+    5: ("planning", "deciders", "watching"),
     6: (
         "assembly",
         "run_folder",
@@ -75,6 +77,7 @@ SAME_FLOOR = {
     ("plugins_commands", "devkit"),
     ("inference", "recognition"),
     ("chosen_data", "choosing"),
+    ("planning", "deciders"),
 }
 NEVER = {("training", "audio")}
 """Rooms that stay apart although the floors would let them: batches are handed to training."""
@@ -129,6 +132,7 @@ SETTINGS_KEYS = [
     "optimizer.layer_decay",
     "optimizer.head_multiplier",
     "schedule.name",
+    "schedule.params",
     "schedule.warmup_epochs",
     "schedule.warmup_steps",
     "schedule.hold_epochs",
@@ -141,6 +145,7 @@ SETTINGS_KEYS = [
     "loss.class_weights",
     "loss.label_weights",
     "loss.focal_gamma",
+    "metrics",
     "select.metric",
     "save.every_steps",
     "save.every_minutes",

@@ -47,7 +47,7 @@ def clip_id(path, folder):
 def test_a_bad_clip_of_one_process_ends_both_with_its_name(folder):
     bad = read_by(1, 2, folder)
     bad.write_bytes(b"no sound at all")
-    launched = launching.train(folder / "settings.yaml", processes=2, cwd=folder, timeout=120)
+    launched = launching.train(folder / "settings.yaml", processes=2, cwd=folder)
     assert (launched.exit_code, launched.exit_codes) == (2, (2, 2)), str(launched)
     wrong = f"error: clip '{clip_id(bad, folder)}' ({bad.relative_to(folder)}): it is no sound that libsndfile reads"
     assert wrong in launched.logs[0]

@@ -12,6 +12,8 @@ from pathlib import Path
 import launching
 import pytest
 
+pytestmark = pytest.mark.any_paddle
+
 CONFIG = launching.CONFIGS / "tones_cnn6.yaml"
 SETTINGS = (*launching.TINY, *launching.CONSTANT, "train.epochs=2", "select.metric=valid/loss", "name=tiny")
 METRICS = ("loss", "accuracy", "macro_f1", "mean_average_precision", "roc_auc", "d_prime")

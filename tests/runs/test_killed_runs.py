@@ -34,8 +34,6 @@ log: {every_steps: 4}
 MOMENTS = 20 if int(paddle.__version__.split(".")[0]) >= 3 else 5
 STEPS_AHEAD, LONGEST_WAIT_S = 5, 0.3
 """A run is killed up to so many checkpoints after its first new one, and then up to so much later."""
-GRACE_S = 45
-"""The launcher waits 30 s for processes that do not end by themselves."""
 
 
 def settings_file(work: Path) -> Path:
@@ -59,9 +57,9 @@ def newest_step(work: Path) -> int:
 
 def wait_for_steps(started: launching.Started, work: Path, steps: int) -> None:
     """Return when there is a checkpoint of so many steps more, or the run has ended."""
-    aim, limit = newest_step(work) + steps, time.monotonic() + 120
+    aim, limit = newest_step(work) + steps, time.monotonic() + launching.LIMIT_S
     while newest_step(work) < aim and started.process.poll() is None:
-        assert time.monotonic() < limit, "no checkpoint in 120 s"
+        assert time.monotonic() < limit, f"no checkpoint in {launching.LIMIT_S:.0f} s"
         time.sleep(0.01)
 
 
@@ -169,7 +167,7 @@ def test_a_run_that_is_killed_at_random_moments_ends_as_one_that_was_not(straigh
         time.sleep(dice.uniform(0, 5 if is_early else LONGEST_WAIT_S))
         assert started.process.poll() is None, f"it ended before it was killed for the {moment + 1}. time"
         way(started, dice)
-        launched = started.finish(GRACE_S)
+        launched = started.finish()
         if way in (terminate, interrupt):
             assert launched.exit_codes == (EXIT_STOPPED, EXIT_STOPPED), str(launched)
             assert "as asked: saved in checkpoints/step_" in launched.logs[0], str(launched)

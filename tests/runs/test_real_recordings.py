@@ -22,6 +22,7 @@ def test_esc10_from_published_weights_is_learnt_and_its_sounds_are_named(shared,
         "esc10_mn04.yaml",
         f"data.params.root={root}",
         "data.params.valid_fold=1",
+        "train.epochs=3",
         f"model.weights={weights}",
         processes=2,
         cwd=work,
@@ -46,9 +47,9 @@ def test_esc10_from_published_weights_is_learnt_and_its_sounds_are_named(shared,
     assert heard == asked
 
 
-def test_esc10_from_scratch_is_learnt_in_part_by_four_epochs(shared, work):
+def test_esc10_from_scratch_is_learnt_in_part_by_two_epochs(shared, work):
     root = shared / "data" / "ESC-10"
-    overrides = [f"data.params.root={root}", "train.epochs=4"]
+    overrides = [f"data.params.root={root}", "train.epochs=2"]
     launched = launching.train("esc10_cnn6.yaml", *overrides, processes=2, cwd=work, timeout=LIMIT_S)
     assert launched.exit_codes == (0, 0), str(launched)
     assert best_accuracy(work / "runs" / "esc10_cnn6") >= 0.2  # chance is 0.1

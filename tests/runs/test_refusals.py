@@ -175,6 +175,7 @@ def half_written(work):
     return [path for name in names for path in (work / "runs").rglob(name)]
 
 
+@pytest.mark.any_paddle
 @pytest.mark.parametrize("refusal", [pytest.param(refusal, id=refusal.name) for refusal in REFUSALS])
 def test_one_process_refuses(refused, refusal):
     work, launched = refused[refusal.name].result()
@@ -187,6 +188,7 @@ def test_one_process_refuses(refused, refusal):
     assert half_written(work) == []
 
 
+@pytest.mark.any_paddle
 @pytest.mark.parametrize(
     ("name", "way_out"),
     [("an empty file", "data.on_bad_clip=skip"), ("a clip shorter than the network hears", "data.min_clip_s=0")],
@@ -295,6 +297,7 @@ def command_refused(launched, *says):
     assert "Traceback" not in launched.output, str(launched)
 
 
+@pytest.mark.any_paddle
 def test_evaluate_refuses_a_dataset_with_other_labels(run, work):
     model, config = run.folder / "best_model", launching.CONFIGS / "tones_cnn6.yaml"
     launched = launching.pannsdist("evaluate", "--model", model, "-c", config, "data.params.classes=2", cwd=work)
@@ -305,12 +308,14 @@ def test_evaluate_refuses_a_dataset_with_other_labels(run, work):
     )
 
 
+@pytest.mark.any_paddle
 def test_evaluate_refuses_a_split_that_the_dataset_has_not(run, work):
     model, config = run.folder / "best_model", launching.CONFIGS / "tones_cnn6.yaml"
     launched = launching.pannsdist("evaluate", "--model", model, "-c", config, "--split", "vald", cwd=work)
     command_refused(launched, "has no split 'vald'", "closest: valid.  it has: train, valid")
 
 
+@pytest.mark.any_paddle
 def test_predict_refuses_a_folder_that_is_no_model(work):
     (work / "sound.wav").touch()
     launched = launching.pannsdist("predict", "--model", ".", "sound.wav", cwd=work)
@@ -326,6 +331,7 @@ def test_predict_refuses_a_model_whose_weights_are_damaged(run, work):
     command_refused(launched, f"{damaged / 'model.pdparams'} is missing or damaged", "copy the folder again, whole")
 
 
+@pytest.mark.any_paddle
 def test_predict_refuses_a_file_that_is_not_there(run, work):
     launched = launching.pannsdist("predict", "--model", run.folder / "best_model", "nowhere.wav", cwd=work)
     command_refused(launched, "error: there is no file nowhere.wav", "give sound files or folders of them")

@@ -50,10 +50,10 @@ def steps_of(work):
 
 
 def wait_for_step(started, work, step):
-    limit = time.monotonic() + 120
+    limit = time.monotonic() + launching.LIMIT_S
     while max(steps_of(work), default=0) < step:
         assert started.process.poll() is None, "it ended before it was stopped"
-        assert time.monotonic() < limit, "no checkpoint in 120 s"
+        assert time.monotonic() < limit, f"no checkpoint in {launching.LIMIT_S:.0f} s"
         time.sleep(0.01)
 
 
@@ -101,7 +101,7 @@ def test_a_signal_to_one_process_alone_stops_both(work, env):
     started = start(work, env)
     wait_for_step(started, work, 2)
     trainings(started)[1].send_signal(signal.SIGTERM)
-    launched = started.finish(60)
+    launched = started.finish()
     assert launched.exit_codes == (EXIT_STOPPED, EXIT_STOPPED), str(launched)
 
 
@@ -113,11 +113,11 @@ def test_ctrl_c_in_a_terminal_reaches_workers_too_and_leaves_nothing_behind(work
     for _ in range(2):
         os.killpg(started.process.pid, signal.SIGINT)
         time.sleep(0.05)
-    launched = started.finish(60)
+    launched = started.finish()
     assert launched.exit_code == EXIT_STOPPED, str(launched)
     assert "Traceback" not in launched.output, str(launched)
     assert f"next: python {launching.TRAIN}" in launched.output
-    _, alive = psutil.wait_procs(workers, timeout=10)
+    _, alive = psutil.wait_procs(workers, timeout=60)
     assert alive == []
 
 
@@ -127,7 +127,7 @@ def test_the_workers_of_a_process_that_is_killed_do_not_outlive_it(work, env):
     workers = psutil.Process(started.process.pid).children(recursive=True)
     started.process.kill()
     started.process.wait()
-    _, alive = psutil.wait_procs(workers, timeout=20)
+    _, alive = psutil.wait_procs(workers, timeout=60)
     assert alive == []
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import launching
 import pytest
 
+pytestmark = pytest.mark.any_paddle
+
 SETTINGS = (*launching.TINY, *launching.CONSTANT, "name=grid")
 RATES = ("1e-4", "1e-3")
 FOLDERS = [f"learning_rate={rate}" for rate in RATES]

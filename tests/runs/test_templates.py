@@ -57,7 +57,19 @@ def run_pytest(folder, path, *options):
     return done.returncode, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("kind", ["dataset", "model", "feature", "augmentation", "tracker"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param("dataset", marks=pytest.mark.any_paddle),
+        "model",
+        "feature",
+        pytest.param("augmentation", marks=pytest.mark.any_paddle),
+        pytest.param("metric", marks=pytest.mark.any_paddle),
+        "optimizer",
+        pytest.param("schedule", marks=pytest.mark.any_paddle),
+        pytest.param("tracker", marks=pytest.mark.any_paddle),
+    ],
+)
 def test_a_new_plugin_passes_its_own_test_as_it_is_written(tmp_path, kind):
     folder, path = written(kind, tmp_path)
     (test,) = (folder / "tests").iterdir()
@@ -67,8 +79,11 @@ def test_a_new_plugin_passes_its_own_test_as_it_is_written(tmp_path, kind):
     assert "test_birdsong_keeps_the_contract[importing it has no side effect] PASSED" in said
     if kind == "model":
         assert "test_birdsong_keeps_the_contract[two processes train a step of it] PASSED" in said
+    if kind == "optimizer":
+        assert "test_birdsong_keeps_the_contract[two processes train a step with it] PASSED" in said
 
 
+@pytest.mark.any_paddle
 def test_a_fault_of_a_plugin_is_a_failed_test_with_a_sentence_for_its_name(tmp_path):
     folder, path = written("augmentation", tmp_path)
     source, test = folder / "pannsdist_birdsong.py", folder / "tests" / "test_birdsong.py"
@@ -87,6 +102,7 @@ def test_a_fault_of_a_plugin_is_a_failed_test_with_a_sentence_for_its_name(tmp_p
     assert "take it out of the known gaps, for it is none" in said
 
 
+@pytest.mark.any_paddle
 def test_the_test_of_a_plugin_that_is_not_installed_says_so(tmp_path):
     folder, _ = written("augmentation", tmp_path)
     code, said = run_pytest(folder, str(folder))

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import soundfile
 
+pytestmark = pytest.mark.any_paddle
+
 BEEPS = '''\
 """Beeps for pannsdist."""
 

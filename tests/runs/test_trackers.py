@@ -121,6 +121,7 @@ def test_a_run_that_is_stopped_and_killed_stands_in_every_tracker_once(work, env
     assert "tracker" not in launched.logs[1]
 
 
+@pytest.mark.any_paddle
 def test_a_tracker_that_cannot_be_opened_ends_every_process_before_the_first_step(work, env):
     launched = start(work, env, "trackers.faulty.fault=open").finish()
     assert launched.exit_codes == (EXIT_USER_ERROR, EXIT_USER_ERROR), str(launched)
@@ -133,6 +134,7 @@ def test_a_tracker_that_cannot_be_opened_ends_every_process_before_the_first_ste
     assert steps_of(work) == []
 
 
+@pytest.mark.any_paddle
 def test_a_tracker_that_fails_on_the_way_is_named_and_the_run_comes_to_its_end(work, env):
     launched = start(work, env, "trackers.faulty.fault=steps", "train.epochs=2").finish()
     assert launched.exit_codes == (0, 0), str(launched)
@@ -144,6 +146,7 @@ def test_a_tracker_that_fails_on_the_way_is_named_and_the_run_comes_to_its_end(w
     assert steps_of(work)[-1] == 12
 
 
+@pytest.mark.any_paddle
 def test_a_run_that_nobody_watches_has_its_own_files(work, env):
     launched = start(work, env, "trackers.visualdl=null", "train.epochs=1", processes=0).finish()
     assert launched.exit_code == 0, str(launched)
@@ -152,6 +155,7 @@ def test_a_run_that_nobody_watches_has_its_own_files(work, env):
     assert (work / "runs" / "watched" / "scores.jsonl").exists()
 
 
+@pytest.mark.any_paddle
 def test_an_unknown_tracker_is_refused_with_the_nearest_name(work, env):
     launched = start(work, env, "trackers.visualdll={}", processes=0).finish()
     assert launched.exit_code == EXIT_USER_ERROR, str(launched)

@@ -24,7 +24,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-LIMIT_S = 60.0
+LIMIT_S = 240.0
 SERVER = "from visualdl.server.app import main; main()"
 
 pytestmark = [

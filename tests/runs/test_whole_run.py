@@ -221,6 +221,13 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(work):
     assert list(work.iterdir()) == []
 
 
+def test_a_dry_run_refuses_a_stage_that_the_network_lacks(work):
+    launched = launching.train("tones_cnn6.yaml", *OVERRIDES, "--dry-run", "train.freeze=[conv_block9]", cwd=work)
+    assert launched.exit_code == 2, str(launched)
+    assert "unknown stage 'conv_block9' in train.freeze\n  closest: conv_block" in launched.output
+    assert "Traceback" not in launched.output
+
+
 def test_four_processes_that_share_two_batches_of_evaluation_finish_as_one_would(work, run):
     launched = launching.train("tones_cnn6.yaml", *OVERRIDES, "data.workers=0", processes=4, cwd=work)
     assert launched.exit_codes == (0, 0, 0, 0), str(launched)

@@ -5,6 +5,8 @@ import signal
 import pytest
 import serving
 
+from pannsdist.cli import main
+
 
 @pytest.fixture(autouse=True)
 def _signals_are_left_alone():
@@ -27,3 +29,31 @@ def server():
     """A real HTTP server on this machine."""
     with serving.running() as server:
         yield server
+
+
+@pytest.fixture
+def run(capsys):
+    """Calls `pannsdist ARGUMENT...`; gives the exit code, what it printed, and what it complained of."""
+
+    def answer(*arguments):
+        code = main([str(argument) for argument in arguments])
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return answer
+
+
+@pytest.fixture
+def decide(tmp_path, request):
+    """Decides about the run of the test file's TEXT, or of another; the plugins of `small_parts` are there."""
+    from small_parts import catalog
+
+    from pannsdist import planning, settings
+
+    def decided(*overrides, world_size=1, text=None):
+        path = tmp_path / "run.yaml"
+        path.write_text(text or request.module.TEXT, encoding="utf-8")
+        chosen, source = settings.load(path, overrides)
+        return planning.decide(chosen, source, catalog(), world_size)
+
+    return decided

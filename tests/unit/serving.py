@@ -43,7 +43,7 @@ def stalling(data: bytes, released: threading.Event) -> Callable:
     def answer(handler):
         send(handler, 200, len(data), data[: len(data) // 2], {})
         handler.wfile.flush()
-        released.wait(20)
+        released.wait(120)
 
     return answer
 

@@ -2,9 +2,8 @@
 
 import paddle
 import pytest
-from small_parts import catalog
 
-from pannsdist import assembly, planning, settings
+from pannsdist import assembly
 from pannsdist.errors import SettingsError, UnknownPlugin, UserError
 
 TEXT = """
@@ -15,18 +14,6 @@ augment:
   time_roll: {}
   gain: {high_db: 2, probability: 0.5}
 """
-
-
-@pytest.fixture
-def decide(tmp_path):
-    path = tmp_path / "run.yaml"
-    path.write_text(TEXT, encoding="utf-8")
-
-    def decided(*overrides):
-        chosen, source = settings.load(path, overrides)
-        return planning.decide(chosen, source, catalog(), 1)
-
-    return decided
 
 
 def refusal(kind, decide, *overrides):

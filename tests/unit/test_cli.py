@@ -44,16 +44,6 @@ def config(tmp_path):
     return tmp_path / "run.yaml"
 
 
-@pytest.fixture
-def run(capsys):
-    def answer(*arguments):
-        code = main([str(argument) for argument in arguments])
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return answer
-
-
 def test_without_a_file_every_key_is_shown_with_its_meaning(run):
     code, out, _ = run("config", "show")
     assert code == 0

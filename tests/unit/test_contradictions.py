@@ -1,9 +1,7 @@
 """Settings that contradict each other, each pair refused with both keys."""
 
 import pytest
-from small_parts import catalog
 
-from pannsdist import planning, settings
 from pannsdist.errors import SettingsError
 
 TEXT = """
@@ -11,18 +9,6 @@ model: {name: small}
 data: {name: tones, params: {classes: 2, clips_per_class: 8, valid_clips_per_class: 2, sample_rate_hz: 8000}}
 train: {epochs: 4, batch_size: 8, crop_s: 0.5}
 """
-
-
-@pytest.fixture
-def decide(tmp_path):
-    path = tmp_path / "run.yaml"
-    path.write_text(TEXT, encoding="utf-8")
-
-    def decided(*overrides, world_size=1):
-        chosen, source = settings.load(path, overrides)
-        return planning.decide(chosen, source, catalog(), world_size)
-
-    return decided
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import paddle
 import pytest
 from small_parts import SmallModel, catalog
 
-from pannsdist import planning, settings
+from pannsdist import settings
 from pannsdist.chosen_data import choose_data
 from pannsdist.contracts import NoParams
 from pannsdist.errors import (
@@ -23,20 +23,6 @@ model: {name: small}
 data: {name: tones, params: {classes: 2, clips_per_class: 8, valid_clips_per_class: 2, sample_rate_hz: 8000}}
 train: {epochs: 3, batch_size: 4, crop_s: 0.5}
 """
-
-
-@pytest.fixture
-def decide(tmp_path):
-    path = tmp_path / "run.yaml"
-    path.write_text(TEXT, encoding="utf-8")
-
-    def decided(*overrides, world_size=1, text=None):
-        if text:
-            path.write_text(text, encoding="utf-8")
-        chosen, source = settings.load(path, overrides)
-        return planning.decide(chosen, source, catalog(), world_size)
-
-    return decided
 
 
 @pytest.fixture
@@ -243,13 +229,22 @@ def test_a_feature_that_the_weights_were_not_trained_on_is_refused_with_both_sid
     assert "\n  hop_samples: weights 128, feature 64\n" in said
     assert "low_hz: weights 50.0, feature 20.0" in said
     assert "bins" not in said
+    assert said.endswith("\n  next: the same command with feature.params.hop_samples=128 feature.params.low_hz=50.0")
     assert decide(overrides[0]).weights == tmp_path / "w.pdparams"
 
 
+def test_weights_under_another_feature_are_refused_with_the_way_back_to_their_own(decide, tmp_path):
+    (tmp_path / "w.pdparams").write_bytes(b"")
+    overrides = (f"model.weights={tmp_path}/w.pdparams", "feature.name=waveform", "feature.params.sample_rate_hz=8000")
+    said = refusal(FrontEndMismatch, decide, *overrides)
+    assert "\n  kind: weights logmel, feature waveform\n" in said
+    assert said.endswith("\n  next: the same command without feature.name and feature.params, for its own 'logmel'")
+
+
 def test_a_feature_that_the_model_cannot_hear_is_refused(decide):
-    said = refusal(FrontEndMismatch, decide, "model.name=panns_cnn6", "feature.name=efficientat_mel")
+    said = refusal(FrontEndMismatch, decide, "model.name=panns_cnn6", "feature.name=waveform")
     assert said.startswith("model panns_cnn6 (pannsdist ")
-    assert "cannot hear the front end 'efficientat_mel'\n  it was made for feature 'logmel'" in said
+    assert "cannot hear the front end 'waveform'\n  it was made for feature 'logmel'" in said
 
 
 @pytest.mark.parametrize("split", ["train", "valid"])

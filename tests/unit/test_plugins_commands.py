@@ -6,7 +6,6 @@ import pytest
 from small_parts import install
 
 from pannsdist import __version__
-from pannsdist.cli import main
 
 BIRDS = '''\
 """Birds."""
@@ -39,16 +38,6 @@ class Birds:
     def clips(self, split):
         return []
 '''
-
-
-@pytest.fixture
-def run(capsys):
-    def answer(*arguments):
-        code = main([str(argument) for argument in arguments])
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return answer
 
 
 @pytest.fixture

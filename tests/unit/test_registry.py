@@ -6,7 +6,7 @@ import textwrap
 import pytest
 from small_parts import install
 
-from pannsdist.contracts import CHANGES, VERSION
+from pannsdist.contracts import CHANGES, GROUPS, VERSION
 from pannsdist.errors import AmbiguousPlugin, BrokenPlugin, UnknownPlugin
 from pannsdist.registry import Catalog
 
@@ -150,6 +150,11 @@ def test_an_entry_that_is_no_entry_point_is_refused_when_it_is_loaded(site):
     assert "dataset plugin 'birds' of fake-birds 1.0 is broken" in refusal(BrokenPlugin, entry.load)
 
 
+@pytest.mark.parametrize(("kind", "name"), [("metric", "accuracy"), ("optimizer", "AdamW"), ("schedule", "cosine")])
+def test_who_looks_for_what_is_built_in_is_told_that_it_is_no_plugin(kind, name):
+    assert "are no plugins" in refusal(UnknownPlugin, lambda: Catalog.installed().registry(kind).find(name))
+
+
 def test_an_unknown_kind_is_refused_with_the_nearest():
     said = refusal(UnknownPlugin, lambda: Catalog.installed().registry("modell"))
     assert said.startswith(
@@ -160,7 +165,7 @@ def test_an_unknown_kind_is_refused_with_the_nearest():
 def test_a_catalog_lists_models_then_datasets_features_and_augmentations_by_name():
     entries = list(Catalog.installed())
     kinds = [entry.kind for entry in entries]
-    assert kinds == sorted(kinds, key=("model", "dataset", "feature", "augmentation").index)
+    assert kinds == sorted(kinds, key=list(GROUPS).index)
     names = [entry.name for entry in entries if entry.kind == "model"]
     assert names == sorted(names)
 

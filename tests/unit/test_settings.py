@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from pannsdist.builtin.logmel import LogMelParams
+from pannsdist.builtin.waveform import WaveformParams
+from pannsdist.choosing import choose_feature, choose_model
 from pannsdist.errors import SettingsError, UserError
+from pannsdist.registry import Catalog
 from pannsdist.schema import Settings
 from pannsdist.settings import Source, describe, fill_params, load, read_yaml, to_dict, to_yaml, trial_overrides
 
@@ -238,8 +240,8 @@ def test_a_param_of_the_wrong_type_or_out_of_range_is_refused():
 
 
 def test_what_a_plugin_itself_refuses_arrives_as_it_said_it():
-    said = params_refusal({"mel_bins": 0}, LogMelParams)
-    assert said == "feature.params.mel_bins is 0\n  allowed: 1 or more"
+    said = params_refusal({"sample_rate_hz": 0}, WaveformParams)
+    assert said == "feature.params.sample_rate_hz is 0\n  allowed: 1 or more"
 
 
 def test_settings_written_as_yaml_are_read_back_the_same(write):
@@ -259,8 +261,15 @@ def test_the_description_of_the_schema_names_what_is_required():
 
 @pytest.mark.parametrize("path", sorted((Path(__file__).parents[2] / "configs").glob("*.yaml")), ids=lambda p: p.stem)
 def test_every_recipe_is_valid(path):
-    enough = ["model.name=small", "data.name=tones"] if path.stem == "base" else []
-    load(path, enough)
+    enough = ["model.name=panns_cnn6", "data.name=tones"] if path.stem == "base" else []
+    chosen, source = load(path, enough)
+    catalog = Catalog.installed()
+    model = choose_model(chosen, source, catalog)
+    feature = choose_feature(chosen, model, source, catalog)
+    assert model.plugin.accepts(feature.plugin.front_end)
+    assert chosen.model.weights in {"", *model.plugin.weights}
+    assert catalog.datasets.find(chosen.data.name).origin.distribution
+    assert set(chosen.augment) <= set(catalog.augmentations.entries)
 
 
 def test_another_plugin_does_not_inherit_the_params_of_the_one_it_replaces(tmp_path):

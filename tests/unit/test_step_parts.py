@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
-from small_parts import catalog
 
-from pannsdist import assembly, planning, settings, step_parts
+from pannsdist import assembly, step_parts
 from pannsdist.errors import SettingsError
 from pannsdist.parallel import AloneWorld
 
@@ -16,25 +15,13 @@ optimizer: {learning_rate: 0.5}
 """
 
 
-@pytest.fixture
-def plan(tmp_path):
-    path = tmp_path / "run.yaml"
-    path.write_text(TEXT, encoding="utf-8")
-
-    def decided(*overrides):
-        chosen, source = settings.load(path, overrides)
-        return planning.decide(chosen, source, catalog(), 1)
-
-    return decided
-
-
 def built(plan):
     network = assembly.build_network(plan)
     return step_parts.build_learner(plan, AloneWorld(), network)
 
 
-def test_stages_of_the_model_are_frozen_and_learn_at_their_rates(plan):
-    learner = built(plan("train.freeze=[norm]", "optimizer.head_multiplier=4", "schedule.name=constant"))
+def test_stages_of_the_model_are_frozen_and_learn_at_their_rates(decide):
+    learner = built(decide("train.freeze=[norm]", "optimizer.head_multiplier=4", "schedule.name=constant"))
     frozen = {name for name, tensor in learner.network.model.named_parameters() if tensor.stop_gradient}
     assert frozen >= {"norm.weight", "norm.bias"}
     assert not any(name.startswith("classifier") for name in frozen)
@@ -42,38 +29,44 @@ def test_stages_of_the_model_are_frozen_and_learn_at_their_rates(plan):
     assert not any(name.startswith("optimizer/norm") for name in learner.state())
 
 
-def test_a_stage_that_the_model_does_not_have_is_refused(plan):
+def test_a_stage_that_the_model_does_not_have_is_refused(decide):
     with pytest.raises(SettingsError) as caught:
-        built(plan("train.freeze=[norms]"))
+        built(decide("train.freeze=[norms]"))
     assert "closest: norm.  stages of the model: body, classifier, norm" in str(caught.value)
 
 
-def test_epochs_of_a_schedule_become_steps(plan):
-    stepped = step_parts.build_schedule(plan("schedule.name=step", "schedule.milestones=[1,3]", "schedule.gamma=0.5"))
+def test_epochs_of_a_schedule_become_steps(decide):
+    stepped = step_parts.build_schedule(decide("schedule.name=step", "schedule.milestones=[1,3]", "schedule.gamma=0.5"))
     assert [stepped.rate(step) for step in (4, 5, 12, 13)] == [0.5, 0.25, 0.25, 0.125]
-    every = step_parts.build_schedule(plan("schedule.name=step", "schedule.every_epochs=1"))
+    every = step_parts.build_schedule(decide("schedule.name=step", "schedule.every_epochs=1"))
     assert every.drops == (4, 8, 12)
-    assert step_parts.build_schedule(plan("schedule.warmup_steps=3")).rate(3) == 0.5
-    assert step_parts.build_schedule(plan("schedule.warmup_epochs=0.5")).rate(1) == 0.25
+    assert step_parts.build_schedule(decide("schedule.warmup_steps=3")).rate(3) == 0.5
+    assert step_parts.build_schedule(decide("schedule.warmup_epochs=0.5")).rate(1) == 0.25
 
 
-def test_the_loss_is_the_one_that_was_asked_for(plan):
-    assert step_parts.build_loss(plan()) == step_parts.TrainingLoss(False)
-    focal = step_parts.build_loss(plan("loss.name=focal", "loss.focal_gamma=1.5", "loss.class_weights=balanced"))
+def test_the_loss_is_the_one_that_was_asked_for(decide):
+    assert step_parts.build_loss(decide()) == step_parts.TrainingLoss(False)
+    focal = step_parts.build_loss(decide("loss.name=focal", "loss.focal_gamma=1.5", "loss.class_weights=balanced"))
     assert focal == step_parts.TrainingLoss(False, 0.0, (1.0, 1.0), 1.5)
-    labels = plan().data.labels
-    weighted = step_parts.build_loss(plan(f"loss.label_weights.{labels[1]}=3", "loss.label_smoothing=0.1"))
+    labels = decide().data.labels
+    weighted = step_parts.build_loss(decide(f"loss.label_weights.{labels[1]}=3", "loss.label_smoothing=0.1"))
     assert weighted == step_parts.TrainingLoss(False, 0.1, (1.0, 3.0), 0.0)
 
 
-def test_half_precision_on_a_cpu_is_remarked_on(plan):
-    assert step_parts.remarks(plan(), AloneWorld()) == []
-    assert step_parts.remarks(plan("train.amp=bf16"), AloneWorld()) == [
+def test_half_precision_on_a_cpu_is_remarked_on(decide):
+    assert step_parts.remarks(decide(), AloneWorld()) == []
+    assert step_parts.remarks(decide("train.amp=bf16"), AloneWorld()) == [
         "train.amp=bf16 has no effect on a CPU: Paddle has no kernels of half precision there"
     ]
-    assert step_parts.remarks(plan("train.amp=bf16"), AloneWorld("gpu:0")) == []
+    assert step_parts.remarks(decide("train.amp=bf16"), AloneWorld("gpu:0")) == []
 
 
-def test_one_process_shares_its_norms_with_itself(plan):
-    learner = built(plan("train.sync_batch_norm=true"))
+def test_one_process_shares_its_norms_with_itself(decide):
+    learner = built(decide("train.sync_batch_norm=true"))
     assert np.isfinite(learner.network.arrays()["norm._mean"]).all()
+
+
+def test_a_rehearsal_refuses_what_only_the_built_network_shows(decide):
+    step_parts.rehearse(decide("train.freeze=[norm]", "train.recompute=false"))
+    with pytest.raises(SettingsError, match="unknown stage 'nrom'"):
+        step_parts.rehearse(decide("train.freeze=[nrom]"))

@@ -1,6 +1,7 @@
 """The `pannsdist weights` commands, on real files and a real server."""
 
 import hashlib
+import re
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ from small_parts import SmallModel, catalog
 from pannsdist import weights_commands
 from pannsdist.cli import main
 from pannsdist.errors import UserError
+from pannsdist.registry import Catalog
 
 pytestmark = pytest.mark.usefixtures("home")
 DATA = b"weights" * 1000
@@ -25,31 +27,43 @@ def published(server, monkeypatch):
     return weights
 
 
-def small_lines(text):
+def columns_of_small(text):
+    """The heading and the row of the small model's set, both cut where the heading has its words."""
     lines = text.splitlines()
-    start = lines.index(next(line for line in lines if line.startswith("small published")))
-    return lines[start : start + 3]
+    starts = [match.start() for match in re.finditer(r"\S+", lines[0])]
+    row = next(line for line in lines if line.startswith("small "))
+    ends = [*starts[1:], None]
+    return {lines[0][a:b].strip(): row[a:b].strip() for a, b in zip(starts, ends, strict=True)}
 
 
 @pytest.mark.usefixtures("published")
 def test_the_list_says_what_a_set_is_and_whether_it_is_here(home, capsys):
     weights_commands.list_weights(catalog())
-    assert small_lines(capsys.readouterr().out) == [
-        "small published: 3 classes, 0.0 MB, MIT",
-        "  nobody",
-        "  not here: pannsdist weights fetch small published",
-    ]
+    said = capsys.readouterr().out
+    expected = {"model": "small", "tag": "published", "classes": "3", "size": "0.0 MB", "checksum": "yes"}
+    assert columns_of_small(said) == {**expected, "licence": "MIT", "here": "no", "source": "nobody"}
+    assert said.endswith(f"\nwhat is here lies in {home}; the others: pannsdist weights fetch MODEL TAG\n")
     weights_commands.fetch_weights(catalog(), "small", "published")
     assert capsys.readouterr().out == f"{home / 'small.pdparams'}\n"
     weights_commands.list_weights(catalog())
-    assert small_lines(capsys.readouterr().out)[2] == f"  here: {home / 'small.pdparams'}"
+    assert columns_of_small(capsys.readouterr().out)["here"] == "yes"
 
 
 def test_the_list_says_what_is_not_known(published, monkeypatch, capsys):
     monkeypatch.setattr(SmallModel, "weights", {"published": replace(published, sha256="", size_bytes=0)})
     weights_commands.list_weights(catalog())
-    first = small_lines(capsys.readouterr().out)[0]
-    assert first == "small published: 3 classes, size unknown, MIT, no checksum published"
+    row = columns_of_small(capsys.readouterr().out)
+    assert (row["size"], row["checksum"]) == ("?", "no")
+
+
+def test_the_list_has_each_set_once_and_every_row_under_one_heading(capsys):
+    weights_commands.list_weights(Catalog.installed())
+    lines = capsys.readouterr().out.splitlines()
+    rows = lines[1 : lines.index("")]
+    assert len({line.split("  ")[-1] for line in rows if "panns_cnn10 " in line}) == 2
+    assert not [line for line in rows if line.startswith("Cnn10")]
+    starts = {line.index(line.split()[2], lines[0].index("classes")) for line in rows}
+    assert starts == {lines[0].index("classes")}
 
 
 @pytest.mark.usefixtures("published")

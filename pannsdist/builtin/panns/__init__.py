@@ -51,7 +51,10 @@ class _Network:
 
 
 class _LogMelNetwork(_Network):
-    """What the networks on log-mel share; `shrinks` is by how much pooling shrinks the image, both ways."""
+    """What the networks on an image of sound share, which is the log-mel for all published weights.
+
+    `shrinks` is by how much pooling shrinks the image, both ways.
+    """
 
     Params = LogMelNetworkParams
     feature: ClassVar[str] = "logmel"
@@ -63,15 +66,19 @@ class _LogMelNetwork(_Network):
         super().__init_subclass__()
 
     def accepts(self, front_end: FrontEnd) -> bool:
-        """From scratch, any log-mel will do that pooling leaves a bin of: the first batch norm takes its number."""
-        return front_end.kind == "logmel" and front_end.bins >= self.shrinks
+        """From scratch, any image of sound will do that pooling leaves a bin of: the first batch norm norms each."""
+        return front_end.bins >= self.shrinks
 
     def minimum_samples(self, front_end: FrontEnd) -> int:
         """Below this, pooling leaves no frame (PyTorch refuses; Paddle 3.3.1 goes on with another network).
 
-        A waveform must also be longer than what the spectrum reflects at its ends, half a transform.
+        A waveform must also be longer than what the log-mel reflects at its ends, half a transform. Of another feature
+        it is not known whether it reflects anything: a whole transform, or window, is enough in any case.
         """
-        return max((self.shrinks - 1) * front_end.hop_samples, front_end.fft_samples // 2 + 1)
+        frames = (self.shrinks - 1) * front_end.hop_samples
+        if front_end.kind == "logmel":
+            return max(frames, front_end.fft_samples // 2 + 1)
+        return frames + max(front_end.window_samples, front_end.fft_samples)
 
 
 class _WaveformNetwork(_Network):

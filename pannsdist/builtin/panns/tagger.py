@@ -38,8 +38,8 @@ class Description:
     clip_dropout: float = 0.5
 
 
-class Embedder(nn.Layer):
-    """What every network has: its parts, then `fc1`. Mixup stands where the authors have it."""
+class Embedder(nn.Layer, ABC):
+    """What every network has: its parts, then `fc1`, then a decision. Mixup stands where the authors have it."""
 
     augments = True
 
@@ -52,6 +52,20 @@ class Embedder(nn.Layer):
             silence(part.layer)
         self._clip_dropout = description.clip_dropout
         self.fc1 = linear(description.width, description.embedding)
+
+    def forward(
+        self,
+        features: paddle.Tensor,
+        chances: paddle.Tensor | None = None,
+        partners: paddle.Tensor | None = None,
+        shares: paddle.Tensor | None = None,
+    ) -> paddle.Tensor:
+        """Features (R, 1, T, F) -> logits (B, C); the rest comes with a batch of training."""
+        return self._logits(features, Draws(chances, partners, shares))
+
+    @abstractmethod
+    def _logits(self, features: paddle.Tensor, draws: Draws) -> paddle.Tensor:
+        """Features (R, 1, T, F) -> logits (B, C)."""
 
     def _row(self, parts: Sequence[Part]) -> list[tuple[str, float]]:
         for part in parts:
@@ -95,42 +109,25 @@ class Tagger(Embedder):
         super().__init__(description)
         self.fc_audioset = linear(description.embedding, classes)
 
-    def forward(
-        self,
-        features: paddle.Tensor,
-        chances: paddle.Tensor | None = None,
-        partners: paddle.Tensor | None = None,
-        shares: paddle.Tensor | None = None,
-    ) -> paddle.Tensor:
-        """Features (R, 1, T, F) -> logits (B, C); the rest comes with a batch of training."""
-        return self.fc_audioset(self._hidden(features, Draws(chances, partners, shares)))
-
     def embed(self, features: paddle.Tensor) -> paddle.Tensor:
         """Features (B, 1, T, F) -> embedding (B, E)."""
         return F.dropout(self._hidden(features, Draws()), EMBEDDING_DROPOUT, training=self.training)
+
+    def _logits(self, features: paddle.Tensor, draws: Draws) -> paddle.Tensor:
+        return self.fc_audioset(self._hidden(features, draws))
 
     def _hidden(self, features: paddle.Tensor, draws: Draws) -> paddle.Tensor:
         frames = self._frames(features, draws)
         return self._embedded(frames.max(axis=2) + frames.mean(axis=2))
 
 
-class FrameTagger(Embedder, ABC):
+class FrameTagger(Embedder):
     """A decision for each segment of 32 frames, from which the clip's follows.
 
     The original gives probabilities of the clip; its logits are theirs exactly: log p - log(1 - p), where both are sums
     over segments made of logarithms, so that nothing saturates and nothing needs to be clamped. The original has no
     embedding; here it is the mean of the segments'.
     """
-
-    def forward(
-        self,
-        features: paddle.Tensor,
-        chances: paddle.Tensor | None = None,
-        partners: paddle.Tensor | None = None,
-        shares: paddle.Tensor | None = None,
-    ) -> paddle.Tensor:
-        """Features (R, 1, T, F) -> logits (B, C) of the clip's probabilities."""
-        return self._of_clip(self._segments(features, Draws(chances, partners, shares)))
 
     def framewise(self, features: paddle.Tensor) -> paddle.Tensor:
         """Features (B, 1, T, F) -> probabilities (B, T, C), each segment's for its 32 frames, the last to the end."""
@@ -141,6 +138,9 @@ class FrameTagger(Embedder, ABC):
     def embed(self, features: paddle.Tensor) -> paddle.Tensor:
         """Features (B, 1, T, F) -> embedding (B, E)."""
         return self._segments(features, Draws()).mean(axis=1)
+
+    def _logits(self, features: paddle.Tensor, draws: Draws) -> paddle.Tensor:
+        return self._of_clip(self._segments(features, draws))
 
     def _segments(self, features: paddle.Tensor, draws: Draws) -> paddle.Tensor:
         """Features -> (B, T', E): over three segments each, maximum plus mean, the edges padded."""

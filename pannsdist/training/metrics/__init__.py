@@ -10,7 +10,8 @@ Axes: N clips, C classes. Everything is computed in float64 and given as a Pytho
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pannsdist.contracts.predictions import Predictions, confusion, losses
@@ -77,12 +78,16 @@ def metrics_for(multi_label: bool, classes: int) -> dict[str, Metric]:
     return {name: metric for name, metric in METRICS.items() if metric.applies(multi_label, classes)}
 
 
-def scores(predictions: Predictions, split: str) -> dict[str, float]:
-    """Every metric that applies, as `split/metric`.
+def scores(predictions: Predictions, split: str, further: Sequence[Metric] = ()) -> dict[str, float]:
+    """Every metric that applies, and all of the `further` ones, as `split/metric`.
 
     The rows are sorted by id first: floating-point sums depend on their order, and the order in which processes hand in
     their shares must not show in the last digit.
     """
     ordered = predictions.sorted_by_id()
     applying = metrics_for(predictions.multi_label, len(predictions.labels))
-    return {f"{split}/{name}": metric.compute(ordered) for name, metric in applying.items()}
+    own = {f"{split}/{name}": metric.compute(ordered) for name, metric in applying.items()}
+    for array in (ordered.logits, ordered.targets):  # copies of their own: what one metric writes, the next would see
+        array.setflags(write=False)
+    usable = ordered.usable
+    return own | {f"{split}/{metric.name}": metric.compute(ordered) if usable else math.nan for metric in further}

@@ -25,6 +25,8 @@ class Block(NamedTuple):
 
 
 FIRST, LAST_FACTOR, HIDDEN = 16, 6, 1280
+STRIDES = (2, 2, 2, 2)
+"""Of the four blocks that shrink the image; the first convolution shrinks it too."""
 RE, HS = nn.ReLU, nn.Hardswish
 BLOCKS = (
     Block(3, 16, 16, False, RE, 1),
@@ -43,6 +45,12 @@ BLOCKS = (
     Block(5, 960, 160, True, HS, 1),
     Block(5, 960, 160, True, HS, 1),
 )
+
+
+def rows(strides: tuple[int, int, int, int]) -> list[Block]:
+    """The table with these strides where it has those of 2."""
+    given = iter(strides)
+    return [row._replace(stride=next(given)) if row.stride == 2 else row for row in BLOCKS]
 
 
 def eighths(channels: float) -> int:
@@ -120,33 +128,25 @@ class InvertedResidual(nn.Layer):
         return result + image if self.residual else result
 
 
-class MobileNetV3(nn.Layer):
-    """Features (B, 1, T, F) to logits (B, C).
+class _MobileNetV3(nn.Layer):
+    """Features (B, 1, T, F) to logits (B, C), but for the head: that is `classifier`, from (B, E, F', T').
 
-    Works from one frame and one bin on: every convolution is padded, so five strides of 2 round up. A Linear weight is
+    Works from one frame and one bin on: every convolution is padded, so strides of 2 round up. A Linear weight is
     (in, out), as Paddle has it.
     """
 
-    def __init__(self, width: float, classes: int, dropout: float) -> None:
+    classifier: nn.Layer
+
+    def __init__(self, width: float, strides: tuple[int, int, int, int]) -> None:
         super().__init__()
         channels = eighths(FIRST * width)
         stages: list[nn.Layer] = [nn.Sequential(*convolution((1, channels), 3, 2), nn.Hardswish())]
-        for row in BLOCKS:
+        for row in rows(strides):
             stages.append(InvertedResidual(channels, row, width))
             channels = eighths(row.out * width)
         self.embedding_size = LAST_FACTOR * channels
         stages.append(nn.Sequential(*convolution((channels, self.embedding_size)), nn.Hardswish()))
         self.features = nn.Sequential(*stages)
-        hidden = eighths(HIDDEN * width)
-        # 0 and 1 pool and flatten, so that the linear layers bear their published numbers.
-        self.classifier = nn.Sequential(
-            nn.AdaptiveAvgPool2D(1),
-            nn.Flatten(),
-            _linear(self.embedding_size, hidden),
-            nn.Hardswish(),
-            nn.Dropout(dropout),
-            _linear(hidden, classes),
-        )
 
     def forward(self, features: paddle.Tensor) -> paddle.Tensor:
         """Features (B, 1, T, F) -> logits (B, C)."""
@@ -159,3 +159,34 @@ class MobileNetV3(nn.Layer):
     def image(self, features: paddle.Tensor) -> paddle.Tensor:
         """Features (B, 1, T, F) -> the last convolution's output (B, E, F', T'), for weights that want bins first."""
         return self.features(features.transpose([0, 1, 3, 2]))
+
+
+class MobileNetV3(_MobileNetV3):
+    """With MobileNetV3's own head: pooled, then two linear layers."""
+
+    def __init__(self, width: float, classes: int, dropout: float) -> None:
+        super().__init__(width, STRIDES)
+        hidden = eighths(HIDDEN * width)
+        # 0 and 1 pool and flatten, so that the linear layers bear their published numbers.
+        self.classifier = nn.Sequential(
+            nn.AdaptiveAvgPool2D(1),
+            nn.Flatten(),
+            _linear(self.embedding_size, hidden),
+            nn.Hardswish(),
+            nn.Dropout(dropout),
+            _linear(hidden, classes),
+        )
+
+
+class FullyConvolutionalMobileNetV3(_MobileNetV3):
+    """With a convolution to the classes and its batch norm at each place, whose mean is the clip's."""
+
+    def __init__(self, width: float, classes: int, strides: tuple[int, int, int, int]) -> None:
+        super().__init__(width, strides)
+        weight = nn.initializer.KaimingNormal(fan_in=classes)  # the fan out, in truth
+        self.classifier = nn.Sequential(
+            nn.Conv2D(self.embedding_size, classes, 1, bias_attr=False, weight_attr=_init(weight)),
+            nn.BatchNorm2D(classes),  # PyTorch's own momentum and epsilon, which are Paddle's
+            nn.AdaptiveAvgPool2D(1),
+            nn.Flatten(),
+        )

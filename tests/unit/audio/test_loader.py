@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -132,6 +134,20 @@ def test_a_signal_ends_no_worker_however_young(number):
         thread.join()
     assert [len(batch.ids) for batch in batches] == [2, 2, 2, 2]
     assert len(met) >= 2
+
+
+def test_the_first_workers_of_a_process_hold_both_signals_back_too():
+    """In a Python of its own: what starts with the first worker of a process has begun here already."""
+    code = """
+import functools, signal
+from pannsdist.audio.loader import Loader
+if __name__ == "__main__":
+    loader = Loader(2)
+    masks = list(loader.map(functools.partial(signal.pthread_sigmask, signal.SIG_BLOCK), [()] * 4))
+    loader.close()
+    print(all({signal.SIGINT, signal.SIGTERM} <= mask for mask in masks), len(masks))"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "True 4\n", done.stderr
 
 
 def test_a_worker_that_dies_ends_the_reading_and_does_not_hang():

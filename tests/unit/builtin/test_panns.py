@@ -7,6 +7,7 @@ import paddle
 import pytest
 
 from pannsdist.builtin.panns import Cnn6, Cnn10, Cnn14
+from pannsdist.builtin.waveform import Waveform, WaveformParams
 from pannsdist.contracts import NoParams
 
 HALVINGS = {Cnn6: 4, Cnn10: 4, Cnn14: 5}
@@ -14,8 +15,16 @@ MODELS = pytest.mark.parametrize("kind", HALVINGS)
 
 
 @MODELS
-def test_a_front_end_of_another_kind_is_not_accepted(kind):
-    assert not kind(NoParams()).accepts(replace(kind.front_end, kind="mfcc"))
+def test_any_image_of_sound_is_accepted_and_a_waveform_is_not(kind):
+    assert kind(NoParams()).accepts(replace(kind.front_end, kind="mfcc"))
+    assert not kind(NoParams()).accepts(Waveform(WaveformParams()).front_end)
+
+
+@MODELS
+def test_the_shortest_sound_of_another_feature_is_enough_where_nothing_is_reflected(kind):
+    front_end = replace(kind.front_end, kind="mfcc", window_samples=400, hop_samples=160, fft_samples=512)
+    samples = kind(NoParams()).minimum_samples(front_end)
+    assert 1 + (samples - 512) // 160 == 2 ** HALVINGS[kind]
 
 
 @MODELS

@@ -33,8 +33,11 @@ def test_labels_that_no_installed_font_can_draw_become_numbers():
 
 
 def test_dollars_in_a_label_are_no_formula():
-    confusion_picture(np.eye(2, dtype=int), ["$\\frac$", "a_$b^"], "valid")
-    sound_picture(np.zeros((4, 4)), "$\\frac$ a")
+    formulas, plain = ["$\\frac$", "a_$b^"], ["frac", "a_b"]
+    drawn, other = (confusion_picture(np.eye(2, dtype=int), labels, "valid") for labels in (formulas, plain))
+    assert drawn.shape != other.shape or (drawn != other).any(), "the dollars are drawn too"
+    drawn, other = (sound_picture(np.zeros((4, 4)), text) for text in ("$\\frac$ a", "frac a"))
+    assert (drawn != other).any()
 
 
 def test_a_sound_is_a_picture_of_its_features_or_a_curve_of_its_samples():

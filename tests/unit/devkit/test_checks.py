@@ -21,6 +21,12 @@ faulty = faulty_plugins:Feature
 faulty = faulty_plugins:Model
 [pannsdist.augmentations]
 faulty = faulty_plugins:Augmentation
+[pannsdist.metrics]
+faulty = deciding:Hits
+[pannsdist.optimizers]
+faulty = deciding:Push
+[pannsdist.schedules]
+faulty = deciding:Halves
 """
 
 
@@ -59,6 +65,9 @@ def verdict_of(subject, name):
         ("feature", "faulty"),
         ("model", "faulty"),
         ("augmentation", "faulty"),
+        ("metric", "faulty"),
+        ("optimizer", "faulty"),
+        ("schedule", "faulty"),
     ],
 )
 def test_a_plugin_without_fault_passes_every_check(subject, kind, name, root):
@@ -130,6 +139,86 @@ def test_a_plugin_without_fault_passes_every_check(subject, kind, name, root):
         ("augmentation", "remembers", "one_generator_gives_one_result_here_and_in_a_worker", "another the second time"),
         ("augmentation", "in place", "what_it_is_given_stays_as_it_is", "it writes into the waveform"),
         ("augmentation", "global", "it_draws_from_its_generator_alone", "it draws from `random`"),
+        ("metric", "direction", "it_says_which_way_is_better_and_what_it_is_for", "higher_is_better is 'up'"),
+        (
+            "metric",
+            "never",
+            "it_says_which_way_is_better_and_what_it_is_for",
+            "it applies to no task of 2, 5 or 12 classes",
+        ),
+        (
+            "metric",
+            "text",
+            "it_gives_a_number_for_each_task_that_it_is_for",
+            "it gives a str for 2 classes, one label a clip",
+        ),
+        (
+            "metric",
+            "remembers",
+            "the_same_predictions_get_the_same_score_each_time",
+            "another the second time, for 2 classes",
+        ),
+        ("metric", "writes", "what_it_is_given_stays_as_it_is", "it writes into the predictions"),
+        ("metric", "order", "the_order_of_the_clips_does_not_matter", "and, the other way round,"),
+        ("metric", "wrong way", "what_is_right_scores_better_than_what_is_wrong", "but right scores 1.0 and wrong 0.0"),
+        (
+            "metric",
+            "raises for one class",
+            "what_cannot_be_scored_gets_a_number_or_nan_and_no_error",
+            "IndexError: no such class",
+        ),
+        (
+            "optimizer",
+            "some",
+            "it_builds_an_optimizer_of_just_the_parameters_that_it_is_given",
+            "moves other parameters",
+        ),
+        (
+            "optimizer",
+            "clips",
+            "it_builds_an_optimizer_of_just_the_parameters_that_it_is_given",
+            "clips gradients by itself",
+        ),
+        ("optimizer", "uphill", "it_goes_down_a_quadratic", "of the loss is left after"),
+        (
+            "optimizer",
+            "vectors only",
+            "it_moves_float32_parameters_of_one_to_four_axes",
+            "the matrix stays where it is",
+        ),
+        (
+            "optimizer",
+            "moves frozen",
+            "a_frozen_parameter_stays_until_it_is_thawed",
+            "it moves a parameter that is frozen",
+        ),
+        ("optimizer", "forgets", "a_restart_in_the_middle_changes_nothing", "is in no accumulator"),
+        ("optimizer", "restless", "at_a_learning_rate_of_zero_nothing_moves", "moves all the same"),
+        ("optimizer", "first rate", "a_learning_rate_that_is_set_anew_is_heeded", "at a tenth of it"),
+        (
+            "optimizer",
+            "no shares",
+            "a_parameters_own_share_of_the_rate_is_heeded",
+            "self._create_param_lr(param_and_grad)",
+        ),
+        ("schedule", "one step", "a_run_of_a_single_step_has_a_share", "ZeroDivisionError"),
+        (
+            "schedule",
+            "nan",
+            "its_share_is_a_finite_number_from_zero_up_at_every_step",
+            "it is nan at step 1 of 1, 1 an epoch",
+        ),
+        ("schedule", "negative", "its_share_is_a_finite_number_from_zero_up_at_every_step", "it is -0.1 at step"),
+        ("schedule", "text", "its_share_is_a_finite_number_from_zero_up_at_every_step", "it is a str at step"),
+        ("schedule", "percent", "it_reaches_a_share_that_trains_and_none_that_is_a_rate_itself", "it reaches 100"),
+        (
+            "schedule",
+            "zero",
+            "it_reaches_a_share_that_trains_and_none_that_is_a_rate_itself",
+            "it is 0 at each of 7 steps",
+        ),
+        ("schedule", "remembers", "a_step_has_the_same_share_whenever_it_is_asked_for", "from the last to the first"),
+        ("schedule", "built", "a_step_has_the_same_share_whenever_it_is_asked_for", "of a new one step"),
     ],
 )
 def test_a_fault_is_seen_and_named(subject, root, kind, fault, check, said):  # noqa: PLR0917

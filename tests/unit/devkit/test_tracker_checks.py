@@ -7,6 +7,9 @@ from pannsdist.devkit import Subject, Verdict, checks_of, judge
 from pannsdist.registry import Catalog
 
 
+pytestmark = pytest.mark.any_paddle
+
+
 @pytest.fixture
 def subject(tmp_path, monkeypatch):
     install(tmp_path / "site", "faulty-trackers", "[pannsdist.trackers]\nfaulty = faulty_trackers:FaultyTracker\n")

@@ -313,7 +313,7 @@ def test_an_item_that_does_not_suit_the_network_is_refused(module, fault, wrong,
         ({"save_interval": 0}, "save_interval is 0"),
         ({"log_interval": -1}, "log_interval is -1"),
         ({"num_workers": -1}, "num_workers is -1"),
-        ({"eval_dataset": hub_parts.Features(0)}, "there are 0 items to evaluate"),
+        pytest.param({"eval_dataset": hub_parts.Features(0)}, "there are 0 items to evaluate", id="no items"),
     ],
     ids=str,
 )

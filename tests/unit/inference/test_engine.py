@@ -136,6 +136,24 @@ def test_a_transform_within_a_layer_does_not_end_the_process():
     np.testing.assert_allclose(found, expected(listener, "scores", noise(2, RATE_HZ)), rtol=0, atol=1e-5)
 
 
+class JoiningLayer(HearingLayer):
+    """Joins two bare parameters, as transformers do with their tokens; Paddle 2.6.2 does not survive fusing that."""
+
+    def __init__(self, bins, classes):
+        super().__init__(bins, classes)
+        self.first, self.second = (self.create_parameter([1, 1, bins]) for _ in range(2))
+
+    def forward(self, image):
+        joined = paddle.concat([self.first, self.second], axis=1).mean(axis=1, keepdim=True)
+        return HearingLayer.forward(self, image + joined.unsqueeze(1))
+
+
+def test_parameters_that_are_joined_do_not_end_the_process():
+    listener = listening.listener(JoiningLayer)
+    found = engine(listener, "paddle").ask("scores", noise(2, RATE_HZ))
+    np.testing.assert_allclose(found, expected(listener, "scores", noise(2, RATE_HZ)), rtol=0, atol=1e-5)
+
+
 def test_a_graph_is_made_once_for_each_kind_of_answer():
     made = []
     listener = listening.listener()

@@ -9,7 +9,7 @@ from pannsdist.training.background import Background
 
 def test_a_job_is_done_beside_what_started_it():
     background, go, done = Background(), threading.Event(), []
-    background.start(lambda: (go.wait(10), done.append(1)))
+    background.start(lambda: (go.wait(60), done.append(1)))
     assert (background.is_busy, done) == (True, [])
     go.set()
     background.settle()

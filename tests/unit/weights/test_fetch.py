@@ -184,42 +184,46 @@ from pannsdist.errors import UserError
 from pannsdist.weights.fetch import fetch
 front_end = FrontEnd("logmel", 32000, 1024, 320, 1024, 64, 50.0, 14000.0)
 try:
-    print(fetch(Pretrained(sys.argv[1], sys.argv[2], front_end, 527, "MIT", "a test"), 5.0))
+    print(fetch(Pretrained(sys.argv[1], sys.argv[2], front_end, 527, "MIT", "a test"), 120.0))
 except UserError as error:
     print(error.wrong)
 """
 
 
-def at_once(count, url, sha256):
+def at_once(count, url, sha256, told):
+    """What so many processes answer; what they say meanwhile goes to the file `told`."""
     command = [sys.executable, "-c", FETCHING, url, sha256]
-    started = [
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(count)
-    ]
-    ended = [process.communicate(timeout=60) for process in started]
-    return [out.strip() for out, _ in ended], "".join(err for _, err in ended)
+    with told.open("a") as errors:
+        started = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) for _ in range(count)]
+        return [process.communicate(timeout=240)[0].strip() for process in started]
 
 
-def late(answer):
-    """The answer, given when the other processes have surely come to wait."""
+def late(answer, told):
+    """The answer, given when another process waits for it."""
 
     def wait_and_answer(handler):
-        time.sleep(2)
+        end = time.monotonic() + 100
+        while "waiting for" not in told.read_text() and time.monotonic() < end:
+            time.sleep(0.05)
         answer(handler)
 
+    told.touch()
     return wait_and_answer
 
 
 @pytest.mark.parametrize("sha256", [SHA256, ""])
-def test_of_two_processes_one_downloads_and_the_other_waits(home, server, sha256):
-    said, told = at_once(2, server.serve("/net.pth", late(serving.whole(DATA))), sha256)
+def test_of_two_processes_one_downloads_and_the_other_waits(home, server, tmp_path, sha256):
+    told = tmp_path / "told"
+    said = at_once(2, server.serve("/net.pth", late(serving.whole(DATA), told)), sha256, told)
     assert said == [str(home / "net.pth")] * 2
     assert server.asked == ["/net.pth"]
-    assert told.count("downloading") == 1
-    assert told.count("waiting for another process that fetches net.pth") == 1
+    assert told.read_text().count("downloading") == 1
+    assert told.read_text().count("waiting for another process that fetches net.pth") == 1
 
 
-def test_who_waited_for_a_failure_has_it_too_and_does_not_ask_the_server_again(server):
-    said, _ = at_once(2, server.serve("/net.pth", late(serving.half(DATA))), SHA256)
+def test_who_waited_for_a_failure_has_it_too_and_does_not_ask_the_server_again(server, tmp_path):
+    told = tmp_path / "told"
+    said = at_once(2, server.serve("/net.pth", late(serving.half(DATA), told)), SHA256, told)
     assert said == [f"net.pth could not be downloaded: the connection broke off after {len(DATA) // 2} bytes"] * 2
     assert server.asked == ["/net.pth"]
     server.serve("/net.pth", serving.whole(DATA))

@@ -301,3 +301,22 @@ def test_a_head_that_the_network_does_not_have_is_refused(read_torch_state):
 
 def test_a_statistic_under_two_names_is_refused(refused):
     assert "'bn0._mean' under two names" in refused({**torch_state(), "bn0._mean": np.zeros(2, np.float32)})
+
+
+def test_what_a_network_says_it_does_not_need_is_left_out_and_counted(read_torch_state):
+    needless = {"old_head.weight": np.ones((7, 4), np.float32), "old_head.bias": np.ones(7, np.float32)}
+    layer = Small()
+    weight_file = read_torch_state({**torch_state(), **needless})
+    with pytest.raises(WeightsMismatch, match=r"left over: 2: old_head\.weight"):
+        load_into(layer, weight_file, head="fc_audioset")
+    layer.not_needed = ("old_head",)
+    report = load_into(layer, weight_file, head="fc_audioset")
+    assert {"old_head.weight", "old_head.bias"} <= set(report.dropped)
+    assert_holds(layer, torch_state())
+
+
+def test_what_only_begins_like_something_not_needed_is_still_left_over(read_torch_state):
+    layer = Small()
+    layer.not_needed = ("old",)
+    with pytest.raises(WeightsMismatch, match="left over: 1: older"):
+        load_into(layer, read_torch_state({**torch_state(), "older": np.ones(1, np.float32)}), head="fc_audioset")

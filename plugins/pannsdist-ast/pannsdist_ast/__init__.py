@@ -1,0 +1,162 @@
+"""The Audio Spectrogram Transformer for pannsdist: the networks `ast_tiny`, `ast_small` and `ast_base`.
+
+Importing this module does not import paddle. Facts from Y. Gong, Y.-A. Chung, J. Glass, "AST: Audio Spectrogram
+Transformer", Interspeech 2021 (arXiv 2104.01778), and from its release (BSD-3-Clause).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pannsdist.contracts import FrontEnd, Pretrained, UserError, param
+
+if TYPE_CHECKING:
+    import paddle
+
+__all__ = ["AstBase", "AstParams", "AstSmall", "AstTiny", "BaseParams", "Size"]
+
+PATCH = 16
+"""Frames and bins of a patch."""
+PUBLISHED_FRAMES = 1024
+DEPTH = 12
+SHIFT, SCALE = 4.2677393, 2 * 4.5689974
+"""AudioSet's mean, taken off, and twice its standard deviation."""
+
+FRONT_END = FrontEnd(
+    kind="kaldi_fbank",
+    sample_rate_hz=16000,
+    window_samples=400,
+    hop_samples=160,
+    fft_samples=512,
+    bins=128,
+    low_hz=20.0,
+    high_hz=8000.0,
+    details=(
+        ("preemphasis", 0.97),
+        ("remove_dc", True),
+        ("sample_scale", 1.0),
+        ("scale", SCALE),
+        ("shift", SHIFT),
+        ("snip_edges", True),
+        ("window", "hanning"),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class AstParams:
+    """Settings of the networks."""
+
+    fstride: int = param(10, "bins from one patch of 16 to the next", low=1, high=PATCH)
+    tstride: int = param(10, "frames from one patch of 16 to the next", low=1, high=PATCH)
+    frames: int = param(PUBLISHED_FRAMES, "length that there are positions for; others are cut or interpolated", low=16)
+    padded_frames: int = param(0, "shorter sounds are padded up to so many frames; 0: none is", low=0)
+
+    def __post_init__(self) -> None:
+        rules = (
+            ("fstride", 1 <= self.fstride <= PATCH, f"1 to {PATCH}"),
+            ("tstride", 1 <= self.tstride <= PATCH, f"1 to {PATCH}"),
+            ("frames", self.frames >= PATCH, f"{PATCH} or more"),
+            ("padded_frames", self.padded_frames >= 0, "0 or more"),
+        )
+        for name, kept, right in rules:
+            if not kept:
+                raise UserError(f"model.params.{name} is {getattr(self, name)}", f"allowed: {right}")
+
+
+@dataclass(frozen=True)
+class BaseParams(AstParams):
+    """Settings of `ast_base`: its weights were trained and measured on sounds padded to their 1024 frames."""
+
+    padded_frames: int = param(PUBLISHED_FRAMES, AstParams.__dataclass_fields__["padded_frames"].metadata["doc"], low=0)
+
+
+@dataclass(frozen=True)
+class Size:
+    """What the networks differ in: numbers per token, and heads of attention."""
+
+    width: int
+    heads: int
+    depth: int = DEPTH
+
+
+class AudioSpectrogramTransformer:
+    """DeiT with a distillation token, over patches of the filter bank that overlap."""
+
+    Params: ClassVar[type] = AstParams
+    size: ClassVar[Size]
+    feature: ClassVar[str] = "kaldi_fbank"
+    feature_params: ClassVar[Mapping[str, Any]] = {
+        "mel_bins": 128,
+        "window": "hanning",
+        "shift": SHIFT,
+        "scale": SCALE,
+    }
+    front_end: ClassVar[FrontEnd] = FRONT_END
+    weights: ClassVar[Mapping[str, Pretrained]] = {}
+    head: ClassVar[str] = "mlp_head"
+    stages: ClassVar[Mapping[str, Sequence[str]]] = {
+        "patch_embed": ("v.patch_embed", "v.pos_embed", "v.cls_token", "v.dist_token"),
+        **{f"blocks.{number}": (f"v.blocks.{number}",) for number in range(DEPTH)},
+        "norm": ("v.norm",),
+    }
+
+    def __init__(self, params: AstParams) -> None:
+        self.params = params
+
+    def accepts(self, front_end: FrontEnd) -> bool:
+        """Any image that is as high as a patch."""
+        return front_end.bins >= PATCH
+
+    def minimum_samples(self, front_end: FrontEnd) -> int:
+        """So many that there is one patch: the first frame, and fifteen hops."""
+        frame = max(front_end.window_samples, front_end.fft_samples if front_end.kind != FRONT_END.kind else 0)
+        return frame + (PATCH - 1) * front_end.hop_samples
+
+    def build(self, labels: Sequence[str], front_end: FrontEnd) -> paddle.nn.Layer:
+        """A layer (B, 1, T, F) -> (B, C) logits, with random weights; `embed` gives (B, E)."""
+        from pannsdist_ast.network import Ast, Grid
+
+        grid = Grid.of(self.params, front_end)
+        return Ast(self.size, grid, len(labels))
+
+
+class AstTiny(AudioSpectrogramTransformer):
+    """5.7 million parameters at 527 classes; no weights are published."""
+
+    size = Size(192, 3)
+
+
+class AstSmall(AudioSpectrogramTransformer):
+    """22 million parameters; no weights are published."""
+
+    size = Size(384, 6)
+
+
+def _published(name: str, place: str, score: str) -> Pretrained:
+    return Pretrained(
+        url=f"https://www.dropbox.com/s/{place}/{name}.pth?dl=1",
+        sha256="",
+        front_end=FRONT_END,
+        classes=527,
+        licence="BSD-3-Clause",
+        source=(
+            "Y. Gong, Y.-A. Chung, J. Glass, AST: Audio Spectrogram Transformer, Interspeech 2021, "
+            f"https://github.com/YuanGongND/ast; AudioSet, {score}"
+        ),
+    )
+
+
+class AstBase(AudioSpectrogramTransformer):
+    """87 million parameters at 527 classes, with the published weights of AudioSet."""
+
+    Params = BaseParams
+    size = Size(768, 12)
+    weights: ClassVar[Mapping[str, Pretrained]] = {
+        "audioset": _published("audioset_10_10_0.4593", "ca0b1v2nlxzyeb4", "mean of epochs' weights, mAP 0.459"),
+        "audioset_0.4495": _published("audioset_10_10_0.4495", "1tv0hovue1bxupk", "one epoch's weights, mAP 0.450"),
+        "audioset_0.4483": _published("audioset_10_10_0.4483", "6u5sikl4b9wo4u5", "one epoch's weights, mAP 0.448"),
+        "audioset_0.4475": _published("audioset_10_10_0.4475", "kt6i0v9fvfm1mbq", "one epoch's weights, mAP 0.448"),
+    }

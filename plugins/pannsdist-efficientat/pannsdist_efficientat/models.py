@@ -1,0 +1,203 @@
+"""The networks `efficientat_mn01` to `efficientat_mn40`: a class for each that was published, and its front end.
+
+A class is named as the published network. Facts from F. Schmid, K. Koutini, G. Widmer, "Efficient Large-Scale Audio
+Tagging via Transformer-to-CNN Knowledge Distillation", ICASSP 2023, and its release v0.0.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pannsdist.contracts import FrontEnd, NoParams, Pretrained, param
+from pannsdist_efficientat.feature import KIND, EfficientAtMel, MelParams, refuse
+from pannsdist_efficientat.published import published_weights
+
+if TYPE_CHECKING:
+    import paddle
+
+FEATURES = {f"features.{number}": (f"features.{number}",) for number in range(17)}
+
+
+@dataclass(frozen=True)
+class ModelParams:
+    """Settings of the networks."""
+
+    dropout: float = param(0.2, "share of the last layer's inputs that is dropped in training")
+
+
+class _Network:
+    """What all share: `width` times the channels of MobileNetV3-Large, on the image that each was trained on."""
+
+    width: ClassVar[float]
+    feature: ClassVar[str] = KIND
+    feature_params: ClassVar[Mapping[str, Any]] = {}
+    front_end: ClassVar[FrontEnd]
+    weights: ClassVar[Mapping[str, Pretrained]]
+
+    def __init_subclass__(cls) -> None:
+        cls.front_end = EfficientAtMel(MelParams(**cls.feature_params)).front_end
+        cls.weights = published_weights(cls.__name__, cls.front_end)
+
+    def accepts(self, front_end: FrontEnd) -> bool:
+        """Any image of sound: the convolutions are padded and the pooling takes what there is."""
+        return front_end.bins >= 1
+
+    def minimum_samples(self, front_end: FrontEnd) -> int:
+        """The shortest waveform in samples: the network itself works from one frame on, so the front end decides.
+
+        `efficientat_mel` loses one sample to pre-emphasis and reflects half a window, which must be shorter than what
+        is reflected (402 at the defaults). For another front end one full transform is enough, centred or not.
+        """
+        if front_end.kind == KIND:
+            return front_end.window_samples // 2 + 2
+        return max(front_end.window_samples, front_end.fft_samples)
+
+
+class MobileNet(_Network):
+    """MobileNetV3-Large as EfficientAT trains it on AudioSet: pooling, then two linear layers."""
+
+    Params = ModelParams
+    head: ClassVar[str] = "classifier.5"
+    stages: ClassVar[Mapping[str, Sequence[str]]] = {**FEATURES, "classifier": ("classifier",)}
+
+    def __init__(self, params: ModelParams) -> None:
+        if not 0.0 <= params.dropout < 1.0:
+            right = "from 0 up to, not including, 1"
+            raise refuse("model.params.dropout", params.dropout, right, ModelParams.dropout)
+        self.params = params
+
+    def build(self, labels: Sequence[str], front_end: FrontEnd) -> paddle.nn.Layer:  # noqa: ARG002 - any bins will do
+        """A layer (B, 1, T, F) -> (B, C) logits, with random weights; `embed` gives (B, E)."""
+        from pannsdist_efficientat.network import MobileNetV3
+
+        return MobileNetV3(self.width, len(labels), self.params.dropout)
+
+
+class FullyConvolutional(_Network):
+    """The same with a head that decides at each place of the image before it pools.
+
+    `strides` are those of the four blocks that shrink the image by half each in the others.
+    """
+
+    Params = NoParams
+    width = 1.0
+    head: ClassVar[str] = "classifier"
+    stages: ClassVar[Mapping[str, Sequence[str]]] = FEATURES
+    strides: ClassVar[tuple[int, int, int, int]] = (2, 2, 2, 2)
+
+    def __init__(self, params: NoParams) -> None:
+        self.params = params
+
+    def build(self, labels: Sequence[str], front_end: FrontEnd) -> paddle.nn.Layer:  # noqa: ARG002 - any bins will do
+        """A layer (B, 1, T, F) -> (B, C) logits, with random weights; `embed` gives (B, E)."""
+        from pannsdist_efficientat.network import FullyConvolutionalMobileNetV3
+
+        return FullyConvolutionalMobileNetV3(self.width, len(labels), self.strides)
+
+
+class Mn01(MobileNet):
+    """EfficientAT mn01: width 0.1, 0.12 M parameters at 527 classes."""
+
+    width = 0.1
+
+
+class Mn02(MobileNet):
+    """EfficientAT mn02: width 0.2, 0.32 M parameters at 527 classes."""
+
+    width = 0.2
+
+
+class Mn04(MobileNet):
+    """EfficientAT mn04: width 0.4, 0.98 M parameters at 527 classes."""
+
+    width = 0.4
+
+
+class Mn05(MobileNet):
+    """EfficientAT mn05: width 0.5, 1.43 M parameters at 527 classes."""
+
+    width = 0.5
+
+
+class Mn10(MobileNet):
+    """EfficientAT mn10: width 1, 4.88 M parameters at 527 classes."""
+
+    width = 1.0
+
+
+class Mn20(MobileNet):
+    """EfficientAT mn20: width 2, 17.91 M parameters at 527 classes."""
+
+    width = 2.0
+
+
+class Mn30(MobileNet):
+    """EfficientAT mn30: width 3, 39.09 M parameters at 527 classes."""
+
+    width = 3.0
+
+
+class Mn40(MobileNet):
+    """EfficientAT mn40: width 4, 68.43 M parameters at 527 classes."""
+
+    width = 4.0
+
+
+class Mn10Hop5(Mn10):
+    """EfficientAT mn10 on a frame every 5 ms."""
+
+    feature_params: ClassVar = {"hop_samples": 160}
+
+
+class Mn10Hop15(Mn10):
+    """EfficientAT mn10 on a frame every 15 ms."""
+
+    feature_params: ClassVar = {"hop_samples": 480}
+
+
+class Mn10Hop20(Mn10):
+    """EfficientAT mn10 on a frame every 20 ms."""
+
+    feature_params: ClassVar = {"hop_samples": 640}
+
+
+class Mn10Hop25(Mn10):
+    """EfficientAT mn10 on a frame every 25 ms."""
+
+    feature_params: ClassVar = {"hop_samples": 800}
+
+
+class Mn10Mels40(Mn10):
+    """EfficientAT mn10 on 40 mel bins."""
+
+    feature_params: ClassVar = {"mel_bins": 40}
+
+
+class Mn10Mels64(Mn10):
+    """EfficientAT mn10 on 64 mel bins."""
+
+    feature_params: ClassVar = {"mel_bins": 64}
+
+
+class Mn10Mels256(Mn10):
+    """EfficientAT mn10 on 256 mel bins."""
+
+    feature_params: ClassVar = {"mel_bins": 256}
+
+
+class Mn10Fc(FullyConvolutional):
+    """EfficientAT mn10 with a fully convolutional head: 3.48 M parameters at 527 classes."""
+
+
+class Mn10FcS2221(FullyConvolutional):
+    """EfficientAT mn10 with a fully convolutional head, on an image that is shrunk 16 times each way, not 32."""
+
+    strides = (2, 2, 2, 1)
+
+
+class Mn10FcS2211(FullyConvolutional):
+    """EfficientAT mn10 with a fully convolutional head, on an image that is shrunk 8 times each way, not 32."""
+
+    strides = (2, 2, 1, 1)

@@ -1,0 +1,52 @@
+"""The feature `mfcc` for pannsdist, from mel bands. Importing this module does not import paddle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pannsdist.contracts import UserError, param
+from pannsdist.contracts.spectrum_params import SpectrumParams
+
+if TYPE_CHECKING:
+    import paddle
+
+__all__ = ["Mfcc", "MfccParams"]
+
+
+@dataclass(frozen=True)
+class MfccParams(SpectrumParams):
+    """Settings of `mfcc`."""
+
+    mel_bins: int = param(64, "mel bands, evenly spaced from low_hz to high_hz", low=1)
+    coefficients: int = param(40, "how many of them are kept, from the lowest on; mel_bins at most", low=1)
+    mel: str = param("slaney", "which mel scale", choices=("slaney", "htk"))
+    range_db: float = param(80.0, "power this far below the clip's greatest is raised to that; 0: it is not", low=0.0)
+
+
+class Mfcc:
+    """Mel-frequency cepstral coefficients, as librosa gives them."""
+
+    contract = 1
+    Params = MfccParams
+
+    def __init__(self, params: MfccParams) -> None:
+        self.params = params
+        if params.coefficients > params.mel_bins:
+            wrong = f"feature.params.coefficients is {params.coefficients}, more than mel_bins"
+            raise UserError(wrong, f"allowed: 1 to {params.mel_bins}")
+        self.front_end = params.front_end(
+            "mfcc",
+            params.coefficients,
+            dct="orthonormal, type 2",
+            mel=params.mel,
+            mel_bins=params.mel_bins,
+            power_floor=1e-10,
+            range_db=params.range_db,
+        )
+
+    def build(self) -> paddle.nn.Layer:
+        """A layer (B, S) -> (B, 1, T, F)."""
+        from pannsdist_mfcc.cepstrum import Cepstrum
+
+        return Cepstrum(self.front_end, self.params)

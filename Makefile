@@ -11,7 +11,9 @@ SHELL := /bin/bash
 PADDLE ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
 PYTHON ?= $(shell launch/find_python.sh $(if $(filter gpu,$(PADDLE)),3.12,3.13))
 PYTHON26 ?= $(shell launch/find_python.sh 3.12 2>/dev/null)
-PLUGINS := $(patsubst %,-e %,$(wildcard plugins/pannsdist-*))
+PLUGINS := $(patsubst %,-e %,$(filter-out %/pannsdist-wandb,$(wildcard plugins/pannsdist-*)))
+# What the tests need beside them, and a demo does not: wandb alone takes 60 MB, and TensorBoard reads what was written.
+TESTED := -e plugins/pannsdist-wandb -e 'plugins/pannsdist-tensorboard[view]'
 # Those that bring more than datasets and augmentations, which are numpy alone.
 COMPUTING := $(dir $(shell grep -lP '^pannsdist\.(?!datasets|augmentations)' plugins/*/setup.cfg))
 ESC10 ?= $(wildcard ../shared/data/ESC-10)
@@ -55,10 +57,10 @@ clean:
 	@touch $@
 
 .venv/developed: .venv/installed
-	.venv/bin/python -m pip install -q -e '.[$(EXTRAS),dev]'
+	.venv/bin/python -m pip install -q -e '.[$(EXTRAS),dev]' $(TESTED)
 	@touch $@
 
 .venv-paddle2.6/developed: $(DECLARED)
 	$(PYTHON26) -m venv .venv-paddle2.6
-	.venv-paddle2.6/bin/python -m pip install -q 'paddlepaddle==2.6.2' -e '.[cpu,paddle26,dev]' $(PLUGINS)
+	.venv-paddle2.6/bin/python -m pip install -q 'paddlepaddle==2.6.2' -e '.[cpu,paddle26,dev]' $(PLUGINS) $(TESTED)
 	@touch $@

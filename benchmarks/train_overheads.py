@@ -103,9 +103,11 @@ def step_seconds(config: Path, overrides: Sequence[str], steps: int) -> float:
         progress = parts.trainer.resume(None)
         asked: list[float] = []
         data = TrainingData(lambda epoch, first: noted(parts.data.batches(epoch, first), asked), parts.data.steps)
-        record, watch = assembly.bundle_record(plan), assembly.watch(plan, network)
-        said = io.StringIO()
-        with redirect_stdout(said), folder.outlets(record, watch, progress) as outlets:
+        with (
+            redirect_stdout(io.StringIO()),
+            assembly.open_trackers(plan, network, folder.path, progress.step) as plugins,
+            folder.outlets(assembly.bundle_record(plan), plugins, progress) as outlets,
+        ):
             parts.trainer.fit(progress, data, parts.split, outlets)
         loader.close()
     return (asked[BEFORE + steps] - asked[BEFORE]) / steps

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -12,14 +13,14 @@ from typing import Any
 import paddle
 
 import pannsdist
-from pannsdist import seeding, step_parts
+from pannsdist import seeding, step_parts, watching
 from pannsdist import settings as settings_module
 from pannsdist.audio.augmenting import Augmentation
 from pannsdist.audio.batches import EvaluationPlan, Share, TrainingPlan
 from pannsdist.audio.clips import ClipReader
 from pannsdist.audio.loader import Loader
 from pannsdist.choosing import Part
-from pannsdist.contracts import Clip, Heard
+from pannsdist.contracts import Clip, Heard, TrackedRun
 from pannsdist.errors import BadRunFolder
 from pannsdist.inference.bundle import BundleRecord, PluginRecord
 from pannsdist.network import Network
@@ -30,7 +31,6 @@ from pannsdist.registry import Catalog
 from pannsdist.training.best import BestTracker
 from pannsdist.training.checkpoint import Snapshot
 from pannsdist.training.evaluator import Evaluator, SplitToEvaluate
-from pannsdist.training.tracking import Watch
 from pannsdist.training.trainer import Trainer, TrainingData
 from pannsdist.trial import SameBatches
 from pannsdist.weights import read_weights
@@ -155,17 +155,27 @@ def plugin_record(part: Part) -> PluginRecord:
     return PluginRecord(part.entry.name, settings_module.to_dict(part.params), part.entry.origin)
 
 
-def watch(plan: Plan, network: Network) -> Watch:
-    """What VisualDL is to show of the run; rank 0 alone reads clips for it."""
+def open_trackers(
+    plan: Plan, network: Network, folder: Path, from_step: int
+) -> AbstractContextManager[list[watching.PluginTracker]]:
+    """The trackers that the settings name, about to be opened. Rank 0 alone."""
+    return watching.opened(plan.trackers.values(), tracked_run(plan, network, folder, from_step))
+
+
+def tracked_run(plan: Plan, network: Network, folder: Path, from_step: int) -> TrackedRun:
+    """What trackers may ask of the run. Rank 0 alone, which reads clips for it."""
     log = plan.settings.log
-    return Watch(
-        hyper_parameters(plan),
-        plan.score_names,
-        Listening(plan.data.splits[VALID].clips, _reader(plan, plan.valid_crop_s), network),
-        network.arrays,
-        log.curves,
-        log.worst_clips,
-        log.histograms_every_epochs,
+    return TrackedRun(
+        name=plan.settings.name,
+        folder=folder,
+        from_step=from_step,
+        hyper_parameters=hyper_parameters(plan),
+        score_names=plan.score_names,
+        listen=Listening(plan.data.splits[VALID].clips, _reader(plan, plan.valid_crop_s), network),
+        weights=network.arrays,
+        worst_clips=log.worst_clips,
+        curves=log.curves,
+        histograms_every_epochs=log.histograms_every_epochs,
     )
 
 
@@ -184,7 +194,7 @@ class Listening:
 
 
 def hyper_parameters(plan: Plan) -> dict[str, Any]:
-    """What VisualDL's table of hyper-parameters shows of the run."""
+    """What trackers show of the settings: single values."""
     chosen = plan.settings
     rows: Mapping[str, Any] = {
         "model": plan.model.entry.name,

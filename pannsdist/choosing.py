@@ -112,6 +112,11 @@ def choose_augmentations(settings: Settings, source: Source, catalog: Catalog) -
     return chosen
 
 
+def choose_trackers(settings: Settings, source: Source, catalog: Catalog) -> dict[str, Part]:
+    """Where the run is watched."""
+    return choose_each(settings.trackers, catalog.trackers, source, "trackers")
+
+
 def choose_each(named: Mapping[str, Any], registry: Registry, source: Source, section: str) -> dict[str, Part]:
     """The plugins that stand in a section under their names, in its order; one that is null is left out."""
     chosen = {}

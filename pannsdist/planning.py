@@ -17,6 +17,7 @@ from pannsdist.choosing import (
     choose_augmentations,
     choose_feature,
     choose_model,
+    choose_trackers,
     masks_itself,
     refuse_impossible_augmentation,
 )
@@ -57,6 +58,7 @@ class Plan:
     higher_is_better: bool
     world_size: int
     deciders: Deciders
+    trackers: Mapping[str, Part]
 
     @property
     def front_end(self) -> FrontEnd:
@@ -179,6 +181,7 @@ class Plan:
             f"learning rate {chosen.optimizer.learning_rate:g}, "
             f"{self.deciders.schedule or chosen.schedule.name} after {self._warmup} of warm-up",
             **({"metrics": "; ".join(map(str, self.deciders.metrics.values()))} if self.deciders.metrics else {}),
+            "watched in": "; ".join(map(str, self.trackers.values())) or "nothing but the run's own files",
             "best by": f"{self.metric}, {'higher' if self.higher_is_better else 'lower'} is better",
         }
         return "\n".join(f"{name:<10} {text}" for name, text in rows.items())
@@ -197,6 +200,7 @@ def decide(settings: Settings, source: Source, catalog: Catalog, world_size: int
     optimizer = choose_optimizer(settings, source, catalog)
     schedule = choose_schedule(settings, source, catalog)
     augmentations = choose_augmentations(settings, source, catalog)
+    trackers = choose_trackers(settings, source, catalog)
     _check_batch_size(settings.train.batch_size, world_size, source)
     refuse_shares(settings, source, world_size)
     data = choose_data(settings, source, catalog, (TRAIN, VALID))
@@ -207,7 +211,8 @@ def decide(settings: Settings, source: Source, catalog: Catalog, world_size: int
     _check_leaks(data)
     train, valid = trial.shortened(data.splits[TRAIN], data.splits[VALID], settings, source)
     data = replace(data, splits={TRAIN: train, VALID: valid})
-    plan = Plan(settings, data, feature, model, augmentations, weights, metric, higher_is_better, world_size, deciders)
+    how = (metric, higher_is_better, world_size, deciders, trackers)
+    plan = Plan(settings, data, feature, model, augmentations, weights, *how)
     _check_lengths(plan, source)
     refuse_lengths(settings, source, plan.steps, plan.warmup_steps, plan.course.total_steps)
     refuse_odd_rates(schedule, plan.course.total_steps - plan.warmup_steps, plan.steps)

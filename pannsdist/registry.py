@@ -27,7 +27,7 @@ _REQUIRED = {
     "metric": ("higher_is_better", "applies", "__call__"),
     "optimizer": ("build",),
     "schedule": ("share",),
-    "tracker": ("open",),
+    "tracker": ("look", "open"),
 }
 """Members of the plugin classes; what a dataset or a feature knows only once it is built is asked for then."""
 
@@ -203,6 +203,11 @@ class Catalog:
     def schedules(self) -> Registry:
         """Shapes of the learning rate beside the built-in ones."""
         return self.registries["schedule"]
+
+    @property
+    def trackers(self) -> Registry:
+        """Where runs are watched."""
+        return self.registries["tracker"]
 
 
 def _is_after(number: int, stated: object) -> bool:

@@ -20,14 +20,9 @@ from pannsdist.inference.bundle import BundleRecord, write_bundle
 from pannsdist.schema import Settings
 from pannsdist.training.background import Background
 from pannsdist.training.checkpoint import DAMAGED, CheckpointStore, Progress, Snapshot
-from pannsdist.training.tracking import (
-    ConsoleTracker,
-    PredictionsTracker,
-    ScoresFile,
-    VisualDLTracker,
-    Watch,
-)
+from pannsdist.training.tracking import ConsoleTracker, PredictionsTracker, ScoresFile
 from pannsdist.training.trainer import Outlets
+from pannsdist.watching import PluginTracker
 
 SETTINGS_FILE, LABELS_FILE = "settings.yaml", "labels.json"
 FREE_KEYS = (
@@ -39,6 +34,7 @@ FREE_KEYS = (
     "train.max_bad_steps",
     "save",
     "log",
+    "trackers",
     "data.workers",
     "data.on_bad_clip",
 )
@@ -95,18 +91,20 @@ class RunFolder:
         return newest_whole(self.checkpoints)
 
     @contextmanager
-    def outlets(self, record: BundleRecord, watch: Watch, progress: Progress, trial: str = "") -> Iterator[Outlets]:
-        """Where the trainer's results go from `progress` on: terminal, VisualDL, files, checkpoints, `best_model`.
+    def outlets(
+        self, record: BundleRecord, plugins: Sequence[PluginTracker], progress: Progress, trial: str = ""
+    ) -> Iterator[Outlets]:
+        """Where the trainer's results go from `progress` on: terminal, files, `plugins`, checkpoints, `best_model`.
 
         Snapshots are written in the background. `best_model` comes before the checkpoint that knows of it: a run that
         is killed between the two comes by the same model again.
         """
-        trackers: list[Tracker] = [
+        own: list[Tracker] = [
             ConsoleTracker(note=f"  ({trial})" if trial else ""),
-            VisualDLTracker(self.path / "vdl", watch, progress.step),
             ScoresFile(self.path / "scores.jsonl", progress.epoch),
             PredictionsTracker(self.path / "best_predictions"),
         ]
+        trackers = [*own, *plugins]
         writing = Background()
 
         def keep(snapshot: Snapshot, shipped: Mapping[str, np.ndarray] | None) -> None:
@@ -120,11 +118,11 @@ class RunFolder:
             try:
                 writing.settle()
             finally:
-                for tracker in trackers:
+                for tracker in own:
                     tracker.close()
 
-    def summary(self, progress: Progress) -> str:
-        """What the run came to, and the next commands."""
+    def summary(self, progress: Progress, plugins: Sequence[PluginTracker] = ()) -> str:
+        """What the run came to, and the next commands; `plugins` watched it."""
         lines = [f"{progress.epoch} epochs done"] if progress.epoch else ["no epoch is done"]
         best, model = progress.best, self.path / "best_model"
         if best.get("epoch"):
@@ -132,7 +130,7 @@ class RunFolder:
             lines.append(f"  next: pannsdist predict --model {model} FILE...")
         else:
             lines.append(f"  no epoch had a {best.get('metric', 'score')} that is a number, so there is no best model")
-        lines.append(f"        visualdl --logdir {self.path / 'vdl'}")
+        lines += filter(None, (tracker.remark(self.path) for tracker in plugins))
         bad = self.path / "bad_clips.txt"
         if bad.exists():
             count = len(bad.read_text(encoding="utf-8").splitlines())

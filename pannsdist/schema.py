@@ -156,9 +156,9 @@ class LogSettings:
 
     every_steps: int = setting(10, "steps between two lines and two points of a curve", low=1)
     worst_clips: int = setting(
-        3, "clips with the largest loss that VisualDL shows, as sound and picture", low=0, high=20
+        3, "clips with the largest loss that trackers show, as sound and picture", low=0, high=20
     )
-    curves: list[str] = setting([], "labels whose precision-recall and ROC curves VisualDL shows")
+    curves: list[str] = setting([], "labels whose precision-recall and ROC curves trackers show")
     histograms_every_epochs: int = setting(0, "epochs between two histograms of all weights; 0: none", low=0)
 
 
@@ -183,3 +183,4 @@ class Settings:
     select: SelectSettings = field(default_factory=SelectSettings)
     save: SaveSettings = field(default_factory=SaveSettings)
     log: LogSettings = field(default_factory=LogSettings)
+    trackers: dict[str, Any] = setting({"visualdl": {}}, "tracker plugins that watch the run, with their settings")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,12 +80,21 @@ def fit(plan: Plan) -> None:
             for remark in step_parts.remarks(plan, world):
                 terminal.say(remark)
             progress = parts.trainer.resume(snapshot)
-            record, watch = assembly.bundle_record(plan), assembly.watch(plan, network)
-            results = folder.outlets(record, watch, progress, plan.trial) if folder else nullcontext(Outlets())
-            with results as outlets:
+            with ExitStack() as stack:  # what is entered in it is there in rank 0 alone
+                enter, done = stack.enter_context, progress
+                plugins = world.agree(
+                    lambda: enter(assembly.open_trackers(plan, network, folder.path, done.step)) if folder else []
+                )
+                outlets = world.agree(
+                    lambda: (
+                        enter(folder.outlets(assembly.bundle_record(plan), plugins, done, plan.trial))
+                        if folder
+                        else Outlets()
+                    )
+                )
                 progress = parts.trainer.fit(progress, parts.data, parts.split, outlets, is_asked_to_stop)
             if folder:
-                terminal.say(folder.summary(progress))
+                terminal.say(folder.summary(progress, plugins))
     finally:
         loader.close()
         world.close()

@@ -93,3 +93,20 @@ def log_softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
     others = np.exp(shifted)
     others[rows, top] = 0.0
     return np.asarray(shifted - np.log1p(others.sum(axis=1))[:, None])
+
+
+def losses(predictions: Predictions) -> NDArray[np.float64]:
+    """The loss of each clip, (N,): cross entropy; where multi-label, the mean binary cross entropy of its classes."""
+    if predictions.multi_label:
+        logits = predictions.logits.astype(np.float64)
+        each = np.maximum(logits, 0.0) - logits * predictions.targets + np.log1p(np.exp(-np.abs(logits)))
+        return np.asarray(each.mean(axis=1))
+    true = predictions.targets[:, None].astype(np.int64)
+    return np.asarray(-np.take_along_axis(log_softmax(predictions.logits), true, axis=1)[:, 0])
+
+
+def confusion(predictions: Predictions) -> NDArray[np.int64]:
+    """How many clips of each true class (rows) were given each class (columns): (C, C). For one label a clip."""
+    matrix = np.zeros((len(predictions.labels),) * 2, np.int64)
+    np.add.at(matrix, (predictions.targets.astype(np.int64), predictions.logits.argmax(axis=1)), 1)
+    return matrix

@@ -165,13 +165,19 @@ class Tracker(Protocol):
 
 
 class TrackerPlugin(Protocol):
-    """Where a run is watched. Built as `plugin(params)`; `trackers` of the settings names it."""
+    """Where a run is watched. Built as `plugin(params)`; `trackers` of the settings names it.
+
+    `pannsdist.contracts.showing` makes points, pictures and sounds of the reports, `.lines` a file that goes on.
+    """
 
     Params: ClassVar[type]
+    look: ClassVar[str]
+    """What to type to look at a run, with `{folder}` for the run's own; empty where there is nothing to type."""
 
     def open(self, run: TrackedRun) -> Tracker:
         """Begin, or go on: what was told after `run.from_step` before is told again, and must not stand there twice.
 
-        Rank 0 alone. Whatever is missing on this machine is a UserError here, before the first step.
+        An epoch that ends at `from_step` may be told again too. Rank 0 alone. Whatever is missing on this machine is a
+        UserError here, before the first step. A tracker that raises later is told nothing more, and the run goes on.
         """
         ...

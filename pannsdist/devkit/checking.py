@@ -65,6 +65,7 @@ class Subject:
         sections = {
             "dataset": "data.params",
             "augmentation": f"augment.{self.entry.name}",
+            "tracker": f"trackers.{self.entry.name}",
             "metric": f"metrics.{self.entry.name}",
         }
         return sections.get(self.entry.kind, f"{self.entry.kind}.params")

@@ -46,6 +46,21 @@ def shortest_sounds(subject: Subject) -> tuple[list[str], list[str]]:
     return tried, heard
 
 
+def doings_of_tracking(subject: Subject) -> Mapping[str, list[str]]:
+    """What a tracker does beside writing into the folder of the run that it is told of, by kind, in words."""
+    return _doings(*_names(subject))
+
+
+@cache
+def _doings(*names: str) -> dict[str, list[str]]:
+    with tempfile.TemporaryDirectory(prefix="pannsdist-check-") as place:
+        folder = Path(place).resolve()
+        (folder / "temporary").mkdir()
+        variables = {"TMPDIR": str(folder / "temporary"), "PYTHONDONTWRITEBYTECODE": "1"}
+        (answer,) = _lines(["tracked", *names, str(folder)], variables)
+        return dict(answer)
+
+
 @cache
 def _effects(module: str) -> tuple[str, ...]:
     return tuple(_lines(["effects", module]))

@@ -31,7 +31,7 @@ def main(path: str, question: str, *arguments: str) -> None:
             file.flush()
 
         answers: dict[str, Callable[..., None]]
-        answers = {"effects": say_effects, "listing": say_listing, "shortest": say_shortest}
+        answers = {"effects": say_effects, "listing": say_listing, "shortest": say_shortest, "tracked": say_tracked}
         answers[question](say, *arguments)
 
 
@@ -184,6 +184,14 @@ def say_shortest(say: Say, kind: str, name: str, given: str) -> None:
             except Exception:  # noqa: BLE001, S112 - whatever it raises, it is not heard
                 continue
             say(f"heard {case}")
+
+
+def say_tracked(say: Say, kind: str, name: str, given: str, folder: str) -> None:
+    """What a tracker does beside writing into the folder of a run, by kind."""
+    warnings.simplefilter("ignore")
+    from pannsdist.devkit import made_up_run
+
+    say(made_up_run.watched(_subject(kind, name, given), Path(folder)))
 
 
 if __name__ == "__main__":

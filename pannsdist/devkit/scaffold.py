@@ -27,6 +27,7 @@ USAGE = {
     "metric": "metrics: {@name@: {}}\nselect: {metric: valid/@name@}",
     "optimizer": "optimizer: {name: @name@, learning_rate: 3.0e-5}",
     "schedule": "schedule: {name: @name@, warmup_epochs: 1}",
+    "tracker": "trackers: {@name@: {}}",
 }
 NAME = re.compile("[a-z][a-z0-9]*(_[a-z0-9]+)*")
 

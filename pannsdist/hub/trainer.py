@@ -25,6 +25,7 @@ from pannsdist.hub.module import TASK, Module
 from pannsdist.hub.optimizers import OwnSchedule
 from pannsdist.hub.records import Asked, described
 from pannsdist.hub.scores import SPLIT, Compare, HubBest, Newest, NoEvaluation, hub_metrics
+from pannsdist.hub.watching import in_visualdl
 from pannsdist.inference.bundle import BundleRecord, write_bundle
 from pannsdist.network import Network
 from pannsdist.run_folder import newest_whole
@@ -34,7 +35,7 @@ from pannsdist.training.course import Course
 from pannsdist.training.evaluator import Evaluator, SplitToEvaluate
 from pannsdist.training.learner import Learner
 from pannsdist.training.losses import TrainingLoss
-from pannsdist.training.tracking import ConsoleTracker, VisualDLTracker, Watch
+from pannsdist.training.tracking import ConsoleTracker
 from pannsdist.training.trainer import Outlets, TrainingData
 from pannsdist.training.trainer import Trainer as Loop
 from pannsdist.weights import load_into, read_paddle, read_weights
@@ -138,7 +139,8 @@ class Trainer:
             data = TrainingData(lambda epoch, first: loader.read(rows.epoch(epoch, first)), rows.steps)
             terminal.say(f"{len(items)} items, {rows.steps} steps an epoch of {rows.all_items} items, {epochs} epochs")
             record = self._world.agree(lambda: self._record(items, eval_dataset, asked))
-            with self._outlets(record, asked) as outlets:
+            with ExitStack() as stack:
+                outlets = self._world.agree(lambda: self._outlets(record, asked, stack))
                 course = Course(epochs, rows.steps, SEED, log_interval)
                 loop = self._loop(best, course, evaluated=eval_dataset is not None)
                 done = self._progress.epoch * rows.steps  # an epoch may have had another number of them before
@@ -211,16 +213,15 @@ class Trainer:
             rows = partial(evaluation_rows, len(items), batch_size, self._share)
             yield SplitToEvaluate(SPLIT, [str(row) for row in range(len(items))], lambda: loader.read(rows()))
 
-    @contextmanager
-    def _outlets(self, record: BundleRecord, asked: Asked) -> Iterator[Outlets]:
-        """Where results go in rank 0; nowhere in the others."""
+    def _outlets(self, record: BundleRecord, asked: Asked, stack: ExitStack) -> Outlets:
+        """Where results go in rank 0, up to the end of the stack; nowhere in the others."""
         if not self._world.is_main:
-            yield Outlets()
-            return
+            return Outlets()
         trackers: list[Tracker] = [ConsoleTracker()]
+        stack.callback(trackers[0].close)
         if self.use_vdl:
-            watch = Watch(dict(record.settings), [])
-            trackers.append(VisualDLTracker(self.checkpoint_dir / "visualization", watch, self._progress.step))
+            step, weights = self._progress.step, self._network.arrays
+            trackers += stack.enter_context(in_visualdl(self.checkpoint_dir, step, record.settings, weights))
 
         def write(snapshot: Snapshot, shipped: Any) -> None:
             epoch, scores = snapshot.progress.epoch, snapshot.progress.scores
@@ -229,12 +230,14 @@ class Trainer:
             if epoch % asked.save_interval == 0 or epoch == asked.epochs:
                 self._store.write(snapshot)
 
-        writing = Background()
-        with ExitStack() as stack:
+        def keep(*kept: Any) -> None:
             for tracker in trackers:
-                stack.callback(tracker.close)
-            stack.callback(writing.settle)
-            yield Outlets(trackers, lambda *kept: writing.start(lambda: write(*kept)), writing=writing)
+                tracker.flush()
+            writing.start(lambda: write(*kept))
+
+        writing = Background()
+        stack.callback(writing.settle)
+        return Outlets(trackers, keep, writing=writing)
 
     def _record(self, items: Items, eval_dataset: Any, asked: Asked) -> BundleRecord:
         """What the model folder will say of itself."""

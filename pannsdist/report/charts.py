@@ -113,7 +113,7 @@ def _width(text: str, font: float) -> float:
 def _png(matrix: NDArray[np.integer], labels: Sequence[str], title: str) -> str:
     from PIL import Image
 
-    from pannsdist.training.tracking.pictures import confusion_picture
+    from pannsdist.contracts.pictures import confusion_picture
 
     file = io.BytesIO()
     Image.fromarray(confusion_picture(matrix, labels, title)).save(file, format="PNG", optimize=True)

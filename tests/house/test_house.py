@@ -38,7 +38,7 @@ FLOORS = {
     2: ("contracts", "settings", "world", "parallel", "batch", "network"),
     3: ("audio", "weights", "registry", "contradictions"),
     4: ("training", "inference", "builtin", "choosing", "chosen_data", "recognition", "trial"),
-    5: ("planning", "deciders"),
+    5: ("planning", "deciders", "watching"),
     6: (
         "assembly",
         "run_folder",
@@ -155,6 +155,7 @@ SETTINGS_KEYS = [
     "log.worst_clips",
     "log.curves",
     "log.histograms_every_epochs",
+    "trackers",
 ]
 
 
@@ -285,6 +286,7 @@ def test_the_lower_floors_import_without_paddle():
     modules += [f"pannsdist.builtin.{name}" for name in ("panns", "logmel", "waveform", "folder", "manifest", "tones")]
     augmentations = ("gain", "time_roll", "noise", "speed", "equaliser")
     modules += [f"pannsdist.builtin.augmentations.{name}" for name in augmentations]
+    modules += [f"pannsdist.builtin.visualdl{name}" for name in ("", ".log", ".records")]
     code = f"""
 import importlib, json, sys
 guilty = []

@@ -67,6 +67,7 @@ def run_pytest(folder, path, *options):
         pytest.param("metric", marks=pytest.mark.any_paddle),
         "optimizer",
         pytest.param("schedule", marks=pytest.mark.any_paddle),
+        pytest.param("tracker", marks=pytest.mark.any_paddle),
     ],
 )
 def test_a_new_plugin_passes_its_own_test_as_it_is_written(tmp_path, kind):

@@ -1,4 +1,4 @@
-"""What VisualDL is given to show of a run."""
+"""What trackers are given to show of a run."""
 
 import numpy as np
 import paddle
@@ -7,7 +7,6 @@ from small_parts import catalog
 
 from pannsdist import assembly, planning, settings
 from pannsdist.errors import BadClip
-from pannsdist.training.tracking import VisualDLTracker
 
 TEXT = """
 model: {name: small}
@@ -22,7 +21,7 @@ def parts(tmp_path):
     (tmp_path / "run.yaml").write_text(TEXT, encoding="utf-8")
     plan = planning.decide(*settings.load(tmp_path / "run.yaml"), catalog(), 1)
     network = assembly.build_network(plan)
-    return plan, network, assembly.watch(plan, network)
+    return plan, network, assembly.tracked_run(plan, network, tmp_path, 0)
 
 
 def test_the_settings_decide_what_is_shown(parts, tmp_path):
@@ -30,7 +29,8 @@ def test_the_settings_decide_what_is_shown(parts, tmp_path):
     assert (watch.worst_clips, list(watch.curves), watch.histograms_every_epochs) == (2, ["tone"], 5)
     assert watch.score_names == plan.score_names
     assert watch.weights().keys() == network.arrays().keys()
-    VisualDLTracker(tmp_path / "vdl", watch).close()
+    plan.trackers["visualdl"].plugin.open(watch).close()
+    assert [path.name for path in (tmp_path / "vdl").iterdir()]
 
 
 def test_a_clip_is_listened_to_as_the_network_hears_it(parts):

@@ -14,11 +14,10 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pannsdist.contracts.predictions import Predictions
+from pannsdist.contracts.predictions import Predictions, confusion, losses
 from pannsdist.training.metrics import decided, probable, ranked
-from pannsdist.training.metrics.decided import confusion
 from pannsdist.training.metrics.per_class import ClassScores, class_scores, most_confused
-from pannsdist.training.metrics.predictions import absent_labels, losses
+from pannsdist.training.metrics.predictions import absent_labels
 
 __all__ = [
     "METRICS",

@@ -84,13 +84,6 @@ def class_f1(predictions: Predictions) -> NDArray[np.float64]:
     return _ratio(2.0 * hits, given + true)
 
 
-def confusion(predictions: Predictions) -> NDArray[np.int64]:
-    """How many clips of each true class (rows) were given each class (columns): (C, C). For one label a clip."""
-    matrix = np.zeros((len(predictions.labels),) * 2, np.int64)
-    np.add.at(matrix, (predictions.targets.astype(np.int64), predictions.logits.argmax(axis=1)), 1)
-    return matrix
-
-
 def _counts(predictions: Predictions) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Of each class, (C,): clips that bear it and were given it, that were given it, that bear it."""
     true, given = predictions.positives, predictions.guessed

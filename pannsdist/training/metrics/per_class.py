@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pannsdist.contracts.predictions import Predictions
+from pannsdist.contracts.predictions import Predictions, confusion
 from pannsdist.training.metrics import decided, ranked
 
 
@@ -45,7 +45,7 @@ def most_confused(predictions: Predictions, count: int) -> list[tuple[int, int, 
 
     Equal pairs stand in the order of the classes.
     """
-    matrix = decided.confusion(predictions)
+    matrix = confusion(predictions)
     np.fill_diagonal(matrix, 0)
     order = np.argsort(-matrix, axis=None, kind="stable")[:count]
     pairs = [divmod(int(place), len(matrix)) for place in order]

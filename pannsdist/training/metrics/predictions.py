@@ -41,13 +41,3 @@ def places(predictions: Predictions) -> NDArray[np.int64]:
     true = np.take_along_axis(logits, targets.astype(np.int64), axis=1)
     before = (logits > true) | ((logits == true) & (np.arange(logits.shape[1]) < targets))
     return np.asarray(before.sum(axis=1))
-
-
-def losses(predictions: Predictions) -> NDArray[np.float64]:
-    """The loss of each clip, (N,): cross entropy; where multi-label, the mean binary cross entropy of its classes."""
-    if predictions.multi_label:
-        logits = predictions.logits.astype(np.float64)
-        each = np.maximum(logits, 0.0) - logits * predictions.targets + np.log1p(np.exp(-np.abs(logits)))
-        return np.asarray(each.mean(axis=1))
-    true = predictions.targets[:, None].astype(np.int64)
-    return np.asarray(-np.take_along_axis(log_softmax(predictions.logits), true, axis=1)[:, 0])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from pannsdist.contracts.predictions import Predictions
-from pannsdist.training.metrics.predictions import losses, nan_unless_usable
+from pannsdist.contracts.predictions import Predictions, losses
+from pannsdist.training.metrics.predictions import nan_unless_usable
 
 CALIBRATION_BINS = 15
 

@@ -12,7 +12,7 @@ from pannsdist.contracts import EpochReport, StepReport
 from pannsdist.training.metrics import absent_labels
 
 SAID = ("loss", "accuracy", "macro_f1", "mean_average_precision")
-"""Of all scores these are said, and the one that selects; every one is in `scores.jsonl` and in VisualDL."""
+"""Of all scores these are said, and the one that selects; every one is in `scores.jsonl`."""
 NAMED = 10
 """Absent labels that are named before the rest is counted."""
 

@@ -34,7 +34,10 @@ def fit(world, config, overrides):
     KEPT.append(parts)
     progress = parts.trainer.resume(None)
     if folder:
-        with folder.outlets(assembly.bundle_record(plan), assembly.watch(plan, network), progress) as outlets:
+        with (
+            assembly.open_trackers(plan, network, folder.path, progress.step) as plugins,
+            folder.outlets(assembly.bundle_record(plan), plugins, progress) as outlets,
+        ):
             parts.trainer.fit(progress, parts.data, parts.split, outlets)
     else:
         parts.trainer.fit(progress, parts.data, parts.split, Outlets())

@@ -4,18 +4,19 @@ import io
 import math
 import warnings
 import wave
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from sklearn import metrics as sk
 
-from pannsdist.contracts import EpochReport, Heard, Pace, StepReport
+from pannsdist.builtin.visualdl.log import VisualDLTracker
+from pannsdist.builtin.visualdl.records import read_records
+from pannsdist.contracts import EpochReport, Heard, Pace, StepReport, TrackedRun
+from pannsdist.contracts.predictions import Predictions
+from pannsdist.contracts.showing import ClassCurve, description, shown, worst
 from pannsdist.errors import BadClip
-from pannsdist.training.metrics import Predictions
-from pannsdist.training.tracking import VisualDLTracker, Watch
-from pannsdist.training.tracking.records import read_records
-from pannsdist.training.tracking.visualdl_log import class_curves, description, worst
 
 LABELS = ("狗", "50%", "<b>")
 RATE_HZ = 8000
@@ -28,14 +29,17 @@ def listen(name):
     return Heard(tone, RATE_HZ, np.random.default_rng(0).normal(size=(20, 16)))
 
 
-def watch(**changed):
+def tracked_run(folder, from_step=0, **changed):
     given = {
+        "name": "mine",
+        "folder": folder.parent,
+        "from_step": from_step,
         "hyper_parameters": {"model": "small", "epochs": 3, "weights": None, "learning_rate": 0.5},
         "score_names": ["train/loss", "valid/accuracy", "valid/d_prime"],
         "listen": listen,
         "weights": lambda: {"fc.weight": np.arange(6.0).reshape(2, 3), "fc.odd": np.array([np.nan, np.inf])},
     }
-    return Watch(**{**given, **changed})
+    return TrackedRun(**{**given, **changed})
 
 
 def predictions(ids=("u", "v", "w", "x"), logits=None, targets=(0, 1, 1, 0)):
@@ -67,7 +71,7 @@ def points(folder, tag):
 
 
 def run(folder, *reports, from_step=0, **changed):
-    tracker = VisualDLTracker(folder, watch(**changed), from_step)
+    tracker = VisualDLTracker(folder, tracked_run(folder, from_step, **changed))
     for report in reports:
         (tracker.steps if isinstance(report, StepReport) else tracker.epoch)(report)
     tracker.close()
@@ -184,11 +188,23 @@ def test_the_curves_of_chosen_classes_are_shown(tmp_path):
     assert max(curve.tpr) <= 1.0
 
 
+def curve_of(truth, logits):
+    """The curve of the only class."""
+    ids = tuple(f"{row:03d}" for row in range(len(truth)))
+    given = Predictions(ids, logits[:, None], truth[:, None].astype(np.float32), ("a",), True)
+    run = tracked_run(Path("nowhere"), curves=["a"])
+    (curve,) = (item for item in shown(run, epoch(1, given=given)) if isinstance(item, ClassCurve))
+    return curve
+
+
 def test_the_points_of_a_curve_agree_with_scikit_learn():
     rng = np.random.default_rng(4)
     truth = rng.random(400) < 0.2
     probabilities = np.round(np.clip(0.5 * rng.random(400) + 0.4 * truth, 0, 1) * 126) / 126
-    counts, precision, recall, false_positive_rate = class_curves(truth, probabilities)
+    logits = np.log(np.maximum(1e-30, probabilities)) - np.log(np.maximum(1e-30, 1 - probabilities))
+    curve = curve_of(truth, logits)
+    counts, precision, recall = curve.counts, curve.precision, curve.recall
+    false_positive_rate = curve.false_positive_rate
     area = sum(
         (false_positive_rate[i] - false_positive_rate[i + 1]) * (recall[i] + recall[i + 1]) / 2 for i in range(126)
     )

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pannsdist.training.tracking.pictures import confusion_picture, font_for, sound_picture
+from pannsdist.contracts.pictures import confusion_picture, font_for, sound_picture
 
 
 @pytest.mark.parametrize(

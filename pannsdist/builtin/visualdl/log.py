@@ -1,0 +1,85 @@
+"""What is shown of a run, as VisualDL's records. Tags and costs: docs/watching.md."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from pannsdist.builtin.visualdl.records import RecordLog
+from pannsdist.contracts import EpochReport, StepReport, TrackedRun
+from pannsdist.contracts.showing import Histogram, Picture, Shown, Sound, epoch_points, shown, step_points
+
+NOT_IN_TABLE = "d_prime"
+"""Infinite for a perfect model, so that the table would show the value of an earlier epoch."""
+
+
+class VisualDLTracker:
+    """Curves at every report; pictures, sounds and curves of classes at the best epochs and the last.
+
+    A run that goes on keeps what was logged up to `run.from_step`, and nothing beyond it.
+    """
+
+    def __init__(self, folder: Path, run: TrackedRun) -> None:
+        from visualdl.component import base_component
+
+        self._pack, self._run = base_component, run
+        self._log = RecordLog(folder, run.from_step)
+        table = {  # VisualDL 2.5.3 refuses a bool
+            key: value if type(value) in (int, float) else str(value) for key, value in run.hyper_parameters.items()
+        }
+        listed = [name for name in run.score_names if not name.endswith(f"/{NOT_IN_TABLE}")]
+        self._log.add(self._pack.hparam(run.folder.name, table, listed, _now_ms()))
+
+    def steps(self, report: StepReport) -> None:
+        """Points at the step's number."""
+        for tag, value in step_points(report).items():
+            self._log.add(self._pack.scalar(_tag(tag), value, report.step, _now_ms()))
+
+    def epoch(self, report: EpochReport) -> None:
+        """Scores, and what else there is to show, at the number of the epoch's last step."""
+        for tag, value in epoch_points(report).items():
+            self._log.add(self._pack.scalar(_tag(tag), value, report.step, _now_ms()))
+        for item in shown(self._run, report):
+            for record in self._records(item, (report.step, _now_ms())):
+                self._log.add(record)
+
+    def flush(self) -> None:
+        """Wait for VisualDL's own thread, which appends to the file."""
+        self._log.flush()
+
+    def close(self) -> None:
+        """Write what is left and close the file."""
+        self._log.close()
+
+    def _records(self, item: Shown, place: tuple[int, int]) -> list[Any]:
+        """The records of one thing that is shown; `place` is the step and the time.
+
+        VisualDL's own functions for curves are not used: with numpy 1.24 or newer they fail (np.float), and their true
+        positive rate is divided by the number of negatives (2.5.3).
+        """
+        if isinstance(item, Picture):
+            return [self._pack.image(_tag(item.tag), item.pixels, *place)]
+        if isinstance(item, Sound):
+            return [self._pack.audio(_tag(item.tag), item.waveform, item.rate_hz, *place)]
+        if isinstance(item, Histogram):
+            return [self._pack.histogram(_tag(item.tag), item.counts, item.edges, *place)]
+        counts = [count.tolist() for count in item.counts]
+        recall, false_positive_rate = item.recall.tolist(), item.false_positive_rate.tolist()
+        tag, roc_tag = _tag(item.precision_recall_tag), _tag(item.roc_tag)
+        records = [self._pack.pr_curve_raw(tag, *counts, item.precision.tolist(), recall, *place)]
+        if roc_tag:
+            records.append(self._pack.roc_curve_raw(roc_tag, *counts, recall, false_positive_rate, *place))
+        return records
+
+
+def _tag(text: str) -> str:
+    """A tag as VisualDL can bear it: a percent sign would be taken for the code of a slash.
+
+    A tag belongs to one kind of record: whatever else bore it would be shown as that kind (VisualDL 2.5.3).
+    """
+    return text.replace("%", "％")
+
+
+def _now_ms() -> int:
+    return round(time.time() * 1000)

@@ -1,0 +1,87 @@
+"""The tracker `tensorboard` for pannsdist."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pannsdist.contracts import EpochReport, NoParams, StepReport, TrackedRun
+from pannsdist.contracts.showing import Histogram, Picture, Shown, Sound, epoch_points, shown, step_points
+
+if TYPE_CHECKING:
+    from pannsdist_tensorboard.events import EventLog
+
+
+class TensorBoard:
+    """Curves, pictures, sounds, histograms and hyper-parameters in TensorBoard, by the small writer tensorboardX.
+
+    Source: https://github.com/lanpa/tensorboardX
+    """
+
+    contract = 1
+    Params = NoParams
+    look: ClassVar[str] = "tensorboard --logdir {folder}/tensorboard"
+
+    def __init__(self, params: NoParams) -> None:
+        self.params = params
+
+    def open(self, run: TrackedRun) -> TensorBoardTracker:
+        """Begin, or go on with what was written up to `run.from_step`."""
+        from pannsdist_tensorboard.events import EventLog
+
+        return TensorBoardTracker(EventLog(run.folder / "tensorboard", run.from_step), run)
+
+
+class TensorBoardTracker:
+    """Everything that is reported, as TensorBoard's events."""
+
+    def __init__(self, log: EventLog, run: TrackedRun) -> None:
+        from tensorboardX import summary
+
+        self._log, self._run, self._make = log, run, summary
+        table = {
+            key: value if isinstance(value, (int, float)) else str(value) for key, value in run.hyper_parameters.items()
+        }
+        for made in summary.hparams(table, dict.fromkeys(run.score_names, 0)):
+            log.add(made, 0, time.time())
+
+    def steps(self, report: StepReport) -> None:
+        """Points at the step's number."""
+        self._points(step_points(report), report.step)
+
+    def epoch(self, report: EpochReport) -> None:
+        """Scores, and what else there is to show, at the number of the epoch's last step."""
+        self._points(epoch_points(report), report.step)
+        for item in shown(self._run, report):
+            tag, made = self._summary(item)
+            self._add(tag, made, report.step)
+
+    def flush(self) -> None:
+        """Have every event on disk."""
+        self._log.flush()
+
+    def close(self) -> None:
+        """Write what is left and close the file."""
+        self._log.close()
+
+    def _points(self, points: dict[str, float], step: int) -> None:
+        for tag, value in points.items():
+            self._add(tag, self._make.scalar(tag, value), step)
+
+    def _add(self, tag: str, made: Any, step: int) -> None:
+        made.value[0].tag = tag  # tensorboardX puts _ for each letter that TensorFlow 1 could not bear
+        self._log.add(made, step, time.time())
+
+    def _summary(self, item: Shown) -> tuple[str, Any]:
+        """(tag, TensorBoard's message); of a class the precision-recall curve alone, since there is no other."""
+        if isinstance(item, Picture):
+            return item.tag, self._make.image(item.tag, item.pixels, dataformats="HWC")
+        if isinstance(item, Sound):
+            return item.tag, self._make.audio(item.tag, item.waveform, item.rate_hz)
+        if isinstance(item, Histogram):
+            middles = (item.edges[:-1] + item.edges[1:]) / 2
+            moments = (item.counts.sum(), (item.counts * middles).sum(), (item.counts * middles**2).sum())
+            ends = (item.edges[0], item.edges[-1])
+            return item.tag, self._make.histogram_raw(item.tag, *ends, *moments, item.edges, [0, *item.counts])
+        tag, counts = item.precision_recall_tag, item.counts
+        return tag, self._make.pr_curve_raw(tag, *counts, item.precision, item.recall, len(item.recall))

@@ -22,12 +22,12 @@ from pannsdist.choosing import (
     refuse_impossible_augmentation,
 )
 from pannsdist.chosen_data import Data, choose_data
+from pannsdist.chosen_weights import fetch_weights, locate_weights
 from pannsdist.contracts import FrontEnd
 from pannsdist.contradictions import refuse_contradictions, refuse_lengths, refuse_misfits, refuse_shares
 from pannsdist.deciders import Deciders, choose_metrics, choose_optimizer, choose_schedule, refuse_odd_rates
 from pannsdist.errors import (
     BadDataset,
-    BadWeightsFile,
     SettingsError,
     candidates_line,
 )
@@ -36,8 +36,6 @@ from pannsdist.schema import Settings
 from pannsdist.settings import Source
 from pannsdist.training import metrics
 from pannsdist.training.course import Course
-from pannsdist.weights import cache
-from pannsdist.weights.fetch import fetch
 
 TRAIN, VALID = "train", "valid"
 SAMPLED = {"balanced": "every class equally often", "weighted": "a clip by the inverse of its class's size"}
@@ -221,29 +219,6 @@ def decide(settings: Settings, source: Source, catalog: Catalog, world_size: int
     )
     fetch_weights(settings.model.weights, model)
     return plan
-
-
-def locate_weights(asked: str, model: Part, source: Source) -> Path | None:
-    """The weight file for `model.weights`: a tag of the model, or a path. Raises BadWeightsFile where it is neither.
-
-    The file of a tag is there after `fetch_weights`.
-    """
-    if not asked:
-        return None
-    tags = model.plugin.weights
-    if asked in tags:
-        return cache.place(tags[asked].url)
-    path = Path(asked).expanduser()
-    if path.is_file():
-        return path
-    known = candidates_line(asked, tags, f"tags of {model.entry.name}")
-    raise BadWeightsFile(f"no weights '{asked}' ({source.where('model.weights')})", f"give a file; or {known}")
-
-
-def fetch_weights(asked: str, model: Part) -> None:
-    """Have the file of a tag on this machine, verified; a path is left alone. Every process may call it."""
-    if asked in model.plugin.weights:
-        fetch(model.plugin.weights[asked])
 
 
 def _check_leaks(data: Data) -> None:

@@ -37,7 +37,7 @@ FLOORS = {
     ),
     2: ("contracts", "settings", "world", "parallel", "batch", "network"),
     3: ("audio", "weights", "registry", "contradictions"),
-    4: ("training", "inference", "builtin", "choosing", "chosen_data", "recognition", "trial"),
+    4: ("training", "inference", "builtin", "choosing", "chosen_data", "chosen_weights", "recognition", "trial"),
     5: ("planning", "deciders", "watching"),
     6: (
         "assembly",
@@ -65,6 +65,7 @@ SAME_FLOOR = {
     ("terminal", "launched"),
     ("terminal", "errors"),
     ("parallel", "world"),
+    ("chosen_weights", "choosing"),
     ("assembly", "step_parts"),
     ("lr_finder", "step_parts"),
     ("lr_finder", "assembly"),

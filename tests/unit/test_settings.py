@@ -129,7 +129,6 @@ def test_a_value_of_the_wrong_type_is_refused_with_the_right_one(write):
         ("optimizer.learning_rate=0", "above 0, up to 100"),
         ("optimizer.learning_rate=nan", "above 0, up to 100"),
         ("schedule.final_share=1.5", "0 to 1"),
-        ("schedule.name=square", "one of cosine, linear, constant, step, one_cycle, warmup_linear_down"),
         ("data.on_bad_clip=ignore", "one of stop, skip"),
         ("data.workers=-1", "0 to 256"),
         ("seed=-1", "0 to 4294967295"),

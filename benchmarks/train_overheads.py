@@ -105,8 +105,7 @@ def step_seconds(config: Path, overrides: Sequence[str], steps: int) -> float:
         data = TrainingData(lambda epoch, first: noted(parts.data.batches(epoch, first), asked), parts.data.steps)
         with (
             redirect_stdout(io.StringIO()),
-            assembly.open_trackers(plan, network, folder.path, progress.step) as plugins,
-            folder.outlets(assembly.bundle_record(plan), plugins, progress) as outlets,
+            assembly.opened_results(plan, world, network, folder, progress) as (outlets, _),
         ):
             parts.trainer.fit(progress, data, parts.split, outlets)
         loader.close()

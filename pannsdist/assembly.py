@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -28,11 +28,14 @@ from pannsdist.parallel import World
 from pannsdist.planning import TRAIN, VALID, Plan
 from pannsdist.recognition import load_or_name
 from pannsdist.registry import Catalog
+from pannsdist.run_folder import RunFolder
 from pannsdist.training.best import BestTracker
 from pannsdist.training.checkpoint import Snapshot
 from pannsdist.training.evaluator import Evaluator, SplitToEvaluate
-from pannsdist.training.trainer import Trainer, TrainingData
+from pannsdist.training.progress import Progress
+from pannsdist.training.trainer import Outlets, Trainer, TrainingData
 from pannsdist.trial import SameBatches
+from pannsdist.watching import PluginTracker
 from pannsdist.weights import read_weights
 
 
@@ -155,11 +158,25 @@ def plugin_record(part: Part) -> PluginRecord:
     return PluginRecord(part.entry.name, settings_module.to_dict(part.params), part.entry.origin)
 
 
-def open_trackers(
-    plan: Plan, network: Network, folder: Path, from_step: int
-) -> AbstractContextManager[list[watching.PluginTracker]]:
-    """The trackers that the settings name, about to be opened. Rank 0 alone."""
-    return watching.opened(plan.trackers.values(), tracked_run(plan, network, folder, from_step))
+@contextmanager
+def opened_results(
+    plan: Plan, world: World, network: Network, folder: RunFolder | None, progress: Progress
+) -> Iterator[tuple[Outlets, list[PluginTracker]]]:
+    """Where results go from `progress` on, and the trackers that the settings name. Every process.
+
+    Rank 0, which has the `folder`, opens them before the first step; the others have none.
+    """
+    with ExitStack() as stack:
+
+        def opened() -> tuple[Outlets, list[PluginTracker]]:
+            if folder is None:
+                return Outlets(), []
+            run = tracked_run(plan, network, folder.path, progress.step)
+            trackers = stack.enter_context(watching.opened(plan.trackers.values(), run))
+            outlets = folder.outlets(bundle_record(plan), trackers, progress, plan.trial)
+            return stack.enter_context(outlets), trackers
+
+        yield world.agree(opened)
 
 
 def tracked_run(plan: Plan, network: Network, folder: Path, from_step: int) -> TrackedRun:

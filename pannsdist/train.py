@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,7 +65,6 @@ def fit(plan: Plan) -> None:
     from pannsdist import assembly, parallel, step_parts
     from pannsdist.audio.loader import Loader
     from pannsdist.run_folder import RunFolder
-    from pannsdist.training.trainer import Outlets
 
     world = parallel.connect()
     loader = Loader(plan.settings.data.workers)
@@ -80,21 +78,10 @@ def fit(plan: Plan) -> None:
             for remark in step_parts.remarks(plan, world):
                 terminal.say(remark)
             progress = parts.trainer.resume(snapshot)
-            with ExitStack() as stack:  # what is entered in it is there in rank 0 alone
-                enter, done = stack.enter_context, progress
-                plugins = world.agree(
-                    lambda: enter(assembly.open_trackers(plan, network, folder.path, done.step)) if folder else []
-                )
-                outlets = world.agree(
-                    lambda: (
-                        enter(folder.outlets(assembly.bundle_record(plan), plugins, done, plan.trial))
-                        if folder
-                        else Outlets()
-                    )
-                )
+            with assembly.opened_results(plan, world, network, folder, progress) as (outlets, trackers):
                 progress = parts.trainer.fit(progress, parts.data, parts.split, outlets, is_asked_to_stop)
             if folder:
-                terminal.say(folder.summary(progress, plugins))
+                terminal.say(folder.summary(progress, trackers))
     finally:
         loader.close()
         world.close()

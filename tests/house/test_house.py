@@ -67,6 +67,7 @@ SAME_FLOOR = {
     ("parallel", "world"),
     ("chosen_weights", "choosing"),
     ("assembly", "step_parts"),
+    ("assembly", "run_folder"),
     ("lr_finder", "step_parts"),
     ("lr_finder", "assembly"),
     ("terminal", "stopping"),

@@ -18,7 +18,6 @@ from pannsdist import assembly, parallel, planning  # noqa: E402
 from pannsdist.audio.loader import Loader  # noqa: E402
 from pannsdist.registry import Catalog  # noqa: E402
 from pannsdist.run_folder import RunFolder  # noqa: E402
-from pannsdist.training.trainer import Outlets  # noqa: E402
 
 KEPT = []
 """Wrapped layers: Paddle 3.3.1 may crash where one is dropped before the next is made."""
@@ -33,14 +32,8 @@ def fit(world, config, overrides):
     parts = assembly.build_parts(plan, world, network, loader)
     KEPT.append(parts)
     progress = parts.trainer.resume(None)
-    if folder:
-        with (
-            assembly.open_trackers(plan, network, folder.path, progress.step) as plugins,
-            folder.outlets(assembly.bundle_record(plan), plugins, progress) as outlets,
-        ):
-            parts.trainer.fit(progress, parts.data, parts.split, outlets)
-    else:
-        parts.trainer.fit(progress, parts.data, parts.split, Outlets())
+    with assembly.opened_results(plan, world, network, folder, progress) as (outlets, _):
+        parts.trainer.fit(progress, parts.data, parts.split, outlets)
     loader.close()
     np.savez(f"{chosen.name}.{world.rank}.npz", **network.arrays())
 

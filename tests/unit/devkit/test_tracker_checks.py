@@ -6,7 +6,6 @@ from small_parts import install
 from pannsdist.devkit import Subject, Verdict, checks_of, judge
 from pannsdist.registry import Catalog
 
-
 pytestmark = pytest.mark.any_paddle
 
 

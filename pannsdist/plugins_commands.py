@@ -108,6 +108,8 @@ def _of_its_kind(entry: Entry, plugin: type[Any]) -> Iterator[str]:
     if entry.kind == "metric":
         better = "higher" if plugin.higher_is_better else "lower"
         yield f"{better} is better; named under metrics it is the score valid/{entry.name}"
+    if entry.kind == "tracker" and plugin.look:
+        yield f"look at a run: {plugin.look}"
     if entry.kind == "dataset" and hasattr(plugin, "fold_param"):
         yield f"folds by {plugin.fold_param}"
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Predictions", "log_softmax"]
+__all__ = ["Predictions", "confusion", "log_softmax", "losses"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -210,5 +210,8 @@ class Ast(nn.Layer):
         if not wanted:
             return features
         # Behind every image, and cut off again: a saved graph does not know the length, and would need empty tensors.
-        longer = F.pad(features, [0, 0, 0, wanted], value=self._grid.padding)
+        # Joined, since paddle2onnx 2.1.0 writes whatever is in memory as the value that `F.pad` pads with.
+        clips, _, _, bins = paddle.shape(features)
+        behind = paddle.full([clips, 1, wanted, bins], self._grid.padding, "float32")
+        longer = paddle.concat([features, behind], axis=2)
         return longer[:, :, : paddle.clip(paddle.shape(features)[2], min=wanted)]

@@ -15,6 +15,7 @@ from pannsdist_ast.network import Ast, Grid
 from pannsdist_kaldi_fbank import FbankParams, KaldiFbank
 
 from pannsdist.contracts import FrontEnd, UserError
+from pannsdist.inference.graph import convert_to_onnx, need_onnx, open_onnx
 from pannsdist.weights import load_into, read_weights
 from pannsdist.weights.conversion import convert
 from pannsdist.weights.writing import write_weights
@@ -142,10 +143,18 @@ def test_a_saved_graph_hears_any_length(tmp_path, padded_frames):
     spec = [paddle.static.InputSpec([None, 1, None, case.bins], "float32", "features")]
     paddle.jit.save(paddle.jit.to_static(network, input_spec=spec, full_graph=True), str(tmp_path / "graph"))
     graph = paddle.jit.load(str(tmp_path / "graph"))
+    runs = [lambda features: graph(paddle.to_tensor(features)).numpy()]
+    try:
+        need_onnx()
+        convert_to_onnx(tmp_path / "graph.json", tmp_path / "graph.onnx")
+        runs.append(open_onnx(tmp_path / "graph.onnx"))
+    except UserError as error:
+        assert "ONNX needs" in error.wrong
     for frames in (16, 50, 96, 190):
         features = np.random.default_rng(0).standard_normal((2, 1, frames, case.bins)).astype(np.float32)
         expected = network(paddle.to_tensor(features)).numpy()
-        np.testing.assert_allclose(graph(paddle.to_tensor(features)).numpy(), expected, rtol=0, atol=1e-5)
+        for run in runs:
+            np.testing.assert_allclose(run(features), expected, rtol=0, atol=1e-5)
 
 
 def test_the_shortest_waveform_is_one_patch_and_one_sample_less_is_none():

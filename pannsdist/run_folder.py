@@ -176,7 +176,7 @@ def _refuse_other_run(written: Path, settings: Settings) -> None:
     before = _flat(settings_module.read_yaml(written))
     now = _flat(settings_module.to_dict(settings))
     empty = {key for tree in (before, now) for key, value in tree.items() if value == {}}
-    for key in sorted(before.keys() | now.keys(), key=lambda key: (key in empty, -len(key) * (key in empty), key)):
+    for key in sorted(before.keys() | now.keys(), key=lambda key: (key in empty, key)):  # what is within it says more
         free = any(key == name or key.startswith(f"{name}.") for name in FREE_KEYS)
         if not free and before.get(key) != now.get(key):
             wrong = f"{written.parent} holds another run: {key} is {before.get(key)!r} there and {now.get(key)!r} now"

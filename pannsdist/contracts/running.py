@@ -171,7 +171,7 @@ class TrackerPlugin(Protocol):
     """
 
     Params: ClassVar[type]
-    look: ClassVar[str]
+    look: str
     """What to type to look at a run, with `{folder}` for the run's own; empty where there is nothing to type."""
 
     def open(self, run: TrackedRun) -> Tracker:

@@ -5,6 +5,8 @@ This module imports paddle: a plugin imports it in the module of its layer, not 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import numpy as np
 import paddle
 import paddle.nn.functional as F
@@ -105,7 +107,7 @@ class PowerSpectrum(nn.Layer):
             return (real * real + imaginary * imaginary).transpose([0, 2, 1])
 
 
-class SpectrumImage(nn.Layer):
+class SpectrumImage(nn.Layer, ABC):
     """(B, S) -> (B, 1, T, F), T = 1 + S // hop for even windows: what `image` makes of the power of K bins.
 
     The bins from `low_bin` up to, not including, `end_bin` of frames that are centred under a Hann window, the ends
@@ -129,9 +131,9 @@ class SpectrumImage(nn.Layer):
         """Waveform (B, S) -> what `image` is given: power (B, T, K)."""
         return self.power(waveform)
 
+    @abstractmethod
     def image(self, heard: paddle.Tensor) -> paddle.Tensor:
         """What is heard (B, T, K) -> image (B, T, F)."""
-        raise NotImplementedError
 
 
 class BandImage(SpectrumImage):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from pannsdist.contracts import TrackedRun, UserError, param
 
@@ -27,13 +27,13 @@ class VisualDL:
 
     contract = 1
     Params = VisualDLParams
-    look: ClassVar[str] = "visualdl --logdir {folder}/vdl"
+    look = "visualdl --logdir {folder}/vdl"
 
     def __init__(self, params: VisualDLParams) -> None:
         self.params = params
         if Path(params.folder).name != params.folder:
             raise UserError(f"trackers.visualdl.folder is {params.folder!r}", "one name: a folder in that of the run")
-        self.look = f"visualdl --logdir {{folder}}/{params.folder}"  # type: ignore[misc]
+        self.look = f"visualdl --logdir {{folder}}/{params.folder}"
 
     def open(self, run: TrackedRun) -> VisualDLTracker:
         """Begin, or go on with what was logged up to `run.from_step`."""

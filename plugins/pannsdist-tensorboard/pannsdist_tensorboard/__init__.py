@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from pannsdist.contracts import EpochReport, NoParams, StepReport, TrackedRun
 from pannsdist.contracts.showing import Histogram, Picture, Shown, Sound, epoch_points, shown, step_points
@@ -20,7 +20,7 @@ class TensorBoard:
 
     contract = 1
     Params = NoParams
-    look: ClassVar[str] = "tensorboard --logdir {folder}/tensorboard"
+    look = "tensorboard --logdir {folder}/tensorboard"
 
     def __init__(self, params: NoParams) -> None:
         self.params = params

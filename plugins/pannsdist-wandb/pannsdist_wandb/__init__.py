@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from pannsdist.contracts import TrackedRun, param
 
@@ -29,12 +29,12 @@ class WeightsAndBiases:
 
     contract = 1
     Params = WandbParams
-    look: ClassVar[str] = "wandb sync {folder}/wandb/offline-run-*"
+    look = "wandb sync {folder}/wandb/offline-run-*"
 
     def __init__(self, params: WandbParams) -> None:
         self.params = params
         if params.mode == "online":
-            self.look = ""  # type: ignore[misc]
+            self.look = ""
 
     def open(self, run: TrackedRun) -> WandbTracker:
         """Begin, or go on with what was told up to `run.from_step`."""

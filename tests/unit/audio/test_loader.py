@@ -89,7 +89,9 @@ def test_a_pass_may_be_left_early():
 
 
 def test_a_loader_that_read_nothing_closes():
+    before = psutil.Process().children()
     Loader(2).close()
+    assert psutil.Process().children() == before
 
 
 @pytest.mark.parametrize("workers", [0, 2])

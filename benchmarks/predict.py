@@ -115,17 +115,17 @@ def work(arm: str, folder: Path) -> None:
 
 def ours(arm: str, folder: Path) -> Callable[[list[str]], None]:
     """The command's own function, on one of our engines."""
-    from pannsdist import terminal
+    from pannsdist.runtime import console
 
-    terminal.quiet_paddle()
-    terminal.quiet_compiler()
-    from pannsdist import sound_commands
+    console.quiet_paddle()
+    console.quiet_compiler()
+    from pannsdist.cli import sounds
     from pannsdist.inference.model import load_model
 
     model = load_model(MODEL, str(folder / "cnn14.pth"), None if arm == "default" else arm)
 
     def tag(files: list[str]) -> None:
-        sound_commands.predict(model, [Path(name) for name in files], TOPK, "table")
+        sounds.predict(model, [Path(name) for name in files], TOPK, "table")
 
     return tag
 
@@ -170,7 +170,7 @@ def prepare(folder: Path, clips: int) -> None:
     import paddle
     import soundfile
 
-    import pannsdist.audioset
+    import pannsdist.inference.audioset
     from pannsdist.registry import Catalog
     from pannsdist.weights.conversion import convert
 
@@ -180,12 +180,12 @@ def prepare(folder: Path, clips: int) -> None:
         soundfile.write(folder / f"clip{number:03d}.wav", clip, RATE_HZ, subtype="PCM_16")
     plugin_class = Catalog.installed().models.find(MODEL).load()
     paddle.seed(0)
-    layer = plugin_class(plugin_class.Params()).build(pannsdist.audioset.labels(), plugin_class.front_end)
+    layer = plugin_class(plugin_class.Params()).build(pannsdist.inference.audioset.labels(), plugin_class.front_end)
     paddle.save(layer.state_dict(), str(folder / "cnn14.pdparams"))
     convert(folder / "cnn14.pdparams", folder / "cnn14.pth", layer)
     (folder / "panns_data").mkdir()
     shutil.copy(
-        Path(pannsdist.audioset.__file__).with_name("class_labels.csv"),
+        Path(pannsdist.inference.audioset.__file__).with_name("class_labels.csv"),
         folder / "panns_data" / "class_labels_indices.csv",
     )
 

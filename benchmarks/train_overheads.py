@@ -22,11 +22,12 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from pannsdist import cpu, settings, terminal
-from pannsdist.errors import UserError
+from pannsdist import settings
+from pannsdist.runtime import console, cpu
+from pannsdist.runtime.errors import UserError
 
 if TYPE_CHECKING:
-    from pannsdist.batch import Batch
+    from pannsdist.contracts.batch import Batch
 
 PLAIN = ("log.every_steps=1000000",)
 ARMS: dict[str, tuple[str, ...]] = {
@@ -58,7 +59,7 @@ def main() -> None:
     if chosen.quick:
         chosen.rounds, chosen.steps = 1, 5
     cpu.use_fast_kernels()
-    terminal.quiet_paddle()
+    console.quiet_paddle()
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "config.yaml"
         config.write_text(CONFIG.format(model=chosen.model), encoding="utf-8")
@@ -86,26 +87,27 @@ def measure(config: Path, rounds: int, steps: int) -> dict[str, list[float]]:
 
 def step_seconds(config: Path, overrides: Sequence[str], steps: int) -> float:
     """Train as train.py does, in this process, for so many steps and some before them; the mean seconds of a step."""
-    from pannsdist import assembly, planning
     from pannsdist.audio.loader import Loader
-    from pannsdist.parallel import connect
+    from pannsdist.distributed.fleet import connect
     from pannsdist.registry import Catalog
-    from pannsdist.run_folder import RunFolder
+    from pannsdist.run import building
+    from pannsdist.run.folder import RunFolder
+    from pannsdist.run.planning.decide import decide
     from pannsdist.training.trainer import TrainingData
 
     with tempfile.TemporaryDirectory() as runs:
         given = [*overrides, f"runs={runs}", f"train.max_steps={BEFORE + steps + 1}"]
         chosen, source = settings.load(config, given)
-        plan = planning.decide(chosen, source, Catalog.installed(), 1)
-        folder, network, world = RunFolder.open(chosen, plan.data.labels), assembly.build_network(plan), connect()
+        plan = decide(chosen, source, Catalog.installed(), 1)
+        folder, network, world = RunFolder.open(chosen, plan.data.labels), building.build_network(plan), connect()
         loader = Loader(chosen.data.workers)
-        parts = assembly.build_parts(plan, world, network, loader)
+        parts = building.build_parts(plan, world, network, loader)
         progress = parts.trainer.resume(None)
         asked: list[float] = []
         data = TrainingData(lambda epoch, first: noted(parts.data.batches(epoch, first), asked), parts.data.steps)
         with (
             redirect_stdout(io.StringIO()),
-            assembly.opened_results(plan, world, network, folder, progress) as (outlets, _),
+            building.opened_results(plan, world, network, folder, progress) as (outlets, _),
         ):
             parts.trainer.fit(progress, data, parts.split, outlets)
         loader.close()

@@ -22,12 +22,12 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from pannsdist.cpu import MKL_SWITCH
+from pannsdist.runtime.cpu import MKL_SWITCH
 
 if TYPE_CHECKING:
-    from pannsdist.batch import Batch
-    from pannsdist.parallel import World
-    from pannsdist.training.learner import Learner
+    from pannsdist.contracts.batch import Batch
+    from pannsdist.distributed.world import World
+    from pannsdist.training.train_step import Learner
 
 STEPS = {"panns_cnn10": 1, "efficientat_mn04": 10}
 """Measured steps of each arm in each round: some seconds of either model, on a core or two."""
@@ -129,9 +129,9 @@ def work(model_name: str, steps: int, result: Path) -> None:
 
     A step ends when its loss is on the host: then backward and update are done on a CPU, in every process.
     """
-    from pannsdist import parallel
+    from pannsdist.distributed import fleet
 
-    world = parallel.connect()
+    world = fleet.connect()
     learner, batch = build(world, model_name)
     seconds = []
     for step in range(1, steps + 2):
@@ -148,14 +148,14 @@ def build(world: World, model_name: str) -> tuple[Learner, Batch]:
     import numpy as np
     import paddle
 
-    from pannsdist import seeding
-    from pannsdist.batch import Batch
-    from pannsdist.network import Network
+    from pannsdist.contracts.batch import Batch
+    from pannsdist.contracts.network import Network
     from pannsdist.registry import Catalog
-    from pannsdist.training.learner import Learner
-    from pannsdist.training.losses import TrainingLoss
-    from pannsdist.training.optim import build_optimizer
-    from pannsdist.training.schedules import Schedule
+    from pannsdist.runtime import seeding
+    from pannsdist.training.optimization.losses import TrainingLoss
+    from pannsdist.training.optimization.optimizers import build_optimizer
+    from pannsdist.training.optimization.schedules import Schedule
+    from pannsdist.training.train_step import Learner
 
     catalog = Catalog.installed()
     model_class = catalog.models.find(model_name).load()

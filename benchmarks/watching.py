@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import soundfile
 
-from pannsdist import cpu, terminal
 from pannsdist.contracts import Clip, EpochReport, Heard, Pace, StepReport, TrackedRun
 from pannsdist.contracts.predictions import Predictions
+from pannsdist.runtime import console, cpu
 
 if TYPE_CHECKING:
-    from pannsdist.choosing import Part
+    from pannsdist.registry.building import Part
 
 WORST = 3
 
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="once each, and the smaller predictions alone")
     chosen = parser.parse_args()
     cpu.use_fast_kernels()
-    terminal.quiet_paddle()
+    console.quiet_paddle()
     repeats, sizes = (1, ((80, 10),)) if chosen.quick else (chosen.repeats, ((80, 10), (400, 50), (20_000, 527)))
     print("| | seconds |\n|---|---|")
     with tempfile.TemporaryDirectory() as folder:
@@ -97,8 +97,8 @@ def of_tracker(part: Part, folder: Path, repeats: int) -> Iterator[tuple[str, fl
 
 def trackers() -> list[Part]:
     """Those that are installed, at their defaults."""
-    from pannsdist.choosing import build_plugin
     from pannsdist.registry import Catalog
+    from pannsdist.registry.building import build_plugin
     from pannsdist.settings import Source
 
     return [build_plugin(entry, {}, Source(), f"trackers.{entry.name}") for entry in Catalog.installed().trackers]
@@ -108,15 +108,15 @@ def listener(folder: Path) -> Callable[[str], Heard]:
     """Clips as a run hears them: from a file, resampled, through PANNs' front end."""
     import paddle
 
-    from pannsdist import assembly
-    from pannsdist.audio.clips import ClipReader
+    from pannsdist.audio.clip_reader import ClipReader
     from pannsdist.builtin.logmel import LogMel, LogMelParams
-    from pannsdist.network import Network
+    from pannsdist.contracts.network import Network
+    from pannsdist.run import building
 
     path = folder / "clip.wav"
     soundfile.write(path, np.random.default_rng(0).normal(0, 0.1, 5 * 44100), 44100)
     network = Network(LogMel(LogMelParams()).build(), paddle.nn.Identity())
-    listening = assembly.Listening([Clip("clip", path, ("class 0",))], ClipReader(32000, 160000), network)
+    listening = building.Listening([Clip("clip", path, ("class 0",))], ClipReader(32000, 160000), network)
     return lambda _: listening("clip")
 
 

@@ -62,10 +62,10 @@ def main() -> None:
 
 def hear(data: Path, model: str, weights: str, clips_of_each: int | None = None) -> list[Answer]:
     """The answers to the clips of ESC-10, in the order of its table."""
-    from pannsdist import terminal
+    from pannsdist.runtime import console
 
-    terminal.quiet_paddle()
-    terminal.quiet_compiler()
+    console.quiet_paddle()
+    console.quiet_compiler()
     from pannsdist.inference.model import load_model
 
     files = clips(data, clips_of_each)

@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING
 
 if __name__ == "__main__" and not __package__:  # run by path: let `pannsdist` be found, and nothing inside it by itself
     sys.path[0] = str(Path(__file__).resolve().parents[1])
-    from pannsdist import terminal
+    from pannsdist.runtime import console
 
-    terminal.have_patience()
+    console.have_patience()
 
-from pannsdist import cpu, launched, settings, stopping, terminal
+from pannsdist import settings
+from pannsdist.runtime import console, cpu, launcher, signals
 
 if TYPE_CHECKING:
-    from pannsdist.planning import Plan
+    from pannsdist.run.planning.plan import Plan
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,22 +38,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that win over the file's")
     chosen = parser.parse_intermixed_args(arguments)
     cpu.use_fast_kernels()
-    terminal.quiet_paddle()
+    console.quiet_paddle()
     overrides = [*chosen.overrides, *settings.trial_overrides(chosen.limit, chosen.overfit)]
-    return terminal.exit_code(lambda: run(chosen.config, overrides, chosen.dry_run))
+    return console.exit_code(lambda: run(chosen.config, overrides, chosen.dry_run))
 
 
 def run(config: Path, overrides: Sequence[str], dry_run: bool) -> None:
     """Decide, then act. Every process raises the same UserError."""
-    from pannsdist import planning, step_parts
     from pannsdist.registry import Catalog
+    from pannsdist.run import learner_building
+    from pannsdist.run.planning.decide import decide
 
-    with terminal.patience():
+    with console.patience():
         chosen, source = settings.load(config, overrides)
-        plan = planning.decide(chosen, source, Catalog.installed(), launched.size())
-    terminal.say(str(plan))
+        plan = decide(chosen, source, Catalog.installed(), launcher.size())
+    console.say(str(plan))
     if dry_run:
-        step_parts.rehearse(plan)
+        learner_building.rehearse(plan)
     else:
         fit(plan)
 
@@ -62,26 +64,27 @@ def fit(plan: Plan) -> None:
 
     Raises Stopped once SIGTERM or SIGINT has come: before that the run is saved, at a step that all processes agree on.
     """
-    from pannsdist import assembly, parallel, step_parts
     from pannsdist.audio.loader import Loader
-    from pannsdist.run_folder import RunFolder
+    from pannsdist.distributed import fleet
+    from pannsdist.run import building, learner_building
+    from pannsdist.run.folder import RunFolder
 
-    world = parallel.connect()
+    world = fleet.connect()
     loader = Loader(plan.settings.data.workers)
     try:
-        with stopping.listening() as is_asked_to_stop:
+        with signals.listening() as is_asked_to_stop:
             folder = world.agree(lambda: RunFolder.open(plan.settings, plan.data.labels) if world.is_main else None)
             snapshot = world.agree(lambda: folder.snapshot() if folder else None)
-            network = world.agree(lambda: assembly.build_network(plan))
-            terminal.say(world.on_main(lambda: assembly.load_initial(plan, network, snapshot)))
-            parts = world.agree(lambda: assembly.build_parts(plan, world, network, loader))
-            for remark in step_parts.remarks(plan, world):
-                terminal.say(remark)
+            network = world.agree(lambda: building.build_network(plan))
+            console.say(world.on_main(lambda: building.load_initial(plan, network, snapshot)))
+            parts = world.agree(lambda: building.build_parts(plan, world, network, loader))
+            for remark in learner_building.remarks(plan, world):
+                console.say(remark)
             progress = parts.trainer.resume(snapshot)
-            with assembly.opened_results(plan, world, network, folder, progress) as (outlets, trackers):
+            with building.opened_results(plan, world, network, folder, progress) as (outlets, trackers):
                 progress = parts.trainer.fit(progress, parts.data, parts.split, outlets, is_asked_to_stop)
             if folder:
-                terminal.say(folder.summary(progress, trackers))
+                console.say(folder.summary(progress, trackers))
     finally:
         loader.close()
         world.close()

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from pannsdist import planning, settings
+from pannsdist import settings
 from pannsdist.audio.decode import SOUND_FILE_ENDINGS
 from pannsdist.contracts import Clip, UserError
 from pannsdist.devkit import Subject, Verdict, checks_of, judge
 from pannsdist.registry import Catalog
+from pannsdist.run.planning.decide import decide
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
@@ -199,7 +200,7 @@ class Promises:
             pytest.skip("the plugin is not installed, only importable")
         overrides = [f"data.params.{key}={value}" for key, value in {**self.params, "root": root}.items()]
         chosen, source = settings.load(CONFIGS / self.recipe, [*overrides, "model.weights=''", "train.batch_size=2"])
-        plan = planning.decide(chosen, source, catalog, world_size=1)
+        plan = decide(chosen, source, catalog, world_size=1)
         assert {split: len(plan.data.splits[split]) for split in ("train", "valid")}.items() <= self.counts.items()
         missing = len(self.opened(root).missing)
         assert ("have no file and are left out" in str(plan)) == bool(missing)

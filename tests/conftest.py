@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from pannsdist import cpu, terminal
+from pannsdist.runtime import console, cpu
 
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # what a shell or nohup ignores, its children do too
     if signal.getsignal(number) == signal.SIG_IGN:
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 cpu.use_fast_kernels()  # before paddle is imported anywhere
-terminal.quiet_paddle()
+console.quiet_paddle()
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

@@ -12,8 +12,8 @@ from paddle import nn
 
 from pannsdist.builtin.logmel import LogMel, LogMelParams
 from pannsdist.contracts import FrontEnd, NoParams, Pretrained
-from pannsdist.weights import cache
-from pannsdist.weights.writing import write_weights
+from pannsdist.weights.downloads import cache
+from pannsdist.weights.formats.writing import write_weights
 
 RATE_HZ = 8000
 BINS = 16

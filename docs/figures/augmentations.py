@@ -16,7 +16,7 @@ from pannsdist.builtin.augmentations.noise import Noise, NoiseParams
 from pannsdist.builtin.augmentations.speed import Speed, SpeedParams
 from pannsdist.builtin.augmentations.time_roll import TimeRoll, TimeRollParams
 from pannsdist.builtin.logmel import LogMel, LogMelParams
-from pannsdist.feature_augmentation import CHANCES, kept_stripes, mixed
+from pannsdist.contracts.feature_augmentation import CHANCES, kept_stripes, mixed
 
 matplotlib.use("Agg")
 

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pannsdist import seeding
-from pannsdist.audio.augmenting import Augmentation, augmented
-from pannsdist.audio.clips import ClipReader
-from pannsdist.audio.mixing import Mixup, partners_of
+from pannsdist.audio.augmentation import Augmentation, augmented
+from pannsdist.audio.clip_reader import ClipReader
+from pannsdist.audio.mixup import Mixup, partners_of
 from pannsdist.audio.sampling import occurrences, visited
-from pannsdist.batch import Batch
 from pannsdist.contracts import Clip
-from pannsdist.errors import BadClip
-from pannsdist.feature_augmentation import CHANCES
+from pannsdist.contracts.batch import Batch
+from pannsdist.contracts.feature_augmentation import CHANCES
+from pannsdist.runtime import seeding
+from pannsdist.runtime.errors import BadClip
 
 
 @dataclass(frozen=True)

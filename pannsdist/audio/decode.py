@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from pannsdist.contracts import Clip
-from pannsdist.errors import BadClip
+from pannsdist.runtime.errors import BadClip
 
 SOUND_FILE_ENDINGS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au")
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from pannsdist.audio.decode import bad_clip, length_of, read_file, source_span
 from pannsdist.contracts import Clip
-from pannsdist.errors import BadClip
+from pannsdist.runtime.errors import BadClip
 
 SILENT_PEAK = 1e-4
 """Of full scale, -80 dB: a clip that never rises above it is silent."""

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from pannsdist.audio.batches import read_batch
-from pannsdist.batch import Batch
+from pannsdist.contracts.batch import Batch
 
 Order = TypeVar("Order")
 Done = TypeVar("Done")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pannsdist import seeding
+from pannsdist.runtime import seeding
 
 
 def visited(targets: np.ndarray, sampling: str, seed: int, epoch: int) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 
 from pannsdist.audio.decode import length_of, reason
 from pannsdist.contracts import Clip
-from pannsdist.errors import BadClip
+from pannsdist.runtime.errors import BadClip
 
 BLOCK_S = 10.0
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import MISSING, dataclass, field
 from typing import Any
 
+from pannsdist.contracts.feature_augmentation import CHANCES, kept_stripes, mixed
 from pannsdist.contracts.parts import (
     AugmentationPlugin,
     DatasetPlugin,
@@ -34,8 +35,7 @@ from pannsdist.contracts.running import (
     Tracker,
     TrackerPlugin,
 )
-from pannsdist.errors import UserError
-from pannsdist.feature_augmentation import CHANCES, kept_stripes, mixed
+from pannsdist.runtime.errors import UserError
 
 __all__ = [
     "CHANCES",

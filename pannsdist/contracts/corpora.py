@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 from pannsdist.contracts import Clip, Download
 from pannsdist.contracts.tables import Row
-from pannsdist.errors import UserError, candidates_line
+from pannsdist.runtime.errors import UserError, candidates_line
 
 __all__ = ["Corpus", "FoldedCorpus", "FoldedParams", "Listed", "RootParams", "allowed"]
 

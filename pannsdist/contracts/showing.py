@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pannsdist.contracts.predictions import Predictions, confusion, losses
 from pannsdist.contracts.running import EpochReport, StepReport, TrackedRun
-from pannsdist.errors import BadClip
+from pannsdist.runtime.errors import BadClip
 
 __all__ = [
     "ClassCurve",

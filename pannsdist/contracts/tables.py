@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from pannsdist.errors import UserError
+from pannsdist.runtime.errors import UserError
 
 __all__ = ["Row", "csv_rows", "file_rows", "json_rows", "line_rows", "read_text", "rows_by"]
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pannsdist.devkit.as_tests import conformance
     from pannsdist.devkit.checking import Check, Cost, Outcome, Subject, Verdict, checks_of, judge, known_gaps_of
+    from pannsdist.devkit.pytest_api import conformance
 
 __all__ = ["Check", "Cost", "Outcome", "Subject", "Verdict", "checks_of", "conformance", "judge", "known_gaps_of"]
 
@@ -23,5 +23,5 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'pannsdist.devkit' has no attribute '{name}'")
     import importlib
 
-    module = "as_tests" if name == "conformance" else "checking"
+    module = "pytest_api" if name == "conformance" else "checking"
     return getattr(importlib.import_module(f"pannsdist.devkit.{module}"), name)

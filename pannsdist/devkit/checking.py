@@ -14,9 +14,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pannsdist import contracts, cpu, terminal
-from pannsdist.errors import UserError, candidates_line
+from pannsdist import contracts
 from pannsdist.registry import Catalog, Entry
+from pannsdist.runtime import console, cpu
+from pannsdist.runtime.errors import UserError, candidates_line
 from pannsdist.settings import Source, fill_params
 
 
@@ -124,7 +125,7 @@ def checks_of(kind: str) -> tuple[Check, ...]:
     if kind not in contracts.GROUPS:
         raise UserError(f"unknown kind of plugin '{kind}'", candidates_line(kind, contracts.GROUPS, "kinds"))
     with _quiet():
-        rooms = [importlib.import_module(f"pannsdist.devkit.{name}") for name in ("plugin_checks", f"{kind}_checks")]
+        rooms = [importlib.import_module(f"pannsdist.devkit.checks.{name}") for name in ("plugin", kind)]
     return tuple(check for room in rooms for check in room.CHECKS)
 
 
@@ -171,9 +172,9 @@ def _verdict(check: Check, subject: Subject) -> tuple[Verdict, str]:
 def _quiet() -> Iterator[None]:
     """For whatever may import paddle: its fast kernels, and nothing of what it warns of on every machine."""
     cpu.use_fast_kernels()
-    terminal.quiet_compiler()
+    console.quiet_compiler()
     with warnings.catch_warnings():
-        terminal.quiet_paddle()
+        console.quiet_paddle()
         yield
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pannsdist import cpu
+from pannsdist.runtime import cpu
 
 
 def pytest_configure(config: Any) -> None:

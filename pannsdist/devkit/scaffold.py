@@ -7,8 +7,8 @@ from importlib.resources import files
 from pathlib import Path
 
 from pannsdist import contracts
-from pannsdist.errors import UserError, candidates_line
 from pannsdist.registry import Catalog
+from pannsdist.runtime.errors import UserError, candidates_line
 
 TEMPLATES = {
     "setup.cfg": "setup.cfg",

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pannsdist.devkit import fresh
+from pannsdist.devkit import subprocess_probe
 from pannsdist.devkit.checking import CheckFailed, NotApplicable, Subject, require
 
 TRAIN = Path(__file__).resolve().parents[1] / "train.py"
@@ -69,7 +69,7 @@ def _launched(settings: Path, folder: Path) -> tuple[int, str]:
         process = subprocess.Popen(  # noqa: S603 our own interpreter
             command,
             cwd=folder,
-            env=fresh.environment(),
+            env=subprocess_probe.environment(),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

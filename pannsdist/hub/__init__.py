@@ -3,10 +3,10 @@
 Signatures, defaults and results are PaddleHub's (2.x, audio classification); docs/paddlehub.md says what differs.
 """
 
-from pannsdist import cpu, terminal
+from pannsdist.runtime import console, cpu
 
 cpu.use_fast_kernels()  # before paddle is imported, where this import comes first
-terminal.quiet_paddle()
+console.quiet_paddle()
 
 from pannsdist.hub import datasets, env  # noqa: E402
 from pannsdist.hub.module import Module  # noqa: E402

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import paddle
 
-from pannsdist.audio.clips import ClipReader
-from pannsdist.choosing import Part, build_plugin
+from pannsdist.audio.clip_reader import ClipReader
 from pannsdist.contracts import Clip
-from pannsdist.errors import UserError
 from pannsdist.registry import Catalog
+from pannsdist.registry.building import Part, build_plugin
+from pannsdist.runtime.errors import UserError
 from pannsdist.settings import Source
-from pannsdist.weights import cache
+from pannsdist.weights.downloads import cache
 
 ENVIRONMENT = "PANNSDIST_ESC50"
 FOLDER = "ESC-50-master"

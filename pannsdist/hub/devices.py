@@ -7,12 +7,13 @@ from functools import cache
 
 import paddle
 
-from pannsdist import launched, parallel
+from pannsdist.distributed import fleet
+from pannsdist.runtime import launcher
 
 
 def use_device(layer: paddle.nn.Layer, use_gpu: bool) -> None:
     """Compute on this process's GPU or on the CPU from now on; without a GPU one line says so, once."""
-    device = parallel.device(use_gpu)
+    device = fleet.device(use_gpu)
     if use_gpu and device == "cpu":
         _say_without_gpu()
     paddle.set_device(device)
@@ -21,5 +22,5 @@ def use_device(layer: paddle.nn.Layer, use_gpu: bool) -> None:
 
 @cache
 def _say_without_gpu() -> None:
-    if launched.rank() == 0:
+    if launcher.rank() == 0:
         print("use_gpu=True, but Paddle sees no GPU: this runs on the CPU", file=sys.stderr, flush=True)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pannsdist.weights import cache
+from pannsdist.weights.downloads import cache
 
 HUB_HOME = str(cache.home())
 """Everything that is downloaded: `PANNSDIST_HOME`."""

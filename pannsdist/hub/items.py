@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from pannsdist import seeding
 from pannsdist.audio.batches import Share
 from pannsdist.audio.decode import Piece, to_mono
 from pannsdist.audio.loader import Loader
-from pannsdist.batch import Batch
 from pannsdist.contracts import FrontEnd
-from pannsdist.errors import UserError
+from pannsdist.contracts.batch import Batch
+from pannsdist.runtime import seeding
+from pannsdist.runtime.errors import UserError
 
 Collate = Callable[[list[Any]], Sequence[Any]]
 IN_WORKER: list[Items] = []

@@ -13,17 +13,18 @@ import paddle
 import paddle.nn.functional as F
 from paddle import nn
 
-from pannsdist import audioset, terminal
 from pannsdist.audio.decode import Piece, to_mono
-from pannsdist.choosing import build_plugin
 from pannsdist.contracts import FrontEnd
-from pannsdist.errors import BadWeightsFile, UserError
 from pannsdist.hub.devices import use_device
-from pannsdist.recognition import load_or_name
+from pannsdist.inference import audioset
+from pannsdist.inference.identification import load_or_name
 from pannsdist.registry import Catalog
+from pannsdist.registry.building import build_plugin
+from pannsdist.runtime import console
+from pannsdist.runtime.errors import BadWeightsFile, UserError
 from pannsdist.settings import Source
 from pannsdist.weights import LoadReport, read_weights
-from pannsdist.weights.fetch import fetch
+from pannsdist.weights.downloads.fetch import fetch
 
 TASK = "sound-cls"
 VERSIONS = (None, "1.0.0")
@@ -204,7 +205,7 @@ class Module(nn.Layer):
         if not _may_start(report, self.task):
             wrong = f"{path} is for another number of classes: its head would be {report.head}"
             raise BadWeightsFile(wrong, f"it was asked for {self.num_class}", f"pannsdist weights inspect {path}")
-        terminal.say(f"{name} starts from {path}: {report}")
+        console.say(f"{name} starts from {path}: {report}")
 
 
 def _refuse_elsewhere(version: str | None, **places: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import paddle
 from paddle.optimizer.lr import LRScheduler, ReduceOnPlateau
 
-from pannsdist.errors import UserError
+from pannsdist.runtime.errors import UserError
 
 
 class OwnSchedule:

@@ -8,13 +8,14 @@ from typing import Any
 
 import paddle
 
-from pannsdist import assembly, launched
-from pannsdist.errors import UserError
 from pannsdist.hub.items import Items
 from pannsdist.hub.module import Module
 from pannsdist.hub.scores import METRIC
 from pannsdist.inference.bundle import BundleRecord, PluginRecord
 from pannsdist.registry import Origin
+from pannsdist.run import building
+from pannsdist.runtime import launcher
+from pannsdist.runtime.errors import UserError
 
 HEARD_S = 10.0
 """What a model hears at a time where no dataset tells: AudioSet's length."""
@@ -45,8 +46,8 @@ def described(
     """The record of a model; `items` are those that it is evaluated on, `settings` what the training asked for."""
     data = type(items.dataset) if items else type(None)
     return BundleRecord(
-        model=assembly.plugin_record(model.part),
-        feature=assembly.plugin_record(model.feature_part),
+        model=building.plugin_record(model.part),
+        feature=building.plugin_record(model.feature_part),
         dataset=PluginRecord(data.__qualname__, {}, Origin(data.__module__, "unknown")),
         front_end=model.front_end,
         labels=tuple(labels),
@@ -57,8 +58,8 @@ def described(
             "model": model.part.entry.name,
             "optimizer": type(optimizer).__name__,
             "learning_rate": optimizer.get_lr(),
-            "processes": launched.size(),
+            "processes": launcher.size(),
             **settings,
         },
-        versions=assembly.versions(),
+        versions=building.versions(),
     )

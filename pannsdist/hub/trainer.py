@@ -14,11 +14,11 @@ from typing import Any
 import paddle
 from paddle import nn
 
-from pannsdist import parallel, storage, terminal
 from pannsdist.audio.batches import Share
 from pannsdist.audio.loader import Loader
 from pannsdist.contracts import Tracker
-from pannsdist.errors import BadRunFolder, UserError
+from pannsdist.contracts.network import Network
+from pannsdist.distributed import fleet
 from pannsdist.hub.devices import use_device
 from pannsdist.hub.items import Collate, Hearing, Items, TrainingRows, evaluation_rows
 from pannsdist.hub.module import TASK, Module
@@ -27,19 +27,20 @@ from pannsdist.hub.records import Asked, described
 from pannsdist.hub.scores import SPLIT, Compare, HubBest, Newest, NoEvaluation, hub_metrics
 from pannsdist.hub.watching import in_visualdl
 from pannsdist.inference.bundle import BundleRecord, write_bundle
-from pannsdist.network import Network
-from pannsdist.run_folder import newest_whole
+from pannsdist.run.folder import newest_whole
+from pannsdist.runtime import console, storage
+from pannsdist.runtime.errors import BadRunFolder, UserError
 from pannsdist.training.background import Background
 from pannsdist.training.checkpoint import CheckpointStore, Snapshot
-from pannsdist.training.course import Course
 from pannsdist.training.evaluator import Evaluator, SplitToEvaluate
-from pannsdist.training.learner import Learner
-from pannsdist.training.losses import TrainingLoss
+from pannsdist.training.optimization.losses import TrainingLoss
+from pannsdist.training.run_length import Course
 from pannsdist.training.tracking import ConsoleTracker
+from pannsdist.training.train_step import Learner
 from pannsdist.training.trainer import Outlets, TrainingData
 from pannsdist.training.trainer import Trainer as Loop
 from pannsdist.weights import load_into, read_paddle, read_weights
-from pannsdist.weights.writing import write_paddle
+from pannsdist.weights.formats.writing import write_paddle
 
 SEED = 0
 ALL = 10**9
@@ -49,9 +50,9 @@ HOOKS = ("training_step", "validation_step", "optimizer_step", "learning_rate_st
 
 
 @cache
-def connected(use_gpu: bool) -> parallel.World:
+def connected(use_gpu: bool) -> fleet.World:
     """The processes of the launcher, joined once and left when Python ends."""
-    world = parallel.connect(use_gpu)
+    world = fleet.connect(use_gpu)
     atexit.register(world.close)
     return world
 
@@ -89,7 +90,7 @@ class Trainer:
         self._learner = Learner(self._world, self._network, TrainingLoss(multi_label=False), optimizer, schedule)
         self._progress = self._loop(self._best, Course(0, 1, SEED, 1)).resume(snapshot)
         if self._progress.epoch:
-            terminal.say(f"{self.checkpoint_dir} goes on after epoch {self._progress.epoch}")
+            console.say(f"{self.checkpoint_dir} goes on after epoch {self._progress.epoch}")
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -137,7 +138,7 @@ class Trainer:
             self._split(eval_dataset, batch_size, num_workers, collate_fn) as split,
         ):
             data = TrainingData(lambda epoch, first: loader.read(rows.epoch(epoch, first)), rows.steps)
-            terminal.say(f"{len(items)} items, {rows.steps} steps an epoch of {rows.all_items} items, {epochs} epochs")
+            console.say(f"{len(items)} items, {rows.steps} steps an epoch of {rows.all_items} items, {epochs} epochs")
             record = self._world.agree(lambda: self._record(items, eval_dataset, asked))
             with ExitStack() as stack:
                 outlets = self._world.agree(lambda: self._outlets(record, asked, stack))
@@ -146,7 +147,7 @@ class Trainer:
                 done = self._progress.epoch * rows.steps  # an epoch may have had another number of them before
                 progress = replace(self._progress, step=done, evaluated=done)
                 self._progress = loop.fit(progress, data, split, outlets)
-        terminal.say(f"{self._progress.epoch} epochs done; best model of epoch {best.epoch}: {self._best_model}")
+        console.say(f"{self._progress.epoch} epochs done; best model of epoch {best.epoch}: {self._best_model}")
 
     def evaluate(
         self, eval_dataset: Any, batch_size: int = 1, num_workers: int = 0, collate_fn: Collate | None = None
@@ -155,7 +156,7 @@ class Trainer:
         with self._split(eval_dataset, batch_size, num_workers, collate_fn) as split:
             evaluation = self._evaluator().evaluate(split)
         metrics = hub_metrics(evaluation.scores)
-        terminal.say("evaluation  " + "  ".join(f"{name} {value:.4f}" for name, value in metrics.items()))
+        console.say("evaluation  " + "  ".join(f"{name} {value:.4f}" for name, value in metrics.items()))
         return {"metrics": metrics, "loss": metrics["loss"]}
 
     def save_model(self, save_dir: str | Path) -> None:

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from pannsdist.choosing import build_plugin
 from pannsdist.contracts import Heard, TrackedRun
-from pannsdist.errors import BadClip
 from pannsdist.registry import Catalog
+from pannsdist.registry.building import build_plugin
+from pannsdist.run.trackers import PluginTracker, open_trackers
+from pannsdist.runtime.errors import BadClip
 from pannsdist.settings import Source
-from pannsdist.watching import PluginTracker, opened
 
 FOLDER = "visualization"
 """As in PaddleHub."""
@@ -27,7 +27,7 @@ def in_visualdl(
     part = build_plugin(
         Catalog.installed().trackers.find("visualdl"), {"folder": FOLDER}, Source(), "trackers.visualdl"
     )
-    return opened([part], TrackedRun(folder.name, folder, from_step, dict(chosen), [], _unheard, weights))
+    return open_trackers([part], TrackedRun(folder.name, folder, from_step, dict(chosen), [], _unheard, weights))
 
 
 def _unheard(name: str) -> Heard:

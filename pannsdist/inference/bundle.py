@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 import paddle
 
-from pannsdist import storage
 from pannsdist.contracts import FrontEnd
-from pannsdist.errors import BadBundle, BadWeightsFile
-from pannsdist.inference.listener import Listener
-from pannsdist.network import Network
+from pannsdist.contracts.network import Network
+from pannsdist.inference.inference_model import Listener
 from pannsdist.registry import Catalog, Origin
+from pannsdist.runtime import storage
+from pannsdist.runtime.errors import BadBundle, BadWeightsFile
 from pannsdist.settings import Source, fill_params
 from pannsdist.weights import read_paddle
-from pannsdist.weights.cache import sha256
+from pannsdist.weights.downloads.cache import sha256
 
 FORMAT = 1
 WEIGHTS_FILE, RECORD_FILE = "model.pdparams", "bundle.json"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pannsdist.errors import UserError
+from pannsdist.runtime.errors import UserError
 
 TOUCHING_S = 1e-6
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from pannsdist.audio.stream import Window, stretches
 from pannsdist.contracts import FrontEnd
-from pannsdist.errors import UserError
 from pannsdist.inference.detection import Moment
+from pannsdist.runtime.errors import UserError
 
 WINDOW_FRAMES = 4096
 """About 41 s of PANNs' frames of 10 ms: the fewer windows, the less is heard twice."""

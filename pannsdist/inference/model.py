@@ -9,9 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pannsdist import cpu
-from pannsdist.errors import BadClip, UserError
 from pannsdist.registry import Catalog
+from pannsdist.runtime import cpu
+from pannsdist.runtime.errors import BadClip, UserError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pannsdist.contracts import FrontEnd
     from pannsdist.inference.bundle import BundleRecord
     from pannsdist.inference.detection import Event, Moment
-    from pannsdist.inference.listener import Listener
+    from pannsdist.inference.inference_model import Listener
     from pannsdist.inference.predictor import Prediction, Predictor
     from pannsdist.inference.sounds import Sound
 
@@ -64,7 +64,7 @@ def load_model(
     """
     cpu.use_fast_kernels()
     from pannsdist.inference.bundle import load_bundle
-    from pannsdist.inference.listener import audioset_listener
+    from pannsdist.inference.inference_model import audioset_listener
 
     catalog = Catalog.installed()
     folder = Path(model).expanduser()
@@ -92,7 +92,7 @@ class Model:
         window_s: float | None = None,
         hop_s: float | None = None,
     ) -> None:
-        from pannsdist.inference import engine as engines
+        from pannsdist.inference.engines import engine as engines
         from pannsdist.inference.predictor import Predictor
 
         self.listener = listener

@@ -9,14 +9,14 @@ from itertools import islice
 
 import numpy as np
 
-from pannsdist.audio.ahead import ahead
+from pannsdist.audio.prefetch import ahead
 from pannsdist.audio.stream import Source, Window, blocks, windows
-from pannsdist.errors import BadClip, UserError
 from pannsdist.inference.detection import Moment
-from pannsdist.inference.engine import Engine, engine
+from pannsdist.inference.engines.engine import Engine, engine
+from pannsdist.inference.engines.graph import EMBEDDING, FRAMEWISE, SCORES
 from pannsdist.inference.frames import frame_timeline
-from pannsdist.inference.graph import EMBEDDING, FRAMEWISE, SCORES
-from pannsdist.inference.listener import Listener
+from pannsdist.inference.inference_model import Listener
+from pannsdist.runtime.errors import BadClip, UserError
 
 WINDOWS_AT_ONCE = 8
 WINDOWS_TO_SORT = 4 * WINDOWS_AT_ONCE

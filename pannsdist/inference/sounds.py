@@ -12,7 +12,7 @@ import numpy as np
 
 from pannsdist.audio.decode import SOUND_FILE_ENDINGS
 from pannsdist.audio.stream import Recording, Source
-from pannsdist.errors import UserError
+from pannsdist.runtime.errors import UserError
 
 Sound = str | os.PathLike[str] | np.ndarray
 

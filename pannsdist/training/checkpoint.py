@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 import paddle
 
-from pannsdist import storage
-from pannsdist.errors import BadRunFolder, BadWeightsFile
-from pannsdist.training.progress import Progress, Snapshot
+from pannsdist.runtime import storage
+from pannsdist.runtime.errors import BadRunFolder, BadWeightsFile
+from pannsdist.training.state import Progress, Snapshot
 from pannsdist.weights import read_paddle
-from pannsdist.weights.cache import sha256
+from pannsdist.weights.downloads.cache import sha256
 
 __all__ = ["CheckpointStore", "Found", "Progress", "Snapshot", "checkpoint_name"]
 

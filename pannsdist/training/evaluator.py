@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import paddle
 
-from pannsdist.batch import Batch
-from pannsdist.errors import BadClip, BadDataset
-from pannsdist.network import Network
-from pannsdist.parallel import World
+from pannsdist.contracts.batch import Batch
+from pannsdist.contracts.network import Network
+from pannsdist.distributed.world import World
+from pannsdist.runtime.errors import BadClip, BadDataset
 from pannsdist.training import metrics
 
 

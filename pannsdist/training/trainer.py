@@ -9,20 +9,20 @@ from typing import NoReturn
 
 import numpy as np
 
-from pannsdist.batch import Batch
 from pannsdist.contracts import EpochReport, StepReport, Tracker
-from pannsdist.errors import BadClip, NotFinite, Stopped
-from pannsdist.parallel import World
-from pannsdist.training.agreement import Agreed, Wishes, agree_on
+from pannsdist.contracts.batch import Batch
+from pannsdist.distributed.world import World
+from pannsdist.runtime.errors import BadClip, NotFinite, Stopped
 from pannsdist.training.background import Background
 from pannsdist.training.best import BestTracker
 from pannsdist.training.checkpoint import checkpoint_name
 from pannsdist.training.clock import Clock
-from pannsdist.training.course import Course
+from pannsdist.training.counters import Tally
 from pannsdist.training.evaluator import Evaluator, SplitToEvaluate
-from pannsdist.training.learner import Learner
-from pannsdist.training.progress import Progress, Snapshot, own_statistics
-from pannsdist.training.tally import Tally
+from pannsdist.training.run_length import Course
+from pannsdist.training.state import Progress, Snapshot, own_statistics
+from pannsdist.training.step_sync import Agreed, Wishes, agree_on
+from pannsdist.training.train_step import Learner
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Weight files in and out, without running anything that a file brings along."""
 
+from pannsdist.weights.formats.paddle import read_paddle
 from pannsdist.weights.loading import LoadReport, load_into
-from pannsdist.weights.paddle_file import read_paddle
 from pannsdist.weights.weight_file import WeightFile, read_weights
 
 __all__ = ["LoadReport", "WeightFile", "load_into", "read_paddle", "read_weights"]

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pannsdist.errors import WeightsMismatch
-from pannsdist.weights.arrays import Array
+from pannsdist.runtime.errors import WeightsMismatch
+from pannsdist.weights.formats.arrays import Array
+from pannsdist.weights.formats.writing import write_weights
 from pannsdist.weights.layouts import FOREIGN_HEADS, FRONT_END
 from pannsdist.weights.loading import RENAMED, is_of_torch, linear_weights, listed, not_needed, paddle_state, renamed
 from pannsdist.weights.weight_file import WeightFile, read_weights
-from pannsdist.weights.writing import write_weights
 
 if TYPE_CHECKING:
     import paddle

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pannsdist.weights.arrays import Array
+from pannsdist.weights.formats.arrays import Array
 from pannsdist.weights.layouts import FOREIGN_HEADS
 
 KEPT = "kept"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pannsdist.weights.arrays import Array
+from pannsdist.weights.formats.arrays import Array
 
 FRONT_END = ("spectrogram_extractor.", "logmel_extractor.")
 """What PANNs' PyTorch files hold beside the network: their STFT and mel matrices."""

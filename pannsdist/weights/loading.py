@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pannsdist.errors import WeightsMismatch
-from pannsdist.weights.arrays import Array
+from pannsdist.runtime.errors import WeightsMismatch
+from pannsdist.weights.formats.arrays import Array
 from pannsdist.weights.heads import Settled, settle_head
 from pannsdist.weights.layouts import FOREIGN_HEADS, FRONT_END
 from pannsdist.weights.weight_file import WeightFile

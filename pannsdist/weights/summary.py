@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from pannsdist.weights.arrays import Array
+from pannsdist.weights.formats.arrays import Array
 from pannsdist.weights.layouts import FOREIGN_HEADS, FRONT_END
 from pannsdist.weights.loading import COUNTER, RENAMED
 from pannsdist.weights.weight_file import WeightFile

@@ -9,13 +9,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pannsdist.errors import BadWeightsFile
-from pannsdist.weights.arrays import Array, from_bfloat16
+from pannsdist.runtime.errors import BadWeightsFile
+from pannsdist.weights.formats.arrays import Array, from_bfloat16
+from pannsdist.weights.formats.paddle import is_paddle, read_paddle
+from pannsdist.weights.formats.refusal import READABLE, refusing
+from pannsdist.weights.formats.safetensors import is_safetensors, read_safetensors
+from pannsdist.weights.formats.torch import is_torch, read_torch
 from pannsdist.weights.layouts import bare
-from pannsdist.weights.paddle_file import is_paddle, read_paddle
-from pannsdist.weights.refusal import READABLE, refusing
-from pannsdist.weights.safetensors_file import is_safetensors, read_safetensors
-from pannsdist.weights.torch_file import is_torch, read_torch
 
 Format = Literal["torch", "paddle", "safetensors"]
 ENVELOPES = ("model", "state_dict")

@@ -6,10 +6,10 @@ import numpy as np
 import paddle
 import soundfile
 
+from pannsdist.contracts.network import Network
 from pannsdist.devkit import Subject
-from pannsdist.devkit.feature_checks import noise
-from pannsdist.devkit.model_checks import built as built_of
-from pannsdist.network import Network
+from pannsdist.devkit.checks.feature import noise
+from pannsdist.devkit.checks.model import built as built_of
 from pannsdist.registry import Catalog, Entry
 
 __all__ = ["BIG", "CATALOG", "LAUNCHED", "MINIATURES", "built", "chosen", "noise", "opened"]

@@ -6,10 +6,10 @@ import pytest
 from installed import CATALOG, built, chosen, opened
 
 from pannsdist.contracts import NoParams
-from pannsdist.errors import UserError
-from pannsdist.inference.engine import compare
-from pannsdist.inference.graph import Asked, convert_to_onnx, need_onnx, open_onnx, open_paddle, save_graph
-from pannsdist.network import Network
+from pannsdist.contracts.network import Network
+from pannsdist.inference.engines.engine import compare
+from pannsdist.inference.engines.graph import Asked, convert_to_onnx, need_onnx, open_onnx, open_paddle, save_graph
+from pannsdist.runtime.errors import UserError
 
 OUTPUTS_OF = {
     "panns_cnn6": ("scores", "embedding"),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from pannsdist.seeding import epoch_order
+from pannsdist.runtime.seeding import epoch_order
 
 RATE_HZ = 32000
 SETTINGS = """\

@@ -14,7 +14,7 @@ import psutil
 import pytest
 import tiny
 
-from pannsdist.errors import EXIT_STOPPED
+from pannsdist.runtime.errors import EXIT_STOPPED
 from pannsdist.training.checkpoint import CheckpointStore
 from pannsdist.weights import read_paddle
 

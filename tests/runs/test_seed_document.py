@@ -13,8 +13,8 @@ import paddle
 import pytest
 import soundfile
 
-from pannsdist import audioset
 from pannsdist.hub.datasets import ESC50
+from pannsdist.inference import audioset
 from pannsdist.registry import Catalog
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"

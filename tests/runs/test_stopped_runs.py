@@ -13,7 +13,7 @@ import psutil
 import pytest
 import tiny
 
-from pannsdist.errors import EXIT_STOPPED
+from pannsdist.runtime.errors import EXIT_STOPPED
 from pannsdist.training.checkpoint import MODEL_FILE, CheckpointStore
 
 SETTINGS = """\

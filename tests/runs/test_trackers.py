@@ -11,7 +11,7 @@ import launching
 import pytest
 import tiny
 
-from pannsdist.errors import EXIT_STOPPED, EXIT_USER_ERROR
+from pannsdist.runtime.errors import EXIT_STOPPED, EXIT_USER_ERROR
 from pannsdist.training.checkpoint import CheckpointStore
 
 SETTINGS = """\

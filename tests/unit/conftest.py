@@ -5,7 +5,7 @@ import signal
 import pytest
 import serving
 
-from pannsdist.cli import main
+from pannsdist.cli.command_line import main
 
 
 @pytest.fixture(autouse=True)
@@ -48,12 +48,13 @@ def decide(tmp_path, request):
     """Decides about the run of the test file's TEXT, or of another; the plugins of `small_parts` are there."""
     from small_parts import catalog
 
-    from pannsdist import planning, settings
+    from pannsdist import settings
+    from pannsdist.run.planning.decide import decide as decide_run
 
     def decided(*overrides, world_size=1, text=None):
         path = tmp_path / "run.yaml"
         path.write_text(text or request.module.TEXT, encoding="utf-8")
         chosen, source = settings.load(path, overrides)
-        return planning.decide(chosen, source, catalog(), world_size)
+        return decide_run(chosen, source, catalog(), world_size)
 
     return decided

@@ -9,10 +9,10 @@ import pytest
 from small_parts import FEATURE_PARAMS, RATE_HZ, SmallLayer, SmallModel
 
 from pannsdist.builtin.logmel import LogMel, LogMelParams
-from pannsdist.errors import UserError
-from pannsdist.inference.graph import need_onnx
-from pannsdist.inference.listener import Listener
-from pannsdist.network import Network
+from pannsdist.contracts.network import Network
+from pannsdist.inference.engines.graph import need_onnx
+from pannsdist.inference.inference_model import Listener
+from pannsdist.runtime.errors import UserError
 
 LABELS = ("a", "b", "c")
 WINDOW_S = 0.2

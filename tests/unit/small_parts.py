@@ -14,8 +14,8 @@ from paddle import nn
 from pannsdist import __version__
 from pannsdist.builtin.logmel import LogMel, LogMelParams
 from pannsdist.contracts import Clip, FrontEnd, NoParams, Pretrained, Samples
+from pannsdist.contracts.network import Network
 from pannsdist.inference.bundle import BundleRecord, PluginRecord, write_bundle
-from pannsdist.network import Network
 from pannsdist.registry import Catalog, Entry, Origin, Registry
 from pannsdist.settings import to_dict
 

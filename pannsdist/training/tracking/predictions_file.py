@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.lib import format as npy
 
-from pannsdist import storage
 from pannsdist.contracts import EpochReport, StepReport
-from pannsdist.errors import BadRunFolder
+from pannsdist.runtime import storage
+from pannsdist.runtime.errors import BadRunFolder
 from pannsdist.training.metrics import Predictions
 
 RECORD_FILE, LOGITS_FILE, TARGETS_FILE = "record.json", "logits.npy", "targets.npy"

@@ -6,8 +6,8 @@ import json
 import math
 from pathlib import Path
 
-from pannsdist import storage
 from pannsdist.contracts import EpochReport, StepReport
+from pannsdist.runtime import storage
 
 
 def _epoch_of(line: str) -> float:

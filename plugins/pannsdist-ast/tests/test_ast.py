@@ -15,10 +15,10 @@ from pannsdist_ast.network import Ast, Grid
 from pannsdist_kaldi_fbank import FbankParams, KaldiFbank
 
 from pannsdist.contracts import FrontEnd, UserError
-from pannsdist.inference.graph import convert_to_onnx, need_onnx, open_onnx
+from pannsdist.inference.engines.graph import convert_to_onnx, need_onnx, open_onnx
 from pannsdist.weights import load_into, read_weights
 from pannsdist.weights.conversion import convert
-from pannsdist.weights.writing import write_weights
+from pannsdist.weights.formats.writing import write_weights
 
 MODELS = {192: plugin.AstTiny, 384: plugin.AstSmall, 768: plugin.AstBase}
 

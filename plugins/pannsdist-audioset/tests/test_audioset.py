@@ -4,7 +4,7 @@ import pytest
 from corpus_promises import CONFIGS, Promises, touch, write
 from pannsdist_audioset import BALANCED, EVALUATION, UNBALANCED, AudioSet
 
-from pannsdist.cli import main
+from pannsdist.cli.command_line import main
 from pannsdist.registry import Catalog
 
 COMMENTS = (

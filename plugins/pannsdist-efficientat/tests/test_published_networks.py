@@ -23,10 +23,11 @@ import pytest
 from pannsdist_efficientat.network import eighths
 from pannsdist_efficientat.published import PUBLISHED
 
-from pannsdist import planning, settings
+from pannsdist import settings
 from pannsdist.contracts import NoParams
-from pannsdist.errors import FrontEndMismatch
 from pannsdist.registry import Catalog
+from pannsdist.run.planning.decide import decide as decide_run
+from pannsdist.runtime.errors import FrontEndMismatch
 from pannsdist.weights import WeightFile, load_into
 from pannsdist.weights.loading import linear_weights
 
@@ -245,7 +246,7 @@ def decide(tmp_path):
 
     def decided(*overrides):
         chosen, source = settings.load(path, overrides)
-        return planning.decide(chosen, source, Catalog.installed(), world_size=1)
+        return decide_run(chosen, source, Catalog.installed(), world_size=1)
 
     return decided
 

@@ -10,7 +10,7 @@ from pannsdist_tensorboard.events import read_events
 from PIL import Image
 
 from pannsdist.devkit import conformance
-from pannsdist.devkit.made_up_run import reports, steps, tell, tracked_run
+from pannsdist.devkit.fake_run import reports, steps, tell, tracked_run
 
 loading = pytest.importorskip(
     "tensorboard.backend.event_processing.event_accumulator", reason="no tensorboard: pip install '.[view]'"

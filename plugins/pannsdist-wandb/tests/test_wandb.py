@@ -8,8 +8,8 @@ from pannsdist_wandb import WandbParams, WeightsAndBiases
 from wandb_file import history, records
 
 from pannsdist.devkit import conformance
-from pannsdist.devkit.made_up_run import reports, steps, tell, tracked_run
-from pannsdist.errors import SettingsError, UserError
+from pannsdist.devkit.fake_run import reports, steps, tell, tracked_run
+from pannsdist.runtime.errors import SettingsError, UserError
 from pannsdist.settings import Source, fill_params
 
 SECRET = "5" * 40

@@ -9,15 +9,18 @@ from pathlib import Path
 
 import numpy as np
 
-from pannsdist import cpu, launched, settings, terminal
+from pannsdist import settings
+from pannsdist.runtime import console, cpu, launcher
 
 cpu.use_fast_kernels()
-terminal.quiet_paddle()
+console.quiet_paddle()
 
-from pannsdist import assembly, parallel, planning  # noqa: E402
 from pannsdist.audio.loader import Loader  # noqa: E402
+from pannsdist.distributed import fleet  # noqa: E402
 from pannsdist.registry import Catalog  # noqa: E402
-from pannsdist.run_folder import RunFolder  # noqa: E402
+from pannsdist.run import building  # noqa: E402
+from pannsdist.run.folder import RunFolder  # noqa: E402
+from pannsdist.run.planning.decide import decide  # noqa: E402
 
 KEPT = []
 """Wrapped layers: Paddle 3.3.1 may crash where one is dropped before the next is made."""
@@ -25,21 +28,21 @@ KEPT = []
 
 def fit(world, config, overrides):
     chosen, source = settings.load(config, overrides)
-    plan = planning.decide(chosen, source, Catalog.installed(), launched.size())
+    plan = decide(chosen, source, Catalog.installed(), launcher.size())
     folder = world.agree(lambda: RunFolder.open(chosen, plan.data.labels) if world.is_main else None)
-    network = assembly.build_network(plan)
+    network = building.build_network(plan)
     loader = Loader(chosen.data.workers)
-    parts = assembly.build_parts(plan, world, network, loader)
+    parts = building.build_parts(plan, world, network, loader)
     KEPT.append(parts)
     progress = parts.trainer.resume(None)
-    with assembly.opened_results(plan, world, network, folder, progress) as (outlets, _):
+    with building.opened_results(plan, world, network, folder, progress) as (outlets, _):
         parts.trainer.fit(progress, parts.data, parts.split, outlets)
     loader.close()
     np.savez(f"{chosen.name}.{world.rank}.npz", **network.arrays())
 
 
 def main(arguments):
-    world = parallel.connect()
+    world = fleet.connect()
     config, *rest = arguments
     for is_mark, overrides in groupby(rest, key=lambda item: item == "--"):
         if not is_mark:

@@ -8,23 +8,23 @@ from pathlib import Path
 
 import numpy as np
 
-from pannsdist import cpu, terminal
+from pannsdist.runtime import console, cpu
 
 cpu.use_fast_kernels()
-terminal.quiet_paddle()
+console.quiet_paddle()
 
 import paddle  # noqa: E402
 from paddle import nn  # noqa: E402
 
-from pannsdist import parallel  # noqa: E402
-from pannsdist.batch import Batch  # noqa: E402
-from pannsdist.network import Network  # noqa: E402
-from pannsdist.training.freezing import Freezing, apply_scales, choose_stages, rate_scales, stages_of  # noqa: E402
-from pannsdist.training.learner import Learner, Manner  # noqa: E402
-from pannsdist.training.losses import TrainingLoss  # noqa: E402
-from pannsdist.training.optim import build_optimizer  # noqa: E402
-from pannsdist.training.recomputing import recompute_parts  # noqa: E402
-from pannsdist.training.schedules import Schedule  # noqa: E402
+from pannsdist.contracts.batch import Batch  # noqa: E402
+from pannsdist.contracts.network import Network  # noqa: E402
+from pannsdist.distributed import fleet  # noqa: E402
+from pannsdist.training.optimization.freezing import Freezing, apply_scales, choose_stages, rate_scales, stages_of  # noqa: E402
+from pannsdist.training.optimization.losses import TrainingLoss  # noqa: E402
+from pannsdist.training.optimization.optimizers import build_optimizer  # noqa: E402
+from pannsdist.training.optimization.recomputing import recompute_parts  # noqa: E402
+from pannsdist.training.optimization.schedules import Schedule  # noqa: E402
+from pannsdist.training.train_step import Learner, Manner  # noqa: E402
 
 CLIPS, SAMPLES, BINS, CLASSES = 8, 160, 16, 3
 EPOCHS, STEPS, THAW_EPOCH = 3, 2, 2
@@ -145,7 +145,7 @@ def poisoned(world):
 
 
 def main(folder):
-    world = parallel.connect()
+    world = fleet.connect()
     name = f"{world.rank}of{world.size}.npz"
     np.savez(folder / f"gradients.{name}", **gradients(world))
     np.savez(folder / f"accumulated.{name}", **gradients(world, accumulate=2))

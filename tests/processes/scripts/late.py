@@ -5,12 +5,13 @@ import sys
 import time
 from pathlib import Path
 
-from pannsdist import parallel, terminal
+from pannsdist.distributed import fleet
+from pannsdist.runtime import console
 
 
 def main(folder, late_s):
-    terminal.quiet_paddle()
-    world = parallel.connect()
+    console.quiet_paddle()
+    world = fleet.connect()
     time.sleep(late_s * world.rank)
     gathered = world.gather(f"item of {world.rank}")
     (folder / f"late.{world.rank}.json").write_text(json.dumps([gathered, world.total(1.0)]))

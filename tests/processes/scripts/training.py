@@ -9,26 +9,26 @@ from pathlib import Path
 
 import numpy as np
 
-from pannsdist import cpu, terminal
+from pannsdist.runtime import console, cpu
 
 cpu.use_fast_kernels()
-terminal.quiet_paddle()
+console.quiet_paddle()
 
 import paddle  # noqa: E402
 
-from pannsdist import parallel  # noqa: E402
 from pannsdist.audio.batches import ClipTable, EvaluationPlan, Share, TrainingPlan, clip_table, read_batch  # noqa: E402
-from pannsdist.audio.clips import ClipReader  # noqa: E402
-from pannsdist.batch import Batch  # noqa: E402
+from pannsdist.audio.clip_reader import ClipReader  # noqa: E402
 from pannsdist.builtin.logmel import LogMel, LogMelParams  # noqa: E402
 from pannsdist.builtin.panns import Cnn6  # noqa: E402
 from pannsdist.builtin.tones import Tones, TonesParams  # noqa: E402
-from pannsdist.network import Network  # noqa: E402
+from pannsdist.contracts.batch import Batch  # noqa: E402
+from pannsdist.contracts.network import Network  # noqa: E402
+from pannsdist.distributed import fleet  # noqa: E402
 from pannsdist.training.evaluator import Evaluator, SplitToEvaluate  # noqa: E402
-from pannsdist.training.learner import Learner  # noqa: E402
-from pannsdist.training.losses import TrainingLoss  # noqa: E402
-from pannsdist.training.optim import build_optimizer  # noqa: E402
-from pannsdist.training.schedules import Schedule  # noqa: E402
+from pannsdist.training.optimization.losses import TrainingLoss  # noqa: E402
+from pannsdist.training.optimization.optimizers import build_optimizer  # noqa: E402
+from pannsdist.training.optimization.schedules import Schedule  # noqa: E402
+from pannsdist.training.train_step import Learner  # noqa: E402
 
 TONES = Tones(TonesParams(clips_per_class=4, valid_clips_per_class=4, classes=3))
 READER = ClipReader(32000, 16000)
@@ -111,7 +111,7 @@ def scores(world):
 
 
 def main(folder):
-    world = parallel.connect()
+    world = fleet.connect()
     name = f"{world.rank}of{world.size}"
     np.savez(folder / f"steps.{name}.npz", **steps(world))
     for unread in (0, 1, 4):

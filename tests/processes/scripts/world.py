@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pannsdist import parallel, terminal
-from pannsdist.errors import BadClip, UserError
+from pannsdist.distributed import fleet
+from pannsdist.runtime import console
+from pannsdist.runtime.errors import BadClip, UserError
 
 MISTAKE = BadClip("clip 'a' (a.wav): the file is empty", "mend it", "ls")
 
@@ -45,8 +46,8 @@ def arrays():
 
 
 def main(folder):
-    terminal.quiet_paddle()
-    world = parallel.connect()
+    console.quiet_paddle()
+    world = fleet.connect()
     me = world.rank
     facts = {
         "who": [world.rank, world.size, world.is_main],

@@ -10,20 +10,19 @@ from pathlib import Path
 
 import numpy as np
 
-from pannsdist import cpu, terminal
+from pannsdist.runtime import console, cpu
 
 cpu.use_fast_kernels()
-terminal.quiet_paddle()
+console.quiet_paddle()
 
 import paddle  # noqa: E402
 from paddle import nn  # noqa: E402
 
-from pannsdist import parallel, seeding  # noqa: E402
-from pannsdist.audio.augmenting import Augmentation  # noqa: E402
+from pannsdist.audio.augmentation import Augmentation  # noqa: E402
 from pannsdist.audio.batches import Share, TrainingPlan, clip_table  # noqa: E402
-from pannsdist.audio.clips import ClipReader  # noqa: E402
+from pannsdist.audio.clip_reader import ClipReader  # noqa: E402
 from pannsdist.audio.loader import Loader  # noqa: E402
-from pannsdist.audio.mixing import Mixup  # noqa: E402
+from pannsdist.audio.mixup import Mixup  # noqa: E402
 from pannsdist.builtin.augmentations.equaliser import RandomEqualiser  # noqa: E402
 from pannsdist.builtin.augmentations.gain import Gain  # noqa: E402
 from pannsdist.builtin.augmentations.noise import Noise  # noqa: E402
@@ -34,12 +33,14 @@ from pannsdist.builtin.panns.blocks import Part, conv_block  # noqa: E402
 from pannsdist.builtin.panns.networks import Wanted, normed_bins  # noqa: E402
 from pannsdist.builtin.panns.tagger import Description, Tagger  # noqa: E402
 from pannsdist.builtin.tones import Tones, TonesParams  # noqa: E402
-from pannsdist.feature_augmentation import kept_stripes  # noqa: E402
-from pannsdist.network import Network  # noqa: E402
-from pannsdist.training.learner import Learner  # noqa: E402
-from pannsdist.training.losses import TrainingLoss  # noqa: E402
-from pannsdist.training.optim import build_optimizer  # noqa: E402
-from pannsdist.training.schedules import Schedule  # noqa: E402
+from pannsdist.contracts.feature_augmentation import kept_stripes  # noqa: E402
+from pannsdist.contracts.network import Network  # noqa: E402
+from pannsdist.distributed import fleet  # noqa: E402
+from pannsdist.runtime import seeding  # noqa: E402
+from pannsdist.training.optimization.losses import TrainingLoss  # noqa: E402
+from pannsdist.training.optimization.optimizers import build_optimizer  # noqa: E402
+from pannsdist.training.optimization.schedules import Schedule  # noqa: E402
+from pannsdist.training.train_step import Learner  # noqa: E402
 
 STEPS, BATCH, SEED, BINS = 50, 8, 11, 32
 TONES = Tones(TonesParams(clips_per_class=20, classes=3, sample_rate_hz=8000))
@@ -125,7 +126,7 @@ def run(world, loader, plan, kind):
 
 
 def main(folder):
-    world = parallel.connect()
+    world = fleet.connect()
     loader = Loader(1)
     classes = len(TONES.labels)
     pairs = training(sampling="balanced", mixup=Mixup(1.0, "panns", "features", classes))

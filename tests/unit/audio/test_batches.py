@@ -5,9 +5,9 @@ import pytest
 from small_parts import tone_clips
 
 from pannsdist.audio.batches import ClipTable, EvaluationPlan, Share, TrainingPlan, clip_table, read_batch
-from pannsdist.audio.clips import ClipReader
+from pannsdist.audio.clip_reader import ClipReader
 from pannsdist.contracts import Clip, Samples
-from pannsdist.errors import BadClip
+from pannsdist.runtime.errors import BadClip
 
 READER = ClipReader(8000, 800)
 LABELS = ("high", "low")

@@ -15,10 +15,10 @@ import pytest
 from small_parts import tone_clips
 
 from pannsdist.audio.batches import ClipTable, EvaluationPlan, Share, TrainingPlan, clip_table
-from pannsdist.audio.clips import ClipReader
+from pannsdist.audio.clip_reader import ClipReader
 from pannsdist.audio.loader import Loader
 from pannsdist.contracts import Clip
-from pannsdist.errors import BadClip
+from pannsdist.runtime.errors import BadClip
 
 READER = ClipReader(8000, 800)
 

@@ -6,7 +6,7 @@ import soundfile
 
 from pannsdist.audio import stream
 from pannsdist.audio.decode import Piece, to_mono
-from pannsdist.errors import BadClip
+from pannsdist.runtime.errors import BadClip
 
 
 def cut(waveform, parts, window, hop, shortest=4):

@@ -16,7 +16,7 @@ from pannsdist.builtin.visualdl.records import read_records
 from pannsdist.contracts import EpochReport, Heard, Pace, StepReport, TrackedRun
 from pannsdist.contracts.predictions import Predictions
 from pannsdist.contracts.showing import ClassCurve, description, shown, worst
-from pannsdist.errors import BadClip
+from pannsdist.runtime.errors import BadClip
 
 LABELS = ("狗", "50%", "<b>")
 RATE_HZ = 8000

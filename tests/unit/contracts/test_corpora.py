@@ -7,7 +7,7 @@ import pytest
 
 from pannsdist.contracts.corpora import Corpus, FoldedCorpus, FoldedParams, Listed, RootParams, allowed
 from pannsdist.contracts.tables import csv_rows
-from pannsdist.errors import UserError
+from pannsdist.runtime.errors import UserError
 
 
 class Barks(Corpus):

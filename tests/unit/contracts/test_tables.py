@@ -3,7 +3,7 @@
 import pytest
 
 from pannsdist.contracts.tables import csv_rows, file_rows, json_rows, line_rows, rows_by
-from pannsdist.errors import UserError
+from pannsdist.runtime.errors import UserError
 
 
 @pytest.fixture

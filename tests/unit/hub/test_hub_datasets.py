@@ -8,11 +8,12 @@ import paddle
 import pytest
 import soundfile
 
-from pannsdist import audioset, hub
+from pannsdist import hub
 from pannsdist.builtin.logmel import LogMel, LogMelParams
-from pannsdist.errors import UserError
 from pannsdist.hub.datasets import ESC50
 from pannsdist.hub.env import DATA_HOME, HUB_HOME, MODULE_HOME
+from pannsdist.inference import audioset
+from pannsdist.runtime.errors import UserError
 
 CATEGORIES = ("dog", "insects", "drinking_sipping", "door_wood_knock", "door_wood_creaks", "hand_saw")
 TARGETS = (0, 7, 29, 30, 33, 49)

@@ -11,9 +11,9 @@ import paddle
 import pytest
 
 from pannsdist import hub
-from pannsdist.errors import BadRunFolder, UserError
 from pannsdist.inference.bundle import load_bundle
 from pannsdist.registry import Catalog
+from pannsdist.runtime.errors import BadRunFolder, UserError
 
 RATE = 5e-3
 

@@ -8,10 +8,11 @@ import numpy as np
 import paddle
 import pytest
 
-from pannsdist import audioset, hub
-from pannsdist.errors import BadWeightsFile, UnknownPlugin, UserError, WeightsMismatch
+from pannsdist import hub
+from pannsdist.inference import audioset
 from pannsdist.registry import Catalog
-from pannsdist.weights.writing import write_weights
+from pannsdist.runtime.errors import BadWeightsFile, UnknownPlugin, UserError, WeightsMismatch
+from pannsdist.weights.formats.writing import write_weights
 
 LABELS = {0: "low", 1: "middle", 2: "high"}
 RATE_HZ = 44100

@@ -12,10 +12,10 @@ from small_parts import SmallModel, catalog
 
 from pannsdist.builtin.logmel import LogMel, LogMelParams
 from pannsdist.contracts import NoParams
-from pannsdist.errors import BadBundle
+from pannsdist.contracts.network import Network
 from pannsdist.inference.bundle import BundleRecord, PluginRecord, load_bundle, read_record, write_bundle
-from pannsdist.network import Network
 from pannsdist.registry import Catalog, Origin
+from pannsdist.runtime.errors import BadBundle
 from pannsdist.settings import to_dict
 
 ORIGIN = Origin("small-parts", "1.0")
@@ -160,7 +160,7 @@ def test_weights_of_another_network_are_refused(folder):
 
 
 def test_nothing_in_a_model_folder_is_run(folder):
-    from pannsdist.weights.cache import sha256
+    from pannsdist.weights.downloads.cache import sha256
 
     marker = folder.parent / "ran"
     code = b"\x80\x04cos\nsystem\n(V" + f"touch {marker}".encode() + b"\ntR."

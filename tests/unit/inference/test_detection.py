@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from pannsdist.errors import UserError
 from pannsdist.inference.detection import Event, Moment, Rule, events
+from pannsdist.runtime.errors import UserError
 
 
 def timeline(*steps):

@@ -7,12 +7,12 @@ import pytest
 from pannsdist.audio.stream import Recording
 from pannsdist.builtin.logmel import LogMel, LogMelParams
 from pannsdist.builtin.panns import Cnn14DecisionLevelMax
-from pannsdist.errors import UserError
+from pannsdist.contracts.network import Network
 from pannsdist.inference import frames
-from pannsdist.inference.listener import Listener
+from pannsdist.inference.inference_model import Listener
 from pannsdist.inference.model import Model
 from pannsdist.inference.predictor import Predictor
-from pannsdist.network import Network
+from pannsdist.runtime.errors import UserError
 
 LABELS = ("a", "b", "c")
 RATE_HZ, HOP = 32000, 320

@@ -13,9 +13,9 @@ import soundfile
 from small_parts import RATE_HZ, SmallModel, install, write_small_bundle
 
 import pannsdist
-from pannsdist.errors import BadBundle, BadClip, UnknownPlugin, UserError
 from pannsdist.inference.detection import Event
 from pannsdist.inference.model import load_model
+from pannsdist.runtime.errors import BadBundle, BadClip, UnknownPlugin, UserError
 
 LABELS = ("high", "low", "neither")
 CROP = 1600
@@ -231,7 +231,8 @@ def test_load_model_sets_the_processors_fast_path_before_paddle_is_imported(fold
 import json, os, sys, warnings
 sys.path[:0] = [{str(tmp_path / "site")!r}, {str(PROJECT / "tests" / "unit")!r}]
 warnings.simplefilter("ignore")
-from pannsdist import cpu, load_model
+from pannsdist.runtime import cpu
+from pannsdist import load_model
 cpu.is_amd = lambda: True
 load_model({str(folder)!r})
 first = os.environ.pop("MKL_DEBUG_CPU_TYPE", None)

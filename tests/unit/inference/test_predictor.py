@@ -11,12 +11,12 @@ from small_parts import RATE_HZ, SmallModel
 
 from pannsdist.builtin.logmel import LogMel, LogMelParams
 from pannsdist.contracts import NoParams
-from pannsdist.errors import BadClip, UserError
+from pannsdist.contracts.network import Network
 from pannsdist.inference.bundle import Bundle, BundleRecord, PluginRecord
-from pannsdist.inference.engine import engine
+from pannsdist.inference.engines.engine import engine
 from pannsdist.inference.predictor import Predictor
-from pannsdist.network import Network
 from pannsdist.registry import Origin
+from pannsdist.runtime.errors import BadClip, UserError
 
 LABELS = ("a", "b", "c")
 WINDOW = 1600

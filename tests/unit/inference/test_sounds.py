@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from pannsdist.audio.stream import Recording
-from pannsdist.errors import UserError
 from pannsdist.inference.sounds import sound_files, sources
+from pannsdist.runtime.errors import UserError
 
 NOISE = np.random.default_rng(0).normal(0, 0.1, 100)
 

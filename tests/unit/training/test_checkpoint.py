@@ -9,7 +9,7 @@ import textwrap
 import numpy as np
 import pytest
 
-from pannsdist.errors import BadRunFolder, CannotWrite
+from pannsdist.runtime.errors import BadRunFolder, CannotWrite
 from pannsdist.training.checkpoint import (
     MODEL_FILE,
     OPTIMIZER_FILE,
@@ -205,7 +205,7 @@ def test_a_disk_that_takes_no_more_leaves_the_last_whole_checkpoint(store):
         import resource, sys
         from pathlib import Path
         import numpy as np
-        from pannsdist.errors import CannotWrite
+        from pannsdist.runtime.errors import CannotWrite
         from pannsdist.training.checkpoint import CheckpointStore, Progress, Snapshot
 
         resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))

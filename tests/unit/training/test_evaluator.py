@@ -6,12 +6,12 @@ import pytest
 from small_parts import FEATURE_PARAMS, SmallLayer, tone_clips
 
 from pannsdist.audio.batches import EvaluationPlan, Share, clip_table, read_batch
-from pannsdist.audio.clips import ClipReader
-from pannsdist.batch import Batch
+from pannsdist.audio.clip_reader import ClipReader
 from pannsdist.builtin.logmel import LogMel, LogMelParams
-from pannsdist.errors import BadClip, BadDataset
-from pannsdist.network import Network
-from pannsdist.parallel import AloneWorld
+from pannsdist.contracts.batch import Batch
+from pannsdist.contracts.network import Network
+from pannsdist.distributed.fleet import AloneWorld
+from pannsdist.runtime.errors import BadClip, BadDataset
 from pannsdist.training.evaluator import Evaluator, SplitToEvaluate
 
 LABELS = ("high", "low")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pannsdist.training.progress import Progress, own_statistics, own_window
+from pannsdist.training.state import Progress, own_statistics, own_window
 
 STATISTICS = {
     "0/norm._mean": np.array([0.1, 0.2], np.float32),

@@ -10,11 +10,13 @@ import pytest
 import soundfile
 from small_parts import catalog
 
-from pannsdist import assembly, planning, settings
+from pannsdist import settings
 from pannsdist.audio.loader import Loader
-from pannsdist.batch import Batch
-from pannsdist.errors import BadClip, CannotWrite, NotFinite, Stopped
-from pannsdist.parallel import AloneWorld
+from pannsdist.contracts.batch import Batch
+from pannsdist.distributed.fleet import AloneWorld
+from pannsdist.run import building
+from pannsdist.run.planning.decide import decide
+from pannsdist.runtime.errors import BadClip, CannotWrite, NotFinite, Stopped
 from pannsdist.training.background import Background
 from pannsdist.training.checkpoint import CheckpointStore
 from pannsdist.training.metrics import scores
@@ -55,10 +57,10 @@ class Run:
     def __init__(self, folder, *overrides, snapshot=None, text=TEXT):
         (folder / "run.yaml").write_text(text, encoding="utf-8")
         chosen, source = settings.load(folder / "run.yaml", overrides)
-        self.plan = planning.decide(chosen, source, catalog(), 1)
-        self.network = assembly.build_network(self.plan)
-        self.start = assembly.load_initial(self.plan, self.network, snapshot)
-        self.parts = assembly.build_parts(self.plan, AloneWorld(), self.network, Loader(0))
+        self.plan = decide(chosen, source, catalog(), 1)
+        self.network = building.build_network(self.plan)
+        self.start = building.load_initial(self.plan, self.network, snapshot)
+        self.parts = building.build_parts(self.plan, AloneWorld(), self.network, Loader(0))
         self.progress = self.parts.trainer.resume(snapshot)
         self.recorder, self.bad, self.kept, self.bad_steps = Recorder(), [], [], []
 

@@ -10,10 +10,10 @@ import pytest
 from paddle import nn
 
 from pannsdist.builtin.panns.networks import Wanted, cnn6
-from pannsdist.errors import BadWeightsFile, WeightsMismatch
+from pannsdist.runtime.errors import BadWeightsFile, WeightsMismatch
 from pannsdist.weights import load_into, read_weights
 from pannsdist.weights.conversion import convert
-from pannsdist.weights.writing import write_weights
+from pannsdist.weights.formats.writing import write_weights
 
 REAL = {"weights/mn04_as_mAP_432.pt": (46, 18), "golden/Cnn6_golden.pth": (8, 2), "golden/Cnn10_golden.pth": (12, 2)}
 """Files, how many of their tensors Paddle has no use for, and how many Linear weights they have."""

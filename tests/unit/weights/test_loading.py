@@ -7,7 +7,7 @@ import paddle
 import pytest
 from paddle import nn
 
-from pannsdist.errors import WeightsMismatch
+from pannsdist.runtime.errors import WeightsMismatch
 from pannsdist.weights import load_into, read_weights
 from pannsdist.weights.loading import to_paddle
 

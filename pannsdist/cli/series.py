@@ -1,0 +1,79 @@
+"""`pannsdist crossval` and `pannsdist sweep`: several runs by one command."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pannsdist.run.series.runs import Request
+
+
+def add(commands: Any) -> None:
+    """The sub-commands for argparse."""
+    crossval = commands.add_parser("crossval", help="a run for each fold of a dataset, and what all of them come to")
+    crossval.add_argument("--folds", type=_numbers, default=(), metavar="1,2,5", help="which folds (default: all)")
+    _add_series(crossval, "settings that win over the file's")
+    crossval.set_defaults(run=run_crossval)
+    sweep = commands.add_parser("sweep", help="a run for each combination of settings, and a table of them")
+    _add_series(sweep, "settings; key=a,b,c is three values, key=[a,b] is one")
+    sweep.set_defaults(run=run_sweep)
+
+
+def _add_series(parser: argparse.ArgumentParser, overrides: str) -> None:
+    parser.add_argument("-c", "--config", type=Path, required=True, help="settings file (YAML)")
+    parser.add_argument("--nproc", type=_from_one, default=1, help="processes of each run (default 1)")
+    at_once = parser.add_mutually_exclusive_group()
+    at_once.add_argument("--parallel", type=_from_one, default=1, help="runs at the same time (default 1)")
+    at_once.add_argument("--gpus", type=_names, default=(), metavar="0,1,2,3", help="a run on every --nproc of these")
+    parser.add_argument("--dry-run", action="store_true", help="decide, print the runs, and stop")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help=overrides)
+
+
+def run_crossval(chosen: argparse.Namespace) -> int:
+    """Gives the exit code: 75 where it was stopped and can be continued."""
+    from pannsdist.run.series.crossval import cross_validate
+
+    return cross_validate(_request(chosen), chosen.folds)
+
+
+def run_sweep(chosen: argparse.Namespace) -> int:
+    """Gives the exit code: 75 where it was stopped and can be continued."""
+    from pannsdist.run.series.sweep import sweep
+
+    return sweep(_request(chosen))
+
+
+def _request(chosen: argparse.Namespace) -> Request:
+    from pannsdist.run.series.runs import Request
+
+    return Request(
+        chosen.config,
+        tuple(chosen.overrides),
+        chosen.command_line,
+        chosen.nproc,
+        chosen.parallel,
+        chosen.gpus,
+        chosen.dry_run,
+    )
+
+
+def _from_one(text: str) -> int:
+    if not re.fullmatch("0*[1-9][0-9]{0,3}", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 up")
+    return int(text)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(text.split(","))
+    if not all(re.fullmatch("[A-Za-z0-9_-]+", name, re.ASCII) for name in names) or len(set(names)) < len(names):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list such as 0,1,2")
+    return names
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    if not all(re.fullmatch("[0-9]{1,9}", name, re.ASCII) for name in _names(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list such as 1,2,5")
+    return tuple(int(name) for name in text.split(","))

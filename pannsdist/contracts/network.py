@@ -1,0 +1,82 @@
+"""Feature and model as one layer: a waveform goes in, logits come out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import paddle
+from paddle import nn
+from paddle.nn.layer.norm import _BatchNormBase
+
+from pannsdist.contracts.feature_augmentation import kept_stripes, mixed
+
+
+class Network(nn.Layer):
+    """(B, S) waveform -> (B, C) logits. The feature has no weights, and no gradient goes through it.
+
+    With `spec_augment`, stripes of the features are left out wherever chances are given; what a clip has in their place
+    is its mean. A model layer that bears `augments = True` does its own mixup, and what else it draws.
+    """
+
+    def __init__(self, feature: nn.Layer, model: nn.Layer, spec_augment: bool = False) -> None:
+        super().__init__()
+        self.feature = feature
+        self.model = model
+        self._spec_augment = spec_augment
+        self._model_augments = bool(getattr(model, "augments", False))
+
+    def forward(
+        self,
+        waveform: paddle.Tensor,
+        chances: paddle.Tensor | None = None,
+        partners: paddle.Tensor | None = None,
+        shares: paddle.Tensor | None = None,
+    ) -> paddle.Tensor:
+        """Waveform (R, S) float32 at the front end's rate -> logits (B, C).
+
+        R is B without `partners`. The others come with a batch of training: see `Batch`.
+        """
+        with paddle.no_grad(), paddle.amp.auto_cast(enable=False):  # half precision is too coarse for powers of sound
+            features = self.feature(waveform)
+            if self._spec_augment and chances is not None:
+                features = _with_stripes(features, chances)
+            if partners is not None and not self._model_augments:
+                features = mixed(features, partners, shares)
+        if self._model_augments and not (chances is None and partners is None):
+            return self.model(features, chances=chances, partners=partners, shares=shares)
+        return self.model(features)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The model's weights and running statistics by structured name, copied to the host."""
+        return {name: tensor.numpy() for name, tensor in self.model.state_dict().items()}
+
+    def statistics(self) -> dict[str, np.ndarray]:
+        """The running statistics of batch norm by structured name, copied to the host."""
+        return {name: tensor.numpy() for name, tensor in self._statistics().items()}
+
+    def restore_statistics(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Put back what `statistics` gave, or nothing of it. Raises KeyError for a name of another network."""
+        own = self._statistics()
+        for name, array in arrays.items():
+            own[name].set_value(array)
+
+    def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Put back what `arrays` gave. Raises ValueError, and changes nothing, where a name or a shape differs."""
+        own = self.model.state_dict()
+        odd = sorted(own.keys() ^ arrays.keys())
+        odd += sorted(name for name in own.keys() & arrays.keys() if tuple(own[name].shape) != arrays[name].shape)
+        if odd:
+            raise ValueError(f"{len(odd)} tensors do not fit, such as {odd[0]}")
+        for name, tensor in own.items():
+            tensor.set_value(arrays[name])
+
+    def _statistics(self) -> dict[str, paddle.Tensor]:
+        norms = ((name, part) for name, part in self.model.named_sublayers() if isinstance(part, _BatchNormBase))
+        return {f"{name}.{kind}": getattr(part, kind) for name, part in norms for kind in ("_mean", "_variance")}
+
+
+def _with_stripes(features: paddle.Tensor, chances: paddle.Tensor) -> paddle.Tensor:
+    """(R, 1, T, F) -> the same with stripes of each clip's mean."""
+    kept = kept_stripes(chances, features.shape[2], features.shape[3])
+    return features * kept + features.mean(axis=[1, 2, 3], keepdim=True) * (1.0 - kept)

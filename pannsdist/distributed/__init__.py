@@ -1,0 +1,1 @@
+"""The processes that train together. Nothing else in the package imports paddle.distributed."""

@@ -1,0 +1,258 @@
+"""Names become plugins: a plugin is found because its distribution is installed, and imported when it is asked for."""
+
+from __future__ import annotations
+
+import configparser
+import importlib.metadata
+import inspect
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import entrypoints
+
+from pannsdist import contracts
+from pannsdist.runtime.errors import AmbiguousPlugin, BrokenPlugin, UnknownPlugin, candidates_line
+
+LIST_COMMAND = "pannsdist plugins list"
+
+_REQUIRED = {
+    "model": ("feature", "feature_params", "front_end", "weights", "head", "accepts", "minimum_samples", "build"),
+    "dataset": ("clips",),
+    "feature": ("build",),
+    "augmentation": ("__call__",),
+    "metric": ("higher_is_better", "applies", "__call__"),
+    "optimizer": ("build",),
+    "schedule": ("share",),
+    "tracker": ("look", "open"),
+}
+"""Members of the plugin classes; what a dataset or a feature knows only once it is built is asked for then."""
+
+_NO_PLUGINS = {
+    "metric": "the metrics of pannsdist itself",
+    "optimizer": "the classes of paddle.optimizer",
+    "schedule": "the shapes that schedule.name has built in",
+}
+"""What is built in otherwise, for those who look for it among the plugins."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The distribution that a plugin came with."""
+
+    distribution: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.distribution} {self.version}"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One name of one distribution, not imported yet. `target` is `module:attribute`."""
+
+    kind: str
+    name: str
+    origin: Origin
+    target: str
+
+    @property
+    def qualified_name(self) -> str:
+        """The name that chooses this one where two distributions offer the same."""
+        return f"{self.origin.distribution}:{self.name}"
+
+    def load(self) -> type[Any]:
+        """The plugin class. Raises BrokenPlugin if it cannot be imported or does not keep the contract."""
+        wrong = f"{self.kind} plugin '{self.name}' of {self.origin} is broken"
+        right = f"mend or uninstall {self.origin.distribution}; it names {self.target}"
+        try:
+            plugin = entrypoints.EntryPoint.from_string(self.target, self.name).load()
+        except entrypoints.BadEntryPoint as error:
+            raise BrokenPlugin(f"{wrong}: {error}", right, LIST_COMMAND) from error
+        except Exception as error:  # a stranger's module may raise anything
+            raise BrokenPlugin(f"{wrong}: {type(error).__name__}: {error}", right, LIST_COMMAND) from error
+        if not inspect.isclass(plugin):
+            raise BrokenPlugin(f"{wrong}: {self.target} is no class", right, LIST_COMMAND)
+        if not is_dataclass(getattr(plugin, "Params", None)):
+            raise BrokenPlugin(f"{wrong}: it has no dataclass `Params`", right, LIST_COMMAND)
+        missing = [name for name in _REQUIRED[self.kind] if not hasattr(plugin, name)]
+        if missing:
+            raise BrokenPlugin(f"{wrong}: it lacks {', '.join(missing)}", right, LIST_COMMAND)
+        self._refuse_other_contract(plugin)
+        return plugin
+
+    def _refuse_other_contract(self, plugin: type[Any]) -> None:
+        """Raise BrokenPlugin for a plugin that says it was written for another version of the contract."""
+        stated = getattr(plugin, "contract", contracts.VERSION)
+        if stated == contracts.VERSION:
+            return
+        wrong = f"{self.kind} plugin '{self.name}' of {self.origin} was written for contract {stated!r}"
+        wrong += f", but this pannsdist has contract {contracts.VERSION}"
+        newer = {number: change for number, change in contracts.CHANGES.items() if _is_after(number, stated)}
+        if not newer:
+            right = f"or install an older {self.origin.distribution}"
+            raise BrokenPlugin(wrong, right, "pip install -U pannsdist")
+        changes = [f"contract {number} (pannsdist {since}): {what}" for number, (since, what) in newer.items()]
+        earlier = f"or install a pannsdist older than {newer[min(newer)][0]}"
+        raise BrokenPlugin(
+            wrong, "\n".join(["what changed:", *changes, earlier]), f"pip install -U {self.origin.distribution}"
+        )
+
+
+@dataclass(frozen=True)
+class Registry:
+    """All installed plugins of one kind, by name; more than one entry under a name is a clash."""
+
+    kind: str
+    entries: Mapping[str, tuple[Entry, ...]]
+
+    def find(self, name: str, where: str = "") -> Entry:
+        """The entry for `name` or for `distribution:name`; `where` says who asked, for the message."""
+        asked = f" ({where})" if where else ""
+        distribution, _, plain = name.rpartition(":")
+        found = self.entries.get(plain, ())
+        if distribution:
+            found = tuple(entry for entry in found if entry.origin.distribution == distribution)
+        if not found:
+            line = candidates_line(plain, self.entries, "installed")
+            line += f"\n{_NO_PLUGINS[self.kind]} are no plugins" if self.kind in _NO_PLUGINS else ""
+            raise UnknownPlugin(f"unknown {self.kind} '{name}'{asked}", line, LIST_COMMAND)
+        if len(found) > 1:
+            origins = " and ".join(str(entry.origin) for entry in found)
+            choices = " or ".join(entry.qualified_name for entry in found)
+            raise AmbiguousPlugin(
+                f"two distributions offer {self.kind} '{name}'{asked}: {origins}",
+                f"choose one: {choices}; or uninstall one of them",
+                LIST_COMMAND,
+            )
+        return found[0]
+
+    def __iter__(self) -> Iterator[Entry]:
+        for name in sorted(self.entries):
+            yield from self.entries[name]
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """The registry of each kind, and what could not be read of the environment."""
+
+    registries: Mapping[str, Registry]
+    problems: tuple[str, ...] = ()
+
+    @classmethod
+    def installed(cls) -> Catalog:
+        """What the distributions of this environment offer; imports none of it."""
+        found: dict[str, dict[str, list[Entry]]] = {kind: {} for kind in contracts.GROUPS}
+        problems: list[str] = []
+        for config, distribution in _declarations(problems):
+            for kind, group in contracts.GROUPS.items():
+                for name, target in config[group].items() if group in config else ():
+                    origin = _origin(distribution)
+                    found[kind].setdefault(name, []).append(Entry(kind, name, origin, target))
+        registries = {
+            kind: Registry(kind, {name: tuple(entries) for name, entries in by_name.items()})
+            for kind, by_name in found.items()
+        }
+        return cls(registries, tuple(problems))
+
+    def __iter__(self) -> Iterator[Entry]:
+        for registry in self.registries.values():
+            yield from registry
+
+    def registry(self, kind: str) -> Registry:
+        """The registry of one kind, such as `model`. Raises UnknownPlugin for a kind that there is not."""
+        if kind not in self.registries:
+            line = candidates_line(kind, self.registries, "kinds")
+            raise UnknownPlugin(f"unknown kind of plugin '{kind}'", line, LIST_COMMAND)
+        return self.registries[kind]
+
+    @property
+    def models(self) -> Registry:
+        """Networks."""
+        return self.registries["model"]
+
+    @property
+    def datasets(self) -> Registry:
+        """Corpora."""
+        return self.registries["dataset"]
+
+    @property
+    def features(self) -> Registry:
+        """Front ends."""
+        return self.registries["feature"]
+
+    @property
+    def augmentations(self) -> Registry:
+        """Changes of the training clips."""
+        return self.registries["augmentation"]
+
+    @property
+    def metrics(self) -> Registry:
+        """Scores beside the built-in ones."""
+        return self.registries["metric"]
+
+    @property
+    def optimizers(self) -> Registry:
+        """Optimizers beside Paddle's."""
+        return self.registries["optimizer"]
+
+    @property
+    def schedules(self) -> Registry:
+        """Shapes of the learning rate beside the built-in ones."""
+        return self.registries["schedule"]
+
+    @property
+    def trackers(self) -> Registry:
+        """Where runs are watched."""
+        return self.registries["tracker"]
+
+
+def _is_after(number: int, stated: object) -> bool:
+    return not isinstance(stated, int) or number > stated
+
+
+def _origin(distribution: Any) -> Origin:
+    """Name and version; an egg-info folder bears no version in its name, so the metadata is asked."""
+    name = distribution.name.replace("_", "-")
+    version = distribution.version
+    if version is None:
+        try:
+            version = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            version = "unknown"
+    return Origin(name, version)
+
+
+def _declarations(problems: list[str]) -> Iterator[tuple[Any, Any]]:
+    """(parsed entry_points.txt, distribution) of everything installed.
+
+    entrypoints 0.4 stops at the first malformed file anywhere in the environment; then each file is read by itself and
+    the malformed ones are named in `problems`.
+    """
+    try:
+        yield from list(entrypoints.iter_files_distros())
+    except (configparser.Error, UnicodeDecodeError):
+        yield from _file_by_file(problems)
+
+
+def _file_by_file(problems: list[str]) -> Iterator[tuple[Any, Any]]:
+    seen: set[str] = set()
+    for folder in map(Path, sys.path):
+        for pattern in ("*.dist-info/entry_points.txt", "*.egg-info/entry_points.txt"):
+            for path in sorted(folder.glob(pattern)) if folder.is_dir() else ():
+                distribution = entrypoints.Distribution.from_name_version(path.parent.stem)
+                if distribution.name in seen:
+                    continue
+                seen.add(distribution.name)
+                config = entrypoints.CaseSensitiveConfigParser(delimiters=("=",))
+                try:
+                    config.read([path])
+                except (configparser.Error, UnicodeDecodeError) as error:
+                    reason = str(error).splitlines()[0]
+                    problems.append(f"{path}: {reason}")
+                    warnings.warn(f"plugins of {distribution.name} are not seen: {path}: {reason}", stacklevel=2)
+                    continue
+                yield config, distribution

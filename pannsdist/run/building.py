@@ -1,0 +1,230 @@
+"""A plan becomes built parts, in one order in every process: world, run folder, data, network, learner, trainer."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import paddle
+
+import pannsdist
+from pannsdist import settings as settings_module
+from pannsdist.audio.augmentation import Augmentation
+from pannsdist.audio.batches import EvaluationPlan, Share, TrainingPlan
+from pannsdist.audio.clip_reader import ClipReader
+from pannsdist.audio.loader import Loader
+from pannsdist.contracts import Clip, Heard, TrackedRun
+from pannsdist.contracts.network import Network
+from pannsdist.distributed.world import World
+from pannsdist.inference.bundle import BundleRecord, PluginRecord
+from pannsdist.inference.identification import load_or_name
+from pannsdist.registry import Catalog
+from pannsdist.registry.building import Part
+from pannsdist.run import learner_building
+from pannsdist.run.folder import RunFolder
+from pannsdist.run.planning.plan import TRAIN, VALID, Plan
+from pannsdist.run.planning.subset import SameBatches
+from pannsdist.run.trackers import PluginTracker, open_trackers
+from pannsdist.runtime import seeding
+from pannsdist.runtime.errors import BadRunFolder
+from pannsdist.training.best import BestTracker
+from pannsdist.training.checkpoint import Snapshot
+from pannsdist.training.evaluator import Evaluator, SplitToEvaluate
+from pannsdist.training.state import Progress
+from pannsdist.training.trainer import Outlets, Trainer, TrainingData
+from pannsdist.weights import read_weights
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What `train` runs: a trainer, this process's batches, and the split that is evaluated."""
+
+    trainer: Trainer
+    data: TrainingData
+    split: SplitToEvaluate
+
+
+def build_network(plan: Plan) -> Network:
+    """Feature and model with random weights, the same in every process."""
+    paddle.seed(seeding.initial_seed(plan.settings.seed))
+    feature = plan.feature.plugin.build()
+    model = plan.model.plugin.build(plan.data.labels, plan.front_end)
+    return Network(feature, model, spec_augment=plan.masks_features)
+
+
+def load_initial(plan: Plan, network: Network, snapshot: Snapshot | None) -> str:
+    """Put the weights that the run starts from into the network, and say which.
+
+    This run's last checkpoint, else the weights of the settings, else random ones. Rank 0 alone; wrapping gives its
+    weights to all. Raises WeightsMismatch.
+    """
+    if snapshot is not None:
+        try:
+            network.restore(snapshot.model)
+        except ValueError as error:
+            wrong = f"the last checkpoint does not fit the model: {error}"
+            raise BadRunFolder(wrong, "give the run another name") from error
+        is_over = plan.course.is_over_at(snapshot.progress)
+        return "is finished" if is_over else f"goes on after {snapshot.progress}"
+    if plan.weights is None:
+        return "starts from random weights"
+    weights, head = read_weights(plan.weights), plan.model.plugin.head
+    report = load_or_name(network.model, weights, head, Catalog.installed())
+    return f"starts from {plan.weights.name}: {report}"
+
+
+def build_parts(plan: Plan, world: World, network: Network, loader: Loader) -> Parts:
+    """Learner, evaluator and trainer around a network whose weights are those to start from. Every process."""
+    chosen = plan.settings
+    learner = learner_building.build_learner(plan, world, network)
+    evaluator = Evaluator(world, network, plan.data.labels, plan.data.multi_label, plan.deciders.further_metrics)
+    best = BestTracker(plan.metric, plan.higher_is_better, chosen.save.keep_best)
+    share = Share(world.rank, world.size)
+    data = training_data(plan, loader, share)
+    evaluation = _evaluation(plan)
+    split = SplitToEvaluate(VALID, evaluation.ids, lambda: loader.read(evaluation.orders(share)))
+    return Parts(Trainer(world, learner, evaluator, best, plan.course), data, split)
+
+
+def training_data(plan: Plan, loader: Loader, share: Share) -> TrainingData:
+    """This process's batches of every epoch, from a step of it on."""
+    training, steps = _training(plan), plan.steps
+    return TrainingData(
+        lambda epoch, first: loader.read(islice(training.orders(epoch, share, first), steps - first)), steps
+    )
+
+
+def _training(plan: Plan) -> TrainingPlan | SameBatches:
+    chosen = plan.settings
+    table, reader = plan.data.splits[TRAIN], _reader(plan, chosen.train.crop_s)
+    skip_bad = chosen.data.on_bad_clip == "skip"
+    if chosen.train.overfit_batches:
+        return SameBatches(table, chosen.train.batch_size, reader, skip_bad)
+    return TrainingPlan(
+        table,
+        chosen.train.batch_size,
+        chosen.seed,
+        reader,
+        skip_bad,
+        chosen.train.sampling,
+        tuple(Augmentation(key, p.params.probability, p.plugin) for key, p in plan.augmentations.items()),
+        plan.mixup,
+    )
+
+
+def _evaluation(plan: Plan) -> EvaluationPlan:
+    reader = _reader(plan, plan.valid_crop_s)
+    skip_bad = plan.settings.data.on_bad_clip == "skip"
+    return EvaluationPlan(plan.data.splits[VALID], plan.settings.valid.batch_size, reader, skip_bad)
+
+
+def _reader(plan: Plan, crop_s: float) -> ClipReader:
+    rate_hz = plan.front_end.sample_rate_hz
+    return ClipReader(rate_hz, round(crop_s * rate_hz), plan.min_clip_s)
+
+
+def bundle_record(plan: Plan) -> BundleRecord:
+    """What the run's model folder will say of itself, but for epoch and scores."""
+    return BundleRecord(
+        model=plugin_record(plan.model),
+        feature=plugin_record(plan.feature),
+        dataset=plugin_record(plan.data.part),
+        front_end=plan.front_end,
+        labels=plan.data.labels,
+        multi_label=plan.data.multi_label,
+        crop_s=plan.valid_crop_s,
+        metric=plan.metric,
+        settings=settings_module.to_dict(plan.settings),
+        versions=versions(),
+        further={key: plugin_record(part) for key, part in plan.further_parts.items()},
+    )
+
+
+def versions() -> dict[str, str]:
+    """What a model was made with."""
+    return {
+        "pannsdist": pannsdist.__version__,
+        "paddle": paddle.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def plugin_record(part: Part) -> PluginRecord:
+    """A chosen plugin as a model folder tells it."""
+    return PluginRecord(part.entry.name, settings_module.to_dict(part.params), part.entry.origin)
+
+
+@contextmanager
+def opened_results(
+    plan: Plan, world: World, network: Network, folder: RunFolder | None, progress: Progress
+) -> Iterator[tuple[Outlets, list[PluginTracker]]]:
+    """Where results go from `progress` on, and the trackers that the settings name. Every process.
+
+    Rank 0, which has the `folder`, opens them before the first step; the others have none.
+    """
+    with ExitStack() as stack:
+
+        def opened() -> tuple[Outlets, list[PluginTracker]]:
+            if folder is None:
+                return Outlets(), []
+            run = tracked_run(plan, network, folder.path, progress.step)
+            trackers = stack.enter_context(open_trackers(plan.trackers.values(), run))
+            outlets = folder.outlets(bundle_record(plan), trackers, progress, plan.trial)
+            return stack.enter_context(outlets), trackers
+
+        yield world.agree(opened)
+
+
+def tracked_run(plan: Plan, network: Network, folder: Path, from_step: int) -> TrackedRun:
+    """What trackers may ask of the run. Rank 0 alone, which reads clips for it."""
+    log = plan.settings.log
+    return TrackedRun(
+        name=plan.settings.name,
+        folder=folder,
+        from_step=from_step,
+        hyper_parameters=hyper_parameters(plan),
+        score_names=plan.score_names,
+        listen=Listening(plan.data.splits[VALID].clips, _reader(plan, plan.valid_crop_s), network),
+        weights=network.arrays,
+        worst_clips=log.worst_clips,
+        curves=log.curves,
+        histograms_every_epochs=log.histograms_every_epochs,
+    )
+
+
+class Listening:
+    """Clips by their id, as the network hears them."""
+
+    def __init__(self, clips: Sequence[Clip], reader: ClipReader, network: Network) -> None:
+        self._clips, self._reader, self._network = {clip.id: clip for clip in clips}, reader, network
+
+    def __call__(self, name: str) -> Heard:
+        """Raises BadClip where the clip can no longer be read. Changes nothing of the network, and draws no number."""
+        waveform = self._reader.read(self._clips[name], None)
+        with paddle.no_grad():
+            features = self._network.feature(paddle.to_tensor(waveform[None])).astype("float32").numpy()
+        return Heard(waveform, self._reader.rate_hz, features[0, 0])
+
+
+def hyper_parameters(plan: Plan) -> dict[str, Any]:
+    """What trackers show of the settings: single values."""
+    chosen = plan.settings
+    rows: Mapping[str, Any] = {
+        "model": plan.model.entry.name,
+        "data": plan.data.part.entry.name,
+        "weights": Path(chosen.model.weights).name,
+        "augmentation": "; ".join(plan.augmented_by) or "nothing",
+        "sampling": chosen.train.sampling,
+        "batch_size": chosen.train.batch_size,
+        "epochs": chosen.train.epochs,
+        "optimizer": chosen.optimizer.name,
+        "learning_rate": chosen.optimizer.learning_rate,
+        "seed": chosen.seed,
+        "processes": plan.world_size,
+    }
+    return dict(rows)

@@ -1,0 +1,144 @@
+"""Every clip of a dataset is read once: what there is of each class, and what is wrong with it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from statistics import median
+
+from pannsdist.audio.decode import SOUND_FILE_ENDINGS
+from pannsdist.audio.inspection import Facts, inspect
+from pannsdist.audio.loader import Loader
+from pannsdist.contracts import Clip
+from pannsdist.run.planning.data import Data
+
+AT_ONCE = 16
+"""Clips that a worker reads before it answers."""
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A clip, its split and what reading it told."""
+
+    split: str
+    clip: Clip
+    facts: Facts
+
+    @property
+    def name(self) -> str:
+        """`SPLIT/ID`."""
+        return f"{self.split}/{self.clip.id}"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was found. Names are `SPLIT/ID`; `shared` and `duplicates` are names of clips that are the same sound."""
+
+    clips: Mapping[str, int]
+    classes: Mapping[str, Mapping[str, int]]
+    lengths_s: Mapping[str, tuple[float, float, float]]
+    rates_hz: Mapping[int, int]
+    unreadable: Mapping[str, str]
+    silent: Sequence[str]
+    duplicates: Sequence[tuple[str, ...]]
+    shared: Sequence[tuple[str, ...]]
+    missing: int
+    unlisted: Sequence[str]
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether every clip can be read and none is in two splits."""
+        return not self.unreadable and not self.shared
+
+
+def read_all(data: Data, loader: Loader, progress: Callable[[int], object]) -> list[Heard]:
+    """Every clip of the splits, read whole by the loader's workers; `progress` is told how many clips are done."""
+    listed = [(split, clip) for split, table in data.splits.items() for clip in table.clips]
+    parts = [tuple(clip for _, clip in listed[at : at + AT_ONCE]) for at in range(0, len(listed), AT_ONCE)]
+    found: list[Facts] = []
+    for facts in loader.map(inspect, parts):
+        found += facts
+        progress(len(facts))
+    return [Heard(split, clip, facts) for (split, clip), facts in zip(listed, found, strict=True)]
+
+
+def report(data: Data, heard: Sequence[Heard]) -> Report:
+    """What all clips together are."""
+    usable = [one for one in heard if not one.facts.error]
+    same = _same_sounds(usable)
+    return Report(
+        clips={split: len(table) for split, table in data.splits.items()},
+        classes={label: _counts(data, label) for label in data.labels},
+        lengths_s={
+            split: (min(lengths), median(lengths), max(lengths))
+            for split in data.splits
+            if (lengths := [one.facts.duration_s for one in usable if one.split == split])
+        },
+        rates_hz=dict(sorted(Counter(one.facts.rate_hz for one in usable).items())),
+        unreadable={one.name: one.facts.error for one in heard if one.facts.error},
+        silent=[one.name for one in usable if one.facts.is_silent],
+        duplicates=[_names(group) for group in same if len({one.split for one in group}) == 1],
+        shared=_shared(heard, same),
+        missing=len(getattr(data.part.plugin, "missing", ())),
+        unlisted=_unlisted(data),
+    )
+
+
+def _counts(data: Data, label: str) -> dict[str, int]:
+    return {split: sum(label in clip.labels for clip in table.clips) for split, table in data.splits.items()}
+
+
+def _names(group: Sequence[Heard]) -> tuple[str, ...]:
+    return tuple(one.name for one in group)
+
+
+def _same_sounds(usable: Sequence[Heard]) -> list[list[Heard]]:
+    """Groups of clips that are the same to the last sample; silence is not one of them, since it is always the same."""
+    groups: dict[str, list[Heard]] = {}
+    for one in usable:
+        if not one.facts.is_silent:
+            groups.setdefault(one.facts.content, []).append(one)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _shared(heard: Sequence[Heard], same: Sequence[Sequence[Heard]]) -> list[tuple[str, ...]]:
+    """Clips of two splits with the same sound, or cut out of one file where they overlap."""
+    found = {_names(group): None for group in same if len({one.split for one in group}) > 1}
+    known = {frozenset(pair) for names in found for pair in combinations(names, 2)}
+    for pair in _overlapping(heard):
+        if frozenset(pair) not in known:
+            found[pair] = None
+    return list(found)
+
+
+def _overlapping(heard: Sequence[Heard]) -> Iterator[tuple[str, str]]:
+    files: dict[Path, list[Heard]] = {}
+    for one in heard:
+        if isinstance(one.clip.source, Path):
+            files.setdefault(one.clip.source.resolve(), []).append(one)
+    for pieces in files.values():
+        last: dict[str, Heard] = {}
+        for one in sorted(pieces, key=lambda piece: (piece.clip.start_s, _end_s(piece))):
+            for split, earlier in last.items():
+                if split != one.split and _end_s(earlier) > one.clip.start_s:
+                    yield earlier.name, one.name
+            if one.split not in last or _end_s(one) > _end_s(last[one.split]):
+                last[one.split] = one
+
+
+def _end_s(one: Heard) -> float:
+    duration_s = one.clip.duration_s
+    return float("inf") if duration_s is None else one.clip.start_s + duration_s
+
+
+def _unlisted(data: Data) -> list[str]:
+    """Sound files beside those of the dataset that none of its splits has."""
+    plugin = data.part.plugin
+    clips = (clip for split in plugin.splits for clip in plugin.clips(split))
+    used = {clip.source for clip in clips if isinstance(clip.source, Path)}
+    folders = sorted({path.parent for path in used})
+    beside = (path for folder in folders for path in sorted(folder.iterdir()))
+    return [str(path) for path in beside if path.suffix.lower() in SOUND_FILE_ENDINGS and path not in used]

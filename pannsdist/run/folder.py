@@ -1,0 +1,220 @@
+"""The folder of a run: its settings, its scores, its checkpoints, its best model, its logs. Only rank 0 touches it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pannsdist import settings as settings_module
+from pannsdist.contracts import Tracker
+from pannsdist.inference.bundle import BundleRecord, write_bundle
+from pannsdist.run.trackers import PluginTracker
+from pannsdist.runtime import console, launcher, storage
+from pannsdist.runtime.errors import BadClip, BadRunFolder, CannotWrite
+from pannsdist.settings.schema import Settings
+from pannsdist.training.background import Background
+from pannsdist.training.checkpoint import DAMAGED, CheckpointStore, Progress, Snapshot
+from pannsdist.training.tracking import ConsoleTracker, PredictionsTracker, ScoresFile
+from pannsdist.training.trainer import Outlets
+
+SETTINGS_FILE, LABELS_FILE = "settings.yaml", "labels.json"
+FREE_KEYS = (
+    "runs",
+    "train.epochs",
+    "train.max_steps",
+    "train.max_minutes",
+    "train.patience_epochs",
+    "train.max_bad_steps",
+    "save",
+    "log",
+    "trackers",
+    "data.workers",
+    "data.on_bad_clip",
+)
+"""What may change when a run goes on; any other key makes it another run."""
+
+
+def newest_whole(checkpoints: CheckpointStore) -> Snapshot | None:
+    """The newest whole checkpoint; each newer one is set aside, and what is wrong with it is said. Rank 0 alone.
+
+    Raises BadRunFolder where there are checkpoints, and none of them is whole.
+    """
+    found = checkpoints.newest()
+    for folder, reason in found.damaged.items():
+        console.say(f"not used: {folder} is damaged: {reason}; it is now {folder.name}{DAMAGED}")
+    checkpoints.set_aside(list(found.damaged))
+    return found.snapshot
+
+
+class RunFolder:
+    """`runs/NAME`, made or continued."""
+
+    def __init__(self, path: Path, settings: Settings) -> None:
+        self.path = path
+        self.checkpoints = CheckpointStore(path / "checkpoints", settings.save.keep)
+
+    @classmethod
+    def open(cls, settings: Settings, labels: Sequence[str]) -> RunFolder:
+        """The run's folder, made if need be. Raises BadRunFolder where another run, or anything else, is in it.
+
+        A run with the same settings is another one too where the dataset's labels have changed since.
+        """
+        path = Path(settings.runs) / settings.name
+        written = path / SETTINGS_FILE
+        if written.is_file():  # without a checkpoint, an earlier start was refused: nothing there is another run's
+            if CheckpointStore(path / "checkpoints", settings.save.keep).whole:
+                _refuse_other_run(written, settings)
+                _refuse_other_labels(path / LABELS_FILE, list(labels))
+        elif path.exists() and any(item.name != "log" and item.name[0] != "." for item in path.iterdir()):
+            wrong = f"{path} is not empty, and holds no {SETTINGS_FILE} of a run"
+            raise BadRunFolder(wrong, "choose another name, as name=NAME, or empty the folder", f"ls {path}")
+        path.mkdir(parents=True, exist_ok=True)
+        storage.write_whole(written, settings_module.to_yaml(settings))  # first: a killed start can be begun again
+        storage.write_whole(path / LABELS_FILE, json.dumps(list(labels), ensure_ascii=False) + "\n")
+        (path / "checkpoints").mkdir(exist_ok=True)
+        _guard_log(path)
+        return cls(path, settings)
+
+    def snapshot(self) -> Snapshot | None:
+        """What the run goes on from: its newest whole checkpoint; says what is wrong with each newer one.
+
+        Raises BadRunFolder where there are checkpoints, and none of them is whole.
+        """
+        storage.mend(self.path)
+        return newest_whole(self.checkpoints)
+
+    @contextmanager
+    def outlets(
+        self, record: BundleRecord, plugins: Sequence[PluginTracker], progress: Progress, trial: str = ""
+    ) -> Iterator[Outlets]:
+        """Where the trainer's results go from `progress` on: terminal, files, `plugins`, checkpoints, `best_model`.
+
+        Snapshots are written in the background. `best_model` comes before the checkpoint that knows of it: a run that
+        is killed between the two comes by the same model again.
+        """
+        own: list[Tracker] = [
+            ConsoleTracker(note=f"  ({trial})" if trial else ""),
+            ScoresFile(self.path / "scores.jsonl", progress.epoch),
+            PredictionsTracker(self.path / "best_predictions"),
+        ]
+        trackers = [*own, *plugins]
+        writing = Background()
+
+        def keep(snapshot: Snapshot, shipped: Mapping[str, np.ndarray] | None) -> None:
+            for tracker in trackers:
+                tracker.flush()
+            writing.start(lambda: self._write(snapshot, shipped, record))
+
+        try:
+            yield Outlets(trackers, keep, self.note_bad, self.note_bad_step, writing)
+        finally:
+            try:
+                writing.settle()
+            finally:
+                for tracker in own:
+                    tracker.close()
+
+    def summary(self, progress: Progress, plugins: Sequence[PluginTracker] = ()) -> str:
+        """What the run came to, and the next commands; `plugins` watched it."""
+        lines = [f"{progress.epoch} epochs done"] if progress.epoch else ["no epoch is done"]
+        best, model = progress.best, self.path / "best_model"
+        if best.get("epoch"):
+            lines = [f"best {best['metric']} {best['value']:.4f} in epoch {best['epoch']} of {progress.epoch}: {model}"]
+            lines.append(f"  next: pannsdist predict --model {model} FILE...")
+        else:
+            lines.append(f"  no epoch had a {best.get('metric', 'score')} that is a number, so there is no best model")
+        lines += filter(None, (tracker.remark(self.path) for tracker in plugins))
+        bad = self.path / "bad_clips.txt"
+        if bad.exists():
+            count = len(bad.read_text(encoding="utf-8").splitlines())
+            lines.append(f"  {count} clips could not be used: {bad}")
+        if progress.bad_steps:
+            lines.append(f"  {progress.bad_steps} steps were not taken: {self.path / 'bad_steps.txt'}")
+        return "\n".join(lines)
+
+    def note_bad(self, clips: Sequence[BadClip]) -> None:
+        """Add clips that were skipped to `bad_clips.txt`, each once."""
+        path = self.path / "bad_clips.txt"
+        known = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        fresh = [clip.wrong.replace("\n", " ") for clip in clips]
+        storage.write_whole(path, "".join(f"{line}\n" for line in dict.fromkeys([*known, *fresh])))
+
+    def note_bad_step(self, line: str) -> None:
+        """Add a step that was not taken to `bad_steps.txt`, once, and say so."""
+        path = self.path / "bad_steps.txt"
+        known = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        storage.write_whole(path, "".join(f"{item}\n" for item in dict.fromkeys([*known, line])))
+        console.say(line)
+
+    def _write(self, snapshot: Snapshot, shipped: Mapping[str, np.ndarray] | None, record: BundleRecord) -> None:
+        try:
+            if shipped is not None:
+                filled = replace(record, epoch=snapshot.progress.epoch, scores=snapshot.progress.scores)
+                write_bundle(self.path / "best_model", filled, shipped)
+            self.checkpoints.write(snapshot)
+        except CannotWrite as error:
+            whole = self.checkpoints.whole
+            left = f"the run can go on from {whole[-1]}" if whole else "the run has no checkpoint yet"
+            right = f"{left}: make room in {self.path}, and repeat the command"
+            raise CannotWrite(error.wrong, right, error.command) from error
+
+
+def check_same_run(path: Path, settings: Settings) -> None:
+    """Raise BadRunFolder where a run with other settings is in the folder; touches nothing."""
+    if (path / SETTINGS_FILE).is_file() and CheckpointStore(path / "checkpoints", settings.save.keep).whole:
+        _refuse_other_run(path / SETTINGS_FILE, settings)
+
+
+def _refuse_other_run(written: Path, settings: Settings) -> None:
+    before = _flat(settings_module.read_yaml(written))
+    now = _flat(settings_module.to_dict(settings))
+    empty = {key for tree in (before, now) for key, value in tree.items() if value == {}}
+    for key in sorted(before.keys() | now.keys(), key=lambda key: (key in empty, key)):  # what is within it says more
+        free = any(key == name or key.startswith(f"{name}.") for name in FREE_KEYS)
+        if not free and before.get(key) != now.get(key):
+            wrong = f"{written.parent} holds another run: {key} is {before.get(key)!r} there and {now.get(key)!r} now"
+            raise BadRunFolder(wrong, "choose another name, as name=NAME, or remove that folder", f"cat {written}")
+
+
+def _refuse_other_labels(written: Path, labels: list[str]) -> None:
+    try:
+        known = list(json.loads(written.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        right = "copy it from another run on the same dataset, or give the run another name, as name=NAME"
+        raise BadRunFolder(f"{written} cannot be read: {error}", right) from error
+    if known != labels:
+        odd = sorted(set(known) ^ set(labels)) or ["their order"]
+        wrong = f"the dataset's labels are no longer those of the run in {written.parent}: {', '.join(odd[:5])}"
+        right = f"the run has {len(known)}, the dataset {len(labels)}; choose another name, as name=NAME"
+        raise BadRunFolder(wrong, right)
+
+
+def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
+    """Values by their dotted keys; an empty section below another counts: `augment.gain: {}` is a plugin by default."""
+    if not isinstance(tree, Mapping) or (not tree and "." in prefix):
+        return {prefix: tree}
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        flat.update(_flat(value, f"{prefix}.{name}" if prefix else str(name)))
+    return flat
+
+
+def _guard_log(run: Path) -> None:
+    """Paddle's launcher writes the whole environment into its log folder: keep it private, and at hand in the run."""
+    folder = launcher.log_folder()
+    if folder is None or not folder.is_dir():
+        return
+    log = folder.resolve()
+    log.chmod(0o700)
+    link = run / "log"
+    if link.is_symlink():
+        link.unlink()
+    if not link.exists() and log != link.resolve():
+        link.symlink_to(os.path.relpath(log, run.resolve()))

@@ -1,0 +1,114 @@
+"""What a step is made of, out of a plan: loss, schedule, stages, optimizer, learner."""
+
+from __future__ import annotations
+
+import paddle
+
+from pannsdist.contracts.network import Network
+from pannsdist.distributed.world import World
+from pannsdist.run.planning.plan import TRAIN, Plan
+from pannsdist.run.planning.training_plugins import built_optimizer, guarded_share
+from pannsdist.training.optimization import precision
+from pannsdist.training.optimization.freezing import (
+    Freezing,
+    Stage,
+    apply_scales,
+    choose_stages,
+    rate_groups,
+    rate_scales,
+    stages_of,
+)
+from pannsdist.training.optimization.losses import TrainingLoss, balanced_weights, listed_weights
+from pannsdist.training.optimization.optimizers import build_optimizer
+from pannsdist.training.optimization.recomputing import recompute_parts
+from pannsdist.training.optimization.schedules import Schedule, Warmed
+from pannsdist.training.train_step import Learner, Manner, RateOfStep
+
+
+def build_learner(plan: Plan, world: World, network: Network, schedule: RateOfStep | None = None) -> Learner:
+    """A learner as the settings have it, around a network whose weights are those to start from. Every process.
+
+    Raises SettingsError for a stage that the model does not have.
+    """
+    chosen = plan.settings
+    if chosen.train.sync_batch_norm:
+        network.model = world.share_norms(network.model)
+    model = network.model
+    stages, frozen = _stages(plan, model)
+    freezing = Freezing(model, stages, frozen, chosen.train.thaw_epoch)
+    scales = rate_scales(stages, chosen.optimizer.layer_decay, chosen.optimizer.head_multiplier)
+    apply_scales(model, stages, scales)
+    if chosen.train.recompute:
+        recompute_parts(model, stages)
+    rate, part = chosen.optimizer.learning_rate, plan.deciders.optimizer
+    if part is None:
+        optimizer = build_optimizer(chosen.optimizer.name, chosen.optimizer.params, rate, model)
+    else:
+        optimizer = built_optimizer(part, rate, model)
+    swa_first_epoch = chosen.train.epochs - chosen.train.swa_epochs + 1 if chosen.train.swa_epochs else None
+    manner = Manner(
+        accumulate=chosen.train.accumulate,
+        clip_norm=chosen.train.clip_norm,
+        amp=chosen.train.amp,
+        ema_decay=chosen.train.ema_decay,
+        swa_first_epoch=swa_first_epoch,
+        freezing=freezing,
+        rate_groups=rate_groups(scales, stages[-1].name),
+    )
+    return Learner(world, network, build_loss(plan), optimizer, schedule or build_schedule(plan), manner=manner)
+
+
+def rehearse(plan: Plan) -> None:
+    """Raise SettingsError for what only a built network shows: stages that it lacks, or nothing to recompute."""
+    chosen = plan.settings.train
+    if chosen.freeze or chosen.recompute:
+        model = plan.model.plugin.build(plan.data.labels, plan.front_end)
+        stages, _ = _stages(plan, model)
+        if chosen.recompute:
+            recompute_parts(model, stages)
+
+
+def _stages(plan: Plan, model: paddle.nn.Layer) -> tuple[list[Stage], tuple[Stage, ...]]:
+    """All stages of the model, and those of them that are frozen."""
+    plugin = plan.model.plugin
+    stages = stages_of(model, plugin.head, getattr(plugin, "stages", None))
+    return stages, choose_stages(plan.settings.train.freeze, stages)
+
+
+def remarks(plan: Plan, world: World) -> list[str]:
+    """What a run is told of settings that have no effect where it runs."""
+    amp = plan.settings.train.amp
+    if amp == "none" or precision.has_effect(amp, world.device):
+        return []
+    return [f"train.amp={amp} has no effect on a CPU: Paddle has no kernels of half precision there"]
+
+
+def build_schedule(plan: Plan) -> Schedule | Warmed:
+    """The learning rate of every step of the run."""
+    shape, steps, epochs = plan.settings.schedule, plan.steps, plan.settings.train.epochs
+    peak, part = plan.settings.optimizer.learning_rate, plan.deciders.schedule
+    if part is not None:
+        return Warmed(guarded_share(part), peak, plan.course.total_steps, steps, plan.warmup_steps)
+    every = shape.every_epochs
+    drops = shape.milestones or (range(every, epochs, every) if every else ())
+    return Schedule(
+        shape.name,
+        peak,
+        total_steps=plan.course.total_steps,
+        warmup_steps=plan.warmup_steps,
+        final_share=shape.final_share,
+        hold_steps=round(shape.hold_epochs * steps),
+        drops=tuple(epoch * steps for epoch in drops),
+        gamma=shape.gamma,
+    )
+
+
+def build_loss(plan: Plan) -> TrainingLoss:
+    """What the steps go down."""
+    chosen, data = plan.settings.loss, plan.data
+    if chosen.class_weights == "balanced":
+        weights = balanced_weights(data.splits[TRAIN].targets, len(data.labels))
+    else:
+        weights = listed_weights(chosen.label_weights, data.labels)
+    gamma = chosen.focal_gamma if chosen.name == "focal" else 0.0
+    return TrainingLoss(data.multi_label, chosen.label_smoothing, weights, gamma)

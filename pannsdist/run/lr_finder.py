@@ -1,0 +1,136 @@
+"""The learning rate from which the loss falls fastest, on the real clips; leaves nothing behind.
+
+L. N. Smith, "Cyclical learning rates for training neural networks", WACV 2017 (arXiv 1506.01186).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pannsdist import settings
+from pannsdist.registry import Catalog
+from pannsdist.runtime import console
+from pannsdist.runtime.errors import UserError
+
+if TYPE_CHECKING:
+    from pannsdist.contracts.batch import Batch
+    from pannsdist.run.planning.plan import Plan
+    from pannsdist.training.trainer import TrainingData
+
+LOW, HIGH, STEPS = 1e-7, 1.0, 100
+SMOOTHING, BLOWN_UP, ROWS = 0.9, 4.0, 15
+"""Share of the old in the smoothed loss; how far above its best it ends the search; lines of the table."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """What was tried: rates, and the smoothed loss at each."""
+
+    rates: tuple[float, ...]
+    losses: tuple[float, ...]
+
+    @property
+    def suggestion(self) -> float | None:
+        """The rate around which the smoothed loss falls most; None where it falls nowhere.
+
+        Over a tenth of the steps to each side, that are at equal ratios of the rate; the first tenth is left out, where
+        the mean is still of a few batches.
+        """
+        reach = max(1, len(self.losses) // 10)
+        middles = range(2 * reach, len(self.losses) - reach)
+        falls = {at: self.losses[at + reach] - self.losses[at - reach] for at in middles}
+        steepest = min(falls, key=falls.__getitem__, default=None)
+        return None if steepest is None or falls[steepest] >= 0 else self.rates[steepest]
+
+
+def find(
+    config: Path, overrides: Sequence[str], steps: int = STEPS, limits: tuple[float, float] = (LOW, HIGH)
+) -> Search:
+    """Train for `steps` steps at rising rates, from the weights that the run would start from. One process.
+
+    It ends early where the loss is not finite or four times its best. Raises UserError as `train` does.
+    """
+    from pannsdist.audio.batches import Share
+    from pannsdist.audio.loader import Loader
+    from pannsdist.run import building
+    from pannsdist.run.planning.decide import decide
+
+    chosen, source = settings.load(config, overrides)
+    plan = decide(chosen, source, Catalog.installed(), world_size=1)
+    loader = Loader(chosen.data.workers)
+    try:
+        return _search(plan, building.training_data(plan, loader, Share(0, 1)), steps, limits)
+    finally:
+        loader.close()
+
+
+def _search(plan: Plan, data: TrainingData, steps: int, limits: tuple[float, float]) -> Search:
+    from pannsdist.distributed import fleet
+    from pannsdist.run import building, learner_building
+    from pannsdist.training.optimization.schedules import Rising
+
+    network = building.build_network(plan)
+    console.say(building.load_initial(plan, network, None))
+    learner = learner_building.build_learner(plan, fleet.connect(), network, Rising(*limits, steps))
+    network.train()
+    rates: list[float] = []
+    smoothed: list[float] = []
+    mean = 0.0
+    for step, batch in zip(range(1, steps + 1), _forever(data), strict=False):
+        outcome = learner.step(batch, step, len(batch.ids), plan.settings.seed)
+        if not outcome.finite:
+            break
+        mean = SMOOTHING * mean + (1 - SMOOTHING) * float(outcome.loss) / len(batch.ids)
+        rates.append(learner.schedule.rate(step))
+        smoothed.append(mean / (1 - SMOOTHING**step))
+        if smoothed[-1] > BLOWN_UP * min(smoothed):
+            break
+    return Search(tuple(rates), tuple(smoothed))
+
+
+def _forever(data: TrainingData) -> Iterator[Batch]:
+    """Batches of one epoch after another; those without a readable clip are left out."""
+    for epoch in count(1):
+        read = 0
+        for batch in data.batches(epoch, 0):
+            read += len(batch.ids)
+            if batch.ids:
+                yield batch
+        if not read:
+            raise UserError("no clip of the training split could be read", "run with data.on_bad_clip=stop to see why")
+
+
+def table(search: Search) -> str:
+    """A few of the rates with their losses, and the suggestion."""
+    every = max(1, math.ceil(len(search.rates) / ROWS))
+    rows = list(zip(search.rates, search.losses, strict=True))[::every]
+    lines = ["rate      smoothed loss", *(f"{rate:<9.2e} {loss:.4f}" for rate, loss in rows)]
+    if search.suggestion is None:
+        return "\n".join([*lines, "the loss falls at none of them: try other --low and --high"])
+    return "\n".join(
+        [*lines, f"it falls fastest at {search.suggestion:.2e}: optimizer.learning_rate={search.suggestion:.1e}"]
+    )
+
+
+def plot(search: Search, path: Path) -> None:
+    """Write the curve as a picture. Raises UserError where it cannot be written."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(search.rates, search.losses)
+    if search.suggestion is not None:
+        axes.axvline(search.suggestion, linestyle=":", label=f"steepest at {search.suggestion:.1e}")
+        axes.legend()
+    axes.set(xscale="log", xlabel="learning rate", ylabel="smoothed loss")
+    try:
+        figure.savefig(path)
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"cannot write {path}: {error}", "give a file such as lr.png in a folder that exists"
+        ) from error

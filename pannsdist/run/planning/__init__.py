@@ -1,0 +1,1 @@
+"""Settings become a checked plan before anything is built."""

@@ -1,0 +1,153 @@
+"""What a report is made of, read from a run's folder and, for the sounds, from its dataset."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+
+from pannsdist import settings
+from pannsdist.audio.clip_reader import ClipReader
+from pannsdist.contracts import Clip
+from pannsdist.inference.bundle import BundleRecord, read_record
+from pannsdist.registry import Catalog
+from pannsdist.run.planning.data import choose_data
+from pannsdist.runtime.errors import BadBundle, BadClip, BadRunFolder, UserError
+from pannsdist.training.metrics import ClassScores, Predictions, class_scores, losses, most_confused
+from pannsdist.training.tracking import Kept, read_predictions
+
+MOST_CLIPS, MOST_PAIRS, CLIPS_OF_A_PAIR = 12, 8, 3
+
+
+@dataclass(frozen=True)
+class Player:
+    """A clip to be heard: what it is, what it was taken for and how surely; `wav` is a file, None where it is gone."""
+
+    name: str
+    true: str
+    given: str
+    probability: float
+    wav: bytes | None
+
+
+@dataclass(frozen=True)
+class Material:
+    """Everything that a page shows. `scores` are the lines of `scores.jsonl`; `notes` say what is missing, and why."""
+
+    folder: Path
+    settings: Mapping[str, Any]
+    scores: Sequence[Mapping[str, Any]]
+    record: BundleRecord | None
+    kept: Kept | None
+    classes: Sequence[ClassScores]
+    players: Sequence[Player]
+    notes: Sequence[str]
+
+
+def gather(folder: Path, catalog: Catalog) -> Material:
+    """What the folder of a run holds. Raises BadRunFolder where it is none, or has no epoch yet."""
+    written, lines = folder / "settings.yaml", folder / "scores.jsonl"
+    if not written.is_file():
+        wrong = f"{folder} is no run folder: it holds no settings.yaml"
+        raise BadRunFolder(wrong, "give the folder of a run, such as runs/NAME", "ls runs")
+    scores = _scores(lines) if lines.is_file() else []
+    if not scores:
+        raise BadRunFolder(f"the run in {folder} has no scores yet", "wait for the end of its first epoch")
+    notes: list[str] = []
+    record = _record(folder / "best_model", notes)
+    kept = read_predictions(folder / "best_predictions")
+    if kept is None:
+        notes.append("The run kept no predictions, so what it confuses cannot be shown.")
+    elif record is not None and kept.epoch != record.epoch:
+        notes.append(
+            f"The predictions are those of epoch {kept.epoch}, the best model is that of epoch {record.epoch}."
+        )
+    players = [] if kept is None or record is None else list(_players(written, kept, record, catalog, notes))
+    classes = class_scores(kept.predictions) if kept else []
+    return Material(folder, flat(settings.read_yaml(written)), scores, record, kept, classes, players, notes)
+
+
+def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings as dotted keys."""
+    found: dict[str, Any] = {}
+    for name, value in tree.items():
+        key = f"{prefix}.{name}" if prefix else str(name)
+        found.update(flat(value, key) if isinstance(value, Mapping) and value else {key: value})
+    return found
+
+
+def _scores(path: Path) -> list[dict[str, Any]]:
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except ValueError as error:
+        raise BadRunFolder(f"{path} is damaged: {error}", "start the run again: it goes on, and mends it") from error
+
+
+def _record(folder: Path, notes: list[str]) -> BundleRecord | None:
+    try:
+        return read_record(folder)
+    except BadBundle as error:
+        notes.append(f"There is no best model to use: {error.wrong}.")
+        return None
+
+
+def chosen_rows(predictions: Predictions) -> list[int]:
+    """The rows of the clips that are worth hearing: of the most confused pairs, or those with the largest loss.
+
+    Of a pair the surest mistakes come first.
+    """
+    if not predictions.usable:
+        return []
+    if predictions.multi_label:
+        order = np.argsort(-losses(predictions), kind="stable")
+        return [int(row) for row in order[:MOST_CLIPS]]
+    given, rows = predictions.logits.argmax(axis=1), []
+    probabilities = predictions.probabilities
+    for true, taken, _ in most_confused(predictions, MOST_PAIRS):
+        of_pair = np.flatnonzero((predictions.targets == true) & (given == taken))
+        rows += sorted(of_pair.tolist(), key=lambda row: -probabilities[row, taken])[:CLIPS_OF_A_PAIR]
+    return rows[:MOST_CLIPS]
+
+
+def _players(written: Path, kept: Kept, record: BundleRecord, catalog: Catalog, notes: list[str]) -> Iterator[Player]:
+    """The chosen clips, with their sounds as far as the dataset is still there."""
+    predictions = kept.predictions
+    rows = chosen_rows(predictions)
+    clips = _clips(written, kept.split, catalog, notes) if rows else {}
+    rate_hz = record.front_end.sample_rate_hz
+    reader = ClipReader(rate_hz, round(record.crop_s * rate_hz))
+    for row in rows:
+        name, probabilities = predictions.ids[row], predictions.probabilities[row]
+        bears = zip(predictions.labels, predictions.positives[row], strict=True)
+        true, top = ", ".join(label for label, born in bears if born) or "no label", int(probabilities.argmax())
+        wav = _wav(clips[name], reader, notes) if name in clips else None
+        if clips and name not in clips:
+            notes.append(f"The dataset has no clip '{name}' any more.")
+        yield Player(name, true, predictions.labels[top], float(probabilities[top]), wav)
+
+
+def _clips(written: Path, split: str, catalog: Catalog, notes: list[str]) -> dict[str, Clip]:
+    try:
+        chosen, source = settings.load(written)
+        table = choose_data(chosen, source, catalog, (split,)).splits[split]
+    except UserError as error:
+        notes.append(f"The clips cannot be heard here: {error.wrong}.")
+        return {}
+    return {clip.id: clip for clip in table.clips}
+
+
+def _wav(clip: Clip, reader: ClipReader, notes: list[str]) -> bytes | None:
+    try:
+        waveform = reader.read(clip, None)
+    except BadClip as error:
+        notes.append(f"A clip cannot be heard: {error.wrong}.")
+        return None
+    file = io.BytesIO()
+    soundfile.write(file, np.clip(waveform, -1.0, 1.0), reader.rate_hz, format="WAV", subtype="PCM_16")
+    return file.getvalue()

@@ -1,0 +1,172 @@
+"""The page: plain HTML with its style inside. Whatever comes from data is escaped."""
+
+from __future__ import annotations
+
+import base64
+import math
+import shlex
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from pannsdist.run.report.charts import confusion_chart, line_chart
+from pannsdist.run.report.material import Material, Player
+from pannsdist.run.report.style import STYLE
+from pannsdist.training.metrics import ClassScores, Predictions, confusion, most_confused
+
+OPEN = 3
+"""Charts that are seen at once."""
+NO_SCORES = ("epoch", "step", "seconds")
+TILES = ("accuracy", "mean_average_precision", "macro_f1", "balanced_accuracy", "loss", "calibration_error")
+
+
+def page(material: Material) -> str:
+    """The whole page of a run."""
+    name = escape(material.folder.resolve().name)
+    sections = [_head(material), _notes(material.notes), _curves(material)]
+    if material.kept is not None:
+        predictions = material.kept.predictions
+        title = f"{material.kept.split}, epoch {material.kept.epoch}"
+        sections += [_confusion(predictions, title), _players(material.players, predictions), _table(material.classes)]
+    sections += [_commands(material), _settings(material.settings)]
+    return (
+        "<!DOCTYPE html>\n<html lang='en'>\n<head>\n<meta charset='utf-8'>\n"
+        "<meta name='viewport' content='width=device-width, initial-scale=1'>\n"
+        f"<title>{name}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
+        + "\n".join(section for section in sections if section)
+        + "\n</main>\n</body>\n</html>\n"
+    )
+
+
+def _head(material: Material) -> str:
+    record, last = material.record, material.scores[-1]
+    lines = [f"<header><h1>{escape(material.folder.resolve().name)}</h1>"]
+    if record is None:
+        return "".join([*lines, f"<p>{last['epoch']} epochs</p></header>"])
+    weights = str(material.settings.get("model.weights", "")) or "random weights"
+    facts = [record.model.name, f"from {weights}", record.dataset.name, f"{len(record.labels)} classes"]
+    lines.append(f"<p class='quiet'>{escape(' · '.join(facts))}</p>")
+    split, _, selected = record.metric.partition("/")
+    own = [key.removeprefix("metrics.") for key in record.further if key.startswith("metrics.")]
+    names = dict.fromkeys((selected, *own, *TILES))
+    shown = [name for name in names if f"{split}/{name}" in record.scores][:6]
+    lines.append("<div class='tiles'>")
+    for name in shown:
+        kind = "tile chosen" if name == selected else "tile"
+        value = _number(record.scores[f"{split}/{name}"])
+        words = f"{escape(split)}/{escape(name)}".replace("_", "_<wbr>")
+        lines.append(f"<div class='{kind}'><b>{value}</b><span>{words}</span></div>")
+    lines.append("</div>")
+    best = f"Epoch {record.epoch} of {last['epoch']} was the best by {escape(record.metric)}; these are its scores."
+    return "".join([*lines, f"<p class='quiet'>{best}</p></header>"])
+
+
+def _notes(notes: Sequence[str]) -> str:
+    return "".join(f"<p class='note'>{escape(note)}</p>" for note in dict.fromkeys(notes))
+
+
+def _curves(material: Material) -> str:
+    """The losses and the scores that say most; every other one behind a click."""
+    names = [name for name in material.scores[-1] if name not in NO_SCORES]
+    best = material.record.epoch if material.record else None
+    selected = material.record.metric if material.record else ""
+    losses = [name for name in names if name.endswith("/loss")]
+    others = sorted((name for name in names if name not in losses), key=lambda name: _place(name, selected))
+    groups = ([losses] if losses else []) + [[name] for name in others]
+    drawn = []
+    for group in groups:
+        series = {name: [line.get(name) for line in material.scores] for name in group}
+        legend = " ".join(f"<span class='key key{i}'>{escape(name)}</span>" for i, name in enumerate(group))
+        drawn.append(f"<figure><figcaption>{legend}</figcaption>{line_chart(series, best)}</figure>")
+    words = "Over epochs. " + ("The dashed line is the best epoch. " if best else "") + "No point: no finite number."
+    parts = [
+        f"<section><h2>Curves</h2><p class='quiet'>{words}</p>",
+        f"<div class='charts'>{''.join(drawn[:OPEN])}</div>",
+    ]
+    if drawn[OPEN:]:
+        rest = f"<summary>{len(drawn) - OPEN} more scores</summary><div class='charts'>{''.join(drawn[OPEN:])}</div>"
+        parts.append(f"<details>{rest}</details>")
+    return "".join([*parts, "</section>"])
+
+
+def _place(name: str, selected: str) -> tuple[bool, int]:
+    """Where a score stands: the one that selects first, then those of the tiles, then the rest as they come."""
+    metric = name.partition("/")[2]
+    return name != selected, TILES.index(metric) if metric in TILES else len(TILES)
+
+
+def _confusion(predictions: Predictions, title: str) -> str:
+    if predictions.multi_label or not predictions.usable:
+        why = "A clip may bear several labels, so no class stands in the place of another."
+        why = why if predictions.multi_label else "The network gave no numbers, so nothing can be compared."
+        return f"<section><h2>Confusion matrix</h2><p>{why}</p></section>"
+    drawn = confusion_chart(confusion(predictions), predictions.labels, title)
+    words = f"{escape(title)}: each row is a true class, each column what its clips were taken for"
+    return f"<section><h2>Confusion matrix</h2><p class='quiet'>{words}</p><div class='wide'>{drawn}</div></section>"
+
+
+def _players(players: Sequence[Player], predictions: Predictions) -> str:
+    if predictions.multi_label:
+        rows = "".join(_player(player) for player in players)
+        return f"<section><h2>Clips with the largest loss</h2><ul class='players'>{rows}</ul></section>"
+    if not predictions.usable:
+        return ""
+    pairs = most_confused(predictions, 8)
+    if not pairs:
+        return "<section><h2>Most confused pairs</h2><p>Every clip was given its class.</p></section>"
+    support = Counter(int(target) for target in predictions.targets)
+    parts = ["<section><h2>Most confused pairs</h2>"]
+    for true, given, count in pairs:
+        left, right = predictions.labels[true], predictions.labels[given]
+        heading = f"{escape(left)} <span class='quiet'>heard as</span> {escape(right)}"
+        parts.append(f"<h3>{heading} <span class='quiet'>{count} of {support[true]} clips</span></h3>")
+        own = [player for player in players if (player.true, player.given) == (left, right)]
+        parts.append(f"<ul class='players'>{''.join(_player(player) for player in own)}</ul>" if own else "")
+    return "".join([*parts, "</section>"])
+
+
+def _player(player: Player) -> str:
+    words = f"<span>{escape(player.name)}</span><span class='quiet'>is {escape(player.true)}, heard as "
+    words += f"{escape(player.given)} {player.probability:.2f}</span>"
+    if player.wav is None:
+        return f"<li>{words}<span class='quiet'>its sound is not here</span></li>"
+    data = base64.b64encode(player.wav).decode("ascii")
+    return f"<li>{words}<audio controls preload='none' src='data:audio/wav;base64,{data}'></audio></li>"
+
+
+def _table(classes: Sequence[ClassScores]) -> str:
+    """The weakest class first; classes without a clip last."""
+    order = sorted(classes, key=lambda row: (math.isnan(row.f1), row.f1 if not math.isnan(row.f1) else 0.0))
+    head = "".join(f"<th>{name}</th>" for name in ("F1", "precision", "recall", "AP", "ROC AUC", "clips"))
+    parts = [f"<section><h2>Classes, the weakest first</h2><div class='wide'><table><tr><th>class</th>{head}</tr>"]
+    for row in order:
+        numbers = (row.precision, row.recall, row.average_precision, row.roc_auc)
+        cells = "".join(f"<td>{_number(value)}</td>" for value in numbers)
+        share = 0.0 if math.isnan(row.f1) else row.f1
+        bar = f"<td class='bar' style='--share:{100 * share:.0f}%'>{_number(row.f1)}</td>"
+        parts.append(f"<tr><th>{escape(row.label)}</th>{bar}{cells}<td>{row.support}</td></tr>")
+    absent = "<p class='quiet'>A dash: no clip bears the class, or nothing can be compared.</p>"
+    return "".join([*parts, "</table></div>", absent, "</section>"])
+
+
+def _commands(material: Material) -> str:
+    if material.record is None:
+        return ""
+    model = shlex.quote(str(material.folder / "best_model"))
+    written = shlex.quote(str(material.folder / "settings.yaml"))
+    lines = f"pannsdist predict --model {model} FILE...\npannsdist evaluate --model {model} -c {written}"
+    return f"<section><h2>Use the model</h2><pre>{escape(lines)}</pre></section>"
+
+
+def _settings(settings: Mapping[str, Any]) -> str:
+    rows = "".join(f"<tr><th>{escape(key)}</th><td>{escape(_text(value))}</td></tr>" for key, value in settings.items())
+    return f"<section><h2>Settings</h2><details><summary>every key</summary><table>{rows}</table></details></section>"
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def _number(value: float) -> str:
+    return "–" if math.isnan(value) else "∞" if math.isinf(value) else f"{value:.4f}"

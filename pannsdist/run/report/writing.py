@@ -1,0 +1,21 @@
+"""The page of a run as a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pannsdist.registry import Catalog
+from pannsdist.run.report.material import gather
+from pannsdist.run.report.page import page
+from pannsdist.runtime import storage
+
+
+def write_report(run: Path, output: Path | None) -> None:
+    """Write the page of a run and say where. Raises BadRunFolder where there is no run, or none that has scores."""
+    material = gather(run, Catalog.installed())
+    path = output or run / "report.html"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    storage.write_whole(path, page(material))
+    for note in material.notes:
+        print(f"note: {note}")
+    print(f"{path}: {path.stat().st_size / 2**20:.1f} MiB, {len(material.players)} clips")

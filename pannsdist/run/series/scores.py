@@ -1,0 +1,138 @@
+"""What runs came to: the scores of the best and of the last epoch of each, and mean and deviation over several."""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pannsdist.runtime.errors import BadRunFolder
+from pannsdist.training.best import BestTracker
+
+SCORES_FILE = "scores.jsonl"
+
+
+@dataclass(frozen=True)
+class EpochScores:
+    """The scores of one epoch; one that is no finite number is None."""
+
+    epoch: int
+    scores: Mapping[str, float | None]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run came to; `best` is None where no epoch has a finite number for the score that selects."""
+
+    name: str
+    folder: Path
+    best: EpochScores | None
+    last: EpochScores
+    seconds: float
+
+    def record(self) -> dict[str, Any]:
+        """As it is written down."""
+        best = vars(self.best) if self.best else None
+        return {"run": str(self.folder), "best": best, "last": vars(self.last), "seconds": self.seconds}
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Mean and sample standard deviation, with n - 1, of one score over runs.
+
+    Where a run has no number, it is named in `missing` and there is no mean; of one run there is no deviation.
+    """
+
+    mean: float | None
+    deviation: float | None
+    missing: tuple[str, ...]
+
+    def __str__(self) -> str:
+        if self.mean is None:
+            return "no number: " + ", ".join(self.missing)
+        return f"{self.mean:.4f}" + ("" if self.deviation is None else f" +- {self.deviation:.4f}")
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The epochs in a run's scores; nothing where there are none yet. A line that is not whole yet is left out."""
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    try:
+        return [dict(json.loads(line)) for line in lines if line.endswith("\n")]
+    except ValueError as error:
+        raise BadRunFolder(f"{path} is damaged: {error}", "remove that run's folder, and start again") from error
+
+
+def read_result(name: str, folder: Path, metric: str, higher_is_better: bool) -> Result:
+    """A run's best epoch, as the run itself chose it, and its last. Raises BadRunFolder where it has no epoch."""
+    epochs = read_lines(folder / SCORES_FILE)
+    if not epochs:
+        raise BadRunFolder(f"{folder / SCORES_FILE} holds no epoch", "remove that run's folder, and start again")
+    read = [EpochScores(int(line["epoch"]), _scores(line)) for line in epochs]
+    tracker = BestTracker(metric, higher_is_better)
+    best = None
+    for one in read:
+        value = one.scores.get(metric)
+        if tracker.update(one.epoch, 0, {metric: math.nan if value is None else value}):
+            best = one
+    return Result(name, folder, best, read[-1], sum(float(line["seconds"]) for line in epochs))
+
+
+def spreads(results: Sequence[Result], which: str) -> dict[str, Spread]:
+    """Every score over the runs, at their `best` or their `last` epochs."""
+    chosen: dict[str, EpochScores | None] = {result.name: getattr(result, which) for result in results}
+    names = dict.fromkeys(name for one in chosen.values() if one for name in one.scores)
+    return {
+        name: _spread({run: one.scores.get(name) if one else None for run, one in chosen.items()}) for name in names
+    }
+
+
+def table(rows: Iterable[Sequence[str]]) -> str:
+    """Rows of cells under each other: the first column to the left, the others to the right."""
+    cells = [list(row) for row in rows]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
+    lines = []
+    for row in cells:
+        first, *others = (
+            cell.ljust(width) if not n else cell.rjust(width)
+            for n, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        lines.append("  ".join([first, *others]).rstrip())
+    return "\n".join(lines)
+
+
+def number(value: float | None) -> str:
+    """A score as it is shown."""
+    return "no number" if value is None else f"{value:.4f}"
+
+
+def duration(seconds: float) -> str:
+    """Hours, minutes and seconds, such as `2 min 05 s`."""
+    whole = round(seconds)
+    hours, minutes = whole // 3600, whole // 60 % 60
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {whole % 60:02d} s" if minutes else f"{whole} s"
+
+
+def _scores(line: Mapping[str, Any]) -> dict[str, float | None]:
+    """The scores among the entries of an epoch; those alone are named `split/metric`."""
+    found = {name: value for name, value in line.items() if "/" in name}
+    return {name: float(value) if _is_finite(value) else None for name, value in found.items()}
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)
+
+
+def _spread(values: Mapping[str, float | None]) -> Spread:
+    missing = tuple(name for name, value in values.items() if value is None)
+    numbers = [value for value in values.values() if value is not None]
+    if missing or not numbers:
+        return Spread(None, None, missing)
+    return Spread(statistics.fmean(numbers), statistics.stdev(numbers) if len(numbers) > 1 else None, ())

@@ -1,0 +1,270 @@
+"""The settings of a run: the schema, filled from YAML files and the command line through OmegaConf.
+
+A plugin's `Params` go through the same door as the schema of the core. Unknown keys, wrong types and values out of
+range are refused with the key, where it was set, and what would be right.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+from pannsdist.runtime.errors import SettingsError, candidates_line
+from pannsdist.settings.schema import Settings
+
+P = TypeVar("P")
+COMMAND_LINE = "the command line"
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One place where keys were set: a file, or the command line."""
+
+    source: str
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where settings came from, so that a refusal can say which file holds the key."""
+
+    layers: tuple[Layer, ...] = ()
+
+    def where(self, key: str) -> str:
+        """`key in FILE` for the last place that set `key`, or its nearest parent, or `key` alone for a default."""
+        names = key.split(".")
+        for depth in range(len(names), 0, -1):
+            for layer in reversed(self.layers):
+                if _holds(layer.values, names[:depth]):
+                    return f"{key} {'on' if layer.source == COMMAND_LINE else 'in'} {layer.source}"
+        return key
+
+    @property
+    def command(self) -> str:
+        """The command that shows what came together."""
+        files = [layer.source for layer in self.layers if layer.source != COMMAND_LINE]
+        return f"pannsdist config show -c {files[-1]}" if files else "pannsdist config show -c FILE"
+
+
+def load(path: Path, overrides: Sequence[str] = ()) -> tuple[Settings, Source]:
+    """The settings of a YAML file, its `base:` files before it and `key=value` overrides after it.
+
+    Raises SettingsError for an unreadable file, an unknown key, a wrong type or a value out of range.
+    """
+    layers = [*_file_layers(path, ()), Layer(COMMAND_LINE, parsed(overrides))]
+    source = Source(tuple(layers))
+    return _fill(Settings, _without_others_params([layer.values for layer in layers]), source, prefix=""), source
+
+
+def trial_overrides(limit: int | None, overfit: int | None) -> list[str]:
+    """What the flags `--limit N` and `--overfit N` stand for."""
+    limited = [] if limit is None else [f"train.limit_steps={limit}", f"valid.limit_batches={limit}"]
+    return limited if overfit is None else [*limited, f"train.overfit_batches={overfit}"]
+
+
+def fill_params(params_class: type[P], values: Mapping[str, Any], source: Source, prefix: str) -> P:
+    """A plugin's `Params` out of its part of the settings; `prefix` is that part's key, such as `data.params`."""
+    return _fill(params_class, [values], source, prefix)
+
+
+def to_dict(settings: Any) -> dict[str, Any]:
+    """Plain nested dictionaries, as they are written into run folders."""
+    return dataclasses.asdict(settings)
+
+
+def to_yaml(settings: Settings) -> str:
+    """The settings as YAML text, every key with its value."""
+    text: str = OmegaConf.to_yaml(OmegaConf.create(to_dict(settings)), sort_keys=False)
+    return text
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """What `to_yaml` wrote, as plain nested dictionaries."""
+    return dict(_file_layers(path, ())[-1].values)
+
+
+def describe(schema: type[Any], prefix: str = "") -> Iterator[tuple[str, Any, str]]:
+    """(key, default, meaning) of every setting, in the schema's order."""
+    for item in dataclasses.fields(schema):
+        factory = item.default_factory
+        default = item.default if factory is dataclasses.MISSING else factory()
+        if dataclasses.is_dataclass(default) and not isinstance(default, type):
+            yield from describe(type(default), f"{prefix}{item.name}.")
+        else:
+            default = "(required)" if default in (MISSING, dataclasses.MISSING) else default
+            yield f"{prefix}{item.name}", default, documented(schema, item)
+
+
+def documented(schema: type[Any], item: dataclasses.Field[Any]) -> str:
+    """What a field says of itself, else the sentences on it in the docstring of its class, else nothing."""
+    doc: str = item.metadata.get("doc", "")
+    for parent in () if doc else schema.__mro__:
+        text = " ".join((parent.__doc__ or "").split())
+        about = [sentence for sentence in re.split(r"(?<=[.;]) ", text) if f"`{item.name}`" in sentence]
+        if about:
+            return " ".join(about)
+    return doc
+
+
+def _file_layers(path: Path, chain: tuple[Path, ...]) -> list[Layer]:
+    """The file's own layer, after those of its `base:`, which is a path relative to the file."""
+    if path.resolve() in chain:
+        loop = " -> ".join(str(p) for p in (*chain, path))
+        raise SettingsError(f"settings files name each other as base: {loop}", "remove one `base:` line")
+    try:
+        values = OmegaConf.to_container(OmegaConf.load(path))
+    except FileNotFoundError:
+        raise SettingsError(f"no settings file {path}", "give a YAML file with -c", "ls configs") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"cannot read {path}: {error}", "give a YAML file with -c") from error
+    except Exception as error:  # PyYAML and OmegaConf raise many kinds
+        raise SettingsError(f"{path} is no YAML: {error}", "one `key: value` per line, two spaces per level") from error
+    if not isinstance(values, dict):
+        raise SettingsError(f"{path} holds no keys", "one `key: value` per line, two spaces per level")
+    base = values.pop("base", None)
+    if base is not None and not isinstance(base, str):
+        raise SettingsError(f"base in {path} is {base!r}", "base: the path of one YAML file, relative to this one")
+    before = _file_layers(path.parent / base, (*chain, path.resolve())) if base else []
+    return [*before, Layer(str(path), {str(key): value for key, value in values.items()})]
+
+
+def _without_others_params(layers: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The layers without the `params` that were meant for a plugin which a later layer replaces by another."""
+    kept: list[dict[str, Any]] = []
+    names: dict[str, Any] = {}
+    for values in layers:
+        for key, part in values.items():
+            name = part.get("name") if isinstance(part, Mapping) else None
+            if name is not None and names.setdefault(key, name) != name:
+                kept = [_without(earlier, key, "params") for earlier in kept]
+                names[key] = name
+        kept.append(dict(values))
+    return list(kept)
+
+
+def _without(values: Mapping[str, Any], section: str, key: str) -> dict[str, Any]:
+    part = values.get(section)
+    if not isinstance(part, Mapping):
+        return dict(values)
+    return {**values, section: {name: value for name, value in part.items() if name != key}}
+
+
+def parsed(overrides: Sequence[str]) -> dict[str, Any]:
+    """`key=value` texts as nested dictionaries."""
+    for item in overrides:
+        if "=" not in item or item.startswith("-"):
+            raise SettingsError(f"'{item}' is no setting", "write key=value, such as train.epochs=3")
+    try:
+        values = OmegaConf.to_container(OmegaConf.from_dotlist(list(overrides)))
+    except Exception as error:  # PyYAML and OmegaConf raise many kinds
+        raise SettingsError(
+            f"cannot read {' '.join(overrides)}: {error}", "write key=value, quoted where needed"
+        ) from error
+    return {str(key): value for key, value in values.items()} if isinstance(values, dict) else {}
+
+
+def _fill(schema: type[P], layers: Sequence[Mapping[str, Any]], source: Source, prefix: str) -> P:
+    """An object of the schema out of the layers, the later ones winning."""
+    for values in layers:
+        _refuse_unknown(schema, values, source, prefix)
+    try:
+        config = OmegaConf.merge(OmegaConf.structured(schema), *layers)
+        OmegaConf.resolve(config)
+        filled: P = OmegaConf.to_object(config)  # type: ignore[assignment]
+    except MissingMandatoryValue as error:
+        key = _key(prefix, error)
+        raise SettingsError(f"{key} is not set", f"give it in the file or as {key}=VALUE", source.command) from error
+    except OmegaConfBaseException as error:
+        key = _key(prefix, error)
+        reason = str(error).splitlines()[0]
+        right = f"{key}: {_type_name(schema, error.full_key or '')}"
+        raise SettingsError(f"{source.where(key)}: {reason}", right, source.command) from error
+    except (TypeError, ValueError) as error:
+        raise SettingsError(
+            f"{source.where(prefix)}: {error}", "see: pannsdist plugins show", source.command
+        ) from error
+    _refuse_out_of_range(filled, source, prefix)
+    return filled
+
+
+def _key(prefix: str, error: OmegaConfBaseException) -> str:
+    return ".".join(part for part in (prefix, error.full_key or "") if part)
+
+
+def _sections(schema: type[Any]) -> dict[str, type[Any]]:
+    """The fields that are dataclasses themselves."""
+    made = {item.name: item.default_factory for item in dataclasses.fields(schema)}
+    return {name: made[name] for name in made if isinstance(made[name], type) and dataclasses.is_dataclass(made[name])}  # type: ignore[misc]
+
+
+def _refuse_unknown(schema: type[Any], values: Mapping[str, Any], source: Source, prefix: str) -> None:
+    names = [item.name for item in dataclasses.fields(schema)]
+    sections = _sections(schema)
+    for name, value in values.items():
+        key = f"{prefix}.{name}" if prefix else str(name)
+        if name not in names:
+            right = candidates_line(str(name), names, f"keys of {prefix}" if prefix else "keys")
+            raise SettingsError(f"unknown key {source.where(key)}", right, source.command)
+        if name in sections:
+            if not isinstance(value, Mapping):
+                right = f"write {key}.KEY=VALUE, or an indented block under {key}:"
+                raise SettingsError(f"{source.where(key)} is {value!r}, but it is a section", right, source.command)
+            _refuse_unknown(sections[name], value, source, key)
+
+
+def _refuse_out_of_range(filled: Any, source: Source, prefix: str) -> None:
+    for item in dataclasses.fields(filled):
+        key = f"{prefix}.{item.name}" if prefix else item.name
+        value = getattr(filled, item.name)
+        if dataclasses.is_dataclass(value):
+            _refuse_out_of_range(value, source, key)
+        elif value is not None and not _within(value, item.metadata):
+            right = f"allowed: {allowed_range(item.metadata)}"
+            raise SettingsError(f"{source.where(key)} is {value}", right, source.command)
+
+
+def _within(value: Any, limits: Mapping[str, Any]) -> bool:
+    if "choices" in limits:
+        return value in limits["choices"]
+    if isinstance(value, float) and not math.isfinite(value):
+        return False
+    low, high, above = limits.get("low"), limits.get("high"), limits.get("above")
+    return (low is None or value >= low) and (high is None or value <= high) and (above is None or value > above)
+
+
+def allowed_range(limits: Mapping[str, Any]) -> str:
+    """The limits of a setting in words: `one of a, b`, `0 to 1`, `above 0`, or an empty string for none."""
+    if "choices" in limits:
+        return "one of " + ", ".join(limits["choices"])
+    if "low" in limits:
+        return f"{limits['low']} to {limits['high']}" if "high" in limits else f"{limits['low']} or more"
+    if "above" in limits:
+        return f"above {limits['above']}" + (f", up to {limits['high']}" if "high" in limits else "")
+    return f"up to {limits['high']}" if "high" in limits else "a finite number"
+
+
+def _type_name(schema: type[Any], dotted: str) -> str:
+    """The declared type of a key, for a refusal."""
+    name, _, rest = dotted.partition(".")
+    sections = _sections(schema)
+    if rest and name in sections:
+        return _type_name(sections[name], rest)
+    types = {item.name: item.type for item in dataclasses.fields(schema)}
+    declared = types.get(name.partition("[")[0], "see the documentation")
+    return f"a value of type {declared if isinstance(declared, str) else getattr(declared, '__name__', declared)}"
+
+
+def _holds(values: Any, path: Sequence[str]) -> bool:
+    for name in path:
+        if isinstance(values, (DictConfig, ListConfig)) or not isinstance(values, Mapping) or name not in values:
+            return False
+        values = values[name]
+    return True

@@ -1,0 +1,1 @@
+"""What a step computes with: losses, optimizers, schedules, precision, freezing, averages."""

@@ -1,0 +1,102 @@
+"""The optimizer, and its state under names that survive a restart."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import paddle
+from paddle.base.layer_helper import LayerHelper
+
+from pannsdist.runtime.errors import BadRunFolder, SettingsError, candidates_line
+
+UNSUITED = ("Optimizer", "LBFGS")
+"""The base class, and one whose step asks for the loss again."""
+
+
+def paddle_classes() -> dict[str, type[paddle.optimizer.Optimizer]]:
+    """The optimizers that Paddle has, by name."""
+    return {
+        key: value
+        for key, value in vars(paddle.optimizer).items()
+        if inspect.isclass(value) and issubclass(value, paddle.optimizer.Optimizer) and key not in UNSUITED
+    }
+
+
+def optimizer_class(name: str, params: Mapping[str, Any]) -> type[paddle.optimizer.Optimizer]:
+    """The class of paddle.optimizer with that name. Raises SettingsError for an unknown name or argument."""
+    classes = paddle_classes()
+    if name not in classes:
+        raise SettingsError(f"unknown optimizer.name '{name}'", candidates_line(name, classes, "in paddle.optimizer"))
+    known = set(inspect.signature(classes[name].__init__).parameters) - {"self", "learning_rate", "parameters", "name"}
+    for key in params:
+        if key not in known:
+            right = candidates_line(key, known, f"arguments of {name}")
+            raise SettingsError(f"unknown key optimizer.params.{key}", right)
+    return classes[name]
+
+
+def trainable(layer: paddle.nn.Layer) -> list[paddle.Tensor]:
+    """The layer's trainable parameters. (Paddle counts running statistics among the parameters.)"""
+    return [parameter for parameter in layer.parameters() if not parameter.stop_gradient]
+
+
+def build_optimizer(
+    name: str, params: Mapping[str, Any], learning_rate: float, layer: paddle.nn.Layer
+) -> paddle.optimizer.Optimizer:
+    """An optimizer of the layer's trainable parameters."""
+    try:
+        return optimizer_class(name, params)(learning_rate=learning_rate, parameters=trainable(layer), **params)
+    except (TypeError, ValueError, AssertionError) as error:
+        raise SettingsError(
+            f"optimizer.params does not suit {name}: {error}", "see paddle.optimizer." + name
+        ) from error
+
+
+def slot_names(optimizer: paddle.optimizer.Optimizer, layer: paddle.nn.Layer) -> list[str]:
+    """The names of the optimizer's state, `parameter/slot`. Raises KeyError for state of what is no parameter."""
+    _make_slots(optimizer)
+    return [name for name, _ in _slots(optimizer, layer)]
+
+
+def optimizer_arrays(optimizer: paddle.optimizer.Optimizer, layer: paddle.nn.Layer) -> dict[str, np.ndarray]:
+    """The optimizer's state by `parameter/slot`, copied to the host.
+
+    Of all its parameters, those too that are frozen and have not been stepped yet.
+    """
+    _make_slots(optimizer)
+    return {name: tensor.numpy() for name, tensor in _slots(optimizer, layer)}
+
+
+def restore_optimizer(
+    optimizer: paddle.optimizer.Optimizer, layer: paddle.nn.Layer, arrays: Mapping[str, np.ndarray]
+) -> None:
+    """Put back what `optimizer_arrays` gave. Raises BadRunFolder where the state belongs to another optimizer.
+
+    Paddle names the state after counters of the process (`linear_0.w_0_moment1_0`), so that a second model built in it
+    could not be continued; here the layer's own names are used, and the slots are made first.
+    """
+    _make_slots(optimizer)
+    slots = dict(_slots(optimizer, layer))
+    if slots.keys() != arrays.keys():
+        odd = sorted(slots.keys() ^ arrays.keys())
+        right = f"{len(odd)} entries differ, such as {odd[0]}"
+        raise BadRunFolder("the checkpoint's optimizer state is that of another optimizer or model", right)
+    for name, tensor in slots.items():
+        tensor.set_value(arrays[name].reshape(tensor.shape))
+
+
+def _make_slots(optimizer: paddle.optimizer.Optimizer) -> None:
+    if optimizer.helper is None:  # Paddle 2.6.2 makes it in the first step only
+        optimizer.helper = LayerHelper(type(optimizer).__name__)
+    block = paddle.static.default_main_program().global_block()
+    optimizer._create_accumulators(block, list(optimizer._parameter_list))
+
+
+def _slots(optimizer: paddle.optimizer.Optimizer, layer: paddle.nn.Layer) -> Iterator[tuple[str, paddle.Tensor]]:
+    names = {parameter.name: name for name, parameter in layer.named_parameters()}
+    for slot, by_parameter in optimizer._accumulators.items():
+        for parameter, tensor in by_parameter.items():
+            yield f"{names[parameter]}/{slot}", tensor

@@ -1,0 +1,1 @@
+"""Published weights: fetched, verified and kept on this machine."""

@@ -1,0 +1,56 @@
+"""The example in docs/api.md runs as it stands, and so does its Chinese twin."""
+
+import re
+from pathlib import Path
+
+import paddle
+import pytest
+
+from pannsdist import __version__
+from pannsdist.builtin import tones
+from pannsdist.builtin.logmel import LogMel, LogMelParams
+from pannsdist.builtin.panns import Cnn6
+from pannsdist.contracts.network import Network
+from pannsdist.inference.bundle import BundleRecord, PluginRecord, write_bundle
+from pannsdist.registry import Origin
+
+DOCS = Path(__file__).resolve().parents[3] / "docs"
+LABELS = tuple(tones.FAMILIES)
+
+
+@pytest.fixture
+def demo(tmp_path, monkeypatch):
+    """What `make demo` leaves, with random weights."""
+    monkeypatch.chdir(tmp_path)
+    paddle.seed(0)
+    layer = Cnn6(Cnn6.Params()).build(LABELS, Cnn6.front_end)
+    own = Origin("pannsdist", __version__)
+    parts = (PluginRecord(name, {}, own) for name in ("panns_cnn6", "logmel", "tones"))
+    record = BundleRecord(*parts, Cnn6.front_end, LABELS, False, 0.8, "valid/accuracy", {}, {})
+    arrays = Network(LogMel(LogMelParams()).build(), layer).arrays()
+    write_bundle(tmp_path / "runs" / "demo" / "best_model", record, arrays)
+    tones.main(tmp_path / "runs" / "demo" / "sounds")
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", ["api.md", "api_cn.md"])
+def test_the_example_runs_as_it_stands(demo, page, capsys):
+    (code,) = re.findall(r"^```python\n(.*?)^```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    capsys.readouterr()
+    names: dict = {}
+    exec(compile(code, page, "exec"), names)  # our own page
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == f"32000 False {LABELS}"
+    assert [line.split()[0] for line in said[1:7]] == [f"runs/demo/sounds/{name}_0000.wav" for name in sorted(LABELS)]
+    assert said[-1] == "(2, 512)"
+    assert names["mono_answer"].scores.keys() == names["stereo_answer"].scores.keys() == set(LABELS)
+    assert sum(names["mono_answer"].scores.values()) == pytest.approx(1.0, abs=1e-5)
+    assert demo.is_dir()
+
+
+@pytest.mark.parametrize("name", ["api", "detection"])
+def test_both_languages_name_the_same_things_and_figures(name):
+    texts = [(DOCS / f"{name}{ending}.md").read_text(encoding="utf-8") for ending in ("", "_cn")]
+    for pattern in (r"`[\w./=\"-]+`", r"\]\(images/[^)]*\)", r"--[a-z-]+", r"\d+\.\d+|\de-\d"):
+        one, other = (set(re.findall(pattern, text, re.ASCII)) for text in texts)
+        assert one == other, one ^ other

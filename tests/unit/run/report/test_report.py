@@ -1,0 +1,244 @@
+"""The page about a run: what it shows, that it needs nothing beside itself, and that data cannot break out of it."""
+
+import base64
+import io
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+import soundfile
+from small_parts import FEATURE_PARAMS, SmallLayer, SmallModel
+
+from pannsdist.builtin.logmel import LogMel, LogMelParams
+from pannsdist.cli.command_line import main
+from pannsdist.contracts import EpochReport
+from pannsdist.contracts.network import Network
+from pannsdist.inference.bundle import BundleRecord, PluginRecord, write_bundle
+from pannsdist.registry import Catalog, Origin
+from pannsdist.run.report.charts import confusion_chart, line_chart
+from pannsdist.run.report.material import chosen_rows, gather
+from pannsdist.run.report.page import page
+from pannsdist.training.metrics import Predictions
+from pannsdist.training.tracking import PredictionsTracker
+
+LABELS = ("<script>alert(1)</script>", "狗叫", "rock & 'roll\"")
+RATE_HZ = 8000
+
+
+def make_run(folder, labels=LABELS, multi_label=False):
+    """A run folder as training leaves it, over a manifest of six sounds; two of them are taken for another class."""
+    folder.mkdir(parents=True)
+    root = folder.parent
+    targets, given = [0, 0, 1, 1, 2, 2], [0, 1, 1, 1, 1, 2]
+    rows = [{"path": f"sound{n}.wav", "label": labels[target], "split": "valid"} for n, target in enumerate(targets)]
+    rows.append({"path": "sound0.wav", "label": labels[0], "split": "train", "id": "other"})
+    (root / "clips.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    (root / "labels.txt").write_text("\n".join(labels), encoding="utf-8")
+    for number in range(6):
+        tone = 0.5 * np.sin(np.arange(3000) * 0.01 * (number + 1))
+        soundfile.write(root / f"sound{number}.wav", tone, RATE_HZ)
+    settings = f"""
+name: <b>run</b>
+model: {{name: small, weights: 'a<b'}}
+data: {{name: manifest, params: {{path: {root}/clips.jsonl, labels: {root}/labels.txt}}}}
+"""
+    (folder / "settings.yaml").write_text(settings, encoding="utf-8")
+    scores = {"train/loss": 0.5, "valid/loss": 0.25, "valid/accuracy": 4 / 6, "valid/d_prime": None}
+    lines = [{"epoch": n, "step": 4 * n, **scores, "seconds": 1.0} for n in (1, 2, 3)]
+    (folder / "scores.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    ids = tuple(f"sound{n}.wav" for n in range(6))
+    logits = 2.0 * np.eye(3, dtype=np.float32)[given]
+    if multi_label:
+        predictions = Predictions(ids, logits - 1, np.eye(3, dtype=np.float32)[targets], labels, True)
+    else:
+        predictions = Predictions(ids, logits, np.array(targets, np.int64), labels, False)
+    report = EpochReport(2, 3, 8, {}, "valid/accuracy", True, 1.0, predictions)
+    PredictionsTracker(folder / "best_predictions").epoch(report)
+    write_model(folder / "best_model", labels, multi_label)
+    return folder
+
+
+def write_model(folder, labels, multi_label, epoch=2):
+    own = Origin("pannsdist", "1.0")
+    plugins = (PluginRecord("small", {}, own), PluginRecord("logmel", {}, own), PluginRecord("manifest", {}, own))
+    scores = {"valid/accuracy": 4 / 6, "valid/loss": 0.25, "valid/d_prime": float("nan")}
+    shape = (SmallModel.front_end, labels, multi_label, 0.25, "valid/accuracy", {}, {}, epoch, scores)
+    network = Network(LogMel(LogMelParams(**FEATURE_PARAMS)).build(), SmallLayer(16, len(labels)))
+    write_bundle(folder, BundleRecord(*plugins, *shape), network.arrays())
+
+
+class Tree(HTMLParser):
+    """Every tag that a page opens, with its attributes, and its text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.opened, self.words, self.stack = [], [], []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.opened.append((tag, dict(attrs)))
+        if tag not in ("meta", "img", "wbr"):
+            self.stack.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.opened.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.stack.pop() == tag, f"</{tag}> closes nothing"
+
+    def handle_data(self, data):
+        if data.strip():
+            self.words.append(data.strip())
+
+    def all(self, tag):
+        return [attrs for name, attrs in self.opened if name == tag]
+
+
+@pytest.fixture
+def run(tmp_path):
+    return make_run(tmp_path / "runs" / "mine")
+
+
+def shown(run):
+    return Tree(page(gather(run, Catalog.installed())))
+
+
+def test_a_page_shows_scores_curves_confusions_classes_settings_and_commands(run):
+    tree = shown(run)
+    text = " ".join(tree.words)
+    assert tree.stack == []
+    for heading in ("Curves", "Confusion matrix", "Most confused pairs", "Classes, the weakest first", "Settings"):
+        assert heading in tree.words
+    assert "Epoch 2 of 3 was the best by valid/accuracy; these are its scores." in text
+    assert "0.6667" in tree.words
+    assert "狗叫" in tree.words
+    assert len(tree.all("rect")) == 9
+    model, written = run / "best_model", run / "settings.yaml"
+    assert f"pannsdist predict --model {model} FILE..." in text
+    assert f"pannsdist evaluate --model {model} -c {written}" in text
+    assert "data.params.path" in tree.words
+
+
+def test_what_comes_from_data_is_text_and_never_markup(run):
+    text = page(gather(run, Catalog.installed()))
+    tree = Tree(text)
+    assert "<script" not in text
+    assert "<b>run" not in text
+    assert LABELS[0] in tree.words
+    assert LABELS[2] in tree.words
+    assert "<b>run</b>" in tree.words
+    allowed = {"class", "style", "src", "alt", "lang", "charset", "name", "content", "controls", "preload", "role"}
+    allowed |= {"viewbox", "x", "y", "x1", "x2", "y1", "y2", "cx", "cy", "r", "rx", "width", "height", "points"}
+    allowed |= {"transform", "font-size", "text-anchor", "fill-opacity"}
+    for tag, attributes in tree.opened:
+        assert set(attributes) <= allowed, (tag, attributes)
+
+
+def test_a_page_asks_for_nothing_from_anywhere(run):
+    text = page(gather(run, Catalog.installed()))
+    sources = re.findall(r"(?:src|href)='([^']*)'", text)
+    assert sources
+    assert all(source.startswith("data:") for source in sources)
+    assert "url(" not in text
+    assert "@import" not in text
+
+
+def test_the_confused_clips_can_be_heard(run):
+    tree = shown(run)
+    sounds = [base64.b64decode(audio["src"].partition(",")[2]) for audio in tree.all("audio")]
+    assert len(sounds) == 2
+    for sound, number in zip(sounds, (1, 4), strict=True):
+        samples, rate_hz = soundfile.read(io.BytesIO(sound))
+        assert rate_hz == SmallModel.front_end.sample_rate_hz
+        assert len(samples) == round(0.25 * rate_hz)  # cut to what the network heard
+        expected, _ = soundfile.read(run.parent / f"sound{number}.wav")
+        np.testing.assert_allclose(samples, expected[: len(samples)], atol=1e-3)
+    assert "1 of 2 clips" in tree.words
+
+
+def test_a_sound_that_cannot_be_read_any_more_is_named(run):
+    (run.parent / "sound1.wav").write_bytes(b"")
+    tree = shown(run)
+    assert len(tree.all("audio")) == 1
+    assert tree.words.count("its sound is not here") == 1
+    assert any(word.startswith("A clip cannot be heard: clip 'sound1.wav'") for word in tree.words)
+
+
+def test_a_dataset_that_is_gone_leaves_a_page_without_players(run):
+    (run.parent / "clips.jsonl").unlink()
+    tree = shown(run)
+    assert tree.all("audio") == []
+    assert any(word.startswith("The clips cannot be heard here: ") for word in tree.words)
+    assert "Most confused pairs" in tree.words
+
+
+def test_several_labels_have_no_confusion_matrix_but_their_worst_clips(tmp_path):
+    tree = shown(make_run(tmp_path / "runs" / "mine", multi_label=True))
+    assert "A clip may bear several labels, so no class stands in the place of another." in tree.words
+    assert "Clips with the largest loss" in tree.words
+    assert tree.all("rect") == []
+
+
+def test_a_run_without_predictions_says_so(run):
+    for path in (run / "best_predictions").iterdir():
+        path.unlink()
+    (run / "best_predictions").rmdir()
+    tree = shown(run)
+    assert "The run kept no predictions, so what it confuses cannot be shown." in tree.words
+    assert "Curves" in tree.words
+
+
+def test_predictions_of_another_epoch_than_the_best_models_are_named(run):
+    write_model(run / "best_model", LABELS, False, epoch=3)
+    assert "The predictions are those of epoch 2, the best model is that of epoch 3." in shown(run).words
+
+
+def test_a_run_without_a_best_model_has_a_page_too(run):
+    (run / "best_model" / "bundle.json").unlink()
+    tree = shown(run)
+    assert any(word.startswith("There is no best model to use: ") for word in tree.words)
+    assert "Use the model" not in tree.words
+
+
+def test_at_most_twelve_clips_are_chosen_and_the_surest_mistakes_first():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(400, 5)).astype(np.float32)
+    given = Predictions(tuple(map(str, range(400))), logits, rng.integers(0, 5, 400), tuple("abcde"), False)
+    rows = chosen_rows(given)
+    assert len(rows) == len(set(rows)) == 12
+    first = [given.probabilities[row].max() for row in rows[:3]]
+    assert first == sorted(first, reverse=True)
+    assert all(logits[row].argmax() != given.targets[row] for row in rows)
+
+
+def test_a_curve_has_a_gap_where_a_score_was_no_number():
+    drawn = line_chart({"valid/loss": [1.0, None, 0.5, 0.25]}, best_epoch=4)
+    assert drawn.count("<polyline") == 2
+    assert drawn.count("<circle") == 3
+    assert "no number in any epoch" in line_chart({"valid/loss": [None]}, None)
+    assert line_chart({"a": [1.0]}, 1).count("<circle") == 1
+
+
+@pytest.mark.parametrize(("classes", "tag"), [(2, "<svg"), (50, "<svg"), (61, "<img")])
+def test_a_confusion_matrix_of_many_classes_is_a_picture(classes, tag):
+    assert confusion_chart(np.eye(classes, dtype=int), [f"c{n}" for n in range(classes)], "t").startswith(tag)
+
+
+def test_the_command_writes_the_page_and_says_where(run, capsys):
+    assert main(["report", str(run)]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith(f"{run / 'report.html'}: ")
+    assert said.endswith(" MiB, 2 clips\n")
+    assert main(["report", str(run), "-o", str(run / "deep" / "page.html")]) == 0
+    assert (run / "deep" / "page.html").read_bytes() == (run / "report.html").read_bytes()
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path, capsys):
+    assert main(["report", str(tmp_path)]) == 2
+    assert f"error: {tmp_path} is no run folder: it holds no settings.yaml" in capsys.readouterr().err
+    (tmp_path / "settings.yaml").write_text("name: a\n")
+    assert main(["report", str(tmp_path)]) == 2
+    assert "has no scores yet" in capsys.readouterr().err

@@ -1,0 +1,158 @@
+"""Processes that run at the same time, fail, are stopped, and are waited for."""
+
+import fcntl
+import os
+import signal
+import sys
+
+import pytest
+
+from pannsdist.run.series.processes import Ended, Job, Processes
+
+SAVES_AND_ENDS = """
+import signal, sys, time
+count = 0
+def note(*_):
+    global count
+    count += 1
+signal.signal(signal.SIGTERM, note)
+print("ready", flush=True)
+while not count:
+    time.sleep(0.01)
+time.sleep(0.3)
+print(f"saved after {count} signal", flush=True)
+sys.exit(75)
+"""
+
+
+class Noting:
+    """Keeps what it is told, and does `at(name, log's text)` at each look."""
+
+    def __init__(self, at=None):
+        self.at, self.began_names, self.ends, self.running, self.most = at, [], {}, set(), 0
+
+    def began(self, job):
+        self.began_names.append(job.name)
+        self.running.add(job.name)
+        self.most = max(self.most, len(self.running))
+
+    def look(self, job):
+        if self.at:
+            self.at(job.name, job.log.read_text())
+
+    def ended(self, ended):
+        self.running.remove(ended.job.name)
+        self.ends[ended.job.name] = ended
+
+
+@pytest.fixture
+def jobs(tmp_path):
+    def made(**scripts):
+        return [
+            Job(name, [sys.executable, "-c", script], tmp_path / "logs" / f"{name}.log")
+            for name, script in scripts.items()
+        ]
+
+    return made
+
+
+@pytest.fixture
+def handle(tmp_path):
+    with (tmp_path / "handle").open("w") as file:
+        yield file.fileno()
+
+
+def codes(watch):
+    return {name: ended.exit_code for name, ended in watch.ends.items()}
+
+
+def test_jobs_run_in_their_order_one_at_a_time(jobs, handle):
+    watch = Noting()
+    Processes([{}], handle).run(jobs(b="print('first')", a="print('second')"), watch)
+    assert watch.began_names == ["b", "a"]
+    assert codes(watch) == {"a": 0, "b": 0}
+    assert (watch.ends["b"].said, watch.most) == ("first\n", 1)
+
+
+def test_as_many_run_at_the_same_time_as_there_are_slots_each_with_its_own(jobs, handle):
+    script = "import os, time; time.sleep(0.5); print(os.environ['CUDA_VISIBLE_DEVICES'])"
+    watch = Noting()
+    slots = [{"CUDA_VISIBLE_DEVICES": "0"}, {"CUDA_VISIBLE_DEVICES": "2,3"}]
+    Processes(slots, handle).run(jobs(a=script, b=script, c=script), watch)
+    assert watch.most == 2
+    said = [ended.said for ended in watch.ends.values()]
+    assert {"0\n", "2,3\n"} == set(said)
+    assert len(said) == 3
+
+
+def test_a_job_that_dies_of_a_signal_ends_with_the_code_that_a_shell_sees(jobs, handle):
+    watch = Noting()
+    Processes([{}], handle).run(jobs(a="import os; os.kill(os.getpid(), 9)"), watch)
+    assert codes(watch) == {"a": 137}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_reaches_every_job_once_and_the_others_are_not_started(jobs, handle, number):
+    before = signal.getsignal(number)
+    sent = []
+
+    def stop(name, said):
+        if "ready" in said and name == "b":
+            sent.append(os.kill(os.getpid(), number))
+
+    watch = Noting(stop)
+    processes = Processes([{}, {}], handle)
+    processes.run(jobs(a=SAVES_AND_ENDS, b=SAVES_AND_ENDS, c="print('never')"), watch)
+    assert len(sent) > 1, "a second signal does no harm"
+    assert processes.stopping
+    assert codes(watch) == {"a": 75, "b": 75}
+    assert all("saved after 1 signal" in ended.said for ended in watch.ends.values())
+    assert signal.getsignal(number) == before
+
+
+def test_an_error_while_watching_stops_the_jobs_and_waits_for_them(jobs, handle):
+    def fail(_, said):
+        if "ready" in said:
+            raise OSError("disk full")
+
+    (job,) = jobs(a=SAVES_AND_ENDS)
+    with pytest.raises(OSError, match="disk full"):
+        Processes([{}], handle).run([job], Noting(fail))
+    assert "saved after 1 signal" in job.log.read_text()
+
+
+def test_a_job_holds_the_lock_of_its_command_also_when_that_is_gone(jobs, tmp_path):
+    (job,) = jobs(a=SAVES_AND_ENDS)
+    path, outcomes = tmp_path / "lock", []
+    lock = path.open("w")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+
+    def let_go(_, said):
+        if "ready" in said and not lock.closed:
+            lock.close()  # as if the command had been killed
+            with path.open() as second, pytest.raises(BlockingIOError):
+                fcntl.flock(second, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            outcomes.append("refused")
+            processes.stop()
+
+    processes = Processes([{}], lock.fileno())
+    processes.run([job], Noting(let_go))
+    assert outcomes == ["refused"]
+    with path.open() as second:
+        fcntl.flock(second, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_a_log_is_added_to_and_only_the_new_part_is_what_a_job_said(jobs, handle):
+    for text in ("one", "two"):
+        watch = Noting()
+        (job,) = jobs(a=f"print({text!r})")
+        Processes([{}], handle).run([job], watch)
+        assert watch.ends["a"].said == f"{text}\n"
+    assert job.log.read_text() == "one\ntwo\n"
+
+
+def test_the_message_of_a_job_is_the_users_mistake_or_its_last_lines():
+    said = "plan\nerror: no\n  yes\n  next: try\nlaunch: Container failed\n"
+    job = Job("a", (), None)
+    assert Ended(job, 2, said).message == "no\n  yes\n  next: try"
+    assert Ended(job, 1, "".join(f"{n}\n" for n in range(40))).message.splitlines() == [str(n) for n in range(25, 40)]

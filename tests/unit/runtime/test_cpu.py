@@ -1,0 +1,69 @@
+"""MKL's switch for AMD processors is set where it helps, and nowhere else."""
+
+import subprocess
+import sys
+
+import pytest
+
+from pannsdist.runtime import cpu
+
+AMD, INTEL = "vendor_id\t: AuthenticAMD\n", "vendor_id\t: GenuineIntel\nmodel name\t: not AuthenticAMD\n"
+
+
+def write(tmp_path, text):
+    path = tmp_path / "cpuinfo"
+    path.write_text("processor\t: 0\n" + text, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def on_x86(monkeypatch):
+    monkeypatch.setattr(cpu.platform, "machine", lambda: "x86_64")
+
+
+@pytest.mark.usefixtures("on_x86")
+def test_an_amd_processor_is_known_by_its_vendor(tmp_path):
+    assert cpu.is_amd(write(tmp_path, AMD))
+    assert not cpu.is_amd(write(tmp_path, INTEL))
+
+
+def test_another_architecture_is_no_amd(tmp_path, monkeypatch):
+    monkeypatch.setattr(cpu.platform, "machine", lambda: "aarch64")
+    assert not cpu.is_amd(write(tmp_path, AMD))
+
+
+@pytest.mark.usefixtures("on_x86")
+def test_a_system_without_the_file_is_no_amd(tmp_path):
+    assert not cpu.is_amd(tmp_path / "cpuinfo")
+
+
+def switch_in_a_fresh_python(before="", value=None):
+    code = f"""
+import os, sys
+os.environ.pop("MKL_DEBUG_CPU_TYPE", None)
+if {value!r} is not None:
+    os.environ["MKL_DEBUG_CPU_TYPE"] = {value!r}
+from pannsdist.runtime import cpu
+cpu.is_amd = lambda: True
+{before}
+cpu.use_fast_kernels()
+assert "paddle" not in sys.modules or sys.modules["paddle"] is None
+print(os.environ.get("MKL_DEBUG_CPU_TYPE"))"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_the_switch_is_set_on_an_amd_processor():
+    assert switch_in_a_fresh_python() == "5"
+
+
+def test_the_switch_is_left_where_the_processor_is_another():
+    assert switch_in_a_fresh_python("cpu.is_amd = lambda: False") == "None"
+
+
+def test_what_the_user_has_set_stays():
+    assert switch_in_a_fresh_python(value="0") == "0"
+
+
+def test_nothing_is_set_once_paddle_is_imported():
+    assert switch_in_a_fresh_python("sys.modules['paddle'] = None") == "None"

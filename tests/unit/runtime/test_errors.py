@@ -1,0 +1,46 @@
+"""What a user is told: what was wrong, what would be right, the next command."""
+
+import pickle
+
+import pytest
+
+from pannsdist.runtime import errors
+from pannsdist.runtime.errors import BadClip, UserError, candidates_line, closest
+
+
+def test_a_refusal_says_what_is_wrong_what_is_right_and_the_next_command():
+    error = UserError("unknown model 'cnn41'", "closest: cnn14\ninstalled: cnn14", "pannsdist plugins list")
+    assert str(error) == ("unknown model 'cnn41'\n  closest: cnn14\n  installed: cnn14\n  next: pannsdist plugins list")
+
+
+def test_what_is_not_known_takes_no_line():
+    assert str(UserError("a")) == "a"
+    assert str(UserError("a", command="b")) == "a\n  next: b"
+
+
+REFUSALS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, UserError)]
+
+
+@pytest.mark.parametrize("kind", REFUSALS)
+def test_every_refusal_survives_the_way_out_of_a_worker(kind):
+    copy = pickle.loads(pickle.dumps(kind("wrong", "right", "next")))
+    assert type(copy) is kind
+    assert (copy.wrong, copy.right, copy.command) == ("wrong", "right", "next")
+
+
+def test_the_nearest_candidate_is_found():
+    assert closest("cnn41", ["cnn6", "cnn14", "resnet"]) == "cnn14"
+
+
+def test_nothing_is_near_to_something_quite_different():
+    assert closest("zzz", ["cnn6", "cnn14"]) == ""
+
+
+def test_candidates_are_listed_in_order_behind_the_nearest():
+    assert candidates_line("epoch", {"steps", "epochs"}, "keys") == "closest: epochs.  keys: epochs, steps"
+    assert candidates_line("zzz", ["b", "a"], "keys") == "keys: a, b"
+    assert candidates_line("a", [], "installed") == "installed: none"
+
+
+def test_one_bad_clip_is_a_user_error():
+    assert issubclass(BadClip, UserError)

@@ -1,0 +1,82 @@
+"""Activations that are computed again: the same gradients, statistics that move once, the same dropout."""
+
+import numpy as np
+import paddle
+import pytest
+from paddle import nn
+
+from pannsdist.runtime.errors import SettingsError
+from pannsdist.training.optimization.freezing import stages_of
+from pannsdist.training.optimization.recomputing import recompute_parts
+
+
+class Deep(nn.Layer):
+    """Blocks with batch norm and dropout, some of them in a list, and a head."""
+
+    def __init__(self):
+        super().__init__()
+        self.low = self._block(4)
+        self.list = nn.LayerList([self._block(6), self._block(6)])
+        self.head = nn.Linear(6, 3)
+        self.runs = 0
+
+    @staticmethod
+    def _block(inputs):
+        return nn.Sequential(nn.Linear(inputs, 6), nn.BatchNorm1D(6), nn.ReLU(), nn.Dropout(0.5))
+
+    def forward(self, rows):
+        rows = self.low(rows)
+        for block in self.list:
+            rows = block(rows)
+        return self.head(rows)
+
+
+def trained(recompute, train=True):
+    """Gradients, statistics, and a number drawn after backward."""
+    paddle.seed(0)
+    layer = Deep()
+    if recompute:
+        assert recompute_parts(layer, stages_of(layer, "head")) == ["low", "list.0", "list.1"]
+    layer.train() if train else layer.eval()
+    calls = []
+    layer.low[0].register_forward_post_hook(lambda *_: calls.append(1))
+    paddle.seed(1)
+    rows = paddle.to_tensor(np.random.default_rng(0).normal(size=(16, 4)).astype(np.float32))
+    layer(rows).square().sum().backward()
+    assert len(calls) == (2 if recompute else 1)
+    gradients = {name: p.grad.numpy() for name, p in layer.named_parameters() if p.grad is not None}
+    return {
+        **gradients,
+        **{name: tensor.numpy() for name, tensor in layer.state_dict().items() if "._" in name},
+        "drawn": paddle.rand([3]).numpy(),
+    }
+
+
+@pytest.mark.parametrize("train", [True, False])
+def test_gradients_and_statistics_are_those_without(train):
+    plain, again = trained(False, train), trained(True, train)
+    assert plain.keys() == again.keys()
+    for name in plain:
+        np.testing.assert_array_equal(again[name], plain[name], err_msg=name)
+
+
+def test_an_evaluation_computes_everything_once():
+    layer = Deep()
+    recompute_parts(layer, stages_of(layer, "head"))
+    calls = []
+    layer.low[0].register_forward_post_hook(lambda *_: calls.append(1))
+    with paddle.no_grad():
+        layer(paddle.zeros([2, 4]))
+    assert len(calls) == 1
+
+
+def test_nobody_is_warned_of_it(capfd):
+    trained(True)
+    out, err = capfd.readouterr()
+    assert "ecompute" not in out + err
+
+
+def test_a_model_without_parts_is_refused():
+    layer = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    with pytest.raises(SettingsError, match=r"train\.recompute has nothing to throw away"):
+        recompute_parts(layer, stages_of(layer, "1"))

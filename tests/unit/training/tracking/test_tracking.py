@@ -1,0 +1,172 @@
+"""What is told of a run on the terminal and in lines of JSON, and the predictions that are kept."""
+
+import io
+import json
+import math
+
+import numpy as np
+import pytest
+
+from pannsdist.contracts import EpochReport, Pace, StepReport
+from pannsdist.runtime.errors import BadRunFolder
+from pannsdist.training.metrics import Predictions
+from pannsdist.training.tracking import (
+    ConsoleTracker,
+    PredictionsTracker,
+    ScoresFile,
+    duration,
+    read_predictions,
+)
+
+SCORES = {"train/loss": 0.75, "valid/accuracy": 0.5}
+
+
+def steps(step=5, left_s=3723.0):
+    rates = {"stem": 1e-4, "head": 1e-3}
+    return StepReport(2, step, 1, 4, 0.51234, rates, Pace(12.34, 0.256, left_s))
+
+
+def epoch(number=2, scores=SCORES, is_best=True, predictions=None):
+    return EpochReport(number, 3, 4 * number, scores, "valid/accuracy", is_best, 61.0, predictions)
+
+
+def predictions(labels=("a", "b", "c"), targets=(0, 1)):
+    logits = np.arange(2 * len(labels), dtype=np.float32).reshape(2, -1)
+    return Predictions(("x", "y"), logits, np.array(targets, np.int64), labels, False)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0:00"), (59.4, "0:59"), (59.6, "1:00"), (123, "2:03"), (3600, "1:00:00"), (3723, "1:02:03"), (math.inf, "?")],
+)
+def test_a_duration_is_said_in_hours_minutes_and_seconds(seconds, text):
+    assert duration(seconds) == text
+
+
+def test_steps_are_plain_lines_where_there_is_no_terminal():
+    stream = io.StringIO()
+    ConsoleTracker(stream).steps(steps())
+    assert stream.getvalue() == (
+        "epoch 2  step 1/4  loss 0.5123  lr 1.00e-03  12.3 clips/s  waiting 26%  left 1:02:03\n"
+    )
+
+
+@pytest.mark.parametrize(("is_best", "end"), [(True, "  best valid/accuracy"), (False, "")])
+def test_an_epoch_is_a_line(is_best, end):
+    stream = io.StringIO()
+    ConsoleTracker(stream).epoch(epoch(is_best=is_best))
+    assert stream.getvalue() == f"epoch 2/3  train/loss 0.7500  valid/accuracy 0.5000  (1:01){end}\n"
+
+
+def test_an_epoch_says_the_scores_that_matter_most_and_the_one_that_selects():
+    stream = io.StringIO()
+    scores = {**SCORES, "valid/loss": 1.0, "valid/macro_f1": 0.25, "valid/cohen_kappa": 0.1}
+    ConsoleTracker(stream).epoch(epoch(scores=scores))
+    said = stream.getvalue()
+    assert "train/loss 0.7500  valid/accuracy 0.5000  valid/loss 1.0000  valid/macro_f1 0.2500  (" in said
+    assert "cohen_kappa" not in said
+    report = EpochReport(1, 3, 4, scores, "valid/cohen_kappa", True, 1.0)
+    ConsoleTracker(stream).epoch(report)
+    assert "valid/cohen_kappa 0.1000  (0:01)  best valid/cohen_kappa" in stream.getvalue()
+
+
+def test_labels_that_no_clip_bears_are_named_once():
+    stream = io.StringIO()
+    tracker = ConsoleTracker(stream)
+    for number in (1, 2):
+        tracker.epoch(epoch(number, predictions=predictions()))
+    assert stream.getvalue().count("no clip of valid bears c: left out of every mean over classes\n") == 1
+
+
+def test_many_absent_labels_are_counted_and_none_are_passed_over():
+    stream = io.StringIO()
+    labels = tuple(f"label{number:02d}" for number in range(15))
+    ConsoleTracker(stream).epoch(epoch(predictions=predictions(labels)))
+    assert "bears label02, label03," in stream.getvalue()
+    assert "label11 and 3 more: left out" in stream.getvalue()
+    stream = io.StringIO()
+    ConsoleTracker(stream).epoch(epoch(predictions=predictions(("a", "b"))))
+    assert "no clip" not in stream.getvalue()
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_a_bar_on_a_terminal_gives_way_to_the_line_of_the_epoch():
+    stream = Terminal()
+    tracker = ConsoleTracker(stream)
+    tracker.steps(steps())
+    assert "loss 0.5123" in stream.getvalue()
+    tracker.epoch(epoch())
+    tracker.close()
+    assert stream.getvalue().endswith("(1:01)  best valid/accuracy\n")
+
+
+def lines(path):
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_an_epoch_is_a_line_of_json_with_scores_that_are_no_numbers_as_null(tmp_path):
+    path = tmp_path / "scores.jsonl"
+    ScoresFile(path, 0).epoch(epoch(scores={**SCORES, "valid/loss": math.nan, "valid/auc": math.inf}))
+    assert lines(path) == [
+        {
+            **{"epoch": 2, "step": 8, "train/loss": 0.75, "valid/accuracy": 0.5},
+            **{"valid/loss": None, "valid/auc": None, "seconds": 61.0},
+        }
+    ]
+
+
+def test_no_epoch_stands_twice_when_a_run_goes_on(tmp_path):
+    path = tmp_path / "scores.jsonl"
+    first = ScoresFile(path, 0)
+    for number in (1, 2, 3):
+        first.epoch(epoch(number))
+    again = ScoresFile(path, 2)
+    again.epoch(epoch(3))
+    assert [line["epoch"] for line in lines(path)] == [1, 2, 3]
+
+
+def test_a_run_from_the_start_empties_the_file(tmp_path):
+    path = tmp_path / "scores.jsonl"
+    ScoresFile(path, 0).epoch(epoch(1))
+    ScoresFile(path, 0)
+    assert lines(path) == []
+
+
+def test_a_line_that_was_cut_off_by_a_crash_does_not_stop_the_run_from_going_on(tmp_path):
+    path = tmp_path / "scores.jsonl"
+    ScoresFile(path, 0).epoch(epoch(1))
+    with path.open("a", encoding="utf-8") as file:
+        file.write('{"epoch": 2, "st')
+    ScoresFile(path, 1).epoch(epoch(2))
+    assert [line["epoch"] for line in lines(path)] == [1, 2]
+
+
+def test_the_predictions_of_the_best_epoch_are_kept_and_read_back(tmp_path):
+    tracker = PredictionsTracker(tmp_path / "kept")
+    assert read_predictions(tmp_path / "kept") is None
+    given = predictions(("a", "狗", "c"))
+    tracker.epoch(epoch(1, predictions=given))
+    tracker.epoch(epoch(2, is_best=False, predictions=predictions(("a", "b", "c"), (1, 1))))
+    kept = read_predictions(tmp_path / "kept")
+    assert (kept.epoch, kept.split) == (1, "valid")
+    assert (kept.predictions.ids, kept.predictions.labels) == (("x", "y"), ("a", "狗", "c"))
+    np.testing.assert_array_equal(kept.predictions.logits, given.logits)
+    np.testing.assert_array_equal(kept.predictions.targets, given.targets)
+    tracker.epoch(epoch(3, predictions=given))
+    assert read_predictions(tmp_path / "kept").epoch == 3
+
+
+def test_predictions_that_hold_objects_or_are_cut_off_are_refused(tmp_path):
+    folder = tmp_path / "kept"
+    PredictionsTracker(folder).epoch(epoch(predictions=predictions()))
+    whole = (folder / "logits.npy").read_bytes()
+    (folder / "logits.npy").write_bytes(whole[:-3])
+    with pytest.raises(BadRunFolder, match="are damaged"):
+        read_predictions(folder)
+    np.save(folder / "logits.npy", np.array([[{}, {}, {}]] * 2), allow_pickle=True)
+    with pytest.raises(BadRunFolder, match="are damaged: Object arrays cannot be loaded"):
+        read_predictions(folder)

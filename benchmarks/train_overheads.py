@@ -107,9 +107,9 @@ def step_seconds(config: Path, overrides: Sequence[str], steps: int) -> float:
         data = TrainingData(lambda epoch, first: noted(parts.data.batches(epoch, first), asked), parts.data.steps)
         with (
             redirect_stdout(io.StringIO()),
-            building.opened_results(plan, world, network, folder, progress) as (outlets, _),
+            building.opened_results(plan, world, network, folder, progress) as (sinks, _),
         ):
-            parts.trainer.fit(progress, data, parts.split, outlets)
+            parts.trainer.fit(progress, data, parts.split, sinks)
         loader.close()
     return (asked[BEFORE + steps] - asked[BEFORE]) / steps
 

@@ -136,7 +136,7 @@ def work(model_name: str, steps: int, result: Path) -> None:
     seconds = []
     for step in range(1, steps + 2):
         start = time.perf_counter()
-        world.total(learner.step(batch, step, CLIPS, seed=0).item())
+        world.all_reduce_sum(learner.step(batch, step, CLIPS, seed=0).item())
         seconds.append(time.perf_counter() - start)
     if world.is_main:
         result.write_text(json.dumps(seconds[1:]), encoding="utf-8")

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import soundfile
 
-from pannsdist.contracts import Clip, EpochReport, Heard, Pace, StepReport, TrackedRun
+from pannsdist.contracts import Clip, ClipFeatures, EpochReport, Pace, StepReport, TrackedRun
 from pannsdist.contracts.predictions import Predictions
 from pannsdist.runtime import console, cpu
 
@@ -69,7 +69,7 @@ def rows(folder: Path, repeats: int, sizes: tuple[tuple[int, int], ...]) -> Iter
 def of_tracker(part: Part, folder: Path, repeats: int) -> Iterator[tuple[str, float]]:
     """A point of every curve, and what the worst clips add to an epoch, for one of them."""
     folder.mkdir()
-    run = TrackedRun("measured", folder, 0, {}, [], listener(folder), dict, worst_clips=WORST)
+    run = TrackedRun("measured", folder, 0, {}, [], inference_model(folder), dict, worst_clips=WORST)
     counts = {folder / "with": WORST, folder / "without": 0}
     shown, hidden = (part.plugin.open(replace(run, folder=own, worst_clips=n)) for own, n in counts.items())
     answers, step, name = predictions(80, 10), [0], part.entry.name
@@ -99,12 +99,14 @@ def trackers() -> list[Part]:
     """Those that are installed, at their defaults."""
     from pannsdist.registry import Catalog
     from pannsdist.registry.building import build_plugin
-    from pannsdist.settings import Source
+    from pannsdist.settings import SettingsOrigin
 
-    return [build_plugin(entry, {}, Source(), f"trackers.{entry.name}") for entry in Catalog.installed().trackers]
+    return [
+        build_plugin(entry, {}, SettingsOrigin(), f"trackers.{entry.name}") for entry in Catalog.installed().trackers
+    ]
 
 
-def listener(folder: Path) -> Callable[[str], Heard]:
+def inference_model(folder: Path) -> Callable[[str], ClipFeatures]:
     """Clips as a run hears them: from a file, resampled, through PANNs' front end."""
     import paddle
 
@@ -116,7 +118,7 @@ def listener(folder: Path) -> Callable[[str], Heard]:
     path = folder / "clip.wav"
     soundfile.write(path, np.random.default_rng(0).normal(0, 0.1, 5 * 44100), 44100)
     network = Network(LogMel(LogMelParams()).build(), paddle.nn.Identity())
-    listening = building.Listening([Clip("clip", path, ("class 0",))], ClipReader(32000, 160000), network)
+    listening = building.ClipReaderForTrackers([Clip("clip", path, ("class 0",))], ClipReader(32000, 160000), network)
     return lambda _: listening("clip")
 
 

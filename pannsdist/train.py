@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_intermixed_args(arguments)
     cpu.use_fast_kernels()
     console.quiet_paddle()
-    overrides = [*chosen.overrides, *settings.trial_overrides(chosen.limit, chosen.overfit)]
+    overrides = [*chosen.overrides, *settings.subset_overrides(chosen.limit, chosen.overfit)]
     return console.exit_code(lambda: run(chosen.config, overrides, chosen.dry_run))
 
 
@@ -81,8 +81,8 @@ def fit(plan: Plan) -> None:
             for remark in learner_building.remarks(plan, world):
                 console.say(remark)
             progress = parts.trainer.resume(snapshot)
-            with building.opened_results(plan, world, network, folder, progress) as (outlets, trackers):
-                progress = parts.trainer.fit(progress, parts.data, parts.split, outlets, is_asked_to_stop)
+            with building.opened_results(plan, world, network, folder, progress) as (sinks, trackers):
+                progress = parts.trainer.fit(progress, parts.data, parts.split, sinks, is_asked_to_stop)
             if folder:
                 console.say(folder.summary(progress, trackers))
     finally:

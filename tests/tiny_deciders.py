@@ -114,5 +114,5 @@ class Saw:
     def __init__(self, params: SawParams) -> None:
         self.low = params.low
 
-    def share(self, step: int, _: int, epoch_steps: int) -> float:
+    def lr_factor(self, step: int, _: int, epoch_steps: int) -> float:
         return 1.0 - (1.0 - self.low) * ((step - 1) % epoch_steps) / epoch_steps

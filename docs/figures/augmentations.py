@@ -16,7 +16,7 @@ from pannsdist.builtin.augmentations.noise import Noise, NoiseParams
 from pannsdist.builtin.augmentations.speed import Speed, SpeedParams
 from pannsdist.builtin.augmentations.time_roll import TimeRoll, TimeRollParams
 from pannsdist.builtin.logmel import LogMel, LogMelParams
-from pannsdist.contracts.feature_augmentation import CHANCES, kept_stripes, mixed
+from pannsdist.contracts.feature_augmentation import AUGMENT_NOISE_SIZE, mixed, spec_augment_mask
 
 matplotlib.use("Agg")
 
@@ -60,8 +60,8 @@ def images() -> dict[str, np.ndarray]:
         made = plugin(sound, RATE_HZ, np.random.default_rng(3))
         heard[title] = feature(paddle.to_tensor(made[None]))
     clip, other = heard["the clip"], feature(paddle.to_tensor(clicks()[None]))
-    chances = paddle.to_tensor(np.random.default_rng(7).random((1, CHANCES), dtype=np.float32))
-    kept = kept_stripes(chances, clip.shape[2], clip.shape[3])
+    augment_noise = paddle.to_tensor(np.random.default_rng(7).random((1, AUGMENT_NOISE_SIZE), dtype=np.float32))
+    kept = spec_augment_mask(augment_noise, clip.shape[2], clip.shape[3])
     heard["SpecAugment"] = clip * kept + clip.mean() * (1 - kept)
     pair, half = paddle.concat([clip, other]), paddle.to_tensor(np.array([0.6], np.float32))
     heard["mixup of features: 0.6 of it, 0.4 of clicks"] = mixed(pair, paddle.to_tensor(np.array([1])), half)

@@ -13,13 +13,13 @@ from pannsdist.audio.mixup import Mixup, partners_of
 from pannsdist.audio.sampling import occurrences, visited
 from pannsdist.contracts import Clip
 from pannsdist.contracts.batch import Batch
-from pannsdist.contracts.feature_augmentation import CHANCES
+from pannsdist.contracts.feature_augmentation import AUGMENT_NOISE_SIZE
 from pannsdist.runtime import seeding
 from pannsdist.runtime.errors import BadClip
 
 
 @dataclass(frozen=True)
-class Share:
+class Shard:
     """This process's part: every batch of training in slices, every `size`-th batch of evaluation whole."""
 
     rank: int
@@ -49,7 +49,7 @@ def clip_table(clips: Sequence[Clip], labels: Sequence[str], multi_label: bool) 
 
 
 @dataclass(frozen=True)
-class Draws:
+class OrderRandomness:
     """The randomness of an order: each clip's is a function of (seed, epoch, id, occurrence).
 
     `occurrences` (R) count how often the epoch has met each clip before. With mixup the first B clips are those that
@@ -70,13 +70,13 @@ class Draws:
 
 @dataclass(frozen=True)
 class BatchOrder:
-    """What a worker is asked for: these clips (R) with their targets (R, ...), without `draws` as they are."""
+    """What a worker is asked for: these clips (R) with their targets (R, ...), without `randomness` as they are."""
 
     clips: tuple[Clip, ...]
     targets: np.ndarray
     reader: ClipReader
     skip_bad: bool
-    draws: Draws | None = None
+    randomness: OrderRandomness | None = None
 
 
 def read_batch(order: BatchOrder) -> Batch:
@@ -90,64 +90,72 @@ def read_batch(order: BatchOrder) -> Batch:
             if not order.skip_bad:
                 raise
             bad[row] = error
-    if order.draws is not None and order.draws.mixup is not None and order.draws.partners is not None:
-        return _mixed(order, order.draws, waveforms, bad)
+    if order.randomness is not None and order.randomness.mixup is not None and order.randomness.partners is not None:
+        return _mixed(order, order.randomness, waveforms, bad)
     rows = list(waveforms)
     ids = tuple(order.clips[row].id for row in rows)
     stacked = _stacked(order, [waveforms[row] for row in rows])
-    return Batch(ids, stacked, order.targets[rows], tuple(bad.values()), _chances(order, rows))
+    return Batch(ids, stacked, order.targets[rows], tuple(bad.values()), _augment_noise(order, rows))
 
 
 def _waveform(order: BatchOrder, row: int, clip: Clip) -> np.ndarray:
-    draws = order.draws
-    if draws is None:
+    randomness = order.randomness
+    if randomness is None:
         return order.reader.read(clip, None)
-    waveform = order.reader.read(clip, draws.generator(clip, row, "crop"))
-    if not draws.augmentations:
+    waveform = order.reader.read(clip, randomness.generator(clip, row, "crop"))
+    if not randomness.augmentations:
         return waveform
     rate_hz = order.reader.rate_hz
-    return augmented(waveform, rate_hz, draws.augmentations, lambda name: draws.generator(clip, row, f"augment {name}"))
+    return augmented(
+        waveform, rate_hz, randomness.augmentations, lambda name: randomness.generator(clip, row, f"augment {name}")
+    )
 
 
-def _mixed(order: BatchOrder, draws: Draws, waveforms: dict[int, np.ndarray], bad: dict[int, BadClip]) -> Batch:
+def _mixed(
+    order: BatchOrder, randomness: OrderRandomness, waveforms: dict[int, np.ndarray], bad: dict[int, BadClip]
+) -> Batch:
     """Mixup of what could be read: where a partner is missing a clip stands alone.
 
     In pairs of PANNs that holds both ways. A free partner has a place of its own in the global batch, where another
     process may meet it too, so that it neither takes the place of a bad clip nor is named here when it is bad.
     """
-    mixup, partners, targets = draws.mixup, draws.partners, order.targets
+    mixup, partners, targets = randomness.mixup, randomness.partners, order.targets
     assert mixup is not None and partners is not None
     in_pairs = mixup.pairs == "panns"
     pairs: list[tuple[int, int, float]] = []
     for main, partner in enumerate(partners.tolist()):
         if main in waveforms and partner in waveforms:
-            share = mixup.share(draws.seed, draws.epoch, order.clips[main].id, int(draws.occurrences[main]))
-            pairs.append((main, partner, share))
+            mix_weight = mixup.mix_weight(
+                randomness.seed, randomness.epoch, order.clips[main].id, int(randomness.occurrences[main])
+            )
+            pairs.append((main, partner, mix_weight))
         elif main in waveforms or (in_pairs and partner in waveforms):
             alone = main if main in waveforms else partner
             pairs.append((alone, alone, 1.0))
     firsts, seconds = [first for first, _, _ in pairs], [second for _, second, _ in pairs]
-    shares = np.array([share for _, _, share in pairs], np.float32)
+    mix_weights = np.array([mix_weight for _, _, mix_weight in pairs], np.float32)
     soft = mixup.soft(targets)
     further = sorted(set(seconds) - set(firsts))
     ids, further_ids = (tuple(order.clips[row].id for row in rows) for rows in (firsts, further))
     named = tuple(error for row, error in bad.items() if in_pairs or row < len(partners))
-    mixed_targets = _blend(soft[firsts], soft[seconds], shares)
+    mixed_targets = _blend(soft[firsts], soft[seconds], mix_weights)
     if mixup.domain == "waveform":
         first, second = (_stacked(order, [waveforms[row] for row in rows]) for rows in (firsts, seconds))
-        stacked = _blend(first, second, shares)
-        return Batch(ids, stacked, mixed_targets, named, _chances(order, firsts), further_ids=further_ids)
+        stacked = _blend(first, second, mix_weights)
+        return Batch(ids, stacked, mixed_targets, named, _augment_noise(order, firsts), further_ids=further_ids)
     rows = firsts + further
     places = {row: place for place, row in enumerate(rows)}
     stacked = _stacked(order, [waveforms[row] for row in rows])
     places_of_partners = np.array([places[row] for row in seconds], np.int64)
-    return Batch(ids, stacked, mixed_targets, named, _chances(order, rows), places_of_partners, shares, further_ids)
+    return Batch(
+        ids, stacked, mixed_targets, named, _augment_noise(order, rows), places_of_partners, mix_weights, further_ids
+    )
 
 
-def _blend(first: np.ndarray, second: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """(B, ...) float32 and shares (B) -> (B, ...) float32."""
-    share = shares[:, None]
-    blended: np.ndarray = first * share + second * (1 - share)
+def _blend(first: np.ndarray, second: np.ndarray, mix_weights: np.ndarray) -> np.ndarray:
+    """(B, ...) float32 and mix_weights (B) -> (B, ...) float32."""
+    mix_weight = mix_weights[:, None]
+    blended: np.ndarray = first * mix_weight + second * (1 - mix_weight)
     return blended
 
 
@@ -155,12 +163,14 @@ def _stacked(order: BatchOrder, waveforms: list[np.ndarray]) -> np.ndarray:
     return np.stack(waveforms) if waveforms else np.zeros((0, order.reader.crop_samples), np.float32)
 
 
-def _chances(order: BatchOrder, rows: list[int]) -> np.ndarray | None:
-    if order.draws is None:
+def _augment_noise(order: BatchOrder, rows: list[int]) -> np.ndarray | None:
+    if order.randomness is None:
         return None
-    drawn = np.zeros((len(rows), CHANCES), np.float32)
+    drawn = np.zeros((len(rows), AUGMENT_NOISE_SIZE), np.float32)
     for place, row in enumerate(rows):
-        drawn[place] = order.draws.generator(order.clips[row], row, "chances").random(CHANCES, dtype=np.float32)
+        drawn[place] = order.randomness.generator(order.clips[row], row, "chances").random(
+            AUGMENT_NOISE_SIZE, dtype=np.float32
+        )
     return drawn
 
 
@@ -192,12 +202,12 @@ class TrainingPlan:
         """Places of the epoch's order that a step uses up."""
         return self.batch_size * (self.mixup.clips_of_output if self.mixup else 1)
 
-    def orders(self, epoch: int, share: Share, first_step: int = 0) -> Iterator[BatchOrder]:
+    def orders(self, epoch: int, shard: Shard, first_step: int = 0) -> Iterator[BatchOrder]:
         """This process's part of each batch of an epoch (counted from 1), from a step of it on."""
         order = visited(self.table.targets, self.sampling, self.seed, epoch)
         counted = occurrences(order)
-        own = self.batch_size // share.size
-        mine = slice(share.rank * own, (share.rank + 1) * own)
+        own = self.batch_size // shard.size
+        mine = slice(shard.rank * own, (shard.rank + 1) * own)
         for step in range(first_step, self.steps):
             places = np.arange(step * self._places, (step + 1) * self._places)
             partners = None
@@ -207,10 +217,10 @@ class TrainingPlan:
                 places, partners = _with_partners(firsts, seconds)
             else:
                 places = places[mine]
-            draws = Draws(self.seed, epoch, counted[places], self.augmentations, self.mixup, partners)
+            randomness = OrderRandomness(self.seed, epoch, counted[places], self.augmentations, self.mixup, partners)
             rows = order[places]
             clips = tuple(self.table.clips[row] for row in rows)
-            yield BatchOrder(clips, self.table.targets[rows], self.reader, self.skip_bad, draws)
+            yield BatchOrder(clips, self.table.targets[rows], self.reader, self.skip_bad, randomness)
 
 
 def _with_partners(firsts: np.ndarray, seconds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -238,8 +248,8 @@ class EvaluationPlan:
         """The clips that must be answered for."""
         return [clip.id for clip in self.table.clips]
 
-    def orders(self, share: Share) -> Iterator[BatchOrder]:
+    def orders(self, shard: Shard) -> Iterator[BatchOrder]:
         """This process's batches."""
-        for first in range(share.rank * self.batch_size, len(self.table), share.size * self.batch_size):
+        for first in range(shard.rank * self.batch_size, len(self.table), shard.size * self.batch_size):
             rows = slice(first, first + self.batch_size)
             yield BatchOrder(tuple(self.table.clips[rows]), self.table.targets[rows], self.reader, self.skip_bad)

@@ -35,7 +35,7 @@ class Mixup:
         """Places of the epoch's order that one clip of a step uses up."""
         return 2 if self.pairs == "panns" else 1
 
-    def share(self, seed: int, epoch: int, clip_id: str, occurrence: int) -> float:
+    def mix_weight(self, seed: int, epoch: int, clip_id: str, occurrence: int) -> float:
         """What a clip keeps of itself when its partner is mixed in."""
         return float(seeding.clip_generator(seed, epoch, clip_id, "mixup", occurrence).beta(self.alpha, self.alpha))
 

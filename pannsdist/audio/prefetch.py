@@ -24,7 +24,7 @@ class _End:
     error: Exception | None = None
 
 
-class _Source(Generic[Item]):
+class _PrefetchedSource(Generic[Item]):
     """A source being read by a thread; no more than `ITEMS_AHEAD` of its items wait at a time."""
 
     def __init__(self, start: Callable[[], Iterable[Item]], stop: threading.Event) -> None:
@@ -65,12 +65,12 @@ def ahead(starts: Iterable[Callable[[], Iterable[Item]]]) -> Iterator[Iterable[I
     length or number. An error of a source is raised where its items are heard. Closing the iterator ends the threads.
     """
     stop, remaining = threading.Event(), iter(starts)
-    under_way: deque[_Source[Item]] = deque()
+    under_way: deque[_PrefetchedSource[Item]] = deque()
     with ThreadPoolExecutor(THREADS, thread_name_prefix="ahead") as pool:
 
         def begin(count: int) -> None:
             for start in islice(remaining, count):
-                under_way.append(_Source(start, stop))
+                under_way.append(_PrefetchedSource(start, stop))
                 pool.submit(under_way[-1].read)
 
         try:

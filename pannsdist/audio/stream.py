@@ -27,10 +27,10 @@ class Recording:
         return self.name
 
 
-Source = Path | Recording
+AudioInput = Path | Recording
 
 
-def duration_s(source: Source) -> float:
+def duration_s(source: AudioInput) -> float:
     """How long a sound lasts, of a file by its header. Raises BadClip for a file that is no sound."""
     if isinstance(source, Recording):
         return len(source.samples) / source.rate_hz
@@ -38,7 +38,7 @@ def duration_s(source: Source) -> float:
     return frames / rate_hz
 
 
-def blocks(source: Source, rate_hz: int) -> Iterator[np.ndarray]:
+def blocks(source: AudioInput, rate_hz: int) -> Iterator[np.ndarray]:
     """The sound's mono samples at `rate_hz`, some seconds at a time: (S,) float32. Resampled by soxr, quality HQ.
 
     Raises BadClip for a file that is no sound, and for a sound that holds no samples, or NaN or infinite ones.
@@ -58,12 +58,12 @@ def blocks(source: Source, rate_hz: int) -> Iterator[np.ndarray]:
         raise _bad(source, reason(source, error)) from error
 
 
-def _bad(source: Source, why: str) -> BadClip:
+def _bad(source: AudioInput, why: str) -> BadClip:
     place = source if isinstance(source, Path) else "in memory"
     return BadClip(f"clip '{source.name}' ({place}): {why}", "mend it, or leave it out")
 
 
-def _mono(parts: Iterable[np.ndarray], source: Source) -> Iterator[np.ndarray]:
+def _mono(parts: Iterable[np.ndarray], source: AudioInput) -> Iterator[np.ndarray]:
     """The mean of the channels. Raises BadClip."""
     empty = True
     for part in parts:

@@ -93,7 +93,7 @@ def _of_its_kind(entry: Entry, plugin: type[Any]) -> Iterator[str]:
     """What a plugin has beside its params."""
     if entry.kind == "feature":
         try:
-            params = settings.fill_params(plugin.Params, {}, settings.Source(), "feature.params")
+            params = settings.fill_params(plugin.Params, {}, settings.SettingsOrigin(), "feature.params")
         except UserError as error:
             yield f"front end depends on its params: {error.wrong}"
             return

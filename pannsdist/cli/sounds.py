@@ -187,7 +187,7 @@ def export(chosen: argparse.Namespace) -> None:
     model = load_model(chosen.model, chosen.weights, "dygraph")
     if model.record is not None:
         clips = clips or exporting.dataset_clips(model.record, Catalog.installed())
-    checked = exporting.export(model.listener, chosen.format, chosen.output, clips)
+    checked = exporting.export(model.inference_model, chosen.format, chosen.output, clips)
     print(f"{chosen.output}: {chosen.format}, compared on {', '.join(checked.clips)}")
     print(f"largest difference of a score: {checked.difference:.2g}")
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import MISSING, dataclass, field
 from typing import Any
 
-from pannsdist.contracts.feature_augmentation import CHANCES, kept_stripes, mixed
+from pannsdist.contracts.feature_augmentation import AUGMENT_NOISE_SIZE, mixup, spec_augment_mask
 from pannsdist.contracts.parts import (
     AugmentationPlugin,
     DatasetPlugin,
@@ -22,10 +22,10 @@ from pannsdist.contracts.parts import (
     FoldedDatasetPlugin,
     ModelPlugin,
 )
-from pannsdist.contracts.records import Clip, Download, FrontEnd, Pretrained, Samples, Sound
+from pannsdist.contracts.records import Clip, Download, FrontEnd, Pretrained, Samples, SampleSource
 from pannsdist.contracts.running import (
+    ClipFeatures,
     EpochReport,
-    Heard,
     MetricPlugin,
     OptimizerPlugin,
     Pace,
@@ -38,36 +38,36 @@ from pannsdist.contracts.running import (
 from pannsdist.runtime.errors import UserError
 
 __all__ = [
-    "CHANCES",
+    "AUGMENT_NOISE_SIZE",
     "CHANGES",
     "GROUPS",
     "VERSION",
     "AugmentationPlugin",
     "Clip",
+    "ClipFeatures",
     "DatasetPlugin",
     "Download",
     "EpochReport",
     "FeaturePlugin",
     "FoldedDatasetPlugin",
     "FrontEnd",
-    "Heard",
     "MetricPlugin",
     "ModelPlugin",
     "NoParams",
     "OptimizerPlugin",
     "Pace",
     "Pretrained",
+    "SampleSource",
     "Samples",
     "SchedulePlugin",
-    "Sound",
     "StepReport",
     "TrackedRun",
     "Tracker",
     "TrackerPlugin",
     "UserError",
-    "kept_stripes",
-    "mixed",
+    "mixup",
     "param",
+    "spec_augment_mask",
 ]
 
 CHANGES = {1: ("0.1.0", "the first contract")}

@@ -10,22 +10,22 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import paddle
 
-CHANCES = 8
+AUGMENT_NOISE_SIZE = 8
 """Random numbers that come with each row of a training batch: for two stripes of each axis, where and how wide."""
-STRIPES = 2
+MASKS = 2
 TIME_FRAMES = 64
 BINS_SHARE = 8
 """Stripes are narrower than an eighth of the bins: 4 of 32, 8 of 64, 16 of 128, as PANNs were trained."""
 
 
-def kept_stripes(chances: paddle.Tensor, frames: int, bins: int) -> paddle.Tensor:
-    """Chances (R, CHANCES) in [0, 1) -> (R, 1, T, F) float32: 0 inside the stripes, 1 elsewhere.
+def spec_augment_mask(augment_noise: paddle.Tensor, frames: int, bins: int) -> paddle.Tensor:
+    """Chances (R, AUGMENT_NOISE_SIZE) in [0, 1) -> (R, 1, T, F) float32: 0 inside the stripes, 1 elsewhere.
 
     Two stripes of up to 63 frames and two of less than an eighth of the bins; in a clip of less than 64 frames a stripe
     is shorter than the clip. Source: SpecAugment (Park et al. 2019, arXiv 1904.08779), the widths those of PANNs.
     """
-    rows = chances.shape[0]
-    drawn = chances.reshape([rows, 2, STRIPES, 2])  # axis, stripe, width and start
+    rows = augment_noise.shape[0]
+    drawn = augment_noise.reshape([rows, 2, MASKS, 2])  # axis, stripe, width and start
     in_time = _kept(drawn[:, 0], frames, min(TIME_FRAMES, frames)).reshape([rows, 1, frames, 1])
     in_frequency = _kept(drawn[:, 1], bins, max(bins // BINS_SHARE, 1)).reshape([rows, 1, 1, bins])
     return in_time * in_frequency
@@ -42,15 +42,15 @@ def _kept(drawn: paddle.Tensor, length: int, limit: int) -> paddle.Tensor:
     return 1.0 - inside.astype("float32").max(axis=1)
 
 
-def mixed(rows: paddle.Tensor, partners: paddle.Tensor, shares: paddle.Tensor) -> paddle.Tensor:
+def mixup(rows: paddle.Tensor, partners: paddle.Tensor, mix_weights: paddle.Tensor) -> paddle.Tensor:
     """(R, ...) -> (B, ...): of each of the first B rows its share, and the rest of its partner.
 
-    `partners` (B) int64 are rows, `shares` (B) float32. Reckoned in float32, given in the rows' type.
+    `partners` (B) int64 are rows, `mix_weights` (B) float32. Reckoned in float32, given in the rows' type.
     Source: mixup (Zhang et al. 2018, arXiv 1710.09412).
     """
     import paddle
 
     exact = rows.astype("float32")
-    share = shares.reshape([-1] + [1] * (rows.ndim - 1))
+    mix_weight = mix_weights.reshape([-1] + [1] * (rows.ndim - 1))
     other = paddle.index_select(exact, partners, axis=0)
-    return (exact[: shares.shape[0]] * share + other * (1.0 - share)).astype(rows.dtype)
+    return (exact[: mix_weights.shape[0]] * mix_weight + other * (1.0 - mix_weight)).astype(rows.dtype)

@@ -9,7 +9,7 @@ import paddle
 from paddle import nn
 from paddle.nn.layer.norm import _BatchNormBase
 
-from pannsdist.contracts.feature_augmentation import kept_stripes, mixed
+from pannsdist.contracts.feature_augmentation import mixup, spec_augment_mask
 
 
 class Network(nn.Layer):
@@ -29,9 +29,9 @@ class Network(nn.Layer):
     def forward(
         self,
         waveform: paddle.Tensor,
-        chances: paddle.Tensor | None = None,
+        augment_noise: paddle.Tensor | None = None,
         partners: paddle.Tensor | None = None,
-        shares: paddle.Tensor | None = None,
+        mix_weights: paddle.Tensor | None = None,
     ) -> paddle.Tensor:
         """Waveform (R, S) float32 at the front end's rate -> logits (B, C).
 
@@ -39,12 +39,12 @@ class Network(nn.Layer):
         """
         with paddle.no_grad(), paddle.amp.auto_cast(enable=False):  # half precision is too coarse for powers of sound
             features = self.feature(waveform)
-            if self._spec_augment and chances is not None:
-                features = _with_stripes(features, chances)
+            if self._spec_augment and augment_noise is not None:
+                features = _masked(features, augment_noise)
             if partners is not None and not self._model_augments:
-                features = mixed(features, partners, shares)
-        if self._model_augments and not (chances is None and partners is None):
-            return self.model(features, chances=chances, partners=partners, shares=shares)
+                features = mixup(features, partners, mix_weights)
+        if self._model_augments and not (augment_noise is None and partners is None):
+            return self.model(features, augment_noise=augment_noise, partners=partners, mix_weights=mix_weights)
         return self.model(features)
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -76,7 +76,7 @@ class Network(nn.Layer):
         return {f"{name}.{kind}": getattr(part, kind) for name, part in norms for kind in ("_mean", "_variance")}
 
 
-def _with_stripes(features: paddle.Tensor, chances: paddle.Tensor) -> paddle.Tensor:
+def _masked(features: paddle.Tensor, augment_noise: paddle.Tensor) -> paddle.Tensor:
     """(R, 1, T, F) -> the same with stripes of each clip's mean."""
-    kept = kept_stripes(chances, features.shape[2], features.shape[3])
+    kept = spec_augment_mask(augment_noise, features.shape[2], features.shape[3])
     return features * kept + features.mean(axis=[1, 2, 3], keepdim=True) * (1.0 - kept)

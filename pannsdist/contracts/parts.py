@@ -130,9 +130,10 @@ class ModelPlugin(Protocol):
         Parameters bear the structured names of the published weights, with Paddle's names for the running statistics
         of batch norm (`_mean`, `_variance`).
 
-        A layer may have `augments = True`: then a training step calls it as `layer(features, chances=..., partners=...,
-        shares=...)`, features (R, 1, T, F) and logits (B, C) all the same, and it calls `mixed` at its own place, and
-        `kept_stripes` where it has stripes of its own. Without that, mixup is done at the features.
+        A layer may have `augments = True`: then a training step calls it as
+        `layer(features, augment_noise=..., partners=..., mix_weights=...)`, features (R, 1, T, F) and logits (B, C),
+        and the layer itself applies `mixup` and, if it masks at a place of its own, `spec_augment_mask`. Otherwise both
+        are applied to the features.
 
         A layer may have `not_needed`, structured names of parts that published files hold and the network has no use
         for, such as heads of an earlier training: they are left out when a file is read, and the report counts them.

@@ -13,7 +13,13 @@ NAMED_CLASSES = 100
 """Up to so many classes the axes of a confusion matrix bear names; beyond, numbers."""
 COUNTED_CLASSES = 60
 """Up to so many classes the cells hold their counts."""
-CJK_FONTS = ("Noto Sans CJK SC", "Noto Sans CJK JP", "Source Han Sans SC", "WenQuanYi Micro Hei", "WenQuanYi Zen Hei")
+CJK_FONTS = (
+    "Noto Sans CJK SC",
+    "Noto Sans CJK JP",
+    "Source Han Sans SC",
+    "WenQuanYi Micro Hei",
+    "WenQuanYi Zen Hei",
+)
 OWN_FONT = "DejaVu Sans"  # comes with matplotlib
 DPI = 100
 
@@ -24,8 +30,8 @@ def confusion_picture(matrix: NDArray[np.integer], labels: Sequence[str], title:
     side = min(16.0, 2.2 + 0.42 * classes) if classes <= COUNTED_CLASSES else 14.0
     figure = _figure((side + 0.8, side))
     axes = figure.add_subplot()
-    shares = matrix / np.maximum(1, matrix.sum(axis=1, keepdims=True))
-    image = axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0)
+    fractions = matrix / np.maximum(1, matrix.sum(axis=1, keepdims=True))
+    image = axes.imshow(fractions, cmap="Blues", vmin=0.0, vmax=1.0)
     figure.colorbar(image, ax=axes, fraction=0.046, pad=0.02, label="share of the true class")
     font, size = font_for("".join(labels)), max(4.0, min(9.0, 450.0 / classes))
     if classes <= NAMED_CLASSES:
@@ -34,7 +40,7 @@ def confusion_picture(matrix: NDArray[np.integer], labels: Sequence[str], title:
         axes.set_yticks(range(classes), names, fontsize=size, family=font or OWN_FONT)
     if classes <= COUNTED_CLASSES:
         for row, column in zip(*np.nonzero(matrix), strict=True):
-            colour = "white" if shares[row, column] > 0.5 else "black"
+            colour = "white" if fractions[row, column] > 0.5 else "black"
             place = {"ha": "center", "va": "center", "fontsize": size, "color": colour}
             axes.text(column, row, str(matrix[row, column]), **place)
     numbered = "" if font and classes <= NAMED_CLASSES else " (number of the label)"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @runtime_checkable
-class Sound(Protocol):
+class SampleSource(Protocol):
     """Something that makes samples when asked, in a worker process: it must pickle, and give the same each time."""
 
     def samples(self) -> tuple[np.ndarray, int]:
@@ -24,7 +24,7 @@ class Sound(Protocol):
 
 @dataclass(frozen=True)
 class Samples:
-    """A `Sound` that is already in memory: samples (S,) or (S, channels) float32 at `rate_hz`."""
+    """A `SampleSource` that is already in memory: samples (S,) or (S, channels) float32 at `rate_hz`."""
 
     array: np.ndarray = field(repr=False, compare=False)
     rate_hz: int
@@ -38,12 +38,12 @@ class Samples:
 class Clip:
     """A cheap description of one example; making it opens no audio.
 
-    `id` is unique in its dataset and the same on every machine. `source` is a file, or a `Sound`. `start_s` and
+    `id` is unique in its dataset and the same on every machine. `source` is a file, or a `SampleSource`. `start_s` and
     `duration_s` cut a piece out of it (`None`: up to its end). `labels` are class names out of the dataset's `labels`.
     """
 
     id: str
-    source: Path | Sound
+    source: Path | SampleSource
     labels: tuple[str, ...]
     start_s: float = 0.0
     duration_s: float | None = None

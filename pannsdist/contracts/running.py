@@ -58,7 +58,7 @@ class SchedulePlugin(Protocol):
 
     Params: ClassVar[type]
 
-    def share(self, step: int, total_steps: int, epoch_steps: int) -> float:
+    def lr_factor(self, step: int, total_steps: int, epoch_steps: int) -> float:
         """The share of `optimizer.learning_rate` at a step, from 0 up; a pure function, so there is no state to save.
 
         The linear warm-up of `schedule.warmup_epochs` or `.warmup_steps` comes before: `step` counts from 1 after it,
@@ -73,7 +73,7 @@ class Pace:
     """Some steps that were made: clips in a second, the share of the time spent waiting for data, seconds left."""
 
     clips_per_s: float
-    data_wait_share: float
+    data_wait_fraction: float
     left_s: float
 
 
@@ -118,7 +118,7 @@ class EpochReport:
 
 
 @dataclass(frozen=True)
-class Heard:
+class ClipFeatures:
     """A clip as the network hears it: waveform (S,) float32 at `rate_hz`, and its features (T, F)."""
 
     waveform: np.ndarray = field(repr=False)
@@ -131,7 +131,7 @@ class TrackedRun:
     """A run that is about to begin, or to go on after `from_step`: what a tracker may ask of it.
 
     `folder` is the run's own, and whoever gets the run gets it: nothing secret belongs into it. `hyper_parameters` are
-    single values by name. `score_names` are the names of every epoch's scores. `listen` gives a clip of the evaluated
+    single values by name. `score_names` are the names of every epoch's scores. `read_clip` gives a clip of the evaluated
     split by its id, and `weights` the network's arrays by name. `worst_clips`, `curves` (labels) and
     `histograms_every_epochs` (0: never) are what the settings under `log` ask to be shown.
     """
@@ -141,7 +141,7 @@ class TrackedRun:
     from_step: int
     hyper_parameters: Mapping[str, Any]
     score_names: Sequence[str]
-    listen: Callable[[str], Heard]
+    read_clip: Callable[[str], ClipFeatures]
     weights: Callable[[], Mapping[str, np.ndarray]]
     worst_clips: int = 0
     curves: Sequence[str] = ()

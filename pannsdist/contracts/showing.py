@@ -18,11 +18,11 @@ from pannsdist.contracts.running import EpochReport, StepReport, TrackedRun
 from pannsdist.runtime.errors import BadClip
 
 __all__ = [
+    "AudioExcerpt",
     "ClassCurve",
     "Histogram",
     "Picture",
     "Shown",
-    "Sound",
     "description",
     "epoch_points",
     "shown",
@@ -43,7 +43,7 @@ class Picture:
 
 
 @dataclass(frozen=True, eq=False)
-class Sound:
+class AudioExcerpt:
     """A waveform (S,) float32 in [-1, 1] at `rate_hz`, and in words what it is and what it was taken for."""
 
     tag: str
@@ -78,7 +78,7 @@ class ClassCurve:
     false_positive_rate: NDArray[np.floating]
 
 
-Shown = Picture | Sound | Histogram | ClassCurve
+Shown = Picture | AudioExcerpt | Histogram | ClassCurve
 
 
 def step_points(report: StepReport) -> dict[str, float]:
@@ -89,7 +89,7 @@ def step_points(report: StepReport) -> dict[str, float]:
     points = {
         "train/loss": report.loss,
         "train/clips_per_s": report.pace.clips_per_s,
-        "train/data_wait_share": report.pace.data_wait_share,
+        "train/data_wait_fraction": report.pace.data_wait_fraction,
         **_memory_mib(),
     }
     for group, rate in report.learning_rates.items():
@@ -152,12 +152,12 @@ def _answers(run: TrackedRun, report: EpochReport, predictions: Predictions) -> 
         yield from _curve(predictions, label, split)
     for place, row in enumerate(worst(predictions, run.worst_clips), start=1):
         try:
-            heard = run.listen(predictions.ids[row])
+            heard = run.read_clip(predictions.ids[row])
         except BadClip as error:  # it could be read a moment ago; the run is worth more than its picture
             print(f"not shown among the worst clips: {error.wrong}", flush=True)
             continue
         tag, words = f"{split}/worst_{place}", description(predictions, row)
-        yield Sound(tag, np.clip(heard.waveform, -1.0, 1.0), heard.rate_hz, words)
+        yield AudioExcerpt(tag, np.clip(heard.waveform, -1.0, 1.0), heard.rate_hz, words)
         yield Picture(f"{tag}_picture", pictures.sound_picture(heard.features, words))
 
 

@@ -18,7 +18,7 @@ from pannsdist import contracts
 from pannsdist.registry import Catalog, Entry
 from pannsdist.runtime import console, cpu
 from pannsdist.runtime.errors import UserError, candidates_line
-from pannsdist.settings import Source, fill_params
+from pannsdist.settings import SettingsOrigin, fill_params
 
 
 class CheckFailed(Exception):
@@ -80,7 +80,7 @@ class Subject:
 
     def params(self, **changed: Any) -> Any:
         """Its params, through the same door as those of a settings file."""
-        return fill_params(self.plugin_class.Params, {**self.given, **changed}, Source(), self.section)
+        return fill_params(self.plugin_class.Params, {**self.given, **changed}, SettingsOrigin(), self.section)
 
     def opened(self, **changed: Any) -> Any:
         """The plugin, built anew."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from pannsdist.contracts import EpochReport, Heard, Pace, StepReport, TrackedRun, Tracker
+from pannsdist.contracts import ClipFeatures, EpochReport, Pace, StepReport, TrackedRun, Tracker
 from pannsdist.contracts.predictions import Predictions
 from pannsdist.devkit.checking import Subject
 from pannsdist.runtime.errors import BadClip
@@ -30,7 +30,7 @@ def tracked_run(folder: Path, from_step: int = 0, **changed: Any) -> TrackedRun:
     given = {
         "hyper_parameters": {"model": "small", "epochs": 3, "learning_rate": 0.5, "weights": None, "amp": True},
         "score_names": ["train/loss", "valid/accuracy", "valid/loss"],
-        "listen": _listen,
+        "read_clip": _read_clip,
         "weights": lambda: {"fc.weight": np.arange(6.0).reshape(2, 3), "fc.odd": np.array([np.nan, np.inf])},
         "worst_clips": 2,
         "curves": LABELS,
@@ -39,11 +39,11 @@ def tracked_run(folder: Path, from_step: int = 0, **changed: Any) -> TrackedRun:
     return TrackedRun(name="made up", folder=folder, from_step=from_step, **{**given, **changed})
 
 
-def _listen(name: str) -> Heard:
+def _read_clip(name: str) -> ClipFeatures:
     if name == GONE:
         raise BadClip(f"clip '{GONE}' is gone")
     tone = 2.0 * np.sin(np.arange(800) * 0.3).astype(np.float32)
-    return Heard(tone, 8000, np.arange(320.0).reshape(20, 16) % 7)
+    return ClipFeatures(tone, 8000, np.arange(320.0).reshape(20, 16) % 7)
 
 
 def predictions(multi_label: bool = False, first: int = 0) -> Predictions:

@@ -66,15 +66,15 @@ class AloneWorld(World):
     def __init__(self, device: str = "cpu") -> None:
         super().__init__(0, 1, device)
 
-    def wrap(self, layer: paddle.nn.Layer) -> paddle.nn.Layer:
+    def wrap_model(self, layer: paddle.nn.Layer) -> paddle.nn.Layer:
         """The layer itself."""
         return layer
 
-    def apart(self, wrapped: paddle.nn.Layer) -> AbstractContextManager[None]:  # noqa: ARG002 nothing is averaged
+    def no_sync(self, wrapped: paddle.nn.Layer) -> AbstractContextManager[None]:  # noqa: ARG002 nothing is averaged
         """Nothing to keep apart."""
         return nullcontext()
 
-    def share_norms(self, layer: paddle.nn.Layer) -> paddle.nn.Layer:
+    def convert_sync_batchnorm(self, layer: paddle.nn.Layer) -> paddle.nn.Layer:
         """The layer itself: it sees all clips."""
         return layer
 
@@ -82,22 +82,22 @@ class AloneWorld(World):
         """The optimizer itself."""
         return optimizer
 
-    def total(self, *values: float) -> tuple[float, ...]:
+    def all_reduce_sum(self, *values: float) -> tuple[float, ...]:
         """The values themselves."""
         return values
 
-    def exchange(self, item: T) -> list[T]:
+    def all_gather(self, item: T) -> list[T]:
         """The item alone."""
         return [item]
 
-    def gather(self, item: T) -> list[T]:
+    def all_gather_after_barrier(self, item: T) -> list[T]:
         """The item alone."""
         return [item]
 
     def sync_statistics(self, layer: paddle.nn.Layer) -> None:
         """They are those of all data already."""
 
-    def share_arrays(self, arrays: Mapping[str, np.ndarray] | None) -> dict[str, np.ndarray]:
+    def broadcast_arrays(self, arrays: Mapping[str, np.ndarray] | None) -> dict[str, np.ndarray]:
         """The arrays themselves."""
         return dict(arrays or {})
 
@@ -128,7 +128,7 @@ class FleetWorld(World):
         self._meetings = 0
         self._wrapped: list[paddle.nn.Layer] = []
 
-    def wrap(self, layer: paddle.nn.Layer) -> paddle.nn.Layer:
+    def wrap_model(self, layer: paddle.nn.Layer) -> paddle.nn.Layer:
         """Paddle's DataParallel, through fleet where there is one.
 
         Earlier wrappers are kept: Paddle 3.3.1 crashes where one is dropped and its layer wrapped again.
@@ -137,12 +137,12 @@ class FleetWorld(World):
         self._wrapped.append(wrapped)
         return wrapped
 
-    def apart(self, wrapped: paddle.nn.Layer) -> AbstractContextManager[None]:
+    def no_sync(self, wrapped: paddle.nn.Layer) -> AbstractContextManager[None]:
         """DataParallel's no_sync."""
         context: AbstractContextManager[None] = wrapped.no_sync()
         return context
 
-    def share_norms(self, layer: paddle.nn.Layer) -> paddle.nn.Layer:
+    def convert_sync_batchnorm(self, layer: paddle.nn.Layer) -> paddle.nn.Layer:
         """Paddle's SyncBatchNorm, in 3.3.1 for GPUs alone."""
         if self.device == "cpu":
             wrong = "train.sync_batch_norm is set, but on a CPU Paddle has no kernel for SyncBatchNorm"
@@ -153,7 +153,7 @@ class FleetWorld(World):
         """fleet's optimizer around this one, where there is a fleet."""
         return self._fleet.distributed_optimizer(optimizer) if self._fleet else optimizer
 
-    def total(self, *values: float) -> tuple[float, ...]:
+    def all_reduce_sum(self, *values: float) -> tuple[float, ...]:
         """One sum of a small float64 tensor."""
         import paddle.distributed as dist
 
@@ -161,7 +161,7 @@ class FleetWorld(World):
         dist.all_reduce(tensor)
         return tuple(tensor.tolist())
 
-    def exchange(self, item: T) -> list[T]:
+    def all_gather(self, item: T) -> list[T]:
         """One gather of pickled objects."""
         import paddle.distributed as dist
 
@@ -169,10 +169,10 @@ class FleetWorld(World):
         dist.all_gather_object(items, item)
         return items
 
-    def gather(self, item: T) -> list[T]:
+    def all_gather_after_barrier(self, item: T) -> list[T]:
         """A meeting, then an exchange."""
-        self._meet()
-        return self.exchange(item)
+        self.barrier()
+        return self.all_gather(item)
 
     def sync_statistics(self, layer: paddle.nn.Layer) -> None:
         """One sum over a single tensor that holds all running means and variances."""
@@ -182,7 +182,7 @@ class FleetWorld(World):
         statistics = [tensor for norm in norms for tensor in (norm._mean, norm._variance)]
         if not statistics:
             return
-        self._meet()
+        self.barrier()
         with paddle.no_grad():
             flat = paddle.concat([tensor.flatten().astype("float32") for tensor in statistics])
             dist.all_reduce(flat)  # gloo has no average (3.3.1), so sum and divide
@@ -190,12 +190,14 @@ class FleetWorld(World):
             for tensor, part in zip(statistics, parts, strict=True):
                 tensor.set_value(part.reshape(tensor.shape).astype(tensor.dtype))
 
-    def share_arrays(self, arrays: Mapping[str, np.ndarray] | None) -> dict[str, np.ndarray]:
+    def broadcast_arrays(self, arrays: Mapping[str, np.ndarray] | None) -> dict[str, np.ndarray]:
         """Names, types and shapes first, then one broadcast for each array."""
         import paddle.distributed as dist
 
         own = {name: np.asarray(array, order="C") for name, array in (arrays or {}).items()}
-        layout = self.gather([(name, str(array.dtype), array.shape) for name, array in own.items()])[0]
+        layout = self.all_gather_after_barrier([(name, str(array.dtype), array.shape) for name, array in own.items()])[
+            0
+        ]
         shared = {}
         for name, dtype, shape in layout:
             array = own[name] if self.is_main else np.zeros(shape, dtype)
@@ -216,7 +218,7 @@ class FleetWorld(World):
         except (RuntimeError, ValueError):
             logging.getLogger(__name__).debug("the store is gone already", exc_info=True)
 
-    def _meet(self) -> None:
+    def barrier(self) -> None:
         """Wait until every process is here; unlike a gloo barrier it can wait longer than 30 s."""
         self._meetings += 1
         key = f"meeting-{self._meetings}"

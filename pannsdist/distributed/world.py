@@ -35,7 +35,7 @@ class World(ABC):
         return self.rank == 0
 
     @abstractmethod
-    def wrap(self, layer: paddle.nn.Layer) -> paddle.nn.Layer:
+    def wrap_model(self, layer: paddle.nn.Layer) -> paddle.nn.Layer:
         """The layer whose backward averages gradients over the processes; rank 0's weights are given to all.
 
         Every process. A training forward must call what this returns, never the layer inside it. Where parameters are
@@ -44,14 +44,14 @@ class World(ABC):
         """
 
     @abstractmethod
-    def apart(self, wrapped: paddle.nn.Layer) -> AbstractContextManager[None]:
+    def no_sync(self, wrapped: paddle.nn.Layer) -> AbstractContextManager[None]:
         """Within it, forward and backward of a wrapped layer add to this process's gradients and average nothing.
 
         Every process. The next forward and backward outside it average what has come together.
         """
 
     @abstractmethod
-    def share_norms(self, layer: paddle.nn.Layer) -> paddle.nn.Layer:
+    def convert_sync_batchnorm(self, layer: paddle.nn.Layer) -> paddle.nn.Layer:
         """The layer with batch norm over the clips of all processes. Every process, before the optimizer is made.
 
         Raises SettingsError on a CPU with several processes, for which Paddle has no such kernel.
@@ -62,15 +62,15 @@ class World(ABC):
         """The optimizer that steps with the wrapped layer. Every process."""
 
     @abstractmethod
-    def total(self, *values: float) -> tuple[float, ...]:
+    def all_reduce_sum(self, *values: float) -> tuple[float, ...]:
         """The sum of each value over the processes. Every process, seconds apart at most; cheap at each step."""
 
     @abstractmethod
-    def exchange(self, item: T) -> list[T]:
+    def all_gather(self, item: T) -> list[T]:
         """The items of all processes, by rank, in every process. Every process, seconds apart at most."""
 
     @abstractmethod
-    def gather(self, item: T) -> list[T]:
+    def all_gather_after_barrier(self, item: T) -> list[T]:
         """The items of all processes, by rank, in every process. Every process; may be minutes apart."""
 
     @abstractmethod
@@ -82,7 +82,7 @@ class World(ABC):
         """
 
     @abstractmethod
-    def share_arrays(self, arrays: Mapping[str, np.ndarray] | None) -> dict[str, np.ndarray]:
+    def broadcast_arrays(self, arrays: Mapping[str, np.ndarray] | None) -> dict[str, np.ndarray]:
         """Rank 0's arrays in every process; the others give None. Every process."""
 
     @abstractmethod
@@ -95,13 +95,13 @@ class World(ABC):
         Raises the UserError of the lowest rank that has one, else the process's own error, else PeerFailed.
         """
         value, error = _attempt(work)
-        self._raise_first([failure for _, failure in self.gather((None, _portable(error)))], error)
+        self._raise_first([failure for _, failure in self.all_gather_after_barrier((None, _portable(error)))], error)
         return value  # type: ignore[return-value]
 
     def on_main(self, work: Callable[[], T]) -> T:
         """Rank 0 works, the others wait; all get its result, or its error. Every process; may be minutes apart."""
         value, error = _attempt(work) if self.is_main else (None, None)
-        outcomes = self.gather((value, _portable(error)))
+        outcomes = self.all_gather_after_barrier((value, _portable(error)))
         self._raise_first([failure for _, failure in outcomes], error)
         return outcomes[0][0]  # type: ignore[return-value]
 

@@ -15,7 +15,7 @@ from pannsdist.contracts import Clip
 from pannsdist.registry import Catalog
 from pannsdist.registry.building import Part, build_plugin
 from pannsdist.runtime.errors import UserError
-from pannsdist.settings import Source
+from pannsdist.settings import SettingsOrigin
 from pannsdist.weights.downloads import cache
 
 ENVIRONMENT = "PANNSDIST_ESC50"
@@ -63,7 +63,7 @@ class ESC50(paddle.io.Dataset):
         self.mode, self.feat_type = mode, feat_type
         catalog = Catalog.installed()
         self._clips = corpus(catalog).plugin.clips("train" if mode == "train" else "valid")
-        self._feature = build_plugin(catalog.features.find("logmel"), {}, Source(), "feature.params")
+        self._feature = build_plugin(catalog.features.find("logmel"), {}, SettingsOrigin(), "feature.params")
         self._kept: dict[int, np.ndarray] = {}
 
     def __len__(self) -> int:
@@ -104,7 +104,7 @@ def corpus(catalog: Catalog) -> Part:
         right += f"or set {ENVIRONMENT} to the folder that holds meta/esc50.csv and audio/"
         raise UserError(f"ESC-50 is not at {root}" + (f", which {ENVIRONMENT} names" if named else ""), right)
     params = {"root": str(root), "valid_fold": DEVELOPMENT_FOLD}
-    return build_plugin(catalog.datasets.find("esc50"), params, Source(), "data.params")
+    return build_plugin(catalog.datasets.find("esc50"), params, SettingsOrigin(), "data.params")
 
 
 def label_of(clip: Clip) -> int:

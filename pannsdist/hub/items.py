@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pannsdist.audio.batches import Share
+from pannsdist.audio.batches import Shard
 from pannsdist.audio.decode import Piece, to_mono
 from pannsdist.audio.loader import Loader
 from pannsdist.contracts import FrontEnd
@@ -123,28 +123,28 @@ class TrainingRows:
 
     count: int
     batch_size: int
-    share: Share
+    shard: Shard
     seed: int
 
     @property
     def all_items(self) -> int:
         """Items of one step in all processes."""
-        return self.batch_size * self.share.size
+        return self.batch_size * self.shard.size
 
     @property
     def steps(self) -> int:
         """Steps of an epoch, the same in every process."""
-        return self.count // self.all_items + (self.count % self.all_items >= self.share.size)
+        return self.count // self.all_items + (self.count % self.all_items >= self.shard.size)
 
     def epoch(self, epoch: int, first_step: int = 0) -> Iterator[np.ndarray]:
         """The rows of each step of an epoch, counted from 1, after so many of its steps."""
         visited = seeding.epoch_order(self.count, self.seed, epoch)
         for step in range(first_step, self.steps):
             together = visited[step * self.all_items : (step + 1) * self.all_items]
-            yield np.array_split(together, self.share.size)[self.share.rank]
+            yield np.array_split(together, self.shard.size)[self.shard.rank]
 
 
-def evaluation_rows(count: int, batch_size: int, share: Share) -> Iterator[range]:
+def evaluation_rows(count: int, batch_size: int, shard: Shard) -> Iterator[range]:
     """The rows of this process: whole batches, dealt out, so that every item is read once by somebody."""
-    for first in range(share.rank * batch_size, count, share.size * batch_size):
+    for first in range(shard.rank * batch_size, count, shard.size * batch_size):
         yield range(first, min(count, first + batch_size))

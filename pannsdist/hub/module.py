@@ -22,7 +22,7 @@ from pannsdist.registry import Catalog
 from pannsdist.registry.building import build_plugin
 from pannsdist.runtime import console
 from pannsdist.runtime.errors import BadWeightsFile, UserError
-from pannsdist.settings import Source
+from pannsdist.settings import SettingsOrigin
 from pannsdist.weights import LoadReport, read_weights
 from pannsdist.weights.downloads.fetch import fetch
 
@@ -103,9 +103,9 @@ class Module(nn.Layer):
         self.label_map = dict(enumerate(self.labels))
         self.has_label_map = options.label_map is not None or options.task is None
         entry = catalog.models.find(name or "", "hub.Module(name=...)")
-        self.part = build_plugin(entry, {}, Source(), "model.params")
+        self.part = build_plugin(entry, {}, SettingsOrigin(), "model.params")
         feature = catalog.features.find(self.part.plugin.feature, f"the feature of model '{entry.name}'")
-        self.feature_part = build_plugin(feature, self.part.plugin.feature_params, Source(), "feature.params")
+        self.feature_part = build_plugin(feature, self.part.plugin.feature_params, SettingsOrigin(), "feature.params")
         self.feature = FeatureOrNone(self.feature_part.plugin.build())
         self._backbone = BACKBONES.get(entry.name, "backbone")
         self.add_sublayer(self._backbone, self.part.plugin.build(self.labels, self.front_end))

@@ -22,7 +22,7 @@ HEARD_S = 10.0
 
 
 @dataclass(frozen=True)
-class Asked:
+class TrainRequest:
     """What one call of `train` asked for."""
 
     epochs: int

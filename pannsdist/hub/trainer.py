@@ -14,7 +14,7 @@ from typing import Any
 import paddle
 from paddle import nn
 
-from pannsdist.audio.batches import Share
+from pannsdist.audio.batches import Shard
 from pannsdist.audio.loader import Loader
 from pannsdist.contracts import Tracker
 from pannsdist.contracts.network import Network
@@ -23,7 +23,7 @@ from pannsdist.hub.devices import use_device
 from pannsdist.hub.items import Collate, Hearing, Items, TrainingRows, evaluation_rows
 from pannsdist.hub.module import TASK, Module
 from pannsdist.hub.optimizers import OwnSchedule
-from pannsdist.hub.records import Asked, described
+from pannsdist.hub.records import TrainRequest, described
 from pannsdist.hub.scores import SPLIT, Compare, HubBest, Newest, NoEvaluation, hub_metrics
 from pannsdist.hub.watching import in_visualdl
 from pannsdist.inference.bundle import BundleRecord, write_bundle
@@ -34,10 +34,10 @@ from pannsdist.training.background import Background
 from pannsdist.training.checkpoint import CheckpointStore, Snapshot
 from pannsdist.training.evaluator import Evaluator, SplitToEvaluate
 from pannsdist.training.optimization.losses import TrainingLoss
-from pannsdist.training.run_length import Course
+from pannsdist.training.run_length import RunLength
 from pannsdist.training.tracking import ConsoleTracker
 from pannsdist.training.train_step import Learner
-from pannsdist.training.trainer import Outlets, TrainingData
+from pannsdist.training.trainer import ResultSinks, TrainingData
 from pannsdist.training.trainer import Trainer as Loop
 from pannsdist.weights import load_into, read_paddle, read_weights
 from pannsdist.weights.formats.writing import write_paddle
@@ -88,7 +88,7 @@ class Trainer:
         snapshot = self._world.agree(lambda: self._newest() if self._world.is_main else None)
         schedule = OwnSchedule(optimizer)
         self._learner = Learner(self._world, self._network, TrainingLoss(multi_label=False), optimizer, schedule)
-        self._progress = self._loop(self._best, Course(0, 1, SEED, 1)).resume(snapshot)
+        self._progress = self._loop(self._best, RunLength(0, 1, SEED, 1)).resume(snapshot)
         if self._progress.epoch:
             console.say(f"{self.checkpoint_dir} goes on after epoch {self._progress.epoch}")
 
@@ -126,9 +126,9 @@ class Trainer:
         dataset. `batch_size` is that of each process. A checkpoint is written every `save_interval` epochs and after
         the last one; `best_model` whenever an epoch is the best so far, or without `eval_dataset` after each.
         """
-        asked = Asked(epochs, batch_size, log_interval, save_interval)
+        asked = TrainRequest(epochs, batch_size, log_interval, save_interval)
         items = Items(train_dataset, self._hearing, collate_fn)
-        rows = TrainingRows(len(items), batch_size, self._share, SEED)
+        rows = TrainingRows(len(items), batch_size, self._shard, SEED)
         if not rows.steps:
             right = f"at least {self.nranks}, one for each process"
             raise UserError(f"there are {len(items)} items to train on", right)
@@ -141,12 +141,12 @@ class Trainer:
             console.say(f"{len(items)} items, {rows.steps} steps an epoch of {rows.all_items} items, {epochs} epochs")
             record = self._world.agree(lambda: self._record(items, eval_dataset, asked))
             with ExitStack() as stack:
-                outlets = self._world.agree(lambda: self._outlets(record, asked, stack))
-                course = Course(epochs, rows.steps, SEED, log_interval)
-                loop = self._loop(best, course, evaluated=eval_dataset is not None)
+                sinks = self._world.agree(lambda: self._outlets(record, asked, stack))
+                run_length = RunLength(epochs, rows.steps, SEED, log_interval)
+                loop = self._loop(best, run_length, evaluated=eval_dataset is not None)
                 done = self._progress.epoch * rows.steps  # an epoch may have had another number of them before
                 progress = replace(self._progress, step=done, evaluated=done)
-                self._progress = loop.fit(progress, data, split, outlets)
+                self._progress = loop.fit(progress, data, split, sinks)
         console.say(f"{self._progress.epoch} epochs done; best model of epoch {best.epoch}: {self._best_model}")
 
     def evaluate(
@@ -171,8 +171,8 @@ class Trainer:
         self._world.agree(lambda: self._load(Path(load_dir)))
 
     @property
-    def _share(self) -> Share:
-        return Share(self._world.rank, self._world.size)
+    def _shard(self) -> Shard:
+        return Shard(self._world.rank, self._world.size)
 
     @property
     def _best_model(self) -> Path:
@@ -195,9 +195,9 @@ class Trainer:
                 raise BadRunFolder(wrong, right) from error
         return snapshot
 
-    def _loop(self, best: HubBest, course: Course, evaluated: bool = True) -> Loop:
+    def _loop(self, best: HubBest, run_length: RunLength, evaluated: bool = True) -> Loop:
         evaluator = self._evaluator(Evaluator if evaluated else NoEvaluation)
-        return Loop(self._world, self._learner, evaluator, best, course)
+        return Loop(self._world, self._learner, evaluator, best, run_length)
 
     def _evaluator(self, kind: type[Evaluator] = Evaluator) -> Evaluator:
         return kind(self._world, self._network, self.model.labels, False)
@@ -211,13 +211,13 @@ class Trainer:
         if not len(items) or batch_size < 1:
             raise UserError(f"there are {len(items)} items to evaluate, and batch_size is {batch_size}", "1 or more")
         with _opened(items, workers) as loader:
-            rows = partial(evaluation_rows, len(items), batch_size, self._share)
+            rows = partial(evaluation_rows, len(items), batch_size, self._shard)
             yield SplitToEvaluate(SPLIT, [str(row) for row in range(len(items))], lambda: loader.read(rows()))
 
-    def _outlets(self, record: BundleRecord, asked: Asked, stack: ExitStack) -> Outlets:
+    def _outlets(self, record: BundleRecord, asked: TrainRequest, stack: ExitStack) -> ResultSinks:
         """Where results go in rank 0, up to the end of the stack; nowhere in the others."""
         if not self._world.is_main:
-            return Outlets()
+            return ResultSinks()
         trackers: list[Tracker] = [ConsoleTracker()]
         stack.callback(trackers[0].close)
         if self.use_vdl:
@@ -238,9 +238,9 @@ class Trainer:
 
         writing = Background()
         stack.callback(writing.settle)
-        return Outlets(trackers, keep, writing=writing)
+        return ResultSinks(trackers, keep, writing=writing)
 
-    def _record(self, items: Items, eval_dataset: Any, asked: Asked) -> BundleRecord:
+    def _record(self, items: Items, eval_dataset: Any, asked: TrainRequest) -> BundleRecord:
         """What the model folder will say of itself."""
         names = getattr(items.dataset, "label_list", None) or ()
         own = self.model.has_label_map or len(names) != self.model.num_class

@@ -15,11 +15,11 @@ import paddle
 
 from pannsdist.contracts import FrontEnd
 from pannsdist.contracts.network import Network
-from pannsdist.inference.inference_model import Listener
+from pannsdist.inference.inference_model import InferenceModel
 from pannsdist.registry import Catalog, Origin
 from pannsdist.runtime import storage
 from pannsdist.runtime.errors import BadBundle, BadWeightsFile
-from pannsdist.settings import Source, fill_params
+from pannsdist.settings import SettingsOrigin, fill_params
 from pannsdist.weights import read_paddle
 from pannsdist.weights.downloads.cache import sha256
 
@@ -69,11 +69,11 @@ class Bundle:
     minimum_s: float
 
     @property
-    def listener(self) -> Listener:
+    def inference_model(self) -> InferenceModel:
         """The network, ready to be asked; it hears what it was evaluated on at a time."""
         record = self.record
         lengths = (record.crop_s, record.crop_s, self.minimum_s)
-        return Listener(self.network, record.front_end, record.labels, record.multi_label, *lengths)
+        return InferenceModel(self.network, record.front_end, record.labels, record.multi_label, *lengths)
 
 
 def write_bundle(folder: Path, record: BundleRecord, arrays: Mapping[str, np.ndarray]) -> None:
@@ -159,7 +159,7 @@ def recorded_plugin(record: PluginRecord, kind: str, catalog: Catalog) -> Any:
     names = {entry.origin.distribution for entry in registry.entries[record.name]}
     same = f"{record.origin.distribution}:{record.name}" if record.origin.distribution in names else record.name
     plugin_class = registry.find(same).load()
-    return plugin_class(fill_params(plugin_class.Params, record.params, Source(), f"{kind}.params"))
+    return plugin_class(fill_params(plugin_class.Params, record.params, SettingsOrigin(), f"{kind}.params"))
 
 
 def _requirement(origin: Origin) -> str:

@@ -33,7 +33,7 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class Moment:
+class WindowScores:
     """What a network answers about a stretch of a file: probabilities (C,), or an embedding (E,)."""
 
     onset_s: float
@@ -51,7 +51,7 @@ class Event:
     score: float
 
 
-def events(timeline: Iterable[Moment], labels: Sequence[str], rule: Rule) -> list[Event]:
+def events(timeline: Iterable[WindowScores], labels: Sequence[str], rule: Rule) -> list[Event]:
     """Events out of a timeline of probabilities, by onset, then by label.
 
     A label is heard while its probability is the rule's threshold or more; moments that touch or overlap are one event.
@@ -75,7 +75,7 @@ def _without_gaps(found: Iterable[Event], min_gap_s: float) -> list[Event]:
     return joined
 
 
-def _runs(timeline: Iterable[Moment], labels: Sequence[str], threshold: float) -> list[Event]:
+def _runs(timeline: Iterable[WindowScores], labels: Sequence[str], threshold: float) -> list[Event]:
     """Stretches without a break in which a label's probability is `threshold` or more, by onset, then by label."""
     found: list[Event] = []
     under_way: dict[int, Event] = {}

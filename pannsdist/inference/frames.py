@@ -8,7 +8,7 @@ import numpy as np
 
 from pannsdist.audio.stream import Window, stretches
 from pannsdist.contracts import FrontEnd
-from pannsdist.inference.detection import Moment
+from pannsdist.inference.detection import WindowScores
 from pannsdist.runtime.errors import UserError
 
 WINDOW_FRAMES = 4096
@@ -24,7 +24,7 @@ frames and leave these margins out join to the very decisions of one pass over t
 
 def frame_timeline(
     parts: Iterable[np.ndarray], front_end: FrontEnd, minimum_samples: int, ask: Callable[[np.ndarray], np.ndarray]
-) -> Iterator[Moment]:
+) -> Iterator[WindowScores]:
     """The probabilities (C,) of every frame of a sound, each from its hop to the next; the last ends with the sound.
 
     `ask` takes waveforms (B, S) at the front end's rate and gives (B, T, C). A sound shorter than `minimum_samples` is
@@ -45,10 +45,10 @@ def frame_timeline(
         yield from _moments(*before, range(done, -(-before[0].end // hop)), hop, rate_hz)
 
 
-def _moments(window: Window, answers: np.ndarray, frames: range, hop: int, rate_hz: int) -> Iterator[Moment]:
+def _moments(window: Window, answers: np.ndarray, frames: range, hop: int, rate_hz: int) -> Iterator[WindowScores]:
     for frame in frames:
         end = min((frame + 1) * hop, window.end)
-        yield Moment(frame * hop / rate_hz, end / rate_hz, answers[frame - window.first // hop])
+        yield WindowScores(frame * hop / rate_hz, end / rate_hz, answers[frame - window.first // hop])
 
 
 def _checked(answers: np.ndarray, samples: int, hop: int) -> np.ndarray:

@@ -12,7 +12,7 @@ from pannsdist.inference import audioset
 from pannsdist.inference.identification import load_or_name
 from pannsdist.registry import Catalog
 from pannsdist.runtime.errors import BadWeightsFile, UserError, candidates_line
-from pannsdist.settings import Source, fill_params
+from pannsdist.settings import SettingsOrigin, fill_params
 from pannsdist.weights import read_weights
 from pannsdist.weights.downloads.fetch import fetch
 
@@ -21,7 +21,7 @@ TAGGING_WINDOW_S = 10.0
 
 
 @dataclass(frozen=True)
-class Listener:
+class InferenceModel:
     """A network in evaluation mode, what it hears and what its outputs are called.
 
     It hears `window_s` of a sound at a time. A shorter sound is heard at its own length, followed by silence up to
@@ -47,15 +47,17 @@ class Listener:
         return hasattr(self.network.model, "framewise")
 
 
-def audioset_listener(catalog: Catalog, model: str, weights: str) -> Listener:
+def audioset_model(catalog: Catalog, model: str, weights: str) -> InferenceModel:
     """A network with weights for AudioSet's 527 classes: a tag of the model's, a file, or empty for its first tag.
 
     Raises UserError for an unknown model, for weights that are not there, and for weights of other classes.
     """
     plugin_class = catalog.models.find(model).load()
-    plugin = plugin_class(fill_params(plugin_class.Params, {}, Source(), "model.params"))
+    plugin = plugin_class(fill_params(plugin_class.Params, {}, SettingsOrigin(), "model.params"))
     feature_class = catalog.features.find(plugin.feature, f"the feature of model '{model}'").load()
-    feature = feature_class(fill_params(feature_class.Params, plugin.feature_params, Source(), "feature.params"))
+    feature = feature_class(
+        fill_params(feature_class.Params, plugin.feature_params, SettingsOrigin(), "feature.params")
+    )
     path = _weights_of(plugin, model, weights)
     labels = audioset.labels()
     layer = plugin.build(labels, feature.front_end)
@@ -66,7 +68,7 @@ def audioset_listener(catalog: Catalog, model: str, weights: str) -> Listener:
     minimum_s = plugin.minimum_samples(feature.front_end) / feature.front_end.sample_rate_hz
     network = Network(feature.build(), layer)
     network.eval()
-    return Listener(network, feature.front_end, labels, True, TAGGING_WINDOW_S, minimum_s, minimum_s)
+    return InferenceModel(network, feature.front_end, labels, True, TAGGING_WINDOW_S, minimum_s, minimum_s)
 
 
 def _weights_of(plugin: object, model: str, weights: str) -> Path:

@@ -16,13 +16,13 @@ from pannsdist.runtime.errors import BadClip, UserError
 if TYPE_CHECKING:
     import numpy as np
 
-    from pannsdist.audio.stream import Source
+    from pannsdist.audio.stream import AudioInput
     from pannsdist.contracts import FrontEnd
     from pannsdist.inference.bundle import BundleRecord
-    from pannsdist.inference.detection import Event, Moment
-    from pannsdist.inference.inference_model import Listener
+    from pannsdist.inference.detection import Event, WindowScores
+    from pannsdist.inference.inference_model import InferenceModel
     from pannsdist.inference.predictor import Prediction, Predictor
-    from pannsdist.inference.sounds import Sound
+    from pannsdist.inference.sounds import SoundInput
 
 DETECTION_WINDOW_S = 1.0
 ON_BAD = ("stop", "skip")
@@ -64,7 +64,7 @@ def load_model(
     """
     cpu.use_fast_kernels()
     from pannsdist.inference.bundle import load_bundle
-    from pannsdist.inference.inference_model import audioset_listener
+    from pannsdist.inference.inference_model import audioset_model
 
     catalog = Catalog.installed()
     folder = Path(model).expanduser()
@@ -72,8 +72,8 @@ def load_model(
         if weights:
             raise UserError(f"weights '{weights}' beside the model folder {folder}", "leave them out: it has its own")
         bundle = load_bundle(folder, catalog)
-        return Model(bundle.listener, bundle.record, engine, window_s, hop_s)
-    return Model(audioset_listener(catalog, str(model), weights), None, engine, window_s, hop_s)
+        return Model(bundle.inference_model, bundle.record, engine, window_s, hop_s)
+    return Model(audioset_model(catalog, str(model), weights), None, engine, window_s, hop_s)
 
 
 class Model:
@@ -86,7 +86,7 @@ class Model:
 
     def __init__(
         self,
-        listener: Listener,
+        inference_model: InferenceModel,
         record: BundleRecord | None = None,
         engine: str | None = None,
         window_s: float | None = None,
@@ -95,36 +95,36 @@ class Model:
         from pannsdist.inference.engines import engine as engines
         from pannsdist.inference.predictor import Predictor
 
-        self.listener = listener
+        self.inference_model = inference_model
         self._lengths_s = (window_s, hop_s)
-        self._engine = engines.engine(listener, engine or "")
-        self.predictor = Predictor(listener, window_s, hop_s, self._engine)
+        self._engine = engines.engine(inference_model, engine or "")
+        self.predictor = Predictor(inference_model, window_s, hop_s, self._engine)
         self.record = record
         """What the model folder says of itself; None for a published network."""
 
     @property
     def labels(self) -> Sequence[str]:
         """All class names, in the order of the network's outputs."""
-        return self.listener.labels
+        return self.inference_model.labels
 
     @property
     def multi_label(self) -> bool:
         """Whether probabilities stand side by side; otherwise those of a sound add up to one."""
-        return self.listener.multi_label
+        return self.inference_model.multi_label
 
     @property
     def front_end(self) -> FrontEnd:
         """How the network hears."""
-        return self.listener.front_end
+        return self.inference_model.front_end
 
     @property
     def sample_rate_hz(self) -> int:
         """The rate that every sound is brought to."""
-        return self.listener.rate_hz
+        return self.inference_model.rate_hz
 
     def predict(
         self,
-        sounds: Sound | Sequence[Sound],
+        sounds: SoundInput | Sequence[SoundInput],
         sample_rate_hz: float | None = None,
         topk: int | None = None,
         on_bad: str = "stop",
@@ -140,7 +140,7 @@ class Model:
 
     def tag(
         self,
-        sounds: Sound | Sequence[Sound],
+        sounds: SoundInput | Sequence[SoundInput],
         sample_rate_hz: float | None = None,
         threshold: float = 0.3,
         on_bad: str = "stop",
@@ -155,7 +155,7 @@ class Model:
 
     def detect(  # noqa: PLR0913 - what a person types, by name
         self,
-        sounds: Sound | Sequence[Sound],
+        sounds: SoundInput | Sequence[SoundInput],
         sample_rate_hz: float | None = None,
         *,
         threshold: float = 0.3,
@@ -178,7 +178,7 @@ class Model:
                 found.append(Detection(str(source), error=error))
         return found
 
-    def embed(self, sounds: Sound | Sequence[Sound], sample_rate_hz: float | None = None) -> np.ndarray:
+    def embed(self, sounds: SoundInput | Sequence[SoundInput], sample_rate_hz: float | None = None) -> np.ndarray:
         """The embedding of each sound, the mean over its windows: (N, E) float32. A bad sound raises, always."""
         import numpy as np
 
@@ -191,13 +191,13 @@ class Model:
             raise UserError("there is no sound to embed", "give at least one")
         return np.stack(vectors)
 
-    def timeline(self, source: Source) -> Iterator[Moment]:
+    def timeline(self, source: AudioInput) -> Iterator[WindowScores]:
         """The probabilities (C,) of every moment of one sound, in constant memory. Raises BadClip.
 
         A network that decides frame by frame gives its frames, unless the model was loaded with a window or a hop; any
         other is asked about windows of 1 s, or its own where that is shorter.
         """
-        by_frame = self.listener.answers_by_frame and self._lengths_s == (None, None)
+        by_frame = self.inference_model.answers_by_frame and self._lengths_s == (None, None)
         return self.predictor.frames(source) if by_frame else self._slider.timeline(source)
 
     @cached_property
@@ -206,11 +206,11 @@ class Model:
 
         window_s, hop_s = self._lengths_s
         if window_s is None:
-            window_s = max(self.listener.minimum_s, min(DETECTION_WINDOW_S, self.listener.window_s))
-        return Predictor(self.listener, window_s, hop_s, self._engine)
+            window_s = max(self.inference_model.minimum_s, min(DETECTION_WINDOW_S, self.inference_model.window_s))
+        return Predictor(self.inference_model, window_s, hop_s, self._engine)
 
     def _predictions(
-        self, sounds: Sound | Sequence[Sound], sample_rate_hz: float | None, on_bad: str
+        self, sounds: SoundInput | Sequence[SoundInput], sample_rate_hz: float | None, on_bad: str
     ) -> Iterator[Prediction]:
         _check_on_bad(on_bad)
         for prediction in self.predictor.predict(self._sources(sounds, sample_rate_hz)):
@@ -218,7 +218,7 @@ class Model:
                 raise prediction.error
             yield prediction
 
-    def _sources(self, sounds: Sound | Sequence[Sound], sample_rate_hz: float | None) -> list[Source]:
+    def _sources(self, sounds: SoundInput | Sequence[SoundInput], sample_rate_hz: float | None) -> list[AudioInput]:
         from pannsdist.inference.sounds import sources
 
         return sources(sounds, sample_rate_hz)

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from pannsdist.audio.decode import SOUND_FILE_ENDINGS
-from pannsdist.audio.stream import Recording, Source
+from pannsdist.audio.stream import AudioInput, Recording
 from pannsdist.runtime.errors import UserError
 
-Sound = str | os.PathLike[str] | np.ndarray
+SoundInput = str | os.PathLike[str] | np.ndarray
 
 
 def sound_files(paths: Iterable[Path]) -> list[Path]:
@@ -33,7 +33,7 @@ def sound_files(paths: Iterable[Path]) -> list[Path]:
     return found
 
 
-def sources(sounds: Sound | Sequence[Sound], sample_rate_hz: float | None) -> list[Source]:
+def sources(sounds: SoundInput | Sequence[SoundInput], sample_rate_hz: float | None) -> list[AudioInput]:
     """What can be heard of `sounds`, in their order; a folder becomes its sound files, one sound a list of one.
 
     An array is (S,) or (S, channels), floats in [-1, 1], at `sample_rate_hz`. Raises UserError, naming the sound, for
@@ -47,7 +47,7 @@ def sources(sounds: Sound | Sequence[Sound], sample_rate_hz: float | None) -> li
         raise UserError(f"sample_rate_hz is {sample_rate_hz}", "give a rate above 0")
     if sample_rate_hz is not None and given and not any(arrays):
         raise UserError("sample_rate_hz is for arrays, and there is none", "leave it out: files say their own rate")
-    found: list[Source] = []
+    found: list[AudioInput] = []
     for place, sound in enumerate(given):
         if isinstance(sound, np.ndarray):
             found.append(_recording(f"sounds[{place}]", sound, float(sample_rate_hz or 0.0)))

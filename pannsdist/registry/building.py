@@ -14,7 +14,7 @@ import numpy as np
 from pannsdist import settings as settings_module
 from pannsdist.registry.catalog import Entry, Registry
 from pannsdist.runtime.errors import BrokenPlugin, SettingsError, UserError
-from pannsdist.settings import Source
+from pannsdist.settings import SettingsOrigin
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,13 @@ class Part:
         return f"{self.entry.name} ({self.entry.origin})"
 
 
-def choose(registry: Registry, chosen: Any, source: Source, section: str) -> Part:
+def choose(registry: Registry, chosen: Any, source: SettingsOrigin, section: str) -> Part:
     """The plugin that a section of the settings names, built with its params."""
     entry = registry.find(chosen.name, source.where(f"{section}.name"))
     return build_plugin(entry, chosen.params, source, f"{section}.params")
 
 
-def build_plugin(entry: Entry, params: Mapping[str, Any], source: Source, prefix: str) -> Part:
+def build_plugin(entry: Entry, params: Mapping[str, Any], source: SettingsOrigin, prefix: str) -> Part:
     """A plugin with its params checked. Raises BrokenPlugin where it fails in a way that is not the user's."""
     plugin_class = entry.load()
     filled = settings_module.fill_params(plugin_class.Params, params, source, prefix)
@@ -69,7 +69,7 @@ def number_of(part: Part, value: Any, what: str) -> float:
     return float(value)
 
 
-def choose_each(named: Mapping[str, Any], registry: Registry, source: Source, section: str) -> dict[str, Part]:
+def choose_each(named: Mapping[str, Any], registry: Registry, source: SettingsOrigin, section: str) -> dict[str, Part]:
     """The plugins that stand in a section under their names, in its order; one that is null is left out."""
     chosen = {}
     for name, params in named.items():

@@ -26,7 +26,7 @@ _REQUIRED = {
     "augmentation": ("__call__",),
     "metric": ("higher_is_better", "applies", "__call__"),
     "optimizer": ("build",),
-    "schedule": ("share",),
+    "schedule": ("lr_factor",),
     "tracker": ("look", "open"),
 }
 """Members of the plugin classes; what a dataset or a feature knows only once it is built is asked for then."""

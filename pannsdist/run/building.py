@@ -15,10 +15,10 @@ import paddle
 import pannsdist
 from pannsdist import settings as settings_module
 from pannsdist.audio.augmentation import Augmentation
-from pannsdist.audio.batches import EvaluationPlan, Share, TrainingPlan
+from pannsdist.audio.batches import EvaluationPlan, Shard, TrainingPlan
 from pannsdist.audio.clip_reader import ClipReader
 from pannsdist.audio.loader import Loader
-from pannsdist.contracts import Clip, Heard, TrackedRun
+from pannsdist.contracts import Clip, ClipFeatures, TrackedRun
 from pannsdist.contracts.network import Network
 from pannsdist.distributed.world import World
 from pannsdist.inference.bundle import BundleRecord, PluginRecord
@@ -36,7 +36,7 @@ from pannsdist.training.best import BestTracker
 from pannsdist.training.checkpoint import Snapshot
 from pannsdist.training.evaluator import Evaluator, SplitToEvaluate
 from pannsdist.training.state import Progress
-from pannsdist.training.trainer import Outlets, Trainer, TrainingData
+from pannsdist.training.trainer import ResultSinks, Trainer, TrainingData
 from pannsdist.weights import read_weights
 
 
@@ -69,7 +69,7 @@ def load_initial(plan: Plan, network: Network, snapshot: Snapshot | None) -> str
         except ValueError as error:
             wrong = f"the last checkpoint does not fit the model: {error}"
             raise BadRunFolder(wrong, "give the run another name") from error
-        is_over = plan.course.is_over_at(snapshot.progress)
+        is_over = plan.run_length.is_over_at(snapshot.progress)
         return "is finished" if is_over else f"goes on after {snapshot.progress}"
     if plan.weights is None:
         return "starts from random weights"
@@ -82,20 +82,22 @@ def build_parts(plan: Plan, world: World, network: Network, loader: Loader) -> P
     """Learner, evaluator and trainer around a network whose weights are those to start from. Every process."""
     chosen = plan.settings
     learner = learner_building.build_learner(plan, world, network)
-    evaluator = Evaluator(world, network, plan.data.labels, plan.data.multi_label, plan.deciders.further_metrics)
+    evaluator = Evaluator(
+        world, network, plan.data.labels, plan.data.multi_label, plan.training_plugins.further_metrics
+    )
     best = BestTracker(plan.metric, plan.higher_is_better, chosen.save.keep_best)
-    share = Share(world.rank, world.size)
-    data = training_data(plan, loader, share)
+    shard = Shard(world.rank, world.size)
+    data = training_data(plan, loader, shard)
     evaluation = _evaluation(plan)
-    split = SplitToEvaluate(VALID, evaluation.ids, lambda: loader.read(evaluation.orders(share)))
-    return Parts(Trainer(world, learner, evaluator, best, plan.course), data, split)
+    split = SplitToEvaluate(VALID, evaluation.ids, lambda: loader.read(evaluation.orders(shard)))
+    return Parts(Trainer(world, learner, evaluator, best, plan.run_length), data, split)
 
 
-def training_data(plan: Plan, loader: Loader, share: Share) -> TrainingData:
+def training_data(plan: Plan, loader: Loader, shard: Shard) -> TrainingData:
     """This process's batches of every epoch, from a step of it on."""
     training, steps = _training(plan), plan.steps
     return TrainingData(
-        lambda epoch, first: loader.read(islice(training.orders(epoch, share, first), steps - first)), steps
+        lambda epoch, first: loader.read(islice(training.orders(epoch, shard, first), steps - first)), steps
     )
 
 
@@ -162,20 +164,20 @@ def plugin_record(part: Part) -> PluginRecord:
 @contextmanager
 def opened_results(
     plan: Plan, world: World, network: Network, folder: RunFolder | None, progress: Progress
-) -> Iterator[tuple[Outlets, list[PluginTracker]]]:
+) -> Iterator[tuple[ResultSinks, list[PluginTracker]]]:
     """Where results go from `progress` on, and the trackers that the settings name. Every process.
 
     Rank 0, which has the `folder`, opens them before the first step; the others have none.
     """
     with ExitStack() as stack:
 
-        def opened() -> tuple[Outlets, list[PluginTracker]]:
+        def opened() -> tuple[ResultSinks, list[PluginTracker]]:
             if folder is None:
-                return Outlets(), []
+                return ResultSinks(), []
             run = tracked_run(plan, network, folder.path, progress.step)
             trackers = stack.enter_context(open_trackers(plan.trackers.values(), run))
-            outlets = folder.outlets(bundle_record(plan), trackers, progress, plan.trial)
-            return stack.enter_context(outlets), trackers
+            sinks = folder.sinks(bundle_record(plan), trackers, progress, plan.trial)
+            return stack.enter_context(sinks), trackers
 
         yield world.agree(opened)
 
@@ -189,7 +191,7 @@ def tracked_run(plan: Plan, network: Network, folder: Path, from_step: int) -> T
         from_step=from_step,
         hyper_parameters=hyper_parameters(plan),
         score_names=plan.score_names,
-        listen=Listening(plan.data.splits[VALID].clips, _reader(plan, plan.valid_crop_s), network),
+        read_clip=ClipReaderForTrackers(plan.data.splits[VALID].clips, _reader(plan, plan.valid_crop_s), network),
         weights=network.arrays,
         worst_clips=log.worst_clips,
         curves=log.curves,
@@ -197,18 +199,18 @@ def tracked_run(plan: Plan, network: Network, folder: Path, from_step: int) -> T
     )
 
 
-class Listening:
+class ClipReaderForTrackers:
     """Clips by their id, as the network hears them."""
 
     def __init__(self, clips: Sequence[Clip], reader: ClipReader, network: Network) -> None:
         self._clips, self._reader, self._network = {clip.id: clip for clip in clips}, reader, network
 
-    def __call__(self, name: str) -> Heard:
+    def __call__(self, name: str) -> ClipFeatures:
         """Raises BadClip where the clip can no longer be read. Changes nothing of the network, and draws no number."""
         waveform = self._reader.read(self._clips[name], None)
         with paddle.no_grad():
             features = self._network.feature(paddle.to_tensor(waveform[None])).astype("float32").numpy()
-        return Heard(waveform, self._reader.rate_hz, features[0, 0])
+        return ClipFeatures(waveform, self._reader.rate_hz, features[0, 0])
 
 
 def hyper_parameters(plan: Plan) -> dict[str, Any]:

@@ -20,7 +20,7 @@ AT_ONCE = 16
 
 
 @dataclass(frozen=True)
-class Heard:
+class ReadClip:
     """A clip, its split and what reading it told."""
 
     split: str
@@ -54,7 +54,7 @@ class Report:
         return not self.unreadable and not self.shared
 
 
-def read_all(data: Data, loader: Loader, progress: Callable[[int], object]) -> list[Heard]:
+def read_all(data: Data, loader: Loader, progress: Callable[[int], object]) -> list[ReadClip]:
     """Every clip of the splits, read whole by the loader's workers; `progress` is told how many clips are done."""
     listed = [(split, clip) for split, table in data.splits.items() for clip in table.clips]
     parts = [tuple(clip for _, clip in listed[at : at + AT_ONCE]) for at in range(0, len(listed), AT_ONCE)]
@@ -62,10 +62,10 @@ def read_all(data: Data, loader: Loader, progress: Callable[[int], object]) -> l
     for facts in loader.map(inspect, parts):
         found += facts
         progress(len(facts))
-    return [Heard(split, clip, facts) for (split, clip), facts in zip(listed, found, strict=True)]
+    return [ReadClip(split, clip, facts) for (split, clip), facts in zip(listed, found, strict=True)]
 
 
-def report(data: Data, heard: Sequence[Heard]) -> Report:
+def report(data: Data, heard: Sequence[ReadClip]) -> Report:
     """What all clips together are."""
     usable = [one for one in heard if not one.facts.error]
     same = _same_sounds(usable)
@@ -91,20 +91,20 @@ def _counts(data: Data, label: str) -> dict[str, int]:
     return {split: sum(label in clip.labels for clip in table.clips) for split, table in data.splits.items()}
 
 
-def _names(group: Sequence[Heard]) -> tuple[str, ...]:
+def _names(group: Sequence[ReadClip]) -> tuple[str, ...]:
     return tuple(one.name for one in group)
 
 
-def _same_sounds(usable: Sequence[Heard]) -> list[list[Heard]]:
+def _same_sounds(usable: Sequence[ReadClip]) -> list[list[ReadClip]]:
     """Groups of clips that are the same to the last sample; silence is not one of them, since it is always the same."""
-    groups: dict[str, list[Heard]] = {}
+    groups: dict[str, list[ReadClip]] = {}
     for one in usable:
         if not one.facts.is_silent:
             groups.setdefault(one.facts.content, []).append(one)
     return [group for group in groups.values() if len(group) > 1]
 
 
-def _shared(heard: Sequence[Heard], same: Sequence[Sequence[Heard]]) -> list[tuple[str, ...]]:
+def _shared(heard: Sequence[ReadClip], same: Sequence[Sequence[ReadClip]]) -> list[tuple[str, ...]]:
     """Clips of two splits with the same sound, or cut out of one file where they overlap."""
     found = {_names(group): None for group in same if len({one.split for one in group}) > 1}
     known = {frozenset(pair) for names in found for pair in combinations(names, 2)}
@@ -114,13 +114,13 @@ def _shared(heard: Sequence[Heard], same: Sequence[Sequence[Heard]]) -> list[tup
     return list(found)
 
 
-def _overlapping(heard: Sequence[Heard]) -> Iterator[tuple[str, str]]:
-    files: dict[Path, list[Heard]] = {}
+def _overlapping(heard: Sequence[ReadClip]) -> Iterator[tuple[str, str]]:
+    files: dict[Path, list[ReadClip]] = {}
     for one in heard:
         if isinstance(one.clip.source, Path):
             files.setdefault(one.clip.source.resolve(), []).append(one)
     for pieces in files.values():
-        last: dict[str, Heard] = {}
+        last: dict[str, ReadClip] = {}
         for one in sorted(pieces, key=lambda piece: (piece.clip.start_s, _end_s(piece))):
             for split, earlier in last.items():
                 if split != one.split and _end_s(earlier) > one.clip.start_s:
@@ -129,7 +129,7 @@ def _overlapping(heard: Sequence[Heard]) -> Iterator[tuple[str, str]]:
                 last[one.split] = one
 
 
-def _end_s(one: Heard) -> float:
+def _end_s(one: ReadClip) -> float:
     duration_s = one.clip.duration_s
     return float("inf") if duration_s is None else one.clip.start_s + duration_s
 

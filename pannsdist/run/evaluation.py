@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pannsdist.audio.batches import EvaluationPlan, Share
+from pannsdist.audio.batches import EvaluationPlan, Shard
 from pannsdist.audio.clip_reader import ClipReader
 from pannsdist.audio.loader import Loader
 from pannsdist.distributed.fleet import AloneWorld
@@ -12,14 +12,16 @@ from pannsdist.inference.bundle import BundleRecord, load_bundle, require_instal
 from pannsdist.registry import Catalog
 from pannsdist.registry.building import Part
 from pannsdist.run.planning.data import Data, choose_data
-from pannsdist.run.planning.training_plugins import Deciders, choose_metrics
+from pannsdist.run.planning.training_plugins import TrainingPlugins, choose_metrics
 from pannsdist.runtime.errors import BadBundle
-from pannsdist.settings import Source
+from pannsdist.settings import SettingsOrigin
 from pannsdist.settings.schema import Settings
 from pannsdist.training.evaluator import Evaluation, Evaluator, SplitToEvaluate
 
 
-def evaluate_bundle(folder: Path, settings: Settings, source: Source, catalog: Catalog, split: str) -> Evaluation:
+def evaluate_bundle(
+    folder: Path, settings: Settings, source: SettingsOrigin, catalog: Catalog, split: str
+) -> Evaluation:
     """The scores of the model in `folder` on a split of the dataset that the settings name; in one process.
 
     Clips are heard as they were when the model was chosen. Metric plugins of its run are computed too, unless the
@@ -30,7 +32,7 @@ def evaluate_bundle(folder: Path, settings: Settings, source: Source, catalog: C
     bundle = load_bundle(folder, catalog)
     record = bundle.record
     _refuse_other_labels(folder, tuple(record.labels), data.labels)
-    further = Deciders(_metrics(record, settings, source, catalog, data)).further_metrics
+    further = TrainingPlugins(_metrics(record, settings, source, catalog, data)).further_metrics
     rate_hz = record.front_end.sample_rate_hz
     chosen_s = settings.data.min_clip_s
     reader = ClipReader(rate_hz, round(record.crop_s * rate_hz), bundle.minimum_s if chosen_s is None else chosen_s)
@@ -39,12 +41,14 @@ def evaluate_bundle(folder: Path, settings: Settings, source: Source, catalog: C
     loader = Loader(settings.data.workers)
     try:
         evaluator = Evaluator(AloneWorld(), bundle.network, record.labels, record.multi_label, further)
-        return evaluator.evaluate(SplitToEvaluate(split, plan.ids, lambda: loader.read(plan.orders(Share(0, 1)))))
+        return evaluator.evaluate(SplitToEvaluate(split, plan.ids, lambda: loader.read(plan.orders(Shard(0, 1)))))
     finally:
         loader.close()
 
 
-def _metrics(record: BundleRecord, settings: Settings, source: Source, catalog: Catalog, data: Data) -> dict[str, Part]:
+def _metrics(
+    record: BundleRecord, settings: Settings, source: SettingsOrigin, catalog: Catalog, data: Data
+) -> dict[str, Part]:
     """The metric plugins of the model's run with the params that they had, but where the settings say otherwise."""
     section = "metrics."
     known = {key.removeprefix(section): one for key, one in record.further.items() if key.startswith(section)}

@@ -22,7 +22,7 @@ from pannsdist.settings.schema import Settings
 from pannsdist.training.background import Background
 from pannsdist.training.checkpoint import DAMAGED, CheckpointStore, Progress, Snapshot
 from pannsdist.training.tracking import ConsoleTracker, PredictionsTracker, ScoresFile
-from pannsdist.training.trainer import Outlets
+from pannsdist.training.trainer import ResultSinks
 
 SETTINGS_FILE, LABELS_FILE = "settings.yaml", "labels.json"
 FREE_KEYS = (
@@ -91,9 +91,9 @@ class RunFolder:
         return newest_whole(self.checkpoints)
 
     @contextmanager
-    def outlets(
+    def sinks(
         self, record: BundleRecord, plugins: Sequence[PluginTracker], progress: Progress, trial: str = ""
-    ) -> Iterator[Outlets]:
+    ) -> Iterator[ResultSinks]:
         """Where the trainer's results go from `progress` on: terminal, files, `plugins`, checkpoints, `best_model`.
 
         Snapshots are written in the background. `best_model` comes before the checkpoint that knows of it: a run that
@@ -113,7 +113,7 @@ class RunFolder:
             writing.start(lambda: self._write(snapshot, shipped, record))
 
         try:
-            yield Outlets(trackers, keep, self.note_bad, self.note_bad_step, writing)
+            yield ResultSinks(trackers, keep, self.note_bad, self.note_bad_step, writing)
         finally:
             try:
                 writing.settle()

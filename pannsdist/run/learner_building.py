@@ -7,7 +7,7 @@ import paddle
 from pannsdist.contracts.network import Network
 from pannsdist.distributed.world import World
 from pannsdist.run.planning.plan import TRAIN, Plan
-from pannsdist.run.planning.training_plugins import built_optimizer, guarded_share
+from pannsdist.run.planning.training_plugins import built_optimizer, guarded_lr_factor
 from pannsdist.training.optimization import precision
 from pannsdist.training.optimization.freezing import (
     Freezing,
@@ -22,7 +22,7 @@ from pannsdist.training.optimization.losses import TrainingLoss, balanced_weight
 from pannsdist.training.optimization.optimizers import build_optimizer
 from pannsdist.training.optimization.recomputing import recompute_parts
 from pannsdist.training.optimization.schedules import Schedule, Warmed
-from pannsdist.training.train_step import Learner, Manner, RateOfStep
+from pannsdist.training.train_step import Learner, RateOfStep, StepOptions
 
 
 def build_learner(plan: Plan, world: World, network: Network, schedule: RateOfStep | None = None) -> Learner:
@@ -32,22 +32,22 @@ def build_learner(plan: Plan, world: World, network: Network, schedule: RateOfSt
     """
     chosen = plan.settings
     if chosen.train.sync_batch_norm:
-        network.model = world.share_norms(network.model)
+        network.model = world.convert_sync_batchnorm(network.model)
     model = network.model
     stages, frozen = _stages(plan, model)
-    freezing = Freezing(model, stages, frozen, chosen.train.thaw_epoch)
-    scales = rate_scales(stages, chosen.optimizer.layer_decay, chosen.optimizer.head_multiplier)
+    freezing = Freezing(model, stages, frozen, chosen.train.unfreeze_epoch)
+    scales = rate_scales(stages, chosen.optimizer.layer_decay, chosen.optimizer.head_lr_factor)
     apply_scales(model, stages, scales)
     if chosen.train.recompute:
         recompute_parts(model, stages)
-    rate, part = chosen.optimizer.learning_rate, plan.deciders.optimizer
+    rate, part = chosen.optimizer.learning_rate, plan.training_plugins.optimizer
     if part is None:
         optimizer = build_optimizer(chosen.optimizer.name, chosen.optimizer.params, rate, model)
     else:
         optimizer = built_optimizer(part, rate, model)
     swa_first_epoch = chosen.train.epochs - chosen.train.swa_epochs + 1 if chosen.train.swa_epochs else None
-    manner = Manner(
-        accumulate=chosen.train.accumulate,
+    options = StepOptions(
+        accumulate_steps=chosen.train.accumulate_steps,
         clip_norm=chosen.train.clip_norm,
         amp=chosen.train.amp,
         ema_decay=chosen.train.ema_decay,
@@ -55,7 +55,7 @@ def build_learner(plan: Plan, world: World, network: Network, schedule: RateOfSt
         freezing=freezing,
         rate_groups=rate_groups(scales, stages[-1].name),
     )
-    return Learner(world, network, build_loss(plan), optimizer, schedule or build_schedule(plan), manner=manner)
+    return Learner(world, network, build_loss(plan), optimizer, schedule or build_schedule(plan), options=options)
 
 
 def rehearse(plan: Plan) -> None:
@@ -86,17 +86,17 @@ def remarks(plan: Plan, world: World) -> list[str]:
 def build_schedule(plan: Plan) -> Schedule | Warmed:
     """The learning rate of every step of the run."""
     shape, steps, epochs = plan.settings.schedule, plan.steps, plan.settings.train.epochs
-    peak, part = plan.settings.optimizer.learning_rate, plan.deciders.schedule
+    peak, part = plan.settings.optimizer.learning_rate, plan.training_plugins.schedule
     if part is not None:
-        return Warmed(guarded_share(part), peak, plan.course.total_steps, steps, plan.warmup_steps)
+        return Warmed(guarded_lr_factor(part), peak, plan.run_length.total_steps, steps, plan.warmup_steps)
     every = shape.every_epochs
     drops = shape.milestones or (range(every, epochs, every) if every else ())
     return Schedule(
         shape.name,
         peak,
-        total_steps=plan.course.total_steps,
+        total_steps=plan.run_length.total_steps,
         warmup_steps=plan.warmup_steps,
-        final_share=shape.final_share,
+        final_lr_factor=shape.final_lr_factor,
         hold_steps=round(shape.hold_epochs * steps),
         drops=tuple(epoch * steps for epoch in drops),
         gamma=shape.gamma,

@@ -55,7 +55,7 @@ def find(
 
     It ends early where the loss is not finite or four times its best. Raises UserError as `train` does.
     """
-    from pannsdist.audio.batches import Share
+    from pannsdist.audio.batches import Shard
     from pannsdist.audio.loader import Loader
     from pannsdist.run import building
     from pannsdist.run.planning.decide import decide
@@ -64,7 +64,7 @@ def find(
     plan = decide(chosen, source, Catalog.installed(), world_size=1)
     loader = Loader(chosen.data.workers)
     try:
-        return _search(plan, building.training_data(plan, loader, Share(0, 1)), steps, limits)
+        return _search(plan, building.training_data(plan, loader, Shard(0, 1)), steps, limits)
     finally:
         loader.close()
 

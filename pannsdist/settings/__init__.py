@@ -3,7 +3,7 @@
 from pannsdist.settings.loading import (
     COMMAND_LINE,
     Layer,
-    Source,
+    SettingsOrigin,
     allowed_range,
     describe,
     documented,
@@ -11,15 +11,15 @@ from pannsdist.settings.loading import (
     load,
     parsed,
     read_yaml,
+    subset_overrides,
     to_dict,
     to_yaml,
-    trial_overrides,
 )
 
 __all__ = [
     "COMMAND_LINE",
     "Layer",
-    "Source",
+    "SettingsOrigin",
     "allowed_range",
     "describe",
     "documented",
@@ -27,7 +27,7 @@ __all__ = [
     "load",
     "parsed",
     "read_yaml",
+    "subset_overrides",
     "to_dict",
     "to_yaml",
-    "trial_overrides",
 ]

@@ -33,7 +33,7 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Source:
+class SettingsOrigin:
     """Where settings came from, so that a refusal can say which file holds the key."""
 
     layers: tuple[Layer, ...] = ()
@@ -54,23 +54,23 @@ class Source:
         return f"pannsdist config show -c {files[-1]}" if files else "pannsdist config show -c FILE"
 
 
-def load(path: Path, overrides: Sequence[str] = ()) -> tuple[Settings, Source]:
+def load(path: Path, overrides: Sequence[str] = ()) -> tuple[Settings, SettingsOrigin]:
     """The settings of a YAML file, its `base:` files before it and `key=value` overrides after it.
 
     Raises SettingsError for an unreadable file, an unknown key, a wrong type or a value out of range.
     """
     layers = [*_file_layers(path, ()), Layer(COMMAND_LINE, parsed(overrides))]
-    source = Source(tuple(layers))
+    source = SettingsOrigin(tuple(layers))
     return _fill(Settings, _without_others_params([layer.values for layer in layers]), source, prefix=""), source
 
 
-def trial_overrides(limit: int | None, overfit: int | None) -> list[str]:
+def subset_overrides(limit: int | None, overfit: int | None) -> list[str]:
     """What the flags `--limit N` and `--overfit N` stand for."""
     limited = [] if limit is None else [f"train.limit_steps={limit}", f"valid.limit_batches={limit}"]
     return limited if overfit is None else [*limited, f"train.overfit_batches={overfit}"]
 
 
-def fill_params(params_class: type[P], values: Mapping[str, Any], source: Source, prefix: str) -> P:
+def fill_params(params_class: type[P], values: Mapping[str, Any], source: SettingsOrigin, prefix: str) -> P:
     """A plugin's `Params` out of its part of the settings; `prefix` is that part's key, such as `data.params`."""
     return _fill(params_class, [values], source, prefix)
 
@@ -171,7 +171,7 @@ def parsed(overrides: Sequence[str]) -> dict[str, Any]:
     return {str(key): value for key, value in values.items()} if isinstance(values, dict) else {}
 
 
-def _fill(schema: type[P], layers: Sequence[Mapping[str, Any]], source: Source, prefix: str) -> P:
+def _fill(schema: type[P], layers: Sequence[Mapping[str, Any]], source: SettingsOrigin, prefix: str) -> P:
     """An object of the schema out of the layers, the later ones winning."""
     for values in layers:
         _refuse_unknown(schema, values, source, prefix)
@@ -205,7 +205,7 @@ def _sections(schema: type[Any]) -> dict[str, type[Any]]:
     return {name: made[name] for name in made if isinstance(made[name], type) and dataclasses.is_dataclass(made[name])}  # type: ignore[misc]
 
 
-def _refuse_unknown(schema: type[Any], values: Mapping[str, Any], source: Source, prefix: str) -> None:
+def _refuse_unknown(schema: type[Any], values: Mapping[str, Any], source: SettingsOrigin, prefix: str) -> None:
     names = [item.name for item in dataclasses.fields(schema)]
     sections = _sections(schema)
     for name, value in values.items():
@@ -220,7 +220,7 @@ def _refuse_unknown(schema: type[Any], values: Mapping[str, Any], source: Source
             _refuse_unknown(sections[name], value, source, key)
 
 
-def _refuse_out_of_range(filled: Any, source: Source, prefix: str) -> None:
+def _refuse_out_of_range(filled: Any, source: SettingsOrigin, prefix: str) -> None:
     for item in dataclasses.fields(filled):
         key = f"{prefix}.{item.name}" if prefix else item.name
         value = getattr(filled, item.name)

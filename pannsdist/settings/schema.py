@@ -67,13 +67,13 @@ class TrainSettings:
     )
     sampling: str = setting("shuffled", "which clips an epoch takes", choices=("shuffled", "balanced", "weighted"))
     spec_augment: bool | None = setting(None, "leave out stripes of time and frequency; null: as model.params say")
-    accumulate: int = setting(1, "parts that each process takes its clips of a step in, to save memory", low=1)
+    accumulate_steps: int = setting(1, "parts that each process takes its clips of a step in, to save memory", low=1)
     clip_norm: float | None = setting(None, "a longer gradient is cut to this norm; null: never", above=0)
     amp: str = setting("none", "half precision on a GPU, but for the front end", choices=("none", "fp16", "bf16"))
     ema_decay: float = setting(0.0, "share of the old in a moving average of the weights; 0: none", low=0, high=0.99999)
     swa_epochs: int = setting(0, "the model is the mean of the weights of so many last epochs; 0: no mean", low=0)
     freeze: list[str] = setting([], "stages that do not train; `body`: all but the head")
-    thaw_epoch: int | None = setting(None, "the epoch from which train.freeze ends; null: never", low=2)
+    unfreeze_epoch: int | None = setting(None, "the epoch from which train.freeze ends; null: never", low=2)
     recompute: bool = setting(False, "compute activations again in backward, to save memory")
     sync_batch_norm: bool = setting(False, "batch norm over the clips of all processes; on GPUs")
 
@@ -104,7 +104,7 @@ class OptimizerSettings:
     learning_rate: float = setting(1e-4, "the highest value of the schedule", above=0, high=100)
     params: dict[str, Any] = setting({}, "further arguments of that class, or the plugin's own settings")
     layer_decay: float = setting(1.0, "share of the learning rate from each stage to the one below", above=0, high=1)
-    head_multiplier: float = setting(1.0, "the head's learning rate, in learning rates", above=0, high=1000)
+    head_lr_factor: float = setting(1.0, "the head's learning rate, in learning rates", above=0, high=1000)
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class ScheduleSettings:
     warmup_epochs: float = setting(0.0, "rise to optimizer.learning_rate, in epochs", low=0)
     warmup_steps: int = setting(0, "the same in steps; one of the two", low=0)
     hold_epochs: float = setting(0.0, "warmup_linear_down: epochs at the top", low=0)
-    final_share: float = setting(0.01, "share of the learning rate that a falling shape ends with", low=0, high=1)
+    final_lr_factor: float = setting(0.01, "share of the learning rate that a falling shape ends with", low=0, high=1)
     milestones: list[int] = setting([], "step: epochs after which the rate drops")
     every_epochs: int = setting(0, "step: or it drops each time after so many epochs", low=0)
     gamma: float = setting(0.1, "step: what a drop multiplies the rate by", above=0, high=1)

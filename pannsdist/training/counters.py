@@ -27,7 +27,7 @@ class Sum:
         return float(self._loss), self._clips
 
 
-class Tally:
+class Counters:
     """Counts that move with the steps, begun where `progress` ended. `saved` is the step of the last checkpoint."""
 
     def __init__(self, progress: Progress, rank: int, size: int) -> None:

@@ -1,4 +1,4 @@
-"""Scores of a split: each process predicts its share, the shares meet once, and every clip counts once."""
+"""Scores of a split: each process predicts its batches, one gather brings them together, and every clip counts once."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ class Evaluator:
 
         Nothing is padded or repeated; the metrics are functions of all predictions together, computed once.
         """
-        share = self._world.agree(lambda: self._predict(split.batches()))
-        shares = self._world.gather(share)
-        bad = tuple(error for part in shares for error in part.bad)
+        own = self._world.agree(lambda: self._predict(split.batches()))
+        gathered = self._world.all_gather_after_barrier(own)
+        bad = tuple(error for part in gathered for error in part.bad)
         predictions: list[metrics.Predictions] = []
 
         def score() -> dict[str, float]:
-            predictions.append(self._predictions(split, shares, len(bad)))
+            predictions.append(self._predictions(split, gathered, len(bad)))
             return metrics.scores(predictions[0], split.name, self._further)
 
         scores = self._world.on_main(score)
@@ -78,8 +78,8 @@ class Evaluator:
         self._network.train()
         return _joined(parts)
 
-    def _predictions(self, split: SplitToEvaluate, shares: Sequence[Batch], bad: int) -> metrics.Predictions:
-        everything = _joined([share for share in shares if len(share.ids)])
+    def _predictions(self, split: SplitToEvaluate, gathered: Sequence[Batch], bad: int) -> metrics.Predictions:
+        everything = _joined([part for part in gathered if len(part.ids)])
         counts = Counter(everything.ids)
         extra = [name for name, count in counts.items() if count > 1] + sorted(counts.keys() - set(split.ids))
         if extra or len(counts) + bad != len(split.ids):

@@ -8,7 +8,7 @@ from pannsdist.training.state import Progress
 
 
 @dataclass(frozen=True)
-class Course:
+class RunLength:
     """Epochs of `steps` steps, the seed, how often something is told or saved, and what ends it before its time."""
 
     epochs: int

@@ -11,7 +11,7 @@ from pannsdist.training.clock import Clock
 
 
 @dataclass(frozen=True)
-class Wishes:
+class StepRequest:
     """What this process would like to happen before the next step. Only `stop` counts in another than rank 0."""
 
     stop: bool
@@ -21,28 +21,31 @@ class Wishes:
 
 
 @dataclass(frozen=True)
-class Agreed:
+class StepInputs:
     """This process's batch, the clips of all processes' batches, and what any process wished."""
 
     batch: Batch
     all_clips: int
-    wishes: Wishes
+    request: StepRequest
 
 
-def agree_on(world: World, batches: Iterator[Batch], clock: Clock, wishes: Wishes) -> Agreed:
+def sync_step(world: World, batches: Iterator[Batch], clock: Clock, request: StepRequest) -> StepInputs:
     """The next batch and the wishes of all. Every process.
 
     What one process met that cannot read its batch is raised in all of them, before any enters the step.
     """
     with clock.waiting():
         batch, error = _attempt(batches)
-    own = (wishes.stop, *((wishes.is_time_up, wishes.save, wishes.has_writing_failed) if world.is_main else (0, 0, 0)))
+    own = (
+        request.stop,
+        *((request.is_time_up, request.save, request.has_writing_failed) if world.is_main else (0, 0, 0)),
+    )
     clips = len(batch.ids) if batch else 0
-    failures, all_clips, *wished = world.total(float(error is not None), float(clips), *map(float, own))
+    failures, all_clips, *wished = world.all_reduce_sum(float(error is not None), float(clips), *map(float, own))
     if failures or batch is None:
         world.agree(lambda: _raise(error))
     assert batch is not None
-    return Agreed(batch, int(all_clips), Wishes(*map(bool, wished)))
+    return StepInputs(batch, int(all_clips), StepRequest(*map(bool, wished)))
 
 
 def _attempt(batches: Iterator[Batch]) -> tuple[Batch | None, Exception | None]:

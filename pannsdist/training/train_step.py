@@ -50,7 +50,7 @@ class StepOutcome:
 
 
 @dataclass(frozen=True)
-class Manner:
+class StepOptions:
     """How a step is made, beside loss, optimizer and schedule.
 
     `accumulate` is the number of parts that each process takes its share in, one after another; `clip_norm` the largest
@@ -58,7 +58,7 @@ class Manner:
     `rate_groups` are shares of the learning rate by name, for reports.
     """
 
-    accumulate: int = 1
+    accumulate_steps: int = 1
     clip_norm: float | None = None
     amp: str = "none"
     ema_decay: float = 0.0
@@ -81,15 +81,15 @@ class Learner:
         optimizer: paddle.optimizer.Optimizer,
         schedule: RateOfStep,
         *,
-        manner: Manner | None = None,
+        options: StepOptions | None = None,
     ) -> None:
         self.network, self.optimizer, self.schedule = network, optimizer, schedule
-        self._world, self._loss, self._manner = world, loss, manner or Manner()
-        self._freezing = self._manner.freezing or Freezing(network.model)
+        self._world, self._loss, self._options = world, loss, options or StepOptions()
+        self._freezing = self._options.freezing or Freezing(network.model)
         self._freezing.begin(1)
-        self._wrapped = world.wrap(network)
+        self._wrapped = world.wrap_model(network)
         self._stepper = world.wrap_optimizer(optimizer)
-        self._scale = LossScale(self._manner.amp == "fp16" and has_effect("fp16", world.device))
+        self._scale = LossScale(self._options.amp == "fp16" and has_effect("fp16", world.device))
         self._parameters: list[paddle.Tensor] = list(optimizer._parameter_list)
         statistics = gradients.running_statistics(network.model)
         self._guard = gradients.Guard(list(statistics.values()))
@@ -98,16 +98,16 @@ class Learner:
     def _averaging(self, statistics: Mapping[str, paddle.Tensor]) -> MovingAverage | EpochMean | None:
         own = {id(parameter) for parameter in self._parameters}
         weights = {name: tensor for name, tensor in self.network.model.named_parameters() if id(tensor) in own}
-        if self._manner.ema_decay:
-            return MovingAverage(weights, self._manner.ema_decay)
-        if self._manner.swa_first_epoch is not None:
-            return EpochMean({**weights, **statistics}, self._manner.swa_first_epoch)
+        if self._options.ema_decay:
+            return MovingAverage(weights, self._options.ema_decay)
+        if self._options.swa_first_epoch is not None:
+            return EpochMean({**weights, **statistics}, self._options.swa_first_epoch)
         return None
 
     def start_epoch(self, epoch: int) -> None:
         """Freeze and thaw as this epoch has it. Every process, before its first step, and after `restore`."""
         if self._freezing.begin(epoch):
-            self._wrapped = self._world.wrap(self.network)
+            self._wrapped = self._world.wrap_model(self.network)
 
     def end_epoch(self, epoch: int) -> None:
         """Take the weights into the mean of the last epochs. Every process, once statistics are synchronised."""
@@ -138,11 +138,11 @@ class Learner:
 
     def _backward(self, batch: Batch, all_clips: int) -> paddle.Tensor:
         """Gradients of the mean over all clips, averaged over the processes; gives the sum of this process's losses."""
-        parts = _parts(batch, self._manner.accumulate)
+        parts = _parts(batch, self._options.accumulate_steps)
         losses = []
         for number, part in enumerate(parts, start=1):
             together: AbstractContextManager[None] = nullcontext()
-            with together if number == len(parts) else self._world.apart(self._wrapped):
+            with together if number == len(parts) else self._world.no_sync(self._wrapped):
                 loss = self._forward(part)
                 (loss * (self._world.size / all_clips * self._scale.value)).backward()
             losses.append(loss.detach())
@@ -151,11 +151,11 @@ class Learner:
     def _forward(self, batch: Batch) -> paddle.Tensor:
         """The sum of the losses of some clips."""
         waveforms, targets, weight = batch.waveforms, batch.targets, 1.0
-        draws = {name: paddle.to_tensor(array) for name, array in batch.draws.items() if len(array)}
+        draws = {name: paddle.to_tensor(array) for name, array in batch.model_kwargs.items() if len(array)}
         if len(waveforms) == 0:  # every clip of this part was bad: one silent clip that counts nothing keeps in step
             waveforms = np.zeros((1, waveforms.shape[1]), np.float32)
             targets, weight = np.zeros((1, *targets.shape[1:]), targets.dtype), 0.0
-        with autocast(self._manner.amp, self._world.device):
+        with autocast(self._options.amp, self._world.device):
             logits = self._wrapped(paddle.to_tensor(waveforms), **draws)
         return self._loss(logits.astype("float32"), paddle.to_tensor(targets)).sum() * weight
 
@@ -164,11 +164,11 @@ class Learner:
         both = paddle.stack([loss.flatten().sum(), gradients.squared_norm(self._parameters)])
         own_loss, squared = both.tolist()
         norm = math.sqrt(squared) / self._scale.value if math.isfinite(squared) else None
-        bad_losses, bad_norms = self._world.total(float(not math.isfinite(own_loss)), float(norm is None))
+        bad_losses, bad_norms = self._world.all_reduce_sum(float(not math.isfinite(own_loss)), float(norm is None))
         return None if bad_norms else norm, not bad_losses
 
     def _move(self, step: int, norm: float) -> None:
-        clip = self._manner.clip_norm
+        clip = self._options.clip_norm
         factor = 1.0 if clip is None or norm <= clip else clip / norm
         gradients.scale(self._parameters, factor / self._scale.value)
         self.optimizer.set_lr(self.schedule.rate(step))
@@ -179,9 +179,9 @@ class Learner:
     def rates(self, step: int) -> dict[str, float]:
         """The learning rate of each group in a step: `all`, or `body` and `head`, or every stage."""
         rate = self.schedule.rate(step)
-        return {name: rate * share for name, share in self._manner.rate_groups.items()}
+        return {name: rate * factor for name, factor in self._options.rate_groups.items()}
 
-    def answering(self) -> AbstractContextManager[None]:
+    def averaged_weights(self) -> AbstractContextManager[None]:
         """Within it the network holds the weights that are evaluated and shipped. Every process."""
         return self._average.in_place() if self._average else nullcontext()
 

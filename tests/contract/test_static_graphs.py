@@ -8,7 +8,14 @@ from installed import CATALOG, built, chosen, opened
 from pannsdist.contracts import NoParams
 from pannsdist.contracts.network import Network
 from pannsdist.inference.engines.engine import compare
-from pannsdist.inference.engines.graph import Asked, convert_to_onnx, need_onnx, open_onnx, open_paddle, save_graph
+from pannsdist.inference.engines.graph import (
+    OutputLayer,
+    convert_to_onnx,
+    need_onnx,
+    open_onnx,
+    open_paddle,
+    save_graph,
+)
 from pannsdist.runtime.errors import UserError
 
 OUTPUTS_OF = {
@@ -34,7 +41,7 @@ def test_a_graph_answers_what_the_network_answers(name, output, tmp_path):
     paddle.seed(0)
     network = built(CATALOG.models.find(name), CLASSES)
     network.eval()
-    asked = Asked(network, output, multi_label=True)
+    asked = OutputLayer(network, output, multi_label=True)
     program = save_graph(asked, tmp_path)
     runs = [open_paddle(program)]
     try:
@@ -54,7 +61,7 @@ def test_a_graph_answers_what_the_network_answers(name, output, tmp_path):
             np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * max(1.0, np.abs(expected).max()))
 
 
-class Image(Asked):
+class Image(OutputLayer):
     """(B, S) -> (B, 1, T, F): no answer but the image of sound. paddle2onnx needs a weight to go with it."""
 
     def __init__(self, feature):

@@ -6,11 +6,11 @@ import launching
 import pytest
 
 TOOLS = (
-    *("train.epochs=2", "train.accumulate=2", "train.clip_norm=1", "train.amp=bf16", "train.ema_decay=0.9"),
-    *("train.freeze=[conv_block1]", "train.thaw_epoch=2", "train.recompute=true", "loss.name=focal"),
+    *("train.epochs=2", "train.accumulate_steps=2", "train.clip_norm=1", "train.amp=bf16", "train.ema_decay=0.9"),
+    *("train.freeze=[conv_block1]", "train.unfreeze_epoch=2", "train.recompute=true", "loss.name=focal"),
     *(
         "optimizer.layer_decay=0.8",
-        "optimizer.head_multiplier=5",
+        "optimizer.head_lr_factor=5",
         "schedule.name=one_cycle",
         "schedule.warmup_epochs=0",
     ),
@@ -29,8 +29,8 @@ TOOLS = (
             "unknown stage 'conv_blok1' in train.freeze\n  closest: conv_block1.  stages of the",
         ),
         (
-            "train.accumulate=3",
-            "train.accumulate on the command line is 3, but train.batch_size on the command line gives",
+            "train.accumulate_steps=3",
+            "train.accumulate_steps on the command line is 3, but train.batch_size on the command line gives",
         ),
     ],
 )

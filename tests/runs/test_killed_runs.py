@@ -23,7 +23,7 @@ name: killed
 model: {name: tiny}
 data: {name: tones, workers: 1, params: {classes: 3, clips_per_class: 8, valid_clips_per_class: 4, duration_s: 0.4,
   sample_rate_hz: 8000}}
-train: {epochs: 32, batch_size: 4, crop_s: 0.3, ema_decay: 0.9, freeze: [body], thaw_epoch: 4}
+train: {epochs: 32, batch_size: 4, crop_s: 0.3, ema_decay: 0.9, freeze: [body], unfreeze_epoch: 4}
 augment: {gain: {}}
 mixup: {alpha: 1.0, pairs: free}
 valid: {batch_size: 2}

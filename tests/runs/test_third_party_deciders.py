@@ -17,7 +17,7 @@ name: killed
 model: {name: tiny}
 data: {name: tones, workers: 1, params: {classes: 3, clips_per_class: 8, valid_clips_per_class: 4, duration_s: 0.4,
   sample_rate_hz: 8000}}
-train: {epochs: 8, batch_size: 4, crop_s: 0.3, freeze: [body], thaw_epoch: 2, clip_norm: 1.0}
+train: {epochs: 8, batch_size: 4, crop_s: 0.3, freeze: [body], unfreeze_epoch: 2, clip_norm: 1.0}
 valid: {batch_size: 2}
 metrics: {margin: {}}
 select: {metric: valid/margin}

@@ -110,7 +110,7 @@ def curves(run):
 
 def test_visualdl_reads_every_curve_back(run):
     found = curves(run)
-    train = ("loss", "learning_rate", "clips_per_s", "data_wait_share", "memory_mib")
+    train = ("loss", "learning_rate", "clips_per_s", "data_wait_fraction", "memory_mib")
     assert {f"train/{name}" for name in train} | {f"valid/{name}" for name in METRICS} <= set(found)
     assert found["train/learning_rate"] == [(3, pytest.approx(1e-3))]
     for name in ("train/loss", *(f"valid/{metric}" for metric in METRICS)):

@@ -161,7 +161,7 @@ class Halves:
         self.times = 0
         self.built = next(NUMBERS)
 
-    def share(self, step, total_steps, epoch_steps):
+    def lr_factor(self, step, total_steps, epoch_steps):
         self.times += 1
         if self.fault == "raises":
             raise ZeroDivisionError("division by zero")

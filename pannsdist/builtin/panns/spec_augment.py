@@ -7,16 +7,16 @@ from dataclasses import dataclass
 import paddle
 from paddle import nn
 
-from pannsdist.contracts import CHANCES, kept_stripes, mixed
+from pannsdist.contracts import AUGMENT_NOISE_SIZE, mixup, spec_augment_mask
 
 
 @dataclass(frozen=True)
-class Draws:
+class AugmentInputs:
     """The random numbers of a batch: see `ModelPlugin.build`. None: nothing of it is wanted."""
 
-    chances: paddle.Tensor | None = None
+    augment_noise: paddle.Tensor | None = None
     partners: paddle.Tensor | None = None
-    shares: paddle.Tensor | None = None
+    mix_weights: paddle.Tensor | None = None
 
 
 class Drawn(nn.Layer):
@@ -31,22 +31,22 @@ class SpecAugment(Drawn):
     than the clip, where the original fails.
     """
 
-    def forward(self, image: paddle.Tensor, draws: Draws | None = None) -> paddle.Tensor:
+    def forward(self, image: paddle.Tensor, augment_inputs: AugmentInputs | None = None) -> paddle.Tensor:
         """(R, 1, T, F) -> the same with stripes of zeros."""
         rows, _, frames, bins = image.shape
-        chances = None if draws is None else draws.chances
-        if chances is None:
+        augment_noise = None if augment_inputs is None else augment_inputs.augment_noise
+        if augment_noise is None:
             if not self.training:
                 return image
-            chances = paddle.rand([rows, CHANCES], dtype="float32")
-        return image * kept_stripes(chances, frames, bins).astype(image.dtype)
+            augment_noise = paddle.rand([rows, AUGMENT_NOISE_SIZE], dtype="float32")
+        return image * spec_augment_mask(augment_noise, frames, bins).astype(image.dtype)
 
 
 class Mixup(Drawn):
     """Rows become clips, mixed with their partners; without partners it does nothing."""
 
-    def forward(self, image: paddle.Tensor, draws: Draws | None = None) -> paddle.Tensor:
+    def forward(self, image: paddle.Tensor, augment_inputs: AugmentInputs | None = None) -> paddle.Tensor:
         """(R, ...) -> (B, ...)."""
-        if draws is None or draws.partners is None:
+        if augment_inputs is None or augment_inputs.partners is None:
             return image
-        return mixed(image, draws.partners, draws.shares)
+        return mixup(image, augment_inputs.partners, augment_inputs.mix_weights)

@@ -15,7 +15,7 @@ from paddle import nn
 
 from pannsdist.builtin.panns.blocks import Part, linear
 from pannsdist.builtin.panns.residual import silence
-from pannsdist.builtin.panns.spec_augment import Drawn, Draws
+from pannsdist.builtin.panns.spec_augment import AugmentInputs, Drawn
 
 EMBEDDING_DROPOUT = 0.5
 ATTENTION_LIMIT = 10.0
@@ -56,15 +56,15 @@ class Embedder(nn.Layer, ABC):
     def forward(
         self,
         features: paddle.Tensor,
-        chances: paddle.Tensor | None = None,
+        augment_noise: paddle.Tensor | None = None,
         partners: paddle.Tensor | None = None,
-        shares: paddle.Tensor | None = None,
+        mix_weights: paddle.Tensor | None = None,
     ) -> paddle.Tensor:
         """Features (R, 1, T, F) -> logits (B, C); the rest comes with a batch of training."""
-        return self._logits(features, Draws(chances, partners, shares))
+        return self._logits(features, AugmentInputs(augment_noise, partners, mix_weights))
 
     @abstractmethod
-    def _logits(self, features: paddle.Tensor, draws: Draws) -> paddle.Tensor:
+    def _logits(self, features: paddle.Tensor, augment_inputs: AugmentInputs) -> paddle.Tensor:
         """Features (R, 1, T, F) -> logits (B, C)."""
 
     def _row(self, parts: Sequence[Part]) -> list[tuple[str, float]]:
@@ -72,23 +72,25 @@ class Embedder(nn.Layer, ABC):
             self.add_sublayer(part.name, part.layer)
         return [(part.name, part.dropout) for part in parts]
 
-    def _run(self, row: Sequence[tuple[str, float]], image: paddle.Tensor, draws: Draws) -> paddle.Tensor:
+    def _run(
+        self, row: Sequence[tuple[str, float]], image: paddle.Tensor, augment_inputs: AugmentInputs
+    ) -> paddle.Tensor:
         for name, dropout in row:
             layer = getattr(self, name)
-            image = layer(image, draws) if isinstance(layer, Drawn) else layer(image)
+            image = layer(image, augment_inputs) if isinstance(layer, Drawn) else layer(image)
             if dropout:
                 image = F.dropout(image, dropout, training=self.training)
         return image
 
-    def _frames(self, features: paddle.Tensor, draws: Draws) -> paddle.Tensor:
+    def _frames(self, features: paddle.Tensor, augment_inputs: AugmentInputs) -> paddle.Tensor:
         """Features -> (B, width, T'), the mean over what bins are left.
 
         Where branches differ by a frame, the last one is cut off; there the original fails.
         """
         if self._branches:
-            images = [self._run(row, features, draws) for row in self._branches]
+            images = [self._run(row, features, augment_inputs) for row in self._branches]
             features = paddle.concat(self._of_one_length(images), axis=1)
-        heard = self._run(self._parts, features, draws)
+        heard = self._run(self._parts, features, augment_inputs)
         return heard.mean(axis=3) if heard.ndim == 4 else heard
 
     def _of_one_length(self, images: Sequence[paddle.Tensor]) -> list[paddle.Tensor]:
@@ -111,13 +113,13 @@ class Tagger(Embedder):
 
     def embed(self, features: paddle.Tensor) -> paddle.Tensor:
         """Features (B, 1, T, F) -> embedding (B, E)."""
-        return F.dropout(self._hidden(features, Draws()), EMBEDDING_DROPOUT, training=self.training)
+        return F.dropout(self._hidden(features, AugmentInputs()), EMBEDDING_DROPOUT, training=self.training)
 
-    def _logits(self, features: paddle.Tensor, draws: Draws) -> paddle.Tensor:
-        return self.fc_audioset(self._hidden(features, draws))
+    def _logits(self, features: paddle.Tensor, augment_inputs: AugmentInputs) -> paddle.Tensor:
+        return self.fc_audioset(self._hidden(features, augment_inputs))
 
-    def _hidden(self, features: paddle.Tensor, draws: Draws) -> paddle.Tensor:
-        frames = self._frames(features, draws)
+    def _hidden(self, features: paddle.Tensor, augment_inputs: AugmentInputs) -> paddle.Tensor:
+        frames = self._frames(features, augment_inputs)
         return self._embedded(frames.max(axis=2) + frames.mean(axis=2))
 
 
@@ -131,20 +133,20 @@ class FrameTagger(Embedder):
 
     def framewise(self, features: paddle.Tensor) -> paddle.Tensor:
         """Features (B, 1, T, F) -> probabilities (B, T, C), each segment's for its 32 frames, the last to the end."""
-        probabilities = F.sigmoid(self._of_segments(self._segments(features, Draws())))
+        probabilities = F.sigmoid(self._of_segments(self._segments(features, AugmentInputs())))
         place = paddle.arange(features.shape[2]) // FRAMES_IN_SEGMENT
         return paddle.index_select(probabilities, paddle.clip(place, max=probabilities.shape[1] - 1), axis=1)
 
     def embed(self, features: paddle.Tensor) -> paddle.Tensor:
         """Features (B, 1, T, F) -> embedding (B, E)."""
-        return self._segments(features, Draws()).mean(axis=1)
+        return self._segments(features, AugmentInputs()).mean(axis=1)
 
-    def _logits(self, features: paddle.Tensor, draws: Draws) -> paddle.Tensor:
-        return self._of_clip(self._segments(features, draws))
+    def _logits(self, features: paddle.Tensor, augment_inputs: AugmentInputs) -> paddle.Tensor:
+        return self._of_clip(self._segments(features, augment_inputs))
 
-    def _segments(self, features: paddle.Tensor, draws: Draws) -> paddle.Tensor:
+    def _segments(self, features: paddle.Tensor, augment_inputs: AugmentInputs) -> paddle.Tensor:
         """Features -> (B, T', E): over three segments each, maximum plus mean, the edges padded."""
-        frames = self._frames(features, draws)
+        frames = self._frames(features, augment_inputs)
         mean = F.avg_pool1d(frames, 3, stride=1, padding=1, exclusive=False)  # PyTorch counts the padding
         joined = F.max_pool1d(frames, 3, stride=1, padding=1) + mean
         hidden = self._embedded(joined.transpose([0, 2, 1]))

@@ -8,7 +8,7 @@ from typing import Any
 
 from pannsdist.builtin.visualdl.records import RecordLog
 from pannsdist.contracts import EpochReport, StepReport, TrackedRun
-from pannsdist.contracts.showing import Histogram, Picture, Shown, Sound, epoch_points, shown, step_points
+from pannsdist.contracts.showing import AudioExcerpt, Histogram, Picture, Shown, epoch_points, shown, step_points
 
 NOT_IN_TABLE = "d_prime"
 """Infinite for a perfect model, so that the table would show the value of an earlier epoch."""
@@ -60,7 +60,7 @@ class VisualDLTracker:
         """
         if isinstance(item, Picture):
             return [self._pack.image(_tag(item.tag), item.pixels, *place)]
-        if isinstance(item, Sound):
+        if isinstance(item, AudioExcerpt):
             return [self._pack.audio(_tag(item.tag), item.waveform, item.rate_hz, *place)]
         if isinstance(item, Histogram):
             return [self._pack.histogram(_tag(item.tag), item.counts, item.edges, *place)]

@@ -14,7 +14,7 @@ from paddle import nn
 from pannsdist.contracts import FrontEnd
 from pannsdist.contracts.network import Network
 from pannsdist.devkit.checking import Check, Cost, Subject, require
-from pannsdist.inference.engines.graph import SCORES, Asked, open_paddle, save_graph
+from pannsdist.inference.engines.graph import SCORES, OutputLayer, open_paddle, save_graph
 
 TOLERANCE = 1e-5
 """Of the largest absolute value of an image: what another order of additions may change."""
@@ -107,7 +107,7 @@ def as_a_static_graph_it_computes_the_same(subject: Subject) -> str:
     return same_as_graph(asked, ((1, samples), (3, samples + 4001)))
 
 
-class _Image(Asked):
+class _Image(OutputLayer):
     """(B, S) -> (B, 1, T, F). A weight of 1 goes with it: Paddle 2.6 opens no graph without any."""
 
     def __init__(self, network: Network) -> None:
@@ -119,7 +119,7 @@ class _Image(Asked):
         return self.network.feature(waveform) * self.one
 
 
-def same_as_graph(asked: Asked, shapes: tuple[tuple[int, int], ...]) -> str:
+def same_as_graph(asked: OutputLayer, shapes: tuple[tuple[int, int], ...]) -> str:
     """Require that the saved graph answers what the layer does, for waveforms of these shapes."""
     asked.eval()
     with tempfile.TemporaryDirectory() as folder:

@@ -15,7 +15,7 @@ from pannsdist.devkit import subprocess_probe
 from pannsdist.devkit.checking import Check, Cost, NotApplicable, Subject, require
 from pannsdist.devkit.checks.feature import close, noise, require_storable, same_as_graph
 from pannsdist.devkit.two_processes import named, train_a_step
-from pannsdist.inference.engines.graph import SCORES, Asked
+from pannsdist.inference.engines.graph import SCORES, OutputLayer
 from pannsdist.training.optimization.freezing import stages_of
 
 FEW, MANY = 2, 50
@@ -192,7 +192,7 @@ def as_a_static_graph_it_answers_the_same(subject: Subject) -> str:
     return same_as_graph(asked, ((1, samples), (3, samples + 4001)))
 
 
-class _Logits(Asked):
+class _Logits(OutputLayer):
     """(B, S) -> (B, C): what no sigmoid has hidden the differences of."""
 
     def forward(self, waveform: paddle.Tensor) -> paddle.Tensor:

@@ -76,7 +76,7 @@ def it_moves_float32_parameters_of_one_to_four_axes(subject: Subject) -> str:
 
 
 def a_frozen_parameter_stays_until_it_is_thawed(subject: Subject) -> str:
-    """As train.freeze and train.thaw_epoch have it; a parameter that is not given is never moved."""
+    """As train.freeze and train.unfreeze_epoch have it; a parameter that is not given is never moved."""
     bowl = Bowl()
     before, frozen = bowl.arrays(), bowl.matrix
     bowl.kernel.stop_gradient = True
@@ -134,7 +134,7 @@ def a_learning_rate_that_is_set_anew_is_heeded(subject: Subject) -> str:
 
 
 def a_parameters_own_share_of_the_rate_is_heeded(subject: Subject) -> str:
-    """What optimizer.layer_decay and optimizer.head_multiplier set: `optimize_attr`, which `_create_param_lr` knows."""
+    """What optimizer.layer_decay and optimizer.head_lr_factor set: `optimize_attr`, which `_create_param_lr` knows."""
     bowl = Bowl()
     before = bowl.arrays()
     bowl.vector.optimize_attr["learning_rate"] = 0.0

@@ -13,7 +13,7 @@ from pannsdist import contracts
 from pannsdist.devkit import subprocess_probe
 from pannsdist.devkit.checking import Check, Cost, NotApplicable, Subject, require
 from pannsdist.runtime.errors import SettingsError
-from pannsdist.settings import Source, documented, fill_params
+from pannsdist.settings import SettingsOrigin, documented, fill_params
 
 
 def it_loads_and_keeps_the_contract(subject: Subject) -> str:
@@ -60,7 +60,7 @@ def each_param_says_what_it_is(subject: Subject) -> str:
 def the_defaults_of_its_params_are_valid(subject: Subject) -> str:
     """It is built with nothing but the params that have no default."""
     needed = {name: subject.given[name] for name in subject.required if name in subject.given}
-    subject.plugin_class(fill_params(subject.plugin_class.Params, needed, Source(), subject.section))
+    subject.plugin_class(fill_params(subject.plugin_class.Params, needed, SettingsOrigin(), subject.section))
     return f"given: {', '.join(needed) or 'nothing'}"
 
 
@@ -83,7 +83,7 @@ def its_params_go_into_a_model_folder_and_come_back(subject: Subject) -> str:
     """As JSON."""
     params = subject.params()
     again = json.loads(json.dumps(dataclasses.asdict(params)))
-    back = fill_params(subject.plugin_class.Params, again, Source(), subject.section)
+    back = fill_params(subject.plugin_class.Params, again, SettingsOrigin(), subject.section)
     require(back == params, f"{params} becomes {back}")
     return "as JSON"
 

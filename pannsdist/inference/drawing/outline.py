@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from librosa.filters import mel as mel_bands
 
-from pannsdist.inference.detection import Moment
+from pannsdist.inference.detection import WindowScores
 
 COLUMNS = 1200
 MEL_BINS = 96
@@ -93,7 +93,7 @@ class Curves:
         self._duration_s = max(duration_s, 1e-9)
         self.highest = np.zeros((COLUMNS, labels), np.float32)
 
-    def watch(self, timeline: Iterable[Moment]) -> Iterator[Moment]:
+    def watch(self, timeline: Iterable[WindowScores]) -> Iterator[WindowScores]:
         """Hand a timeline on, and note it."""
         for moment in timeline:
             first = min(COLUMNS - 1, int(moment.onset_s / self._duration_s * COLUMNS))

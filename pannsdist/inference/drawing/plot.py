@@ -19,7 +19,14 @@ from pannsdist.runtime.storage import write_whole
 ROWS = 8
 LONGEST_LABEL, LONGEST_TITLE = 34, 80
 INK, FAINT, WAVE, QUIET, HEARD = "#22303c", "#d5dce3", "#31688e", "#c3d3e0", "#e8743b"
-FONTS = ("DejaVu Sans", "Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans SC", "WenQuanYi Micro Hei", "SimHei")
+FONTS = (
+    "DejaVu Sans",
+    "Noto Sans CJK SC",
+    "Noto Sans SC",
+    "Source Han Sans SC",
+    "WenQuanYi Micro Hei",
+    "SimHei",
+)
 """Of these, what is installed: the first for letters, the others for Chinese labels."""
 MISSING = r"Glyph .* missing from"
 """What matplotlib says of a letter that it draws as an empty box."""

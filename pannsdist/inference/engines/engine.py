@@ -16,8 +16,8 @@ import numpy as np
 import paddle
 
 from pannsdist.inference.engines.graph import (
-    Asked,
     CannotCompile,
+    OutputLayer,
     Run,
     convert_to_onnx,
     need_onnx,
@@ -25,7 +25,7 @@ from pannsdist.inference.engines.graph import (
     open_paddle,
     save_graph,
 )
-from pannsdist.inference.inference_model import Listener
+from pannsdist.inference.inference_model import InferenceModel
 from pannsdist.runtime.errors import UserError
 
 TOLERANCE = 1e-4
@@ -43,9 +43,9 @@ class Engine(Protocol):
 class Dygraph:
     """The network as it is, on Paddle's current device."""
 
-    def __init__(self, listener: Listener) -> None:
-        self._listener = listener
-        self._asked: dict[str, Asked] = {}
+    def __init__(self, inference_model: InferenceModel) -> None:
+        self._inference_model = inference_model
+        self._asked: dict[str, OutputLayer] = {}
 
     def ask(self, output: str, waveforms: np.ndarray) -> np.ndarray:
         """See Engine."""
@@ -53,10 +53,10 @@ class Dygraph:
             answers: np.ndarray = self.asked(output)(paddle.to_tensor(waveforms)).numpy()
         return answers
 
-    def asked(self, output: str) -> Asked:
+    def asked(self, output: str) -> OutputLayer:
         """The layer that gives this answer."""
         if output not in self._asked:
-            self._asked[output] = Asked(self._listener.network, output, self._listener.multi_label)
+            self._asked[output] = OutputLayer(self._inference_model.network, output, self._inference_model.multi_label)
             self._asked[output].eval()
         return self._asked[output]
 
@@ -68,8 +68,8 @@ class Compiled:
     something in Python that a graph decides once, is refused with CannotCompile.
     """
 
-    def __init__(self, listener: Listener, start: Callable[[Asked], Run]) -> None:
-        self._dygraph = Dygraph(listener)
+    def __init__(self, inference_model: InferenceModel, start: Callable[[OutputLayer], Run]) -> None:
+        self._dygraph = Dygraph(inference_model)
         self._start = start
         self._runs: dict[str, Run] = {}
 
@@ -90,9 +90,9 @@ class CompiledLater:
     A network that cannot be compiled is heard as it is to the end, and that is said once.
     """
 
-    def __init__(self, listener: Listener) -> None:
-        self._dygraph = Dygraph(listener)
-        self._compiled: Engine | None = Compiled(listener, start_paddle)
+    def __init__(self, inference_model: InferenceModel) -> None:
+        self._dygraph = Dygraph(inference_model)
+        self._compiled: Engine | None = Compiled(inference_model, start_paddle)
         self._heard = 0
 
     def ask(self, output: str, waveforms: np.ndarray) -> np.ndarray:
@@ -119,13 +119,13 @@ def compare(found: np.ndarray, expected: np.ndarray) -> None:
         )
 
 
-def start_paddle(asked: Asked) -> Run:
+def start_paddle(asked: OutputLayer) -> Run:
     """Compile for Paddle Inference; the files are gone when it has read them."""
     with tempfile.TemporaryDirectory(prefix="pannsdist-") as folder:
         return open_paddle(save_graph(asked, Path(folder)))
 
 
-def start_onnx(asked: Asked) -> Run:
+def start_onnx(asked: OutputLayer) -> Run:
     """Compile for onnxruntime."""
     with tempfile.TemporaryDirectory(prefix="pannsdist-") as folder:
         path = Path(folder) / "model.onnx"
@@ -133,30 +133,30 @@ def start_onnx(asked: Asked) -> Run:
         return open_onnx(path)
 
 
-def _compiled_paddle(listener: Listener) -> Engine:
-    return Compiled(listener, start_paddle)
+def _compiled_paddle(inference_model: InferenceModel) -> Engine:
+    return Compiled(inference_model, start_paddle)
 
 
-def _compiled_onnx(listener: Listener) -> Engine:
+def _compiled_onnx(inference_model: InferenceModel) -> Engine:
     need_onnx()
-    return Compiled(listener, start_onnx)
+    return Compiled(inference_model, start_onnx)
 
 
-ENGINES: dict[str, Callable[[Listener], Engine]] = {
+ENGINES: dict[str, Callable[[InferenceModel], Engine]] = {
     "dygraph": Dygraph,
     "paddle": _compiled_paddle,
     "onnx": _compiled_onnx,
 }
 
 
-def engine(listener: Listener, name: str = "") -> Engine:
+def engine(inference_model: InferenceModel, name: str = "") -> Engine:
     """An engine by name; by itself Paddle Inference on a CPU, and the network as it is on a GPU.
 
     The compiled engines work on the CPU alone: Paddle Inference on a GPU was not tried. Raises UserError for a name
     that there is not, and where what an engine needs is not installed.
     """
     if not name:
-        return CompiledLater(listener) if paddle.get_device() == "cpu" else Dygraph(listener)
+        return CompiledLater(inference_model) if paddle.get_device() == "cpu" else Dygraph(inference_model)
     if name not in ENGINES:
         raise UserError(f"there is no engine '{name}'", f"engines: {', '.join(ENGINES)}")
-    return ENGINES[name](listener)
+    return ENGINES[name](inference_model)

@@ -21,7 +21,7 @@ from pannsdist.inference.engines.graph import (
     INPUT,
     SCORES,
     STEM,
-    Asked,
+    OutputLayer,
     Run,
     convert_to_onnx,
     need_onnx,
@@ -29,7 +29,7 @@ from pannsdist.inference.engines.graph import (
     open_paddle,
     save_graph,
 )
-from pannsdist.inference.inference_model import Listener
+from pannsdist.inference.inference_model import InferenceModel
 from pannsdist.registry import Catalog
 from pannsdist.runtime import storage
 from pannsdist.runtime.errors import BadClip, UserError
@@ -57,7 +57,7 @@ def dataset_clips(record: BundleRecord, catalog: Catalog) -> list[Clip]:
         return []
 
 
-def export(listener: Listener, form: str, out: Path, clips: Sequence[Clip]) -> Checked:
+def export(inference_model: InferenceModel, form: str, out: Path, clips: Sequence[Clip]) -> Checked:
     """Write the graph and `export.json` to the new folder `out`: waveform in, probabilities out, any batch and length.
 
     Refused, and nothing is left at `out`, where the graph's scores differ from the network's by more than 1e-4 on
@@ -70,12 +70,12 @@ def export(listener: Listener, form: str, out: Path, clips: Sequence[Clip]) -> C
     if not clips:
         wrong = "no sound to compare the export with: the model's own dataset is not found"
         raise UserError(wrong, "give sound files as --check FILE...")
-    waveforms = _waveforms(listener, clips)
+    waveforms = _waveforms(inference_model, clips)
     checked: list[Checked] = []
 
     def fill(aside: Path) -> None:
-        run, content = _write(listener, form, aside)
-        difference = _difference(run, Dygraph(listener), waveforms)
+        run, content = _write(inference_model, form, aside)
+        difference = _difference(run, Dygraph(inference_model), waveforms)
         if not difference <= TOLERANCE:
             wrong = f"the export answers something else than the model: the scores differ by {difference:.2g}"
             raise UserError(wrong, f"allowed is {TOLERANCE:g}; compared on {', '.join(clip.id for clip in clips)}")
@@ -88,9 +88,9 @@ def export(listener: Listener, form: str, out: Path, clips: Sequence[Clip]) -> C
     return checked[0]
 
 
-def _write(listener: Listener, form: str, folder: Path) -> tuple[Run, dict[str, Any]]:
+def _write(inference_model: InferenceModel, form: str, folder: Path) -> tuple[Run, dict[str, Any]]:
     """The graph's files, what runs them, and the record."""
-    program = save_graph(Asked(listener.network, SCORES, listener.multi_label), folder)
+    program = save_graph(OutputLayer(inference_model.network, SCORES, inference_model.multi_label), folder)
     if form == "onnx":
         convert_to_onnx(program, folder / ONNX_FILE)
         run, files = open_onnx(folder / ONNX_FILE), [ONNX_FILE]
@@ -102,18 +102,18 @@ def _write(listener: Listener, form: str, folder: Path) -> tuple[Run, dict[str, 
     return run, {
         "format": form,
         "files": files,
-        "input": {"name": INPUT, "axes": ["batch", "samples"], "type": "float32", "rate_hz": listener.rate_hz},
+        "input": {"name": INPUT, "axes": ["batch", "samples"], "type": "float32", "rate_hz": inference_model.rate_hz},
         "output": {"axes": ["batch", "labels"], "type": "float32", "is": "probabilities"},
-        "minimum_samples": round(listener.minimum_s * listener.rate_hz),
-        "multi_label": listener.multi_label,
-        "labels": list(listener.labels),
-        "front_end": dataclasses.asdict(listener.front_end),
+        "minimum_samples": round(inference_model.minimum_s * inference_model.rate_hz),
+        "multi_label": inference_model.multi_label,
+        "labels": list(inference_model.labels),
+        "front_end": dataclasses.asdict(inference_model.front_end),
         "versions": {"pannsdist": pannsdist.__version__, "paddle": paddle.__version__},
     }
 
 
-def _waveforms(listener: Listener, clips: Sequence[Clip]) -> np.ndarray:
-    reader = ClipReader(listener.rate_hz, round(listener.window_s * listener.rate_hz))
+def _waveforms(inference_model: InferenceModel, clips: Sequence[Clip]) -> np.ndarray:
+    reader = ClipReader(inference_model.rate_hz, round(inference_model.window_s * inference_model.rate_hz))
     try:
         return np.stack([reader.read(clip, None) for clip in clips])
     except BadClip as error:

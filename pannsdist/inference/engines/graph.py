@@ -42,7 +42,7 @@ class CannotCompile(UserError):
     """A network that cannot be made a static graph, or whose graph answers something else."""
 
 
-class Asked(nn.Layer):
+class OutputLayer(nn.Layer):
     """(B, S) waveform -> probabilities (B, C), embedding (B, E) or framewise probabilities (B, T, C).
 
     Raises UserError where the network has no such answer.
@@ -71,7 +71,7 @@ class Asked(nn.Layer):
         return F.softmax(logits, axis=-1)
 
 
-def save_graph(asked: Asked, folder: Path) -> Path:
+def save_graph(asked: OutputLayer, folder: Path) -> Path:
     """Write the graph: `model.pdiparams` beside the program, which is returned (`.json`, before Paddle 3 `.pdmodel`).
 
     Raises CannotCompile for a layer that Paddle cannot make static.

@@ -7,31 +7,33 @@ from itertools import chain
 from pathlib import PurePosixPath
 
 from pannsdist.runtime.errors import SettingsError, candidates_line
-from pannsdist.settings import Source
+from pannsdist.settings import SettingsOrigin
 from pannsdist.settings.schema import Settings
 
 
-def refuse_contradictions(settings: Settings, source: Source) -> None:
+def refuse_contradictions(settings: Settings, source: SettingsOrigin) -> None:
     """Raise SettingsError for the first pair that contradicts itself; both keys are named, with where they are set."""
     groups = (_of_folder, _of_trial, _of_training, _of_schedule)
     for wrong, right in chain.from_iterable(group(settings, source) for group in groups):
         raise SettingsError(wrong, right, source.command)
 
 
-def refuse_shares(chosen: Settings, source: Source, world_size: int) -> None:
+def refuse_shares(chosen: Settings, source: SettingsOrigin, world_size: int) -> None:
     """Raise SettingsError for a number of parts that does not divide a process's share of a step."""
-    parts, own = chosen.train.accumulate, chosen.train.batch_size // world_size
+    parts, own = chosen.train.accumulate_steps, chosen.train.batch_size // world_size
     if own % parts:
         divisors = [number for number in range(1, own + 1) if own % number == 0]
         nearest = sorted(divisors, key=lambda number: abs(number - parts))[:2]
-        wrong = f"{source.where('train.accumulate')} is {parts}, but {source.where('train.batch_size')} gives each of "
-        wrong += f"{world_size} processes {own} clips"
+        wrong = (
+            f"{source.where('train.accumulate_steps')} is {parts}, but {source.where('train.batch_size')} gives each "
+        )
+        wrong += f"of {world_size} processes {own} clips"
         raise SettingsError(
             wrong, "it divides them; nearest: " + " or ".join(map(str, sorted(nearest))), source.command
         )
 
 
-def refuse_misfits(chosen: Settings, source: Source, labels: Sequence[str], multi_label: bool) -> None:
+def refuse_misfits(chosen: Settings, source: SettingsOrigin, labels: Sequence[str], multi_label: bool) -> None:
     """Raise SettingsError for a loss that is not one for this dataset's labels, and for labels that it lacks."""
     for label in chosen.log.curves:
         if label not in labels:
@@ -51,7 +53,9 @@ def refuse_misfits(chosen: Settings, source: Source, labels: Sequence[str], mult
             raise SettingsError(f"{source.where(key)} is {weight}", "allowed: above 0", source.command)
 
 
-def refuse_lengths(chosen: Settings, source: Source, epoch_steps: int, warmup_steps: int, total_steps: int) -> None:
+def refuse_lengths(
+    chosen: Settings, source: SettingsOrigin, epoch_steps: int, warmup_steps: int, total_steps: int
+) -> None:
     """Raise SettingsError for a warm-up that is longer than the run."""
     shape, total = chosen.schedule, total_steps
     if warmup_steps + round(shape.hold_epochs * epoch_steps) > total:
@@ -62,7 +66,7 @@ def refuse_lengths(chosen: Settings, source: Source, epoch_steps: int, warmup_st
         raise SettingsError(wrong, "a shorter warm-up (and schedule.hold_epochs), or more epochs", source.command)
 
 
-def _of_folder(settings: Settings, source: Source) -> Iterator[tuple[str, str]]:
+def _of_folder(settings: Settings, source: SettingsOrigin) -> Iterator[tuple[str, str]]:
     """A run stays below `runs`: names with slashes nest, but none leads out or is the folder of all runs itself."""
     path = PurePosixPath(settings.name)
     if not path.parts or path.is_absolute() or ".." in path.parts:
@@ -70,7 +74,7 @@ def _of_folder(settings: Settings, source: Source) -> Iterator[tuple[str, str]]:
         yield wrong, f"a folder's name, such as name=first; it is made in '{settings.runs}'"
 
 
-def _of_trial(chosen: Settings, source: Source) -> Iterator[tuple[str, str]]:
+def _of_trial(chosen: Settings, source: SettingsOrigin) -> Iterator[tuple[str, str]]:
     limits = {"train.limit_steps": chosen.train.limit_steps, "valid.limit_batches": chosen.valid.limit_batches}
     for key, value in limits.items():
         if chosen.train.overfit_batches and value:
@@ -78,7 +82,7 @@ def _of_trial(chosen: Settings, source: Source) -> Iterator[tuple[str, str]]:
             yield wrong, "overfitting trains and evaluates on its own batches: set one of the two to null"
 
 
-def _of_training(chosen: Settings, source: Source) -> Iterator[tuple[str, str]]:
+def _of_training(chosen: Settings, source: SettingsOrigin) -> Iterator[tuple[str, str]]:
     train, loss = chosen.train, chosen.loss
     where = source.where
     if train.ema_decay and train.swa_epochs:
@@ -93,11 +97,13 @@ def _of_training(chosen: Settings, source: Source) -> Iterator[tuple[str, str]]:
         if train.swa_epochs and getattr(train, key):
             wrong = f"{where('train.swa_epochs')} is {train.swa_epochs}, but {where(f'train.{key}')} is set"
             yield wrong, "the mean is over the last of train.epochs, which a run that ends sooner may not reach"
-    if train.thaw_epoch is not None and not train.freeze:
-        yield f"{where('train.thaw_epoch')} is set, but train.freeze is empty", "name the stages to freeze"
-    if train.thaw_epoch is not None and train.thaw_epoch > train.epochs:
-        wrong = f"{where('train.thaw_epoch')} is {train.thaw_epoch}, but {where('train.epochs')} is {train.epochs}"
-        yield wrong, "leave train.thaw_epoch out to keep the stages frozen to the end"
+    if train.unfreeze_epoch is not None and not train.freeze:
+        yield f"{where('train.unfreeze_epoch')} is set, but train.freeze is empty", "name the stages to freeze"
+    if train.unfreeze_epoch is not None and train.unfreeze_epoch > train.epochs:
+        wrong = (
+            f"{where('train.unfreeze_epoch')} is {train.unfreeze_epoch}, but {where('train.epochs')} is {train.epochs}"
+        )
+        yield wrong, "leave train.unfreeze_epoch out to keep the stages frozen to the end"
     if train.recompute and train.sync_batch_norm:
         wrong = f"{where('train.recompute')} and {where('train.sync_batch_norm')} are both set"
         yield wrong, "the second forward would meet the other processes once more; set one of them false"
@@ -109,7 +115,7 @@ def _of_training(chosen: Settings, source: Source) -> Iterator[tuple[str, str]]:
         yield wrong, "one way to weigh classes: loss.class_weights=none, or leave loss.label_weights out"
 
 
-def _of_schedule(chosen: Settings, source: Source) -> Iterator[tuple[str, str]]:
+def _of_schedule(chosen: Settings, source: SettingsOrigin) -> Iterator[tuple[str, str]]:
     shape, where = chosen.schedule, source.where
     if shape.warmup_steps and shape.warmup_epochs:
         wrong = f"{where('schedule.warmup_steps')} and {where('schedule.warmup_epochs')} are both set"

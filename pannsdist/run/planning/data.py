@@ -11,7 +11,7 @@ from pannsdist.contracts import Clip
 from pannsdist.registry import Catalog
 from pannsdist.registry.building import Part, choose
 from pannsdist.runtime.errors import BadDataset, BrokenPlugin, candidates_line
-from pannsdist.settings import Source
+from pannsdist.settings import SettingsOrigin
 from pannsdist.settings.schema import Settings
 
 
@@ -25,7 +25,7 @@ class Data:
     splits: Mapping[str, ClipTable]
 
 
-def choose_data(settings: Settings, source: Source, catalog: Catalog, splits: Sequence[str] = ()) -> Data:
+def choose_data(settings: Settings, source: SettingsOrigin, catalog: Catalog, splits: Sequence[str] = ()) -> Data:
     """The dataset, the clips of `splits` or of all. Raises BadDataset for empty splits, double ids, odd labels."""
     part = choose(catalog.datasets, settings.data, source, "data")
     show = f"pannsdist plugins show dataset {part.entry.name}"

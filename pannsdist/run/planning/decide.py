@@ -21,7 +21,7 @@ from pannsdist.run.planning.selection import (
     refuse_impossible_augmentation,
 )
 from pannsdist.run.planning.training_plugins import (
-    Deciders,
+    TrainingPlugins,
     choose_metrics,
     choose_optimizer,
     choose_schedule,
@@ -29,12 +29,12 @@ from pannsdist.run.planning.training_plugins import (
 )
 from pannsdist.run.planning.weights import fetch_weights, locate_weights
 from pannsdist.runtime.errors import BadDataset, SettingsError, candidates_line
-from pannsdist.settings import Source
+from pannsdist.settings import SettingsOrigin
 from pannsdist.settings.schema import Settings
 from pannsdist.training import metrics
 
 
-def decide(settings: Settings, source: Source, catalog: Catalog, world_size: int) -> Plan:
+def decide(settings: Settings, source: SettingsOrigin, catalog: Catalog, world_size: int) -> Plan:
     """The plan of a run. Raises UserError for whatever would not work; connects, builds and writes nothing.
 
     But the weights that the settings name are fetched, last of all, and only where everything else is as it should be.
@@ -52,17 +52,17 @@ def decide(settings: Settings, source: Source, catalog: Catalog, world_size: int
     refuse_shares(settings, source, world_size)
     data = choose_data(settings, source, catalog, (TRAIN, VALID))
     further = choose_metrics(settings.metrics, source, catalog, data)
-    deciders = Deciders(further, optimizer, schedule)
-    metric, higher_is_better = choose_metric(settings.select.metric, data, deciders, source, catalog)
+    training_plugins = TrainingPlugins(further, optimizer, schedule)
+    metric, higher_is_better = choose_metric(settings.select.metric, data, training_plugins, source, catalog)
     refuse_misfits(settings, source, data.labels, data.multi_label)
     _check_leaks(data)
     train, valid = subset.shortened(data.splits[TRAIN], data.splits[VALID], settings, source)
     data = replace(data, splits={TRAIN: train, VALID: valid})
-    how = (metric, higher_is_better, world_size, deciders, trackers)
+    how = (metric, higher_is_better, world_size, training_plugins, trackers)
     plan = Plan(settings, data, feature, model, augmentations, weights, *how)
     _check_lengths(plan, source)
-    refuse_lengths(settings, source, plan.steps, plan.warmup_steps, plan.course.total_steps)
-    refuse_odd_rates(schedule, plan.course.total_steps - plan.warmup_steps, plan.steps)
+    refuse_lengths(settings, source, plan.steps, plan.warmup_steps, plan.run_length.total_steps)
+    refuse_odd_rates(schedule, plan.run_length.total_steps - plan.warmup_steps, plan.steps)
     refuse_impossible_augmentation(
         settings, source, feature if plan.masks_features else None, data.splits[TRAIN].targets
     )
@@ -78,9 +78,11 @@ def _check_leaks(data: Data) -> None:
         raise BadDataset(wrong, "a score over clips that were trained on says nothing")
 
 
-def choose_metric(asked: str, data: Data, deciders: Deciders, source: Source, catalog: Catalog) -> tuple[str, bool]:
+def choose_metric(
+    asked: str, data: Data, training_plugins: TrainingPlugins, source: SettingsOrigin, catalog: Catalog
+) -> tuple[str, bool]:
     """(split/metric, whether higher is better) that selects the best model."""
-    every = [*metrics.metrics_for(data.multi_label, len(data.labels)).values(), *deciders.further_metrics]
+    every = [*metrics.metrics_for(data.multi_label, len(data.labels)).values(), *training_plugins.further_metrics]
     computed = {f"{VALID}/{metric.name}": metric for metric in every}
     name = asked or f"{VALID}/" + ("mean_average_precision" if data.multi_label else "accuracy")
     if name not in computed:
@@ -94,7 +96,7 @@ def choose_metric(asked: str, data: Data, deciders: Deciders, source: Source, ca
     return name, computed[name].higher_is_better
 
 
-def _check_batch_size(batch_size: int, world_size: int, source: Source) -> None:
+def _check_batch_size(batch_size: int, world_size: int, source: SettingsOrigin) -> None:
     if batch_size % world_size:
         below, above = batch_size // world_size * world_size, -(-batch_size // world_size) * world_size
         nearest = " or ".join(str(size) for size in (below, above) if size)
@@ -102,7 +104,7 @@ def _check_batch_size(batch_size: int, world_size: int, source: Source) -> None:
         raise SettingsError(wrong, f"it is the batch of all processes together; nearest: {nearest}", source.command)
 
 
-def _check_lengths(plan: Plan, source: Source) -> None:
+def _check_lengths(plan: Plan, source: SettingsOrigin) -> None:
     rate_hz, name = plan.front_end.sample_rate_hz, plan.model.entry.name
     minimum = plan.model.plugin.minimum_samples(plan.front_end)
     for key, crop_s in (("train.crop_s", plan.settings.train.crop_s), ("valid.crop_s", plan.valid_crop_s)):

@@ -12,10 +12,10 @@ from pannsdist.registry.building import Part
 from pannsdist.run.planning import subset
 from pannsdist.run.planning.data import Data
 from pannsdist.run.planning.selection import masks_itself
-from pannsdist.run.planning.training_plugins import Deciders
+from pannsdist.run.planning.training_plugins import TrainingPlugins
 from pannsdist.settings.schema import Settings
 from pannsdist.training import metrics
-from pannsdist.training.run_length import Course
+from pannsdist.training.run_length import RunLength
 
 TRAIN, VALID = "train", "valid"
 SAMPLED = {"balanced": "every class equally often", "weighted": "a clip by the inverse of its class's size"}
@@ -35,7 +35,7 @@ class Plan:
     metric: str
     higher_is_better: bool
     world_size: int
-    deciders: Deciders
+    training_plugins: TrainingPlugins
     trackers: Mapping[str, Part]
 
     @property
@@ -71,8 +71,8 @@ class Plan:
         if self.settings.train.overfit_batches:
             return []
         has_stripes = self.masks_features or getattr(self.model.params, "spec_augment", False)
-        stripes = ["SpecAugment"] if has_stripes else []
-        return [*map(str, self.augmentations.values()), *stripes, *([str(self.mixup)] if self.mixup else [])]
+        masks = ["SpecAugment"] if has_stripes else []
+        return [*map(str, self.augmentations.values()), *masks, *([str(self.mixup)] if self.mixup else [])]
 
     @property
     def clips_of_step(self) -> int:
@@ -83,13 +83,13 @@ class Plan:
     def score_names(self) -> list[str]:
         """Every score of an epoch."""
         computed = metrics.metrics_for(self.data.multi_label, len(self.data.labels))
-        return ["train/loss", *(f"{VALID}/{name}" for name in (*computed, *self.deciders.metrics))]
+        return ["train/loss", *(f"{VALID}/{name}" for name in (*computed, *self.training_plugins.metrics))]
 
     @property
-    def course(self) -> Course:
+    def run_length(self) -> RunLength:
         """How long the run is, and when something is told or saved."""
         train, save = self.settings.train, self.settings.save
-        return Course(
+        return RunLength(
             train.epochs,
             self.steps,
             self.settings.seed,
@@ -112,7 +112,7 @@ class Plan:
     def further_parts(self) -> dict[str, Part]:
         """The plugins beside model, feature and dataset, by the key of the settings that names each."""
         augmentations = {f"augment.{name}": part for name, part in self.augmentations.items()}
-        return augmentations | self.deciders.by_key
+        return augmentations | self.training_plugins.by_key
 
     @property
     def _warmup(self) -> str:
@@ -155,10 +155,14 @@ class Plan:
             VALID: f"{len(self.data.splits[VALID])} clips, {self.valid_crop_s:g} s of each",
             "batch": f"{chosen.train.batch_size} = {self.world_size} x {chosen.train.batch_size // self.world_size}",
             "length": subset.length(chosen.train, self.steps) + (f"; {self.trial}" if self.trial else ""),
-            "optimizer": f"{self.deciders.optimizer or chosen.optimizer.name}, "
+            "optimizer": f"{self.training_plugins.optimizer or chosen.optimizer.name}, "
             f"learning rate {chosen.optimizer.learning_rate:g}, "
-            f"{self.deciders.schedule or chosen.schedule.name} after {self._warmup} of warm-up",
-            **({"metrics": "; ".join(map(str, self.deciders.metrics.values()))} if self.deciders.metrics else {}),
+            f"{self.training_plugins.schedule or chosen.schedule.name} after {self._warmup} of warm-up",
+            **(
+                {"metrics": "; ".join(map(str, self.training_plugins.metrics.values()))}
+                if self.training_plugins.metrics
+                else {}
+            ),
             "watched in": "; ".join(map(str, self.trackers.values())) or "nothing but the run's own files",
             "best by": f"{self.metric}, {'higher' if self.higher_is_better else 'lower'} is better",
         }

@@ -12,11 +12,11 @@ from pannsdist.contracts import FrontEnd
 from pannsdist.registry import Catalog
 from pannsdist.registry.building import Part, build_plugin, choose, choose_each
 from pannsdist.runtime.errors import BrokenPlugin, FrontEndMismatch, SettingsError
-from pannsdist.settings import Source
+from pannsdist.settings import SettingsOrigin
 from pannsdist.settings.schema import Settings
 
 
-def choose_model(settings: Settings, source: Source, catalog: Catalog) -> Part:
+def choose_model(settings: Settings, source: SettingsOrigin, catalog: Catalog) -> Part:
     """The network. Where it leaves out stripes by itself, `train.spec_augment` sets its own param of that name."""
     entry, params = catalog.models.find(settings.model.name, source.where("model.name")), dict(settings.model.params)
     wanted = settings.train.spec_augment
@@ -28,7 +28,7 @@ def choose_model(settings: Settings, source: Source, catalog: Catalog) -> Part:
     return build_plugin(entry, params, source, "model.params")
 
 
-def choose_feature(settings: Settings, model: Part, source: Source, catalog: Catalog) -> Part:
+def choose_feature(settings: Settings, model: Part, source: SettingsOrigin, catalog: Catalog) -> Part:
     """The feature that the settings name, else the one that the model was made for, with the model's own params."""
     if settings.feature.name:
         return choose(catalog.features, settings.feature, source, "feature")
@@ -42,7 +42,7 @@ def masks_itself(model: Part) -> bool:
     return hasattr(model.params, "spec_augment")
 
 
-def choose_augmentations(settings: Settings, source: Source, catalog: Catalog) -> dict[str, Part]:
+def choose_augmentations(settings: Settings, source: SettingsOrigin, catalog: Catalog) -> dict[str, Part]:
     """The augmentations under their names, in the settings' order; one that is null is left out."""
     chosen = choose_each(settings.augment, catalog.augmentations, source, "augment")
     for name, part in chosen.items():
@@ -56,13 +56,13 @@ def choose_augmentations(settings: Settings, source: Source, catalog: Catalog) -
     return chosen
 
 
-def choose_trackers(settings: Settings, source: Source, catalog: Catalog) -> dict[str, Part]:
+def choose_trackers(settings: Settings, source: SettingsOrigin, catalog: Catalog) -> dict[str, Part]:
     """Where the run is watched."""
     return choose_each(settings.trackers, catalog.trackers, source, "trackers")
 
 
 def refuse_impossible_augmentation(
-    settings: Settings, source: Source, masked: Part | None, targets: np.ndarray
+    settings: Settings, source: SettingsOrigin, masked: Part | None, targets: np.ndarray
 ) -> None:
     """Raise SettingsError for what cannot be done to these training clips; `masked` is a feature to be masked."""
     if settings.mixup.alpha and settings.mixup.pairs == "free" and settings.train.batch_size < 2:
@@ -99,7 +99,7 @@ def _next(model: Part, feature: Part) -> str:
     if feature.entry.name != model.plugin.feature:
         return f"the same command without feature.name and feature.params, for its own '{model.plugin.feature}'"
     made_for = settings_module.fill_params(
-        type(feature.params), model.plugin.feature_params, Source(), "feature.params"
+        type(feature.params), model.plugin.feature_params, SettingsOrigin(), "feature.params"
     )
     other = {name: value for name, value in vars(made_for).items() if value != getattr(feature.params, name)}
     keys = " ".join(f"feature.params.{name}={value}" for name, value in other.items())

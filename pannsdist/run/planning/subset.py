@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pannsdist.audio.batches import BatchOrder, ClipTable, Share
+from pannsdist.audio.batches import BatchOrder, ClipTable, Shard
 from pannsdist.audio.clip_reader import ClipReader
 from pannsdist.runtime import seeding
 from pannsdist.runtime.errors import SettingsError
-from pannsdist.settings import Source
+from pannsdist.settings import SettingsOrigin
 from pannsdist.settings.schema import Settings, TrainSettings
 
 
@@ -20,7 +20,7 @@ def spread(table: ClipTable, count: int) -> ClipTable:
     return table if count >= len(table) else _chosen(table, np.arange(count) * len(table) // count)
 
 
-def mixed(table: ClipTable, seed: int) -> ClipTable:
+def shuffled(table: ClipTable, seed: int) -> ClipTable:
     """The same clips in another order: batch norm learns nothing from batches of one class each."""
     return _chosen(table, seeding.epoch_order(len(table), seed, epoch=0))
 
@@ -29,7 +29,9 @@ def _chosen(table: ClipTable, rows: np.ndarray) -> ClipTable:
     return ClipTable([table.clips[int(row)] for row in rows], table.targets[rows])
 
 
-def shortened(train: ClipTable, valid: ClipTable, chosen: Settings, source: Source) -> tuple[ClipTable, ClipTable]:
+def shortened(
+    train: ClipTable, valid: ClipTable, chosen: Settings, source: SettingsOrigin
+) -> tuple[ClipTable, ClipTable]:
     """The clips to train on and to evaluate, where the settings ask for part of them. Raises SettingsError."""
     batches, limit = chosen.train.overfit_batches, chosen.valid.limit_batches
     if not batches:
@@ -38,7 +40,7 @@ def shortened(train: ClipTable, valid: ClipTable, chosen: Settings, source: Sour
     if clips > len(train):
         wrong = f"{source.where('train.overfit_batches')} is {batches}, {clips} clips, but there are only {len(train)}"
         raise SettingsError(wrong, f"at most {len(train) // chosen.train.batch_size}", source.command)
-    same = mixed(spread(train, clips), chosen.seed)
+    same = shuffled(spread(train, clips), chosen.seed)
     return same, same
 
 
@@ -71,9 +73,9 @@ class SameBatches:
     reader: ClipReader
     skip_bad: bool = False
 
-    def orders(self, epoch: int, share: Share, first_step: int = 0) -> Iterator[BatchOrder]:  # noqa: ARG002
+    def orders(self, epoch: int, shard: Shard, first_step: int = 0) -> Iterator[BatchOrder]:  # noqa: ARG002
         """This process's part of each batch, from a step on; no epoch differs from another."""
-        own = self.batch_size // share.size
+        own = self.batch_size // shard.size
         for first in range(first_step * self.batch_size, len(self.table), self.batch_size):
-            rows = slice(first + share.rank * own, first + (share.rank + 1) * own)
+            rows = slice(first + shard.rank * own, first + (shard.rank + 1) * own)
             yield BatchOrder(tuple(self.table.clips[rows]), self.table.targets[rows], self.reader, self.skip_bad)

@@ -14,19 +14,19 @@ from pannsdist.registry import LIST_COMMAND, Catalog, Registry
 from pannsdist.registry.building import Part, blamed, broken, choose, choose_each, number_of
 from pannsdist.run.planning.data import Data
 from pannsdist.runtime.errors import AmbiguousPlugin, SettingsError, candidates_line
-from pannsdist.settings import Source
+from pannsdist.settings import SettingsOrigin
 from pannsdist.settings.schema import SHAPES, ScheduleSettings, Settings
 from pannsdist.training.metrics import METRICS, Metric
 from pannsdist.training.optimization.optimizers import optimizer_class, paddle_classes, slot_names, trainable
 
 PROBES = 1000
 """Steps at which a schedule is asked before a run: all of a short one, evenly spaced ones of a long one."""
-OF_SHAPES = ("final_share", "gamma")
+OF_SHAPES = ("final_lr_factor", "gamma")
 """Settings of the built-in shapes whose defaults say something; the others are refused as contradictions."""
 
 
 @dataclass(frozen=True)
-class Deciders:
+class TrainingPlugins:
     """What decides a run beside what is built in: metrics by their names, and an optimizer and a schedule, if any."""
 
     metrics: Mapping[str, Part] = field(default_factory=dict)
@@ -48,7 +48,9 @@ class Deciders:
         }
 
 
-def choose_metrics(named: Mapping[str, object], source: Source, catalog: Catalog, data: Data) -> dict[str, Part]:
+def choose_metrics(
+    named: Mapping[str, object], source: SettingsOrigin, catalog: Catalog, data: Data
+) -> dict[str, Part]:
     """The metric plugins under the names that their scores bear: those of the section, `distribution:name` too.
 
     Raises SettingsError for the name of a built-in metric, and for a metric that says nothing of such a dataset.
@@ -72,7 +74,7 @@ def choose_metrics(named: Mapping[str, object], source: Source, catalog: Catalog
     return chosen
 
 
-def _refuse_built_in(name: str, source: Source, catalog: Catalog) -> None:
+def _refuse_built_in(name: str, source: SettingsOrigin, catalog: Catalog) -> None:
     wrong = f"{source.where(f'metrics.{name}')}: '{name}' is a metric of pannsdist itself"
     offered = catalog.metrics.entries.get(name, ())
     if not offered:
@@ -94,7 +96,7 @@ class _Score:
         return number_of(self._part, value, "a score")
 
 
-def choose_optimizer(settings: Settings, source: Source, catalog: Catalog) -> Part | None:
+def choose_optimizer(settings: Settings, source: SettingsOrigin, catalog: Catalog) -> Part | None:
     """The optimizer plugin that the settings name; None for a class of Paddle's, whose arguments are checked."""
     name, own = settings.optimizer.name, paddle_classes()
     if _is_plugin(name, tuple(own), "paddle.optimizer", source, catalog.optimizers):
@@ -123,7 +125,7 @@ def built_optimizer(part: Part, learning_rate: float, layer: paddle.nn.Layer) ->
     return optimizer
 
 
-def choose_schedule(settings: Settings, source: Source, catalog: Catalog) -> Part | None:
+def choose_schedule(settings: Settings, source: SettingsOrigin, catalog: Catalog) -> Part | None:
     """The schedule plugin that the settings name; None for a built-in shape. Raises SettingsError for others' keys."""
     shape = settings.schedule
     if not _is_plugin(shape.name, SHAPES, "built in", source, catalog.schedules):
@@ -141,30 +143,32 @@ def choose_schedule(settings: Settings, source: Source, catalog: Catalog) -> Par
     return choose(catalog.schedules, shape, source, "schedule")
 
 
-def guarded_share(part: Part) -> Callable[[int, int, int], float]:
+def guarded_lr_factor(part: Part) -> Callable[[int, int, int], float]:
     """A schedule plugin's share; it raises BrokenPlugin, every process alike, for one that is no learning rate's."""
 
-    def share(step: int, total_steps: int, epoch_steps: int) -> float:
+    def lr_factor(step: int, total_steps: int, epoch_steps: int) -> float:
         with blamed(part.entry, part.params):
-            value = part.plugin.share(step, total_steps, epoch_steps)
-        number = number_of(part, value, f"the share at step {step} of {total_steps}")
+            value = part.plugin.lr_factor(step, total_steps, epoch_steps)
+        number = number_of(part, value, f"the lr_factor at step {step} of {total_steps}")
         if not 0.0 <= number < math.inf:
-            raise broken(part.entry, f"gives {number} as the share at step {step} of {total_steps}: from 0 up is right")
+            raise broken(
+                part.entry, f"gives {number} as the lr_factor at step {step} of {total_steps}: from 0 up is right"
+            )
         return number
 
-    return share
+    return lr_factor
 
 
 def refuse_odd_rates(part: Part | None, total_steps: int, epoch_steps: int) -> None:
     """Raise BrokenPlugin for a schedule that fails, or gives no share, at one of the steps that are tried."""
     if part is None or total_steps < 1:
         return
-    share = guarded_share(part)
+    lr_factor = guarded_lr_factor(part)
     for step in np.unique(np.linspace(1, total_steps, min(total_steps, PROBES)).astype(int)):
-        share(int(step), total_steps, epoch_steps)
+        lr_factor(int(step), total_steps, epoch_steps)
 
 
-def _is_plugin(name: str, own: tuple[str, ...], place: str, source: Source, offered: Registry) -> bool:
+def _is_plugin(name: str, own: tuple[str, ...], place: str, source: SettingsOrigin, offered: Registry) -> bool:
     """Whether a name is a plugin's, and none of our own. Raises UserError for one that is both, or neither."""
     kind, asked = offered.kind, f"({source.where(f'{offered.kind}.name')})"
     if ":" in name:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from pannsdist.registry.building import Part
 from pannsdist.runtime.errors import BadWeightsFile, candidates_line
-from pannsdist.settings import Source
+from pannsdist.settings import SettingsOrigin
 from pannsdist.weights.downloads import cache
 from pannsdist.weights.downloads.fetch import fetch
 
 
-def locate_weights(asked: str, model: Part, source: Source) -> Path | None:
+def locate_weights(asked: str, model: Part, source: SettingsOrigin) -> Path | None:
     """The weight file for `model.weights`: a tag of the model, or a path. Raises BadWeightsFile where it is neither.
 
     The file of a tag is there after `fetch_weights`.

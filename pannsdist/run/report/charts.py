@@ -29,8 +29,8 @@ def line_chart(series: Mapping[str, Series], best_epoch: int | None) -> str:
         low, high = low - 0.5, high + 0.5
 
     def x(epoch: float) -> float:
-        share = (epoch - 1) / (epochs - 1) if epochs > 1 else 0.5
-        return LEFT + share * (WIDTH - LEFT - RIGHT)
+        fraction = (epoch - 1) / (epochs - 1) if epochs > 1 else 0.5
+        return LEFT + fraction * (WIDTH - LEFT - RIGHT)
 
     def y(value: float) -> float:
         return TOP + (high - value) / (high - low) * (HEIGHT - TOP - BOTTOM)
@@ -81,7 +81,7 @@ def confusion_chart(matrix: NDArray[np.integer], labels: Sequence[str], title: s
     width, height = round(margin + classes * cell + slant), round(slant + classes * cell + 4)
     style = f"min-width:{min(width, 520)}px;max-width:{width}px"
     parts = [f"<svg viewBox='0 0 {width} {height}' style='{style}' role='img' class='confusion'>"]
-    shares = matrix / np.maximum(1, matrix.sum(axis=1, keepdims=True))
+    fractions = matrix / np.maximum(1, matrix.sum(axis=1, keepdims=True))
     for row, name in enumerate(names):
         middle = slant + (row + 0.5) * cell + font / 3
         parts.append(
@@ -91,16 +91,17 @@ def confusion_chart(matrix: NDArray[np.integer], labels: Sequence[str], title: s
         parts.append(f"<text transform='translate({place}) rotate(-48)' font-size='{font}'>{escape(name)}</text>")
         for column in range(classes):
             count = int(matrix[row, column])
-            x, y, share = margin + column * cell, slant + row * cell, shares[row, column]
+            x, y, fraction = margin + column * cell, slant + row * cell, fractions[row, column]
             said = f"{labels[row]} heard as {labels[column]}: {count}"
             kind = "right" if row == column else "wrong"
+            opacity = 0.0 if count == 0 else 0.12 + 0.88 * fraction
             parts.append(
                 f"<rect class='cell {kind}' x='{x:.1f}' y='{y:.1f}' width='{cell - 1:g}' height='{cell - 1:g}' rx='2'"
-                f" fill-opacity='{0.0 if count == 0 else 0.12 + 0.88 * share:.3f}'><title>{escape(said)}</title></rect>"
+                f" fill-opacity='{opacity:.3f}'><title>{escape(said)}</title></rect>"
             )
             if count and classes <= COUNTED_CLASSES:
                 at = f"x='{x + (cell - 1) / 2:.1f}' y='{y + cell / 2 + font / 3:.1f}'"
-                strong = " on" if share > 0.5 else ""
+                strong = " on" if fraction > 0.5 else ""
                 parts.append(f"<text class='count{strong}' {at} font-size='{font}' text-anchor='middle'>{count}</text>")
     return "".join([*parts, "</svg>"])
 

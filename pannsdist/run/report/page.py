@@ -143,8 +143,8 @@ def _table(classes: Sequence[ClassScores]) -> str:
     for row in order:
         numbers = (row.precision, row.recall, row.average_precision, row.roc_auc)
         cells = "".join(f"<td>{_number(value)}</td>" for value in numbers)
-        share = 0.0 if math.isnan(row.f1) else row.f1
-        bar = f"<td class='bar' style='--share:{100 * share:.0f}%'>{_number(row.f1)}</td>"
+        filled = 0.0 if math.isnan(row.f1) else row.f1
+        bar = f"<td class='bar' style='--filled:{100 * filled:.0f}%'>{_number(row.f1)}</td>"
         parts.append(f"<tr><th>{escape(row.label)}</th>{bar}{cells}<td>{row.support}</td></tr>")
     absent = "<p class='quiet'>A dash: no clip bears the class, or nothing can be compared.</p>"
     return "".join([*parts, "</table></div>", absent, "</section>"])

@@ -50,8 +50,8 @@ th, td { text-align: left; padding: 4px 18px 4px 8px; border-bottom: 1px solid v
   vertical-align: top; overflow-wrap: anywhere; }
 tr:first-child th { color: var(--quiet); }
 details tr:first-child th { color: inherit; }
-.bar { background: linear-gradient(to right, color-mix(in srgb, var(--accent) 28%, transparent) var(--share),
-  transparent var(--share)); min-width: 130px; }
+.bar { background: linear-gradient(to right, color-mix(in srgb, var(--accent) 28%, transparent) var(--filled),
+  transparent var(--filled)); min-width: 130px; }
 .players { list-style: none; margin: 0; padding: 0; display: grid; gap: 8px;
   grid-template-columns: repeat(auto-fill, minmax(320px, 1fr)); }
 .players li { background: var(--panel); border: 1px solid var(--rule); border-radius: 8px; padding: 8px 12px;

@@ -30,21 +30,21 @@ def slots(request: Request) -> list[dict[str, str]]:
     if len(request.gpus) % size:
         wrong = f"--gpus names {len(request.gpus)}, which runs of --nproc {size} processes cannot share equally"
         raise SettingsError(wrong, "one GPU for each process of a run, or a multiple of that")
-    shares = [request.gpus[start : start + size] for start in range(0, len(request.gpus), size)]
-    return [{"CUDA_VISIBLE_DEVICES": ",".join(share)} for share in shares]
+    slots_gpus = [request.gpus[start : start + size] for start in range(0, len(request.gpus), size)]
+    return [{"CUDA_VISIBLE_DEVICES": ",".join(gpus)} for gpus in slots_gpus]
 
 
 def execute(series: Series, stop_at_failure: bool) -> Outcome:
     """Run what is not finished. With `stop_at_failure` one that fails ends all; otherwise the others go on."""
     request = series.request
-    shares = slots(request)
+    free_slots = slots(request)
     with series.locked() as handle:
         runs = {run.name: run for run in series.runs if not series.is_finished(run)}
         for run in series.runs:
             if run.name not in runs:
                 say(f"{run.name}  is finished: {run.folder}")
         jobs = [_job(run, request) for run in runs.values()]
-        processes = Processes(shares, handle)
+        processes = Processes(free_slots, handle)
         teller = _Teller(series, runs, processes, stop_at_failure)
         processes.run(jobs, teller)
     return teller.outcome()

@@ -68,8 +68,8 @@ class Run:
         if processes == 1:
             return [sys.executable, *arguments]
         launcher = ["-W", "ignore:No ccache found", "-m", "paddle.distributed.launch", "--log_level", "WARNING"]
-        share = ["--nproc_per_node", str(processes), "--log_dir", str(self.folder / "log")]
-        return [sys.executable, *launcher, *share, *arguments]
+        options = ["--nproc_per_node", str(processes), "--log_dir", str(self.folder / "log")]
+        return [sys.executable, *launcher, *options, *arguments]
 
 
 @dataclass(frozen=True)

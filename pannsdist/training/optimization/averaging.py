@@ -23,10 +23,10 @@ class MovingAverage:
 
     def update(self, step: int) -> None:
         """Take the weights after step `step` in."""
-        share = 1 - min(self._decay, (1 + step) / (10 + step))
+        weight = 1 - min(self._decay, (1 + step) / (10 + step))
         with paddle.no_grad():
             for name, mean in self._means.items():
-                mean.lerp_(self._weights[name].detach(), share)
+                mean.lerp_(self._weights[name].detach(), weight)
 
     @contextmanager
     def in_place(self) -> Iterator[None]:

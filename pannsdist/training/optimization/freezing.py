@@ -64,7 +64,7 @@ def choose_stages(asked: Sequence[str], stages: Sequence[Stage]) -> tuple[Stage,
 class Freezing:
     """Which parameters stand still in which epoch: a function of the epoch alone, so that a restored run agrees.
 
-    `stages` are all of the network's, `frozen` those that stand still before `thaw_epoch`, or for good where it is
+    `stages` are all of the network's, `frozen` those that stand still before `unfreeze_epoch`, or for good where it is
     None. Frozen for good, they are out of the optimizer from the start; else it holds their state all along.
     """
 
@@ -73,19 +73,19 @@ class Freezing:
         layer: paddle.nn.Layer,
         stages: Sequence[Stage] = (),
         frozen: Sequence[Stage] = (),
-        thaw_epoch: int | None = None,
+        unfreeze_epoch: int | None = None,
     ) -> None:
-        self._layer, self._thaw_epoch = layer, thaw_epoch
+        self._layer, self._unfreeze_epoch = layer, unfreeze_epoch
         trainable = [(name, parameter) for name, parameter in layer.named_parameters() if not parameter.stop_gradient]
         self._parameters = [parameter for name, parameter in trainable if stage_of(name, stages) in frozen]
         self._parts = [part for name, part in layer.named_sublayers() if stage_of(name, stages) in frozen]
         self._still = False
-        if thaw_epoch is None:
+        if unfreeze_epoch is None:
             self.begin(1)
 
     def begin(self, epoch: int) -> bool:
         """Freeze or thaw as this epoch has it; gives whether anything changed. Every process."""
-        still = bool(self._parameters) and (self._thaw_epoch is None or epoch < self._thaw_epoch)
+        still = bool(self._parameters) and (self._unfreeze_epoch is None or epoch < self._unfreeze_epoch)
         changed = still != self._still
         self._still = still
         if changed:
@@ -105,14 +105,14 @@ class Freezing:
                 part.training = False
 
 
-def rate_scales(stages: Sequence[Stage], layer_decay: float, head_multiplier: float) -> dict[str, float]:
+def rate_scales(stages: Sequence[Stage], layer_decay: float, head_lr_factor: float) -> dict[str, float]:
     """The share of the learning rate by stage: `layer_decay` to the power of the distance from the head.
 
-    As for BEiT (Bao et al. 2022, arXiv 2106.08254). The head learns at `head_multiplier`.
+    As for BEiT (Bao et al. 2022, arXiv 2106.08254). The head learns at `head_lr_factor`.
     """
     last = len(stages) - 1
     scales = {stage.name: layer_decay ** (last - number) for number, stage in enumerate(stages)}
-    return {**scales, stages[last].name: head_multiplier}
+    return {**scales, stages[last].name: head_lr_factor}
 
 
 def apply_scales(layer: paddle.nn.Layer, stages: Sequence[Stage], scales: Mapping[str, float]) -> None:

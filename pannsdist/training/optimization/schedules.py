@@ -19,14 +19,14 @@ class Schedule:
     over 0.3 of the steps otherwise. `warmup_linear_down` rises as exp(-5 (1 - x)^2) (Laine and Aila 2017, arXiv
     1610.02242), stays for `hold_steps` and falls in a straight line, as PaSST is trained (Koutini et al. 2022, arXiv
     2110.05069). `step` multiplies by `gamma` after each of the steps in `drops`. All but `constant` and `step` end at
-    `final_share` of the peak.
+    `final_lr_factor` of the peak.
     """
 
     name: str
     peak: float
     total_steps: int
     warmup_steps: int = 0
-    final_share: float = 0.0
+    final_lr_factor: float = 0.0
     hold_steps: int = 0
     drops: tuple[int, ...] = ()
     gamma: float = 0.1
@@ -43,7 +43,7 @@ class Schedule:
         if self.name == "step":
             return self.peak * self.gamma ** sum(step > drop for drop in self.drops)
         fallen = done if self.name in ("linear", "warmup_linear_down") else 0.5 * (1 - math.cos(math.pi * done))
-        return self.peak * (1 - (1 - self.final_share) * fallen)
+        return self.peak * (1 - (1 - self.final_lr_factor) * fallen)
 
     @property
     def _warmup_steps(self) -> int:
@@ -51,10 +51,10 @@ class Schedule:
             return max(1, round(ONE_CYCLE_RISE * self.total_steps))
         return self.warmup_steps
 
-    def _risen(self, share: float) -> float:
+    def _risen(self, lr_factor: float) -> float:
         if self.name == "one_cycle":
-            return ONE_CYCLE_START + (1 - ONE_CYCLE_START) * 0.5 * (1 - math.cos(math.pi * share))
-        return math.exp(-5 * (1 - share) ** 2) if self.name == "warmup_linear_down" else share
+            return ONE_CYCLE_START + (1 - ONE_CYCLE_START) * 0.5 * (1 - math.cos(math.pi * lr_factor))
+        return math.exp(-5 * (1 - lr_factor) ** 2) if self.name == "warmup_linear_down" else lr_factor
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Warmed:
     `share` takes the step after the warm-up, counted from 1, how many there are of these, and the steps of an epoch.
     """
 
-    share: Callable[[int, int, int], float]
+    lr_factor: Callable[[int, int, int], float]
     peak: float
     total_steps: int
     epoch_steps: int
@@ -75,7 +75,7 @@ class Warmed:
         if step <= self.warmup_steps:
             return self.peak * step / self.warmup_steps
         shared = max(1, self.total_steps - self.warmup_steps)
-        return self.peak * self.share(min(step - self.warmup_steps, shared), shared, self.epoch_steps)
+        return self.peak * self.lr_factor(min(step - self.warmup_steps, shared), shared, self.epoch_steps)
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ class ConsoleTracker:
         rate = max(report.learning_rates.values())
         facts = (
             f"loss {report.loss:.4f}  lr {rate:.2e}  {report.pace.clips_per_s:.1f} clips/s"
-            f"  waiting {report.pace.data_wait_share:.0%}  left {duration(report.pace.left_s)}"
+            f"  waiting {report.pace.data_wait_fraction:.0%}  left {duration(report.pace.left_s)}"
         )
         if not self._stream.isatty():
             print(

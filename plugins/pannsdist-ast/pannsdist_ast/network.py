@@ -82,8 +82,8 @@ class Attention(nn.Layer):
         size = self._width // self._heads
         asked = self.qkv(tokens).reshape([0, 0, 3, self._heads, size]).transpose([2, 0, 3, 1, 4])
         query, key, value = paddle.unbind(asked)
-        shares = F.softmax(paddle.matmul(query * size**-0.5, key, transpose_y=True), axis=-1)
-        return self.proj(paddle.matmul(shares, value).transpose([0, 2, 1, 3]).reshape([0, 0, self._width]))
+        attention = F.softmax(paddle.matmul(query * size**-0.5, key, transpose_y=True), axis=-1)
+        return self.proj(paddle.matmul(attention, value).transpose([0, 2, 1, 3]).reshape([0, 0, self._width]))
 
 
 class Mlp(nn.Layer):
@@ -160,8 +160,8 @@ class Transformer(nn.Layer):
         """The embeddings of the patches' positions (1, E, f, t), where the patches are (B, E, f, t).
 
         As many as there are; for fewer patches in time those in the middle, for more interpolated along time, as the
-        original does when it is built for another length. One sum of shares stands for all three cases, because a saved
-        graph does not know the length: it is exact where the shares are 0 and 1.
+        original does when it is built for another length. One weighted sum stands for all three cases, because a saved
+        graph does not know the length: it is exact where the weights are 0 and 1.
         """
         bins, known = self._grid.patches
         learned = self.pos_embed[:, TOKENS:].reshape([bins, known, self._width])
@@ -173,8 +173,8 @@ class Transformer(nn.Layer):
             # `where` goes into no graph without a warning (Paddle 3.3.1).
             fits = (count <= known).astype("float32")
             source = (fits * middle + (1.0 - fits) * between).unsqueeze(1)
-            shares = F.relu(1.0 - paddle.abs(source - _numbers(known)))
-            return paddle.matmul(shares, learned).transpose([2, 0, 1]).unsqueeze(0)
+            weights = F.relu(1.0 - paddle.abs(source - _numbers(known)))
+            return paddle.matmul(weights, learned).transpose([2, 0, 1]).unsqueeze(0)
 
 
 def _numbers(count: int | paddle.Tensor) -> paddle.Tensor:

@@ -115,9 +115,9 @@ def every_nth(embedding):
 def difference(found, wanted):
     """The largest difference as a share of the largest value."""
     assert found.shape == wanted.shape
-    share = float(np.abs(found - wanted).max() / np.abs(wanted).max())
-    print(f"differs by {share:.1e}")
-    return share
+    difference = float(np.abs(found - wanted).max() / np.abs(wanted).max())
+    print(f"differs by {difference:.1e}")
+    return difference
 
 
 @pytest.mark.parametrize("name", [*WIDTHS, *HEADS])

@@ -11,7 +11,7 @@ from scipy import signal
 
 from pannsdist.contracts import UserError
 from pannsdist.devkit import conformance
-from pannsdist.settings import Source, fill_params
+from pannsdist.settings import SettingsOrigin, fill_params
 
 TOLERANCE_DB = 0.1  # measured: 0.072 dB at worst
 FINE_TOLERANCE_DB = 0.03  # measured: 0.025 dB; scipy's own gain at the centre is 0.024 dB off 1 in the lowest filter
@@ -80,7 +80,7 @@ def test_a_filter_lets_its_centre_through_as_it_is():
 
 def test_a_centre_at_no_frequency_is_refused_at_the_door():
     with pytest.raises(UserError, match=r"^feature.params.low_hz is 0.0\n  allowed: above 0.0"):
-        fill_params(GammatoneParams, {"low_hz": 0.0}, Source(), "feature.params")
+        fill_params(GammatoneParams, {"low_hz": 0.0}, SettingsOrigin(), "feature.params")
 
 
 def test_naming_it_does_not_import_paddle():

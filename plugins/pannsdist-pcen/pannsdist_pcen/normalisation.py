@@ -19,26 +19,26 @@ FORGOTTEN = 2.0**-24
 """What is left of a frame when it is left out: half of what float32 can tell from 1."""
 
 
-def share_of_a_frame(time_constant_frames: float) -> float:
+def weight_of_a_frame(time_constant_frames: float) -> float:
     """The weight of a new frame in the smoothed energy, above 0 to 1, as librosa takes it from a time constant."""
     return 2 / (1 + math.sqrt(1 + 4 * time_constant_frames**2))
 
 
-def smoothed(energy: paddle.Tensor, share: float) -> paddle.Tensor:
-    """M[t] = (1 - share) M[t - 1] + share E[t] along T of (B, T, F), where M is 1 before the first frame.
+def smoothed(energy: paddle.Tensor, weight: float) -> paddle.Tensor:
+    """M[t] = (1 - weight) M[t - 1] + weight E[t] along T of (B, T, F), where M is 1 before the first frame.
 
     No step of it waits for the one before: a sum over 2 n frames is one over n frames, and the one before that n frames
-    ago by (1 - share)^n, so that a few doublings cover all that is not forgotten. Before the first frame E counts as 1.
+    ago by (1 - weight)^n, so that a few doublings cover all that is not forgotten. E is 1 before the first frame.
     Frames whose weight has fallen to 2^-24 or less are left out: M is off by 2^-24 of the greatest of them at most.
     Elements are added in one order whatever the batch.
 
     Joined and cut, not padded: paddle2onnx 2.1.0 writes whatever is in memory as the value that `F.pad` pads with.
     """
-    reach, kept = 1, 1.0 - share
+    reach, kept = 1, 1.0 - weight
     while kept**reach > FORGOTTEN:
         reach *= 2
     before = paddle.tile(paddle.ones_like(energy[:, :1]), [1, reach, 1])[:, 1:]
-    total, frames = share * paddle.concat([before, energy], axis=1), 1
+    total, frames = weight * paddle.concat([before, energy], axis=1), 1
     while frames < reach:
         total = total[:, frames:] + kept**frames * total[:, :-frames]
         frames *= 2
@@ -54,11 +54,11 @@ class NormalisedMel(BandImage):
     def __init__(self, front_end: FrontEnd, params: PcenParams) -> None:
         super().__init__(front_end, mel_bands(front_end, front_end.bins), magnitude=True)
         self._params = params
-        self._share = share_of_a_frame(params.time_constant_s * front_end.sample_rate_hz / front_end.hop_samples)
+        self._weight = weight_of_a_frame(params.time_constant_s * front_end.sample_rate_hz / front_end.hop_samples)
 
     def image(self, heard: paddle.Tensor) -> paddle.Tensor:
         """Magnitude of each mel band (B, T, F) -> the same normalised."""
         params, energy = self._params, FULL_SCALE * heard
-        loudness = params.eps + smoothed(energy, self._share)
+        loudness = params.eps + smoothed(energy, self._weight)
         normalised = energy * paddle.exp(-params.gain * paddle.log(loudness))
         return paddle.pow(normalised + params.bias, params.power) - params.bias**params.power

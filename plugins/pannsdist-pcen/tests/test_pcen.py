@@ -8,7 +8,7 @@ import paddle
 import pytest
 from heard_sounds import image, needs_paddle_to_be_named, recordings, sound
 from pannsdist_pcen import Pcen, PcenParams
-from pannsdist_pcen.normalisation import FORGOTTEN, share_of_a_frame, smoothed
+from pannsdist_pcen.normalisation import FORGOTTEN, smoothed, weight_of_a_frame
 from scipy.signal import lfilter
 
 from pannsdist.contracts import UserError
@@ -110,15 +110,15 @@ def test_a_clip_is_smoothed_to_the_same_bits_in_any_batch():
 
 
 def test_a_time_constant_of_no_frame_is_no_smoothing():
-    assert share_of_a_frame(1e-9) == pytest.approx(1.0)
-    assert share_of_a_frame(40.0) == pytest.approx((np.sqrt(1 + 4 * 40**2) - 1) / (2 * 40**2))
+    assert weight_of_a_frame(1e-9) == pytest.approx(1.0)
+    assert weight_of_a_frame(40.0) == pytest.approx((np.sqrt(1 + 4 * 40**2) - 1) / (2 * 40**2))
 
 
 def test_a_bias_below_nothing_is_refused_at_the_door():
-    from pannsdist.settings import Source, fill_params
+    from pannsdist.settings import SettingsOrigin, fill_params
 
     with pytest.raises(UserError, match=r"^feature.params.bias is -1.0\n  allowed: 0.0 or more"):
-        fill_params(PcenParams, {"bias": -1.0}, Source(), "feature.params")
+        fill_params(PcenParams, {"bias": -1.0}, SettingsOrigin(), "feature.params")
 
 
 def test_naming_it_does_not_import_paddle():

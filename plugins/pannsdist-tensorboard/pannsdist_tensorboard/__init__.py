@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from pannsdist.contracts import EpochReport, NoParams, StepReport, TrackedRun
-from pannsdist.contracts.showing import Histogram, Picture, Shown, Sound, epoch_points, shown, step_points
+from pannsdist.contracts.showing import AudioExcerpt, Histogram, Picture, Shown, epoch_points, shown, step_points
 
 if TYPE_CHECKING:
     from pannsdist_tensorboard.events import EventLog
@@ -76,7 +76,7 @@ class TensorBoardTracker:
         """(tag, TensorBoard's message); of a class the precision-recall curve alone, since there is no other."""
         if isinstance(item, Picture):
             return item.tag, self._make.image(item.tag, item.pixels, dataformats="HWC")
-        if isinstance(item, Sound):
+        if isinstance(item, AudioExcerpt):
             return item.tag, self._make.audio(item.tag, item.waveform, item.rate_hz)
         if isinstance(item, Histogram):
             middles = (item.edges[:-1] + item.edges[1:]) / 2

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pannsdist.contracts import TrackedRun, param
 
 if TYPE_CHECKING:
-    from pannsdist_wandb.told import WandbTracker
+    from pannsdist_wandb.tracker import WandbTracker
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,6 @@ class WeightsAndBiases:
 
     def open(self, run: TrackedRun) -> WandbTracker:
         """Begin, or go on with what was told up to `run.from_step`."""
-        from pannsdist_wandb.told import WandbTracker
+        from pannsdist_wandb.tracker import WandbTracker
 
         return WandbTracker(self.params, run)

@@ -10,7 +10,7 @@ from wandb_file import history, records
 from pannsdist.devkit import conformance
 from pannsdist.devkit.fake_run import reports, steps, tell, tracked_run
 from pannsdist.runtime.errors import SettingsError, UserError
-from pannsdist.settings import Source, fill_params
+from pannsdist.settings import SettingsOrigin, fill_params
 
 SECRET = "5" * 40
 
@@ -111,7 +111,7 @@ def test_no_key_and_nothing_of_the_machine_is_in_the_folder_and_no_process_is_le
 
 def test_a_key_is_no_setting():
     with pytest.raises(SettingsError, match=r"unknown key trackers\.wandb\.api_key"):
-        fill_params(WandbParams, {"api_key": SECRET}, Source(), "trackers.wandb")
+        fill_params(WandbParams, {"api_key": SECRET}, SettingsOrigin(), "trackers.wandb")
 
 
 def test_what_w_and_b_refuses_is_said_before_the_first_step(tmp_path):

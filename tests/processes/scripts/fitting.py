@@ -35,8 +35,8 @@ def fit(world, config, overrides):
     parts = building.build_parts(plan, world, network, loader)
     KEPT.append(parts)
     progress = parts.trainer.resume(None)
-    with building.opened_results(plan, world, network, folder, progress) as (outlets, _):
-        parts.trainer.fit(progress, parts.data, parts.split, outlets)
+    with building.opened_results(plan, world, network, folder, progress) as (sinks, _):
+        parts.trainer.fit(progress, parts.data, parts.split, sinks)
     loader.close()
     np.savez(f"{chosen.name}.{world.rank}.npz", **network.arrays())
 

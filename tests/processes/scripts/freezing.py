@@ -24,7 +24,7 @@ from pannsdist.training.optimization.losses import TrainingLoss  # noqa: E402
 from pannsdist.training.optimization.optimizers import build_optimizer  # noqa: E402
 from pannsdist.training.optimization.recomputing import recompute_parts  # noqa: E402
 from pannsdist.training.optimization.schedules import Schedule  # noqa: E402
-from pannsdist.training.train_step import Learner, Manner  # noqa: E402
+from pannsdist.training.train_step import Learner, StepOptions  # noqa: E402
 
 CLIPS, SAMPLES, BINS, CLASSES = 8, 160, 16, 3
 EPOCHS, STEPS, THAW_EPOCH = 3, 2, 2
@@ -62,7 +62,7 @@ class Recording(paddle.optimizer.SGD):
         super().step()
 
 
-def make(world, optimizer_class=None, recompute=False, **manner):
+def make(world, optimizer_class=None, recompute=False, **options):
     paddle.seed(world.rank)  # wrapping gives rank 0's weights to all
     network = Network(Image(), Three())
     stages = stages_of(network.model, "head")
@@ -76,9 +76,14 @@ def make(world, optimizer_class=None, recompute=False, **manner):
         optimizer = optimizer_class(learning_rate=0.01, parameters=trainable)
     else:
         optimizer = build_optimizer("AdamW", {}, 0.01, network.model)
-    schedule = Schedule("cosine", 0.01, EPOCHS * STEPS, final_share=0.1)
+    schedule = Schedule("cosine", 0.01, EPOCHS * STEPS, final_lr_factor=0.1)
     learner = Learner(
-        world, network, TrainingLoss(multi_label=False), optimizer, schedule, manner=Manner(freezing=freezing, **manner)
+        world,
+        network,
+        TrainingLoss(multi_label=False),
+        optimizer,
+        schedule,
+        options=StepOptions(freezing=freezing, **options),
     )
     KEPT.append(learner)
     return learner
@@ -124,7 +129,7 @@ def training(world, stop_after=0):
             weights, state = learner.network.arrays(), learner.state()
             learner = make(world, ema_decay=0.9)
             learner.network.restore(weights)
-            learner.restore(world.share_arrays(state if world.is_main else None))
+            learner.restore(world.broadcast_arrays(state if world.is_main else None))
     return {**found, **{f"end/{name}": array for name, array in learner.state().items()}}
 
 
@@ -148,7 +153,7 @@ def main(folder):
     world = fleet.connect()
     name = f"{world.rank}of{world.size}.npz"
     np.savez(folder / f"gradients.{name}", **gradients(world))
-    np.savez(folder / f"accumulated.{name}", **gradients(world, accumulate=2))
+    np.savez(folder / f"accumulated.{name}", **gradients(world, accumulate_steps=2))
     np.savez(folder / f"recomputed.{name}", **gradients(world, recompute=True))
     np.savez(folder / f"poisoned.{name}", **poisoned(world))
     for stop_after in (0, 1, 2):

@@ -13,8 +13,8 @@ def main(folder, late_s):
     console.quiet_paddle()
     world = fleet.connect()
     time.sleep(late_s * world.rank)
-    gathered = world.gather(f"item of {world.rank}")
-    (folder / f"late.{world.rank}.json").write_text(json.dumps([gathered, world.total(1.0)]))
+    gathered = world.all_gather_after_barrier(f"item of {world.rank}")
+    (folder / f"late.{world.rank}.json").write_text(json.dumps([gathered, world.all_reduce_sum(1.0)]))
     world.close()
 
 

@@ -15,7 +15,7 @@ from pannsdist import hub
 
 import paddle  # isort: skip
 
-from pannsdist.audio.batches import Share
+from pannsdist.audio.batches import Shard
 
 KEPT = []
 """Wrapped layers: Paddle 3.3.1 may crash where one is dropped before the next is made."""
@@ -24,7 +24,7 @@ KEPT = []
 class Unaveraged(hub.Trainer):
     """Reads the first of two shares."""
 
-    _share = Share(0, 2)
+    _share = Shard(0, 2)
 
 
 def session(name, batch_size, epochs):

@@ -16,7 +16,7 @@ console.quiet_paddle()
 
 import paddle  # noqa: E402
 
-from pannsdist.audio.batches import ClipTable, EvaluationPlan, Share, TrainingPlan, clip_table, read_batch  # noqa: E402
+from pannsdist.audio.batches import ClipTable, EvaluationPlan, Shard, TrainingPlan, clip_table, read_batch  # noqa: E402
 from pannsdist.audio.clip_reader import ClipReader  # noqa: E402
 from pannsdist.builtin.logmel import LogMel, LogMelParams  # noqa: E402
 from pannsdist.builtin.panns import Cnn6  # noqa: E402
@@ -51,7 +51,7 @@ def network(seed):
 
 def own_batches(world, batch_size):
     plan = TrainingPlan(clip_table(TONES.clips("train"), TONES.labels, False), batch_size, 0, READER)
-    return [read_batch(order) for order in plan.orders(1, Share(world.rank, world.size))]
+    return [read_batch(order) for order in plan.orders(1, Shard(world.rank, world.size))]
 
 
 def without(batch, ids):
@@ -90,7 +90,7 @@ def gradient(world, unread):
     KEPT.append(learner)
     layer.eval()  # each process normalises by its own clips, so that only without batch statistics the two are one sum
     batch = own_batches(world, 8)[0]
-    ids = [name for part in world.gather(batch.ids) for name in part]
+    ids = [name for part in world.all_gather_after_barrier(batch.ids) for name in part]
     learner.step(without(batch, ids[:unread]), 1, len(ids) - unread, seed=0)
     names = {parameter.name: name for name, parameter in layer.model.named_parameters()}
     return {names[name]: array for name, array in optimizer.gradients.items()}
@@ -103,7 +103,7 @@ def scores(world):
     plan = EvaluationPlan(ClipTable(clips, table.targets), 3, READER)
 
     def batches():
-        return map(read_batch, plan.orders(Share(world.rank, world.size)))
+        return map(read_batch, plan.orders(Shard(world.rank, world.size)))
 
     evaluator = Evaluator(world, network(seed=0), TONES.labels, False)
     evaluation = evaluator.evaluate(SplitToEvaluate("valid", [clip.id for clip in clips], batches))

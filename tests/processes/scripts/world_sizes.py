@@ -19,7 +19,7 @@ import paddle  # noqa: E402
 from paddle import nn  # noqa: E402
 
 from pannsdist.audio.augmentation import Augmentation  # noqa: E402
-from pannsdist.audio.batches import Share, TrainingPlan, clip_table  # noqa: E402
+from pannsdist.audio.batches import Shard, TrainingPlan, clip_table  # noqa: E402
 from pannsdist.audio.clip_reader import ClipReader  # noqa: E402
 from pannsdist.audio.loader import Loader  # noqa: E402
 from pannsdist.audio.mixup import Mixup  # noqa: E402
@@ -33,7 +33,7 @@ from pannsdist.builtin.panns.blocks import Part, conv_block  # noqa: E402
 from pannsdist.builtin.panns.networks import Wanted, normed_bins  # noqa: E402
 from pannsdist.builtin.panns.tagger import Description, Tagger  # noqa: E402
 from pannsdist.builtin.tones import Tones, TonesParams  # noqa: E402
-from pannsdist.contracts.feature_augmentation import kept_stripes  # noqa: E402
+from pannsdist.contracts.feature_augmentation import spec_augment_mask  # noqa: E402
 from pannsdist.contracts.network import Network  # noqa: E402
 from pannsdist.distributed import fleet  # noqa: E402
 from pannsdist.runtime import seeding  # noqa: E402
@@ -62,7 +62,7 @@ def training(**how):
 def batches(plan, loader, world):
     """This process's part of each of the first 50 steps, over as many epochs as that takes."""
     epochs = range(1, -(-STEPS // plan.steps) + 1)
-    orders = [order for epoch in epochs for order in plan.orders(epoch, Share(world.rank, world.size))]
+    orders = [order for epoch in epochs for order in plan.orders(epoch, Shard(world.rank, world.size))]
     yield from loader.read(orders[:STEPS])
 
 
@@ -72,14 +72,14 @@ def checksum(array):
 
 def seen(batch):
     """All that a step knows of each clip that comes out of it: which, how it sounds, what masks it, its partner."""
-    masks = kept_stripes(paddle.to_tensor(batch.chances), 30, BINS).numpy()
+    masks = spec_augment_mask(paddle.to_tensor(batch.augment_noise), 30, BINS).numpy()
     ids = batch.ids + batch.further_ids
     rows = []
     for row, target in enumerate(batch.targets):
         rows.append([ids[row], checksum(batch.waveforms[row]), checksum(masks[row]), target.tolist()])
         if batch.partners is not None:
-            partner, share = int(batch.partners[row]), float(batch.shares[row])
-            rows[-1] += [ids[partner], checksum(batch.waveforms[partner]), checksum(masks[partner]), share]
+            partner, mix_weight = int(batch.partners[row]), float(batch.mix_weights[row])
+            rows[-1] += [ids[partner], checksum(batch.waveforms[partner]), checksum(masks[partner]), mix_weight]
     return rows
 
 
@@ -118,7 +118,7 @@ def run(world, loader, plan, kind):
     made.eval()  # dropout off, batch norm by its running statistics: what is left to differ is the order of sums
     steps, losses = [], []
     for number, batch in enumerate(batches(plan, loader, world), start=1):
-        (clips,) = world.total(float(len(batch.ids)))
+        (clips,) = world.all_reduce_sum(float(len(batch.ids)))
         outcome = learner.step(batch, number, int(clips), SEED)
         steps.append(seen(batch))
         losses.append(float(outcome.loss) / clips)

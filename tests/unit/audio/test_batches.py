@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from small_parts import tone_clips
 
-from pannsdist.audio.batches import ClipTable, EvaluationPlan, Share, TrainingPlan, clip_table, read_batch
+from pannsdist.audio.batches import ClipTable, EvaluationPlan, Shard, TrainingPlan, clip_table, read_batch
 from pannsdist.audio.clip_reader import ClipReader
 from pannsdist.contracts import Clip, Samples
 from pannsdist.runtime.errors import BadClip
@@ -23,7 +23,7 @@ def training(count=26, batch_size=8, seed=0):
 
 def global_batches(plan, epoch, processes):
     """Ids, waveforms and targets of each step over all processes, in the order of their ranks."""
-    shares = [[read_batch(order) for order in plan.orders(epoch, Share(rank, processes))] for rank in range(processes)]
+    shares = [[read_batch(order) for order in plan.orders(epoch, Shard(rank, processes))] for rank in range(processes)]
     for parts in zip(*shares, strict=True):
         ids = tuple(name for part in parts for name in part.ids)
         yield ids, np.concatenate([part.waveforms for part in parts]), np.concatenate([part.targets for part in parts])
@@ -57,7 +57,7 @@ def test_the_clips_that_are_left_out_are_others_in_each_epoch():
 
 def test_the_order_depends_on_seed_and_epoch():
     orders = [
-        tuple(order.clips[0].id for order in training(seed=seed).orders(epoch, Share(0, 1)))
+        tuple(order.clips[0].id for order in training(seed=seed).orders(epoch, Shard(0, 1)))
         for seed in (0, 1)
         for epoch in (1, 2)
     ]
@@ -65,8 +65,8 @@ def test_the_order_depends_on_seed_and_epoch():
 
 
 def test_an_epoch_can_be_entered_at_a_step():
-    whole = [order.clips for order in training().orders(1, Share(1, 2))]
-    rest = [order.clips for order in training().orders(1, Share(1, 2), first_step=2)]
+    whole = [order.clips for order in training().orders(1, Shard(1, 2))]
+    rest = [order.clips for order in training().orders(1, Shard(1, 2), first_step=2)]
     assert rest == whole[2:]
 
 
@@ -81,7 +81,7 @@ def test_the_targets_of_a_batch_are_those_of_its_clips():
 def test_an_evaluation_meets_each_clip_once_on_any_number_of_processes(processes, count):
     plan = EvaluationPlan(table(count), 4, READER)
     ids = [
-        clip.id for rank in range(processes) for order in plan.orders(Share(rank, processes)) for clip in order.clips
+        clip.id for rank in range(processes) for order in plan.orders(Shard(rank, processes)) for clip in order.clips
     ]
     assert sorted(ids) == [clip.id for clip in tone_clips(count)]
 
@@ -89,13 +89,13 @@ def test_an_evaluation_meets_each_clip_once_on_any_number_of_processes(processes
 @pytest.mark.parametrize("processes", [2, 3])
 def test_a_clip_meets_the_same_neighbours_in_evaluation_on_any_number_of_processes(processes):
     plan = EvaluationPlan(table(17), 4, READER)
-    alone = {order.clips for order in plan.orders(Share(0, 1))}
-    together = {order.clips for rank in range(processes) for order in plan.orders(Share(rank, processes))}
+    alone = {order.clips for order in plan.orders(Shard(0, 1))}
+    together = {order.clips for rank in range(processes) for order in plan.orders(Shard(rank, processes))}
     assert alone == together
 
 
 def test_an_evaluation_hears_the_beginning_of_each_clip():
-    (order,) = EvaluationPlan(table(2), 4, READER).orders(Share(0, 1))
+    (order,) = EvaluationPlan(table(2), 4, READER).orders(Shard(0, 1))
     first = tone_clips(2)[0].source.array[:800]
     np.testing.assert_array_equal(read_batch(order).waveforms[0], first)
 
@@ -120,7 +120,7 @@ def with_bad(*bad, count=4):
 
 
 def only_order(clips, skip_bad):
-    (order,) = EvaluationPlan(clips, 8, READER, skip_bad).orders(Share(0, 1))
+    (order,) = EvaluationPlan(clips, 8, READER, skip_bad).orders(Shard(0, 1))
     return order
 
 

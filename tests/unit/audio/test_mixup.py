@@ -5,7 +5,7 @@ import pytest
 from small_parts import tone_clips
 
 from pannsdist.audio.augmentation import Augmentation
-from pannsdist.audio.batches import ClipTable, Share, TrainingPlan, clip_table, read_batch
+from pannsdist.audio.batches import ClipTable, Shard, TrainingPlan, clip_table, read_batch
 from pannsdist.audio.clip_reader import ClipReader
 from pannsdist.audio.loader import Loader
 from pannsdist.audio.mixup import Mixup
@@ -32,8 +32,10 @@ def training(table=None, batch_size=8, **how):
 
 def batches(plan, epoch=1, processes=1):
     """The batches of each step, by rank."""
-    shares = [[read_batch(order) for order in plan.orders(epoch, Share(rank, processes))] for rank in range(processes)]
-    return list(zip(*shares, strict=True))
+    mix_weights = [
+        [read_batch(order) for order in plan.orders(epoch, Shard(rank, processes))] for rank in range(processes)
+    ]
+    return list(zip(*mix_weights, strict=True))
 
 
 def everything(batch):
@@ -41,9 +43,18 @@ def everything(batch):
     ids = batch.ids + batch.further_ids
     partners = [None] * len(batch.ids) if batch.partners is None else batch.partners.tolist()
     for row, partner in enumerate(partners):
-        own = [batch.ids[row], batch.waveforms[row].tolist(), batch.chances[row].tolist(), batch.targets[row].tolist()]
+        own = [
+            batch.ids[row],
+            batch.waveforms[row].tolist(),
+            batch.augment_noise[row].tolist(),
+            batch.targets[row].tolist(),
+        ]
         if partner is not None:
-            other = [batch.waveforms[partner].tolist(), batch.chances[partner].tolist(), float(batch.shares[row])]
+            other = [
+                batch.waveforms[partner].tolist(),
+                batch.augment_noise[partner].tolist(),
+                float(batch.mix_weights[row]),
+            ]
             own += [ids[partner], *other]
         yield own
 
@@ -72,7 +83,7 @@ def test_workers_change_nothing():
     plan = training(augmentations=(GAIN, NOISE), mixup=mixup("free"))
     loader = Loader(2)
     try:
-        read = list(loader.read(plan.orders(1, Share(0, 1))))
+        read = list(loader.read(plan.orders(1, Shard(0, 1))))
     finally:
         loader.close()
     assert [list(everything(batch)) for batch in read] == [list(everything(batch)) for (batch,) in batches(plan)]
@@ -116,7 +127,7 @@ def test_a_clip_that_comes_again_in_an_epoch_sounds_different():
     again = [row for row, name in enumerate(batch.ids) if name == "clip000"]
     assert len(again) == 4
     assert len({batch.waveforms[row].tobytes() for row in again}) == 4
-    assert len({batch.chances[row].tobytes() for row in again}) == 4
+    assert len({batch.augment_noise[row].tobytes() for row in again}) == 4
 
 
 def test_pairs_of_panns_are_neighbours_in_the_order_of_the_epoch():
@@ -148,23 +159,23 @@ def test_one_process_reads_no_clip_twice_for_free_pairs():
 
 
 def test_shares_follow_beta():
-    shares = np.concatenate(
+    mix_weights = np.concatenate(
         [
-            batch.shares
+            batch.mix_weights
             for epoch in range(1, 120)
             for (batch,) in batches(training(batch_size=16, mixup=mixup(alpha=0.3)), epoch)
         ]
     )
-    assert len(shares) > 1800
-    assert shares.mean() == pytest.approx(0.5, abs=0.03)
-    assert shares.var() == pytest.approx(1 / (4 * (2 * 0.3 + 1)), rel=0.05)
+    assert len(mix_weights) > 1800
+    assert mix_weights.mean() == pytest.approx(0.5, abs=0.03)
+    assert mix_weights.var() == pytest.approx(1 / (4 * (2 * 0.3 + 1)), rel=0.05)
 
 
 def test_targets_are_mixed_by_the_same_shares_as_clips():
     truth = {clip.id: np.eye(2)[LABELS.index(clip.labels[0])] for clip in tone_clips(34)}
     for (batch,) in batches(training(mixup=mixup("free"))):
-        for row, (partner, share) in enumerate(zip(batch.partners, batch.shares, strict=True)):
-            expected = share * truth[batch.ids[row]] + (1 - share) * truth[batch.ids[partner]]
+        for row, (partner, mix_weight) in enumerate(zip(batch.partners, batch.mix_weights, strict=True)):
+            expected = mix_weight * truth[batch.ids[row]] + (1 - mix_weight) * truth[batch.ids[partner]]
             np.testing.assert_allclose(batch.targets[row], expected, atol=1e-6)
         np.testing.assert_allclose(batch.targets.sum(axis=1), 1, atol=1e-6)
 
@@ -175,8 +186,8 @@ def test_several_labels_are_mixed_too():
     truth = {clip.id: table.targets[row] for row, clip in enumerate(clips)}
     ((batch,),) = batches(training(table, 6, mixup=mixup()))
     ids = batch.ids + batch.further_ids
-    for row, (partner, share) in enumerate(zip(batch.partners, batch.shares, strict=True)):
-        expected = share * truth[ids[row]] + (1 - share) * truth[ids[partner]]
+    for row, (partner, mix_weight) in enumerate(zip(batch.partners, batch.mix_weights, strict=True)):
+        expected = mix_weight * truth[ids[row]] + (1 - mix_weight) * truth[ids[partner]]
         np.testing.assert_allclose(batch.targets[row], expected, atol=1e-6)
 
 
@@ -184,11 +195,11 @@ def test_waveforms_are_mixed_linearly():
     on_device = batches(training(augmentations=(GAIN,), mixup=mixup("free")))
     in_worker = batches(training(augmentations=(GAIN,), mixup=mixup("free", "waveform")))
     for (one,), (other,) in zip(on_device, in_worker, strict=True):
-        share = one.shares[:, None]
-        expected = one.waveforms[:8] * share + one.waveforms[one.partners] * (1 - share)
+        mix_weight = one.mix_weights[:, None]
+        expected = one.waveforms[:8] * mix_weight + one.waveforms[one.partners] * (1 - mix_weight)
         np.testing.assert_allclose(other.waveforms, expected, atol=1e-6)
         np.testing.assert_array_equal(other.targets, one.targets)
-        assert other.draws.keys() == {"chances"}
+        assert other.model_kwargs.keys() == {"augment_noise"}
 
 
 def with_bad(count, *bad):
@@ -221,7 +232,7 @@ def test_the_good_clip_of_a_pair_stands_alone_and_a_pair_of_bad_ones_is_skipped(
     assert batch.targets[0].tolist() in ([0, 1], [1, 0])
     assert {error.wrong.split("'")[1] for error in batch.bad} == {order[place] for place in (0, 3, 4, 5)}
     if domain == "features":
-        assert batch.shares[:2].tolist() == [1, 1]
+        assert batch.mix_weights[:2].tolist() == [1, 1]
         assert batch.partners.tolist() == [0, 1, 3]
         assert batch.further_ids == (order[7],)
 
@@ -232,7 +243,7 @@ def test_a_bad_free_clip_is_left_out_named_once_and_its_neighbour_stands_alone()
         (parts,) = batches(plan, processes=processes)
         assert sum(len(part.ids) for part in parts) == 7
         assert sum(len(part.bad) for part in parts) == 1
-        assert sum(int((part.shares == 1).sum()) for part in parts) == 1
+        assert sum(int((part.mix_weights == 1).sum()) for part in parts) == 1
 
 
 def test_a_batch_of_bad_clips_alone_is_empty_and_keeps_its_shapes():
@@ -240,7 +251,7 @@ def test_a_batch_of_bad_clips_alone_is_empty_and_keeps_its_shapes():
     assert batch.waveforms.shape == (0, 800)
     assert batch.targets.shape == (0, 2)
     assert len(batch.bad) == 4
-    assert all(len(array) == 0 for array in batch.draws.values())
+    assert all(len(array) == 0 for array in batch.model_kwargs.values())
 
 
 def test_a_bad_clip_changes_nothing_of_the_others():

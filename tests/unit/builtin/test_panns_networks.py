@@ -98,9 +98,9 @@ def published(name, shared):
 def difference(found, wanted):
     """The largest difference as a share of the largest value."""
     assert tuple(found.shape) == wanted.shape
-    share = float(np.abs(found.numpy() - wanted).max() / np.abs(wanted).max())
-    print(f"differs by {share:.1e}")
-    return share
+    difference = float(np.abs(found.numpy() - wanted).max() / np.abs(wanted).max())
+    print(f"differs by {difference:.1e}")
+    return difference
 
 
 @pytest.mark.parametrize("name", REFERENCES)

@@ -12,10 +12,10 @@ from panns_by_name import SIZES, entry_points, feature_of, plugin, sound
 
 from pannsdist.builtin import panns
 from pannsdist.builtin.logmel import LogMel, LogMelParams
-from pannsdist.builtin.panns.spec_augment import Draws, SpecAugment
+from pannsdist.builtin.panns.spec_augment import AugmentInputs, SpecAugment
 from pannsdist.builtin.panns.tagger import Attention, Description, MaxTagger, MeanTagger
 from pannsdist.builtin.waveform import Waveform, WaveformParams
-from pannsdist.contracts import CHANCES, NoParams, UserError
+from pannsdist.contracts import AUGMENT_NOISE_SIZE, NoParams, UserError
 
 
 @pytest.mark.parametrize(
@@ -195,8 +195,10 @@ def seen_after(layer, name, run):
 
 def test_stripes_follow_the_chances_of_the_batch_not_the_seed():
     augment, image = SpecAugment(), paddle.ones([2, 1, 400, 64])
-    draws = Draws(chances=paddle.to_tensor(np.random.default_rng(0).random((2, CHANCES), dtype=np.float32)))
-    one, other = augment(image, draws).numpy(), augment(image, draws).numpy()
+    augment_inputs = AugmentInputs(
+        augment_noise=paddle.to_tensor(np.random.default_rng(0).random((2, AUGMENT_NOISE_SIZE), dtype=np.float32))
+    )
+    one, other = augment(image, augment_inputs).numpy(), augment(image, augment_inputs).numpy()
     np.testing.assert_array_equal(one, other)
     assert (one == 0).any()
 
@@ -205,17 +207,17 @@ def test_clips_are_mixed_after_the_first_batch_norm_and_the_stripes():
     model = plugin("Cnn6", spec_augment=True)
     layer = model.build(["a", "b", "c"], model.front_end)
     image = paddle.to_tensor(np.random.default_rng(0).normal(-40, 10, (4, 1, 100, 64)).astype(np.float32))
-    chances = paddle.to_tensor(np.random.default_rng(1).random((4, CHANCES), dtype=np.float32))
-    logits = layer(image, chances=chances, partners=PARTNERS, shares=SHARES)
+    augment_noise = paddle.to_tensor(np.random.default_rng(1).random((4, AUGMENT_NOISE_SIZE), dtype=np.float32))
+    logits = layer(image, augment_noise=augment_noise, partners=PARTNERS, mix_weights=SHARES)
     assert logits.shape == [2, 3]
 
     def run():
-        layer(image, chances=chances, partners=PARTNERS, shares=SHARES)
+        layer(image, augment_noise=augment_noise, partners=PARTNERS, mix_weights=SHARES)
 
     striped, mixed = seen_after(layer, "spec_augment", run), seen_after(layer, "mixup", run)
     assert (striped == 0).any()
-    shares = SHARES.numpy()[:, None, None, None]
-    np.testing.assert_allclose(mixed, striped[:2] * shares + striped[2:] * (1 - shares), rtol=1e-4, atol=1e-5)
+    mix_weights = SHARES.numpy()[:, None, None, None]
+    np.testing.assert_allclose(mixed, striped[:2] * mix_weights + striped[2:] * (1 - mix_weights), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["LeeNet11", "DaiNet19", "Res1dNet31", "Wavegram_Cnn14", "Wavegram_Logmel_Cnn14"])
@@ -228,8 +230,8 @@ def test_networks_on_the_waveform_mix_every_branch(name):
     alone = paddle.to_tensor(np.array([1.0, 1.0], np.float32))
     with paddle.no_grad():
         expected = layer(paddle.to_tensor(sound)).numpy()[:2]
-        whole = layer(paddle.to_tensor(sound), partners=PARTNERS, shares=alone).numpy()
-        halved = layer(paddle.to_tensor(sound), partners=PARTNERS, shares=alone * 0.5).numpy()
+        whole = layer(paddle.to_tensor(sound), partners=PARTNERS, mix_weights=alone).numpy()
+        halved = layer(paddle.to_tensor(sound), partners=PARTNERS, mix_weights=alone * 0.5).numpy()
     np.testing.assert_allclose(whole, expected, rtol=1e-4, atol=1e-5)
     assert not np.allclose(halved, expected, rtol=1e-4)
 
@@ -240,7 +242,7 @@ def test_networks_that_decide_by_segments_mix_too(decision):
     layer = model.build(["a", "b"], model.front_end)
     layer.eval()
     with paddle.no_grad():
-        made = layer(paddle.zeros([4, 1, 64, 64]), partners=PARTNERS, shares=SHARES)
+        made = layer(paddle.zeros([4, 1, 64, 64]), partners=PARTNERS, mix_weights=SHARES)
     assert made.shape == [2, 2]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pannsdist.builtin.tones import FAMILIES, GeneratedSound, Tones, TonesParams
-from pannsdist.contracts import Sound, UserError
+from pannsdist.contracts import SampleSource, UserError
 
 
 def tones(**params):
@@ -44,7 +44,7 @@ def test_a_sound_has_its_length_and_rate_and_stays_in_range(family, duration_s, 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_sound_pickles_and_is_the_same_each_time(family):
     sound = GeneratedSound(family, 7, 0.2, 16000)
-    assert isinstance(sound, Sound)
+    assert isinstance(sound, SampleSource)
     copy = pickle.loads(pickle.dumps(sound))
     assert copy == sound
     first = sound.samples()[0]

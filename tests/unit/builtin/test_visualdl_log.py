@@ -13,7 +13,7 @@ from sklearn import metrics as sk
 
 from pannsdist.builtin.visualdl.log import VisualDLTracker
 from pannsdist.builtin.visualdl.records import read_records
-from pannsdist.contracts import EpochReport, Heard, Pace, StepReport, TrackedRun
+from pannsdist.contracts import ClipFeatures, EpochReport, Pace, StepReport, TrackedRun
 from pannsdist.contracts.predictions import Predictions
 from pannsdist.contracts.showing import ClassCurve, description, shown, worst
 from pannsdist.runtime.errors import BadClip
@@ -22,11 +22,11 @@ LABELS = ("狗", "50%", "<b>")
 RATE_HZ = 8000
 
 
-def listen(name):
+def read_clip(name):
     if name == "gone":
         raise BadClip("clip 'gone' is gone")
     tone = 2.0 * np.sin(np.arange(800) * 0.3).astype(np.float32)
-    return Heard(tone, RATE_HZ, np.random.default_rng(0).normal(size=(20, 16)))
+    return ClipFeatures(tone, RATE_HZ, np.random.default_rng(0).normal(size=(20, 16)))
 
 
 def tracked_run(folder, from_step=0, **changed):
@@ -36,7 +36,7 @@ def tracked_run(folder, from_step=0, **changed):
         "from_step": from_step,
         "hyper_parameters": {"model": "small", "epochs": 3, "weights": None, "learning_rate": 0.5},
         "score_names": ["train/loss", "valid/accuracy", "valid/d_prime"],
-        "listen": listen,
+        "read_clip": read_clip,
         "weights": lambda: {"fc.weight": np.arange(6.0).reshape(2, 3), "fc.odd": np.array([np.nan, np.inf])},
     }
     return TrackedRun(**{**given, **changed})
@@ -83,7 +83,7 @@ def test_curves_are_read_back(tmp_path):
     assert points(tmp_path, "train/loss") == [(5, 5.5), (6, 6.5)]
     assert points(tmp_path, "train/learning_rate") == [(5, pytest.approx(1e-3)), (6, pytest.approx(1e-3))]
     assert points(tmp_path, "train/clips_per_s") == [(5, 12.5), (6, 12.5)]
-    assert points(tmp_path, "train/data_wait_share") == [(5, 0.25), (6, 0.25)]
+    assert points(tmp_path, "train/data_wait_fraction") == [(5, 0.25), (6, 0.25)]
     assert points(tmp_path, "train/gradient_norm") == [(6, 2.5)]
     assert points(tmp_path, "valid/accuracy") == [(8, 0.5)]
     assert all(20 < value < 1e6 for _, value in points(tmp_path, "train/memory_mib"))

@@ -4,11 +4,11 @@ import csv
 import io
 import json
 
-import listening
 import numpy as np
 import paddle
 import pytest
 import soundfile
+import tiny_sounds
 from matplotlib.image import imread
 
 from pannsdist.builtin.panns import Cnn6
@@ -163,10 +163,10 @@ def own_model(tmp_path):
 
 @pytest.mark.parametrize("engine", ["dygraph", "paddle", "onnx"])
 def test_every_engine_tags_and_embeds_alike(own_model, tmp_path, capsys, engine):
-    listening.skip_unless_installed(engine)
+    tiny_sounds.skip_unless_installed(engine)
     tagger, files = ["--model", str(own_model)], [str(tmp_path / "a.wav"), str(tmp_path / "b.wav")]
     for seed, file in enumerate(files):
-        soundfile.write(file, listening.noise(1, 16000, seed)[0], 32000)
+        soundfile.write(file, tiny_sounds.noise(1, 16000, seed)[0], 32000)
     assert main(["tag", *tagger, "--engine", engine, "--topk", "527", "--format", "jsonl", *files]) == 0
     found = [json.loads(line)["scores"] for line in capsys.readouterr().out.splitlines()]
     assert main(["tag", *tagger, "--topk", "527", "--format", "jsonl", *files]) == 0
@@ -188,7 +188,7 @@ def test_an_engine_that_there_is_not_is_refused(tagger, audio, capsys):
 
 @pytest.mark.parametrize("form", ["paddle", "onnx"])
 def test_a_published_model_is_exported_once_there_is_sound_to_compare_on(tagger, audio, tmp_path, capsys, form):
-    listening.skip_unless_installed(form)
+    tiny_sounds.skip_unless_installed(form)
     command = ["export", *tagger, "--format", form, "-o", str(tmp_path / "out")]
     assert main(command) == 2
     assert "give sound files as --check FILE..." in capsys.readouterr().err

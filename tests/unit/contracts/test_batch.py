@@ -11,9 +11,9 @@ def mixed():
         tuple("abcd"),
         generator.random((6, 5), dtype=np.float32),
         generator.random((4, 3), dtype=np.float32),
-        chances=generator.random((6, 8), dtype=np.float32),
+        augment_noise=generator.random((6, 8), dtype=np.float32),
         partners=np.array([4, 0, 5, 3]),
-        shares=np.array([0.1, 0.2, 0.3, 1.0], np.float32),
+        mix_weights=np.array([0.1, 0.2, 0.3, 1.0], np.float32),
         further_ids=("e", "f"),
     )
 
@@ -22,8 +22,8 @@ def seen(batch):
     """Each clip, how it sounds and what masks it; its target; and the same of its partner."""
     names = batch.ids + batch.further_ids
     for row, partner in enumerate(batch.partners):
-        pair = [(names[at], batch.waveforms[at].tolist(), batch.chances[at].tolist()) for at in (row, partner)]
-        yield pair, float(batch.shares[row]), batch.targets[row].tolist()
+        pair = [(names[at], batch.waveforms[at].tolist(), batch.augment_noise[at].tolist()) for at in (row, partner)]
+        yield pair, float(batch.mix_weights[row]), batch.targets[row].tolist()
 
 
 def test_the_parts_of_a_batch_hold_the_same_clips_with_the_same_partners():
@@ -43,5 +43,5 @@ def test_a_part_takes_a_partner_along_that_is_in_another_part():
 def test_a_batch_without_mixup_is_divided_by_rows():
     plain = Batch(tuple("ab"), np.ones((2, 5), np.float32), np.array([0, 1]))
     part = plain.part(np.array([1]))
-    assert (part.ids, part.targets.tolist(), part.draws) == (("b",), [1], {})
+    assert (part.ids, part.targets.tolist(), part.model_kwargs) == (("b",), [1], {})
     assert part.waveforms.shape == (1, 5)

@@ -72,7 +72,7 @@ def test_arrays_that_do_not_fit_are_refused_and_change_nothing(fault):
         np.testing.assert_array_equal(array, before[name])
 
 
-CHANCES = paddle.to_tensor(np.random.default_rng(1).random((3, 8), dtype=np.float32))
+AUGMENT_NOISE_SIZE = paddle.to_tensor(np.random.default_rng(1).random((3, 8), dtype=np.float32))
 PARTNERS = paddle.to_tensor(np.array([2, 0]))
 SHARES = paddle.to_tensor(np.array([0.25, 0.75], np.float32))
 
@@ -89,8 +89,8 @@ class AugmentingEcho(Echo):
 
     augments = True
 
-    def forward(self, image, chances=None, partners=None, shares=None):
-        self.given = (chances, partners, shares)
+    def forward(self, image, augment_noise=None, partners=None, mix_weights=None):
+        self.given = (augment_noise, partners, mix_weights)
         return image
 
 
@@ -100,15 +100,17 @@ def echo(layer=None, **how):
 
 def test_features_are_mixed_for_a_network_that_does_not_do_it_itself():
     plain = echo()(waveform()).numpy()
-    made = echo()(waveform(), chances=CHANCES, partners=PARTNERS, shares=SHARES).numpy()
+    made = echo()(waveform(), augment_noise=AUGMENT_NOISE_SIZE, partners=PARTNERS, mix_weights=SHARES).numpy()
     expected = [0.25 * plain[0] + 0.75 * plain[2], 0.75 * plain[1] + 0.25 * plain[0]]
     np.testing.assert_allclose(made, expected, rtol=1e-5)
 
 
 def test_a_network_that_augments_gets_the_draws_and_whole_features():
     layer = AugmentingEcho()
-    made = echo(layer)(waveform(), chances=CHANCES, partners=PARTNERS, shares=SHARES)
-    assert [one is other for one, other in zip(layer.given, (CHANCES, PARTNERS, SHARES), strict=True)] == [True] * 3
+    made = echo(layer)(waveform(), augment_noise=AUGMENT_NOISE_SIZE, partners=PARTNERS, mix_weights=SHARES)
+    assert [one is other for one, other in zip(layer.given, (AUGMENT_NOISE_SIZE, PARTNERS, SHARES), strict=True)] == [
+        True
+    ] * 3
     np.testing.assert_array_equal(made.numpy(), echo()(waveform()).numpy())
     echo(layer)(waveform())
     assert layer.given == (None, None, None)
@@ -118,7 +120,7 @@ def test_stripes_of_features_hold_the_mean_of_their_clip_and_come_only_with_chan
     plain = echo()(waveform()).numpy()
     masking = echo(spec_augment=True)
     np.testing.assert_array_equal(masking(waveform()).numpy(), plain)
-    made = masking(waveform(), chances=CHANCES).numpy()
+    made = masking(waveform(), augment_noise=AUGMENT_NOISE_SIZE).numpy()
     for row in range(3):
         lost = made[row] != plain[row]
         assert 0 < lost.mean() < 1
@@ -126,4 +128,6 @@ def test_stripes_of_features_hold_the_mean_of_their_clip_and_come_only_with_chan
 
 
 def test_without_spec_augment_chances_change_nothing():
-    np.testing.assert_array_equal(echo()(waveform(), chances=CHANCES).numpy(), echo()(waveform()).numpy())
+    np.testing.assert_array_equal(
+        echo()(waveform(), augment_noise=AUGMENT_NOISE_SIZE).numpy(), echo()(waveform()).numpy()
+    )

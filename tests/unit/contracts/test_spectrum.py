@@ -10,7 +10,7 @@ from pannsdist.builtin.logmel import LogMel, LogMelParams
 from pannsdist.contracts import FrontEnd, UserError
 from pannsdist.contracts.spectrum import BandImage, SpectrumImage, decibels, mel_bands
 from pannsdist.contracts.spectrum_params import SpectrumParams
-from pannsdist.settings import Source, fill_params
+from pannsdist.settings import SettingsOrigin, fill_params
 
 SMALL = {"sample_rate_hz": 8000, "window_samples": 200, "hop_samples": 80, "fft_samples": 256, "high_hz": 4000.0}
 
@@ -22,7 +22,7 @@ class Power(SpectrumImage):
         return heard
 
 
-class Heard(BandImage):
+class ClipFeatures(BandImage):
     """What the bands hear."""
 
     def image(self, heard):
@@ -87,7 +87,7 @@ def test_settings_that_contradict_each_other_are_refused(changed, said):
 @pytest.mark.parametrize("name", ["sample_rate_hz", "window_samples", "hop_samples", "fft_samples"])
 def test_a_count_below_one_is_refused_at_the_door(name):
     with pytest.raises(UserError) as caught:
-        fill_params(SpectrumParams, {name: 0}, Source(), "feature.params")
+        fill_params(SpectrumParams, {name: 0}, SettingsOrigin(), "feature.params")
     assert str(caught.value).startswith(f"feature.params.{name} is 0\n  allowed: 1 or more")
 
 
@@ -117,7 +117,7 @@ def test_a_window_shorter_than_the_transform_needs_no_more_than_half_of_itself()
 def test_bands_hear_power_or_magnitude(magnitude):
     front_end = SpectrumParams(**SMALL).front_end("any", 20)
     bands = mel_bands(front_end, 20)
-    found = Heard(front_end, bands, magnitude)(paddle.to_tensor(noise())).numpy()[0, 0]
+    found = ClipFeatures(front_end, bands, magnitude)(paddle.to_tensor(noise())).numpy()[0, 0]
     power = by_numpy(noise()[0], front_end)
     expected = (power**0.5 if magnitude else power) @ bands.T
     np.testing.assert_allclose(found, expected, rtol=1e-4)
@@ -127,13 +127,13 @@ def test_bins_that_no_band_hears_are_not_computed():
     front_end = SpectrumParams(**SMALL).front_end("any", 1)
     bands = np.zeros((1, 129))
     bands[0, 5:8] = 1
-    assert len(Heard(front_end, bands).power.fourier) == 2 * 3
+    assert len(ClipFeatures(front_end, bands).power.fourier) == 2 * 3
 
 
 def test_bands_that_hear_nothing_are_refused():
     front_end = SpectrumParams(**{**SMALL, "low_hz": 40.0, "high_hz": 50.0}).front_end("any", 1)
     with pytest.raises(UserError) as caught:
-        Heard(front_end, np.zeros((1, 129)))
+        ClipFeatures(front_end, np.zeros((1, 129)))
     assert str(caught.value).startswith("no frequency of the transform is heard from 40 to 50 Hz\n  they are 31.25 Hz")
 
 

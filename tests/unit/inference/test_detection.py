@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from pannsdist.inference.detection import Event, Moment, Rule, events
+from pannsdist.inference.detection import Event, Rule, WindowScores, events
 from pannsdist.runtime.errors import UserError
 
 
 def timeline(*steps):
-    return [Moment(onset, offset, np.array(answer)) for onset, offset, answer in steps]
+    return [WindowScores(onset, offset, np.array(answer)) for onset, offset, answer in steps]
 
 
 def test_moments_that_touch_are_one_event_with_the_highest_score():

@@ -9,7 +9,7 @@ from pannsdist.builtin.logmel import LogMel, LogMelParams
 from pannsdist.builtin.panns import Cnn14DecisionLevelMax
 from pannsdist.contracts.network import Network
 from pannsdist.inference import frames
-from pannsdist.inference.inference_model import Listener
+from pannsdist.inference.inference_model import InferenceModel
 from pannsdist.inference.model import Model
 from pannsdist.inference.predictor import Predictor
 from pannsdist.runtime.errors import UserError
@@ -28,7 +28,7 @@ def make_listener(plugin_class, multi_label=True):
     minimum_s = plugin.minimum_samples(feature.front_end) / RATE_HZ
     network = Network(feature.build(), layer)
     network.eval()
-    return Listener(network, feature.front_end, LABELS, multi_label, 10.0, minimum_s, minimum_s)
+    return InferenceModel(network, feature.front_end, LABELS, multi_label, 10.0, minimum_s, minimum_s)
 
 
 @pytest.fixture(scope="module")
@@ -46,15 +46,15 @@ def bursts(duration_s, seed=0):
     return (level * mixed).astype(np.float32)
 
 
-def framewise(listener, waveform):
+def framewise(inference_model, waveform):
     """(T, C) in one pass, as the layer gives it."""
     with paddle.no_grad():
-        features = listener.network.feature(paddle.to_tensor(waveform[None]))
-        return listener.network.model.framewise(features).numpy()[0]
+        features = inference_model.network.feature(paddle.to_tensor(waveform[None]))
+        return inference_model.network.model.framewise(features).numpy()[0]
 
 
-def heard(listener, waveform):
-    moments = list(Predictor(listener).frames(Recording("a", waveform, RATE_HZ)))
+def heard(inference_model, waveform):
+    moments = list(Predictor(inference_model).frames(Recording("a", waveform, RATE_HZ)))
     return moments, np.stack([moment.answer for moment in moments])
 
 

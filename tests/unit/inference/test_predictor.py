@@ -2,41 +2,22 @@
 
 from dataclasses import replace
 
-import listening
 import numpy as np
 import paddle
 import pytest
 import soundfile
-from small_parts import RATE_HZ, SmallModel
+import tiny_sounds
+from small_parts import RATE_HZ
+from tiny_bundle import LABELS, WINDOW, make_bundle
 
-from pannsdist.builtin.logmel import LogMel, LogMelParams
-from pannsdist.contracts import NoParams
-from pannsdist.contracts.network import Network
-from pannsdist.inference.bundle import Bundle, BundleRecord, PluginRecord
 from pannsdist.inference.engines.engine import engine
 from pannsdist.inference.predictor import Predictor
-from pannsdist.registry import Origin
 from pannsdist.runtime.errors import BadClip, UserError
-
-LABELS = ("a", "b", "c")
-WINDOW = 1600
 
 
 @pytest.fixture
 def bundle(tmp_path):
     return make_bundle(tmp_path)
-
-
-def make_bundle(tmp_path, multi_label=False):
-    paddle.seed(0)
-    feature = LogMel(LogMelParams(**SmallModel.feature_params)).build()
-    network = Network(feature, SmallModel(NoParams()).build(LABELS, SmallModel.front_end))
-    plugin = PluginRecord("small", {}, Origin("small-parts", "1.0"))
-    record = BundleRecord(
-        *(plugin, plugin, plugin, SmallModel.front_end, LABELS, multi_label, WINDOW / RATE_HZ, "valid/accuracy", {}, {})
-    )
-    network.eval()
-    return Bundle(tmp_path, record, network, minimum_s=0.01)
 
 
 def noise(samples, seed=0):
@@ -60,7 +41,7 @@ def side_by_side(waveform):
 
 
 def answer(bundle, path, samples, **how):
-    (prediction,) = Predictor(bundle.listener, **how).predict([write(path, samples)])
+    (prediction,) = Predictor(bundle.inference_model, **how).predict([write(path, samples)])
     return np.array([dict(prediction.scores)[label] for label in LABELS])
 
 
@@ -77,9 +58,9 @@ def test_a_shorter_file_is_followed_by_silence(bundle, tmp_path):
 
 
 def test_a_shorter_file_is_followed_by_no_more_silence_than_the_listener_asks_for(bundle, tmp_path):
-    listener = replace(bundle.listener, shortest_s=1000 / RATE_HZ)
+    inference_model = replace(bundle.inference_model, shortest_s=1000 / RATE_HZ)
     for samples, heard in ((700, 1000), (1200, 1200)):
-        (prediction,) = Predictor(listener).predict([write(tmp_path / "a.wav", noise(samples))])
+        (prediction,) = Predictor(inference_model).predict([write(tmp_path / "a.wav", noise(samples))])
         expected = probabilities(bundle, np.pad(noise(samples), (0, heard - samples)))
         assert [dict(prediction.scores)[label] for label in LABELS] == pytest.approx(expected.tolist(), abs=1e-6)
 
@@ -95,7 +76,7 @@ def test_probabilities_of_one_label_sum_to_one_and_those_of_several_need_not(tmp
 def test_windows_that_overlap_are_heard_as_often(bundle, tmp_path):
     path = write(tmp_path / "a.wav", noise(2 * WINDOW))
     window_s = WINDOW / RATE_HZ
-    moments = list(Predictor(bundle.listener, hop_s=window_s / 2).timeline(path))
+    moments = list(Predictor(bundle.inference_model, hop_s=window_s / 2).timeline(path))
     assert [moment.onset_s for moment in moments] == pytest.approx([0.0, window_s / 2, window_s])
     assert [moment.offset_s for moment in moments] == pytest.approx([window_s, 1.5 * window_s, 2 * window_s])
 
@@ -103,11 +84,11 @@ def test_windows_that_overlap_are_heard_as_often(bundle, tmp_path):
 @pytest.mark.parametrize(("window_s", "hop_s"), [(0.2, 0.3), (0.2, 0.0), (0.2, -1.0), (0.005, None), (-1.0, None)])
 def test_windows_that_would_leave_gaps_or_are_too_short_are_refused(bundle, window_s, hop_s):
     with pytest.raises(UserError, match=r"the (hop|window) is "):
-        Predictor(bundle.listener, window_s, hop_s)
+        Predictor(bundle.inference_model, window_s, hop_s)
 
 
 def test_the_likeliest_label_comes_first(bundle, tmp_path):
-    (answer,) = Predictor(bundle.listener).predict([write(tmp_path / "a.wav", noise(WINDOW))])
+    (answer,) = Predictor(bundle.inference_model).predict([write(tmp_path / "a.wav", noise(WINDOW))])
     values = [value for _, value in answer.scores]
     assert values == sorted(values, reverse=True)
     expected = dict(zip(LABELS, probabilities(bundle, noise(WINDOW)), strict=True))
@@ -119,7 +100,7 @@ def test_a_file_of_another_rate_is_heard_at_the_models(bundle, tmp_path):
     time_s = np.arange(24000) / 48000
     soundfile.write(tmp_path / "a.wav", 0.3 * np.sin(2 * np.pi * 500 * time_s), 48000, subtype="FLOAT")
     tone = (0.3 * np.sin(2 * np.pi * 500 * np.arange(4000) / RATE_HZ)).astype(np.float32)
-    (answer,) = Predictor(bundle.listener).predict([tmp_path / "a.wav"])
+    (answer,) = Predictor(bundle.inference_model).predict([tmp_path / "a.wav"])
     expected = np.mean([probabilities(bundle, window) for window in side_by_side(tone)], axis=0)
     assert [dict(answer.scores)[label] for label in LABELS] == pytest.approx(expected.tolist(), abs=0.01)
 
@@ -127,7 +108,7 @@ def test_a_file_of_another_rate_is_heard_at_the_models(bundle, tmp_path):
 def test_a_bad_file_gets_its_error_in_the_answers_place(bundle, tmp_path):
     (tmp_path / "b.wav").write_text("no sound", encoding="utf-8")
     good = write(tmp_path / "a.wav", noise(100))
-    answers = list(Predictor(bundle.listener).predict([good, tmp_path / "b.wav", good]))
+    answers = list(Predictor(bundle.inference_model).predict([good, tmp_path / "b.wav", good]))
     assert [answer.error is None for answer in answers] == [True, False, True]
     assert str(tmp_path / "b.wav") in answers[1].error.wrong
     assert answers[1].scores == ()
@@ -135,31 +116,31 @@ def test_a_bad_file_gets_its_error_in_the_answers_place(bundle, tmp_path):
 
 @pytest.mark.parametrize("name", ["dygraph", "paddle", "onnx"])
 def test_files_of_unequal_lengths_asked_for_together_get_what_each_gets_alone(tmp_path, name):
-    listening.skip_unless_installed(name)
-    listener = listening.listener()
-    asking = engine(listener, name)
+    tiny_sounds.skip_unless_installed(name)
+    inference_model = tiny_sounds.inference_model()
+    asking = engine(inference_model, name)
     lengths = [700, 1600, 701, 5000, 700, 1600, 900, 20000, 700] * 4
     paths = [write(tmp_path / f"{place}.wav", noise(samples, place)) for place, samples in enumerate(lengths)]
     (tmp_path / "3.wav").write_text("no sound", encoding="utf-8")
-    together = list(Predictor(listener, asking=asking).predict(paths))
+    together = list(Predictor(inference_model, asking=asking).predict(paths))
     assert [prediction.sound for prediction in together] == paths
     for path, prediction in zip(paths, together, strict=True):
-        (alone,) = Predictor(listener, asking=asking).predict([path])
+        (alone,) = Predictor(inference_model, asking=asking).predict([path])
         assert (prediction.error is None) == (path.name != "3.wav")
         assert dict(prediction.scores) == pytest.approx(dict(alone.scores), abs=1e-5)
-    vectors = list(Predictor(listener, asking=asking).embeddings(paths))
+    vectors = list(Predictor(inference_model, asking=asking).embeddings(paths))
     assert isinstance(vectors.pop(3), BadClip)
     del paths[3]
     for path, vector in zip(paths, vectors, strict=True):
-        np.testing.assert_allclose(vector, Predictor(listener, asking=asking).embed(path), rtol=0, atol=1e-5)
+        np.testing.assert_allclose(vector, Predictor(inference_model, asking=asking).embed(path), rtol=0, atol=1e-5)
 
 
 class Counting:
     """An engine that keeps the size of every batch."""
 
-    def __init__(self, listener):
+    def __init__(self, inference_model):
         self.batches = []
-        self._engine = engine(listener, "dygraph")
+        self._engine = engine(inference_model, "dygraph")
 
     def ask(self, output, waveforms):
         self.batches.append(waveforms.shape)
@@ -167,11 +148,11 @@ class Counting:
 
 
 def test_windows_of_one_length_share_a_batch_whichever_file_they_come_from(tmp_path):
-    listener = listening.listener()
-    asking = Counting(listener)
+    inference_model = tiny_sounds.inference_model()
+    asking = Counting(inference_model)
     lengths = [1600, 700] * 8
     paths = [write(tmp_path / f"{place}.wav", noise(samples, place)) for place, samples in enumerate(lengths)]
-    answers = Predictor(listener, asking=asking).predict(paths)
+    answers = Predictor(inference_model, asking=asking).predict(paths)
     next(answers)
     assert asking.batches == [(8, 1600)], "a file is answered before the last one is asked about"
     list(answers)
@@ -182,6 +163,6 @@ def test_a_file_that_breaks_off_gets_its_error_and_its_neighbours_their_answers(
     good, bad = write(tmp_path / "a.wav", noise(WINDOW)), noise(12 * RATE_HZ)
     bad[11 * RATE_HZ] = np.nan
     paths = [good, write(tmp_path / "b.wav", bad), good]
-    first, second, third = Predictor(bundle.listener).predict(paths)
+    first, second, third = Predictor(bundle.inference_model).predict(paths)
     assert dict(first.scores) == pytest.approx(dict(third.scores), abs=1e-6)
     assert "NaN" in second.error.wrong

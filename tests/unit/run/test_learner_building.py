@@ -21,7 +21,7 @@ def built(plan):
 
 
 def test_stages_of_the_model_are_frozen_and_learn_at_their_rates(decide):
-    learner = built(decide("train.freeze=[norm]", "optimizer.head_multiplier=4", "schedule.name=constant"))
+    learner = built(decide("train.freeze=[norm]", "optimizer.head_lr_factor=4", "schedule.name=constant"))
     frozen = {name for name, tensor in learner.network.model.named_parameters() if tensor.stop_gradient}
     assert frozen >= {"norm.weight", "norm.bias"}
     assert not any(name.startswith("classifier") for name in frozen)

@@ -38,7 +38,7 @@ def test_the_settings_decide_what_is_shown(parts, tmp_path):
 def test_a_clip_is_listened_to_as_the_network_hears_it(parts):
     plan, network, watch = parts
     clip = plan.data.splits["valid"].clips[1]
-    heard = watch.listen(clip.id)
+    heard = watch.read_clip(clip.id)
     samples, rate_hz = clip.source.samples()
     assert heard.rate_hz == rate_hz == 8000
     np.testing.assert_array_equal(heard.waveform, samples[:4000])
@@ -54,7 +54,7 @@ def test_listening_draws_no_random_number_and_leaves_training_on(parts):
     for listens in (False, True):
         paddle.seed(7)
         if listens:
-            watch.listen(plan.data.splits["valid"].clips[0].id)
+            watch.read_clip(plan.data.splits["valid"].clips[0].id)
         draws.append(paddle.rand([4]).numpy())
     np.testing.assert_array_equal(*draws)
     assert network.training
@@ -64,6 +64,6 @@ def test_listening_draws_no_random_number_and_leaves_training_on(parts):
 def test_a_clip_that_is_gone_is_refused_by_its_name(tmp_path):
     (tmp_path / "a.wav").write_bytes(b"")
     clip = building.Clip("a", tmp_path / "a.wav", ("tone",))
-    listening = building.Listening([clip], building.ClipReader(8000, 100), network=None)
+    listening = building.ClipReaderForTrackers([clip], building.ClipReader(8000, 100), network=None)
     with pytest.raises(BadClip, match="clip 'a'"):
         listening("a")

@@ -9,7 +9,16 @@ from pannsdist.builtin.waveform import WaveformParams
 from pannsdist.registry import Catalog
 from pannsdist.run.planning.selection import choose_feature, choose_model
 from pannsdist.runtime.errors import SettingsError, UserError
-from pannsdist.settings import Source, describe, fill_params, load, read_yaml, to_dict, to_yaml, trial_overrides
+from pannsdist.settings import (
+    SettingsOrigin,
+    describe,
+    fill_params,
+    load,
+    read_yaml,
+    subset_overrides,
+    to_dict,
+    to_yaml,
+)
 from pannsdist.settings.schema import Settings
 
 ENOUGH = "model: {name: small}\ndata: {name: tones}\n"
@@ -128,7 +137,7 @@ def test_a_value_of_the_wrong_type_is_refused_with_the_right_one(write):
         ("train.crop_s=3601", "above 0, up to 3600"),
         ("optimizer.learning_rate=0", "above 0, up to 100"),
         ("optimizer.learning_rate=nan", "above 0, up to 100"),
-        ("schedule.final_share=1.5", "0 to 1"),
+        ("schedule.final_lr_factor=1.5", "0 to 1"),
         ("data.on_bad_clip=ignore", "one of stop, skip"),
         ("data.workers=-1", "0 to 256"),
         ("seed=-1", "0 to 4294967295"),
@@ -214,12 +223,12 @@ class Params:
 
 def params_refusal(values, params=Params):
     with pytest.raises(UserError) as caught:
-        fill_params(params, values, Source(), "data.params")
+        fill_params(params, values, SettingsOrigin(), "data.params")
     return str(caught.value)
 
 
 def test_params_of_a_plugin_go_through_the_same_door():
-    params = fill_params(Params, {"root": "a", "share": 1}, Source(), "data.params")
+    params = fill_params(Params, {"root": "a", "share": 1}, SettingsOrigin(), "data.params")
     assert params == Params("a", [1, 2], 1.0)
     assert isinstance(params.share, float)
 
@@ -282,6 +291,6 @@ def test_another_plugin_does_not_inherit_the_params_of_the_one_it_replaces(tmp_p
 
 
 def test_flags_of_a_first_try_stand_for_settings():
-    assert trial_overrides(None, None) == []
-    assert trial_overrides(3, None) == ["train.limit_steps=3", "valid.limit_batches=3"]
-    assert trial_overrides(None, 2) == ["train.overfit_batches=2"]
+    assert subset_overrides(None, None) == []
+    assert subset_overrides(3, None) == ["train.limit_steps=3", "valid.limit_batches=3"]
+    assert subset_overrides(None, 2) == ["train.overfit_batches=2"]

@@ -38,5 +38,5 @@ def test_waiting_is_a_share_of_the_time():
         time.sleep(0.05)
     time.sleep(0.05)
     pace = clock.pace(1, clips=1)
-    assert 0.0 < pace.data_wait_share < 1.0
-    assert pace.data_wait_share / pace.clips_per_s >= 0.05
+    assert 0.0 < pace.data_wait_fraction < 1.0
+    assert pace.data_wait_fraction / pace.clips_per_s >= 0.05

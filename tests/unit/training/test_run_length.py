@@ -2,17 +2,17 @@
 
 import pytest
 
-from pannsdist.training.run_length import Course
+from pannsdist.training.run_length import RunLength
 from pannsdist.training.state import Progress
 
 
-def course(**how):
-    return Course(epochs=3, steps=4, seed=0, report_every_steps=10, **how)
+def run_length(**how):
+    return RunLength(epochs=3, steps=4, seed=0, report_every_steps=10, **how)
 
 
 @pytest.mark.parametrize(("max_steps", "total"), [(None, 12), (10, 10), (12, 12), (99, 12)])
 def test_max_steps_can_only_shorten_a_run(max_steps, total):
-    assert course(max_steps=max_steps).total_steps == total
+    assert run_length(max_steps=max_steps).total_steps == total
 
 
 @pytest.mark.parametrize(
@@ -20,14 +20,14 @@ def test_max_steps_can_only_shorten_a_run(max_steps, total):
     [(0, 0, 4), (3, 0, 4), (4, 0, 4), (4, 4, 8), (5, 4, 8), (8, 8, 10), (10, 8, 10), (9, 9, 10)],
 )
 def test_evaluations_are_due_at_the_ends_of_epochs_and_of_the_run(step, evaluated, due):
-    assert course(max_steps=10).next_evaluation(step, evaluated) == due
+    assert run_length(max_steps=10).next_evaluation(step, evaluated) == due
 
 
 def test_a_run_is_over_when_its_last_step_is_evaluated():
-    assert not course().is_over_at(Progress(2, 12, 8))
-    assert course().is_over_at(Progress(3, 12, 12))
-    assert not course(max_steps=10).is_over_at(Progress(2, 10, 8))
-    assert course(max_steps=10).is_over_at(Progress(3, 10, 10))
+    assert not run_length().is_over_at(Progress(2, 12, 8))
+    assert run_length().is_over_at(Progress(3, 12, 12))
+    assert not run_length(max_steps=10).is_over_at(Progress(2, 10, 8))
+    assert run_length(max_steps=10).is_over_at(Progress(3, 10, 10))
 
 
 @pytest.mark.parametrize(
@@ -35,17 +35,17 @@ def test_a_run_is_over_when_its_last_step_is_evaluated():
 )
 def test_patience_ends_where_so_many_epochs_in_a_row_were_not_the_best(epoch, best_epoch, over):
     progress = Progress(epoch, 4 * epoch, 4 * epoch, {}, {"epoch": best_epoch})
-    assert course(patience_epochs=2).is_over_at(progress) is over
-    assert not course().is_over_at(progress)
+    assert run_length(patience_epochs=2).is_over_at(progress) is over
+    assert not run_length().is_over_at(progress)
 
 
 def test_patience_does_not_end_a_run_in_the_middle_of_an_epoch():
-    assert not course(patience_epochs=2).is_over_at(Progress(2, 9, 8, {}, {"epoch": 0}))
+    assert not run_length(patience_epochs=2).is_over_at(Progress(2, 9, 8, {}, {"epoch": 0}))
 
 
 @pytest.mark.parametrize(
     ("step", "saved", "due"), [(2, 0, False), (3, 0, True), (4, 0, True), (3, 3, False), (5, 4, False), (6, 4, True)]
 )
 def test_a_checkpoint_is_due_once_for_every_so_many_steps_however_late_it_is_made(step, saved, due):
-    assert course(save_every_steps=3).is_save_due(step, saved) is due
-    assert not course().is_save_due(step, saved)
+    assert run_length(save_every_steps=3).is_save_due(step, saved) is due
+    assert not run_length().is_save_due(step, saved)

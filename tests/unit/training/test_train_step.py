@@ -14,7 +14,7 @@ from pannsdist.runtime.errors import BadRunFolder
 from pannsdist.training.optimization.optimizers import build_optimizer
 from pannsdist.training.optimization.precision import LossScale
 from pannsdist.training.optimization.schedules import Schedule
-from pannsdist.training.train_step import Learner, Manner
+from pannsdist.training.train_step import Learner, StepOptions
 
 RATE = 0.5
 
@@ -30,12 +30,12 @@ class Plain(paddle.nn.Layer):
         return self.classifier(0.01 * image.mean(axis=[1, 2]))
 
 
-def learner(loss=cross_entropy, layer=Plain, optimizer="SGD", **manner):
+def learner(loss=cross_entropy, layer=Plain, optimizer="SGD", **options):
     paddle.seed(0)
     network = Network(LogMel(LogMelParams(**FEATURE_PARAMS)).build(), layer())
     schedule = Schedule("constant", RATE, total_steps=9, warmup_steps=2)
     made = build_optimizer(optimizer, {}, RATE, network.model)
-    return Learner(AloneWorld(), network, loss, made, schedule, manner=Manner(**manner))
+    return Learner(AloneWorld(), network, loss, made, schedule, options=StepOptions(**options))
 
 
 def small():
@@ -134,7 +134,7 @@ def test_a_longer_gradient_is_cut_to_the_norm_and_a_shorter_one_left(share):
 @pytest.mark.parametrize("clips", [8, 6, 1], ids=["all read", "two skipped", "one read"])
 def test_a_gradient_in_parts_is_that_of_the_whole(clips):
     whole, loss = moved_by(learner(), batch(clips), 3, all_clips=8)
-    in_parts, sum_of_parts = moved_by(learner(accumulate=4), batch(clips), 3, all_clips=8)
+    in_parts, sum_of_parts = moved_by(learner(accumulate_steps=4), batch(clips), 3, all_clips=8)
     assert sum_of_parts == pytest.approx(loss, rel=1e-6)
     for name in whole:
         np.testing.assert_allclose(in_parts[name], whole[name], rtol=1e-5, atol=1e-6 * RATE)
@@ -214,7 +214,7 @@ def test_a_moving_average_answers_and_the_network_trains_on():
     for step, weight in enumerate(weights[1:], start=1):
         share = min(0.5, (1 + step) / (10 + step))
         mean = share * mean + (1 - share) * weight
-    with made.answering():
+    with made.averaged_weights():
         np.testing.assert_allclose(made.network.arrays()["classifier.weight"], mean, rtol=1e-5)
     np.testing.assert_array_equal(made.network.arrays()["classifier.weight"], weights[-1])
 
@@ -228,7 +228,7 @@ def test_the_mean_over_the_last_epochs_answers_with_their_statistics():
         made.step(batch(), epoch, 4, seed=0)
         made.end_epoch(epoch)
         ends.append(made.network.arrays())
-        with made.answering():
+        with made.averaged_weights():
             answers = made.network.arrays()
         assert_equal(answers, ends[-1]) if epoch < 3 else None
     for name, array in answers.items():
@@ -241,21 +241,21 @@ def test_a_network_gets_its_own_weights_back_where_an_evaluation_fails():
     made = learner(ema_decay=0.9)
     made.step(batch(), 1, 4, seed=0)
     before = made.network.arrays()
-    with pytest.raises(ZeroDivisionError), made.answering():
+    with pytest.raises(ZeroDivisionError), made.averaged_weights():
         raise ZeroDivisionError
     assert_equal(made.network.arrays(), before)
 
 
 @pytest.mark.parametrize(
-    "manner", [{"ema_decay": 0.9}, {"swa_first_epoch": 1}, {"swa_first_epoch": 9}, {"clip_norm": 0.01}]
+    "options", [{"ema_decay": 0.9}, {"swa_first_epoch": 1}, {"swa_first_epoch": 9}, {"clip_norm": 0.01}]
 )
-def test_a_restored_learner_goes_on_as_if_nothing_had_happened(manner):
-    made = learner(layer=small, optimizer="AdamW", **manner)
+def test_a_restored_learner_goes_on_as_if_nothing_had_happened(options):
+    made = learner(layer=small, optimizer="AdamW", **options)
     made.network.train()
     for epoch in (1, 2):
         made.step(batch(), epoch, 4, seed=0)
         made.end_epoch(epoch)
-    again = learner(layer=small, optimizer="AdamW", **manner)
+    again = learner(layer=small, optimizer="AdamW", **options)
     again.network.restore(made.network.arrays())
     again.restore(made.state())
     assert_equal(everything(again), everything(made))
@@ -265,7 +265,7 @@ def test_a_restored_learner_goes_on_as_if_nothing_had_happened(manner):
         one.step(batch(), 3, 4, seed=0)
         one.end_epoch(3)
     assert_equal(everything(again), everything(made))
-    with made.answering(), again.answering():
+    with made.averaged_weights(), again.averaged_weights():
         assert_equal(again.network.arrays(), made.network.arrays())
 
 
@@ -296,8 +296,8 @@ def test_a_step_mixes_the_clips_of_a_batch_and_counts_what_comes_out():
         plain.waveforms,
         np.array([[0.5, 0.5], [0.0, 1.0]], np.float32),
         partners=np.array([2, 3]),
-        shares=np.array([0.5, 1.0], np.float32),
-        chances=np.zeros((4, 8), np.float32),
+        mix_weights=np.array([0.5, 1.0], np.float32),
+        augment_noise=np.zeros((4, 8), np.float32),
     )
     made = learner()
     features = made.network.feature(paddle.to_tensor(plain.waveforms))
@@ -313,8 +313,8 @@ def test_a_mixed_part_without_a_clip_moves_nothing():
         np.zeros((0, 2000), np.float32),
         np.zeros((0, 2), np.float32),
         partners=np.zeros(0, np.int64),
-        shares=np.zeros(0, np.float32),
-        chances=np.zeros((0, 8), np.float32),
+        mix_weights=np.zeros(0, np.float32),
+        augment_noise=np.zeros((0, 8), np.float32),
     )
     moved, loss = moved_by(learner(), empty, 3, all_clips=4)
     assert loss == 0.0
@@ -330,12 +330,12 @@ def test_mixed_clips_in_parts_give_the_gradient_of_the_whole(pairs):
         plain.waveforms,
         random.dirichlet((1, 1), clips).astype(np.float32),
         partners=np.arange(4, 8) if pairs == "panns" else random.permutation(8),
-        shares=random.uniform(size=clips).astype(np.float32),
-        chances=random.uniform(size=(8, 8)).astype(np.float32),
+        mix_weights=random.uniform(size=clips).astype(np.float32),
+        augment_noise=random.uniform(size=(8, 8)).astype(np.float32),
         further_ids=plain.ids[clips:],
     )
     whole, loss = moved_by(learner(), mixed, 3, all_clips=clips)
-    in_parts, sum_of_parts = moved_by(learner(accumulate=4), mixed, 3, all_clips=clips)
+    in_parts, sum_of_parts = moved_by(learner(accumulate_steps=4), mixed, 3, all_clips=clips)
     assert sum_of_parts == pytest.approx(loss, rel=1e-6)
     for name in whole:
         np.testing.assert_allclose(in_parts[name], whole[name], rtol=1e-5, atol=1e-6 * RATE)

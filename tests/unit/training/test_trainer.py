@@ -20,7 +20,7 @@ from pannsdist.runtime.errors import BadClip, CannotWrite, NotFinite, Stopped
 from pannsdist.training.background import Background
 from pannsdist.training.checkpoint import CheckpointStore
 from pannsdist.training.metrics import scores
-from pannsdist.training.trainer import Outlets, TrainingData
+from pannsdist.training.trainer import ResultSinks, TrainingData
 
 TEXT = """
 model: {name: small}
@@ -65,9 +65,11 @@ class Run:
         self.recorder, self.bad, self.kept, self.bad_steps = Recorder(), [], [], []
 
     def fit(self, data=None, is_asked_to_stop=lambda: False):
-        outlets = Outlets([self.recorder], lambda *kept: self.kept.append(kept), self.bad.extend, self.bad_steps.append)
+        sinks = ResultSinks(
+            [self.recorder], lambda *kept: self.kept.append(kept), self.bad.extend, self.bad_steps.append
+        )
         self.progress = self.parts.trainer.fit(
-            self.progress, data or self.parts.data, self.parts.split, outlets, is_asked_to_stop
+            self.progress, data or self.parts.data, self.parts.split, sinks, is_asked_to_stop
         )
         return self
 
@@ -105,7 +107,7 @@ def test_steps_are_reported_every_so_often_and_at_the_end_of_an_epoch(done):
     reports = done.recorder.step_reports
     assert [(report.epoch, report.epoch_step) for report in reports] == [(n, s) for n in (1, 2, 3, 4) for s in (3, 4)]
     assert [report.step for report in reports[:4]] == [3, 4, 7, 8]
-    assert all(report.pace.clips_per_s > 0 and 0 <= report.pace.data_wait_share <= 1 for report in reports)
+    assert all(report.pace.clips_per_s > 0 and 0 <= report.pace.data_wait_fraction <= 1 for report in reports)
     assert 0 <= reports[-1].pace.left_s < 60
 
 
@@ -210,7 +212,7 @@ def test_a_full_disk_stops_the_run(tmp_path):
         raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match="No space left"):
-        run.parts.trainer.fit(run.progress, run.parts.data, run.parts.split, Outlets([], keep))
+        run.parts.trainer.fit(run.progress, run.parts.data, run.parts.split, ResultSinks([], keep))
 
 
 def test_several_labels_are_trained_too(tmp_path):
@@ -425,9 +427,9 @@ def test_an_error_of_the_writing_stops_the_run_at_the_next_step(tmp_path):
     def fail():
         raise CannotWrite("cannot write runs/run/checkpoints/step_00000001: No space left on device")
 
-    outlets = Outlets([run.recorder], lambda *_: writing.start(fail), writing=writing)
+    sinks = ResultSinks([run.recorder], lambda *_: writing.start(fail), writing=writing)
     with pytest.raises(CannotWrite, match="No space left"):
-        run.parts.trainer.fit(run.progress, run.parts.data, run.parts.split, outlets)
+        run.parts.trainer.fit(run.progress, run.parts.data, run.parts.split, sinks)
     assert run.recorder.epoch_reports == []
 
 

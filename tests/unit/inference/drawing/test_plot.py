@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from pannsdist.inference.detection import Event, Moment
+from pannsdist.inference.detection import Event, WindowScores
 from pannsdist.inference.drawing.outline import COLUMNS, RANGE_DB, Curves, Outline
 from pannsdist.inference.drawing.plot import Scene, check_output, draw
 from pannsdist.runtime.errors import UserError
@@ -28,7 +28,7 @@ def outline(waveform, parts=1):
 
 def curves(*moments, labels=2, duration_s=2.0):
     drawn = Curves(duration_s, labels)
-    assert len(list(drawn.watch(Moment(*moment[:2], np.array(moment[2])) for moment in moments))) == len(moments)
+    assert len(list(drawn.watch(WindowScores(*moment[:2], np.array(moment[2])) for moment in moments))) == len(moments)
     return drawn
 
 
@@ -111,7 +111,7 @@ def test_an_hour_takes_no_more_memory_than_its_parts():
     for minutes in (1, 20):
         tracemalloc.start()
         drawn = Outline(60.0 * minutes, RATE_HZ).draw(minute for _ in range(minutes))
-        moments = (Moment(at / 10, at / 10 + 0.1, np.zeros(50)) for at in range(600 * minutes))
+        moments = (WindowScores(at / 10, at / 10 + 0.1, np.zeros(50)) for at in range(600 * minutes))
         for _ in Curves(60.0 * minutes, 50).watch(moments):
             pass
         peaks.append(tracemalloc.get_traced_memory()[1])

@@ -1,12 +1,12 @@
 """What computes the answers of a network."""
 
-import listening
 import numpy as np
 import paddle
 import paddle.nn.functional as F
 import pytest
-from listening import HearingLayer, StubbornLayer, WaveringLayer, noise
+import tiny_sounds
 from small_parts import RATE_HZ, SmallLayer
+from tiny_sounds import HearingLayer, StubbornLayer, WaveringLayer, noise
 
 from pannsdist.inference.engines import engine as engines
 from pannsdist.inference.engines.engine import ENGINES, WINDOWS_BEFORE_COMPILING, Compiled, CompiledLater, engine
@@ -19,61 +19,61 @@ SHAPES = [(1, 1600), (3, 1600), (2, 700), (1, 5001)]
 
 @pytest.fixture(params=ENGINES)
 def name(request):
-    listening.skip_unless_installed(request.param)
+    tiny_sounds.skip_unless_installed(request.param)
     return request.param
 
 
-def expected(listener, output, waveforms):
+def expected(inference_model, output, waveforms):
     with paddle.no_grad():
-        features = listener.network.feature(paddle.to_tensor(waveforms))
-        model = listener.network.model
+        features = inference_model.network.feature(paddle.to_tensor(waveforms))
+        model = inference_model.network.model
         if output != "scores":
             return {"embedding": model.embed, "framewise": model.framewise}[output](features).numpy()
         logits = model(features)
-        return (F.sigmoid(logits) if listener.multi_label else F.softmax(logits)).numpy()
+        return (F.sigmoid(logits) if inference_model.multi_label else F.softmax(logits)).numpy()
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_every_engine_gives_the_networks_answers_for_any_batch_and_length(name, output):
-    listener = listening.listener()
-    asked = engine(listener, name)
+    inference_model = tiny_sounds.inference_model()
+    asked = engine(inference_model, name)
     for clips, samples in SHAPES:
         waveforms = noise(clips, samples)
         found = asked.ask(output, waveforms)
         assert found.dtype == np.float32
-        np.testing.assert_allclose(found, expected(listener, output, waveforms), rtol=0, atol=1e-5)
+        np.testing.assert_allclose(found, expected(inference_model, output, waveforms), rtol=0, atol=1e-5)
 
 
 def test_probabilities_of_several_labels_need_not_sum_to_one(name):
-    listener = listening.listener(multi_label=True)
-    found = engine(listener, name).ask("scores", noise(2, 1600))
-    np.testing.assert_allclose(found, expected(listener, "scores", noise(2, 1600)), rtol=0, atol=1e-5)
+    inference_model = tiny_sounds.inference_model(multi_label=True)
+    found = engine(inference_model, name).ask("scores", noise(2, 1600))
+    np.testing.assert_allclose(found, expected(inference_model, "scores", noise(2, 1600)), rtol=0, atol=1e-5)
     assert (np.abs(found.sum(axis=1) - 1) > 1e-3).all()
 
 
 def test_an_answer_that_the_network_does_not_give_is_refused(name):
-    listener = listening.listener(SmallLayer)
+    inference_model = tiny_sounds.inference_model(SmallLayer)
     with pytest.raises(UserError, match="the network SmallLayer gives no embedding answer"):
-        engine(listener, name).ask("embedding", noise(1, 1600))
+        engine(inference_model, name).ask("embedding", noise(1, 1600))
 
 
 def test_a_layer_whose_graph_answers_something_else_is_refused():
     for name in ("paddle", "onnx"):
-        listening.skip_unless_installed(name)
+        tiny_sounds.skip_unless_installed(name)
         with pytest.raises(CannotCompile, match="its static graph answers something else than the network: they diff"):
-            engine(listening.listener(WaveringLayer), name).ask("scores", noise(1, 1600))
+            engine(tiny_sounds.inference_model(WaveringLayer), name).ask("scores", noise(1, 1600))
 
 
 def test_a_layer_that_cannot_be_a_graph_is_refused_with_what_works():
     refused = "StubbornLayer cannot be made a static graph: .*\n.*\n  next: use --engine dygraph"
     with pytest.raises(CannotCompile, match=refused):
-        engine(listening.listener(StubbornLayer), "paddle").ask("scores", noise(1, 1600))
+        engine(tiny_sounds.inference_model(StubbornLayer), "paddle").ask("scores", noise(1, 1600))
 
 
 def test_the_default_on_a_cpu_compiles_once_some_windows_were_heard(monkeypatch):
     started = []
     monkeypatch.setattr(engines, "start_paddle", lambda asked: started.append(asked.output) or (lambda _: asked))
-    later = CompiledLater(listening.listener())
+    later = CompiledLater(tiny_sounds.inference_model())
     later.ask("scores", noise(WINDOWS_BEFORE_COMPILING - 1, 1600))
     later.ask("scores", noise(1, 1600))
     assert started == []
@@ -83,8 +83,8 @@ def test_the_default_on_a_cpu_compiles_once_some_windows_were_heard(monkeypatch)
 
 
 def test_the_default_gives_the_same_before_and_after_compiling():
-    listener = listening.listener()
-    asked = engine(listener)
+    inference_model = tiny_sounds.inference_model()
+    asked = engine(inference_model)
     assert isinstance(asked, CompiledLater)
     waveforms = noise(WINDOWS_BEFORE_COMPILING, 1600)
     before, after = asked.ask("scores", waveforms), asked.ask("scores", waveforms)
@@ -93,11 +93,13 @@ def test_the_default_gives_the_same_before_and_after_compiling():
 
 @pytest.mark.parametrize("layer", [WaveringLayer, StubbornLayer])
 def test_the_default_says_once_that_a_network_cannot_be_compiled_and_goes_on(layer, capfd):
-    listener = listening.listener(layer)
-    asked = engine(listener)
+    inference_model = tiny_sounds.inference_model(layer)
+    asked = engine(inference_model)
     waveforms = noise(WINDOWS_BEFORE_COMPILING, 1600)
     for _ in range(3):
-        np.testing.assert_allclose(asked.ask("scores", waveforms), expected(listener, "scores", waveforms), atol=1e-6)
+        np.testing.assert_allclose(
+            asked.ask("scores", waveforms), expected(inference_model, "scores", waveforms), atol=1e-6
+        )
     notes = [line for line in capfd.readouterr().err.splitlines() if line.startswith("note: ")]
     assert len(notes) == 1
     assert notes[0].endswith("; going on with the engine dygraph")
@@ -105,7 +107,7 @@ def test_the_default_says_once_that_a_network_cannot_be_compiled_and_goes_on(lay
 
 def test_an_unknown_engine_is_refused_with_the_known_ones():
     with pytest.raises(UserError, match="there is no engine 'tensorrt'\n  engines: dygraph, paddle, onnx"):
-        engine(listening.listener(), "tensorrt")
+        engine(tiny_sounds.inference_model(), "tensorrt")
 
 
 def test_without_the_extra_the_engine_onnx_says_what_to_install(monkeypatch):
@@ -114,13 +116,13 @@ def test_without_the_extra_the_engine_onnx_says_what_to_install(monkeypatch):
     )
     monkeypatch.setattr(paddle, "__version__", "3.3.1")
     with pytest.raises(UserError, match=r"ONNX needs paddle2onnx\n.*\n  next: pip install 'pannsdist\[onnx\]'"):
-        engine(listening.listener(), "onnx")
+        engine(tiny_sounds.inference_model(), "onnx")
 
 
 def test_before_paddle_3_the_engine_onnx_says_what_it_needs(monkeypatch):
     monkeypatch.setattr(paddle, "__version__", "2.6.2")
     with pytest.raises(UserError, match=r"ONNX needs Paddle 3, this is 2\.6\.2"):
-        engine(listening.listener(), "onnx")
+        engine(tiny_sounds.inference_model(), "onnx")
 
 
 class PaddingLayer(HearingLayer):
@@ -133,9 +135,9 @@ class PaddingLayer(HearingLayer):
 
 
 def test_a_transform_within_a_layer_does_not_end_the_process():
-    listener = listening.listener(PaddingLayer)
-    found = engine(listener, "paddle").ask("scores", noise(2, RATE_HZ))
-    np.testing.assert_allclose(found, expected(listener, "scores", noise(2, RATE_HZ)), rtol=0, atol=1e-5)
+    inference_model = tiny_sounds.inference_model(PaddingLayer)
+    found = engine(inference_model, "paddle").ask("scores", noise(2, RATE_HZ))
+    np.testing.assert_allclose(found, expected(inference_model, "scores", noise(2, RATE_HZ)), rtol=0, atol=1e-5)
 
 
 class JoiningLayer(HearingLayer):
@@ -151,20 +153,20 @@ class JoiningLayer(HearingLayer):
 
 
 def test_parameters_that_are_joined_do_not_end_the_process():
-    listener = listening.listener(JoiningLayer)
-    found = engine(listener, "paddle").ask("scores", noise(2, RATE_HZ))
-    np.testing.assert_allclose(found, expected(listener, "scores", noise(2, RATE_HZ)), rtol=0, atol=1e-5)
+    inference_model = tiny_sounds.inference_model(JoiningLayer)
+    found = engine(inference_model, "paddle").ask("scores", noise(2, RATE_HZ))
+    np.testing.assert_allclose(found, expected(inference_model, "scores", noise(2, RATE_HZ)), rtol=0, atol=1e-5)
 
 
 def test_a_graph_is_made_once_for_each_kind_of_answer():
     made = []
-    listener = listening.listener()
+    inference_model = tiny_sounds.inference_model()
 
     def start(asked):
         made.append(asked.output)
         return engines.start_paddle(asked)
 
-    compiled = Compiled(listener, start)
+    compiled = Compiled(inference_model, start)
     for _ in range(2):
         for output in OUTPUTS:
             compiled.ask(output, noise(1, 1600))

@@ -6,13 +6,13 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import listening
 import numpy as np
 import pytest
 import soundfile
-from listening import WaveringLayer, noise
+import tiny_sounds
 from small_parts import RATE_HZ, catalog, tone_clips
-from test_predictor import make_bundle
+from tiny_bundle import make_bundle
+from tiny_sounds import WaveringLayer, noise
 
 from pannsdist.contracts import Clip
 from pannsdist.inference.bundle import PluginRecord
@@ -27,7 +27,7 @@ CLIPS = tone_clips(3)
 
 @pytest.fixture(params=["paddle", "onnx"])
 def form(request):
-    listening.skip_unless_installed(request.param)
+    tiny_sounds.skip_unless_installed(request.param)
     return request.param
 
 
@@ -39,8 +39,8 @@ def snippet(form, page="export.md"):
 
 
 def test_an_export_is_run_as_the_documentation_says_by_paddle_or_onnxruntime_alone(form, tmp_path):
-    listener = listening.listener(multi_label=True)
-    export(listener, form, tmp_path / "out", CLIPS)
+    inference_model = tiny_sounds.inference_model(multi_label=True)
+    export(inference_model, form, tmp_path / "out", CLIPS)
     shapes = [(1, 1600), (3, 1600), (2, 777)]
     for place, shape in enumerate(shapes):
         np.savetxt(tmp_path / f"{place}.txt", noise(*shape))
@@ -60,7 +60,7 @@ assert not [name for name in sys.modules if name.split(".")[0] == "pannsdist"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     for place, shape in enumerate(shapes):
-        expected = engine(listener, "dygraph").ask("scores", noise(*shape))
+        expected = engine(inference_model, "dygraph").ask("scores", noise(*shape))
         np.testing.assert_allclose(np.loadtxt(tmp_path / f"{place}.answer", ndmin=2), expected, rtol=0, atol=1e-5)
 
 
@@ -70,7 +70,7 @@ def test_both_languages_show_the_same_code(name):
 
 
 def test_the_record_says_what_goes_in_and_what_comes_out(form, tmp_path):
-    checked = export(listening.listener(), form, tmp_path / "out", CLIPS)
+    checked = export(tiny_sounds.inference_model(), form, tmp_path / "out", CLIPS)
     record = json.loads((tmp_path / "out" / "export.json").read_text(encoding="utf-8"))
     assert record["format"] == form
     assert sorted([*record["files"], "export.json"]) == sorted(path.name for path in (tmp_path / "out").iterdir())
@@ -90,20 +90,22 @@ def test_the_record_says_what_goes_in_and_what_comes_out(form, tmp_path):
 
 def test_an_export_that_answers_something_else_is_refused_and_leaves_nothing(form, tmp_path):
     with pytest.raises(UserError, match=r"the export answers something else than the model: the scores differ by "):
-        export(listening.listener(WaveringLayer), form, tmp_path / "out", CLIPS)
+        export(tiny_sounds.inference_model(WaveringLayer), form, tmp_path / "out", CLIPS)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_without_sound_to_compare_on_an_export_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"no sound to compare .*\n  give sound files as --check FILE\.\.\."):
-        export(listening.listener(), "paddle", tmp_path / "out", [])
+        export(tiny_sounds.inference_model(), "paddle", tmp_path / "out", [])
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_to_compare_on_that_is_no_sound_is_refused_by_name(tmp_path):
     (tmp_path / "words.wav").write_text("words", encoding="utf-8")
     with pytest.raises(UserError, match=r"the export cannot be checked: .*words\.wav"):
-        export(listening.listener(), "paddle", tmp_path / "out", [Clip("words.wav", tmp_path / "words.wav", ())])
+        export(
+            tiny_sounds.inference_model(), "paddle", tmp_path / "out", [Clip("words.wav", tmp_path / "words.wav", ())]
+        )
     assert not (tmp_path / "out").exists()
 
 
@@ -111,7 +113,7 @@ def test_what_is_there_already_is_not_overwritten(tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine").touch()
     with pytest.raises(UserError, match="is there already"):
-        export(listening.listener(), "paddle", tmp_path / "out", CLIPS)
+        export(tiny_sounds.inference_model(), "paddle", tmp_path / "out", CLIPS)
     assert (tmp_path / "out" / "mine").exists()
 
 
@@ -126,5 +128,5 @@ def test_the_clips_of_the_models_own_dataset_are_found_and_a_lost_one_gives_none
 
 def test_files_are_read_at_the_models_rate(tmp_path):
     soundfile.write(tmp_path / "a.wav", noise(2, 44100).T, 44100)
-    checked = export(listening.listener(), "paddle", tmp_path / "out", [Clip("a.wav", tmp_path / "a.wav", ())])
+    checked = export(tiny_sounds.inference_model(), "paddle", tmp_path / "out", [Clip("a.wav", tmp_path / "a.wav", ())])
     assert checked.difference < 1e-5

@@ -56,27 +56,27 @@ def test_pairs_of_panns_take_two_clips_for_each_of_a_batch(decide):
 
 
 def test_stripes_are_left_out_where_the_network_does_it_else_at_the_features(decide):
-    def stripes(*overrides):
+    def masks(*overrides):
         plan = decide(*overrides)
         return plan.masks_features, getattr(plan.model.params, "spec_augment", None)
 
     cnn6 = ("model.name=panns_cnn6",)
-    assert stripes() == (False, None)
-    assert stripes("train.spec_augment=true") == (True, None)
-    assert stripes(*cnn6, "train.spec_augment=true") == (False, True)
-    assert stripes(*cnn6, "model.params.spec_augment=true") == (False, True)
-    assert stripes(*cnn6, "train.spec_augment=false") == (False, False)
-    assert stripes(*cnn6) == (False, False)
+    assert masks() == (False, None)
+    assert masks("train.spec_augment=true") == (True, None)
+    assert masks(*cnn6, "train.spec_augment=true") == (False, True)
+    assert masks(*cnn6, "model.params.spec_augment=true") == (False, True)
+    assert masks(*cnn6, "train.spec_augment=false") == (False, False)
+    assert masks(*cnn6) == (False, False)
 
 
 def test_the_network_is_built_with_the_stripes_of_the_plan(decide):
     sound = paddle.randn([2, 4000]) * 0.1
-    chances = paddle.full([2, 8], 0.5)
+    augment_noise = paddle.full([2, 8], 0.5)
     masked, plain = (building.build_network(decide(f"train.spec_augment={wanted}")) for wanted in ("true", "false"))
     masked.eval()
     plain.eval()
-    assert not paddle.allclose(masked(sound, chances=chances), masked(sound))
-    assert paddle.allclose(plain(sound, chances=chances), plain(sound))
+    assert not paddle.allclose(masked(sound, augment_noise=augment_noise), masked(sound))
+    assert paddle.allclose(plain(sound, augment_noise=augment_noise), plain(sound))
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ train: {epochs: 4, batch_size: 8, crop_s: 0.5}
     [
         (("train.ema_decay=0.9", "train.swa_epochs=2"), ("train.ema_decay", "train.swa_epochs")),
         (("train.swa_epochs=5",), ("train.swa_epochs", "train.epochs")),
-        (("train.thaw_epoch=2",), ("train.thaw_epoch", "train.freeze")),
-        (("train.thaw_epoch=5", "train.freeze=[norm]"), ("train.thaw_epoch", "train.epochs")),
+        (("train.unfreeze_epoch=2",), ("train.unfreeze_epoch", "train.freeze")),
+        (("train.unfreeze_epoch=5", "train.freeze=[norm]"), ("train.unfreeze_epoch", "train.epochs")),
         (("train.recompute=true", "train.sync_batch_norm=true"), ("train.recompute", "train.sync_batch_norm")),
         (("schedule.warmup_steps=2", "schedule.warmup_epochs=1"), ("schedule.warmup_steps", "schedule.warmup_epochs")),
         (("schedule.warmup_epochs=4.6",), ("schedule.warmup_epochs", "train.epochs")),
@@ -41,7 +41,7 @@ train: {epochs: 4, batch_size: 8, crop_s: 0.5}
             ("loss.class_weights", "loss.label_weights"),
         ),
         (("loss.name=binary_cross_entropy",), ("loss.name", "data.name")),
-        (("train.accumulate=3",), ("train.accumulate", "train.batch_size")),
+        (("train.accumulate_steps=3",), ("train.accumulate_steps", "train.batch_size")),
         (("loss.label_weights.nothing=2",), ("loss.label_weights.nothing",)),
     ],
 )
@@ -55,7 +55,7 @@ def test_settings_that_contradict_each_other_are_refused_by_their_names(decide, 
 
 def test_parts_that_do_not_divide_a_share_are_refused_with_the_nearest(decide):
     with pytest.raises(SettingsError) as caught:
-        decide("train.accumulate=3", world_size=2)
+        decide("train.accumulate_steps=3", world_size=2)
     assert "gives each of 2 processes 4 clips" in str(caught.value)
     assert "nearest: 2 or 4" in str(caught.value)
 
@@ -66,8 +66,8 @@ def test_parts_that_do_not_divide_a_share_are_refused_with_the_nearest(decide):
         ("schedule.warmup_epochs=4",),
         ("schedule.name=step", "schedule.milestones=[1,3]"),
         ("schedule.name=warmup_linear_down", "schedule.hold_epochs=1", "schedule.warmup_steps=3"),
-        ("train.freeze=[norm]", "train.thaw_epoch=4", "train.recompute=true"),
-        ("train.swa_epochs=4", "train.accumulate=8"),
+        ("train.freeze=[norm]", "train.unfreeze_epoch=4", "train.recompute=true"),
+        ("train.swa_epochs=4", "train.accumulate_steps=8"),
         ("loss.name=focal", "loss.label_smoothing=0.1", "loss.class_weights=balanced"),
     ],
 )

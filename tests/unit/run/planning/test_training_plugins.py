@@ -64,7 +64,7 @@ def predictions(logits=((2.0, 1.0), (0.0, 3.0), (4.0, 5.0))):
 
 
 def further(plan, given=None):
-    return scores(given or predictions(), "valid", plan.deciders.further_metrics)
+    return scores(given or predictions(), "valid", plan.training_plugins.further_metrics)
 
 
 def test_a_named_metric_is_computed_beside_the_built_in_ones_and_may_select(decide):
@@ -98,7 +98,7 @@ def test_the_params_of_a_metric_stand_under_its_name(decide):
 
 def test_null_switches_a_metric_off(decide):
     plan = decide("metrics.hits=null", "metrics.accuracy=null")
-    assert plan.deciders.metrics == {}
+    assert plan.training_plugins.metrics == {}
     assert "\nmetrics " not in str(plan)
 
 
@@ -163,7 +163,7 @@ def test_two_distributions_with_one_metric_are_refused_and_both_can_be_computed(
     assert "pannsdist-deciding 0.3 and pannsdist-others 2.0" in said
     names = ["pannsdist-others:hits", "pannsdist-deciding:hits"]
     plan = decide(*(f"metrics.{name}={{}}" for name in names), f"select.metric=valid/{names[0]}", more=more)
-    assert list(plan.deciders.metrics) == names
+    assert list(plan.training_plugins.metrics) == names
     assert plan.metric == "valid/pannsdist-others:hits"
 
 
@@ -250,7 +250,7 @@ def learner_of(plan):
 
 
 def test_an_optimizer_plugin_moves_the_weights_at_the_rates_of_its_stages(decide):
-    plan = decide("optimizer.name=push", "schedule.name=constant", "optimizer.head_multiplier=4")
+    plan = decide("optimizer.name=push", "schedule.name=constant", "optimizer.head_lr_factor=4")
     assert "optimizer  push (pannsdist-deciding 0.3), learning rate 0.0001, constant after" in str(plan)
     learner = learner_of(plan)
     assert type(learner.optimizer).__name__ == "Pushing"
@@ -330,7 +330,7 @@ def test_an_unknown_schedule_is_refused_with_the_nearest_of_ours_and_of_plugins(
     [
         (("schedule.params.every=2",), "schedule.params are those of a schedule plugin"),
         (
-            ("schedule.name=halves", "schedule.final_share=0.1"),
+            ("schedule.name=halves", "schedule.final_lr_factor=0.1"),
             "schedule.name on the command line is the plugin halves\n",
         ),
         (("schedule.name=halves", "schedule.gamma=0.5"), "schedule.gamma=0.1 leaves it at its default"),
@@ -346,9 +346,9 @@ def test_settings_of_built_in_shapes_and_of_plugins_do_not_mix(decide, overrides
     ("fault", "said"),
     [
         ("raises", "fails: ZeroDivisionError: division by zero (deciding.py"),
-        ("nan", "gives nan as the share at step 12 of 12"),
-        ("negative", "gives -0.1 as the share at step 12 of 12"),
-        ("text", "gives a str as the share at step 12 of 12"),
+        ("nan", "gives nan as the lr_factor at step 12 of 12"),
+        ("negative", "gives -0.1 as the lr_factor at step 12 of 12"),
+        ("text", "gives a str as the lr_factor at step 12 of 12"),
     ],
 )
 def test_a_schedule_that_gives_no_share_is_found_before_the_run(decide, fault, said):

@@ -39,10 +39,10 @@ HEAD = "top.2"
 NAMES = ["token", "low", "high", "silent", "top", "top.2"]
 
 
-def made(frozen=(), thaw_epoch=None):
+def made(frozen=(), unfreeze_epoch=None):
     layer = Tower()
     stages = stages_of(layer, HEAD)
-    return layer, Freezing(layer, stages, choose_stages(frozen, stages), thaw_epoch)
+    return layer, Freezing(layer, stages, choose_stages(frozen, stages), unfreeze_epoch)
 
 
 def still(layer):
@@ -84,7 +84,7 @@ def test_the_body_is_everything_but_the_head_and_not_all_can_be_frozen():
 
 
 def test_what_is_frozen_is_a_function_of_the_epoch():
-    layer, freezing = made(["low"], thaw_epoch=3)
+    layer, freezing = made(["low"], unfreeze_epoch=3)
     silent = {"silent.weight", "silent.bias"}
     assert still(layer) == silent
     for epoch, frozen in ((1, True), (2, True), (3, False), (4, False), (1, True)):
@@ -94,13 +94,13 @@ def test_what_is_frozen_is_a_function_of_the_epoch():
 
 
 def test_only_a_change_is_told():
-    _, freezing = made(["low"], thaw_epoch=3)
+    _, freezing = made(["low"], unfreeze_epoch=3)
     assert [freezing.begin(epoch) for epoch in (1, 2, 3, 4)] == [True, False, True, False]
     assert not made()[1].begin(1)
 
 
 def test_frozen_parts_are_in_the_mode_of_evaluation_whoever_says_train():
-    layer, freezing = made(["low"], thaw_epoch=2)
+    layer, freezing = made(["low"], unfreeze_epoch=2)
     freezing.begin(1)
     layer.train()
     freezing.hold()
@@ -112,8 +112,8 @@ def test_frozen_parts_are_in_the_mode_of_evaluation_whoever_says_train():
 
 
 def test_what_is_frozen_for_good_is_not_in_the_optimizer_and_what_thaws_is_from_the_start():
-    for thaw_epoch, expected in ((None, False), (2, True)):
-        layer, _ = made(["low"], thaw_epoch)
+    for unfreeze_epoch, expected in ((None, False), (2, True)):
+        layer, _ = made(["low"], unfreeze_epoch)
         names = optimizer_arrays(build_optimizer("Momentum", {}, 0.1, layer), layer)
         assert ("low.0.weight/velocity" in names) == expected
         assert "high.0.weight/velocity" in names

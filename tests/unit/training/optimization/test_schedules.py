@@ -18,7 +18,7 @@ def test_the_warm_up_rises_in_equal_steps_to_the_peak(name):
 
 
 def test_the_cosine_falls_from_the_peak_to_its_final_share():
-    schedule = Schedule("cosine", 0.8, total_steps=14, warmup_steps=4, final_share=0.1)
+    schedule = Schedule("cosine", 0.8, total_steps=14, warmup_steps=4, final_lr_factor=0.1)
     assert schedule.rate(9) == pytest.approx(0.8 * 0.55)
     assert schedule.rate(14) == pytest.approx(0.08)
     quarter = 0.8 * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * 0.3)))
@@ -27,13 +27,13 @@ def test_the_cosine_falls_from_the_peak_to_its_final_share():
 
 
 def test_the_line_falls_by_equal_steps_to_its_final_share():
-    schedule = Schedule("linear", 1.0, total_steps=6, warmup_steps=2, final_share=0.2)
+    schedule = Schedule("linear", 1.0, total_steps=6, warmup_steps=2, final_lr_factor=0.2)
     assert rates(schedule) == pytest.approx([0.5, 1.0, 0.8, 0.6, 0.4, 0.2])
 
 
 @pytest.mark.parametrize("name", ["cosine", "linear", "one_cycle", "warmup_linear_down"])
 def test_beyond_its_end_a_schedule_stays_where_it_is(name):
-    assert Schedule(name, 1.0, total_steps=10, final_share=0.1).rate(50) == pytest.approx(0.1)
+    assert Schedule(name, 1.0, total_steps=10, final_lr_factor=0.1).rate(50) == pytest.approx(0.1)
 
 
 def test_a_constant_rate_follows_its_warm_up():
@@ -47,7 +47,7 @@ def test_a_stepped_rate_drops_after_its_steps():
 
 
 def test_one_cycle_rises_from_a_25th_over_three_tenths_and_falls_to_its_final_share():
-    schedule = Schedule("one_cycle", 1.0, total_steps=20, final_share=0.01)
+    schedule = Schedule("one_cycle", 1.0, total_steps=20, final_lr_factor=0.01)
     assert schedule.rate(3) == pytest.approx((1 + 1 / 25) / 2)
     assert schedule.rate(6) == 1.0
     assert schedule.rate(13) == pytest.approx((1 + 0.01) / 2)
@@ -56,7 +56,7 @@ def test_one_cycle_rises_from_a_25th_over_three_tenths_and_falls_to_its_final_sh
 
 
 def test_an_exponential_warm_up_holds_and_falls_in_a_line():
-    schedule = Schedule("warmup_linear_down", 2.0, 12, warmup_steps=4, final_share=0.01, hold_steps=2)
+    schedule = Schedule("warmup_linear_down", 2.0, 12, warmup_steps=4, final_lr_factor=0.01, hold_steps=2)
     assert rates(schedule)[:4] == pytest.approx([2 * math.exp(-5 * (1 - x) ** 2) for x in (0.25, 0.5, 0.75, 1.0)])
     assert rates(schedule)[4:6] == [2.0, 2.0]
     assert schedule.rate(9) == pytest.approx(2 * (1 - 0.99 / 2))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pannsdist.contracts import EpochReport, StepReport, TrackedRun, UserError
 from pannsdist.contracts.lines import StepLines
-from pannsdist.contracts.showing import Histogram, Picture, Shown, Sound, epoch_points, shown, step_points
+from pannsdist.contracts.showing import AudioExcerpt, Histogram, Picture, Shown, epoch_points, shown, step_points
 
 if TYPE_CHECKING:
     from pannsdist_wandb import WandbParams
@@ -78,7 +78,7 @@ class WandbTracker:
         """One thing that is shown as JSON by its tag; sound and picture are written into files. Curves are left out."""
         if isinstance(item, Histogram):
             return {item.tag: {"counts": item.counts.tolist(), "edges": item.edges.tolist()}}
-        if not isinstance(item, (Picture, Sound)):
+        if not isinstance(item, (Picture, AudioExcerpt)):
             return {}
         path = self._folder / KEPT / "media" / f"{item.tag}_{step}{'.png' if isinstance(item, Picture) else '.wav'}"
         path.parent.mkdir(parents=True, exist_ok=True)

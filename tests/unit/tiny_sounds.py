@@ -11,7 +11,7 @@ from small_parts import FEATURE_PARAMS, RATE_HZ, SmallLayer, SmallModel
 from pannsdist.builtin.logmel import LogMel, LogMelParams
 from pannsdist.contracts.network import Network
 from pannsdist.inference.engines.graph import need_onnx
-from pannsdist.inference.inference_model import Listener
+from pannsdist.inference.inference_model import InferenceModel
 from pannsdist.runtime.errors import UserError
 
 LABELS = ("a", "b", "c")
@@ -46,14 +46,14 @@ class StubbornLayer(SmallLayer):
         return SmallLayer.forward(self, image)
 
 
-def listener(layer=HearingLayer, multi_label=False):
+def inference_model(layer=HearingLayer, multi_label=False):
     """A listener with random weights."""
     paddle.seed(0)
     feature = LogMel(LogMelParams(**FEATURE_PARAMS)).build()
     network = Network(feature, layer(FEATURE_PARAMS["mel_bins"], len(LABELS)))
     network.eval()
     minimum_s = 512 / RATE_HZ
-    return Listener(network, SmallModel.front_end, LABELS, multi_label, WINDOW_S, minimum_s, minimum_s)
+    return InferenceModel(network, SmallModel.front_end, LABELS, multi_label, WINDOW_S, minimum_s, minimum_s)
 
 
 def noise(clips, samples, seed=0):

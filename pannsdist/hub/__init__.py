@@ -1,6 +1,6 @@
 """PaddleHub's names for fine-tuning, over the trainer of this package: `from pannsdist import hub`.
 
-Signatures, defaults and results are PaddleHub's (2.x, audio classification); docs/paddlehub.md says what differs.
+Signatures, defaults and results are PaddleHub's (2.x, audio classification); docs/en/paddlehub.md says what differs.
 """
 
 from pannsdist.runtime import console, cpu

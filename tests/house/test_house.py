@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from architecture import floors
 
 from pannsdist.settings import describe
 from pannsdist.settings.schema import Settings
@@ -22,15 +23,8 @@ pytestmark = pytest.mark.any_paddle
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "pannsdist"
 
-FLOORS = {
-    1: ("runtime",),
-    2: ("contracts", "settings", "distributed"),
-    3: ("registry", "builtin", "audio", "weights"),
-    4: ("training", "inference"),
-    5: ("run",),
-    6: ("train", "hub", "devkit"),
-    7: ("cli",),
-}
+FLOORS = floors()
+"""The rooms of each floor: the table of docs/en/architecture.md is where they are written down."""
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 ROOF = max(FLOORS) + 1
 """Where the package's own __init__ stands: what it offers it imports only when asked for it."""
@@ -185,7 +179,7 @@ def answer(code: str) -> list[str]:
 
 def test_every_room_stands_on_a_floor():
     rooms = {room(path) for path in core_files()} - {""}
-    assert rooms == set(FLOOR_OF), "a new room is given its floor in this file"
+    assert rooms == set(FLOOR_OF), "a new room is given its floor in docs/en/architecture.md"
     entries = [path for path in PACKAGE.iterdir() if not path.name.startswith("__") and path.name != "py.typed"]
     assert len(entries) <= MAX_ENTRIES, sorted(path.name for path in entries)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import launching
 import pytest
 
-PAGES = [launching.PROJECT / "docs" / name for name in ("plugins.md", "plugins_cn.md")]
+PAGES = [launching.PROJECT / "docs" / language / "plugins.md" for language in ("en", "zh")]
 OWN = ("pannsdist", "__editable__", "_virtualenv", "sitecustomize")
 """What of the running interpreter's packages the fresh one must not see."""
 LIMIT_S = 900.0

@@ -157,7 +157,7 @@ def test_the_four_steps_train_under_the_launcher(place, seed):
     assert (work / "best_model" / "model.pdparams").is_file()
 
 
-@pytest.mark.parametrize("page", ["paddlehub.md", "paddlehub_cn.md"])
+@pytest.mark.parametrize("page", ["en/paddlehub.md", "zh/paddlehub.md"])
 def test_the_page_of_the_docs_shows_the_same_code(seed, page):
     shown = blocks((DOCS / page).read_text(encoding="utf-8"))
     assert [meaning(block) for block in shown] == [meaning(changed(block, IMPORTS)) for block in seed]

@@ -1,4 +1,4 @@
-"""What is shown of a run, as VisualDL's records. Tags and costs: docs/watching.md."""
+"""What is shown of a run, as VisualDL's records. Tags and costs: docs/en/tracking.md."""
 
 from __future__ import annotations
 

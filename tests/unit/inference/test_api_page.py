@@ -1,4 +1,4 @@
-"""The example in docs/api.md runs as it stands, and so does its Chinese twin."""
+"""The example in docs/en/api.md runs as it stands, and so does its Chinese twin."""
 
 import re
 from pathlib import Path
@@ -33,7 +33,7 @@ def demo(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.parametrize("page", ["api.md", "api_cn.md"])
+@pytest.mark.parametrize("page", ["en/api.md", "zh/api.md"])
 def test_the_example_runs_as_it_stands(demo, page, capsys):
     (code,) = re.findall(r"^```python\n(.*?)^```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     capsys.readouterr()
@@ -50,7 +50,7 @@ def test_the_example_runs_as_it_stands(demo, page, capsys):
 
 @pytest.mark.parametrize("name", ["api", "detection"])
 def test_both_languages_name_the_same_things_and_figures(name):
-    texts = [(DOCS / f"{name}{ending}.md").read_text(encoding="utf-8") for ending in ("", "_cn")]
-    for pattern in (r"`[\w./=\"-]+`", r"\]\(images/[^)]*\)", r"--[a-z-]+", r"\d+\.\d+|\de-\d"):
+    texts = [(DOCS / language / f"{name}.md").read_text(encoding="utf-8") for language in ("en", "zh")]
+    for pattern in (r"`[\w./=\"-]+`", r"\]\(\.\./images/[^)]*\)", r"--[a-z-]+", r"\d+\.\d+|\de-\d"):
         one, other = (set(re.findall(pattern, text, re.ASCII)) for text in texts)
         assert one == other, one ^ other

@@ -31,7 +31,7 @@ def form(request):
     return request.param
 
 
-def snippet(form, page="export.md"):
+def snippet(form, page="en/export.md"):
     """The Python code of the documentation for this format."""
     blocks = (DOCS / page).read_text(encoding="utf-8").split("```python\n")[1:]
     (code,) = [block.split("```")[0] for block in blocks if ("paddle.inference" in block) == (form == "paddle")]
@@ -66,7 +66,7 @@ assert not [name for name in sys.modules if name.split(".")[0] == "pannsdist"]
 
 @pytest.mark.parametrize("name", ["paddle", "onnx"])
 def test_both_languages_show_the_same_code(name):
-    assert snippet(name) == snippet(name, "export_cn.md")
+    assert snippet(name) == snippet(name, "zh/export.md")
 
 
 def test_the_record_says_what_goes_in_and_what_comes_out(form, tmp_path):

@@ -51,7 +51,7 @@ import numpy as np
 {snippet(form)}
 for place in range({len(shapes)}):
     waveforms = np.loadtxt(f"{{place}}.txt", dtype=np.float32, ndmin=2)
-    np.savetxt(f"{{place}}.answer", ask(waveforms))
+    np.savetxt(f"{{place}}.answer", predict(waveforms))
 assert record["labels"] == ["a", "b", "c"]
 assert not [name for name in sys.modules if name.split(".")[0] == "pannsdist"]
 """

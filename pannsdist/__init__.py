@@ -1,4 +1,4 @@
-"""Fine-tune pretrained audio networks on PaddlePaddle, data-parallel and exactly."""
+"""Fine-tuning of pretrained audio networks on PaddlePaddle, with exact data-parallel training."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    """`load_model`, imported when it is asked for; it imports Paddle when it is called."""
+    """Lazy import of `load_model`; Paddle is imported only when it is called."""
     if name != "load_model":
         raise AttributeError(f"module 'pannsdist' has no attribute '{name}'")
     from pannsdist.inference.model import load_model

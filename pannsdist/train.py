@@ -15,7 +15,7 @@ if __name__ == "__main__" and not __package__:  # run by path: let `pannsdist` b
     sys.path[0] = str(Path(__file__).resolve().parents[1])
     from pannsdist.runtime import console
 
-    console.have_patience()
+    console.ignore_sigterm()
 
 from pannsdist import settings
 from pannsdist.runtime import console, cpu, launcher, signals
@@ -49,10 +49,10 @@ def run(config: Path, overrides: Sequence[str], dry_run: bool) -> None:
     from pannsdist.run import learner_building
     from pannsdist.run.planning.decide import decide
 
-    with console.patience():
+    with console.sigterm_ignored():
         chosen, source = settings.load(config, overrides)
         plan = decide(chosen, source, Catalog.installed(), launcher.size())
-    console.say(str(plan))
+    console.print_main(str(plan))
     if dry_run:
         learner_building.rehearse(plan)
     else:
@@ -72,19 +72,19 @@ def fit(plan: Plan) -> None:
     world = fleet.connect()
     loader = Loader(plan.settings.data.workers)
     try:
-        with signals.listening() as is_asked_to_stop:
+        with signals.stop_on_signals() as is_asked_to_stop:
             folder = world.agree(lambda: RunFolder.open(plan.settings, plan.data.labels) if world.is_main else None)
             snapshot = world.agree(lambda: folder.snapshot() if folder else None)
             network = world.agree(lambda: building.build_network(plan))
-            console.say(world.on_main(lambda: building.load_initial(plan, network, snapshot)))
+            console.print_main(world.on_main(lambda: building.load_initial(plan, network, snapshot)))
             parts = world.agree(lambda: building.build_parts(plan, world, network, loader))
             for remark in learner_building.remarks(plan, world):
-                console.say(remark)
+                console.print_main(remark)
             progress = parts.trainer.resume(snapshot)
             with building.opened_results(plan, world, network, folder, progress) as (sinks, trackers):
                 progress = parts.trainer.fit(progress, parts.data, parts.split, sinks, is_asked_to_stop)
             if folder:
-                console.say(folder.summary(progress, trackers))
+                console.print_main(folder.summary(progress, trackers))
     finally:
         loader.close()
         world.close()

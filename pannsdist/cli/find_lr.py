@@ -38,6 +38,6 @@ def _run(chosen: argparse.Namespace) -> None:
     if not (chosen.steps >= 10 and 0 < chosen.low < chosen.high < math.inf):
         raise SettingsError("--steps is at least 10, and --low above 0 and below --high")
     search = lr_finder.find(chosen.config, chosen.overrides, chosen.steps, (chosen.low, chosen.high))
-    console.say(lr_finder.table(search))
+    console.print_main(lr_finder.table(search))
     if chosen.plot:
         lr_finder.plot(search, chosen.plot)

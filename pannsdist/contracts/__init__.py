@@ -1,12 +1,12 @@
-"""What a plugin is: frozen records and protocols. A plugin imports this package and nothing else of pannsdist.
+"""The plugin interface: protocols and frozen records. A plugin imports this package and nothing else of pannsdist.
 
 Axes: B batch, S samples, T frames, F bins, C classes. A plugin is a class with a frozen dataclass `Params`, whose
-fields are the plugin's settings; it is built as `plugin(params)`. It is found because its distribution is installed
-and names it in one of the entry-point groups below. Raise `UserError` for what the user can mend.
+fields are the plugin's settings; it is built as `plugin(params)`. It is discovered through one of the entry-point
+groups below. Raise `UserError` for errors that the user can fix.
 
-A plugin may say `contract = 1`, the version that it was written for; docs/en/contract.md says what that promises. Beside
-the names here there are modules to build on: `corpora` and `tables` for datasets, `spectrum` for features (it imports
-paddle), `predictions` for metrics.
+A plugin may declare `contract = 1`, the version of the contract that it was written for; see docs/en/contract.md. Further
+modules to build on: `corpora` and `tables` for datasets, `spectrum` for features (imports paddle), `predictions` for
+metrics, `reporting` and `lines` for trackers.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import MISSING, dataclass, field
 from typing import Any
 
 from pannsdist.contracts.feature_augmentation import AUGMENT_NOISE_SIZE, mixup, spec_augment_mask
-from pannsdist.contracts.parts import (
+from pannsdist.contracts.plugins import (
     AugmentationPlugin,
     DatasetPlugin,
     FeaturePlugin,
@@ -23,7 +23,7 @@ from pannsdist.contracts.parts import (
     ModelPlugin,
 )
 from pannsdist.contracts.records import Clip, Download, FrontEnd, Pretrained, Samples, SampleSource
-from pannsdist.contracts.running import (
+from pannsdist.contracts.run_plugins import (
     ClipFeatures,
     EpochReport,
     MetricPlugin,
@@ -71,17 +71,17 @@ __all__ = [
 ]
 
 CHANGES = {1: ("0.1.0", "the first contract")}
-"""Of each version of the contract: the pannsdist that brought it, and what a plugin has to change for it."""
+"""By contract version: the pannsdist release that introduced it, and what plugins must change."""
 VERSION = max(CHANGES)
 KINDS = ("model", "dataset", "feature", "augmentation", "metric", "optimizer", "schedule", "tracker")
 GROUPS = {kind: f"pannsdist.{kind}s" for kind in KINDS}
-"""The group of entry points of each kind of plugin."""
+"""Entry-point group of each plugin kind."""
 
 
 def param(default: Any = MISSING, doc: str = "", **limits: Any) -> Any:
-    """A field of a plugin's `Params` with its meaning; without a default it is required.
+    """A documented field of a plugin's `Params`; without a default it is required.
 
-    Limits that the settings are held to: `low` and `high` (both allowed), `above` (not allowed itself), or `choices`.
+    Limits, which are validated: `low` and `high` (inclusive), `above` (exclusive), or `choices`.
     """
     return field(default=default, metadata={"doc": doc, **limits})
 

@@ -1,4 +1,4 @@
-"""A batch of labelled waveforms: what the audio floor hands to training and evaluation."""
+"""Batches of labelled waveforms for training and evaluation."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pannsdist.runtime.errors import BadClip
 
 @dataclass(frozen=True)
 class Batch:
-    """Clips that could be read, and what was wrong with the others.
+    """Waveforms and targets of the readable clips, and the errors of the unreadable ones.
 
     `ids` (B), `waveforms` (R, S) float32, `targets` (B) int64 class indices or (B, C) float32. R equals B except for
-    mixup on the device. Then row i < B becomes `mix_weights[i]` of itself plus the rest of row `partners[i]`
-    (`mix_weights` (B) float32, `partners` (B) int64), and the rows from B on are partners only; their clips are
-    `further_ids`. Targets are mixed already. `augment_noise` (R, AUGMENT_NOISE_SIZE) float32 in [0, 1) holds the
+    mixup on the device: then row i < B becomes `mix_weights[i] * row_i + (1 - mix_weights[i]) * row_partners[i]`
+    (`mix_weights` (B) float32, `partners` (B) int64), and rows from B on serve as partners only; their clips are
+    `further_ids`. Targets are already mixed. `augment_noise` (R, AUGMENT_NOISE_SIZE) float32 in [0, 1) holds the
     random numbers of the augmentations on the device.
     """
 
@@ -31,12 +31,12 @@ class Batch:
 
     @property
     def model_kwargs(self) -> dict[str, np.ndarray]:
-        """What a network takes in training beside the waveforms, by the argument's name."""
+        """Keyword arguments of the network in training, besides the waveforms."""
         named = {"augment_noise": self.augment_noise, "partners": self.partners, "mix_weights": self.mix_weights}
         return {name: array for name, array in named.items() if array is not None}
 
     def part(self, rows: np.ndarray) -> Batch:
-        """The clips at some of the first B rows, with the partners that are mixed into them; of its bad clips none."""
+        """Sub-batch of some of the first B rows with their mixup partners, without the bad clips."""
         needed, partners, mix_weights = rows, None, None
         if self.partners is not None and self.mix_weights is not None:
             needed = np.concatenate([rows, np.setdiff1d(self.partners[rows], rows)])

@@ -1,7 +1,7 @@
-"""What the plugins for published corpora share: a root that is checked, clips that are listed, official splits.
+"""Base classes of dataset plugins for published corpora: root checks, clip lists and official splits.
 
-A plugin says what is its own: where the lists are, what a row of them means, and which split it belongs to. No split is
-ever drawn at random: recordings of one source would stand on both sides of it.
+A subclass defines where the lists are, how to parse a row, and the split of each clip. Splits are never drawn at
+random: that would put recordings of one source into both training and validation.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ SPLITS = ("train", "valid", "test")
 
 @dataclass(frozen=True)
 class RootParams:
-    """`root` is the download's folder, as it was unpacked."""
+    """`root` is the folder of the unpacked corpus."""
 
     root: str
 
 
 @dataclass(frozen=True)
 class FoldedParams(RootParams):
-    """`valid_fold` is held out of training, and `test_fold` too where it is not 0."""
+    """`valid_fold` is held out for validation, and `test_fold` for testing unless it is 0."""
 
     valid_fold: int = 1
     test_fold: int = 0
@@ -40,10 +40,10 @@ class FoldedParams(RootParams):
 
 @dataclass(frozen=True)
 class Listed:
-    """A clip as a corpus lists it: a path below the root, with slashes, and what decides its split.
+    """A clip as listed by the corpus: `path` relative to the root, with slashes, and what determines its split.
 
-    `part` is a fold, a speaker, or the name of an official split. `id` is the file's path without its ending unless
-    given. `number` is the class number of its one label, where the corpus numbers its classes.
+    `part` is a fold, a speaker, or the name of an official split. `id` defaults to the path without its suffix.
+    `number` is the class index of its single label, if the corpus numbers its classes.
     """
 
     row: Row
@@ -57,27 +57,27 @@ class Listed:
 
     @property
     def key(self) -> str:
-        """What tells the clip from all others."""
+        """Unique id of the clip."""
         return self.id or str(PurePosixPath(self.path).with_suffix(""))
 
 
 class Corpus(ABC):
-    """A dataset plugin that reads a published corpus as it was downloaded; listing it opens no audio.
+    """Base class of a dataset plugin for a published corpus as downloaded; listing clips opens no audio.
 
-    A missing root, a list that is not as published, paths that climb out of the root and files that are not there are
-    refused with file and line. With `skips_missing` files that are not there are left out and counted in `missing`.
-    A file that no list names is not heard; `pannsdist data check` counts those.
+    Raises UserError, with file and line, for a missing root, a malformed list, a path outside of the root or a missing
+    file. With `skips_missing`, clips with missing files are skipped and collected in `missing`. Files that no list
+    names are not used; `pannsdist data check` counts them.
     """
 
     Params: ClassVar[type] = RootParams
     home: ClassVar[str]
-    """Where the corpus is to be had."""
+    """URL of the corpus."""
     layout: ClassVar[str]
-    """What the root holds, in words."""
+    """Description of the contents of the root, for error messages."""
     downloads: ClassVar[Sequence[Download]] = ()
-    """The files of the corpus; none where its licence or its host does not let anybody fetch them."""
+    """Files of the corpus; empty if its licence or host does not allow automatic downloads."""
     unpacks_to: ClassVar[str] = ""
-    """Where the root is in the folder of the downloads."""
+    """Path of the root below the download folder."""
     multi_label: bool = False
     skips_missing: bool = False
 
@@ -86,10 +86,10 @@ class Corpus(ABC):
         self.root = self._checked_root(params.root)
         listed = list(self.listed())
         if not listed:
-            raise UserError(f"the lists in {self.root} name no clip", f"it is the folder that holds {self.layout}")
-        _refuse_doubles(listed)
+            raise UserError(f"the lists in {self.root} contain no clip", f"it is the folder that holds {self.layout}")
+        _check_unique(listed)
         self.labels: Sequence[str] = self.label_order(listed)
-        _refuse_unknown_labels(listed, self.labels)
+        _check_labels(listed, self.labels)
         self.missing: Sequence[Listed] = self._missing(listed)
         gone = {item.key for item in self.missing}
         self._clips: dict[str, list[Clip]] = {}
@@ -106,25 +106,25 @@ class Corpus(ABC):
 
     @abstractmethod
     def listed(self) -> Iterable[Listed]:
-        """Every clip of the corpus, in the order of its lists."""
+        """Every clip of the corpus, in the order of its lists. The subclass implements this."""
 
     @abstractmethod
     def split_of(self, item: Listed) -> str | None:
-        """`train`, `valid`, `test`, or None for a clip that is not used."""
+        """`train`, `valid`, `test`, or None for an unused clip. The subclass implements this."""
 
     def label_order(self, listed: Sequence[Listed]) -> Sequence[str]:
-        """The labels in the order of the network's outputs: by their numbers, where the corpus gives them, or names."""
+        """Labels in the order of the network's outputs: by class index if the corpus has one, else by name."""
         numbers = _numbers(item for item in listed if item.number is not None)
         names = {label for item in listed for label in item.labels}
         return tuple(sorted(names, key=lambda name: (numbers.get(name, 0), name)))
 
     @property
     def splits(self) -> Sequence[str]:
-        """The splits that have clips."""
+        """Names of the non-empty splits."""
         return tuple(split for split in SPLITS if split in self._clips)
 
     def clips(self, split: str) -> Sequence[Clip]:
-        """The clips of one split in the order of the lists."""
+        """Clips of one split in the order of the lists."""
         if split not in self._clips:
             raise UserError(f"the corpus has no split {split!r}", f"splits: {', '.join(self.splits)}")
         return tuple(self._clips[split])
@@ -141,7 +141,7 @@ class Corpus(ABC):
         return path
 
     def found(self, name: str, *others: str) -> Path:
-        """The first of these paths below the root that exists. Raises UserError that says what the root should hold."""
+        """The first of these paths below the root that exists. Raises UserError with the expected layout."""
         for candidate in (name, *others):
             if (self.root / candidate).exists():
                 return self.root / candidate
@@ -150,7 +150,7 @@ class Corpus(ABC):
         raise UserError(wrong, right, "the same command with data.params.root=FOLDER")
 
     def _missing(self, listed: Sequence[Listed]) -> Sequence[Listed]:
-        """The clips without a file: one listing of each folder, no file is opened."""
+        """Clips whose files are missing; lists each folder once and opens no file."""
         present: dict[str, set[str]] = {}
         missing = []
         for item in listed:
@@ -167,15 +167,15 @@ class Corpus(ABC):
         return missing
 
     def _place(self, item: Listed) -> tuple[str, str]:
-        """(folder, name) below the root; in text, since a Path for each of two million clips takes minutes."""
+        """(folder, name) below the root, as text: creating a Path for each of two million clips takes minutes."""
         parts = item.path.split("/")
         if not {"", ".", ".."}.isdisjoint(parts) or "\\" in item.path or "\0" in item.path:
-            item.row.refuse(f"path {item.path!r} does not stay below the root", f"paths start at {self.root}")
+            item.row.refuse(f"path {item.path!r} is outside of the root", f"paths are relative to {self.root}")
         return "/".join(parts[:-1]), parts[-1]
 
 
 def allowed(key: str, value: str, choices: Sequence[str]) -> str:
-    """A param that is one of several words; refused by name where it is none of them."""
+    """Return a param value if it is one of `choices`, else raise UserError."""
     if value not in choices:
         again = f"the same command with data.params.{key}={choices[-1]}"
         raise UserError(f"data.params.{key} is {value!r}", f"allowed: {', '.join(choices)}", again)
@@ -183,21 +183,21 @@ def allowed(key: str, value: str, choices: Sequence[str]) -> str:
 
 
 class FoldedCorpus(Corpus):
-    """A corpus in folds, of which no recording is in two: one is `valid`, perhaps one `test`, all others `train`."""
+    """A corpus with disjoint folds: one is `valid`, optionally one is `test`, all others are `train`."""
 
     Params: ClassVar[type] = FoldedParams
     fold_param: ClassVar[str] = "valid_fold"
     fold_count: ClassVar[int]
-    """How many folds there are."""
+    """Number of folds."""
 
     @classmethod
     def folds(cls, params: Any) -> Sequence[int]:
-        """The folds, counted from 1, but for one that is set aside as `test`."""
+        """The folds, counted from 1, without the test fold."""
         return tuple(fold for fold in range(1, cls.fold_count + 1) if fold != cls._test_fold(params))
 
     @staticmethod
     def _test_fold(params: Any) -> int:
-        """A corpus that has an official test split has no such param."""
+        """The test fold, or 0; a corpus with an official test split has no such param."""
         return int(getattr(params, "test_fold", 0))
 
     def __init__(self, params: Any) -> None:
@@ -216,13 +216,13 @@ class FoldedCorpus(Corpus):
         super().__init__(params)
 
     def split_of(self, item: Listed) -> str | None:
-        """By the clip's fold."""
+        """The split of the clip's fold."""
         parts = {self.params.valid_fold: "valid", self._test_fold(self.params): "test"}
         return parts.get(int(item.part), "train")
 
 
 def _numbers(listed: Iterable[Listed]) -> dict[str, int]:
-    """The number of each label; refused where a number has two names, or a name two numbers."""
+    """Class index of each label. Raises UserError if they are not one-to-one."""
     numbers: dict[str, int] = {}
     names: dict[int, str] = {}
     for item in listed:
@@ -236,7 +236,7 @@ def _numbers(listed: Iterable[Listed]) -> dict[str, int]:
     return numbers
 
 
-def _refuse_unknown_labels(listed: Sequence[Listed], labels: Sequence[str]) -> None:
+def _check_labels(listed: Sequence[Listed], labels: Sequence[str]) -> None:
     known = set(labels)
     for item in listed:
         for label in item.labels:
@@ -244,7 +244,7 @@ def _refuse_unknown_labels(listed: Sequence[Listed], labels: Sequence[str]) -> N
                 item.row.refuse(f"unknown label {label!r}", candidates_line(label, known, "labels"))
 
 
-def _refuse_doubles(listed: Sequence[Listed]) -> None:
+def _check_unique(listed: Sequence[Listed]) -> None:
     seen: dict[str, Listed] = {}
     for item in listed:
         first = seen.setdefault(item.key, item)

@@ -1,4 +1,4 @@
-"""What is augmented on the device: stripes that are left out, and mixup. All randomness comes with the batch.
+"""Augmentation of features on the device: SpecAugment masks and mixup. All random numbers come with the batch.
 
 Axes: R rows, B clips of the step (the first of the rows), T frames, F bins.
 """
@@ -11,28 +11,28 @@ if TYPE_CHECKING:
     import paddle
 
 AUGMENT_NOISE_SIZE = 8
-"""Random numbers that come with each row of a training batch: for two stripes of each axis, where and how wide."""
+"""Random numbers per row of a training batch: position and width of two masks on each axis."""
 MASKS = 2
 TIME_FRAMES = 64
-BINS_SHARE = 8
-"""Stripes are narrower than an eighth of the bins: 4 of 32, 8 of 64, 16 of 128, as PANNs were trained."""
+BINS_DIVISOR = 8
+"""Masks are narrower than an eighth of the bins: 4 of 32, 8 of 64, 16 of 128, as PANNs were trained."""
 
 
 def spec_augment_mask(augment_noise: paddle.Tensor, frames: int, bins: int) -> paddle.Tensor:
-    """Chances (R, AUGMENT_NOISE_SIZE) in [0, 1) -> (R, 1, T, F) float32: 0 inside the stripes, 1 elsewhere.
+    """Augment noise (R, AUGMENT_NOISE_SIZE) in [0, 1) -> mask (R, 1, T, F) float32: 0 if masked, else 1.
 
-    Two stripes of up to 63 frames and two of less than an eighth of the bins; in a clip of less than 64 frames a stripe
-    is shorter than the clip. Source: SpecAugment (Park et al. 2019, arXiv 1904.08779), the widths those of PANNs.
+    Two time masks of up to 63 frames (shorter than the clip) and two frequency masks of less than an eighth of the
+    bins. Source: SpecAugment (Park et al. 2019, arXiv 1904.08779), with the widths of PANNs.
     """
     rows = augment_noise.shape[0]
-    drawn = augment_noise.reshape([rows, 2, MASKS, 2])  # axis, stripe, width and start
+    drawn = augment_noise.reshape([rows, 2, MASKS, 2])  # axis, mask, width and start
     in_time = _kept(drawn[:, 0], frames, min(TIME_FRAMES, frames)).reshape([rows, 1, frames, 1])
-    in_frequency = _kept(drawn[:, 1], bins, max(bins // BINS_SHARE, 1)).reshape([rows, 1, 1, bins])
+    in_frequency = _kept(drawn[:, 1], bins, max(bins // BINS_DIVISOR, 1)).reshape([rows, 1, 1, bins])
     return in_time * in_frequency
 
 
 def _kept(drawn: paddle.Tensor, length: int, limit: int) -> paddle.Tensor:
-    """(R, STRIPES, 2) -> (R, length); the widths are whole numbers below `limit`."""
+    """(R, MASKS, 2) -> (R, length), 0 if masked; widths are integers below `limit`."""
     import paddle
 
     width = paddle.floor(drawn[:, :, :1] * limit)
@@ -43,9 +43,9 @@ def _kept(drawn: paddle.Tensor, length: int, limit: int) -> paddle.Tensor:
 
 
 def mixup(rows: paddle.Tensor, partners: paddle.Tensor, mix_weights: paddle.Tensor) -> paddle.Tensor:
-    """(R, ...) -> (B, ...): of each of the first B rows its share, and the rest of its partner.
+    """(R, ...) -> (B, ...): `mix_weights * rows[:B] + (1 - mix_weights) * rows[partners]`.
 
-    `partners` (B) int64 are rows, `mix_weights` (B) float32. Reckoned in float32, given in the rows' type.
+    `partners` (B) int64 are row indices, `mix_weights` (B) float32. Computed in float32, returned in the rows' type.
     Source: mixup (Zhang et al. 2018, arXiv 1710.09412).
     """
     import paddle

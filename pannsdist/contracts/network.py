@@ -1,4 +1,4 @@
-"""Feature and model as one layer: a waveform goes in, logits come out."""
+"""Feature and model as one layer, from waveform to logits."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from pannsdist.contracts.feature_augmentation import mixup, spec_augment_mask
 
 
 class Network(nn.Layer):
-    """(B, S) waveform -> (B, C) logits. The feature has no weights, and no gradient goes through it.
+    """Waveform (B, S) -> logits (B, C). The feature has no weights, and no gradient flows through it.
 
-    With `spec_augment`, stripes of the features are left out wherever chances are given; what a clip has in their place
-    is its mean. A model layer that bears `augments = True` does its own mixup, and what else it draws.
+    With `spec_augment`, features are masked with SpecAugment if `augment_noise` is given, and masked values are
+    replaced by the mean of the clip. A model layer with `augments = True` applies mixup and its own masking itself.
     """
 
     def __init__(self, feature: nn.Layer, model: nn.Layer, spec_augment: bool = False) -> None:
@@ -35,9 +35,9 @@ class Network(nn.Layer):
     ) -> paddle.Tensor:
         """Waveform (R, S) float32 at the front end's rate -> logits (B, C).
 
-        R is B without `partners`. The others come with a batch of training: see `Batch`.
+        R is B without `partners`. The optional arguments come with a training batch: see `Batch`.
         """
-        with paddle.no_grad(), paddle.amp.auto_cast(enable=False):  # half precision is too coarse for powers of sound
+        with paddle.no_grad(), paddle.amp.auto_cast(enable=False):  # half precision is too coarse for spectral power
             features = self.feature(waveform)
             if self._spec_augment and augment_noise is not None:
                 features = _masked(features, augment_noise)
@@ -48,26 +48,26 @@ class Network(nn.Layer):
         return self.model(features)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """The model's weights and running statistics by structured name, copied to the host."""
+        """Copy of the model's weights and running statistics on the host, by structured name."""
         return {name: tensor.numpy() for name, tensor in self.model.state_dict().items()}
 
     def statistics(self) -> dict[str, np.ndarray]:
-        """The running statistics of batch norm by structured name, copied to the host."""
+        """Copy of the running statistics of batch norm on the host, by structured name."""
         return {name: tensor.numpy() for name, tensor in self._statistics().items()}
 
     def restore_statistics(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Put back what `statistics` gave, or nothing of it. Raises KeyError for a name of another network."""
+        """Restore the output of `statistics`. Raises KeyError for a name of another network."""
         own = self._statistics()
         for name, array in arrays.items():
             own[name].set_value(array)
 
     def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Put back what `arrays` gave. Raises ValueError, and changes nothing, where a name or a shape differs."""
+        """Restore the output of `arrays`. Raises ValueError, without changes, if a name or shape differs."""
         own = self.model.state_dict()
-        odd = sorted(own.keys() ^ arrays.keys())
-        odd += sorted(name for name in own.keys() & arrays.keys() if tuple(own[name].shape) != arrays[name].shape)
-        if odd:
-            raise ValueError(f"{len(odd)} tensors do not fit, such as {odd[0]}")
+        differing = sorted(own.keys() ^ arrays.keys())
+        differing += sorted(name for name in own.keys() & arrays.keys() if tuple(own[name].shape) != arrays[name].shape)
+        if differing:
+            raise ValueError(f"{len(differing)} tensors do not fit, such as {differing[0]}")
         for name, tensor in own.items():
             tensor.set_value(arrays[name])
 
@@ -77,6 +77,6 @@ class Network(nn.Layer):
 
 
 def _masked(features: paddle.Tensor, augment_noise: paddle.Tensor) -> paddle.Tensor:
-    """(R, 1, T, F) -> the same with stripes of each clip's mean."""
+    """(R, 1, T, F) -> (R, 1, T, F), masked with the mean of each clip."""
     kept = spec_augment_mask(augment_noise, features.shape[2], features.shape[3])
     return features * kept + features.mean(axis=[1, 2, 3], keepdim=True) * (1.0 - kept)

@@ -1,4 +1,4 @@
-"""Pictures of what a network got right and wrong, as arrays (height, width, 3) uint8."""
+"""Images for trackers and reports: confusion matrices and features, as arrays (height, width, 3) uint8."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 NAMED_CLASSES = 100
-"""Up to so many classes the axes of a confusion matrix bear names; beyond, numbers."""
+"""Maximum number of classes for label names on the axes of a confusion matrix; beyond, indices."""
 COUNTED_CLASSES = 60
-"""Up to so many classes the cells hold their counts."""
+"""Maximum number of classes for counts in the cells."""
 CJK_FONTS = (
     "Noto Sans CJK SC",
     "Noto Sans CJK JP",
@@ -25,14 +25,14 @@ DPI = 100
 
 
 def confusion_picture(matrix: NDArray[np.integer], labels: Sequence[str], title: str) -> NDArray[np.uint8]:
-    """Counts by true class (rows) and given class (columns), coloured by the share of the true class: (C, C)."""
+    """Image of a confusion matrix (C, C): rows are true classes, columns predicted ones; colours are row-normalised."""
     classes = len(labels)
     side = min(16.0, 2.2 + 0.42 * classes) if classes <= COUNTED_CLASSES else 14.0
     figure = _figure((side + 0.8, side))
     axes = figure.add_subplot()
     fractions = matrix / np.maximum(1, matrix.sum(axis=1, keepdims=True))
     image = axes.imshow(fractions, cmap="Blues", vmin=0.0, vmax=1.0)
-    figure.colorbar(image, ax=axes, fraction=0.046, pad=0.02, label="share of the true class")
+    figure.colorbar(image, ax=axes, fraction=0.046, pad=0.02, label="fraction of the true class")
     font, size = font_for("".join(labels)), max(4.0, min(9.0, 450.0 / classes))
     if classes <= NAMED_CLASSES:
         names = [_short(label) for label in labels] if font else [str(number) for number in range(classes)]
@@ -43,15 +43,15 @@ def confusion_picture(matrix: NDArray[np.integer], labels: Sequence[str], title:
             colour = "white" if fractions[row, column] > 0.5 else "black"
             place = {"ha": "center", "va": "center", "fontsize": size, "color": colour}
             axes.text(column, row, str(matrix[row, column]), **place)
-    numbered = "" if font and classes <= NAMED_CLASSES else " (number of the label)"
-    axes.set_xlabel(f"given class{numbered}")
+    numbered = "" if font and classes <= NAMED_CLASSES else " (class index)"
+    axes.set_xlabel(f"predicted class{numbered}")
     axes.set_ylabel(f"true class{numbered}")
     axes.set_title(title)
     return _pixels(figure)
 
 
-def sound_picture(image: NDArray[np.floating], title: str) -> NDArray[np.uint8]:
-    """What a network hears of a clip, (T, F), time to the right and frequency upwards; a curve where F is 1."""
+def features_picture(image: NDArray[np.floating], title: str) -> NDArray[np.uint8]:
+    """Image of the features (T, F) of a clip, time to the right, frequency upwards; a curve if F is 1."""
     figure = _figure((7.0, 2.8))
     axes = figure.add_subplot()
     if image.shape[1] == 1:
@@ -69,7 +69,7 @@ def sound_picture(image: NDArray[np.floating], title: str) -> NDArray[np.uint8]:
 
 @cache
 def font_for(text: str) -> str | None:
-    """An installed font that has every letter of a text; None where there is none."""
+    """An installed font with glyphs for all characters of a text, or None."""
     from matplotlib import font_manager, ft2font
 
     wanted = {ord(letter) for letter in text if not letter.isspace()}
@@ -82,11 +82,11 @@ def font_for(text: str) -> str | None:
 
 def _short(label: str) -> str:
     text = label if len(label) <= 22 else f"{label[:21]}…"
-    return text.replace("$", r"\$")  # matplotlib would take what stands between two of them for a formula
+    return text.replace("$", r"\$")  # matplotlib parses text between two of them as a formula
 
 
 def _figure(size_inches: tuple[float, float]) -> Any:
-    """A figure of its own: matplotlib's pyplot, which keeps all figures alive, is not used."""
+    """A figure without pyplot, which would keep all figures alive."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=size_inches, dpi=DPI, layout="constrained")

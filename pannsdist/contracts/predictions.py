@@ -1,4 +1,4 @@
-"""What a network says about every clip of a split, beside what is true.
+"""Predictions and targets of a split.
 
 Axes: N clips, C classes.
 """
@@ -15,10 +15,10 @@ __all__ = ["Predictions", "confusion", "log_softmax", "losses"]
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """What a network says about every clip of a split, beside what is true.
+    """Logits and targets of all clips of a split.
 
-    `logits` (N, C) float32. `targets` (N,) int64 class indices, or (N, C) float32 of 0 and 1 where `multi_label`.
-    Raises ValueError where these do not fit each other.
+    `logits` (N, C) float32. `targets` (N,) int64 class indices, or (N, C) float32 of 0 and 1 if `multi_label`.
+    Raises ValueError if the shapes or class indices are inconsistent.
     """
 
     ids: tuple[str, ...]
@@ -32,7 +32,7 @@ class Predictions:
         shape = (clips, classes)
         wanted = shape if self.multi_label else (clips,)
         if self.logits.shape != shape:
-            raise ValueError(f"logits are {self.logits.shape}; {clips} ids and {classes} labels ask for {shape}")
+            raise ValueError(f"logits are {self.logits.shape}; {clips} ids and {classes} labels require {shape}")
         if self.targets.shape != wanted:
             raise ValueError(f"targets are {self.targets.shape}; {wanted} was expected")
         if not self.multi_label and clips and (self.targets.min() < 0 or self.targets.max() >= classes):
@@ -40,7 +40,7 @@ class Predictions:
 
     @property
     def probabilities(self) -> NDArray[np.float64]:
-        """Probabilities (N, C) float64: a softmax over the classes, or a sigmoid each where `multi_label`."""
+        """Probabilities (N, C) float64: softmax over the classes, or sigmoid per class if `multi_label`."""
         if self.multi_label:
             from scipy.special import expit
 
@@ -50,40 +50,40 @@ class Predictions:
 
     @property
     def positives(self) -> NDArray[np.bool_]:
-        """Which class each clip bears: (N, C) truth values."""
+        """True labels as booleans (N, C)."""
         if self.multi_label:
             return np.asarray(self.targets > 0.5)
         return np.asarray(self.targets[:, None] == np.arange(len(self.labels)))
 
     @property
     def guessed(self) -> NDArray[np.bool_]:
-        """Which class each clip is given, (N, C): that of the largest logit; if `multi_label`, all of 0.5 or more."""
+        """Predicted labels as booleans (N, C): largest logit; if `multi_label`, probability of at least 0.5."""
         if self.multi_label:
             return np.asarray(self.logits >= 0.0)
         return np.asarray(self.logits.argmax(axis=1)[:, None] == np.arange(len(self.labels)))
 
     @property
     def present(self) -> NDArray[np.bool_]:
-        """Whether any clip bears the class: (C,)."""
+        """Whether any clip has the class: (C,)."""
         return np.asarray(self.positives.any(axis=0))
 
     @property
     def usable(self) -> bool:
-        """Whether there is a clip, and every logit is finite."""
+        """Whether there is at least one clip and all logits are finite."""
         return bool(len(self.ids)) and bool(np.isfinite(self.logits).all())
 
     def sorted_by_id(self) -> Predictions:
-        """The same predictions, rows in the order of their ids."""
+        """The same predictions with rows sorted by id."""
         order = sorted(range(len(self.ids)), key=self.ids.__getitem__)
         ids = tuple(self.ids[row] for row in order)
         return replace(self, ids=ids, logits=self.logits[order], targets=self.targets[order])
 
 
 def log_softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Logarithms of the class probabilities: (N, C) -> (N, C) float64.
+    """Log softmax: (N, C) -> (N, C) float64.
 
-    The largest class is kept out of the sum, so that log1p still tells a probability of 1 - 1e-30 from 1: confident
-    clips would otherwise tie at the head of a ranking.
+    The sum excludes the largest class, so that log1p distinguishes a probability of 1 - 1e-30 from 1: otherwise
+    confident clips would tie at the top of a ranking.
     """
     if logits.size == 0:
         return logits.astype(np.float64)
@@ -96,7 +96,7 @@ def log_softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def losses(predictions: Predictions) -> NDArray[np.float64]:
-    """The loss of each clip, (N,): cross entropy; where multi-label, the mean binary cross entropy of its classes."""
+    """Loss of each clip (N,): cross entropy; if multi-label, binary cross entropy averaged over classes."""
     if predictions.multi_label:
         logits = predictions.logits.astype(np.float64)
         each = np.maximum(logits, 0.0) - logits * predictions.targets + np.log1p(np.exp(-np.abs(logits)))
@@ -106,7 +106,7 @@ def losses(predictions: Predictions) -> NDArray[np.float64]:
 
 
 def confusion(predictions: Predictions) -> NDArray[np.int64]:
-    """How many clips of each true class (rows) were given each class (columns): (C, C). For one label a clip."""
+    """Confusion matrix (C, C) of single-label predictions: rows are true classes, columns predicted ones."""
     matrix = np.zeros((len(predictions.labels),) * 2, np.int64)
     np.add.at(matrix, (predictions.targets.astype(np.int64), predictions.logits.argmax(axis=1)), 1)
     return matrix

@@ -1,4 +1,4 @@
-"""The records that plugins make and are given: clips, front ends, published weights and downloads.
+"""Records exchanged with plugins: clips, front ends, published weights and downloads.
 
 Axes: S samples, F bins.
 """
@@ -15,31 +15,31 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class SampleSource(Protocol):
-    """Something that makes samples when asked, in a worker process: it must pickle, and give the same each time."""
+    """Lazy source of samples. Must be picklable for data loader workers, and deterministic."""
 
     def samples(self) -> tuple[np.ndarray, int]:
-        """Samples (S,) or (S, channels), float32 in [-1, 1], and their rate in Hz."""
+        """Samples (S,) or (S, channels) float32 in [-1, 1], and their sample rate in Hz."""
         ...
 
 
 @dataclass(frozen=True)
 class Samples:
-    """A `SampleSource` that is already in memory: samples (S,) or (S, channels) float32 at `rate_hz`."""
+    """A `SampleSource` in memory: samples (S,) or (S, channels) float32 at `rate_hz`."""
 
     array: np.ndarray = field(repr=False, compare=False)
     rate_hz: int
 
     def samples(self) -> tuple[np.ndarray, int]:
-        """The array and its rate in Hz."""
+        """The array and its sample rate in Hz."""
         return self.array, self.rate_hz
 
 
 @dataclass(frozen=True)
 class Clip:
-    """A cheap description of one example; making it opens no audio.
+    """Description of one labelled example; creating it opens no audio.
 
-    `id` is unique in its dataset and the same on every machine. `source` is a file, or a `SampleSource`. `start_s` and
-    `duration_s` cut a piece out of it (`None`: up to its end). `labels` are class names out of the dataset's `labels`.
+    `id` is unique in its dataset and equal on every machine. `source` is a file or a `SampleSource`, of which `start_s`
+    and `duration_s` select a segment (`None`: up to the end). `labels` are class names from the dataset's `labels`.
     """
 
     id: str
@@ -51,11 +51,11 @@ class Clip:
 
 @dataclass(frozen=True)
 class FrontEnd:
-    """How a waveform becomes what a network hears. Two equal records give equal numbers.
+    """Parameters of a feature extraction. Equal records compute equal features.
 
-    It travels from the feature plugin to the model plugin, to the weights and into every saved model, so that they can
-    be checked against each other. `kind` names the computation, `bins` is the size of the F axis, and `details` holds
-    whatever else decides the numbers, as sorted (name, value) pairs of text, numbers and truth values.
+    Feature plugins, model plugins, pretrained weights and saved models each have one, and they are checked against each
+    other. `kind` names the computation, `bins` is the size of the F axis, and `details` holds all further parameters
+    as sorted (name, value) pairs.
     """
 
     kind: str
@@ -71,10 +71,10 @@ class FrontEnd:
 
 @dataclass(frozen=True)
 class Pretrained:
-    """A published set of weights: where it is, how it is recognised, what it expects and under which licence.
+    """Published pretrained weights: URL, checksum, required front end and licence.
 
-    `sha256` is empty where no checksum is published: then the one of the first download is kept, and holds from there
-    on. `size_bytes` is 0 where it is not known. `source` says who published it, where, and with which score.
+    `sha256` is empty if no checksum is published: then the checksum of the first download is stored and verified
+    afterwards. `size_bytes` is 0 if unknown. `source` states who published the weights, where, and with which score.
     """
 
     url: str
@@ -88,11 +88,11 @@ class Pretrained:
 
 @dataclass(frozen=True)
 class Download:
-    """A file of a published corpus, for `pannsdist data fetch`, where its licence lets anybody download it.
+    """A freely downloadable file of a published corpus, for `pannsdist data fetch`.
 
-    `checksum` is `md5:` or `sha256:` and hexadecimal digits, empty where none is published; `size_bytes` is 0 where it
-    is not known. `unpack` is `zip`, `tar` (compressed in any way) or empty for a file to be kept as it is. It goes into
-    the folder `into` below the one that the user names.
+    `checksum` is `md5:` or `sha256:` and hexadecimal digits, or empty if none is published; `size_bytes` is 0 if
+    unknown. `unpack` is `zip`, `tar` (with any compression), or empty to keep the file as it is. Contents are placed
+    into the folder `into` below the user's target folder.
     """
 
     url: str

@@ -1,6 +1,6 @@
-"""For feature plugins: the power spectrum as a convolution, which every engine and ONNX know, and images made of it.
+"""Power spectra as convolutions, which all inference engines and ONNX support, and features based on them.
 
-This module imports paddle: a plugin imports it in the module of its layer, not in the one that its entry point names.
+This module imports paddle: import it in the module of the layer, not in the module that the entry point names.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ __all__ = [
 
 
 def hann(samples: int, periodic: bool = True) -> NDArray[np.float64]:
-    """A Hann window, (samples,): of a period as for spectra, or symmetric, both ends 0."""
+    """Hann window (samples,): periodic, or symmetric with both ends 0."""
     period = samples if periodic else samples - 1
     return np.asarray(0.5 - 0.5 * np.cos(2 * np.pi * np.arange(samples) / period))
 
 
 def centred(window: NDArray[np.float64], fft_samples: int) -> NDArray[np.float64]:
-    """The window in the middle of `fft_samples`, zeros around it."""
+    """The window centred in `fft_samples` and padded with zeros."""
     whole = np.zeros(fft_samples)
     first = (fft_samples - len(window)) // 2
     whole[first : first + len(window)] = window
@@ -44,18 +44,18 @@ def centred(window: NDArray[np.float64], fft_samples: int) -> NDArray[np.float64
 
 
 def windowed_fourier(window: NDArray[np.float64], fft_samples: int, low_bin: int, end_bin: int) -> NDArray[np.float64]:
-    """Cosines, then sines, of the bins from `low_bin` up to, not including, `end_bin`, under a window: (2 K, samples).
+    """Windowed Fourier basis of bins `low_bin` to `end_bin` (exclusive), cosines, then sines: (2 K, samples).
 
-    A window shorter than `fft_samples` stands for one followed by zeros; where they stand only turns phases.
+    A window shorter than `fft_samples` is equivalent to one padded with zeros: the padding only changes phases.
     """
     angles = 2 * np.pi * np.outer(np.arange(low_bin, end_bin), np.arange(len(window))) / fft_samples
     return np.asarray(np.concatenate([np.cos(angles), -np.sin(angles)]) * window)
 
 
 def mel_bands(front_end: FrontEnd, bands: int, htk: bool = False) -> NDArray[np.float32]:
-    """Triangles of unit area, evenly spaced in mel from `low_hz` to `high_hz`: (bands, fft_samples // 2 + 1).
+    """Triangular mel filters of unit area from `low_hz` to `high_hz`: (bands, fft_samples // 2 + 1).
 
-    By librosa; mel as in Slaney's Auditory Toolbox, or as in HTK.
+    Computed by librosa; mel scale as in Slaney's Auditory Toolbox, or as in HTK.
     """
     edges_hz = {"fmin": front_end.low_hz, "fmax": front_end.high_hz}
     made = mel(sr=front_end.sample_rate_hz, n_fft=front_end.fft_samples, n_mels=bands, htk=htk, **edges_hz)
@@ -63,9 +63,9 @@ def mel_bands(front_end: FrontEnd, bands: int, htk: bool = False) -> NDArray[np.
 
 
 def kaldi_bands(front_end: FrontEnd, bands: int) -> NDArray[np.float64]:
-    """Kaldi's triangles, evenly spaced in mel = 1127 ln(1 + f / 700) and not divided by their areas; as `mel_bands`.
+    """Kaldi's triangular mel filters, mel = 1127 ln(1 + f / 700), without area normalisation; as `mel_bands`.
 
-    The bin at half the sample rate is in none of them. Source: Povey et al., The Kaldi Toolkit, ASRU 2011.
+    The Nyquist bin is in none of them. Source: Povey et al., The Kaldi Toolkit, ASRU 2011.
     """
     bins = front_end.fft_samples // 2
     bin_mel = 1127.0 * np.log1p(np.arange(bins) * (front_end.sample_rate_hz / front_end.fft_samples) / 700.0)
@@ -77,16 +77,16 @@ def kaldi_bands(front_end: FrontEnd, bands: int) -> NDArray[np.float64]:
 
 
 def decibels(power: paddle.Tensor, floor: float) -> paddle.Tensor:
-    """10 log10 of a power of any shape, but of `floor` where it is less."""
+    """10 log10(max(power, floor)), for any shape."""
     return 10.0 * paddle.log10(paddle.clip(power, min=floor))
 
 
 class PowerSpectrum(nn.Layer):
-    """(B, S) -> (B, T, K): the power of K bins at every hop, where T = 1 + (S + 2 pad - samples) // hop.
+    """(B, S) -> (B, T, K): power of K bins at every hop, with T = 1 + (S + 2 pad - samples) // hop.
 
-    `fourier` (2 K, samples) holds K rows for the real part, then K for the imaginary part, as of `windowed_fourier`;
-    whatever else is linear in a frame can be multiplied into it. With `pad_samples` the ends are reflected; S must be
-    more than that. Convolution is nearer to float64 than an FFT in float32, and exportable. Always float32.
+    `fourier` (2 K, samples) holds K rows for the real part, then K for the imaginary part, as from `windowed_fourier`;
+    other linear operations on a frame can be multiplied into it. `pad_samples` is the reflection padding at both ends;
+    S must be larger. Convolution is more accurate than a float32 FFT, and exportable. Always float32.
     """
 
     def __init__(self, fourier: NDArray[np.floating], hop_samples: int, pad_samples: int = 0) -> None:
@@ -108,54 +108,54 @@ class PowerSpectrum(nn.Layer):
 
 
 class SpectrumImage(nn.Layer, ABC):
-    """(B, S) -> (B, 1, T, F), T = 1 + S // hop for even windows: what `image` makes of the power of K bins.
+    """(B, S) -> (B, 1, T, F), T = 1 + S // hop for even windows: `image` applied to the power spectrum.
 
-    The bins from `low_bin` up to, not including, `end_bin` of frames that are centred under a Hann window, the ends
-    reflected: S must be more than half a window. A feature inherits this and says its `image`. Always float32.
+    Uses bins `low_bin` to `end_bin` (exclusive) of centred Hann-windowed frames with reflection padding: S must be more
+    than half a window. Subclasses implement `image`. Always float32.
     """
 
     def __init__(self, front_end: FrontEnd, low_bin: int, end_bin: int) -> None:
         super().__init__()
         fft_samples = front_end.fft_samples
-        silent = (fft_samples - front_end.window_samples) // 2  # at each end of the transform: not computed
-        window = centred(hann(front_end.window_samples), fft_samples)[silent : fft_samples - silent]
+        zeros = (fft_samples - front_end.window_samples) // 2  # padding at each end of the window: not computed
+        window = centred(hann(front_end.window_samples), fft_samples)[zeros : fft_samples - zeros]
         fourier = windowed_fourier(window, fft_samples, low_bin, end_bin)
-        self.power = PowerSpectrum(fourier, front_end.hop_samples, pad_samples=fft_samples // 2 - silent)
+        self.power = PowerSpectrum(fourier, front_end.hop_samples, pad_samples=fft_samples // 2 - zeros)
 
     def forward(self, waveform: paddle.Tensor) -> paddle.Tensor:
         """Waveform (B, S) in [-1, 1] -> image (B, 1, T, F)."""
         with paddle.amp.auto_cast(enable=False):
-            return self.image(self.heard(waveform)).unsqueeze(1)
+            return self.image(self.energy(waveform)).unsqueeze(1)
 
-    def heard(self, waveform: paddle.Tensor) -> paddle.Tensor:
-        """Waveform (B, S) -> what `image` is given: power (B, T, K)."""
+    def energy(self, waveform: paddle.Tensor) -> paddle.Tensor:
+        """Waveform (B, S) -> input of `image`: power (B, T, K)."""
         return self.power(waveform)
 
     @abstractmethod
-    def image(self, heard: paddle.Tensor) -> paddle.Tensor:
-        """What is heard (B, T, K) -> image (B, T, F)."""
+    def image(self, energy: paddle.Tensor) -> paddle.Tensor:
+        """Energy (B, T, K) -> features (B, T, F)."""
 
 
 class BandImage(SpectrumImage):
-    """(B, S) -> (B, 1, T, F): what `image` makes of sums of power, or of magnitudes, over bands.
+    """(B, S) -> (B, 1, T, F): `image` applied to band energies, that is weighted sums of power or magnitude.
 
-    `bands` (K, fft_samples // 2 + 1) holds the weight of every bin in each of K bands; bins that no band hears are not
-    computed. `image` is given (B, T, K). Raises UserError where no bin is heard at all.
+    `bands` (K, fft_samples // 2 + 1) holds the weights of the bins in each of K bands; bins without weight are not
+    computed. `image` receives (B, T, K). Raises UserError if all weights are 0.
     """
 
     def __init__(self, front_end: FrontEnd, bands: NDArray[np.floating], magnitude: bool = False) -> None:
-        heard = np.flatnonzero(bands.any(axis=0))
-        if not len(heard):
+        used = np.flatnonzero(bands.any(axis=0))
+        if not len(used):
             apart_hz = front_end.sample_rate_hz / front_end.fft_samples
-            wrong = f"no frequency of the transform is heard from {front_end.low_hz:g} to {front_end.high_hz:g} Hz"
+            wrong = f"the transform has no frequency from {front_end.low_hz:g} to {front_end.high_hz:g} Hz"
             raise UserError(wrong, f"they are {apart_hz:g} Hz apart: wider limits, or more feature.params.fft_samples")
-        low, end = int(heard[0]), int(heard[-1]) + 1
+        low, end = int(used[0]), int(used[-1]) + 1
         super().__init__(front_end, low, end)
         weights = paddle.to_tensor(np.ascontiguousarray(bands[:, low:end].T, np.float32))
         self.register_buffer("bands", weights, persistable=False)
         self._magnitude = magnitude
 
-    def heard(self, waveform: paddle.Tensor) -> paddle.Tensor:
-        """Waveform (B, S) -> what each band hears (B, T, K)."""
+    def energy(self, waveform: paddle.Tensor) -> paddle.Tensor:
+        """Waveform (B, S) -> energy of each band (B, T, K)."""
         power = self.power(waveform)
         return paddle.matmul(power.sqrt() if self._magnitude else power, self.bands)

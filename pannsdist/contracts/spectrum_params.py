@@ -1,7 +1,7 @@
-"""For feature plugins: the settings that images made of a spectrum have in common, their refusals, and their record.
+"""Common settings of spectral feature plugins, their validation, and the resulting `FrontEnd`.
 
-A feature's `Params` inherits `SpectrumParams`, adds its own fields, and gives another default by naming a field anew.
-Its layer inherits from `pannsdist.contracts.spectrum`, in a module of its own, since that one imports paddle.
+A feature's `Params` inherits from `SpectrumParams`, adds fields, and redefines a field to change its default. Its layer
+inherits from `pannsdist.contracts.spectrum`, in a separate module, since that one imports paddle.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ __all__ = ["SpectrumParams"]
 
 @dataclass(frozen=True)
 class SpectrumParams:
-    """Frames, transform and the frequencies that are heard; the defaults are those of the 32 kHz PANNs."""
+    """Framing, FFT size and frequency range; the defaults are those of the 32 kHz PANNs."""
 
-    sample_rate_hz: int = param(32000, "rate that every sound is brought to", low=1)
-    window_samples: int = param(1024, "length of the Hann window", low=1)
-    hop_samples: int = param(320, "from one frame to the next", low=1)
-    fft_samples: int = param(1024, "length of the transform", low=1)
-    low_hz: float = param(50.0, "the lowest frequency that is heard", low=0.0)
-    high_hz: float = param(14000.0, "the highest frequency that is heard", above=0.0)
+    sample_rate_hz: int = param(32000, "sample rate in Hz, to which audio is resampled", low=1)
+    window_samples: int = param(1024, "length of the Hann window in samples", low=1)
+    hop_samples: int = param(320, "hop size in samples", low=1)
+    fft_samples: int = param(1024, "FFT size in samples", low=1)
+    low_hz: float = param(50.0, "lowest frequency in Hz", low=0.0)
+    high_hz: float = param(14000.0, "highest frequency in Hz", above=0.0)
 
     def front_end(self, kind: str, bins: int, **details: str | float | int | bool) -> FrontEnd:
-        """The record of `bins` bins out of centred frames under a Hann window, the ends reflected; details are sorted.
+        """The `FrontEnd` with `bins` bins, centred Hann-windowed frames and reflection padding.
 
-        Raises UserError where the settings contradict each other.
+        Raises UserError if the settings are inconsistent.
         """
         if self.window_samples > self.fft_samples:
             wrong = f"feature.params.window_samples is {self.window_samples}, longer than fft_samples"

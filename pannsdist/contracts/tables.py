@@ -1,4 +1,4 @@
-"""Tables for dataset plugins: CSV, JSON lines, lists and names of files become rows that know their place."""
+"""Table readers for dataset plugins: CSV, JSON lines, plain lists and globs as rows with file and line."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 
 @dataclass(frozen=True)
 class Row:
-    """One row as it was read: `cells` are text, or any JSON value; a refusal says file and line.
+    """One row of a table: `cells` are text, or any JSON value; errors name file and line.
 
-    `line` is 0 for a row that is the file itself.
+    `line` is 0 if the row stands for the file itself.
     """
 
     file: Path
@@ -36,44 +36,44 @@ class Row:
         return f"{self.file}:{self.line}" if self.line else str(self.file)
 
     def refuse(self, wrong: str, right: str = "") -> NoReturn:
-        """Raise UserError with the row's place."""
+        """Raise UserError with the file and line of the row."""
         raise UserError(f"{self.place}: {wrong}", right)
 
     def text(self, column: str) -> str:
-        """What stands in the column, as text; empty where there is nothing."""
+        """The value of a column as stripped text; empty if missing."""
         value = self.cells.get(column)
         return "" if value is None else str(value).strip()
 
     def required(self, column: str) -> str:
-        """What stands in the column; refused where there is nothing."""
+        """The value of a column. Raises UserError if it is empty."""
         return self.text(column) or self.refuse(f"{column} is empty", "every row needs it")
 
     def file_name(self, column: str) -> str:
-        """The name of a file, without folders; refused where it would leave the folder that it is joined to."""
+        """A file name without folders. Raises UserError for a path."""
         name = self.required(column)
         if name in (".", "..") or set(name) & set("/\\:\0"):
             self.refuse(f"{column} is {name!r}", "it is the name of a file, without folders")
         return name
 
     def choice(self, column: str, allowed: Sequence[str]) -> str:
-        """What stands in the column; refused where it is none of `allowed`."""
+        """The value of a column. Raises UserError if it is not in `allowed`."""
         value = self.text(column)
         return value if value in allowed else self.refuse(f"{column} is {value!r}", f"allowed: {', '.join(allowed)}")
 
     def matched(self, column: str, pattern: str, right: str) -> re.Match[str]:
-        """What stands in the column, taken apart by a regular expression; refused where it does not fit."""
+        """Full match of a regular expression with the value of a column. Raises UserError if it does not match."""
         found = re.fullmatch(pattern, self.text(column))
         return found or self.refuse(f"{column} is {self.text(column)!r}", right)
 
     def whole(self, column: str, low: int, high: int) -> int:
-        """A whole number from `low` to `high`."""
+        """An integer from `low` to `high`. Raises UserError otherwise."""
         digits = self.text(column)
         if not re.fullmatch("[0-9]{1,9}", digits) or not low <= int(digits) <= high:
             self.refuse(f"{column} is {digits!r}", f"it is a whole number from {low} to {high}")
         return int(digits)
 
     def seconds(self, column: str) -> float | None:
-        """Seconds, 0 or more; None where there is nothing."""
+        """Seconds, 0 or more; None if empty. Raises UserError otherwise."""
         if not self.text(column):
             return None
         try:
@@ -86,7 +86,7 @@ class Row:
 
 
 def read_text(path: Path, key: str = "") -> str:
-    """A whole text file in UTF-8, without a byte-order mark; `key` is the setting that names it."""
+    """Content of a UTF-8 text file, without a byte-order mark; `key` is the setting that names the file."""
     named = f"{path} ({key})" if key else str(path)
     try:
         return path.read_bytes().decode("utf-8-sig")
@@ -100,10 +100,10 @@ def read_text(path: Path, key: str = "") -> str:
 def csv_rows(
     path: Path, columns: Sequence[str] = (), *, key: str = "", delimiter: str = ",", header: Sequence[str] = ()
 ) -> list[Row]:
-    """The rows of a table with a header; blank lines are passed over, any line ends will do.
+    """Rows of a CSV table with a header line; blank lines are skipped, all line endings are supported.
 
-    `columns` must be there. `header` names the columns of a file that has no header line; lines that begin with `#` are
-    comments then. Raises UserError, with file and line, for a missing or double column and for rows of another width.
+    `columns` are required. `header` names the columns of a file without a header line, in which lines that start with
+    `#` are comments. Raises UserError, with file and line, for a missing or duplicate column or a wrong column count.
     """
     text = read_text(path, key)
     reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter, skipinitialspace=bool(header))
@@ -128,24 +128,24 @@ def csv_rows(
 
 
 def json_rows(path: Path, *, key: str = "") -> list[Row]:
-    """The objects of a file of JSON lines, one on each."""
+    """Rows of a JSON lines file, one object per line."""
     return list(_json_rows(path, read_text(path, key)))
 
 
 def line_rows(path: Path, *, key: str = "") -> list[Row]:
-    """The lines of a plain list, in the column `path`; blank ones are passed over."""
+    """Non-blank lines of a text file, as rows with the column `path`."""
     lines = enumerate(read_text(path, key).splitlines(), start=1)
     return [Row(path, number, {"path": line.strip()}) for number, line in lines if line.strip()]
 
 
 def file_rows(root: Path, pattern: str) -> list[Row]:
-    """The files below `root` that a glob pattern finds, in the order of their names; the column `path` has slashes."""
+    """Files below `root` that match a glob pattern, sorted, as rows with the relative posix `path`."""
     found = sorted((path.relative_to(root).as_posix(), path) for path in root.glob(pattern))
     return [Row(path, 0, {"path": name}) for name, path in found]
 
 
 def rows_by(column: str, rows: Iterable[Row]) -> dict[str, Row]:
-    """Rows under what stands in a column, in their order; refused where two rows have the same."""
+    """Rows by the value of a column, in order. Raises UserError for duplicate values."""
     found: dict[str, Row] = {}
     for row in rows:
         first = found.setdefault(row.required(column), row)

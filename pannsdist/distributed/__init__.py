@@ -1,1 +1,1 @@
-"""The processes that train together. Nothing else in the package imports paddle.distributed."""
+"""Data-parallel process groups and collectives. The only package here that imports `paddle.distributed`."""

@@ -1,6 +1,6 @@
-"""The processes of a run. The only module that knows `paddle.distributed`.
+"""Implementations of `World`. The only module that imports `paddle.distributed`.
 
-`AloneWorld` uses no collective at all; `FleetWorld` is Paddle's fleet, on NCCL with GPUs and on gloo without.
+`SingleProcessWorld` uses no collectives; `FleetWorld` uses Paddle's fleet, on NCCL with GPUs and on gloo without.
 """
 
 from __future__ import annotations
@@ -20,97 +20,97 @@ from pannsdist.distributed.world import PeerFailed, T, World
 from pannsdist.runtime import launcher
 from pannsdist.runtime.errors import SettingsError
 
-__all__ = ["AloneWorld", "FleetWorld", "PeerFailed", "World", "connect", "recompute"]
+__all__ = ["FleetWorld", "PeerFailed", "SingleProcessWorld", "World", "connect", "recompute"]
 
-MEETING_LIMIT_S = 3600.0
-"""How long a process waits for the others at a meeting. gloo's own limit is 30 s and cannot be changed (Paddle 3.3.1),
-so meetings go through the launcher's key-value store and a collective is entered only when all have arrived."""
+BARRIER_TIMEOUT_S = 3600.0
+"""Timeout of `FleetWorld.barrier`. gloo's own timeout is 30 s and cannot be changed (Paddle 3.3.1), so barriers use the
+launcher's key-value store, and a collective is entered only after all processes have arrived."""
 
 
 def connect(use_gpu: bool = True) -> World:
-    """The world of this process, on its GPU where Paddle sees one and on the CPU otherwise. Every process."""
+    """Join the process group, on this process's GPU if there is one, else on the CPU. All processes must call this."""
     place = device(use_gpu)
     paddle.set_device(place)
     if launcher.size() == 1:
-        return AloneWorld(place)
+        return SingleProcessWorld(place)
     return FleetWorld(launcher.rank(), launcher.size(), place)
 
 
 def device(use_gpu: bool = True) -> str:
-    """This process's GPU where one is wanted and Paddle sees one, else the CPU, as Paddle names them."""
+    """Paddle's name of this process's GPU if one is wanted and visible, else `cpu`."""
     if not use_gpu or not paddle.device.is_compiled_with_cuda() or paddle.device.cuda.device_count() == 0:
         return "cpu"
     return f"gpu:{os.environ.get('FLAGS_selected_gpus', '0').split(',')[0]}"  # noqa: SIM112 - the launcher writes it so
 
 
 def recompute(forward: Callable[..., Any], *inputs: Any) -> Any:
-    """What `forward(*inputs)` gives; it runs once more in backward, in the place of the activations that it made.
+    """Return `forward(*inputs)` without storing its activations; backward runs it again (activation checkpointing).
 
-    Of fleet's two kinds the one with hooks: parameters get their gradients in the one backward of the whole network, so
-    that averaging over processes goes on as without. Random numbers and running statistics are the caller's to mind.
+    Uses fleet's non-reentrant variant: all gradients are computed in one backward of the whole network, so that
+    DataParallel averages them as usual. The caller must handle random state and running statistics.
     """
     from paddle.distributed.fleet.utils import recompute as fleet_recompute
 
-    # It warns, at each step, that there is no need to where no input wants a gradient; there is, for the activations.
-    logging.getLogger("paddle.distributed.fleet.utils.log_util").addFilter(_is_news)
+    # It warns at each step that no input requires a gradient; recomputing still saves the activations.
+    logging.getLogger("paddle.distributed.fleet.utils.log_util").addFilter(_is_relevant)
     return fleet_recompute(forward, *inputs, use_reentrant=False, preserve_rng_state=False)
 
 
-def _is_news(record: logging.LogRecord) -> bool:
+def _is_relevant(record: logging.LogRecord) -> bool:
     return not str(record.msg).startswith("[Recompute]: None of the inputs")
 
 
-class AloneWorld(World):
-    """One process: nothing to connect, nothing to average."""
+class SingleProcessWorld(World):
+    """A single process without collectives."""
 
     def __init__(self, device: str = "cpu") -> None:
         super().__init__(0, 1, device)
 
     def wrap_model(self, layer: paddle.nn.Layer) -> paddle.nn.Layer:
-        """The layer itself."""
+        """Return the layer unchanged."""
         return layer
 
     def no_sync(self, wrapped: paddle.nn.Layer) -> AbstractContextManager[None]:  # noqa: ARG002 nothing is averaged
-        """Nothing to keep apart."""
+        """Return a context that does nothing."""
         return nullcontext()
 
     def convert_sync_batchnorm(self, layer: paddle.nn.Layer) -> paddle.nn.Layer:
-        """The layer itself: it sees all clips."""
+        """Return the layer unchanged: its batch already is the global batch."""
         return layer
 
     def wrap_optimizer(self, optimizer: paddle.optimizer.Optimizer) -> Any:
-        """The optimizer itself."""
+        """Return the optimizer unchanged."""
         return optimizer
 
     def all_reduce_sum(self, *values: float) -> tuple[float, ...]:
-        """The values themselves."""
+        """Return the values unchanged."""
         return values
 
     def all_gather(self, item: T) -> list[T]:
-        """The item alone."""
+        """Return a list of the item alone."""
         return [item]
 
     def all_gather_after_barrier(self, item: T) -> list[T]:
-        """The item alone."""
+        """Return a list of the item alone."""
         return [item]
 
     def sync_statistics(self, layer: paddle.nn.Layer) -> None:
-        """They are those of all data already."""
+        """Do nothing: the statistics already cover all data."""
 
     def broadcast_arrays(self, arrays: Mapping[str, np.ndarray] | None) -> dict[str, np.ndarray]:
-        """The arrays themselves."""
+        """Return the arrays unchanged."""
         return dict(arrays or {})
 
     def close(self) -> None:
-        """Nobody else is here."""
+        """Do nothing."""
 
 
 class FleetWorld(World):
-    """The processes that `paddle.distributed.launch` started, joined through fleet.
+    """The processes started by `paddle.distributed.launch`, joined through fleet.
 
-    Without GPUs more than two processes are joined by DataParallel directly: fleet makes groups for every kind of
-    parallelism, and over gloo, with four processes, that failed in 2 of 5 starts (Paddle 3.3.1), against none
-    of 5 this way. The gradients are the same.
+    On CPUs, more than two processes use DataParallel without fleet: fleet creates groups for every kind of parallelism,
+    which failed over gloo in 2 of 5 starts with four processes (Paddle 3.3.1), against 0 of 5 without. The gradients
+    are equal.
     """
 
     def __init__(self, rank: int, size: int, device: str) -> None:
@@ -125,36 +125,36 @@ class FleetWorld(World):
             dist.fleet.init(is_collective=True, log_level="WARNING")
             self._fleet = dist.fleet
         self._store = core.create_or_get_global_tcp_store()
-        self._meetings = 0
+        self._barriers = 0
         self._wrapped: list[paddle.nn.Layer] = []
 
     def wrap_model(self, layer: paddle.nn.Layer) -> paddle.nn.Layer:
-        """Paddle's DataParallel, through fleet where there is one.
+        """Wrap in Paddle's DataParallel, through fleet if it is used.
 
-        Earlier wrappers are kept: Paddle 3.3.1 crashes where one is dropped and its layer wrapped again.
+        Earlier wrappers are kept alive: Paddle 3.3.1 crashes if one is freed and its layer is wrapped again.
         """
         wrapped = self._fleet.distributed_model(layer) if self._fleet else paddle.DataParallel(layer)
         self._wrapped.append(wrapped)
         return wrapped
 
     def no_sync(self, wrapped: paddle.nn.Layer) -> AbstractContextManager[None]:
-        """DataParallel's no_sync."""
+        """Return the wrapped layer's `no_sync` context."""
         context: AbstractContextManager[None] = wrapped.no_sync()
         return context
 
     def convert_sync_batchnorm(self, layer: paddle.nn.Layer) -> paddle.nn.Layer:
-        """Paddle's SyncBatchNorm, in 3.3.1 for GPUs alone."""
+        """Convert to Paddle's SyncBatchNorm, which supports GPUs only (3.3.1)."""
         if self.device == "cpu":
-            wrong = "train.sync_batch_norm is set, but on a CPU Paddle has no kernel for SyncBatchNorm"
-            raise SettingsError(wrong, "leave it out, or train on one process or on GPUs")
+            wrong = "train.sync_batch_norm is set, but Paddle has no CPU kernel for SyncBatchNorm"
+            raise SettingsError(wrong, "remove it, or train in one process or on GPUs")
         return paddle.nn.SyncBatchNorm.convert_sync_batchnorm(layer)
 
     def wrap_optimizer(self, optimizer: paddle.optimizer.Optimizer) -> Any:
-        """fleet's optimizer around this one, where there is a fleet."""
+        """Wrap in fleet's optimizer, if fleet is used."""
         return self._fleet.distributed_optimizer(optimizer) if self._fleet else optimizer
 
     def all_reduce_sum(self, *values: float) -> tuple[float, ...]:
-        """One sum of a small float64 tensor."""
+        """All-reduce one small float64 tensor."""
         import paddle.distributed as dist
 
         tensor = paddle.to_tensor(list(values), dtype="float64")
@@ -162,7 +162,7 @@ class FleetWorld(World):
         return tuple(tensor.tolist())
 
     def all_gather(self, item: T) -> list[T]:
-        """One gather of pickled objects."""
+        """All-gather pickled objects."""
         import paddle.distributed as dist
 
         items: list[T] = []
@@ -170,12 +170,12 @@ class FleetWorld(World):
         return items
 
     def all_gather_after_barrier(self, item: T) -> list[T]:
-        """A meeting, then an exchange."""
+        """Barrier, then all-gather."""
         self.barrier()
         return self.all_gather(item)
 
     def sync_statistics(self, layer: paddle.nn.Layer) -> None:
-        """One sum over a single tensor that holds all running means and variances."""
+        """All-reduce one flat tensor of all running means and variances."""
         import paddle.distributed as dist
 
         norms = [part for part in layer.sublayers(include_self=True) if isinstance(part, _BatchNormBase)]
@@ -185,46 +185,48 @@ class FleetWorld(World):
         self.barrier()
         with paddle.no_grad():
             flat = paddle.concat([tensor.flatten().astype("float32") for tensor in statistics])
-            dist.all_reduce(flat)  # gloo has no average (3.3.1), so sum and divide
+            dist.all_reduce(flat)  # gloo has no average (3.3.1): sum, then divide
             parts = paddle.split(flat / self.size, [int(np.prod(tensor.shape)) for tensor in statistics])
             for tensor, part in zip(statistics, parts, strict=True):
                 tensor.set_value(part.reshape(tensor.shape).astype(tensor.dtype))
 
     def broadcast_arrays(self, arrays: Mapping[str, np.ndarray] | None) -> dict[str, np.ndarray]:
-        """Names, types and shapes first, then one broadcast for each array."""
+        """Exchange names, types and shapes, then broadcast each array."""
         import paddle.distributed as dist
 
         own = {name: np.asarray(array, order="C") for name, array in (arrays or {}).items()}
-        layout = self.all_gather_after_barrier([(name, str(array.dtype), array.shape) for name, array in own.items()])[
-            0
-        ]
-        shared = {}
+        described = [(name, str(array.dtype), array.shape) for name, array in own.items()]
+        layout = self.all_gather_after_barrier(described)[0]
+        received = {}
         for name, dtype, shape in layout:
             array = own[name] if self.is_main else np.zeros(shape, dtype)
             if array.size:  # Paddle 3.3.1 refuses a tensor without elements
                 tensor = paddle.to_tensor(array)
                 dist.broadcast(tensor, src=0)
                 array = tensor.numpy().reshape(shape)
-            shared[name] = array
-        return shared
+            received[name] = array
+        return received
 
     def close(self) -> None:
-        """Rank 0 holds the store that the others may still be reading: it leaves last."""
+        """Leave the process group. Rank 0 hosts the store, so it exits last."""
         try:
             self._store.add("left", 1)
-            limit = time.monotonic() + 10
-            while self.is_main and self._store.add("left", 0) < self.size and time.monotonic() < limit:
+            deadline = time.monotonic() + 10
+            while self.is_main and self._store.add("left", 0) < self.size and time.monotonic() < deadline:
                 time.sleep(0.02)
         except (RuntimeError, ValueError):
-            logging.getLogger(__name__).debug("the store is gone already", exc_info=True)
+            logging.getLogger(__name__).debug("the store is already closed", exc_info=True)
 
     def barrier(self) -> None:
-        """Wait until every process is here; unlike a gloo barrier it can wait longer than 30 s."""
-        self._meetings += 1
-        key = f"meeting-{self._meetings}"
+        """Wait until all processes have arrived; unlike a gloo barrier this can take longer than 30 s.
+
+        All processes must call this. Raises PeerFailed after BARRIER_TIMEOUT_S.
+        """
+        self._barriers += 1
+        key = f"barrier-{self._barriers}"
         self._store.add(key, 1)
-        limit = time.monotonic() + MEETING_LIMIT_S
+        deadline = time.monotonic() + BARRIER_TIMEOUT_S
         while self._store.add(key, 0) < self.size:
-            if time.monotonic() > limit:
-                raise PeerFailed(f"not all of {self.size} processes came to {key} within {MEETING_LIMIT_S:.0f} s")
+            if time.monotonic() > deadline:
+                raise PeerFailed(f"not all of {self.size} processes reached {key} within {BARRIER_TIMEOUT_S:.0f} s")
             time.sleep(0.01)

@@ -1,6 +1,6 @@
-"""What processes that train together do in common; `parallel` does it.
+"""Interface of a data-parallel process group; `fleet` implements it.
 
-Where a method says "every process", all must call it, in the same order: one that does not leaves the others waiting.
+Methods marked "all processes" must be called by every process, in the same order: otherwise the others wait forever.
 """
 
 from __future__ import annotations
@@ -20,77 +20,77 @@ T = TypeVar("T")
 
 
 class PeerFailed(RuntimeError):
-    """Another process failed; its traceback is in the text."""
+    """Another process failed; the message contains its traceback."""
 
 
 class World(ABC):
-    """The processes that train together: who this one is, and everything that they do in common."""
+    """A data-parallel process group: rank, size and device of this process, and the collectives."""
 
     def __init__(self, rank: int, size: int, device: str) -> None:
         self.rank, self.size, self.device = rank, size, device
 
     @property
     def is_main(self) -> bool:
-        """Whether this is the process that writes and speaks."""
+        """Whether this is rank 0, which writes files and prints."""
         return self.rank == 0
 
     @abstractmethod
     def wrap_model(self, layer: paddle.nn.Layer) -> paddle.nn.Layer:
-        """The layer whose backward averages gradients over the processes; rank 0's weights are given to all.
+        """Wrap a layer so that backward averages gradients over the processes; broadcasts rank 0's weights.
 
-        Every process. A training forward must call what this returns, never the layer inside it. Where parameters are
-        frozen or thawed afterwards, the same layer must be wrapped again before the next step: Paddle 3.3.1 registers
-        parameters here, and otherwise goes silently out of step.
+        All processes. The forward pass in training must call the wrapped layer, never the inner one. After freezing or
+        unfreezing parameters, wrap the same layer again before the next step: Paddle 3.3.1 registers parameters here,
+        and without it the processes diverge silently.
         """
 
     @abstractmethod
     def no_sync(self, wrapped: paddle.nn.Layer) -> AbstractContextManager[None]:
-        """Within it, forward and backward of a wrapped layer add to this process's gradients and average nothing.
+        """Context in which backward of a wrapped layer accumulates local gradients without averaging.
 
-        Every process. The next forward and backward outside it average what has come together.
+        All processes. The next forward and backward outside of it average the accumulated gradients.
         """
 
     @abstractmethod
     def convert_sync_batchnorm(self, layer: paddle.nn.Layer) -> paddle.nn.Layer:
-        """The layer with batch norm over the clips of all processes. Every process, before the optimizer is made.
+        """Replace batch norm by batch norm over the global batch. All processes, before the optimizer is created.
 
-        Raises SettingsError on a CPU with several processes, for which Paddle has no such kernel.
+        Raises SettingsError on a CPU with several processes, where Paddle has no such kernel.
         """
 
     @abstractmethod
     def wrap_optimizer(self, optimizer: paddle.optimizer.Optimizer) -> Any:
-        """The optimizer that steps with the wrapped layer. Every process."""
+        """Wrap the optimizer of a wrapped layer. All processes."""
 
     @abstractmethod
     def all_reduce_sum(self, *values: float) -> tuple[float, ...]:
-        """The sum of each value over the processes. Every process, seconds apart at most; cheap at each step."""
+        """Sum each value over the processes. All processes, at most seconds apart; cheap enough for each step."""
 
     @abstractmethod
     def all_gather(self, item: T) -> list[T]:
-        """The items of all processes, by rank, in every process. Every process, seconds apart at most."""
+        """Items of all processes, ordered by rank, on every process. All processes, at most seconds apart."""
 
     @abstractmethod
     def all_gather_after_barrier(self, item: T) -> list[T]:
-        """The items of all processes, by rank, in every process. Every process; may be minutes apart."""
+        """Like `all_gather`, after a barrier. All processes; they may arrive minutes apart."""
 
     @abstractmethod
     def sync_statistics(self, layer: paddle.nn.Layer) -> None:
-        """Make the running statistics of batch norm the mean over the processes. Every process.
+        """Average the running statistics of batch norm over the processes. All processes.
 
-        Each process keeps statistics of its own share of the data; before an evaluation and before a save they are
-        made equal, so that a score belongs to one model.
+        Each process tracks the statistics of its own shard; averaging before each evaluation and save makes the model
+        equal on all processes, so that a score belongs to one model.
         """
 
     @abstractmethod
     def broadcast_arrays(self, arrays: Mapping[str, np.ndarray] | None) -> dict[str, np.ndarray]:
-        """Rank 0's arrays in every process; the others give None. Every process."""
+        """Rank 0's arrays on every process; the others pass None. All processes."""
 
     @abstractmethod
     def close(self) -> None:
-        """Leave without pulling the floor from under the others. Every process."""
+        """Leave the process group. All processes; rank 0 hosts the store, so it exits last."""
 
     def agree(self, work: Callable[[], T]) -> T:
-        """Each process does its own work; if it failed in one, it fails in all. Every process; may be minutes apart.
+        """Run `work` on every process; if it fails on one, raise on all. All processes; they may arrive minutes apart.
 
         Raises the UserError of the lowest rank that has one, else the process's own error, else PeerFailed.
         """
@@ -99,7 +99,7 @@ class World(ABC):
         return value  # type: ignore[return-value]
 
     def on_main(self, work: Callable[[], T]) -> T:
-        """Rank 0 works, the others wait; all get its result, or its error. Every process; may be minutes apart."""
+        """Run `work` on rank 0; return its result or raise its error on all. All processes, may be minutes apart."""
         value, error = _attempt(work) if self.is_main else (None, None)
         outcomes = self.all_gather_after_barrier((value, _portable(error)))
         self._raise_first([failure for _, failure in outcomes], error)
@@ -119,12 +119,12 @@ class World(ABC):
 def _attempt(work: Callable[[], T]) -> tuple[T | None, Exception | None]:
     try:
         return work(), None
-    except Exception as error:  # noqa: BLE001 - it is raised again, in every process
+    except Exception as error:  # noqa: BLE001 - it is raised again on every process
         return None, error
 
 
 def _portable(error: Exception | None) -> UserError | str | None:
-    """What another process can be told of an error."""
+    """A picklable form of an error: the UserError itself, or a traceback as text."""
     if error is None or isinstance(error, UserError):
         return error
     return "".join(traceback.format_exception(error))

@@ -205,7 +205,7 @@ class Module(nn.Layer):
         if not _may_start(report, self.task):
             wrong = f"{path} is for another number of classes: its head would be {report.head}"
             raise BadWeightsFile(wrong, f"it was asked for {self.num_class}", f"pannsdist weights inspect {path}")
-        console.say(f"{name} starts from {path}: {report}")
+        console.print_main(f"{name} starts from {path}: {report}")
 
 
 def _refuse_elsewhere(version: str | None, **places: Any) -> None:

@@ -90,7 +90,7 @@ class Trainer:
         self._learner = Learner(self._world, self._network, TrainingLoss(multi_label=False), optimizer, schedule)
         self._progress = self._loop(self._best, RunLength(0, 1, SEED, 1)).resume(snapshot)
         if self._progress.epoch:
-            console.say(f"{self.checkpoint_dir} goes on after epoch {self._progress.epoch}")
+            console.print_main(f"{self.checkpoint_dir} goes on after epoch {self._progress.epoch}")
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -138,7 +138,9 @@ class Trainer:
             self._split(eval_dataset, batch_size, num_workers, collate_fn) as split,
         ):
             data = TrainingData(lambda epoch, first: loader.read(rows.epoch(epoch, first)), rows.steps)
-            console.say(f"{len(items)} items, {rows.steps} steps an epoch of {rows.all_items} items, {epochs} epochs")
+            console.print_main(
+                f"{len(items)} items, {rows.steps} steps an epoch of {rows.all_items} items, {epochs} epochs"
+            )
             record = self._world.agree(lambda: self._record(items, eval_dataset, asked))
             with ExitStack() as stack:
                 sinks = self._world.agree(lambda: self._outlets(record, asked, stack))
@@ -147,7 +149,7 @@ class Trainer:
                 done = self._progress.epoch * rows.steps  # an epoch may have had another number of them before
                 progress = replace(self._progress, step=done, evaluated=done)
                 self._progress = loop.fit(progress, data, split, sinks)
-        console.say(f"{self._progress.epoch} epochs done; best model of epoch {best.epoch}: {self._best_model}")
+        console.print_main(f"{self._progress.epoch} epochs done; best model of epoch {best.epoch}: {self._best_model}")
 
     def evaluate(
         self, eval_dataset: Any, batch_size: int = 1, num_workers: int = 0, collate_fn: Collate | None = None
@@ -156,7 +158,7 @@ class Trainer:
         with self._split(eval_dataset, batch_size, num_workers, collate_fn) as split:
             evaluation = self._evaluator().evaluate(split)
         metrics = hub_metrics(evaluation.scores)
-        console.say("evaluation  " + "  ".join(f"{name} {value:.4f}" for name, value in metrics.items()))
+        console.print_main("evaluation  " + "  ".join(f"{name} {value:.4f}" for name, value in metrics.items()))
         return {"metrics": metrics, "loss": metrics["loss"]}
 
     def save_model(self, save_dir: str | Path) -> None:

@@ -87,7 +87,7 @@ def write_bundle(folder: Path, record: BundleRecord, arrays: Mapping[str, np.nda
         text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
         (aside / RECORD_FILE).write_text(text + "\n", encoding="utf-8")
 
-    storage.fill_folder(folder, fill)
+    storage.write_folder_atomic(folder, fill)
 
 
 def read_record(folder: Path) -> BundleRecord:

@@ -1,4 +1,4 @@
-"""Names become plugins: a plugin is found because its distribution is installed, and imported when it is asked for."""
+"""Plugin discovery through entry points of installed distributions. A plugin is imported only when it is used."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ _REQUIRED = {
     "schedule": ("lr_factor",),
     "tracker": ("look", "open"),
 }
-"""Members of the plugin classes; what a dataset or a feature knows only once it is built is asked for then."""
+"""Required class members by kind; attributes of built datasets and features are checked after building."""
 
 _NO_PLUGINS = {
     "metric": "the metrics of pannsdist itself",
     "optimizer": "the classes of paddle.optimizer",
-    "schedule": "the shapes that schedule.name has built in",
+    "schedule": "the built-in shapes of schedule.name",
 }
-"""What is built in otherwise, for those who look for it among the plugins."""
+"""Built-in names that are not plugins, for the error message of an unknown name."""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """The distribution that a plugin came with."""
+    """The distribution that provides a plugin."""
 
     distribution: str
     version: str
@@ -52,7 +52,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class Entry:
-    """One name of one distribution, not imported yet. `target` is `module:attribute`."""
+    """An entry point that is not imported yet. `target` is `module:attribute`."""
 
     kind: str
     name: str
@@ -61,31 +61,31 @@ class Entry:
 
     @property
     def qualified_name(self) -> str:
-        """The name that chooses this one where two distributions offer the same."""
+        """`distribution:name`, which is unambiguous if several distributions provide the same name."""
         return f"{self.origin.distribution}:{self.name}"
 
     def load(self) -> type[Any]:
-        """The plugin class. Raises BrokenPlugin if it cannot be imported or does not keep the contract."""
+        """Import the plugin class. Raises BrokenPlugin if it cannot be imported or does not implement the contract."""
         wrong = f"{self.kind} plugin '{self.name}' of {self.origin} is broken"
-        right = f"mend or uninstall {self.origin.distribution}; it names {self.target}"
+        right = f"fix or uninstall {self.origin.distribution}; it names {self.target}"
         try:
             plugin = entrypoints.EntryPoint.from_string(self.target, self.name).load()
         except entrypoints.BadEntryPoint as error:
             raise BrokenPlugin(f"{wrong}: {error}", right, LIST_COMMAND) from error
-        except Exception as error:  # a stranger's module may raise anything
+        except Exception as error:  # a third-party module may raise anything
             raise BrokenPlugin(f"{wrong}: {type(error).__name__}: {error}", right, LIST_COMMAND) from error
         if not inspect.isclass(plugin):
-            raise BrokenPlugin(f"{wrong}: {self.target} is no class", right, LIST_COMMAND)
+            raise BrokenPlugin(f"{wrong}: {self.target} is not a class", right, LIST_COMMAND)
         if not is_dataclass(getattr(plugin, "Params", None)):
             raise BrokenPlugin(f"{wrong}: it has no dataclass `Params`", right, LIST_COMMAND)
         missing = [name for name in _REQUIRED[self.kind] if not hasattr(plugin, name)]
         if missing:
             raise BrokenPlugin(f"{wrong}: it lacks {', '.join(missing)}", right, LIST_COMMAND)
-        self._refuse_other_contract(plugin)
+        self._check_contract(plugin)
         return plugin
 
-    def _refuse_other_contract(self, plugin: type[Any]) -> None:
-        """Raise BrokenPlugin for a plugin that says it was written for another version of the contract."""
+    def _check_contract(self, plugin: type[Any]) -> None:
+        """Raise BrokenPlugin if the plugin declares another version of the contract."""
         stated = getattr(plugin, "contract", contracts.VERSION)
         if stated == contracts.VERSION:
             return
@@ -104,27 +104,30 @@ class Entry:
 
 @dataclass(frozen=True)
 class Registry:
-    """All installed plugins of one kind, by name; more than one entry under a name is a clash."""
+    """All installed plugins of one kind, by name; several entries under one name are a conflict."""
 
     kind: str
     entries: Mapping[str, tuple[Entry, ...]]
 
     def find(self, name: str, where: str = "") -> Entry:
-        """The entry for `name` or for `distribution:name`; `where` says who asked, for the message."""
-        asked = f" ({where})" if where else ""
+        """The entry for `name` or `distribution:name`; `where` is the settings key, for error messages.
+
+        Raises UnknownPlugin or AmbiguousPlugin.
+        """
+        location = f" ({where})" if where else ""
         distribution, _, plain = name.rpartition(":")
         found = self.entries.get(plain, ())
         if distribution:
             found = tuple(entry for entry in found if entry.origin.distribution == distribution)
         if not found:
             line = candidates_line(plain, self.entries, "installed")
-            line += f"\n{_NO_PLUGINS[self.kind]} are no plugins" if self.kind in _NO_PLUGINS else ""
-            raise UnknownPlugin(f"unknown {self.kind} '{name}'{asked}", line, LIST_COMMAND)
+            line += f"\n{_NO_PLUGINS[self.kind]} are not plugins" if self.kind in _NO_PLUGINS else ""
+            raise UnknownPlugin(f"unknown {self.kind} '{name}'{location}", line, LIST_COMMAND)
         if len(found) > 1:
             origins = " and ".join(str(entry.origin) for entry in found)
             choices = " or ".join(entry.qualified_name for entry in found)
             raise AmbiguousPlugin(
-                f"two distributions offer {self.kind} '{name}'{asked}: {origins}",
+                f"two distributions offer {self.kind} '{name}'{location}: {origins}",
                 f"choose one: {choices}; or uninstall one of them",
                 LIST_COMMAND,
             )
@@ -137,14 +140,14 @@ class Registry:
 
 @dataclass(frozen=True)
 class Catalog:
-    """The registry of each kind, and what could not be read of the environment."""
+    """The registries of all kinds, and the problems found while reading the environment."""
 
     registries: Mapping[str, Registry]
     problems: tuple[str, ...] = ()
 
     @classmethod
     def installed(cls) -> Catalog:
-        """What the distributions of this environment offer; imports none of it."""
+        """All plugins of the installed distributions; imports none of them."""
         found: dict[str, dict[str, list[Entry]]] = {kind: {} for kind in contracts.GROUPS}
         problems: list[str] = []
         for config, distribution in _declarations(problems):
@@ -163,7 +166,7 @@ class Catalog:
             yield from registry
 
     def registry(self, kind: str) -> Registry:
-        """The registry of one kind, such as `model`. Raises UnknownPlugin for a kind that there is not."""
+        """The registry of one kind, such as `model`. Raises UnknownPlugin for an unknown kind."""
         if kind not in self.registries:
             line = candidates_line(kind, self.registries, "kinds")
             raise UnknownPlugin(f"unknown kind of plugin '{kind}'", line, LIST_COMMAND)
@@ -171,42 +174,42 @@ class Catalog:
 
     @property
     def models(self) -> Registry:
-        """Networks."""
+        """Model plugins."""
         return self.registries["model"]
 
     @property
     def datasets(self) -> Registry:
-        """Corpora."""
+        """Dataset plugins."""
         return self.registries["dataset"]
 
     @property
     def features(self) -> Registry:
-        """Front ends."""
+        """Feature plugins."""
         return self.registries["feature"]
 
     @property
     def augmentations(self) -> Registry:
-        """Changes of the training clips."""
+        """Waveform augmentation plugins."""
         return self.registries["augmentation"]
 
     @property
     def metrics(self) -> Registry:
-        """Scores beside the built-in ones."""
+        """Metric plugins, in addition to the built-in metrics."""
         return self.registries["metric"]
 
     @property
     def optimizers(self) -> Registry:
-        """Optimizers beside Paddle's."""
+        """Optimizer plugins, in addition to the classes of paddle.optimizer."""
         return self.registries["optimizer"]
 
     @property
     def schedules(self) -> Registry:
-        """Shapes of the learning rate beside the built-in ones."""
+        """Schedule plugins, in addition to the built-in shapes."""
         return self.registries["schedule"]
 
     @property
     def trackers(self) -> Registry:
-        """Where runs are watched."""
+        """Tracker plugins."""
         return self.registries["tracker"]
 
 
@@ -215,7 +218,7 @@ def _is_after(number: int, stated: object) -> bool:
 
 
 def _origin(distribution: Any) -> Origin:
-    """Name and version; an egg-info folder bears no version in its name, so the metadata is asked."""
+    """Name and version; the version comes from the metadata if the name of an egg-info folder lacks it."""
     name = distribution.name.replace("_", "-")
     version = distribution.version
     if version is None:
@@ -229,8 +232,8 @@ def _origin(distribution: Any) -> Origin:
 def _declarations(problems: list[str]) -> Iterator[tuple[Any, Any]]:
     """(parsed entry_points.txt, distribution) of everything installed.
 
-    entrypoints 0.4 stops at the first malformed file anywhere in the environment; then each file is read by itself and
-    the malformed ones are named in `problems`.
+    entrypoints 0.4 stops at the first malformed file of the environment. In that case each file is read separately and
+    malformed ones are listed in `problems`.
     """
     try:
         yield from list(entrypoints.iter_files_distros())
@@ -253,6 +256,6 @@ def _file_by_file(problems: list[str]) -> Iterator[tuple[Any, Any]]:
                 except (configparser.Error, UnicodeDecodeError) as error:
                     reason = str(error).splitlines()[0]
                     problems.append(f"{path}: {reason}")
-                    warnings.warn(f"plugins of {distribution.name} are not seen: {path}: {reason}", stacklevel=2)
+                    warnings.warn(f"plugins of {distribution.name} are ignored: {path}: {reason}", stacklevel=2)
                     continue
                 yield config, distribution

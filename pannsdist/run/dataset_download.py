@@ -15,7 +15,7 @@ from typing import IO, Any
 
 from pannsdist.contracts import Download
 from pannsdist.runtime.errors import BadDataset
-from pannsdist.runtime.storage import write_whole
+from pannsdist.runtime.storage import write_atomic
 from pannsdist.weights.downloads import cache
 from pannsdist.weights.downloads.fetch import TIMEOUT_S, bring
 
@@ -65,7 +65,7 @@ def fetch_file(file: Download, folder: Path, timeout_s: float) -> None:
         shutil.copyfile(archive, target / name)
     else:
         unpack(archive, file.unpack, target)
-    write_whole(note, told)
+    write_atomic(note, told)
     archive.unlink()
 
 

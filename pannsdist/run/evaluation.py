@@ -7,7 +7,7 @@ from pathlib import Path
 from pannsdist.audio.batches import EvaluationPlan, Shard
 from pannsdist.audio.clip_reader import ClipReader
 from pannsdist.audio.loader import Loader
-from pannsdist.distributed.fleet import AloneWorld
+from pannsdist.distributed.fleet import SingleProcessWorld
 from pannsdist.inference.bundle import BundleRecord, load_bundle, require_installed
 from pannsdist.registry import Catalog
 from pannsdist.registry.building import Part
@@ -40,7 +40,7 @@ def evaluate_bundle(
     plan = EvaluationPlan(data.splits[split], settings.valid.batch_size, reader, skip_bad)
     loader = Loader(settings.data.workers)
     try:
-        evaluator = Evaluator(AloneWorld(), bundle.network, record.labels, record.multi_label, further)
+        evaluator = Evaluator(SingleProcessWorld(), bundle.network, record.labels, record.multi_label, further)
         return evaluator.evaluate(SplitToEvaluate(split, plan.ids, lambda: loader.read(plan.orders(Shard(0, 1)))))
     finally:
         loader.close()

@@ -48,7 +48,7 @@ def newest_whole(checkpoints: CheckpointStore) -> Snapshot | None:
     """
     found = checkpoints.newest()
     for folder, reason in found.damaged.items():
-        console.say(f"not used: {folder} is damaged: {reason}; it is now {folder.name}{DAMAGED}")
+        console.print_main(f"not used: {folder} is damaged: {reason}; it is now {folder.name}{DAMAGED}")
     checkpoints.set_aside(list(found.damaged))
     return found.snapshot
 
@@ -76,8 +76,8 @@ class RunFolder:
             wrong = f"{path} is not empty, and holds no {SETTINGS_FILE} of a run"
             raise BadRunFolder(wrong, "choose another name, as name=NAME, or empty the folder", f"ls {path}")
         path.mkdir(parents=True, exist_ok=True)
-        storage.write_whole(written, settings_module.to_yaml(settings))  # first: a killed start can be begun again
-        storage.write_whole(path / LABELS_FILE, json.dumps(list(labels), ensure_ascii=False) + "\n")
+        storage.write_atomic(written, settings_module.to_yaml(settings))  # first: a killed start can be begun again
+        storage.write_atomic(path / LABELS_FILE, json.dumps(list(labels), ensure_ascii=False) + "\n")
         (path / "checkpoints").mkdir(exist_ok=True)
         _guard_log(path)
         return cls(path, settings)
@@ -87,7 +87,7 @@ class RunFolder:
 
         Raises BadRunFolder where there are checkpoints, and none of them is whole.
         """
-        storage.mend(self.path)
+        storage.recover(self.path)
         return newest_whole(self.checkpoints)
 
     @contextmanager
@@ -144,14 +144,14 @@ class RunFolder:
         path = self.path / "bad_clips.txt"
         known = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         fresh = [clip.wrong.replace("\n", " ") for clip in clips]
-        storage.write_whole(path, "".join(f"{line}\n" for line in dict.fromkeys([*known, *fresh])))
+        storage.write_atomic(path, "".join(f"{line}\n" for line in dict.fromkeys([*known, *fresh])))
 
     def note_bad_step(self, line: str) -> None:
         """Add a step that was not taken to `bad_steps.txt`, once, and say so."""
         path = self.path / "bad_steps.txt"
         known = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        storage.write_whole(path, "".join(f"{item}\n" for item in dict.fromkeys([*known, line])))
-        console.say(line)
+        storage.write_atomic(path, "".join(f"{item}\n" for item in dict.fromkeys([*known, line])))
+        console.print_main(line)
 
     def _write(self, snapshot: Snapshot, shipped: Mapping[str, np.ndarray] | None, record: BundleRecord) -> None:
         try:

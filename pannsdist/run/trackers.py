@@ -56,7 +56,9 @@ class PluginTracker:
             call()
         except Exception as error:  # noqa: BLE001 - a stranger's code may raise anything
             self.failure = f"{when}: {_words(error)}"
-            console.say(f"tracker {self._part} failed {self.failure}\n  it is told nothing more, and the run goes on")
+            console.print_main(
+                f"tracker {self._part} failed {self.failure}\n  it is told nothing more, and the run goes on"
+            )
 
 
 @contextmanager

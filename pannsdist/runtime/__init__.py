@@ -1,1 +1,1 @@
-"""This process: what it says, how it stops, what it writes, which kernels it computes with."""
+"""Process-level services: console output, signals, atomic file writes, CPU kernels, seeds and user errors."""

@@ -1,4 +1,4 @@
-"""What a process says, and the exit code that it leaves with."""
+"""Console output and exit codes of a process."""
 
 from __future__ import annotations
 
@@ -13,62 +13,60 @@ from pannsdist.runtime import launcher, signals
 from pannsdist.runtime.errors import EXIT_STOPPED, EXIT_USER_ERROR, Stopped, UserError
 
 
-def say(text: str) -> None:
-    """Print in rank 0; the other processes say the same, so they keep quiet."""
+def print_main(text: str) -> None:
+    """Print on rank 0 only. Any process may call this."""
     if launcher.rank() == 0:
         print(text, flush=True)
 
 
 def quiet_paddle() -> None:
-    """Keep back what Paddle 3.3.1 warns of on every machine, and nobody can act on."""
+    """Filter warnings that Paddle 3.3.1 prints on every machine and that need no action."""
     warnings.filterwarnings("ignore", message="No ccache found")
     warnings.filterwarnings("ignore", message="Current global rank .* is not in group")
     warnings.filterwarnings("ignore", message="When training, we now always track global mean and variance")
 
 
 def quiet_compiler() -> None:
-    """Keep back the warnings of Paddle's C++ side, which making a graph brings; its errors stay.
+    """Suppress warnings of Paddle's C++ side, which tracing a graph prints; errors are still shown.
 
-    Call it before paddle is imported.
+    Call this before paddle is imported.
     """
     os.environ.setdefault("GLOG_minloglevel", "2")
 
 
-def have_patience() -> None:
-    """Let this process come to its own verdict, although the launcher ends all when the first one has.
+def ignore_sigterm() -> None:
+    """Ignore SIGTERM until `sigterm_ignored` ends, so that each process reports its own error.
 
-    Within a second of the first exit the launcher sends SIGTERM to the others, which may be importing still. It is
-    ignored from here on, up to the end of `patience`. (To block it in this thread would not do: one of Paddle's threads
-    would take it.)
+    Within a second of the first exit the launcher sends SIGTERM to the other processes, which may still be importing.
+    (Blocking it in this thread is not enough: one of Paddle's threads would receive it.)
     """
     if launcher.size() > 1:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 @contextmanager
-def patience() -> Iterator[None]:
-    """A block in which the process comes to its verdict. SIGTERM ends the process again after it, as is usual.
+def sigterm_ignored() -> Iterator[None]:
+    """Context in which SIGTERM is ignored; afterwards SIGTERM ends the process as usual.
 
-    When it ends with an error SIGTERM stays ignored, so that each process leaves with its own exit code.
+    If the block raises, SIGTERM stays ignored, so that each process exits with its own exit code.
     """
-    have_patience()
+    ignore_sigterm()
     yield
     if launcher.size() > 1:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def exit_code(work: Callable[[], None]) -> int:
-    """Do the work: 0 when it is done, 2 for a user's mistake, 75 for a run that was asked to stop and can go on.
+    """Run `work` and return the exit code: 0 on success, 2 for a user error, 75 for a stopped run that can be resumed.
 
-    None of these prints a traceback. Where nobody reads on, as in `... | head`, it ends quietly with 141, as other
-    commands do.
+    None of these prints a traceback. On a broken pipe, as in `... | head`, the code is 141, as for other commands.
     """
     try:
         work()
         sys.stdout.flush()
     except Stopped as stopped:
         signals.ignore()
-        say(f"{stopped}\n  next: {launcher.command()}")
+        print_main(f"{stopped}\n  next: {launcher.command()}")
         return EXIT_STOPPED
     except UserError as error:
         if launcher.size() > 1:

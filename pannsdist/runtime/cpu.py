@@ -1,4 +1,4 @@
-"""The processor that Paddle finds itself on. Nothing here imports paddle: it must be called before that import."""
+"""CPU detection and settings. Nothing here imports paddle: it must be called before that import."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import sys
 from pathlib import Path
 
 MKL_SWITCH = "MKL_DEBUG_CPU_TYPE"
-"""Paddle's CPU wheels carry an MKL that takes a slow path on AMD processors; the value 5 selects the AVX2 path.
+"""Environment variable of MKL. The MKL in Paddle's CPU wheels takes a slow path on AMD; 5 selects the AVX2 path.
 
-Measured in benchmarks/README.md: a training step of panns_cnn10 is about twice as fast with it.
+A training step of panns_cnn10 is about twice as fast with it (benchmarks/README.md).
 """
 
 
 def is_amd(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """Whether this is an AMD x86-64 processor under Linux."""
+    """Whether this is an AMD x86-64 processor on Linux."""
     if platform.machine() not in ("x86_64", "AMD64") or not cpuinfo.is_file():
         return False
     with cpuinfo.open(encoding="utf-8", errors="replace") as lines:
@@ -23,11 +23,11 @@ def is_amd(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
 
 
 def use_fast_kernels() -> None:
-    """Set MKL's switch on an AMD processor, unless the user has set it. Call it before paddle is imported."""
+    """Select MKL's AVX2 path on an AMD processor, unless the user set it. Call this before paddle is imported."""
     if MKL_SWITCH not in os.environ and "paddle" not in sys.modules and is_amd():
         os.environ[MKL_SWITCH] = "5"
 
 
 def cores() -> int:
-    """How many cores this process may use."""
+    """Number of CPU cores available to this process."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""What a user is told when something cannot be done: what was wrong, what would be right, the next command."""
+"""User errors, each with what was wrong, what would be right and the next command."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Iterable
 
 EXIT_USER_ERROR = 2
 EXIT_STOPPED = 75
-"""Stopped because somebody asked for it, saved, to be continued: EX_TEMPFAIL of sysexits.h, "try again later"."""
+"""The run was stopped on request, saved, and can be resumed: EX_TEMPFAIL of sysexits.h, "try again later"."""
 
 
 class UserError(Exception):
-    """A situation that the person at the keyboard can mend; printed without a traceback, exit code 2.
+    """An error that the user can fix; printed without a traceback, exit code 2.
 
-    `wrong` says what was found, `right` what would work, `command` what to type next.
+    `wrong` states what was found, `right` what would be valid, `command` the next command.
     """
 
     def __init__(self, wrong: str, right: str = "", command: str = "") -> None:
@@ -29,68 +29,68 @@ class UserError(Exception):
 
 
 class SettingsError(UserError):
-    """A key, a value or a settings file that the schema does not allow."""
+    """A settings file, key or value that the schema does not allow."""
 
 
 class UnknownPlugin(UserError):
-    """A name that no installed distribution offers."""
+    """A plugin name that no installed distribution provides."""
 
 
 class AmbiguousPlugin(UserError):
-    """A name that two installed distributions offer."""
+    """A plugin name that two installed distributions provide."""
 
 
 class BrokenPlugin(UserError):
-    """A plugin that is installed but cannot be imported or does not keep the contract."""
+    """A plugin that is installed but cannot be imported or does not implement the contract."""
 
 
 class FrontEndMismatch(UserError):
-    """Data, feature and weights that do not describe sound in the same way."""
+    """Data, feature and weights whose front ends differ."""
 
 
 class BadWeightsFile(UserError):
-    """A weight file that is missing, damaged, or asks for anything but tensors."""
+    """A weight file that is missing, damaged, or contains anything but tensors."""
 
 
 class WeightsMismatch(UserError):
-    """Weights that do not belong to the network they were given to."""
+    """Weights whose names, shapes or types do not match the network."""
 
 
 class BadDataset(UserError):
-    """A dataset whose files or tables are not as they should be."""
+    """A dataset with invalid files or tables."""
 
 
 class BadClip(UserError):
-    """One clip that cannot be used; says its id and its path."""
+    """One clip that cannot be used; the message contains its id and path."""
 
 
 class BadRunFolder(UserError):
-    """A run folder that belongs to another run, or that cannot be continued."""
+    """A run folder that belongs to another run or cannot be resumed."""
 
 
 class CannotWrite(UserError):
-    """A file or folder that cannot be written, such as on a full disk."""
+    """A file or folder that cannot be written, for example on a full disk."""
 
 
 class NotFinite(UserError):
-    """A training whose loss or gradient is no number any more."""
+    """Training whose loss or gradient is no longer finite."""
 
 
 class Stopped(UserError):
-    """A run that was asked to stop: no mistake. It has saved where it is, and the exit code is 75."""
+    """A run that was stopped on request, after saving a checkpoint; exit code 75. Not a user error."""
 
 
 class BadBundle(UserError):
-    """A model folder that is not complete, or does not fit what it is asked to do."""
+    """A model folder that is incomplete or does not support the requested operation."""
 
 
 def closest(name: str, candidates: Iterable[str]) -> str:
-    """The candidate nearest to `name`, or an empty string where none is near."""
+    """The candidate most similar to `name`, or an empty string if none is similar."""
     return next(iter(difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.5)), "")
 
 
 def candidates_line(name: str, candidates: Iterable[str], noun: str) -> str:
-    """One line for a refusal: the nearest candidate, then all of them."""
+    """One line for an error message: the most similar candidate, then all candidates."""
     ordered = sorted(candidates)
     near = closest(name, ordered)
     return (f"closest: {near}.  " if near else "") + f"{noun}: {', '.join(ordered) or 'none'}"

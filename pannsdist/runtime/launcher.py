@@ -1,4 +1,4 @@
-"""What `paddle.distributed.launch` told this process, in its environment. Nothing is connected."""
+"""Environment variables of `paddle.distributed.launch`. Reading them connects nothing."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from pathlib import Path
 
 
 def rank() -> int:
-    """This process's number; 0 without a launcher."""
+    """Rank of this process; 0 without a launcher."""
     return int(os.environ.get("PADDLE_TRAINER_ID", "0"))
 
 
 def size() -> int:
-    """The number of processes; 1 without a launcher."""
+    """Number of processes; 1 without a launcher."""
     return int(os.environ.get("PADDLE_TRAINERS_NUM", "1"))
 
 
 def log_folder() -> Path | None:
-    """Where the launcher writes the processes' output, and their whole environment; None without a launcher."""
+    """Folder in which the launcher logs the output and environment of the processes; None without a launcher."""
     folder = os.environ.get("PADDLE_LOG_DIR")
     return Path(folder) if folder else None
 
 
 def command() -> str:
-    """What was typed to start this run, as far as this process can know; to be typed again."""
+    """The command that started this run, as far as this process can know, for repeating it."""
     own = shlex.join(sys.argv)
     if size() == 1:
         return f"python {own}"

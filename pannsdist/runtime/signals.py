@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT ask a run to stop: they are noted, and it is the run that looks and leaves."""
+"""SIGTERM and SIGINT as stop requests, which the run polls between steps."""
 
 from __future__ import annotations
 
@@ -10,25 +10,26 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 @contextmanager
-def listening() -> Iterator[Callable[[], bool]]:
-    """Within the block both signals are only noted; gives whether one has come. A second one changes nothing.
+def stop_on_signals() -> Iterator[Callable[[], bool]]:
+    """Context that records both signals; yields a function that tells whether a stop was requested.
 
-    Main thread, after Paddle is imported (its own handler would end the process). They are again what they were
-    only where the block ends well and none has come: a process that leaves with an error lets the launcher send SIGTERM
-    to the others, up to three times, and those are to close what they opened and leave with their own exit codes.
+    Call this in the main thread, after importing Paddle (whose own handler would end the process). Further signals
+    change nothing. The previous handlers are restored only if the block succeeds and no signal arrived: after an error
+    in one process the launcher sends SIGTERM to the others, up to three times, and these must still be able to close
+    their files and exit with their own exit codes.
     """
-    came: list[int] = []
-    before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in SIGNALS}
+    received: list[int] = []
+    before = {number: signal.signal(number, lambda number, _: received.append(number)) for number in SIGNALS}
     for number in SIGNALS:
-        # Else a call under way fails: Paddle 3.3.1's store takes EINTR for the end of the connection.
+        # Otherwise a pending call fails: Paddle 3.3.1's store treats EINTR as a closed connection.
         signal.siginterrupt(number, False)
-    yield lambda: bool(came)
-    if not came:
+    yield lambda: bool(received)
+    if not received:
         for number, handler in before.items():
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)
 
 
 def ignore() -> None:
-    """For a process that is about to leave: unlike a handler of Python's this holds to its very end."""
+    """Ignore both signals until the process has exited, also after Python's own handlers are gone."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)

@@ -1,6 +1,6 @@
-"""Files and folders that are there whole or not at all, whenever a process dies or a disk is full.
+"""Atomic writes of files and folders: a crash or a full disk leaves the previous content intact.
 
-What cannot be written is refused with `CannotWrite`, and what was there before stays.
+Functions that write raise `CannotWrite`.
 """
 
 from __future__ import annotations
@@ -16,76 +16,76 @@ from pannsdist.runtime.errors import CannotWrite
 WRITING, OLDER = "writing", "older"
 
 
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file beside its place, then put it there in one move; text is written as UTF-8."""
-    aside = _beside(path, WRITING)
-    with _refusing(path):
-        with aside.open("wb") as file:
+def write_atomic(path: Path, content: str | bytes) -> None:
+    """Write a temporary file, then rename it to `path`; text is encoded as UTF-8."""
+    temporary = _sibling(path, WRITING)
+    with _raising_cannot_write(path):
+        with temporary.open("wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
-        aside.replace(path)
+        temporary.replace(path)
 
 
 def append_line(path: Path, line: str) -> None:
-    """Add a line to a text file. A process that dies meanwhile may leave part of it."""
-    with _refusing(path), path.open("a", encoding="utf-8") as file:
+    """Append a line to a text file. Not atomic: a crash may leave part of the line."""
+    with _raising_cannot_write(path), path.open("a", encoding="utf-8") as file:
         file.write(f"{line}\n")
 
 
-def fill_folder(path: Path, fill: Callable[[Path], None]) -> None:
-    """Let `fill` write a folder aside, then put it in its place, taking the older one's if there is one.
+def write_folder_atomic(path: Path, fill: Callable[[Path], None]) -> None:
+    """Let `fill` write a temporary folder, then rename it to `path`, replacing an older folder.
 
-    A process that dies in between leaves the older folder, or between the last two moves none until `mend` is called;
-    what is at `path` is always whole. Where `fill` raises, nothing is left of what it wrote.
+    A crash leaves the older folder; between the last two renames it leaves none, until `recover` is called. A folder at
+    `path` is always complete. If `fill` raises, the temporary folder is removed.
     """
-    aside, older = _beside(path, WRITING), _beside(path, OLDER)
-    with _refusing(path):
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
+    temporary, older = _sibling(path, WRITING), _sibling(path, OLDER)
+    with _raising_cannot_write(path):
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
         try:
-            fill(aside)
-            for file in aside.iterdir():
+            fill(temporary)
+            for file in temporary.iterdir():
                 sync(file)
-            sync(aside)
+            sync(temporary)
         except BaseException:
-            shutil.rmtree(aside, ignore_errors=True)
+            shutil.rmtree(temporary, ignore_errors=True)
             raise
         shutil.rmtree(older, ignore_errors=True)
         if path.exists():
             path.rename(older)
-        aside.rename(path)
+        temporary.rename(path)
         sync(path.parent)
         shutil.rmtree(older, ignore_errors=True)
 
 
-def mend(parent: Path) -> None:
-    """Put back what `fill_folder` had moved away in `parent` when its process died, and clear what it left."""
+def recover(parent: Path) -> None:
+    """Restore older folders and delete temporary ones that a crashed `write_folder_atomic` left in `parent`."""
     for older in parent.glob(f".*.{OLDER}"):
         path = parent / older.name.removeprefix(".").removesuffix(f".{OLDER}")
         if path.exists():
             shutil.rmtree(older)
         else:
             older.rename(path)
-    for aside in parent.glob(f".*.{WRITING}"):
-        if aside.is_dir() and not aside.is_symlink():
-            shutil.rmtree(aside)
+    for temporary in parent.glob(f".*.{WRITING}"):
+        if temporary.is_dir() and not temporary.is_symlink():
+            shutil.rmtree(temporary)
         else:
-            aside.unlink()
+            temporary.unlink()
 
 
-def point(link: Path, target: Path) -> None:
-    """Make `link` a symbolic link to its sibling `target`, in one move."""
-    aside = _beside(link, WRITING)
-    with _refusing(link):
-        aside.unlink(missing_ok=True)
-        aside.symlink_to(target.name)
-        aside.replace(link)
+def link_atomic(link: Path, target: Path) -> None:
+    """Create or replace the symbolic link `link` to its sibling `target`."""
+    temporary = _sibling(link, WRITING)
+    with _raising_cannot_write(link):
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(target.name)
+        temporary.replace(link)
         sync(link.parent)
 
 
 def sync(path: Path) -> None:
-    """Have the disk hold what was written to a file, or which files are in a folder."""
+    """Flush a file, or the entries of a folder, to disk (fsync)."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -93,15 +93,15 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
-def _beside(path: Path, state: str) -> Path:
+def _sibling(path: Path, state: str) -> Path:
     return path.with_name(f".{path.name}.{state}")
 
 
 @contextmanager
-def _refusing(path: Path) -> Iterator[None]:
+def _raising_cannot_write(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         wrong = f"cannot write {path}: {error.strerror or error}"
-        right = "what was there before is as it was; make room, or see who may write there, and repeat the command"
+        right = "existing files are unchanged; free disk space or check the permissions, then repeat the command"
         raise CannotWrite(wrong, right, f"df -h {path.parent}") from error

@@ -1,4 +1,4 @@
-"""The settings of a run: their schema, and how they are loaded."""
+"""Settings of a run: schema, loading and validation."""
 
 from pannsdist.settings.loading import (
     COMMAND_LINE,

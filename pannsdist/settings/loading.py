@@ -1,7 +1,7 @@
-"""The settings of a run: the schema, filled from YAML files and the command line through OmegaConf.
+"""Loading and validation of settings from YAML files and the command line, through OmegaConf.
 
-A plugin's `Params` go through the same door as the schema of the core. Unknown keys, wrong types and values out of
-range are refused with the key, where it was set, and what would be right.
+Plugin `Params` are validated in the same way as the schema. Unknown keys, wrong types and values out of range are
+rejected with the key, where it was set, and what is allowed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ COMMAND_LINE = "the command line"
 
 @dataclass(frozen=True)
 class Layer:
-    """One place where keys were set: a file, or the command line."""
+    """Values from one source: a file or the command line."""
 
     source: str
     values: Mapping[str, Any]
@@ -34,65 +34,65 @@ class Layer:
 
 @dataclass(frozen=True)
 class SettingsOrigin:
-    """Where settings came from, so that a refusal can say which file holds the key."""
+    """The sources of the settings, so that an error message can name the file that set a key."""
 
     layers: tuple[Layer, ...] = ()
 
     def where(self, key: str) -> str:
-        """`key in FILE` for the last place that set `key`, or its nearest parent, or `key` alone for a default."""
+        """`key in FILE` for the last source that set `key` or its nearest parent; `key` alone for a default."""
         names = key.split(".")
         for depth in range(len(names), 0, -1):
             for layer in reversed(self.layers):
-                if _holds(layer.values, names[:depth]):
+                if _contains(layer.values, names[:depth]):
                     return f"{key} {'on' if layer.source == COMMAND_LINE else 'in'} {layer.source}"
         return key
 
     @property
     def command(self) -> str:
-        """The command that shows what came together."""
+        """The command that prints the merged settings."""
         files = [layer.source for layer in self.layers if layer.source != COMMAND_LINE]
         return f"pannsdist config show -c {files[-1]}" if files else "pannsdist config show -c FILE"
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> tuple[Settings, SettingsOrigin]:
-    """The settings of a YAML file, its `base:` files before it and `key=value` overrides after it.
+    """Settings merged from the `base:` files, the YAML file and `key=value` overrides, later ones taking precedence.
 
     Raises SettingsError for an unreadable file, an unknown key, a wrong type or a value out of range.
     """
     layers = [*_file_layers(path, ()), Layer(COMMAND_LINE, parsed(overrides))]
-    source = SettingsOrigin(tuple(layers))
-    return _fill(Settings, _without_others_params([layer.values for layer in layers]), source, prefix=""), source
+    origin = SettingsOrigin(tuple(layers))
+    return _fill(Settings, _without_replaced_params([layer.values for layer in layers]), origin, prefix=""), origin
 
 
 def subset_overrides(limit: int | None, overfit: int | None) -> list[str]:
-    """What the flags `--limit N` and `--overfit N` stand for."""
+    """Overrides for the flags `--limit N` and `--overfit N`."""
     limited = [] if limit is None else [f"train.limit_steps={limit}", f"valid.limit_batches={limit}"]
     return limited if overfit is None else [*limited, f"train.overfit_batches={overfit}"]
 
 
-def fill_params(params_class: type[P], values: Mapping[str, Any], source: SettingsOrigin, prefix: str) -> P:
-    """A plugin's `Params` out of its part of the settings; `prefix` is that part's key, such as `data.params`."""
-    return _fill(params_class, [values], source, prefix)
+def fill_params(params_class: type[P], values: Mapping[str, Any], origin: SettingsOrigin, prefix: str) -> P:
+    """Validated `Params` of a plugin; `prefix` is the settings key of the values, such as `data.params`."""
+    return _fill(params_class, [values], origin, prefix)
 
 
 def to_dict(settings: Any) -> dict[str, Any]:
-    """Plain nested dictionaries, as they are written into run folders."""
+    """Settings as plain nested dictionaries, as they are saved in run folders."""
     return dataclasses.asdict(settings)
 
 
 def to_yaml(settings: Settings) -> str:
-    """The settings as YAML text, every key with its value."""
+    """Settings as YAML text with all keys."""
     text: str = OmegaConf.to_yaml(OmegaConf.create(to_dict(settings)), sort_keys=False)
     return text
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """What `to_yaml` wrote, as plain nested dictionaries."""
+    """Read the output of `to_yaml` as plain nested dictionaries."""
     return dict(_file_layers(path, ())[-1].values)
 
 
 def describe(schema: type[Any], prefix: str = "") -> Iterator[tuple[str, Any, str]]:
-    """(key, default, meaning) of every setting, in the schema's order."""
+    """(key, default, documentation) of every setting, in the order of the schema."""
     for item in dataclasses.fields(schema):
         factory = item.default_factory
         default = item.default if factory is dataclasses.MISSING else factory()
@@ -104,7 +104,7 @@ def describe(schema: type[Any], prefix: str = "") -> Iterator[tuple[str, Any, st
 
 
 def documented(schema: type[Any], item: dataclasses.Field[Any]) -> str:
-    """What a field says of itself, else the sentences on it in the docstring of its class, else nothing."""
+    """Documentation of a field: its `doc`, else the sentences of the class docstring that name it, else empty."""
     doc: str = item.metadata.get("doc", "")
     for parent in () if doc else schema.__mro__:
         text = " ".join((parent.__doc__ or "").split())
@@ -115,10 +115,10 @@ def documented(schema: type[Any], item: dataclasses.Field[Any]) -> str:
 
 
 def _file_layers(path: Path, chain: tuple[Path, ...]) -> list[Layer]:
-    """The file's own layer, after those of its `base:`, which is a path relative to the file."""
+    """The layers of a file, those of its `base:` file first; `base:` is a path relative to the file."""
     if path.resolve() in chain:
         loop = " -> ".join(str(p) for p in (*chain, path))
-        raise SettingsError(f"settings files name each other as base: {loop}", "remove one `base:` line")
+        raise SettingsError(f"circular base files: {loop}", "remove one `base:` line")
     try:
         values = OmegaConf.to_container(OmegaConf.load(path))
     except FileNotFoundError:
@@ -126,9 +126,11 @@ def _file_layers(path: Path, chain: tuple[Path, ...]) -> list[Layer]:
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"cannot read {path}: {error}", "give a YAML file with -c") from error
     except Exception as error:  # PyYAML and OmegaConf raise many kinds
-        raise SettingsError(f"{path} is no YAML: {error}", "one `key: value` per line, two spaces per level") from error
+        raise SettingsError(
+            f"{path} is not valid YAML: {error}", "one `key: value` per line, two spaces per level"
+        ) from error
     if not isinstance(values, dict):
-        raise SettingsError(f"{path} holds no keys", "one `key: value` per line, two spaces per level")
+        raise SettingsError(f"{path} contains no keys", "one `key: value` per line, two spaces per level")
     base = values.pop("base", None)
     if base is not None and not isinstance(base, str):
         raise SettingsError(f"base in {path} is {base!r}", "base: the path of one YAML file, relative to this one")
@@ -136,8 +138,8 @@ def _file_layers(path: Path, chain: tuple[Path, ...]) -> list[Layer]:
     return [*before, Layer(str(path), {str(key): value for key, value in values.items()})]
 
 
-def _without_others_params(layers: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The layers without the `params` that were meant for a plugin which a later layer replaces by another."""
+def _without_replaced_params(layers: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The layers without the `params` of plugins that a later layer replaces by another plugin."""
     kept: list[dict[str, Any]] = []
     names: dict[str, Any] = {}
     for values in layers:
@@ -158,10 +160,10 @@ def _without(values: Mapping[str, Any], section: str, key: str) -> dict[str, Any
 
 
 def parsed(overrides: Sequence[str]) -> dict[str, Any]:
-    """`key=value` texts as nested dictionaries."""
+    """Parse `key=value` overrides into nested dictionaries."""
     for item in overrides:
         if "=" not in item or item.startswith("-"):
-            raise SettingsError(f"'{item}' is no setting", "write key=value, such as train.epochs=3")
+            raise SettingsError(f"'{item}' is not a setting", "write key=value, such as train.epochs=3")
     try:
         values = OmegaConf.to_container(OmegaConf.from_dotlist(list(overrides)))
     except Exception as error:  # PyYAML and OmegaConf raise many kinds
@@ -171,27 +173,27 @@ def parsed(overrides: Sequence[str]) -> dict[str, Any]:
     return {str(key): value for key, value in values.items()} if isinstance(values, dict) else {}
 
 
-def _fill(schema: type[P], layers: Sequence[Mapping[str, Any]], source: SettingsOrigin, prefix: str) -> P:
-    """An object of the schema out of the layers, the later ones winning."""
+def _fill(schema: type[P], layers: Sequence[Mapping[str, Any]], origin: SettingsOrigin, prefix: str) -> P:
+    """Merge the layers into an instance of the schema, later layers taking precedence."""
     for values in layers:
-        _refuse_unknown(schema, values, source, prefix)
+        _check_keys(schema, values, origin, prefix)
     try:
         config = OmegaConf.merge(OmegaConf.structured(schema), *layers)
         OmegaConf.resolve(config)
         filled: P = OmegaConf.to_object(config)  # type: ignore[assignment]
     except MissingMandatoryValue as error:
         key = _key(prefix, error)
-        raise SettingsError(f"{key} is not set", f"give it in the file or as {key}=VALUE", source.command) from error
+        raise SettingsError(f"{key} is not set", f"give it in the file or as {key}=VALUE", origin.command) from error
     except OmegaConfBaseException as error:
         key = _key(prefix, error)
         reason = str(error).splitlines()[0]
         right = f"{key}: {_type_name(schema, error.full_key or '')}"
-        raise SettingsError(f"{source.where(key)}: {reason}", right, source.command) from error
+        raise SettingsError(f"{origin.where(key)}: {reason}", right, origin.command) from error
     except (TypeError, ValueError) as error:
         raise SettingsError(
-            f"{source.where(prefix)}: {error}", "see: pannsdist plugins show", source.command
+            f"{origin.where(prefix)}: {error}", "see: pannsdist plugins show", origin.command
         ) from error
-    _refuse_out_of_range(filled, source, prefix)
+    _check_ranges(filled, origin, prefix)
     return filled
 
 
@@ -200,35 +202,35 @@ def _key(prefix: str, error: OmegaConfBaseException) -> str:
 
 
 def _sections(schema: type[Any]) -> dict[str, type[Any]]:
-    """The fields that are dataclasses themselves."""
+    """The fields whose types are dataclasses."""
     made = {item.name: item.default_factory for item in dataclasses.fields(schema)}
     return {name: made[name] for name in made if isinstance(made[name], type) and dataclasses.is_dataclass(made[name])}  # type: ignore[misc]
 
 
-def _refuse_unknown(schema: type[Any], values: Mapping[str, Any], source: SettingsOrigin, prefix: str) -> None:
+def _check_keys(schema: type[Any], values: Mapping[str, Any], origin: SettingsOrigin, prefix: str) -> None:
     names = [item.name for item in dataclasses.fields(schema)]
     sections = _sections(schema)
     for name, value in values.items():
         key = f"{prefix}.{name}" if prefix else str(name)
         if name not in names:
             right = candidates_line(str(name), names, f"keys of {prefix}" if prefix else "keys")
-            raise SettingsError(f"unknown key {source.where(key)}", right, source.command)
+            raise SettingsError(f"unknown key {origin.where(key)}", right, origin.command)
         if name in sections:
             if not isinstance(value, Mapping):
                 right = f"write {key}.KEY=VALUE, or an indented block under {key}:"
-                raise SettingsError(f"{source.where(key)} is {value!r}, but it is a section", right, source.command)
-            _refuse_unknown(sections[name], value, source, key)
+                raise SettingsError(f"{origin.where(key)} is {value!r}, but it is a section", right, origin.command)
+            _check_keys(sections[name], value, origin, key)
 
 
-def _refuse_out_of_range(filled: Any, source: SettingsOrigin, prefix: str) -> None:
+def _check_ranges(filled: Any, origin: SettingsOrigin, prefix: str) -> None:
     for item in dataclasses.fields(filled):
         key = f"{prefix}.{item.name}" if prefix else item.name
         value = getattr(filled, item.name)
         if dataclasses.is_dataclass(value):
-            _refuse_out_of_range(value, source, key)
+            _check_ranges(value, origin, key)
         elif value is not None and not _within(value, item.metadata):
             right = f"allowed: {allowed_range(item.metadata)}"
-            raise SettingsError(f"{source.where(key)} is {value}", right, source.command)
+            raise SettingsError(f"{origin.where(key)} is {value}", right, origin.command)
 
 
 def _within(value: Any, limits: Mapping[str, Any]) -> bool:
@@ -241,7 +243,7 @@ def _within(value: Any, limits: Mapping[str, Any]) -> bool:
 
 
 def allowed_range(limits: Mapping[str, Any]) -> str:
-    """The limits of a setting in words: `one of a, b`, `0 to 1`, `above 0`, or an empty string for none."""
+    """Limits of a setting as text, such as `one of a, b`, `0 to 1` or `above 0`."""
     if "choices" in limits:
         return "one of " + ", ".join(limits["choices"])
     if "low" in limits:
@@ -252,7 +254,7 @@ def allowed_range(limits: Mapping[str, Any]) -> str:
 
 
 def _type_name(schema: type[Any], dotted: str) -> str:
-    """The declared type of a key, for a refusal."""
+    """Declared type of a key, for an error message."""
     name, _, rest = dotted.partition(".")
     sections = _sections(schema)
     if rest and name in sections:
@@ -262,7 +264,7 @@ def _type_name(schema: type[Any], dotted: str) -> str:
     return f"a value of type {declared if isinstance(declared, str) else getattr(declared, '__name__', declared)}"
 
 
-def _holds(values: Any, path: Sequence[str]) -> bool:
+def _contains(values: Any, path: Sequence[str]) -> bool:
     for name in path:
         if isinstance(values, (DictConfig, ListConfig)) or not isinstance(values, Mapping) or name not in values:
             return False

@@ -60,8 +60,8 @@ class CheckpointStore:
     def write(self, snapshot: Snapshot) -> Path:
         """Write a checkpoint, move the links, and remove what is neither new nor among the best."""
         folder = self.folder / checkpoint_name(snapshot.progress.step)
-        storage.fill_folder(folder, lambda aside: _write(aside, snapshot))
-        storage.point(self.folder / "last", folder)
+        storage.write_folder_atomic(folder, lambda aside: _write(aside, snapshot))
+        storage.link_atomic(self.folder / "last", folder)
         best = [self.folder / checkpoint_name(x["step"]) for x in snapshot.progress.best.get("leaders", ())]
         self._point_at(best)
         kept = {folder, *best, *self.whole[-self.keep :]}
@@ -75,7 +75,7 @@ class CheckpointStore:
 
         Changes nothing, but for what a killed process had left half-done.
         """
-        storage.mend(self.folder)
+        storage.recover(self.folder)
         damaged: dict[Path, str] = {}
         for folder in reversed(self.whole):
             try:
@@ -103,7 +103,7 @@ class CheckpointStore:
             if link.name not in wanted:
                 link.unlink()
         for name, folder in wanted.items():
-            storage.point(self.folder / name, folder)
+            storage.link_atomic(self.folder / name, folder)
 
 
 def _write(folder: Path, snapshot: Snapshot) -> None:

@@ -22,7 +22,7 @@ TOOLS = (
     [
         (
             "train.sync_batch_norm=true",
-            "train.sync_batch_norm is set, but on a CPU Paddle has no kernel for SyncBatchNorm",
+            "train.sync_batch_norm is set, but Paddle has no CPU kernel for SyncBatchNorm",
         ),
         (
             "train.freeze=[conv_blok1]",

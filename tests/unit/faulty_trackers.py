@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pannsdist.contracts import UserError
 from pannsdist.contracts.lines import StepLines
-from pannsdist.contracts.showing import AudioExcerpt, epoch_points, shown, step_points
+from pannsdist.contracts.reporting import AudioExcerpt, epoch_points, epoch_summaries, step_points
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Told:
         if self.fault == "not finite":
             json.dumps(dict(report.scores), allow_nan=False)
         self._write(report, epoch_points(report))
-        for item in shown(self.run, report):
+        for item in epoch_summaries(self.run, report):
             if isinstance(item, AudioExcerpt):
                 self._write(report, {item.tag: item.description})
 

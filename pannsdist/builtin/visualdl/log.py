@@ -8,7 +8,15 @@ from typing import Any
 
 from pannsdist.builtin.visualdl.records import RecordLog
 from pannsdist.contracts import EpochReport, StepReport, TrackedRun
-from pannsdist.contracts.showing import AudioExcerpt, Histogram, Picture, Shown, epoch_points, shown, step_points
+from pannsdist.contracts.reporting import (
+    AudioExcerpt,
+    Histogram,
+    Picture,
+    Summary,
+    epoch_points,
+    epoch_summaries,
+    step_points,
+)
 
 NOT_IN_TABLE = "d_prime"
 """Infinite for a perfect model, so that the table would show the value of an earlier epoch."""
@@ -40,7 +48,7 @@ class VisualDLTracker:
         """Scores, and what else there is to show, at the number of the epoch's last step."""
         for tag, value in epoch_points(report).items():
             self._log.add(self._pack.scalar(_tag(tag), value, report.step, _now_ms()))
-        for item in shown(self._run, report):
+        for item in epoch_summaries(self._run, report):
             for record in self._records(item, (report.step, _now_ms())):
                 self._log.add(record)
 
@@ -52,7 +60,7 @@ class VisualDLTracker:
         """Write what is left and close the file."""
         self._log.close()
 
-    def _records(self, item: Shown, place: tuple[int, int]) -> list[Any]:
+    def _records(self, item: Summary, place: tuple[int, int]) -> list[Any]:
         """The records of one thing that is shown; `place` is the step and the time.
 
         VisualDL's own functions for curves are not used: with numpy 1.24 or newer they fail (np.float), and their true

@@ -14,7 +14,7 @@ import numpy as np
 from pannsdist.inference.detection import Event
 from pannsdist.inference.drawing.outline import RANGE_DB, Curves, Outline
 from pannsdist.runtime.errors import UserError
-from pannsdist.runtime.storage import write_whole
+from pannsdist.runtime.storage import write_atomic
 
 ROWS = 8
 LONGEST_LABEL, LONGEST_TITLE = 34, 80
@@ -52,7 +52,7 @@ def draw(output: Path, outline: Outline, curves: Curves, scene: Scene) -> str:
     with warnings.catch_warnings(record=True) as said:
         warnings.filterwarnings("always", message=MISSING)
         content = _png(outline, curves, scene)
-    write_whole(output, content)
+    write_atomic(output, content)
     if not said:
         return ""
     return f"{output}: no installed font has every letter of it; Noto Sans CJK, for example, has the Chinese ones"

@@ -84,7 +84,7 @@ def export(inference_model: InferenceModel, form: str, out: Path, clips: Sequenc
         text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
         (aside / RECORD_FILE).write_text(text + "\n", encoding="utf-8")
 
-    storage.fill_folder(out, fill)
+    storage.write_folder_atomic(out, fill)
     return checked[0]
 
 

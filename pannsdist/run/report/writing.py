@@ -15,7 +15,7 @@ def write_report(run: Path, output: Path | None) -> None:
     material = gather(run, Catalog.installed())
     path = output or run / "report.html"
     path.parent.mkdir(parents=True, exist_ok=True)
-    storage.write_whole(path, page(material))
+    storage.write_atomic(path, page(material))
     for note in material.notes:
         print(f"note: {note}")
     print(f"{path}: {path.stat().st_size / 2**20:.1f} MiB, {len(material.players)} clips")

@@ -13,7 +13,7 @@ from pannsdist.run.series.execution import execute, slots
 from pannsdist.run.series.runs import Request, Series, describe, plan_series, refuse_own_keys
 from pannsdist.run.series.scores import Result, Spread, duration, number, read_result, spreads, table
 from pannsdist.runtime import storage
-from pannsdist.runtime.console import say
+from pannsdist.runtime.console import print_main
 from pannsdist.runtime.errors import BadDataset, SettingsError
 
 RECORD_FILE = "crossval.json"
@@ -26,16 +26,16 @@ def cross_validate(request: Request, asked: Sequence[int] = ()) -> int:
     series = plan_series(request, {f"fold_{fold}": (f"{key}={fold}",) for fold in folds})
     slots(request)
     if request.dry_run:
-        say(describe(series))
+        print_main(describe(series))
         return 0
     started_s = time.monotonic()
     outcome = execute(series, stop_at_failure=True)
     if outcome.exit_code == 0:
         results = read_results(series)
         path = series.folder / RECORD_FILE
-        storage.write_whole(path, json.dumps(record(series, results), indent=1) + "\n")
+        storage.write_atomic(path, json.dumps(record(series, results), indent=1) + "\n")
         took = duration(time.monotonic() - started_s)
-        say(f"\n{summary(series, results)}\n\nthis command took {took}; written: {path}")
+        print_main(f"\n{summary(series, results)}\n\nthis command took {took}; written: {path}")
     return outcome.exit_code
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pannsdist.run.series.processes import Ended, Job, Processes
 from pannsdist.run.series.runs import Request, Run, Series
 from pannsdist.run.series.scores import SCORES_FILE, duration, number, read_lines
-from pannsdist.runtime.console import say
+from pannsdist.runtime.console import print_main
 from pannsdist.runtime.errors import EXIT_STOPPED, SettingsError, UserError
 
 
@@ -42,7 +42,7 @@ def execute(series: Series, stop_at_failure: bool) -> Outcome:
         runs = {run.name: run for run in series.runs if not series.is_finished(run)}
         for run in series.runs:
             if run.name not in runs:
-                say(f"{run.name}  is finished: {run.folder}")
+                print_main(f"{run.name}  is finished: {run.folder}")
         jobs = [_job(run, request) for run in runs.values()]
         processes = Processes(free_slots, handle)
         teller = _Teller(series, runs, processes, stop_at_failure)
@@ -69,7 +69,7 @@ class _Teller:
     def began(self, job: Job) -> None:
         self._started_s[job.name] = time.monotonic()
         after = f"goes on after epoch {self._told[job.name]}" if self._told[job.name] else "begins"
-        say(f"{job.name}  {after}; it tells more in {job.log}")
+        print_main(f"{job.name}  {after}; it tells more in {job.log}")
 
     def look(self, job: Job) -> None:
         run, metric = self._runs[job.name], self._series.metric
@@ -77,19 +77,19 @@ class _Teller:
             if line["epoch"] > self._told[job.name]:
                 self._told[job.name] = line["epoch"]
                 of = run.plan.settings.train.epochs
-                say(f"{job.name}  epoch {line['epoch']} of {of}  {metric} {number(line.get(metric))}")
+                print_main(f"{job.name}  epoch {line['epoch']} of {of}  {metric} {number(line.get(metric))}")
 
     def ended(self, ended: Ended) -> None:
         name, code = ended.job.name, ended.exit_code
         took = duration(time.monotonic() - self._started_s[name])
         if code == 0:
             self._series.note_finished(self._runs[name])
-            say(f"{name}  is finished after {took}")
+            print_main(f"{name}  is finished after {took}")
         elif code == EXIT_STOPPED or self._processes.stopping:
-            say(f"{name}  was stopped after {took}")
+            print_main(f"{name}  was stopped after {took}")
             self._processes.stop()
         else:
-            say(f"{name}  failed after {took}")
+            print_main(f"{name}  failed after {took}")
             self._failed[name] = ended
             if self._stop_at_failure:
                 self._processes.stop()
@@ -106,6 +106,6 @@ class _Teller:
             return Outcome(next(iter(self._failed.values())).exit_code, failed)
         if left:
             done = len(self._series.runs) - len(left)
-            say(f"stopped: {done} of {len(self._series.runs)} runs are finished\n  to go on: {again}")
+            print_main(f"stopped: {done} of {len(self._series.runs)} runs are finished\n  to go on: {again}")
             return Outcome(EXIT_STOPPED)
         return Outcome(0)

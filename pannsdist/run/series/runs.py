@@ -98,7 +98,7 @@ class Series:
     def note_finished(self, run: Run) -> None:
         """Remember that the run came to its end with its settings."""
         known = {**self._finished(), run.name: settings_module.to_dict(run.plan.settings)}
-        storage.write_whole(self.folder / FINISHED_FILE, json.dumps(known, indent=1) + "\n")
+        storage.write_atomic(self.folder / FINISHED_FILE, json.dumps(known, indent=1) + "\n")
 
     def _finished(self) -> dict[str, Any]:
         path = self.folder / FINISHED_FILE

@@ -20,7 +20,7 @@ from pannsdist.run.series.execution import execute, slots
 from pannsdist.run.series.runs import OWN_KEYS, Request, Series, describe, plan_series
 from pannsdist.run.series.scores import Result, duration, number, read_result, table
 from pannsdist.runtime import storage
-from pannsdist.runtime.console import say
+from pannsdist.runtime.console import print_main
 from pannsdist.runtime.errors import SettingsError
 
 OPENING, CLOSING, QUOTES = "[{(", "]})", "\"'"
@@ -41,7 +41,7 @@ def sweep(request: Request) -> int:
     _refuse_twins(series)
     slots(request)
     if request.dry_run:
-        say(describe(series))
+        print_main(describe(series))
         return 0
     started_s = time.monotonic()
     outcome = execute(series, stop_at_failure=False)
@@ -54,7 +54,9 @@ def sweep(request: Request) -> int:
         rows = standings(series, combinations, results, outcome.failed)
         write(series, rows)
         took, written = duration(time.monotonic() - started_s), series.folder / "sweep.json"
-        say(f"\n{summary(series, list(grid), rows)}\n\nthis command took {took}; written: {written}, and sweep.csv")
+        print_main(
+            f"\n{summary(series, list(grid), rows)}\n\nthis command took {took}; written: {written}, and sweep.csv"
+        )
     return outcome.exit_code
 
 
@@ -130,7 +132,7 @@ def standings(
 def write(series: Series, rows: Sequence[Mapping[str, Any]]) -> None:
     """`sweep.json` with everything, and `sweep.csv` with a column for each key and each score."""
     record = {"metric": series.metric, "higher_is_better": series.higher_is_better, "runs": list(rows)}
-    storage.write_whole(series.folder / "sweep.json", json.dumps(record, indent=1) + "\n")
+    storage.write_atomic(series.folder / "sweep.json", json.dumps(record, indent=1) + "\n")
     flat = []
     for row in rows:
         cells: dict[str, Any] = {"run": row["run"], **row["settings"], "failed": row.get("failed", "")}
@@ -144,7 +146,7 @@ def write(series: Series, rows: Sequence[Mapping[str, Any]]) -> None:
     writer = csv.DictWriter(text, list(dict.fromkeys(name for cells in flat for name in cells)), lineterminator="\n")
     writer.writeheader()
     writer.writerows(flat)
-    storage.write_whole(series.folder / "sweep.csv", text.getvalue())
+    storage.write_atomic(series.folder / "sweep.csv", text.getvalue())
 
 
 def summary(series: Series, keys: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:

@@ -39,7 +39,7 @@ class PredictionsTracker:
         """Take the place of an epoch that was not as good."""
         if report.is_best and report.predictions is not None:
             kept = Kept(report.epoch, report.split, report.predictions)
-            storage.fill_folder(self._folder, lambda aside: _write(aside, kept))
+            storage.write_folder_atomic(self._folder, lambda aside: _write(aside, kept))
 
     def flush(self) -> None:
         """Every file was closed as it was written."""

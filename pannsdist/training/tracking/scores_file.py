@@ -25,7 +25,7 @@ class ScoresFile:
         self._path = path
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         kept = [line for line in lines if _epoch_of(line) <= last_epoch]
-        storage.write_whole(path, "".join(f"{line}\n" for line in kept))
+        storage.write_atomic(path, "".join(f"{line}\n" for line in kept))
 
     def steps(self, report: StepReport) -> None:
         """Only epochs are written."""

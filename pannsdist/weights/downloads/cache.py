@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlparse
 
 from pannsdist.contracts import Pretrained
 from pannsdist.runtime.errors import BadWeightsFile, UserError
-from pannsdist.runtime.storage import write_whole
+from pannsdist.runtime.storage import write_atomic
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def verify(found: Path, file: Remote) -> None:
     kind, _, wanted = expected(file).partition(":")
     came = digest(found, kind or "sha256")
     if not wanted:
-        write_whole(pin_place(file.path), f"# {file.url}\n{came}  {file.path.name}\n")
+        write_atomic(pin_place(file.path), f"# {file.url}\n{came}  {file.path.name}\n")
     elif came != wanted.lower():
         if file.checksum:
             right = f"it should be {wanted}, as published: remove it and fetch {file.url} again"

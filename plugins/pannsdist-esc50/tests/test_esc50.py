@@ -170,7 +170,7 @@ def test_a_table_that_is_not_text_is_refused(tmp_path):
 
 
 def test_a_table_without_rows_is_refused(tmp_path):
-    assert f"the lists in {tmp_path} name no clip" in refusal(make_root(tmp_path, []))
+    assert f"the lists in {tmp_path} contain no clip" in refusal(make_root(tmp_path, []))
 
 
 def test_files_that_are_not_there_are_counted_and_the_first_named(tmp_path):

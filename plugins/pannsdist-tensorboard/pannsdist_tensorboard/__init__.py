@@ -6,7 +6,15 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from pannsdist.contracts import EpochReport, NoParams, StepReport, TrackedRun
-from pannsdist.contracts.showing import AudioExcerpt, Histogram, Picture, Shown, epoch_points, shown, step_points
+from pannsdist.contracts.reporting import (
+    AudioExcerpt,
+    Histogram,
+    Picture,
+    Summary,
+    epoch_points,
+    epoch_summaries,
+    step_points,
+)
 
 if TYPE_CHECKING:
     from pannsdist_tensorboard.events import EventLog
@@ -52,7 +60,7 @@ class TensorBoardTracker:
     def epoch(self, report: EpochReport) -> None:
         """Scores, and what else there is to show, at the number of the epoch's last step."""
         self._points(epoch_points(report), report.step)
-        for item in shown(self._run, report):
+        for item in epoch_summaries(self._run, report):
             tag, made = self._summary(item)
             self._add(tag, made, report.step)
 
@@ -72,7 +80,7 @@ class TensorBoardTracker:
         made.value[0].tag = tag  # tensorboardX puts _ for each letter that TensorFlow 1 could not bear
         self._log.add(made, step, time.time())
 
-    def _summary(self, item: Shown) -> tuple[str, Any]:
+    def _summary(self, item: Summary) -> tuple[str, Any]:
         """(tag, TensorBoard's message); of a class the precision-recall curve alone, since there is no other."""
         if isinstance(item, Picture):
             return item.tag, self._make.image(item.tag, item.pixels, dataformats="HWC")

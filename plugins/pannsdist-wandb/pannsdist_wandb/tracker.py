@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pannsdist.contracts import EpochReport, StepReport, TrackedRun, UserError
 from pannsdist.contracts.lines import StepLines
-from pannsdist.contracts.showing import AudioExcerpt, Histogram, Picture, Shown, epoch_points, shown, step_points
+from pannsdist.contracts.reporting import (
+    AudioExcerpt,
+    Histogram,
+    Picture,
+    Summary,
+    epoch_points,
+    epoch_summaries,
+    step_points,
+)
 
 if TYPE_CHECKING:
     from pannsdist_wandb import WandbParams
@@ -50,7 +58,7 @@ class WandbTracker:
     def epoch(self, report: EpochReport) -> None:
         """Scores, and what else there is to show, at the number of the epoch's last step."""
         self._tell(report.step, epoch_points(report))
-        for item in shown(self._run, report):
+        for item in epoch_summaries(self._run, report):
             self._tell(report.step, self._as_value(item, report.step))
 
     def flush(self) -> None:
@@ -74,7 +82,7 @@ class WandbTracker:
         if values and step >= self._known:
             self._wandb.log({tag: self._as_shown(value) for tag, value in values.items()}, step=step)
 
-    def _as_value(self, item: Shown, step: int) -> dict[str, Any]:
+    def _as_value(self, item: Summary, step: int) -> dict[str, Any]:
         """One thing that is shown as JSON by its tag; sound and picture are written into files. Curves are left out."""
         if isinstance(item, Histogram):
             return {item.tag: {"counts": item.counts.tolist(), "edges": item.edges.tolist()}}

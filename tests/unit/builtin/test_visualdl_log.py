@@ -15,7 +15,7 @@ from pannsdist.builtin.visualdl.log import VisualDLTracker
 from pannsdist.builtin.visualdl.records import read_records
 from pannsdist.contracts import ClipFeatures, EpochReport, Pace, StepReport, TrackedRun
 from pannsdist.contracts.predictions import Predictions
-from pannsdist.contracts.showing import ClassCurve, description, shown, worst
+from pannsdist.contracts.reporting import ClassCurve, description, epoch_summaries, worst
 from pannsdist.runtime.errors import BadClip
 
 LABELS = ("狗", "50%", "<b>")
@@ -166,12 +166,12 @@ def test_the_worst_clips_are_those_with_the_largest_loss_and_equal_ones_stand_by
     given = predictions(logits=[[9, 0, 0], [9, 0, 0], [9, 0, 0], [0, 1, 0]], ids=("u", "w", "v", "x"))
     assert worst(given, 3) == [2, 1, 3]
     assert worst(given, 0) == []
-    assert description(given, 1) == "w\nis 50%, heard as 狗 1.00"
+    assert description(given, 1) == "w\ntrue: 50%, predicted: 狗 1.00"
 
 
 def test_a_clip_without_a_label_is_described_too():
     given = Predictions(("u",), np.zeros((1, 3), np.float32), np.zeros((1, 3), np.float32), LABELS, True)
-    assert description(given, 0) == "u\nis no label, heard as 狗 0.50"
+    assert description(given, 0) == "u\ntrue: no label, predicted: 狗 0.50"
 
 
 def test_the_curves_of_chosen_classes_are_shown(tmp_path):
@@ -193,7 +193,7 @@ def curve_of(truth, logits):
     ids = tuple(f"{row:03d}" for row in range(len(truth)))
     given = Predictions(ids, logits[:, None], truth[:, None].astype(np.float32), ("a",), True)
     run = tracked_run(Path("nowhere"), curves=["a"])
-    (curve,) = (item for item in shown(run, epoch(1, given=given)) if isinstance(item, ClassCurve))
+    (curve,) = (item for item in epoch_summaries(run, epoch(1, given=given)) if isinstance(item, ClassCurve))
     return curve
 
 

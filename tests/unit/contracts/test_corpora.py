@@ -120,7 +120,7 @@ def test_a_root_without_its_list_is_refused(tmp_path):
 
 
 def test_an_empty_list_is_refused(tmp_path):
-    assert refusal(make_root(tmp_path, ())).startswith(f"the lists in {tmp_path} name no clip")
+    assert refusal(make_root(tmp_path, ())).startswith(f"the lists in {tmp_path} contain no clip")
 
 
 def test_a_split_that_no_row_has_is_refused_with_what_there_is(tmp_path):
@@ -131,7 +131,7 @@ def test_a_split_that_no_row_has_is_refused_with_what_there_is(tmp_path):
 @pytest.mark.parametrize("path", ["../up.wav", "a/../../up.wav", "/etc/up.wav", "a\\..\\up.wav"])
 def test_a_path_that_climbs_out_of_the_root_is_refused_with_its_line(tmp_path, path):
     said = refusal(make_root(tmp_path, (*ROWS, f"{path},arf,train")))
-    assert said.startswith(f"{tmp_path}/list.csv:7: path {path!r} does not stay below the root")
+    assert said.startswith(f"{tmp_path}/list.csv:7: path {path!r} is outside of the root")
 
 
 def test_a_row_that_stands_twice_is_refused_with_both_lines(tmp_path):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pannsdist.contracts.pictures import confusion_picture, font_for, sound_picture
+from pannsdist.contracts.pictures import confusion_picture, features_picture, font_for
 
 
 @pytest.mark.parametrize(
@@ -36,13 +36,13 @@ def test_dollars_in_a_label_are_no_formula():
     formulas, plain = ["$\\frac$", "a_$b^"], ["frac", "a_b"]
     drawn, other = (confusion_picture(np.eye(2, dtype=int), labels, "valid") for labels in (formulas, plain))
     assert drawn.shape != other.shape or (drawn != other).any(), "the dollars are drawn too"
-    drawn, other = (sound_picture(np.zeros((4, 4)), text) for text in ("$\\frac$ a", "frac a"))
+    drawn, other = (features_picture(np.zeros((4, 4)), text) for text in ("$\\frac$ a", "frac a"))
     assert (drawn != other).any()
 
 
 def test_a_sound_is_a_picture_of_its_features_or_a_curve_of_its_samples():
     generator = np.random.default_rng(0)
-    image = sound_picture(generator.normal(size=(50, 16)), "clip\nis 狗, heard as \ue123 0.5")
-    curve = sound_picture(generator.normal(size=(500, 1)), "clip")
+    image = features_picture(generator.normal(size=(50, 16)), "clip\ntrue: 狗, predicted: \ue123 0.5")
+    curve = features_picture(generator.normal(size=(500, 1)), "clip")
     assert image.shape == curve.shape
     assert len(np.unique(image.reshape(-1, 3), axis=0)) > 100

@@ -18,15 +18,15 @@ SMALL = {"sample_rate_hz": 8000, "window_samples": 200, "hop_samples": 80, "fft_
 class Power(SpectrumImage):
     """The power itself."""
 
-    def image(self, heard):
-        return heard
+    def image(self, energy):
+        return energy
 
 
 class ClipFeatures(BandImage):
     """What the bands hear."""
 
-    def image(self, heard):
-        return heard
+    def image(self, energy):
+        return energy
 
 
 def noise(samples=1601, clips=2):
@@ -134,7 +134,7 @@ def test_bands_that_hear_nothing_are_refused():
     front_end = SpectrumParams(**{**SMALL, "low_hz": 40.0, "high_hz": 50.0}).front_end("any", 1)
     with pytest.raises(UserError) as caught:
         ClipFeatures(front_end, np.zeros((1, 129)))
-    assert str(caught.value).startswith("no frequency of the transform is heard from 40 to 50 Hz\n  they are 31.25 Hz")
+    assert str(caught.value).startswith("the transform has no frequency from 40 to 50 Hz\n  they are 31.25 Hz")
 
 
 def test_decibels_stop_at_the_floor():

@@ -111,7 +111,7 @@ def test_one_name_may_stand_in_two_kinds(site):
 def test_a_strangers_malformed_file_hides_no_other_plugin_and_is_named(site, damaged):
     offer(site, "fake-birds", ["birds = fake_birds:Good"], "fake_birds")
     install(site, "fake-stranger", damaged)
-    with pytest.warns(UserWarning, match="plugins of fake_stranger are not seen: .*entry_points.txt"):
+    with pytest.warns(UserWarning, match="plugins of fake_stranger are ignored: .*entry_points.txt"):
         catalog = Catalog.installed()
     assert str(catalog.datasets.find("birds").origin) == "fake-birds 1.0"
     assert "panns_cnn6" in catalog.models.entries
@@ -129,7 +129,7 @@ def test_a_sound_environment_has_no_problems():
         ("import fake_missing_library", "ModuleNotFoundError: No module named 'fake_missing_library'"),
         ("1 / 0", "ZeroDivisionError: division by zero"),
         ("Other = 1", "Good"),
-        ("Good = 1", "fake_birds:Good is no class"),
+        ("Good = 1", "fake_birds:Good is not a class"),
         ("class Good:\n    pass", "it has no dataclass `Params`"),
         ("class Good:\n    class Params:\n        pass", "it has no dataclass `Params`"),
         (GOOD.replace("clips", "sounds"), "it lacks clips"),
@@ -141,7 +141,7 @@ def test_a_broken_plugin_is_refused_only_when_it_is_loaded(site, text, said):
     words = refusal(BrokenPlugin, entry.load)
     assert words.startswith("dataset plugin 'birds' of fake-birds 1.0 is broken: ")
     assert said in words
-    assert "mend or uninstall fake-birds; it names fake_birds:Good" in words
+    assert "fix or uninstall fake-birds; it names fake_birds:Good" in words
 
 
 def test_an_entry_that_is_no_entry_point_is_refused_when_it_is_loaded(site):
@@ -152,7 +152,7 @@ def test_an_entry_that_is_no_entry_point_is_refused_when_it_is_loaded(site):
 
 @pytest.mark.parametrize(("kind", "name"), [("metric", "accuracy"), ("optimizer", "AdamW"), ("schedule", "cosine")])
 def test_who_looks_for_what_is_built_in_is_told_that_it_is_no_plugin(kind, name):
-    assert "are no plugins" in refusal(UnknownPlugin, lambda: Catalog.installed().registry(kind).find(name))
+    assert "are not plugins" in refusal(UnknownPlugin, lambda: Catalog.installed().registry(kind).find(name))
 
 
 def test_an_unknown_kind_is_refused_with_the_nearest():

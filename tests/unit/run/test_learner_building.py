@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pannsdist.distributed.fleet import AloneWorld
+from pannsdist.distributed.fleet import SingleProcessWorld
 from pannsdist.run import building, learner_building
 from pannsdist.runtime.errors import SettingsError
 
@@ -17,7 +17,7 @@ optimizer: {learning_rate: 0.5}
 
 def built(plan):
     network = building.build_network(plan)
-    return learner_building.build_learner(plan, AloneWorld(), network)
+    return learner_building.build_learner(plan, SingleProcessWorld(), network)
 
 
 def test_stages_of_the_model_are_frozen_and_learn_at_their_rates(decide):
@@ -58,11 +58,11 @@ def test_the_loss_is_the_one_that_was_asked_for(decide):
 
 
 def test_half_precision_on_a_cpu_is_remarked_on(decide):
-    assert learner_building.remarks(decide(), AloneWorld()) == []
-    assert learner_building.remarks(decide("train.amp=bf16"), AloneWorld()) == [
+    assert learner_building.remarks(decide(), SingleProcessWorld()) == []
+    assert learner_building.remarks(decide("train.amp=bf16"), SingleProcessWorld()) == [
         "train.amp=bf16 has no effect on a CPU: Paddle has no kernels of half precision there"
     ]
-    assert learner_building.remarks(decide("train.amp=bf16"), AloneWorld("gpu:0")) == []
+    assert learner_building.remarks(decide("train.amp=bf16"), SingleProcessWorld("gpu:0")) == []
 
 
 def test_one_process_shares_its_norms_with_itself(decide):

@@ -1,4 +1,4 @@
-"""What a process says, and the exit code that it leaves with."""
+"""Console output and exit codes."""
 
 import os
 import signal
@@ -34,9 +34,9 @@ def test_a_mistake_of_ours_is_not_hidden():
 
 
 @pytest.mark.parametrize(("rank", "printed"), [("0", "words\n"), ("1", "")])
-def test_only_rank_0_speaks(monkeypatch, capsys, rank, printed):
+def test_only_rank_0_prints(monkeypatch, capsys, rank, printed):
     monkeypatch.setenv("PADDLE_TRAINER_ID", rank)
-    console.say("words")
+    console.print_main("words")
     assert capsys.readouterr().out == printed
 
 
@@ -47,7 +47,7 @@ from pannsdist.runtime.errors import UserError
 
 threading.Thread(target=time.sleep, args=(2,), daemon=True).start()
 def work():
-    with console.patience():
+    with console.sigterm_ignored():
         os.kill(os.getpid(), signal.SIGTERM)
         if sys.argv[1] == "refuse":
             raise UserError("wrong")

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT are noted, and nothing more, while somebody listens."""
+"""SIGTERM and SIGINT are recorded as stop requests."""
 
 import os
 import signal
@@ -13,25 +13,25 @@ from pannsdist.runtime.errors import EXIT_STOPPED
 
 
 @pytest.mark.parametrize("number", signals.SIGNALS)
-def test_a_signal_is_noted_and_a_second_one_changes_nothing(number):
-    with signals.listening() as is_asked:
-        assert not is_asked()
+def test_a_signal_is_recorded_and_a_second_one_changes_nothing(number):
+    with signals.stop_on_signals() as is_stop_requested:
+        assert not is_stop_requested()
         os.kill(os.getpid(), number)
-        assert is_asked()
+        assert is_stop_requested()
         os.kill(os.getpid(), number)
-        assert is_asked()
+        assert is_stop_requested()
 
 
 def test_afterwards_the_signals_are_what_they_were():
     before = [signal.getsignal(number) for number in signals.SIGNALS]
-    with signals.listening():
+    with signals.stop_on_signals():
         assert [signal.getsignal(number) for number in signals.SIGNALS] != before
     assert [signal.getsignal(number) for number in signals.SIGNALS] == before
 
 
 @pytest.mark.parametrize("first", [True, False])
 def test_a_process_that_leaves_because_of_a_signal_or_an_error_is_not_cut_off_by_another(first):
-    with pytest.raises(ValueError, match="anything"), signals.listening():
+    with pytest.raises(ValueError, match="anything"), signals.stop_on_signals():
         if first:
             os.kill(os.getpid(), signal.SIGTERM)
         raise ValueError("anything")
@@ -39,7 +39,7 @@ def test_a_process_that_leaves_because_of_a_signal_or_an_error_is_not_cut_off_by
     os.kill(os.getpid(), signal.SIGINT)  # no KeyboardInterrupt
 
 
-def test_a_stopped_process_leaves_with_its_own_code_and_says_how_to_go_on_whatever_signals_still_come():
+def test_a_stopped_process_exits_with_its_own_code_and_prints_how_to_go_on_whatever_signals_still_come():
     code = """
         import atexit, os, signal, sys
         from pannsdist.runtime import signals, console
@@ -49,9 +49,9 @@ def test_a_stopped_process_leaves_with_its_own_code_and_says_how_to_go_on_whatev
         atexit.register(lambda: [os.kill(os.getpid(), number) for number in signals.SIGNALS])
 
         def work():
-            with signals.listening() as is_asked:
+            with signals.stop_on_signals() as is_stop_requested:
                 os.kill(os.getpid(), signal.SIGTERM)
-                if is_asked():
+                if is_stop_requested():
                     raise Stopped("stopped after step 3 of 9, as asked", "the same command goes on from there")
 
         sys.exit(console.exit_code(work))"""

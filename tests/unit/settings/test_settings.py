@@ -78,7 +78,7 @@ def test_params_of_a_plugin_are_merged_over_the_bases(write):
 def test_files_that_name_each_other_as_base_are_refused(write):
     write("base: run.yaml\n", "other.yaml")
     said = refusal(write("base: other.yaml\n"))
-    assert said.startswith("settings files name each other as base: ")
+    assert said.startswith("circular base files: ")
     assert "run.yaml -> " in said
     assert "remove one `base:` line" in said
 
@@ -183,7 +183,7 @@ def test_a_folder_in_the_place_of_a_file_is_refused(tmp_path):
 @pytest.mark.parametrize("text", ["a: [1\n", "a: b: c\n", "\tx: 1\n"])
 def test_a_file_that_is_no_yaml_is_refused(write, text):
     path = write(text)
-    assert refusal(path).startswith(f"{path} is no YAML: ")
+    assert refusal(path).startswith(f"{path} is not valid YAML: ")
 
 
 @pytest.mark.parametrize("text", ["- a\n- b\n", "just text\n"])
@@ -205,7 +205,7 @@ def test_a_required_key_that_is_not_set_is_refused(write):
 @pytest.mark.parametrize("item", ["train.epochs", "--epochs=3"])
 def test_an_override_that_is_no_setting_is_refused(write, item):
     said = refusal(write(ENOUGH), item)
-    assert said == f"'{item}' is no setting\n  write key=value, such as train.epochs=3"
+    assert said == f"'{item}' is not a setting\n  write key=value, such as train.epochs=3"
 
 
 def test_a_value_with_an_equals_sign_and_spaces_arrives_whole(write):

@@ -10,7 +10,7 @@ from pannsdist.audio.clip_reader import ClipReader
 from pannsdist.builtin.logmel import LogMel, LogMelParams
 from pannsdist.contracts.batch import Batch
 from pannsdist.contracts.network import Network
-from pannsdist.distributed.fleet import AloneWorld
+from pannsdist.distributed.fleet import SingleProcessWorld
 from pannsdist.runtime.errors import BadClip, BadDataset
 from pannsdist.training.evaluator import Evaluator, SplitToEvaluate
 
@@ -29,7 +29,7 @@ def batches(count=7, batch_size=3):
 
 def evaluate(parts, ids=None, made=None):
     ids = [name for part in parts for name in part.ids] if ids is None else ids
-    evaluator = Evaluator(AloneWorld(), made or network(), LABELS, False)
+    evaluator = Evaluator(SingleProcessWorld(), made or network(), LABELS, False)
     return evaluator.evaluate(SplitToEvaluate("valid", ids, lambda: parts))
 
 

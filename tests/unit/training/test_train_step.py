@@ -9,7 +9,7 @@ from small_parts import FEATURE_PARAMS, SmallLayer
 from pannsdist.builtin.logmel import LogMel, LogMelParams
 from pannsdist.contracts.batch import Batch
 from pannsdist.contracts.network import Network
-from pannsdist.distributed.fleet import AloneWorld
+from pannsdist.distributed.fleet import SingleProcessWorld
 from pannsdist.runtime.errors import BadRunFolder
 from pannsdist.training.optimization.optimizers import build_optimizer
 from pannsdist.training.optimization.precision import LossScale
@@ -35,7 +35,7 @@ def learner(loss=cross_entropy, layer=Plain, optimizer="SGD", **options):
     network = Network(LogMel(LogMelParams(**FEATURE_PARAMS)).build(), layer())
     schedule = Schedule("constant", RATE, total_steps=9, warmup_steps=2)
     made = build_optimizer(optimizer, {}, RATE, network.model)
-    return Learner(AloneWorld(), network, loss, made, schedule, options=StepOptions(**options))
+    return Learner(SingleProcessWorld(), network, loss, made, schedule, options=StepOptions(**options))
 
 
 def small():

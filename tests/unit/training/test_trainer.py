@@ -13,7 +13,7 @@ from small_parts import catalog
 from pannsdist import settings
 from pannsdist.audio.loader import Loader
 from pannsdist.contracts.batch import Batch
-from pannsdist.distributed.fleet import AloneWorld
+from pannsdist.distributed.fleet import SingleProcessWorld
 from pannsdist.run import building
 from pannsdist.run.planning.decide import decide
 from pannsdist.runtime.errors import BadClip, CannotWrite, NotFinite, Stopped
@@ -60,7 +60,7 @@ class Run:
         self.plan = decide(chosen, source, catalog(), 1)
         self.network = building.build_network(self.plan)
         self.start = building.load_initial(self.plan, self.network, snapshot)
-        self.parts = building.build_parts(self.plan, AloneWorld(), self.network, Loader(0))
+        self.parts = building.build_parts(self.plan, SingleProcessWorld(), self.network, Loader(0))
         self.progress = self.parts.trainer.resume(snapshot)
         self.recorder, self.bad, self.kept, self.bad_steps = Recorder(), [], [], []
 

@@ -10,7 +10,7 @@ from deciding import Mean, deciding_catalog, entries
 from small_parts import catalog, write_small_bundle
 
 from pannsdist import settings
-from pannsdist.distributed.fleet import AloneWorld
+from pannsdist.distributed.fleet import SingleProcessWorld
 from pannsdist.inference.bundle import read_record
 from pannsdist.registry import Origin
 from pannsdist.run import building, learner_building
@@ -246,7 +246,7 @@ def test_a_run_with_another_metric_is_another_run(decide, tmp_path):
 
 
 def learner_of(plan):
-    return learner_building.build_learner(plan, AloneWorld(), building.build_network(plan))
+    return learner_building.build_learner(plan, SingleProcessWorld(), building.build_network(plan))
 
 
 def test_an_optimizer_plugin_moves_the_weights_at_the_rates_of_its_stages(decide):

@@ -1,7 +1,7 @@
-"""What is worth showing of a run, for trackers: points, pictures, sounds, histograms and curves of classes.
+"""Summaries of reports for trackers: scalars, images, audio, histograms and precision-recall and ROC curves.
 
-Plain records, made from the reports that a tracker is told, so that a tracker only has to write them in its own format.
-A tag belongs to one kind of record. Axes: N clips, S samples.
+Plain records, made from the reports that a tracker receives, which it only has to write in its own format. A tag is
+used by one type of record only. Axes: N clips, S samples.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pannsdist.contracts.predictions import Predictions, confusion, losses
-from pannsdist.contracts.running import EpochReport, StepReport, TrackedRun
+from pannsdist.contracts.run_plugins import EpochReport, StepReport, TrackedRun
 from pannsdist.runtime.errors import BadClip
 
 __all__ = [
@@ -22,10 +22,10 @@ __all__ = [
     "ClassCurve",
     "Histogram",
     "Picture",
-    "Shown",
+    "Summary",
     "description",
     "epoch_points",
-    "shown",
+    "epoch_summaries",
     "step_points",
     "worst",
 ]
@@ -36,7 +36,7 @@ BUCKETS = 40
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A picture (height, width, 3) uint8."""
+    """An image (height, width, 3) uint8."""
 
     tag: str
     pixels: NDArray[np.uint8]
@@ -44,7 +44,7 @@ class Picture:
 
 @dataclass(frozen=True, eq=False)
 class AudioExcerpt:
-    """A waveform (S,) float32 in [-1, 1] at `rate_hz`, and in words what it is and what it was taken for."""
+    """A waveform (S,) float32 in [-1, 1] at `rate_hz`; `description` has its true and predicted labels."""
 
     tag: str
     waveform: NDArray[np.float32]
@@ -54,7 +54,7 @@ class AudioExcerpt:
 
 @dataclass(frozen=True, eq=False)
 class Histogram:
-    """How often values lie between two `edges`, of which there is one more than there are `counts`."""
+    """Counts of values between consecutive `edges` (one more than `counts`)."""
 
     tag: str
     counts: NDArray[np.integer]
@@ -63,11 +63,11 @@ class Histogram:
 
 @dataclass(frozen=True, eq=False)
 class ClassCurve:
-    """How well one class is told from the rest, at as many thresholds of its probability: each (THRESHOLDS,).
+    """Precision-recall and ROC curves of one class against the rest; each array is (THRESHOLDS,).
 
-    `counts` are true positives, false positives, true negatives and false negatives. What gives the class to no clip
-    is precise, as in scikit-learn. Where every clip bears the class, `false_positive_rate` says nothing, and `roc_tag`
-    is empty.
+    `counts` are true positives, false positives, true negatives and false negatives. Precision is 1 without positive
+    predictions, as in scikit-learn. If every clip has the class, `false_positive_rate` is undefined and `roc_tag` is
+    empty.
     """
 
     precision_recall_tag: str
@@ -78,13 +78,13 @@ class ClassCurve:
     false_positive_rate: NDArray[np.floating]
 
 
-Shown = Picture | AudioExcerpt | Histogram | ClassCurve
+Summary = Picture | AudioExcerpt | Histogram | ClassCurve
 
 
 def step_points(report: StepReport) -> dict[str, float]:
-    """Points by tag, for the number of the step; beside what is reported, what this process holds of memory.
+    """Scalars by tag at `report.step`: values of the report and the memory use of this process.
 
-    What is no number is left out, here as in `epoch_points`.
+    Values that are not finite are left out, here as in `epoch_points`.
     """
     points = {
         "train/loss": report.loss,
@@ -100,37 +100,37 @@ def step_points(report: StepReport) -> dict[str, float]:
 
 
 def epoch_points(report: EpochReport) -> dict[str, float]:
-    """Scores by tag, for the number of the epoch's last step; `train/loss` is a curve of its own already."""
+    """Scores by tag at `report.step`, without `train/loss`, which `step_points` has."""
     return _finite({name: value for name, value in report.scores.items() if name != "train/loss"})
 
 
-def shown(run: TrackedRun, report: EpochReport) -> Iterator[Shown]:
-    """What else an epoch shows, as the settings under `log` ask: at the best epochs and the last, and histograms.
+def epoch_summaries(run: TrackedRun, report: EpochReport) -> Iterator[Summary]:
+    """Images, audio and curves of the best and the last epoch, and histograms, as set under `log`.
 
-    A clip that can no longer be read is named on the terminal, and left out.
+    A clip that can no longer be read is reported on the console and left out.
     """
     every = run.histograms_every_epochs
     if every and report.epoch % every == 0:
         yield from _histograms(run)
-    is_shown = report.is_best or report.epoch == report.epochs
-    if is_shown and report.predictions is not None and report.predictions.usable:
-        yield from _answers(run, report, report.predictions)
+    is_selected = report.is_best or report.epoch == report.epochs
+    if is_selected and report.predictions is not None and report.predictions.usable:
+        yield from _prediction_summaries(run, report, report.predictions)
 
 
 def worst(predictions: Predictions, count: int) -> list[int]:
-    """The rows of the `count` clips with the largest loss, the worst first; equal ones in the order of their ids."""
+    """Rows of the `count` clips with the highest loss, highest first; ties are sorted by id."""
     order = sorted(range(len(predictions.ids)), key=predictions.ids.__getitem__)
     loss = losses(predictions)
     return sorted(order, key=lambda row: -loss[row])[:count]
 
 
 def description(predictions: Predictions, row: int) -> str:
-    """A clip in words: its id, what it is, and what it was taken for."""
+    """Caption of a clip: its id, true labels and predicted label."""
     names, probabilities = predictions.labels, predictions.probabilities[row]
-    true = [name for name, bears in zip(names, predictions.positives[row], strict=True) if bears]
+    true = [name for name, is_true in zip(names, predictions.positives[row], strict=True) if is_true]
     top = int(probabilities.argmax())
-    is_, heard = ", ".join(true) or "no label", f"{names[top]} {probabilities[top]:.2f}"
-    return f"{predictions.ids[row]}\nis {is_}, heard as {heard}"
+    predicted = f"{names[top]} {probabilities[top]:.2f}"
+    return f"{predictions.ids[row]}\ntrue: {', '.join(true) or 'no label'}, predicted: {predicted}"
 
 
 def _histograms(run: TrackedRun) -> Iterator[Histogram]:
@@ -140,8 +140,8 @@ def _histograms(run: TrackedRun) -> Iterator[Histogram]:
             yield Histogram(f"weights/{name}", *np.histogram(numbers, bins=BUCKETS))
 
 
-def _answers(run: TrackedRun, report: EpochReport, predictions: Predictions) -> Iterator[Shown]:
-    from pannsdist.contracts import pictures  # not above: it takes matplotlib
+def _prediction_summaries(run: TrackedRun, report: EpochReport, predictions: Predictions) -> Iterator[Summary]:
+    from pannsdist.contracts import pictures  # not at the top: it imports matplotlib
 
     split = report.split
     if not predictions.multi_label:
@@ -152,17 +152,17 @@ def _answers(run: TrackedRun, report: EpochReport, predictions: Predictions) -> 
         yield from _curve(predictions, label, split)
     for place, row in enumerate(worst(predictions, run.worst_clips), start=1):
         try:
-            heard = run.read_clip(predictions.ids[row])
-        except BadClip as error:  # it could be read a moment ago; the run is worth more than its picture
+            clip = run.read_clip(predictions.ids[row])
+        except BadClip as error:  # it was readable before; a missing image must not stop the run
             print(f"not shown among the worst clips: {error.wrong}", flush=True)
             continue
         tag, words = f"{split}/worst_{place}", description(predictions, row)
-        yield AudioExcerpt(tag, np.clip(heard.waveform, -1.0, 1.0), heard.rate_hz, words)
-        yield Picture(f"{tag}_picture", pictures.sound_picture(heard.features, words))
+        yield AudioExcerpt(tag, np.clip(clip.waveform, -1.0, 1.0), clip.rate_hz, words)
+        yield Picture(f"{tag}_picture", pictures.features_picture(clip.features, words))
 
 
 def _curve(predictions: Predictions, label: str, split: str) -> Iterator[ClassCurve]:
-    """The curve of a class that a clip bears."""
+    """The curve of a class, or nothing if no clip has the class."""
     column = predictions.labels.index(label)
     truth, probabilities = predictions.positives[:, column], predictions.probabilities[:, column]
     if not truth.any():
@@ -186,8 +186,8 @@ def _finite(points: dict[str, float]) -> dict[str, float]:
 
 
 def _memory_mib() -> dict[str, float]:
-    """What this process holds of the machine's memory, and the most that it held of the GPU's where it has one."""
-    import paddle  # not above: this room is open to what needs no Paddle
+    """Resident memory of this process, and its peak GPU memory if it uses one."""
+    import paddle  # not at the top: this module must work without Paddle
     import psutil
 
     found = {"train/memory_mib": psutil.Process().memory_info().rss / 2**20}

@@ -4,7 +4,7 @@ import pytest
 from faulty_trackers import FaultyTracker
 from small_parts import Origin
 
-from pannsdist.devkit.fake_run import reports, tell, tracked_run
+from pannsdist.devkit.fake_run import reports, send_reports, tracked_run
 from pannsdist.registry import Entry
 from pannsdist.registry.building import Part
 from pannsdist.run.trackers import open_trackers
@@ -24,7 +24,7 @@ def steps_of(folder):
 
 def test_a_tracker_is_told_of_everything_and_says_where_to_look(tmp_path):
     with open_trackers([part()], tracked_run(tmp_path)) as (tracker,):
-        tell(tracker, reports(epochs=1))
+        send_reports(tracker, reports(epochs=1))
     assert steps_of(tmp_path) == [2, 4]
     assert tracker.remark(tmp_path) == f"        cat {tmp_path}/lines.jsonl"
 
@@ -33,7 +33,7 @@ def test_a_tracker_that_fails_is_named_and_the_others_are_told_on(tmp_path, caps
     with open_trackers([part("steps"), part()], tracked_run(tmp_path)) as trackers:
         for report in reports(epochs=2):
             for tracker in trackers:
-                tell(tracker, [report])
+                send_reports(tracker, [report])
     said = capsys.readouterr().out
     named = "tracker faulty (faulty-trackers 1.0) failed at step 4: OSError: the server is gone (faulty_trackers.py:"
     assert said.count(named) == 1

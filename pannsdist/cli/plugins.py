@@ -21,9 +21,7 @@ def add(commands: Any) -> None:
     plugins = commands.add_parser("plugins", help="list, show, check and create plugins")
     plugins = plugins.add_subparsers(required=True, metavar="COMMAND")
     listing = plugins.add_parser("list", help="list all installed plugins and their distributions")
-    listing.add_argument(
-        "--long", action="store_true", help="import each, and show its description or load error"
-    )
+    listing.add_argument("--long", action="store_true", help="import each, and show its description or load error")
     listing.set_defaults(run=lambda chosen: list_plugins(Catalog.installed(), chosen.long))
     showing = plugins.add_parser("show", help="show a plugin's params, front end and published weights")
     _add_name(showing)

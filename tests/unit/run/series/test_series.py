@@ -92,7 +92,7 @@ def test_the_folder_of_another_run_is_refused_before_the_first_starts(request_fo
     (other / "checkpoints" / "step_00000001").mkdir(parents=True)
     chosen, _ = settings.load(tmp_path / "few.yaml", ["seed=1", "name=fold_2", "data.params.valid_fold=2"])
     (other / "settings.yaml").write_text(settings.to_yaml(chosen))
-    with pytest.raises(BadRunFolder, match=r"fold_2: runs/few/fold_2 holds another run: seed is 1 there and 0 now"):
+    with pytest.raises(BadRunFolder, match=r"fold_2: runs/few/fold_2 contains another run: seed is 1 there, 0 now"):
         cross_validate(request_for())
 
 

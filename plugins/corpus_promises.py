@@ -15,7 +15,7 @@ import soundfile
 from pannsdist import settings
 from pannsdist.audio.decode import SOUND_FILE_ENDINGS
 from pannsdist.contracts import Clip, UserError
-from pannsdist.devkit import Subject, Verdict, checks_of, judge
+from pannsdist.devkit import Subject, Verdict, checks_of, run_check
 from pannsdist.registry import Catalog
 from pannsdist.run.planning.decide import decide
 
@@ -189,7 +189,7 @@ class Promises:
         if entry is None:
             pytest.skip("the plugin is not installed, only importable")
         subject = Subject(entry, {"root": str(root), **self.params}, catalog)
-        outcomes = [judge(check, subject) for check in checks_of("dataset")]
+        outcomes = [run_check(check, subject) for check in checks_of("dataset")]
         failed = [f"{item.check.sentence}: {item.reason}" for item in outcomes if item.verdict is Verdict.FAIL]
         assert failed == []
 

@@ -1,4 +1,4 @@
-"""The `pannsdist` command: thin argparse over the library, one module for each family of sub-commands."""
+"""The `pannsdist` command: argparse front ends to the library, one module per group of subcommands."""
 
 from pannsdist.cli.command_line import main
 

@@ -18,8 +18,8 @@ from pannsdist.settings.schema import Settings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a sub-command; gives the exit code: 2 for a user's mistake, 75 where it was stopped and can be continued."""
-    parser = argparse.ArgumentParser(prog="pannsdist", description="Audio networks on PaddlePaddle.")
+    """Run a subcommand and return the exit code: 2 for a user error, 75 if it was stopped and can be resumed."""
+    parser = argparse.ArgumentParser(prog="pannsdist", description="Audio classification on PaddlePaddle.")
     parser.add_argument("--version", action="version", version=f"pannsdist {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     families = (plugins, find_lr, sounds, weights, data, series, report)
@@ -29,48 +29,48 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen.command_line = shlex.join(["pannsdist", *(sys.argv[1:] if arguments is None else arguments)])
     cpu.use_fast_kernels()
     console.quiet_paddle()
-    answers: list[int | bool | None] = []
-    code = console.exit_code(lambda: answers.append(chosen.run(chosen)))
-    return code or _exit_code(answers[0])
+    results: list[int | bool | None] = []
+    code = console.exit_code(lambda: results.append(chosen.run(chosen)))
+    return code or _exit_code(results[0])
 
 
 def _parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Settings may stand before, between and after options; argparse itself takes them in one place alone."""
+    """Accept key=value overrides anywhere among the options; argparse alone accepts them in one place only."""
     chosen, rest = parser.parse_known_args(arguments)
-    strange = [item for item in rest if item.startswith("-") or "=" not in item or not hasattr(chosen, "overrides")]
-    if strange:
-        parser.error(f"unrecognized arguments: {' '.join(strange)}")
+    unknown = [item for item in rest if item.startswith("-") or "=" not in item or not hasattr(chosen, "overrides")]
+    if unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     if rest:
         chosen.overrides = [*chosen.overrides, *rest]
     return chosen
 
 
-def _exit_code(answer: int | bool | None) -> int:
-    """A sub-command answers nothing, its exit code, or False where something could not be done."""
-    if isinstance(answer, bool):
-        return 0 if answer else EXIT_USER_ERROR
-    return answer or 0
+def _exit_code(result: int | bool | None) -> int:
+    """The exit code for the result of a subcommand: None, an exit code, or whether everything succeeded."""
+    if isinstance(result, bool):
+        return 0 if result else EXIT_USER_ERROR
+    return result or 0
 
 
 def _add_config(commands: Any) -> None:
-    config = commands.add_parser("config", help="settings").add_subparsers(required=True, metavar="COMMAND")
-    showing = config.add_parser("show", help="every key and what it is; without -c, the defaults and what they mean")
+    config = commands.add_parser("config", help="print settings").add_subparsers(required=True, metavar="COMMAND")
+    showing = config.add_parser("show", help="print all settings; without -c, the defaults with descriptions")
     showing.add_argument("-c", "--config", type=Path, help="settings file (YAML)")
-    showing.add_argument("overrides", nargs="*", metavar="key=value")
+    showing.add_argument("overrides", nargs="*", metavar="key=value", help="overrides of settings")
     showing.set_defaults(run=lambda chosen: show_settings(chosen.config, chosen.overrides))
 
 
 def _add_evaluate(commands: Any) -> None:
-    parser = commands.add_parser("evaluate", help="the scores of a trained model on a split of a dataset")
-    parser.add_argument("--model", type=Path, required=True, help="a model folder, such as runs/NAME/best_model")
-    parser.add_argument("-c", "--config", type=Path, required=True, help="settings file that names the dataset")
-    parser.add_argument("--split", default="valid")
-    parser.add_argument("overrides", nargs="*", metavar="key=value")
+    parser = commands.add_parser("evaluate", help="evaluate a trained model on a split of a dataset")
+    parser.add_argument("--model", type=Path, required=True, help="model folder, such as runs/NAME/best_model")
+    parser.add_argument("-c", "--config", type=Path, required=True, help="settings file (YAML) with the dataset")
+    parser.add_argument("--split", default="valid", help="split of the dataset (default: valid)")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="overrides of settings")
     parser.set_defaults(run=lambda chosen: evaluate(chosen.model, chosen.config, chosen.overrides, chosen.split))
 
 
 def show_settings(config: Path | None, overrides: Sequence[str]) -> None:
-    """The settings of a file as YAML; without a file, the schema: key, default and meaning."""
+    """Print the settings of a file as YAML; without a file, the schema: key, default and description."""
     if config is None:
         for key, default, doc in settings.describe(Settings):
             print(f"{key} = {default}   # {doc}")
@@ -80,7 +80,7 @@ def show_settings(config: Path | None, overrides: Sequence[str]) -> None:
 
 
 def evaluate(model: Path, config: Path, overrides: Sequence[str], split: str) -> None:
-    """Every score of a model on a split, to the last digit."""
+    """Print all scores of a model on a split, in full precision."""
     from pannsdist.run.evaluation import evaluate_bundle
 
     chosen, source = settings.load(config, overrides)

@@ -1,4 +1,4 @@
-"""`pannsdist data`: fetch a published corpus, and see whether the clips of a dataset are what a training needs."""
+"""`pannsdist data`: check a dataset, and download a published corpus."""
 
 from __future__ import annotations
 
@@ -15,63 +15,64 @@ from pannsdist import settings
 from pannsdist.registry import Catalog
 
 if TYPE_CHECKING:
-    from pannsdist.run.dataset_report import Report
+    from pannsdist.run.dataset_report import DatasetReport
 
 SHOWN = 10
-"""Clips that the table names of each kind; JSON has all of them."""
+"""Number of clips listed per kind of finding in the table; JSON lists all."""
 
 
 def add(commands: Any) -> None:
-    """The sub-commands for argparse."""
-    data = commands.add_parser("data", help="datasets").add_subparsers(required=True, metavar="COMMAND")
-    checking = data.add_parser("check", help="read every clip once: counts, lengths, and what is wrong")
-    checking.add_argument("-c", "--config", type=Path, required=True, help="settings file that names the dataset")
-    checking.add_argument("--split", action="append", metavar="SPLIT", help="this split alone; may be given again")
-    checking.add_argument("--workers", type=_from_zero, default=len(os.sched_getaffinity(0)), help="default: all cores")
+    """Add the subcommands to the parser."""
+    data = commands.add_parser("data", help="check or download datasets").add_subparsers(
+        required=True, metavar="COMMAND"
+    )
+    checking = data.add_parser("check", help="read every clip, and report counts, durations and invalid clips")
+    checking.add_argument("-c", "--config", type=Path, required=True, help="settings file (YAML) with the dataset")
+    checking.add_argument("--split", action="append", metavar="SPLIT", help="check only this split; can be repeated")
+    checking.add_argument(
+        "--workers",
+        type=_from_zero,
+        default=len(os.sched_getaffinity(0)),
+        help="worker processes (default: number of cores)",
+    )
     checking.add_argument("--format", choices=("table", "json"), default="table")
-    checking.add_argument("overrides", nargs="*", metavar="key=value")
+    checking.add_argument("overrides", nargs="*", metavar="key=value", help="overrides of settings")
     checking.set_defaults(run=run_check)
-    fetching = data.add_parser("fetch", help="download, verify and unpack a published corpus, where that is allowed")
+    fetching = data.add_parser("fetch", help="download, verify and unpack a published corpus")
     fetching.add_argument("name", metavar="NAME", help="dataset plugin")
-    fetching.add_argument("-o", "--output", type=Path, metavar="DIR", help="folder to fill (default: NAME)")
+    fetching.add_argument("-o", "--output", type=Path, metavar="DIR", help="target folder (default: NAME)")
     fetching.set_defaults(run=lambda chosen: fetch(Catalog.installed(), chosen.name, chosen.output))
 
 
 def run_check(chosen: argparse.Namespace) -> bool:
-    """Print the report; False if a clip cannot be read or is in two splits."""
+    """Print the report; returns False if a clip cannot be read or is in two splits."""
     from tqdm import tqdm
 
-    from pannsdist.audio.loader import Loader
-    from pannsdist.run.dataset_report import read_all, report
+    from pannsdist.run.dataset_report import check_dataset
     from pannsdist.run.planning.data import choose_data
 
     wanted, source = settings.load(chosen.config, chosen.overrides)
     data = choose_data(wanted, source, Catalog.installed(), tuple(dict.fromkeys(chosen.split or ())))
     clips = sum(len(table) for table in data.splits.values())
-    loader = Loader(chosen.workers)
-    try:
-        with tqdm(total=clips, unit="clip", leave=False, file=sys.stderr, disable=not sys.stderr.isatty()) as bar:
-            heard = read_all(data, loader, bar.update)
-    finally:
-        loader.close()
-    found = report(data, heard)
+    with tqdm(total=clips, unit="clip", leave=False, file=sys.stderr, disable=not sys.stderr.isatty()) as bar:
+        found = check_dataset(data, chosen.workers, bar.update)
     if chosen.format == "json":
         print(json.dumps(dataclasses.asdict(found), indent=1, ensure_ascii=False))
     else:
         print("\n".join([str(data.part), *table(found)]))
-    return found.is_sound
+    return found.passed
 
 
 def fetch(catalog: Catalog, name: str, output: Path | None) -> None:
-    """Bring a corpus; prints the setting that names its root."""
+    """Download a corpus, and print the setting for its root folder."""
     from pannsdist.run.dataset_download import fetch_corpus
 
     entry = catalog.datasets.find(name)
     print(f"data.params.root={fetch_corpus(entry.name, entry.load(), output or Path(entry.name))}")
 
 
-def table(found: Report) -> Iterator[str]:
-    """The report in lines."""
+def table(found: DatasetReport) -> Iterator[str]:
+    """The report as lines of text."""
     splits = list(found.clips)
     width = max(len(name) for name in (*found.classes, "median length"))
     rows: dict[str, Sequence[object]] = {"clips": splits, "all": list(found.clips.values())}
@@ -99,5 +100,5 @@ def _listed(what: str, names: Sequence[str]) -> Iterator[str]:
 
 def _from_zero(text: str) -> int:
     if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 up")
+        raise argparse.ArgumentTypeError(f"{text!r} is not an integer from 0")
     return int(text)

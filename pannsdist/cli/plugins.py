@@ -1,4 +1,4 @@
-"""`pannsdist plugins`: what is installed, what one of them is, whether it keeps the contract, and a new one."""
+"""`pannsdist plugins`: list, show, check and create plugins."""
 
 from __future__ import annotations
 
@@ -18,37 +18,37 @@ KINDS = ", ".join(contracts.GROUPS)
 
 def add(commands: Any) -> None:
     """The sub-commands for argparse."""
-    plugins = commands.add_parser("plugins", help="what is installed, checked, or written anew")
+    plugins = commands.add_parser("plugins", help="list, show, check and create plugins")
     plugins = plugins.add_subparsers(required=True, metavar="COMMAND")
-    listing = plugins.add_parser("list", help="every plugin of every kind, and where it comes from")
-    listing.add_argument("--long", action="store_true", help="import each, and say what it is or why it is broken")
+    listing = plugins.add_parser("list", help="list all installed plugins and their distributions")
+    listing.add_argument("--long", action="store_true", help="import each, and show its description or load error")
     listing.set_defaults(run=lambda chosen: list_plugins(Catalog.installed(), chosen.long))
-    showing = plugins.add_parser("show", help="one plugin: its params, its front end, its weights")
+    showing = plugins.add_parser("show", help="show a plugin's params, front end and published weights")
     _add_name(showing)
     showing.set_defaults(run=lambda chosen: show_plugin(Catalog.installed(), chosen.kind, chosen.name))
-    checking = plugins.add_parser("check", help="whether a plugin keeps the contract; exit code 2 where it does not")
+    checking = plugins.add_parser("check", help="run the conformance checks on a plugin; exit code 2 if one fails")
     _add_name(checking)
-    checking.add_argument("--skip-slow", action="store_true", help="leave out what starts several processes")
-    checking.add_argument("overrides", nargs="*", metavar="key=value", help="its params")
-    checking.set_defaults(run=run_check)
-    writing = plugins.add_parser("new", help="a folder with a plugin that works, and that is yours to change")
+    checking.add_argument("--skip-slow", action="store_true", help="skip checks that launch several processes")
+    checking.add_argument("overrides", nargs="*", metavar="key=value", help="params of the plugin")
+    checking.set_defaults(run=check_plugin)
+    writing = plugins.add_parser("new", help="create a folder with a working example plugin")
     writing.add_argument("kind", help=KINDS)
-    writing.add_argument("name", help="small letters, digits and _")
-    writing.add_argument("-o", "--output", type=Path, default=Path(), help="where the folder is made (default: here)")
+    writing.add_argument("name", help="lower-case letters, digits and _")
+    writing.add_argument("-o", "--output", type=Path, default=Path(), help="parent folder (default: current folder)")
     writing.set_defaults(run=run_new)
 
 
 def _add_name(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("kind", help=KINDS)
-    parser.add_argument("name")
+    parser.add_argument("name", help="name of the plugin, or DISTRIBUTION:NAME")
 
 
 def list_plugins(catalog: Catalog, long: bool = False) -> bool:
-    """A line for each plugin: kind, name, distribution and version. Imports none of them, unless `long`.
+    """Print kind, name, distribution and version of each plugin.
 
-    With `long` each is followed by what it says of itself; gives False where one of them is broken.
+    With `long`, import each plugin and print its description too; returns False if one fails to load.
     """
-    rows = [(entry.kind, entry.name, str(entry.origin), *(_said(entry) if long else ())) for entry in catalog]
+    rows = [(entry.kind, entry.name, str(entry.origin), *(_description(entry) if long else ())) for entry in catalog]
     widths = [max(len(str(row[column])) for row in rows) for column in range(3)]
     for row in rows:
         line = f"{row[0]:<12} {row[1]:<{widths[1]}}  {row[2]:<{widths[2] if long else 0}}"
@@ -56,8 +56,8 @@ def list_plugins(catalog: Catalog, long: bool = False) -> bool:
     return not any(len(row) > 3 and str(row[3]).startswith("broken: ") for row in rows)
 
 
-def _said(entry: Entry) -> tuple[str]:
-    """The first line of its docstring, or why it is broken."""
+def _description(entry: Entry) -> tuple[str]:
+    """The first line of its docstring, or why it fails to load."""
     try:
         plugin = entry.load()
     except UserError as error:
@@ -70,7 +70,7 @@ def _first_line(plugin: type[Any]) -> str:
 
 
 def show_plugin(catalog: Catalog, kind: str, name: str) -> None:
-    """One plugin in full; imports it."""
+    """Print everything about one plugin; imports it."""
     entry = catalog.registry(kind).find(name)
     plugin = entry.load()
     print(f"{kind} {entry.name}: {(inspect.getdoc(plugin) or '') if plugin.__doc__ else ''}")
@@ -90,46 +90,46 @@ def _is_limited(metadata: Mapping[str, Any]) -> bool:
 
 
 def _of_its_kind(entry: Entry, plugin: type[Any]) -> Iterator[str]:
-    """What a plugin has beside its params."""
+    """The facts specific to a kind of plugin."""
     if entry.kind == "feature":
         try:
             params = settings.fill_params(plugin.Params, {}, settings.SettingsOrigin(), "feature.params")
         except UserError as error:
-            yield f"front end depends on its params: {error.wrong}"
+            yield f"front end depends on params: {error.wrong}"
             return
         yield f"front end {plugin(params).front_end}"
     if entry.kind == "model":
-        made_for = ", ".join(f"{key}={value}" for key, value in plugin.feature_params.items())
-        yield f"made for feature {plugin.feature}" + (f" ({made_for})" if made_for else "")
+        feature_params = ", ".join(f"{key}={value}" for key, value in plugin.feature_params.items())
+        yield f"uses feature {plugin.feature}" + (f" ({feature_params})" if feature_params else "")
         yield f"front end {plugin.front_end}"
-        yield "weights" + ("" if plugin.weights else ": none published; give a file as model.weights=FILE")
+        yield "weights" + ("" if plugin.weights else ": none published; use model.weights=FILE")
         for tag, weights in plugin.weights.items():
             yield f"  {tag}: {weights.classes} classes, {weights.licence}, {weights.url}\n      {weights.source}"
     if entry.kind == "metric":
         better = "higher" if plugin.higher_is_better else "lower"
-        yield f"{better} is better; named under metrics it is the score valid/{entry.name}"
+        yield f"{better} is better; added under metrics, it is the score valid/{entry.name}"
     if entry.kind == "tracker" and plugin.look:
-        yield f"look at a run: {plugin.look}"
+        yield f"view a run: {plugin.look}"
     if entry.kind == "dataset" and hasattr(plugin, "fold_param"):
-        yield f"folds by {plugin.fold_param}"
+        yield f"folds selected by {plugin.fold_param}"
 
 
-def run_check(chosen: argparse.Namespace) -> bool:
-    """A line for each check as it is done, and a last one; gives False where one fails."""
-    from pannsdist.devkit import Cost, Outcome, Subject, Verdict, checks_of, judge, known_gaps_of
+def check_plugin(chosen: argparse.Namespace) -> bool:
+    """Print one line per check, then a summary; returns False if a check fails."""
+    from pannsdist.devkit import Cost, Outcome, Subject, Verdict, checks_of, known_gaps_of, run_check
 
     catalog = Catalog.installed()
     entry = catalog.registry(chosen.kind).find(chosen.name)
     checks = checks_of(chosen.kind)
     subject = Subject(entry, settings.parsed(chosen.overrides), catalog)
-    entry.load()  # a broken plugin is refused as everywhere
+    entry.load()  # raises for a broken plugin
     gaps = known_gaps_of(subject, {}, checks)
     print(f"{chosen.kind} {entry.name} of {entry.origin}", flush=True)
     width = max(len(check.sentence) for check in checks)
     counts = dict.fromkeys(Verdict, 0)
     for check in checks:
-        left_out = chosen.skip_slow and check.cost is Cost.LAUNCHES
-        outcome = Outcome(check, Verdict.LEFT_OUT, "--skip-slow") if left_out else judge(check, subject, gaps)
+        skipped = chosen.skip_slow and check.cost is Cost.LAUNCHES
+        outcome = Outcome(check, Verdict.SKIPPED, "--skip-slow") if skipped else run_check(check, subject, gaps)
         counts[outcome.verdict] += 1
         print(f"{outcome.verdict.value:<14}  {check.sentence:<{width}}  {outcome.reason}", flush=True)
     print(", ".join(f"{count} {verdict.value}" for verdict, count in counts.items() if count))
@@ -137,9 +137,9 @@ def run_check(chosen: argparse.Namespace) -> bool:
 
 
 def run_new(chosen: argparse.Namespace) -> None:
-    """Write the folder, and say what to type next."""
+    """Create the folder, and print the next commands."""
     from pannsdist.devkit.scaffold import write_plugin
 
     folder = write_plugin(chosen.kind, chosen.name, chosen.output, Catalog.installed())
-    print(f"{chosen.kind} '{chosen.name}' written: {folder}")
+    print(f"{chosen.kind} '{chosen.name}' created: {folder}")
     print(f"  next: python -m pip install -e {folder} && pannsdist plugins check {chosen.kind} {chosen.name}")

@@ -1,4 +1,4 @@
-"""`pannsdist report`: one HTML page about a run."""
+"""`pannsdist report`: an HTML report of a run."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 
 def add(commands: Any) -> None:
-    """The sub-command for argparse."""
-    parser: argparse.ArgumentParser = commands.add_parser("report", help="one HTML page about a run")
-    parser.add_argument("folder", type=Path, help="the folder of a run, such as runs/NAME")
-    parser.add_argument("-o", "--output", type=Path, help="the page to write (default: report.html in that folder)")
+    """Add the subcommand to the parser."""
+    parser: argparse.ArgumentParser = commands.add_parser("report", help="write an HTML report of a run")
+    parser.add_argument("folder", type=Path, help="run folder, such as runs/NAME")
+    parser.add_argument("-o", "--output", type=Path, help="output file (default: report.html in the run folder)")
     parser.set_defaults(run=_report)
 
 

@@ -1,4 +1,4 @@
-"""`pannsdist crossval` and `pannsdist sweep`: several runs by one command."""
+"""`pannsdist crossval` and `pannsdist sweep`: several runs with one command."""
 
 from __future__ import annotations
 
@@ -12,35 +12,40 @@ if TYPE_CHECKING:
 
 
 def add(commands: Any) -> None:
-    """The sub-commands for argparse."""
-    crossval = commands.add_parser("crossval", help="a run for each fold of a dataset, and what all of them come to")
-    crossval.add_argument("--folds", type=_numbers, default=(), metavar="1,2,5", help="which folds (default: all)")
-    _add_series(crossval, "settings that win over the file's")
+    """Add the subcommands to the parser."""
+    crossval = commands.add_parser(
+        "crossval", help="cross-validate: one run per fold, with mean and deviation of scores"
+    )
+    crossval.add_argument("--folds", type=_numbers, default=(), metavar="1,2,5", help="folds to run (default: all)")
+    _add_series(crossval, "overrides of settings")
     crossval.set_defaults(run=run_crossval)
-    sweep = commands.add_parser("sweep", help="a run for each combination of settings, and a table of them")
-    _add_series(sweep, "settings; key=a,b,c is three values, key=[a,b] is one")
+    sweep = commands.add_parser(
+        "sweep", help="grid search: one run per combination of settings, with a table of results"
+    )
+    _add_series(sweep, "overrides of settings; key=a,b,c gives three values, key=[a,b] one list")
     sweep.set_defaults(run=run_sweep)
 
 
 def _add_series(parser: argparse.ArgumentParser, overrides: str) -> None:
     parser.add_argument("-c", "--config", type=Path, required=True, help="settings file (YAML)")
-    parser.add_argument("--nproc", type=_from_one, default=1, help="processes of each run (default 1)")
-    at_once = parser.add_mutually_exclusive_group()
-    at_once.add_argument("--parallel", type=_from_one, default=1, help="runs at the same time (default 1)")
-    at_once.add_argument("--gpus", type=_names, default=(), metavar="0,1,2,3", help="a run on every --nproc of these")
-    parser.add_argument("--dry-run", action="store_true", help="decide, print the runs, and stop")
+    parser.add_argument("--nproc", type=_from_one, default=1, help="processes per run (default: 1)")
+    concurrency = parser.add_mutually_exclusive_group()
+    concurrency.add_argument("--parallel", type=_from_one, default=1, help="concurrent runs (default: 1)")
+    gpus = "GPUs to use, --nproc per run; sets the number of concurrent runs"
+    concurrency.add_argument("--gpus", type=_names, default=(), metavar="0,1,2,3", help=gpus)
+    parser.add_argument("--dry-run", action="store_true", help="validate and print the runs without starting them")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help=overrides)
 
 
 def run_crossval(chosen: argparse.Namespace) -> int:
-    """Gives the exit code: 75 where it was stopped and can be continued."""
+    """Return the exit code: 75 if it was stopped and can be resumed."""
     from pannsdist.run.series.crossval import cross_validate
 
     return cross_validate(_request(chosen), chosen.folds)
 
 
 def run_sweep(chosen: argparse.Namespace) -> int:
-    """Gives the exit code: 75 where it was stopped and can be continued."""
+    """Return the exit code: 75 if it was stopped and can be resumed."""
     from pannsdist.run.series.sweep import sweep
 
     return sweep(_request(chosen))
@@ -62,7 +67,7 @@ def _request(chosen: argparse.Namespace) -> Request:
 
 def _from_one(text: str) -> int:
     if not re.fullmatch("0*[1-9][0-9]{0,3}", text, re.ASCII):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 up")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive integer")
     return int(text)
 
 

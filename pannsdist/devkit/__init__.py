@@ -1,4 +1,4 @@
-"""For authors of plugins: what the contract asks, as checks for pytest and for `pannsdist plugins check`.
+"""Conformance checks for plugin authors, run through pytest or `pannsdist plugins check`.
 
 from pannsdist_birdsong import Birdsong
 from pannsdist.devkit import conformance
@@ -11,14 +11,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pannsdist.devkit.checking import Check, Cost, Outcome, Subject, Verdict, checks_of, judge, known_gaps_of
+    from pannsdist.devkit.checking import Check, Cost, Outcome, Subject, Verdict, checks_of, known_gaps_of, run_check
     from pannsdist.devkit.pytest_api import conformance
 
-__all__ = ["Check", "Cost", "Outcome", "Subject", "Verdict", "checks_of", "conformance", "judge", "known_gaps_of"]
+__all__ = ["Check", "Cost", "Outcome", "Subject", "Verdict", "checks_of", "conformance", "known_gaps_of", "run_check"]
 
 
 def __getattr__(name: str) -> Any:
-    """The public names, imported when they are asked for: pytest loads this package at every start."""
+    """Import the public names lazily, because pytest loads this package at every start."""
     if name not in __all__:
         raise AttributeError(f"module 'pannsdist.devkit' has no attribute '{name}'")
     import importlib

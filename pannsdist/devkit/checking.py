@@ -1,4 +1,4 @@
-"""What a check is: a small function with a sentence as its name, and the verdict on one plugin."""
+"""Checks, their outcomes, and the plugin under test."""
 
 from __future__ import annotations
 
@@ -22,34 +22,34 @@ from pannsdist.settings import SettingsOrigin, fill_params
 
 
 class CheckFailed(Exception):
-    """What a check found wrong, in one sentence."""
+    """The plugin violates the contract; the message says how, in one sentence."""
 
 
 class NotApplicable(Exception):
-    """Why a check has nothing to look at in this plugin."""
+    """The check does not apply to this plugin; the message says why."""
 
 
 class Cost(IntEnum):
-    """What a check takes: a moment, computing with the plugin, or a training run of two processes."""
+    """How expensive a check is: quick, computing with the plugin, or launching a training run on two processes."""
 
-    ASKS = 0
+    QUICK = 0
     COMPUTES = 1
     LAUNCHES = 2
 
 
 class Verdict(Enum):
-    """What became of a check."""
+    """The result of a check."""
 
     OK = "ok"
     FAIL = "FAIL"
     GAP = "known gap"
     NOT_APPLICABLE = "not applicable"
-    LEFT_OUT = "left out"
+    SKIPPED = "skipped"
 
 
 @dataclass(frozen=True)
 class Subject:
-    """The plugin that is checked, with the params that it is given; the others are at their defaults."""
+    """The plugin under test, with the params given to it; other params keep their defaults."""
 
     entry: Entry
     given: Mapping[str, Any] = field(default_factory=dict)
@@ -57,12 +57,12 @@ class Subject:
 
     @cached_property
     def plugin_class(self) -> type[Any]:
-        """The class that the entry point names."""
+        """The class named by the entry point."""
         return self.entry.load()
 
     @property
     def section(self) -> str:
-        """Where its params stand in the settings."""
+        """The settings section of its params."""
         sections = {
             "dataset": "data.params",
             "augmentation": f"augment.{self.entry.name}",
@@ -73,41 +73,41 @@ class Subject:
 
     @property
     def required(self) -> list[str]:
-        """The params that have no default."""
+        """The params without a default."""
         missing = dataclasses.MISSING
         fields = dataclasses.fields(self.plugin_class.Params)
         return [item.name for item in fields if item.default is missing and item.default_factory is missing]
 
     def params(self, **changed: Any) -> Any:
-        """Its params, through the same door as those of a settings file."""
+        """Its params, filled and validated like those of a settings file."""
         return fill_params(self.plugin_class.Params, {**self.given, **changed}, SettingsOrigin(), self.section)
 
-    def opened(self, **changed: Any) -> Any:
-        """The plugin, built anew."""
+    def plugin(self, **changed: Any) -> Any:
+        """A new instance of the plugin."""
         return self.plugin_class(self.params(**changed))
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that the contract asks. The function says what it saw, or raises CheckFailed or NotApplicable."""
+    """One requirement of the contract. The function returns a finding, or raises CheckFailed or NotApplicable."""
 
     function: Callable[[Subject], str]
-    cost: Cost = Cost.ASKS
+    cost: Cost = Cost.QUICK
 
     @property
     def name(self) -> str:
-        """What a known gap is called by."""
+        """The name used in `known_gaps`."""
         return self.function.__name__
 
     @property
     def sentence(self) -> str:
-        """What a reader sees."""
+        """The name as shown to the user."""
         return self.name.replace("_", " ")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A check's verdict, and the reason for it."""
+    """The verdict of a check, and the reason."""
 
     check: Check
     verdict: Verdict
@@ -115,41 +115,41 @@ class Outcome:
 
 
 def require(holds: object, otherwise: str) -> None:
-    """Raise CheckFailed unless it holds."""
+    """Raise CheckFailed with the message `otherwise` unless `holds` is true."""
     if not holds:
         raise CheckFailed(otherwise)
 
 
 def checks_of(kind: str) -> tuple[Check, ...]:
-    """Every check for a kind of plugin; imports paddle for features, models and optimizers."""
+    """All checks for a kind of plugin. Imports paddle for features, models and optimizers."""
     if kind not in contracts.GROUPS:
         raise UserError(f"unknown kind of plugin '{kind}'", candidates_line(kind, contracts.GROUPS, "kinds"))
     with _quiet():
-        rooms = [importlib.import_module(f"pannsdist.devkit.checks.{name}") for name in ("plugin", kind)]
-    return tuple(check for room in rooms for check in room.CHECKS)
+        modules = [importlib.import_module(f"pannsdist.devkit.checks.{name}") for name in ("plugin", kind)]
+    return tuple(check for module in modules for check in module.CHECKS)
 
 
 def known_gaps_of(subject: Subject, further: Mapping[str, str], checks: Sequence[Check]) -> dict[str, str]:
-    """The gaps that the plugin states in `known_gaps`, and further ones. Each names a check and has a reason."""
+    """Merge the plugin's `known_gaps` with `further`. Each key must name a check, each value must give a reason."""
     gaps = {**getattr(subject.plugin_class, "known_gaps", {}), **further}
     names = [check.name for check in checks]
     for name, reason in gaps.items():
         if name not in names:
-            raise UserError(f"known gap '{name}' is no check", candidates_line(name, names, "checks"))
+            raise UserError(f"known gap '{name}' is not the name of a check", candidates_line(name, names, "checks"))
         if not isinstance(reason, str) or not reason.strip():
-            raise UserError(f"known gap '{name}' has no reason", "say why, in a sentence")
+            raise UserError(f"known gap '{name}' has no reason", "give the reason in a sentence")
     return gaps
 
 
-def judge(check: Check, subject: Subject, known_gaps: Mapping[str, str] | None = None) -> Outcome:
-    """The verdict of one check. A known gap must be one: where the check passes after all, that is a failure."""
+def run_check(check: Check, subject: Subject, known_gaps: Mapping[str, str] | None = None) -> Outcome:
+    """Run one check. Known gaps are strict: a check that passes although it is a known gap counts as a failure."""
     verdict, reason = _verdict(check, subject)
     gap = (known_gaps or {}).get(check.name)
     if gap is None:
         return Outcome(check, verdict, reason)
     if verdict is Verdict.FAIL:
         return Outcome(check, Verdict.GAP, f"{gap} (found: {reason})")
-    return Outcome(check, Verdict.FAIL, f"take it out of the known gaps, for it is none: {reason}")
+    return Outcome(check, Verdict.FAIL, f"the check passes, so remove it from the known gaps: {reason}")
 
 
 def _verdict(check: Check, subject: Subject) -> tuple[Verdict, str]:
@@ -162,7 +162,7 @@ def _verdict(check: Check, subject: Subject) -> tuple[Verdict, str]:
             return Verdict.FAIL, _one_line(str(error))
         except UserError as error:
             return Verdict.FAIL, _one_line(str(error))
-        except Exception as error:  # noqa: BLE001 a stranger's code may raise anything
+        except Exception as error:  # noqa: BLE001 third-party code may raise anything
             frame = traceback.extract_tb(error.__traceback__)[-1]
             place = f"{Path(frame.filename).name}:{frame.lineno}"
             return Verdict.FAIL, _one_line(f"{type(error).__name__}: {error} ({place})")
@@ -170,7 +170,7 @@ def _verdict(check: Check, subject: Subject) -> tuple[Verdict, str]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """For whatever may import paddle: its fast kernels, and nothing of what it warns of on every machine."""
+    """Enable fast CPU kernels and silence Paddle's import-time warnings."""
     cpu.use_fast_kernels()
     console.quiet_compiler()
     with warnings.catch_warnings():

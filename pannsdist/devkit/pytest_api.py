@@ -1,4 +1,4 @@
-"""The checks as a test of a plugin's own: one line, and pytest shows each check by its sentence."""
+"""The conformance checks as one parametrized pytest test."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pannsdist import contracts
-from pannsdist.devkit.checking import Check, Cost, Outcome, Subject, Verdict, checks_of, judge, known_gaps_of
+from pannsdist.devkit.checking import Check, Cost, Outcome, Subject, Verdict, checks_of, known_gaps_of, run_check
 from pannsdist.registry import Catalog, Entry
 from pannsdist.runtime.errors import UserError
 
@@ -20,11 +20,11 @@ def conformance(
     params: object | Callable[[Path], object] | None = None,
     known_gaps: Mapping[str, str] | None = None,
 ) -> Callable[..., None]:
-    """A test function for pytest that holds an installed plugin against the contract, check by check.
+    """A pytest test function that runs every conformance check on an installed plugin.
 
-    `params` is an object of its `Params`, or makes one in an empty folder that it is given, such as a miniature of a
-    corpus. `known_gaps` are reasons by the names of checks that fail; one that passes after all is a failure.
-    Checks that start processes bear the mark `pannsdist_slow`. Raises UserError for a plugin that is not installed.
+    `params` is an instance of its `Params`, or a function that creates one in a given empty folder, such as for a
+    miniature of a corpus. `known_gaps` maps names of failing checks to reasons; a known gap that passes is a failure.
+    Checks that launch processes carry the marker `pannsdist_slow`. Raises UserError for a plugin that is not installed.
     """
     import pytest
 
@@ -33,7 +33,7 @@ def conformance(
     checks = checks_of(entry.kind)
     gaps = known_gaps_of(Subject(entry, {}, catalog), known_gaps or {}, checks)
 
-    subjects: list[Subject] = []  # made by the first check that runs
+    subjects: list[Subject] = []  # created by the first check that runs
 
     def subject(folders: Any) -> Subject:
         if not subjects:
@@ -47,14 +47,14 @@ def conformance(
     cases = [pytest.param(check, id=check.sentence, marks=marks(check)) for check in checks]
 
     @pytest.mark.parametrize("check", cases)
-    def keeps_the_contract(check: Check, tmp_path_factory: Any) -> None:
-        _tell_pytest(check, judge(check, subject(tmp_path_factory), gaps))
+    def conforms_to_the_contract(check: Check, tmp_path_factory: Any) -> None:
+        _report_to_pytest(check, run_check(check, subject(tmp_path_factory), gaps))
 
-    test: Callable[..., None] = keeps_the_contract
+    test: Callable[..., None] = conforms_to_the_contract
     return test
 
 
-def _tell_pytest(check: Check, outcome: Outcome) -> None:
+def _report_to_pytest(check: Check, outcome: Outcome) -> None:
     import pytest
 
     if outcome.verdict is Verdict.FAIL:
@@ -66,14 +66,14 @@ def _tell_pytest(check: Check, outcome: Outcome) -> None:
 
 
 def installed_entry(plugin: type[Any], catalog: Catalog) -> Entry:
-    """The entry point that names a class. Raises UserError where there is none."""
+    """The entry point of a plugin class. Raises UserError if there is none."""
     package = plugin.__module__.partition(".")[0]
     for entry in catalog:
         if entry.target.partition(":")[0].partition(".")[0] == package and entry.load() is plugin:
             return entry
     wrong = f"no entry point names {plugin.__module__}:{plugin.__qualname__}"
     groups = ", ".join(contracts.GROUPS.values())
-    raise UserError(wrong, f"name it in setup.cfg under one of {groups}, and install it", "pip install -e .")
+    raise UserError(wrong, f"register it in setup.cfg under one of {groups}, and install it", "pip install -e .")
 
 
 def _given(params: object | None) -> dict[str, Any]:

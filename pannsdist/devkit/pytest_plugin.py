@@ -1,4 +1,4 @@
-"""What pytest is told at its start, through the entry point `pytest11`; imports nothing of the checks."""
+"""The pytest plugin, registered through the entry point `pytest11`; does not import the checks."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pannsdist.runtime import cpu
 
 
 def pytest_configure(config: Any) -> None:
-    """Register the mark of the checks that start processes; a test module may import paddle itself."""
+    """Register the marker `pannsdist_slow`, and select fast CPU kernels before a test module imports paddle."""
     cpu.use_fast_kernels()
-    config.addinivalue_line("markers", "pannsdist_slow: starts processes that train; leave out with -m 'not ...'")
+    config.addinivalue_line(
+        "markers", "pannsdist_slow: launches training processes; deselect with -m 'not pannsdist_slow'"
+    )

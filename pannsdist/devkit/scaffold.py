@@ -1,4 +1,4 @@
-"""A new plugin: an installable folder that works as it is written, and keeps the contract."""
+"""Scaffold for a new plugin: an installable folder that works unchanged and passes the conformance checks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TEMPLATES = {
     "test.yml": ".github/workflows/test.yml",
     "test.py": "tests/test_@name@.py",
 }
-"""Where each template goes; the source file's bears the name of the kind."""
+"""Target path of each template; the module's template is named after the kind."""
 USAGE = {
     "dataset": "data: {name: @name@}",
     "model": "model: {name: @name@}",
@@ -33,23 +33,23 @@ NAME = re.compile("[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
 
 def write_plugin(kind: str, name: str, place: Path, catalog: Catalog) -> Path:
-    """Write `pannsdist-NAME` below `place`, and give its path.
+    """Write the folder `pannsdist-NAME` in `place`, and return its path.
 
-    Raises UserError for a name that is no name, or that is taken, and where something stands in the way.
+    Raises UserError for an invalid name, for a name already in use, and if the folder exists or cannot be written.
     """
     if kind not in contracts.GROUPS:
         raise UserError(f"unknown kind of plugin '{kind}'", candidates_line(kind, contracts.GROUPS, "kinds"))
     if not NAME.fullmatch(name):
         proposed = "_".join(re.findall("[a-z0-9]+", name.lower())).lstrip("0123456789_") or "birdsong"
-        wrong = f"'{name}' is no name for a plugin"
+        wrong = f"'{name}' is not a valid plugin name"
         raise UserError(
-            wrong, "small letters, digits and single _ between them", f"pannsdist plugins new {kind} {proposed}"
+            wrong, "lower-case letters, digits and single underscores", f"pannsdist plugins new {kind} {proposed}"
         )
     distribution = f"pannsdist-{name.replace('_', '-')}"
     _refuse_taken(kind, name, distribution, catalog)
     folder = place / distribution
     if folder.exists():
-        raise UserError(f"{folder} is there already", "choose another name, or another place with -o")
+        raise UserError(f"{folder} already exists", "choose another name, or another folder with -o")
     words = {
         "usage": USAGE[kind],
         "kind": kind,
@@ -65,19 +65,19 @@ def write_plugin(kind: str, name: str, place: Path, catalog: Catalog) -> Path:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(_filled(_template(template), words), encoding="utf-8")
         except OSError as error:
-            raise UserError(f"cannot write {path}: {error.strerror}", "give another place with -o") from error
+            raise UserError(f"cannot write {path}: {error.strerror}", "give another folder with -o") from error
     return folder
 
 
 def _refuse_taken(kind: str, name: str, distribution: str, catalog: Catalog) -> None:
-    """The same name of the same kind, or the same distribution with a plugin of another kind."""
+    """Refuse a name that an installed plugin of this kind has, and a distribution that is already installed."""
     for entry in catalog:
         if (entry.kind, entry.name) == (kind, name):
-            wrong = f"{entry.origin} offers {kind} '{name}', and {distribution} would offer it too"
+            wrong = f"{kind} '{name}' is already provided by {entry.origin}; {distribution} would provide it again"
             raise UserError(wrong, "choose another name", "pannsdist plugins list")
         if entry.origin.distribution == distribution:
             wrong = (
-                f"{entry.origin} is installed with {entry.kind} '{entry.name}', and this would be {distribution} too"
+                f"a distribution {distribution} is already installed: {entry.origin} with {entry.kind} '{entry.name}'"
             )
             raise UserError(wrong, f"choose another name, or add the {kind} to that distribution")
 

@@ -1,4 +1,4 @@
-"""What can be seen only in a Python of its own: asked here, answered by `fresh_answers` over there."""
+"""Probes of a plugin that need a fresh interpreter; the subprocess runs `subprocess_reports`."""
 
 from __future__ import annotations
 
@@ -17,57 +17,57 @@ from pannsdist.devkit.checking import CheckFailed, Subject
 from pannsdist.registry import Entry
 
 LIMIT_S = 600.0
-"""Against hanging alone."""
+"""Timeout against hanging processes."""
 
 
 @dataclass(frozen=True)
 class Listing:
-    """What another process saw while it listed a dataset's clips: which audio was opened, and the ids by split."""
+    """A dataset as listed by another process: the audio files opened meanwhile, and the clip ids by split."""
 
     opened: tuple[str, ...]
     ids: Mapping[str, list[str]]
 
 
-def effects_of_importing(entry: Entry) -> list[str]:
-    """What importing a plugin's module does beside defining things, in words."""
-    return list(_effects(entry.target.partition(":")[0]))
+def import_side_effects(entry: Entry) -> list[str]:
+    """Descriptions of the side effects of importing a plugin's module."""
+    return list(_import_side_effects(entry.target.partition(":")[0]))
 
 
 def listing(subject: Subject, hash_seed: int) -> Listing:
-    """The clips of a dataset, listed by another process under another seed of Python's hashes."""
-    (answer,) = _lines(["listing", *_names(subject)], {"PYTHONHASHSEED": str(hash_seed)})
-    return Listing(tuple(answer["opened"]), answer["ids"])
+    """List the clips of a dataset in another process with the given `PYTHONHASHSEED`."""
+    (found,) = _lines(["listing", *_names(subject)], {"PYTHONHASHSEED": str(hash_seed)})
+    return Listing(tuple(found["opened"]), found["ids"])
 
 
-def shortest_sounds(subject: Subject) -> tuple[list[str], list[str]]:
-    """(front ends that were tried, those of them whose shortest sound the model could hear)."""
+def minimum_lengths(subject: Subject) -> tuple[list[str], list[str]]:
+    """(front ends tried, those whose minimum-length waveform the model could process)."""
     lines = _lines(["shortest", *_names(subject)], may_die=True)
-    tried, heard = ([line[6:] for line in lines if line.startswith(word)] for word in ("tried ", "heard "))
-    return tried, heard
+    tried, passed = ([line.removeprefix(w) for line in lines if line.startswith(w)] for w in ("tried ", "passed "))
+    return tried, passed
 
 
-def doings_of_tracking(subject: Subject) -> Mapping[str, list[str]]:
-    """What a tracker does beside writing into the folder of the run that it is told of, by kind, in words."""
-    return _doings(*_names(subject))
+def tracking_side_effects(subject: Subject) -> Mapping[str, list[str]]:
+    """Descriptions of what a tracker does besides writing into the run folder, by kind."""
+    return _tracking_side_effects(*_names(subject))
 
 
 @cache
-def _doings(*names: str) -> dict[str, list[str]]:
+def _tracking_side_effects(*names: str) -> dict[str, list[str]]:
     with tempfile.TemporaryDirectory(prefix="pannsdist-check-") as place:
         folder = Path(place).resolve()
         (folder / "temporary").mkdir()
         variables = {"TMPDIR": str(folder / "temporary"), "PYTHONDONTWRITEBYTECODE": "1"}
-        (answer,) = _lines(["tracked", *names, str(folder)], variables)
-        return dict(answer)
+        (found,) = _lines(["tracked", *names, str(folder)], variables)
+        return dict(found)
 
 
 @cache
-def _effects(module: str) -> tuple[str, ...]:
+def _import_side_effects(module: str) -> tuple[str, ...]:
     return tuple(_lines(["effects", module]))
 
 
 def environment(**changed: str) -> dict[str, str]:
-    """The environment for a process that shall find the same modules, and is nobody's rank."""
+    """An environment with the same module search path, and without the launcher's variables."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("PADDLE_")}
     path = os.pathsep.join(str(Path(place or ".").resolve()) for place in sys.path)
     return {**kept, "PYTHONPATH": path, **changed}
@@ -77,12 +77,12 @@ def _names(subject: Subject) -> list[str]:
     return [subject.entry.kind, subject.entry.qualified_name, json.dumps(dict(subject.given))]
 
 
-def _lines(question: list[str], variables: Mapping[str, str] | None = None, may_die: bool = False) -> list[Any]:
-    """The answer's lines, each a JSON value. Raises CheckFailed where the process ends in another way."""
+def _lines(probe: list[str], variables: Mapping[str, str] | None = None, may_die: bool = False) -> list[Any]:
+    """Run a probe in a fresh interpreter and return its results. Raises CheckFailed if the process fails."""
     with tempfile.TemporaryDirectory() as folder:
-        answer = Path(folder) / "answer"
-        answer.touch()
-        command = [sys.executable, "-m", "pannsdist.devkit.subprocess_answers", str(answer), *question]
+        results = Path(folder) / "results"
+        results.touch()
+        command = [sys.executable, "-m", "pannsdist.devkit.subprocess_reports", str(results), *probe]
         try:
             done = subprocess.run(  # noqa: S603 our own interpreter
                 command,
@@ -95,8 +95,8 @@ def _lines(question: list[str], variables: Mapping[str, str] | None = None, may_
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
-            raise CheckFailed(f"it is not done after {LIMIT_S:.0f} s") from error
+            raise CheckFailed(f"timed out after {LIMIT_S:.0f} s") from error
         if done.returncode and not may_die:
             last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-            raise CheckFailed(f"in a Python of its own: {last}")
-        return [json.loads(line) for line in answer.read_text(encoding="utf-8").splitlines()]
+            raise CheckFailed(f"in a fresh interpreter: {last}")
+        return [json.loads(line) for line in results.read_text(encoding="utf-8").splitlines()]

@@ -1,4 +1,4 @@
-"""A training run of one step on two processes, through the real launcher."""
+"""A one-step training run on two processes, started by Paddle's launcher."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from pannsdist.devkit.checking import CheckFailed, NotApplicable, Subject, requi
 
 TRAIN = Path(__file__).resolve().parents[1] / "train.py"
 LIMIT_S = 600.0
-"""Against hanging alone: it takes seconds."""
+"""Timeout against hanging; a run takes seconds."""
 SHOWN_LINES = 3
 
 
 def train_a_step(sections: Mapping[str, Any], rate_hz: int, shortest_samples: int) -> str:
-    """Train for one step, with these sections of the settings; gives what came of it.
+    """Train for one step with these sections of the settings, and return a summary.
 
-    Raises CheckFailed with the last lines otherwise.
+    Raises CheckFailed with the last lines of the output if training fails.
     """
     if not 8000 <= rate_hz <= 192_000:
-        raise NotApplicable(f"no sounds are generated at {rate_hz} Hz")
+        raise NotApplicable(f"the test clips cannot be generated at {rate_hz} Hz")
     with tempfile.TemporaryDirectory(prefix="pannsdist-check-") as place:
         folder = Path(place)
         settings = folder / "settings.yaml"
         settings.write_text(json.dumps(_settings(sections, folder, rate_hz, shortest_samples)), encoding="utf-8")
-        code, said = _launched(settings, folder)
+        code, output = _launched(settings, folder)
         if code != 0:
-            raise CheckFailed(f"exit code {code}: {_last(said)}")
-        require((folder / "check" / "best_model" / "bundle.json").is_file(), "no model folder came of it")
+            raise CheckFailed(f"exit code {code}: {_last_lines(output)}")
+        require((folder / "check" / "best_model" / "bundle.json").is_file(), "no model folder was written")
         return "one step of 4 clips, and a model folder"
 
 
 def named(subject: Subject) -> dict[str, Any]:
-    """A section of the settings that names the plugin with its params."""
+    """A settings section that selects the plugin with its params."""
     return {"name": subject.entry.qualified_name, "params": dict(subject.given)}
 
 
@@ -62,7 +62,7 @@ def _settings(sections: Mapping[str, Any], folder: Path, rate_hz: int, shortest_
 
 
 def _launched(settings: Path, folder: Path) -> tuple[int, str]:
-    """Exit code of the launcher, and what all said."""
+    """The exit code of the launcher, and the output of all processes."""
     launcher = ["-W", "ignore:No ccache found", "-m", "paddle.distributed.launch", "--nproc_per_node", "2"]
     command = [sys.executable, *launcher, "--log_dir", str(folder / "log"), str(TRAIN), "-c", str(settings)]
     with (folder / "output").open("w+b") as output:
@@ -80,13 +80,13 @@ def _launched(settings: Path, folder: Path) -> tuple[int, str]:
         except subprocess.TimeoutExpired as error:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-            raise CheckFailed(f"it is not done after {LIMIT_S:.0f} s") from error
+            raise CheckFailed(f"timed out after {LIMIT_S:.0f} s") from error
     logs = [folder / "output", *sorted((folder / "log").glob("workerlog.*"))]
     return code, "\n".join(path.read_text(encoding="utf-8", errors="replace") for path in logs if path.is_file())
 
 
-def _last(said: str) -> str:
-    """The lines that say what was wrong, else the last ones."""
-    lines = [line for line in said.splitlines() if line.strip()]
+def _last_lines(output: str) -> str:
+    """The last error lines, or the last lines if there are no errors."""
+    lines = [line for line in output.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("error: ") or "Error" in line.split(" ")[0]]
     return "; ".join((errors or lines)[-SHOWN_LINES:])

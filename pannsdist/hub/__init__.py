@@ -1,11 +1,11 @@
-"""PaddleHub's names for fine-tuning, over the trainer of this package: `from pannsdist import hub`.
+"""A PaddleHub-compatible fine-tuning API on top of this package's trainer: `from pannsdist import hub`.
 
-Signatures, defaults and results are PaddleHub's (2.x, audio classification); docs/en/paddlehub.md says what differs.
+Signatures, defaults and results follow PaddleHub 2.x (audio classification); docs/en/paddlehub.md lists the differences.
 """
 
 from pannsdist.runtime import console, cpu
 
-cpu.use_fast_kernels()  # before paddle is imported, where this import comes first
+cpu.use_fast_kernels()  # takes effect only before paddle is imported
 console.quiet_paddle()
 
 from pannsdist.hub import datasets, env  # noqa: E402

@@ -1,4 +1,4 @@
-"""Datasets as PaddleHub's users know them. Axes: S samples, T frames, F bins."""
+"""PaddleHub-compatible datasets. Axes: S samples, T frames, F bins."""
 
 from __future__ import annotations
 
@@ -38,24 +38,24 @@ OTHER_NAMES = {
     "door_wood_knock": "Door knock",
     "door_wood_creaks": "Door, wood creaks",
 }
-"""What PaddleHub calls categories of the table, where it is not the same word."""
+"""PaddleHub's label names for categories of the metadata table, where they differ."""
 
 
 class ESC50(paddle.io.Dataset):
-    """Environmental sounds of 50 classes (Piczak 2015): `train` is folds 2 to 5, any other mode is fold 1.
+    """ESC-50, environmental sounds of 50 classes (Piczak 2015): `train` is folds 2 to 5, any other mode is fold 1.
 
-    Items are (features, label int64). Features of 'mel' are what the 32 kHz PANNs hear, log-mel (T, F) = (501, 64) in
-    dB; those of 'raw' are samples (S,) at `sample_rate`. A shorter clip is followed by silence, a longer one is cut.
-    What was computed once stays in memory: 205 MB for all of 'mel' in training.
+    Items are (features, label int64). `feat_type='mel'` gives the log-mel input of the 32 kHz PANNs, (T, F) = (501, 64)
+    in dB; 'raw' gives samples (S,) at `sample_rate`. Clips are zero-padded or cut to 5 s. Computed items are cached in
+    memory: 205 MB for the 'mel' features of the training set.
 
-    The corpus is looked for in the folder that PANNSDIST_ESC50 names, else in datasets/ESC-50-master of PANNSDIST_HOME.
+    The corpus is read from the folder named by PANNSDIST_ESC50, else from datasets/ESC-50-master in PANNSDIST_HOME.
     """
 
     sample_rate = 44100
     input_length = 5 * sample_rate
     num_class = 50
     label_list = NAMES.split("; ")
-    """Names by class number."""
+    """Label names by class index."""
 
     def __init__(self, mode: str = "train", feat_type: str = "mel") -> None:
         if feat_type not in FEATURES:
@@ -64,21 +64,21 @@ class ESC50(paddle.io.Dataset):
         catalog = Catalog.installed()
         self._clips = corpus(catalog).plugin.clips("train" if mode == "train" else "valid")
         self._feature = build_plugin(catalog.features.find("logmel"), {}, SettingsOrigin(), "feature.params")
-        self._kept: dict[int, np.ndarray] = {}
+        self._cache: dict[int, np.ndarray] = {}
 
     def __len__(self) -> int:
         return len(self._clips)
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.int64]:
-        if index not in self._kept:
-            self._kept[index] = self._computed(self._clips[index])
-        return self._kept[index], np.int64(label_of(self._clips[index]))
+        if index not in self._cache:
+            self._cache[index] = self._compute(self._clips[index])
+        return self._cache[index], np.int64(label_of(self._clips[index]))
 
     def __getstate__(self) -> dict[str, Any]:
-        """For a worker: what was computed stays here."""
-        return {**{name: value for name, value in vars(self).items() if name != "_layer"}, "_kept": {}}
+        """The state sent to worker processes, without the cache."""
+        return {**{name: value for name, value in vars(self).items() if name != "_layer"}, "_cache": {}}
 
-    def _computed(self, clip: Clip) -> np.ndarray:
+    def _compute(self, clip: Clip) -> np.ndarray:
         if self.feat_type == "raw":
             return ClipReader(self.sample_rate, self.input_length).read(clip, None)
         rate_hz = self._feature.plugin.front_end.sample_rate_hz
@@ -93,24 +93,24 @@ class ESC50(paddle.io.Dataset):
 
 
 def corpus(catalog: Catalog) -> Part:
-    """The dataset plugin `esc50` on the corpus. Raises UserError where either is not on this machine."""
+    """The dataset plugin `esc50` for the corpus. Raises UserError if the plugin or the corpus is missing."""
     if "esc50" not in catalog.datasets.entries:
-        wrong = "hub.datasets.ESC50 reads the corpus through the plugin 'esc50', which is not installed"
-        raise UserError(wrong, "it is the distribution pannsdist-esc50", "pip install pannsdist-esc50")
+        wrong = "hub.datasets.ESC50 needs the dataset plugin 'esc50', which is not installed"
+        raise UserError(wrong, "install the distribution pannsdist-esc50", "pip install pannsdist-esc50")
     named = os.environ.get(ENVIRONMENT)
     root = Path(named).expanduser() if named else cache.home() / "datasets" / FOLDER
     if not (root / "meta" / "esc50.csv").is_file():
         right = f"download {DOWNLOAD} (600 MB) and unpack it in {cache.home() / 'datasets'}\n"
-        right += f"or set {ENVIRONMENT} to the folder that holds meta/esc50.csv and audio/"
-        raise UserError(f"ESC-50 is not at {root}" + (f", which {ENVIRONMENT} names" if named else ""), right)
+        right += f"or set {ENVIRONMENT} to the folder that contains meta/esc50.csv and audio/"
+        raise UserError(f"ESC-50 not found in {root}" + (f" ({ENVIRONMENT})" if named else ""), right)
     params = {"root": str(root), "valid_fold": DEVELOPMENT_FOLD}
     return build_plugin(catalog.datasets.find("esc50"), params, SettingsOrigin(), "data.params")
 
 
 def label_of(clip: Clip) -> int:
-    """The class number of a clip. Raises UserError for a category that ESC-50 does not have."""
+    """The class index of a clip. Raises UserError for an unknown category."""
     category = clip.labels[0]
     name = OTHER_NAMES.get(category, category.replace("_", " ").capitalize())
     if name not in ESC50.label_list:
-        raise UserError(f"clip '{clip.id}' is of category '{category}', which ESC-50 does not have")
+        raise UserError(f"clip '{clip.id}' has the category '{category}', which ESC-50 does not have")
     return ESC50.label_list.index(name)

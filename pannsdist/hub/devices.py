@@ -1,4 +1,4 @@
-"""Where a model computes: `use_gpu` as PaddleHub means it."""
+"""Device selection with PaddleHub's `use_gpu`."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from pannsdist.runtime import launcher
 
 
 def use_device(layer: paddle.nn.Layer, use_gpu: bool) -> None:
-    """Compute on this process's GPU or on the CPU from now on; without a GPU one line says so, once."""
+    """Select this process's GPU or the CPU, and move the layer there; warns once if no GPU is available."""
     device = fleet.device(use_gpu)
     if use_gpu and device == "cpu":
-        _say_without_gpu()
+        _warn_no_gpu()
     paddle.set_device(device)
     layer.to(device=device)
 
 
 @cache
-def _say_without_gpu() -> None:
+def _warn_no_gpu() -> None:
     if launcher.rank() == 0:
-        print("use_gpu=True, but Paddle sees no GPU: this runs on the CPU", file=sys.stderr, flush=True)
+        print("use_gpu=True, but Paddle finds no GPU: using the CPU", file=sys.stderr, flush=True)

@@ -1,12 +1,12 @@
-"""Folders under the names that PaddleHub gives them; nothing is written there by importing this."""
+"""Folders, under PaddleHub's names; importing this module creates none of them."""
 
 from pathlib import Path
 
 from pannsdist.weights.downloads import cache
 
 HUB_HOME = str(cache.home())
-"""Everything that is downloaded: `PANNSDIST_HOME`."""
+"""Root of all downloads: `PANNSDIST_HOME`."""
 DATA_HOME = str(cache.home() / "datasets")
-"""Where `hub.datasets` look for a corpus."""
+"""Where `hub.datasets` expect a corpus."""
 MODULE_HOME = str(Path(__file__).parent / "modules")
-"""Holds `panns_cnn14/audioset_labels.txt`, AudioSet's 527 names by line; it is part of the package."""
+"""Contains `panns_cnn14/audioset_labels.txt`, the 527 AudioSet labels, one per line; part of the package."""

@@ -1,4 +1,4 @@
-"""A pretrained network as PaddleHub hands it out. Axes: B batch, S samples, T frames, F bins, C classes."""
+"""PaddleHub-compatible pretrained modules. Axes: B batch, S samples, T frames, F bins, C classes."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from pannsdist.weights.downloads.fetch import fetch
 TASK = "sound-cls"
 VERSIONS = (None, "1.0.0")
 BACKBONES = {f"panns_{name}": name for name in ("cnn6", "cnn10", "cnn14")}
-"""What PaddleHub calls the network inside a module; any other is `backbone`, as in PaddleSpeech."""
+"""PaddleHub's attribute names for the network inside a module; otherwise `backbone`, as in PaddleSpeech."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What PaddleHub's module takes: `task` is 'sound-cls', or None for AudioSet's 527 labels."""
+    """PaddleHub's module options: `task` is 'sound-cls', or None for AudioSet's 527 labels."""
 
     task: str | None = None
     num_class: int | None = None
@@ -44,42 +44,42 @@ class Options:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The label of each output; its number where no map is given. Raises UserError for what does not agree."""
+        """The label of each output, its index without a `label_map`. Raises UserError for contradicting options."""
         if self.task not in (TASK, None):
             raise UserError(f"task is {self.task!r}", f"allowed: {TASK!r}, or None for AudioSet's labels")
         mapped = None if self.label_map is None else len(self.label_map)
         fixed = len(audioset.labels()) if self.task is None else None
         counts = {count for count in (self.num_class, self.num_classes, mapped, fixed) if count is not None}
         if len(counts) != 1 or min(counts) < 1:
-            wrong = f"num_class is {self.num_class or self.num_classes}, and label_map holds {mapped or 'nothing'}"
-            raise UserError(wrong, f"{fixed} labels" if fixed else "give num_class, or a label_map of as many labels")
+            wrong = f"num_class is {self.num_class or self.num_classes}, and label_map has {mapped or 'no'} entries"
+            raise UserError(wrong, f"{fixed} labels" if fixed else "give num_class, or a label_map of the same size")
         if self.label_map is None:
             return audioset.labels() if self.task is None else tuple(map(str, range(counts.pop())))
         labels = tuple(self.label_map.get(number) for number in range(len(self.label_map)))
         if None in labels or len(set(labels)) != len(labels):
-            wrong = "label_map does not give each number from 0 up a label of its own"
-            raise UserError(wrong, "such as {0: 'Dog', 1: 'Rooster'}")
+            wrong = "label_map does not map consecutive indices from 0 to unique labels"
+            raise UserError(wrong, "for example {0: 'Dog', 1: 'Rooster'}")
         return labels  # type: ignore[return-value]
 
 
-class FeatureOrNone(nn.Layer):
-    """Waveforms (B, S) through the model's feature; features (B, T, F), computed before, as they are."""
+class OptionalFeature(nn.Layer):
+    """Apply the feature to waveforms (B, S), and pass precomputed features (B, T, F) through."""
 
     def __init__(self, feature: nn.Layer) -> None:
         super().__init__()
         self.feature = feature
 
-    def forward(self, heard: paddle.Tensor) -> paddle.Tensor:
-        """-> (B, 1, T, F), or what the feature gives."""
-        return heard.unsqueeze(1) if heard.ndim == 3 else self.feature(heard)
+    def forward(self, batch: paddle.Tensor) -> paddle.Tensor:
+        """-> (B, 1, T, F), or the output shape of the feature."""
+        return batch.unsqueeze(1) if batch.ndim == 3 else self.feature(batch)
 
 
 class Module(nn.Layer):
-    """`hub.Module(name=..., task='sound-cls', num_class=...)`: a network with published weights, or a checkpoint's.
+    """`hub.Module(name=..., task='sound-cls', num_class=...)`: a network with published or given weights.
 
-    `name` is any installed model. Weights are the model's published AudioSet ones, fetched where they are not on this
-    machine, or those of `load_checkpoint`; which, and what became of the head, is printed. `label_map` and `num_class`
-    may each stand alone. Every process. Raises UserError; never leaves a network with random weights but for the head.
+    `name` is any installed model. Weights are the model's first published set, downloaded if missing, or those of
+    `load_checkpoint`; the source and the state of the head are printed. Either `label_map` or `num_class` is enough.
+    All processes must create it. Raises UserError; only the head is ever randomly initialized.
     """
 
     def __init__(  # noqa: PLR0913 PaddleHub's signature
@@ -91,11 +91,11 @@ class Module(nn.Layer):
         source: str | None = None,
         update: bool = False,
         branch: str | None = None,
-        ignore_env_mismatch: bool = False,  # noqa: ARG002 there is no environment that a module could not suit
+        ignore_env_mismatch: bool = False,  # noqa: ARG002 modules have no environment requirements
         **kwargs: Any,
     ) -> None:
         super().__init__()
-        _refuse_elsewhere(version, directory=directory, source=source, update=update, branch=branch)
+        _refuse_unsupported(version, directory=directory, source=source, update=update, branch=branch)
         options = Options(**kwargs)
         catalog = Catalog.installed()
         self.labels = options.labels
@@ -106,7 +106,7 @@ class Module(nn.Layer):
         self.part = build_plugin(entry, {}, SettingsOrigin(), "model.params")
         feature = catalog.features.find(self.part.plugin.feature, f"the feature of model '{entry.name}'")
         self.feature_part = build_plugin(feature, self.part.plugin.feature_params, SettingsOrigin(), "feature.params")
-        self.feature = FeatureOrNone(self.feature_part.plugin.build())
+        self.feature = OptionalFeature(self.feature_part.plugin.build())
         self._backbone = BACKBONES.get(entry.name, "backbone")
         self.add_sublayer(self._backbone, self.part.plugin.build(self.labels, self.front_end))
         self.criterion = nn.CrossEntropyLoss()
@@ -115,21 +115,21 @@ class Module(nn.Layer):
 
     @property
     def network(self) -> nn.Layer:
-        """What the module is around, also under its own name, such as `cnn14`: (B, 1, T, F) -> logits (B, C)."""
+        """The wrapped network, also under its own name, such as `cnn14`: (B, 1, T, F) -> logits (B, C)."""
         layer: nn.Layer = getattr(self, self._backbone)
         return layer
 
     @property
     def front_end(self) -> FrontEnd:
-        """What the network hears."""
+        """The front end that computes the network's input."""
         front_end: FrontEnd = self.feature_part.plugin.front_end
         return front_end
 
     @property
-    def shortest_samples(self) -> int:
-        """The shortest waveform that the network can hear."""
-        shortest: int = self.part.plugin.minimum_samples(self.front_end)
-        return shortest
+    def minimum_samples(self) -> int:
+        """The minimum length of a waveform, in samples."""
+        samples: int = self.part.plugin.minimum_samples(self.front_end)
+        return samples
 
     def forward(self, feats: paddle.Tensor, labels: paddle.Tensor | None = None) -> Any:
         """Features (B, T, F) or waveforms (B, S) -> scores (B, C): softmax, or sigmoid where task is None.
@@ -146,7 +146,7 @@ class Module(nn.Layer):
         return scores, self.criterion(logits, labels), {"acc": accuracy}
 
     def training_step(self, batch: Sequence[paddle.Tensor], batch_idx: int) -> dict[str, Any]:  # noqa: ARG002
-        """{'loss', 'metrics'} of a batch (features, labels), for a loop of one's own; `hub.Trainer` has its own."""
+        """{'loss', 'metrics'} of a batch (features, labels), for custom training loops; not called by `hub.Trainer`."""
         _, loss, metrics = self._with_labels(batch)
         return {"loss": loss, "metrics": metrics}
 
@@ -162,14 +162,14 @@ class Module(nn.Layer):
         feat_type: str = "mel",
         use_gpu: bool = False,
     ) -> list[OrderedDict[str, float]]:
-        """The score of every label for each waveform (S,) of `data`, the highest first.
+        """The scores of all labels for each waveform (S,) of `data`, highest first.
 
-        Waveforms are resampled from `sample_rate`, in Hz, to what the network hears. They may differ in length, and one
-        that is too short is followed by silence: what a clip gets does not depend on its neighbours.
+        Waveforms are resampled from `sample_rate`, in Hz, to the network's rate. They may differ in length; short ones
+        are zero-padded to the minimum length. Scores do not depend on the other clips of a batch.
         """
         wanted = "raw" if self.front_end.kind == "waveform" else "mel"
         if feat_type != wanted:
-            raise UserError(f"feat_type is {feat_type!r}", f"{self.part.entry.name} hears {wanted!r}")
+            raise UserError(f"feat_type is {feat_type!r}", f"{self.part.entry.name} takes {wanted!r}")
         if batch_size < 1 or sample_rate < 1:
             raise UserError(f"batch_size is {batch_size} and sample_rate {sample_rate}", "allowed: 1 or more")
         use_device(self, use_gpu)
@@ -177,7 +177,7 @@ class Module(nn.Layer):
         waveforms = [self._waveform(samples, sample_rate, number) for number, samples in enumerate(data)]
         scores = np.zeros((len(waveforms), self.num_class), np.float32)
         with paddle.no_grad():
-            for rows in _alike(waveforms, batch_size):
+            for rows in _equal_length_batches(waveforms, batch_size):
                 scores[rows] = self(paddle.to_tensor(np.stack([waveforms[row] for row in rows]))).numpy()
         return [self._ranked(row) for row in scores]
 
@@ -187,14 +187,14 @@ class Module(nn.Layer):
     def _waveform(self, samples: Sequence[float], sample_rate: int, number: int) -> np.ndarray:
         array = np.asarray(samples, np.float32)
         if array.ndim != 1 or array.size == 0 or not np.isfinite(array).all():
-            wrong = f"data[{number}] is no waveform: shape {array.shape}"
-            raise UserError(wrong, "one row of finite samples, such as librosa.load(path, sr=sample_rate)[0]")
+            wrong = f"data[{number}] is not a waveform: shape {array.shape}"
+            raise UserError(wrong, "one dimension of finite samples, such as librosa.load(path, sr=sample_rate)[0]")
         mono = to_mono(Piece(array[:, None], sample_rate), self.front_end.sample_rate_hz)
-        return np.pad(mono, (0, max(0, self.shortest_samples - len(mono))))
+        return np.pad(mono, (0, max(0, self.minimum_samples - len(mono))))
 
     def _with_labels(self, batch: Sequence[paddle.Tensor]) -> Any:
         if self.task != TASK:
-            raise UserError(f"the module was made with task={self.task!r}", f"training needs task={TASK!r}")
+            raise UserError(f"the module was created with task={self.task!r}", f"training needs task={TASK!r}")
         self.metric.reset()
         return self(batch[0], batch[1])
 
@@ -203,35 +203,37 @@ class Module(nn.Layer):
         path = _published(name, self.part.plugin) if options.load_checkpoint is None else Path(options.load_checkpoint)
         report = load_or_name(self.network, read_weights(path), head, catalog)
         if not _may_start(report, self.task):
-            wrong = f"{path} is for another number of classes: its head would be {report.head}"
-            raise BadWeightsFile(wrong, f"it was asked for {self.num_class}", f"pannsdist weights inspect {path}")
+            wrong = f"{path} has another number of classes: its head would be {report.head}"
+            raise BadWeightsFile(wrong, f"expected {self.num_class} classes", f"pannsdist weights inspect {path}")
         console.print_main(f"{name} starts from {path}: {report}")
 
 
-def _refuse_elsewhere(version: str | None, **places: Any) -> None:
-    given = [name for name, value in places.items() if value]
+def _refuse_unsupported(version: str | None, **options: Any) -> None:
+    given = [name for name, value in options.items() if value]
     if given:
-        raise UserError(f"hub.Module takes no {', '.join(given)}", "name an installed model", "pannsdist plugins list")
+        raise UserError(
+            f"hub.Module does not support {', '.join(given)}", "name an installed model", "pannsdist plugins list"
+        )
     if version not in VERSIONS:
-        raise UserError(f"version is {version!r}", "there is '1.0.0', or leave it out")
+        raise UserError(f"version is {version!r}", "allowed: '1.0.0' or None")
 
 
 def _published(name: str, plugin: Any) -> Path:
-    """The file of the model's first published weights, fetched if need be."""
+    """The file of the model's first published weights, downloaded if missing."""
     for weights in plugin.weights.values():
         return fetch(weights)
-    right = "give a file of them as load_checkpoint=FILE"
-    raise BadWeightsFile(f"model '{name}' names no published weights", right, "pannsdist weights list")
+    right = "give a weights file as load_checkpoint=FILE"
+    raise BadWeightsFile(f"model '{name}' has no published weights", right, "pannsdist weights list")
 
 
 def _may_start(report: LoadReport, task: str | None) -> bool:
-    """A head is kept, or is new because the weights are those of AudioSet's classes, or of none."""
-    started = ("remade (none", f"remade ({len(audioset.labels())} ")
-    return report.head == "kept" or (task is not None and report.head.startswith(started))
+    """Whether the head is kept, or is new because the weights have AudioSet's classes or no head."""
+    replaceable = ("remade (none", f"remade ({len(audioset.labels())} ")
+    return report.head == "kept" or (task is not None and report.head.startswith(replaceable))
 
 
-def _alike(waveforms: Sequence[np.ndarray], batch_size: int) -> Iterator[list[int]]:
-    """Rows of waveforms of one length, at most `batch_size` at a time."""
+def _equal_length_batches(waveforms: Sequence[np.ndarray], batch_size: int) -> Iterator[list[int]]:
+    """Rows of waveforms of equal length, at most `batch_size` at a time."""
     by_length: dict[int, list[int]] = {}
     for row, waveform in enumerate(waveforms):
         by_length.setdefault(len(waveform), []).append(row)

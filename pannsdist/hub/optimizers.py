@@ -1,4 +1,4 @@
-"""The learning rate of an optimizer that the user made."""
+"""The learning rate of an optimizer created by the user."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from paddle.optimizer.lr import LRScheduler, ReduceOnPlateau
 from pannsdist.runtime.errors import UserError
 
 
-class OwnSchedule:
-    """The learning rate as the user's optimizer has it: a number, or a scheduler that is stepped once a batch.
+class OptimizerSchedule:
+    """The learning rate of the user's optimizer: a constant, or a scheduler stepped once per batch.
 
-    Paddle's `set_lr` refuses while the optimizer holds a scheduler, so it is taken out, and asked here.
+    Paddle's `set_lr` raises while the optimizer holds a scheduler, so the scheduler is detached and stepped here.
     """
 
     def __init__(self, optimizer: paddle.optimizer.Optimizer) -> None:
         self._optimizer = optimizer
         self._scheduler = optimizer._learning_rate if isinstance(optimizer._learning_rate, LRScheduler) else None
         if isinstance(self._scheduler, ReduceOnPlateau):
-            raise UserError("the learning rate is ReduceOnPlateau, which asks for scores", "choose one that needs none")
+            raise UserError("the learning rate is ReduceOnPlateau, which needs scores", "use a scheduler that does not")
         self._rates: list[float] = []
         if self._scheduler is not None:
             self._rates.append(float(optimizer.get_lr()))
             optimizer._learning_rate = self._rates[0]
 
     def rate(self, step: int) -> float:
-        """The learning rate of step `step`, counted from 1."""
+        """The learning rate at `step`, counted from 1."""
         if self._scheduler is None:
             return float(self._optimizer.get_lr())
         while len(self._rates) < step:

@@ -1,4 +1,4 @@
-"""What a model folder says of itself when it was trained through `hub.Trainer`."""
+"""The record written into model folders by `hub.Trainer`."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from pannsdist.run import building
 from pannsdist.runtime import launcher
 from pannsdist.runtime.errors import UserError
 
-HEARD_S = 10.0
-"""What a model hears at a time where no dataset tells: AudioSet's length."""
+DEFAULT_CLIP_S = 10.0
+"""Window length of predictions if there is no evaluation dataset: the length of AudioSet clips."""
 
 
 @dataclass(frozen=True)
 class TrainRequest:
-    """What one call of `train` asked for."""
+    """The arguments of one call of `train` that are recorded."""
 
     epochs: int
     batch_size: int
@@ -36,14 +36,14 @@ class TrainRequest:
                 raise UserError(f"{name} is {value!r}", "allowed: 1 or more")
 
 
-def described(
+def model_record(
     model: Module,
     optimizer: paddle.optimizer.Optimizer,
     labels: Sequence[str],
     items: Items | None,
     settings: Mapping[str, Any],
 ) -> BundleRecord:
-    """The record of a model; `items` are those that it is evaluated on, `settings` what the training asked for."""
+    """The record of a model; `items` are the evaluation items, `settings` the arguments of the training."""
     data = type(items.dataset) if items else type(None)
     return BundleRecord(
         model=building.plugin_record(model.part),
@@ -52,7 +52,7 @@ def described(
         front_end=model.front_end,
         labels=tuple(labels),
         multi_label=False,
-        crop_s=items.seconds() if items else HEARD_S,
+        crop_s=items.seconds() if items else DEFAULT_CLIP_S,
         metric=METRIC,
         settings={
             "model": model.part.entry.name,

@@ -1,4 +1,4 @@
-"""Which epoch's model is the best, and what PaddleHub calls scores."""
+"""Selection of the best epoch, and scores under PaddleHub's names."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ METRIC = f"{SPLIT}/accuracy"
 
 
 def hub_metrics(scores: Mapping[str, float]) -> dict[str, float]:
-    """The scores of an evaluation with PaddleHub's `acc` first; the others keep their names."""
+    """The scores of an evaluation, accuracy first under PaddleHub's name `acc`; others keep their names."""
     own = {name.removeprefix(f"{SPLIT}/"): value for name, value in scores.items() if name.startswith(f"{SPLIT}/")}
     accuracy = {"acc": own.pop("accuracy")} if "accuracy" in own else {}
     return {**accuracy, **own}
 
 
 class HubBest(BestTracker):
-    """The best epoch by accuracy, or by a comparison of the user's; `metrics` are that epoch's.
+    """Tracks the best epoch by accuracy, or by a user-defined comparison; `metrics` are those of the best epoch.
 
-    `compare(old, new)` says whether new metrics are better than those of the best epoch so far.
+    `compare(old, new)` returns whether the new metrics are better than those of the best epoch so far.
     """
 
     def __init__(self, compare: Compare | None) -> None:
@@ -32,7 +32,7 @@ class HubBest(BestTracker):
         self.metrics: dict[str, float] = {}
 
     def update(self, epoch: int, step: int, scores: Mapping[str, float]) -> bool:
-        """Whether the epoch is the best so far."""
+        """Record an epoch, and return whether it is the best so far."""
         new = hub_metrics(scores)
         if self._compare is None:
             better = super().update(epoch, step, scores)
@@ -43,26 +43,26 @@ class HubBest(BestTracker):
         return better
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps."""
+        """The state for a checkpoint."""
         return {**super().state(), "metrics": self.metrics}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Put back what `state` gave."""
+        """Restore a result of `state`."""
         super().restore(state)
         self.metrics = dict(state.get("metrics", {}))
 
 
 class Newest(HubBest):
-    """Without an evaluation the newest epoch is the best that is known."""
+    """Selects the newest epoch, for training without evaluation."""
 
     def update(self, epoch: int, step: int, scores: Mapping[str, float]) -> bool:
-        """Always."""
+        """Record an epoch; always returns True."""
         self.leaders = [{"value": scores["train/loss"], "epoch": epoch, "step": step}]
         return True
 
 
 class NoEvaluation(Evaluator):
-    """For training without a dataset to evaluate."""
+    """An evaluator without scores, for training without an evaluation dataset."""
 
     def evaluate(self, split: SplitToEvaluate) -> Evaluation:  # noqa: ARG002
         """No scores."""

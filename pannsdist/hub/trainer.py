@@ -1,4 +1,4 @@
-"""PaddleHub's Trainer over this package's: what it needs of training, checkpoints and processes is all here."""
+"""PaddleHub-compatible Trainer on top of this package's training loop."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from pannsdist.contracts import Tracker
 from pannsdist.contracts.network import Network
 from pannsdist.distributed import fleet
 from pannsdist.hub.devices import use_device
-from pannsdist.hub.items import Collate, Hearing, Items, TrainingRows, evaluation_rows
+from pannsdist.hub.items import Collate, InputSpec, Items, TrainingRows, evaluation_rows
 from pannsdist.hub.module import TASK, Module
-from pannsdist.hub.optimizers import OwnSchedule
-from pannsdist.hub.records import TrainRequest, described
+from pannsdist.hub.optimizers import OptimizerSchedule
+from pannsdist.hub.records import TrainRequest, model_record
 from pannsdist.hub.scores import SPLIT, Compare, HubBest, Newest, NoEvaluation, hub_metrics
-from pannsdist.hub.watching import in_visualdl
+from pannsdist.hub.tracking import open_visualdl
 from pannsdist.inference.bundle import BundleRecord, write_bundle
 from pannsdist.run.folder import newest_whole
 from pannsdist.runtime import console, storage
@@ -44,25 +44,25 @@ from pannsdist.weights.formats.writing import write_paddle
 
 SEED = 0
 ALL = 10**9
-"""Checkpoints that are kept: as in PaddleHub, every one that `save_interval` asks for."""
+"""Number of checkpoints to keep: all of them, as in PaddleHub."""
 MODEL_FILE, OPTIMIZER_FILE, RECORD_FILE = "model.pdparams", "model.pdopt", "bundle.json"
 HOOKS = ("training_step", "validation_step", "optimizer_step", "learning_rate_step", "optimizer_zero_grad")
 
 
 @cache
 def connected(use_gpu: bool) -> fleet.World:
-    """The processes of the launcher, joined once and left when Python ends."""
+    """Connect the launcher's processes once; the connection is closed at exit."""
     world = fleet.connect(use_gpu)
     atexit.register(world.close)
     return world
 
 
 class Trainer:
-    """`hub.Trainer(model, optimizer, checkpoint_dir=...)`: goes on from the newest checkpoint there, if there is one.
+    """`hub.Trainer(model, optimizer, checkpoint_dir=...)`: resumes from the newest checkpoint there, if any.
 
-    Every process of the launcher makes its own, with the same arguments; gradients are averaged over them, and every
-    method must be called by all. `compare_metrics(old, new)` says whether new metrics are the better ones; without it
-    the higher `acc` is. Raises TypeError where `model` is no layer, UserError for what would not work.
+    All processes must create it, with the same arguments, and call every method; gradients are averaged over them.
+    `compare_metrics(old, new)` returns whether the new metrics are better; the default compares `acc`. Raises TypeError
+    if `model` is not a layer, UserError for unsupported arguments.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 PaddleHub's signature
@@ -82,26 +82,26 @@ class Trainer:
         self.nranks, self.local_rank = self._world.size, self._world.rank
         name = self._world.on_main(lambda: str(checkpoint_dir or f"ckpt_{time.time()}"))
         self.checkpoint_dir = Path(name)
-        self._hearing = Hearing(self.model.front_end, self.model.shortest_samples, self.model.num_class)
+        self._input_spec = InputSpec(self.model.front_end, self.model.minimum_samples, self.model.num_class)
         self._network = Network(self.model.feature, self.model.network)
         self._best = HubBest(compare_metrics)
         snapshot = self._world.agree(lambda: self._newest() if self._world.is_main else None)
-        schedule = OwnSchedule(optimizer)
+        schedule = OptimizerSchedule(optimizer)
         self._learner = Learner(self._world, self._network, TrainingLoss(multi_label=False), optimizer, schedule)
         self._progress = self._loop(self._best, RunLength(0, 1, SEED, 1)).resume(snapshot)
         if self._progress.epoch:
-            console.print_main(f"{self.checkpoint_dir} goes on after epoch {self._progress.epoch}")
+            console.print_main(f"resuming {self.checkpoint_dir} after epoch {self._progress.epoch}")
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        wanted = [name for name in HOOKS if name in vars(cls)]
-        if wanted:
-            right = "the loss is cross entropy, and the optimizer's own scheduler is stepped once a batch"
-            raise UserError(f"hub.Trainer does not call {', '.join(wanted)}", right)
+        overridden = [name for name in HOOKS if name in vars(cls)]
+        if overridden:
+            right = "the loss is cross entropy, and the optimizer's own scheduler is stepped once per batch"
+            raise UserError(f"hub.Trainer does not call {', '.join(overridden)}", right)
 
     @property
     def current_epoch(self) -> int:
-        """Epochs done, in all sessions together."""
+        """Completed epochs, including those of earlier sessions."""
         return self._progress.epoch
 
     @property
@@ -120,18 +120,17 @@ class Trainer:
         save_interval: int = 10,
         collate_fn: Collate | None = None,
     ) -> None:
-        """Train until `epochs` epochs are done in all, evaluating after each. Every process.
+        """Train until `epochs` epochs are done in total, evaluating after each. All processes must call this.
 
-        Items are (features (T, F), label) or (waveform (S,), label), the latter with an attribute `sample_rate` of the
-        dataset. `batch_size` is that of each process. A checkpoint is written every `save_interval` epochs and after
-        the last one; `best_model` whenever an epoch is the best so far, or without `eval_dataset` after each.
+        Items are (features (T, F), label) or (waveform (S,), label); the latter need an attribute `sample_rate` of the
+        dataset. `batch_size` is per process. A checkpoint is written every `save_interval` epochs and after the last
+        one; `best_model` is written for each new best epoch, or for every epoch without `eval_dataset`.
         """
-        asked = TrainRequest(epochs, batch_size, log_interval, save_interval)
-        items = Items(train_dataset, self._hearing, collate_fn)
+        request = TrainRequest(epochs, batch_size, log_interval, save_interval)
+        items = Items(train_dataset, self._input_spec, collate_fn)
         rows = TrainingRows(len(items), batch_size, self._shard, SEED)
         if not rows.steps:
-            right = f"at least {self.nranks}, one for each process"
-            raise UserError(f"there are {len(items)} items to train on", right)
+            raise UserError(f"the training set has {len(items)} items", f"at least {self.nranks}, one for each process")
         best = self._best if eval_dataset is not None else Newest(None)
         with (
             _opened(items, num_workers) as loader,
@@ -139,22 +138,22 @@ class Trainer:
         ):
             data = TrainingData(lambda epoch, first: loader.read(rows.epoch(epoch, first)), rows.steps)
             console.print_main(
-                f"{len(items)} items, {rows.steps} steps an epoch of {rows.all_items} items, {epochs} epochs"
+                f"{len(items)} items, {rows.steps} steps per epoch, {rows.all_items} items per step, {epochs} epochs"
             )
-            record = self._world.agree(lambda: self._record(items, eval_dataset, asked))
+            record = self._world.agree(lambda: self._record(items, eval_dataset, request))
             with ExitStack() as stack:
-                sinks = self._world.agree(lambda: self._outlets(record, asked, stack))
+                sinks = self._world.agree(lambda: self._sinks(record, request, stack))
                 run_length = RunLength(epochs, rows.steps, SEED, log_interval)
                 loop = self._loop(best, run_length, evaluated=eval_dataset is not None)
-                done = self._progress.epoch * rows.steps  # an epoch may have had another number of them before
+                done = self._progress.epoch * rows.steps  # the number of steps per epoch may have changed
                 progress = replace(self._progress, step=done, evaluated=done)
                 self._progress = loop.fit(progress, data, split, sinks)
-        console.print_main(f"{self._progress.epoch} epochs done; best model of epoch {best.epoch}: {self._best_model}")
+        console.print_main(f"{self._progress.epoch} epochs done; best model from epoch {best.epoch}: {self._best_model}")
 
     def evaluate(
         self, eval_dataset: Any, batch_size: int = 1, num_workers: int = 0, collate_fn: Collate | None = None
     ) -> dict[str, Any]:
-        """{'metrics': {'acc', ...}, 'loss'} over all items, each once; the same in every process. Every process."""
+        """{'metrics': {'acc', ...}, 'loss'} over all items, equal in all processes. All processes must call this."""
         with self._split(eval_dataset, batch_size, num_workers, collate_fn) as split:
             evaluation = self._evaluator().evaluate(split)
         metrics = hub_metrics(evaluation.scores)
@@ -162,14 +161,14 @@ class Trainer:
         return {"metrics": metrics, "loss": metrics["loss"]}
 
     def save_model(self, save_dir: str | Path) -> None:
-        """Write the model and the optimizer's state into a folder; rank 0 writes. Every process.
+        """Write the model and the optimizer state into a folder. Rank 0 writes; all processes must call this.
 
-        The folder is one that `pannsdist predict --model` takes. Raises UserError where other files are in it.
+        The folder works with `pannsdist predict --model`. Raises UserError if it contains other files.
         """
         self._world.on_main(lambda: self._save(Path(save_dir)))
 
     def load_model(self, load_dir: str | Path) -> None:
-        """Read what `save_model` wrote; the optimizer's state if it is there. Every process."""
+        """Load a folder written by `save_model`, with the optimizer state if present. All processes must call this."""
         self._world.agree(lambda: self._load(Path(load_dir)))
 
     @property
@@ -185,7 +184,7 @@ class Trainer:
         return CheckpointStore(self.checkpoint_dir / "checkpoints", ALL)
 
     def _newest(self) -> Snapshot | None:
-        """The newest checkpoint, its weights in the network. Rank 0 alone."""
+        """The newest checkpoint, with its weights loaded into the network. Rank 0 only."""
         self.checkpoint_dir.mkdir(parents=True, exist_ok=True)
         snapshot = newest_whole(self._store)
         if snapshot is not None:
@@ -193,7 +192,7 @@ class Trainer:
                 self._network.restore(snapshot.model)
             except ValueError as error:
                 wrong = f"the checkpoint in {self.checkpoint_dir} does not fit the model: {error}"
-                right = "give another checkpoint_dir, or the model that it was trained with"
+                right = "use another checkpoint_dir, or the model of the checkpoint"
                 raise BadRunFolder(wrong, right) from error
         return snapshot
 
@@ -209,28 +208,29 @@ class Trainer:
         if dataset is None:
             yield SplitToEvaluate(SPLIT, (), lambda: ())
             return
-        items = Items(dataset, self._hearing, collate)
+        items = Items(dataset, self._input_spec, collate)
         if not len(items) or batch_size < 1:
-            raise UserError(f"there are {len(items)} items to evaluate, and batch_size is {batch_size}", "1 or more")
+            wrong = f"the evaluation set has {len(items)} items, and batch_size is {batch_size}"
+            raise UserError(wrong, "allowed: 1 or more")
         with _opened(items, workers) as loader:
             rows = partial(evaluation_rows, len(items), batch_size, self._shard)
             yield SplitToEvaluate(SPLIT, [str(row) for row in range(len(items))], lambda: loader.read(rows()))
 
-    def _outlets(self, record: BundleRecord, asked: TrainRequest, stack: ExitStack) -> ResultSinks:
-        """Where results go in rank 0, up to the end of the stack; nowhere in the others."""
+    def _sinks(self, record: BundleRecord, request: TrainRequest, stack: ExitStack) -> ResultSinks:
+        """The result sinks of rank 0, closed with the stack; empty on other ranks."""
         if not self._world.is_main:
             return ResultSinks()
         trackers: list[Tracker] = [ConsoleTracker()]
         stack.callback(trackers[0].close)
         if self.use_vdl:
             step, weights = self._progress.step, self._network.arrays
-            trackers += stack.enter_context(in_visualdl(self.checkpoint_dir, step, record.settings, weights))
+            trackers += stack.enter_context(open_visualdl(self.checkpoint_dir, step, record.settings, weights))
 
         def write(snapshot: Snapshot, shipped: Any) -> None:
             epoch, scores = snapshot.progress.epoch, snapshot.progress.scores
             if shipped is not None:
                 write_bundle(self._best_model, replace(record, epoch=epoch, scores=scores), shipped)
-            if epoch % asked.save_interval == 0 or epoch == asked.epochs:
+            if epoch % request.save_interval == 0 or epoch == request.epochs:
                 self._store.write(snapshot)
 
         def keep(*kept: Any) -> None:
@@ -242,19 +242,23 @@ class Trainer:
         stack.callback(writing.settle)
         return ResultSinks(trackers, keep, writing=writing)
 
-    def _record(self, items: Items, eval_dataset: Any, asked: TrainRequest) -> BundleRecord:
-        """What the model folder will say of itself."""
+    def _record(self, items: Items, eval_dataset: Any, request: TrainRequest) -> BundleRecord:
+        """The record for the model folder."""
         names = getattr(items.dataset, "label_list", None) or ()
         own = self.model.has_label_map or len(names) != self.model.num_class
-        heard = items if eval_dataset is None else replace(items, dataset=eval_dataset)
-        return described(self.model, self.optimizer, tuple(self.model.labels if own else names), heard, vars(asked))
+        evaluated = items if eval_dataset is None else replace(items, dataset=eval_dataset)
+        return model_record(
+            self.model, self.optimizer, tuple(self.model.labels if own else names), evaluated, vars(request)
+        )
 
     def _save(self, folder: Path) -> None:
         ours = {MODEL_FILE, OPTIMIZER_FILE, RECORD_FILE}
         other = sorted(path.name for path in folder.glob("*") if path.name not in ours)
         if other:
-            raise UserError(f"{folder} holds other files, such as {other[0]}", "give save_model a folder of its own")
-        record = described(self.model, self.optimizer, self.model.labels, None, {})
+            raise UserError(
+                f"{folder} contains other files, such as {other[0]}", "use a separate folder for save_model"
+            )
+        record = model_record(self.model, self.optimizer, self.model.labels, None, {})
         write_bundle(folder, record, self._network.arrays())
         aside = folder / f".{OPTIMIZER_FILE}.writing"
         with aside.open("wb") as file:
@@ -272,17 +276,17 @@ def _trainable(model: nn.Layer, kwargs: dict[str, Any]) -> Module:
     if not isinstance(model, nn.Layer):
         raise TypeError(f"the model is a {type(model).__name__}, not a paddle.nn.Layer")
     if kwargs:
-        raise TypeError(f"hub.Trainer takes no {', '.join(kwargs)}")
+        raise TypeError(f"hub.Trainer has no arguments {', '.join(kwargs)}")
     if not isinstance(model, Module):
-        raise UserError(f"the model is a {type(model).__name__}", "hub.Trainer trains what hub.Module makes")
+        raise UserError(f"the model is a {type(model).__name__}", "hub.Trainer trains instances of hub.Module")
     if model.task != TASK:
-        raise UserError(f"the model was made with task={model.task!r}", f"training needs task={TASK!r}")
+        raise UserError(f"the model was created with task={model.task!r}", f"training needs task={TASK!r}")
     return model
 
 
 @contextmanager
 def _opened(items: Items, workers: int) -> Iterator[Loader]:
-    """A loader that ends its workers with the block."""
+    """A loader whose workers end with the block."""
     if workers < 0:
         raise UserError(f"num_workers is {workers}", "allowed: 0 or more")
     loader = items.loader(workers)

@@ -1,4 +1,4 @@
-"""Published corpora come to this machine: downloaded, verified, and unpacked so that nothing leaves its folder."""
+"""Download, verification and unpacking of published corpora; nothing is written outside the target folder."""
 
 from __future__ import annotations
 
@@ -19,28 +19,27 @@ from pannsdist.runtime.storage import write_atomic
 from pannsdist.weights.downloads import cache
 from pannsdist.weights.downloads.fetch import TIMEOUT_S, bring
 
-KEPT = ".fetched"
-"""Below a corpus' folder: archives under way, and a note for each that was unpacked."""
+DOWNLOADS = ".fetched"
+"""Subfolder of a corpus for downloaded archives, and a marker for each unpacked one."""
 DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError, RuntimeError)
-"""What reading a damaged archive may raise."""
+"""Exceptions raised for damaged archives."""
 
 
 def fetch_corpus(name: str, plugin: Any, folder: Path, timeout_s: float = TIMEOUT_S) -> Path:
-    """Bring the files of a dataset plugin into a folder; gives the plugin's root there.
+    """Download the files of a dataset plugin into a folder, and return the plugin's root there.
 
-    What was unpacked before is passed over, and a download that stopped begins with the file it stopped in. Raises
-    BadDataset.
+    Files unpacked before are skipped; an interrupted download resumes with the file it stopped in. Raises BadDataset.
     """
     downloads = tuple(getattr(plugin, "downloads", ()))
     if not downloads:
-        home = f"it is to be had by hand: {plugin.home}" if hasattr(plugin, "home") else "it is to be had by hand"
-        layout = f"\nroot is the folder that holds {plugin.layout}" if hasattr(plugin, "layout") else ""
+        home = "download it manually" + (f": {plugin.home}" if hasattr(plugin, "home") else "")
+        layout = f"\nroot is the folder that contains {plugin.layout}" if hasattr(plugin, "layout") else ""
         command = f"pannsdist plugins show dataset {name}"
-        raise BadDataset(f"dataset '{name}' has nothing that may be fetched for you", home + layout, command)
+        raise BadDataset(f"dataset '{name}' has no files that can be downloaded automatically", home + layout, command)
     try:
-        (folder / KEPT).mkdir(parents=True, exist_ok=True)
+        (folder / DOWNLOADS).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        wrong = f"{folder / KEPT} cannot be made: {error.strerror}"
+        wrong = f"{folder / DOWNLOADS} cannot be created: {error.strerror}"
         raise BadDataset(wrong, "", f"pannsdist data fetch {name} -o FOLDER") from error
     for licence in dict.fromkeys(file.licence for file in downloads):
         print(f"licence of {name}: {licence}", file=sys.stderr)
@@ -50,13 +49,13 @@ def fetch_corpus(name: str, plugin: Any, folder: Path, timeout_s: float = TIMEOU
 
 
 def fetch_file(file: Download, folder: Path, timeout_s: float) -> None:
-    """Bring one file and unpack it. Raises BadDataset."""
+    """Download one file and unpack it. Raises BadDataset."""
     name = cache.file_name(file.url, "corpora", BadDataset)
     target = folder / inside(file.into, "the plugin") if file.into else folder
-    archive, note = folder / KEPT / name, folder / KEPT / f"{name}.done"
-    told = f"{file.url}\n{file.checksum}\n"
-    if note.is_file() and note.read_text(encoding="utf-8") == told:
-        print(f"here already: {name}", file=sys.stderr)
+    archive, marker = folder / DOWNLOADS / name, folder / DOWNLOADS / f"{name}.done"
+    content = f"{file.url}\n{file.checksum}\n"
+    if marker.is_file() and marker.read_text(encoding="utf-8") == content:
+        print(f"already downloaded: {name}", file=sys.stderr)
         return
     tells = bool(file.unpack)
     bring(cache.Remote(file.url, archive, file.checksum, file.size_bytes, tells, error=BadDataset), timeout_s)
@@ -65,19 +64,18 @@ def fetch_file(file: Download, folder: Path, timeout_s: float) -> None:
         shutil.copyfile(archive, target / name)
     else:
         unpack(archive, file.unpack, target)
-    write_atomic(note, told)
+    write_atomic(marker, content)
     archive.unlink()
 
 
 def unpack(archive: Path, kind: str, target: Path) -> None:
-    """Every file of an archive below a folder, in the place of what is there.
+    """Extract an archive into a folder, replacing existing files.
 
-    Raises BadDataset for a damaged archive, and for one with a link, a device or a path that climbs out: before that
-    entry is written.
+    Raises BadDataset for a damaged archive, and before extracting a link, a device or a path outside the folder.
     """
     readers: dict[str, Callable[[Path], Iterator[tuple[str, IO[bytes]]]]] = {"zip": _zipped, "tar": _tarred}
     if kind not in readers:
-        raise BadDataset(f"{archive.name} is to be unpacked as {kind!r}", "zip or tar; mend the plugin")
+        raise BadDataset(f"{archive.name} has the archive type {kind!r}", "allowed: zip, tar; fix the plugin")
     print(f"unpacking {archive.name}\n  to {target}", file=sys.stderr, flush=True)
     with _refused_if_damaged(archive):
         for name, content in readers[kind](archive):
@@ -88,49 +86,51 @@ def unpack(archive: Path, kind: str, target: Path) -> None:
 
 
 def inside(name: str, source: str) -> PurePosixPath:
-    """A path below the folder that it is joined to; refused where it would leave it."""
+    """The name as a relative path. Raises BadDataset if it would leave the folder it is joined to."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or not path.parts or set(name) & set("\\:\0"):
-        raise BadDataset(f"{source} names {name!r}, which does not stay in the folder", "it is not to be trusted")
+        raise BadDataset(f"{source} names {name!r}, which is outside the target folder", "do not trust this archive")
     return path
 
 
 @contextmanager
 def _refused_if_damaged(archive: Path) -> Iterator[None]:
-    """An archive that cannot be read is removed, since whatever is kept is taken for whole."""
+    """Remove a damaged archive, because an existing archive is assumed to be complete."""
     try:
         yield
     except DAMAGED as error:
         archive.unlink()
         cache.pin_place(archive).unlink(missing_ok=True)
-        wrong = f"{archive.name} is cut off or damaged, and was removed: {error}"
-        raise BadDataset(wrong, "the same command fetches it again") from error
+        wrong = f"{archive.name} is truncated or damaged, and was removed: {error}"
+        raise BadDataset(wrong, "repeat the command to download it again") from error
     except OSError as error:
-        raise BadDataset(f"{archive.name} cannot be unpacked: {error}", "mend that, and repeat the command") from error
+        raise BadDataset(
+            f"{archive.name} cannot be unpacked: {error}", "fix the cause, and repeat the command"
+        ) from error
 
 
 def _zipped(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
-    """The files of a zip archive; its checksums are verified as they are read."""
+    """The files of a zip archive; checksums are verified while reading."""
     with zipfile.ZipFile(archive) as opened:
         for entry in opened.infolist():
             kind = stat.S_IFMT(entry.external_attr >> 16)
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-                raise _odd(archive, entry.filename)
+                raise _unsafe(archive, entry.filename)
             if not entry.is_dir():
                 with opened.open(entry) as content:
                     yield entry.filename, content
 
 
 def _tarred(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
-    """The files of a tar archive, compressed in any way."""
+    """The files of a tar archive with any compression."""
     with tarfile.open(archive) as opened:
         for entry in opened:
             if not entry.isfile() and not entry.isdir():
-                raise _odd(archive, entry.name)
+                raise _unsafe(archive, entry.name)
             content = opened.extractfile(entry)
             if content is not None:
                 yield entry.name, content
 
 
-def _odd(archive: Path, name: str) -> BadDataset:
-    return BadDataset(f"{archive.name} has a link or a device: {name!r}", "it is not to be trusted")
+def _unsafe(archive: Path, name: str) -> BadDataset:
+    return BadDataset(f"{archive.name} contains a link or a device: {name!r}", "do not trust this archive")

@@ -1,4 +1,4 @@
-"""Every clip of a dataset is read once: what there is of each class, and what is wrong with it."""
+"""A report on a dataset, from reading every clip once: class counts, durations, and invalid or duplicate clips."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from pannsdist.contracts import Clip
 from pannsdist.run.planning.data import Data
 
 AT_ONCE = 16
-"""Clips that a worker reads before it answers."""
+"""Clips per task of a worker."""
 
 
 @dataclass(frozen=True)
 class ReadClip:
-    """A clip, its split and what reading it told."""
+    """A clip, its split, and the facts from reading it."""
 
     split: str
     clip: Clip
@@ -34,8 +34,8 @@ class ReadClip:
 
 
 @dataclass(frozen=True)
-class Report:
-    """What was found. Names are `SPLIT/ID`; `shared` and `duplicates` are names of clips that are the same sound."""
+class DatasetReport:
+    """The findings. Names are `SPLIT/ID`; `shared` (across splits) and `duplicates` (within one) group equal clips."""
 
     clips: Mapping[str, int]
     classes: Mapping[str, Mapping[str, int]]
@@ -49,13 +49,22 @@ class Report:
     unlisted: Sequence[str]
 
     @property
-    def is_sound(self) -> bool:
-        """Whether every clip can be read and none is in two splits."""
+    def passed(self) -> bool:
+        """Whether every clip can be read and no clip is in two splits."""
         return not self.unreadable and not self.shared
 
 
+def check_dataset(data: Data, workers: int, progress: Callable[[int], object]) -> DatasetReport:
+    """Read all clips in worker processes and report on them; `progress` is called with the number of clips done."""
+    loader = Loader(workers)
+    try:
+        return report(data, read_all(data, loader, progress))
+    finally:
+        loader.close()
+
+
 def read_all(data: Data, loader: Loader, progress: Callable[[int], object]) -> list[ReadClip]:
-    """Every clip of the splits, read whole by the loader's workers; `progress` is told how many clips are done."""
+    """Read every clip of the splits in full with the loader's workers, in the order of the splits."""
     listed = [(split, clip) for split, table in data.splits.items() for clip in table.clips]
     parts = [tuple(clip for _, clip in listed[at : at + AT_ONCE]) for at in range(0, len(listed), AT_ONCE)]
     found: list[Facts] = []
@@ -65,11 +74,11 @@ def read_all(data: Data, loader: Loader, progress: Callable[[int], object]) -> l
     return [ReadClip(split, clip, facts) for (split, clip), facts in zip(listed, found, strict=True)]
 
 
-def report(data: Data, heard: Sequence[ReadClip]) -> Report:
-    """What all clips together are."""
-    usable = [one for one in heard if not one.facts.error]
+def report(data: Data, clips: Sequence[ReadClip]) -> DatasetReport:
+    """The report on all clips."""
+    usable = [one for one in clips if not one.facts.error]
     same = _same_sounds(usable)
-    return Report(
+    return DatasetReport(
         clips={split: len(table) for split, table in data.splits.items()},
         classes={label: _counts(data, label) for label in data.labels},
         lengths_s={
@@ -78,10 +87,10 @@ def report(data: Data, heard: Sequence[ReadClip]) -> Report:
             if (lengths := [one.facts.duration_s for one in usable if one.split == split])
         },
         rates_hz=dict(sorted(Counter(one.facts.rate_hz for one in usable).items())),
-        unreadable={one.name: one.facts.error for one in heard if one.facts.error},
+        unreadable={one.name: one.facts.error for one in clips if one.facts.error},
         silent=[one.name for one in usable if one.facts.is_silent],
         duplicates=[_names(group) for group in same if len({one.split for one in group}) == 1],
-        shared=_shared(heard, same),
+        shared=_shared(clips, same),
         missing=len(getattr(data.part.plugin, "missing", ())),
         unlisted=_unlisted(data),
     )
@@ -96,7 +105,7 @@ def _names(group: Sequence[ReadClip]) -> tuple[str, ...]:
 
 
 def _same_sounds(usable: Sequence[ReadClip]) -> list[list[ReadClip]]:
-    """Groups of clips that are the same to the last sample; silence is not one of them, since it is always the same."""
+    """Groups of clips with identical samples; silent clips are excluded, since all silence is identical."""
     groups: dict[str, list[ReadClip]] = {}
     for one in usable:
         if not one.facts.is_silent:
@@ -104,19 +113,19 @@ def _same_sounds(usable: Sequence[ReadClip]) -> list[list[ReadClip]]:
     return [group for group in groups.values() if len(group) > 1]
 
 
-def _shared(heard: Sequence[ReadClip], same: Sequence[Sequence[ReadClip]]) -> list[tuple[str, ...]]:
-    """Clips of two splits with the same sound, or cut out of one file where they overlap."""
+def _shared(clips: Sequence[ReadClip], same: Sequence[Sequence[ReadClip]]) -> list[tuple[str, ...]]:
+    """Clips of different splits with identical samples, or overlapping segments of one file."""
     found = {_names(group): None for group in same if len({one.split for one in group}) > 1}
     known = {frozenset(pair) for names in found for pair in combinations(names, 2)}
-    for pair in _overlapping(heard):
+    for pair in _overlapping(clips):
         if frozenset(pair) not in known:
             found[pair] = None
     return list(found)
 
 
-def _overlapping(heard: Sequence[ReadClip]) -> Iterator[tuple[str, str]]:
+def _overlapping(clips: Sequence[ReadClip]) -> Iterator[tuple[str, str]]:
     files: dict[Path, list[ReadClip]] = {}
-    for one in heard:
+    for one in clips:
         if isinstance(one.clip.source, Path):
             files.setdefault(one.clip.source.resolve(), []).append(one)
     for pieces in files.values():
@@ -135,7 +144,7 @@ def _end_s(one: ReadClip) -> float:
 
 
 def _unlisted(data: Data) -> list[str]:
-    """Sound files beside those of the dataset that none of its splits has."""
+    """Audio files in the dataset's folders that are in none of its splits."""
     plugin = data.part.plugin
     clips = (clip for split in plugin.splits for clip in plugin.clips(split))
     used = {clip.source for clip in clips if isinstance(clip.source, Path)}

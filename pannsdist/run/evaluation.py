@@ -1,4 +1,4 @@
-"""A finished model against a split of a dataset."""
+"""Evaluation of a model folder on a split of a dataset."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from pannsdist.training.evaluator import Evaluation, Evaluator, SplitToEvaluate
 def evaluate_bundle(
     folder: Path, settings: Settings, source: SettingsOrigin, catalog: Catalog, split: str
 ) -> Evaluation:
-    """The scores of the model in `folder` on a split of the dataset that the settings name; in one process.
+    """Evaluate the model in `folder` on a split of the dataset of the settings, in one process.
 
-    Clips are heard as they were when the model was chosen. Metric plugins of its run are computed too, unless the
-    settings have null for them, and those that the settings name. Raises BadBundle where the labels differ, or where a
-    metric of the run is not installed.
+    Clips are read as in the validation of the training run. The metric plugins of that run are computed too, unless the
+    settings set them to null, and those of the settings. Raises BadBundle if the labels differ, or if a metric of the
+    run is not installed.
     """
     data = choose_data(settings, source, catalog, (split,))
     bundle = load_bundle(folder, catalog)
@@ -49,22 +49,22 @@ def evaluate_bundle(
 def _metrics(
     record: BundleRecord, settings: Settings, source: SettingsOrigin, catalog: Catalog, data: Data
 ) -> dict[str, Part]:
-    """The metric plugins of the model's run with the params that they had, but where the settings say otherwise."""
+    """The metric plugins of the training run with their params, overridden by those of the settings."""
     section = "metrics."
     known = {key.removeprefix(section): one for key, one in record.further.items() if key.startswith(section)}
-    asked = {**{name: one.params for name, one in known.items()}, **settings.metrics}
+    wanted = {**{name: one.params for name, one in known.items()}, **settings.metrics}
     for name, one in known.items():
-        if asked[name] is not None:
+        if wanted[name] is not None:
             require_installed(one, "metric", catalog, f"to leave it out: {section}{name}=null")
-    return choose_metrics(asked, source, catalog, data)
+    return choose_metrics(wanted, source, catalog, data)
 
 
-def _refuse_other_labels(folder: Path, known: tuple[str, ...], asked: tuple[str, ...]) -> None:
-    if known == asked:
+def _refuse_other_labels(folder: Path, known: tuple[str, ...], found: tuple[str, ...]) -> None:
+    if known == found:
         return
-    first = next((i for i, (a, b) in enumerate(zip(known, asked, strict=False)) if a != b), min(len(known), len(asked)))
-    left, right = (names[first] if first < len(names) else "nothing" for names in (known, asked))
+    first = next((i for i, (a, b) in enumerate(zip(known, found, strict=False)) if a != b), min(len(known), len(found)))
+    left, right = (names[first] if first < len(names) else "nothing" for names in (known, found))
     raise BadBundle(
-        f"the labels of the dataset are not those of the model in {folder}",
-        f"the model has {len(known)}, the dataset {len(asked)}; label {first}: model '{left}', dataset '{right}'",
+        f"the labels of the dataset differ from those of the model in {folder}",
+        f"the model has {len(known)}, the dataset {len(found)}; label {first}: model '{left}', dataset '{right}'",
     )

@@ -1,4 +1,4 @@
-"""The folder of a run: its settings, its scores, its checkpoints, its best model, its logs. Only rank 0 touches it."""
+"""The run folder: settings, scores, checkpoints, best model and logs. Rank 0 only."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ FREE_KEYS = (
     "data.workers",
     "data.on_bad_clip",
 )
-"""What may change when a run goes on; any other key makes it another run."""
+"""Settings that may change when a run is resumed; a change of any other key is refused."""
 
 
 def newest_whole(checkpoints: CheckpointStore) -> Snapshot | None:
-    """The newest whole checkpoint; each newer one is set aside, and what is wrong with it is said. Rank 0 alone.
+    """The newest valid checkpoint; newer, damaged ones are renamed, with a message. Rank 0 only.
 
-    Raises BadRunFolder where there are checkpoints, and none of them is whole.
+    Raises BadRunFolder if there are checkpoints, but no valid one.
     """
     found = checkpoints.newest()
     for folder, reason in found.damaged.items():
@@ -54,7 +54,7 @@ def newest_whole(checkpoints: CheckpointStore) -> Snapshot | None:
 
 
 class RunFolder:
-    """`runs/NAME`, made or continued."""
+    """The folder `runs/NAME`, new or resumed."""
 
     def __init__(self, path: Path, settings: Settings) -> None:
         self.path = path
@@ -62,45 +62,47 @@ class RunFolder:
 
     @classmethod
     def open(cls, settings: Settings, labels: Sequence[str]) -> RunFolder:
-        """The run's folder, made if need be. Raises BadRunFolder where another run, or anything else, is in it.
+        """Open or create the run folder. Raises BadRunFolder if it contains another run or unrelated files.
 
-        A run with the same settings is another one too where the dataset's labels have changed since.
+        A run also counts as another one if the dataset's labels have changed.
         """
         path = Path(settings.runs) / settings.name
         written = path / SETTINGS_FILE
-        if written.is_file():  # without a checkpoint, an earlier start was refused: nothing there is another run's
+        if written.is_file():  # without checkpoints, an earlier start was refused, so nothing is lost
             if CheckpointStore(path / "checkpoints", settings.save.keep).whole:
                 _refuse_other_run(written, settings)
                 _refuse_other_labels(path / LABELS_FILE, list(labels))
         elif path.exists() and any(item.name != "log" and item.name[0] != "." for item in path.iterdir()):
-            wrong = f"{path} is not empty, and holds no {SETTINGS_FILE} of a run"
+            wrong = f"{path} is not empty, and has no {SETTINGS_FILE} of a run"
             raise BadRunFolder(wrong, "choose another name, as name=NAME, or empty the folder", f"ls {path}")
         path.mkdir(parents=True, exist_ok=True)
-        storage.write_atomic(written, settings_module.to_yaml(settings))  # first: a killed start can be begun again
+        storage.write_atomic(
+            written, settings_module.to_yaml(settings)
+        )  # written first, so that a killed start can be repeated
         storage.write_atomic(path / LABELS_FILE, json.dumps(list(labels), ensure_ascii=False) + "\n")
         (path / "checkpoints").mkdir(exist_ok=True)
         _guard_log(path)
         return cls(path, settings)
 
     def snapshot(self) -> Snapshot | None:
-        """What the run goes on from: its newest whole checkpoint; says what is wrong with each newer one.
+        """The newest valid checkpoint, from which the run resumes; damaged ones are reported.
 
-        Raises BadRunFolder where there are checkpoints, and none of them is whole.
+        Raises BadRunFolder if there are checkpoints, but no valid one.
         """
         storage.recover(self.path)
         return newest_whole(self.checkpoints)
 
     @contextmanager
     def sinks(
-        self, record: BundleRecord, plugins: Sequence[PluginTracker], progress: Progress, trial: str = ""
+        self, record: BundleRecord, plugins: Sequence[PluginTracker], progress: Progress, console_note: str = ""
     ) -> Iterator[ResultSinks]:
-        """Where the trainer's results go from `progress` on: terminal, files, `plugins`, checkpoints, `best_model`.
+        """The result sinks of the trainer: console, score files, tracker plugins, checkpoints and `best_model`.
 
-        Snapshots are written in the background. `best_model` comes before the checkpoint that knows of it: a run that
-        is killed between the two comes by the same model again.
+        Snapshots are written in the background. `best_model` is written before its checkpoint: a run killed between the
+        two writes the same model again. Scores after `progress` are dropped from the files.
         """
         own: list[Tracker] = [
-            ConsoleTracker(note=f"  ({trial})" if trial else ""),
+            ConsoleTracker(note=f"  ({console_note})" if console_note else ""),
             ScoresFile(self.path / "scores.jsonl", progress.epoch),
             PredictionsTracker(self.path / "best_predictions"),
         ]
@@ -122,32 +124,32 @@ class RunFolder:
                     tracker.close()
 
     def summary(self, progress: Progress, plugins: Sequence[PluginTracker] = ()) -> str:
-        """What the run came to, and the next commands; `plugins` watched it."""
+        """A summary of the run's results, with the next commands; `plugins` are its trackers."""
         lines = [f"{progress.epoch} epochs done"] if progress.epoch else ["no epoch is done"]
         best, model = progress.best, self.path / "best_model"
         if best.get("epoch"):
             lines = [f"best {best['metric']} {best['value']:.4f} in epoch {best['epoch']} of {progress.epoch}: {model}"]
             lines.append(f"  next: pannsdist predict --model {model} FILE...")
         else:
-            lines.append(f"  no epoch had a {best.get('metric', 'score')} that is a number, so there is no best model")
-        lines += filter(None, (tracker.remark(self.path) for tracker in plugins))
+            lines.append(f"  no epoch had a finite {best.get('metric', 'score')}, so there is no best model")
+        lines += filter(None, (tracker.summary_line(self.path) for tracker in plugins))
         bad = self.path / "bad_clips.txt"
         if bad.exists():
             count = len(bad.read_text(encoding="utf-8").splitlines())
-            lines.append(f"  {count} clips could not be used: {bad}")
+            lines.append(f"  {count} clips could not be read: {bad}")
         if progress.bad_steps:
-            lines.append(f"  {progress.bad_steps} steps were not taken: {self.path / 'bad_steps.txt'}")
+            lines.append(f"  {progress.bad_steps} steps were skipped: {self.path / 'bad_steps.txt'}")
         return "\n".join(lines)
 
     def note_bad(self, clips: Sequence[BadClip]) -> None:
-        """Add clips that were skipped to `bad_clips.txt`, each once."""
+        """Add skipped clips to `bad_clips.txt`, each once."""
         path = self.path / "bad_clips.txt"
         known = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         fresh = [clip.wrong.replace("\n", " ") for clip in clips]
         storage.write_atomic(path, "".join(f"{line}\n" for line in dict.fromkeys([*known, *fresh])))
 
     def note_bad_step(self, line: str) -> None:
-        """Add a step that was not taken to `bad_steps.txt`, once, and say so."""
+        """Add a skipped step to `bad_steps.txt`, once, and print it."""
         path = self.path / "bad_steps.txt"
         known = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         storage.write_atomic(path, "".join(f"{item}\n" for item in dict.fromkeys([*known, line])))
@@ -161,13 +163,13 @@ class RunFolder:
             self.checkpoints.write(snapshot)
         except CannotWrite as error:
             whole = self.checkpoints.whole
-            left = f"the run can go on from {whole[-1]}" if whole else "the run has no checkpoint yet"
-            right = f"{left}: make room in {self.path}, and repeat the command"
+            state = f"the run can resume from {whole[-1]}" if whole else "the run has no checkpoint yet"
+            right = f"{state}: free disk space for {self.path}, and repeat the command"
             raise CannotWrite(error.wrong, right, error.command) from error
 
 
 def check_same_run(path: Path, settings: Settings) -> None:
-    """Raise BadRunFolder where a run with other settings is in the folder; touches nothing."""
+    """Raise BadRunFolder if the folder contains a run with other settings. Writes nothing."""
     if (path / SETTINGS_FILE).is_file() and CheckpointStore(path / "checkpoints", settings.save.keep).whole:
         _refuse_other_run(path / SETTINGS_FILE, settings)
 
@@ -176,10 +178,12 @@ def _refuse_other_run(written: Path, settings: Settings) -> None:
     before = _flat(settings_module.read_yaml(written))
     now = _flat(settings_module.to_dict(settings))
     empty = {key for tree in (before, now) for key, value in tree.items() if value == {}}
-    for key in sorted(before.keys() | now.keys(), key=lambda key: (key in empty, key)):  # what is within it says more
+    for key in sorted(
+        before.keys() | now.keys(), key=lambda key: (key in empty, key)
+    ):  # keys inside a section are more specific
         free = any(key == name or key.startswith(f"{name}.") for name in FREE_KEYS)
         if not free and before.get(key) != now.get(key):
-            wrong = f"{written.parent} holds another run: {key} is {before.get(key)!r} there and {now.get(key)!r} now"
+            wrong = f"{written.parent} contains another run: {key} is {before.get(key)!r} there, {now.get(key)!r} now"
             raise BadRunFolder(wrong, "choose another name, as name=NAME, or remove that folder", f"cat {written}")
 
 
@@ -187,17 +191,17 @@ def _refuse_other_labels(written: Path, labels: list[str]) -> None:
     try:
         known = list(json.loads(written.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
-        right = "copy it from another run on the same dataset, or give the run another name, as name=NAME"
+        right = "copy it from another run on the same dataset, or rename this run with name=NAME"
         raise BadRunFolder(f"{written} cannot be read: {error}", right) from error
     if known != labels:
-        odd = sorted(set(known) ^ set(labels)) or ["their order"]
-        wrong = f"the dataset's labels are no longer those of the run in {written.parent}: {', '.join(odd[:5])}"
+        differing = sorted(set(known) ^ set(labels)) or ["their order"]
+        wrong = f"the dataset's labels differ from those of the run in {written.parent}: {', '.join(differing[:5])}"
         right = f"the run has {len(known)}, the dataset {len(labels)}; choose another name, as name=NAME"
         raise BadRunFolder(wrong, right)
 
 
 def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
-    """Values by their dotted keys; an empty section below another counts: `augment.gain: {}` is a plugin by default."""
+    """Values by dotted key. A nested empty section is a value, since `augment.gain: {}` enables a plugin."""
     if not isinstance(tree, Mapping) or (not tree and "." in prefix):
         return {prefix: tree}
     flat: dict[str, Any] = {}
@@ -207,7 +211,7 @@ def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def _guard_log(run: Path) -> None:
-    """Paddle's launcher writes the whole environment into its log folder: keep it private, and at hand in the run."""
+    """Make the launcher's log folder private, because it contains all environment variables, and link it in the run."""
     folder = launcher.log_folder()
     if folder is None or not folder.is_dir():
         return

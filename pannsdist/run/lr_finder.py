@@ -1,4 +1,4 @@
-"""The learning rate from which the loss falls fastest, on the real clips; leaves nothing behind.
+"""Learning rate range test on the training clips; writes no files.
 
 L. N. Smith, "Cyclical learning rates for training neural networks", WACV 2017 (arXiv 1506.01186).
 """
@@ -14,32 +14,32 @@ from typing import TYPE_CHECKING
 
 from pannsdist import settings
 from pannsdist.registry import Catalog
-from pannsdist.runtime import console
-from pannsdist.runtime.errors import UserError
+from pannsdist.runtime import console, launcher
+from pannsdist.runtime.errors import SettingsError, UserError
 
 if TYPE_CHECKING:
     from pannsdist.contracts.batch import Batch
     from pannsdist.run.planning.plan import Plan
     from pannsdist.training.trainer import TrainingData
 
-LOW, HIGH, STEPS = 1e-7, 1.0, 100
+LOW, HIGH, STEPS, MIN_STEPS = 1e-7, 1.0, 100, 10
 SMOOTHING, BLOWN_UP, ROWS = 0.9, 4.0, 15
-"""Share of the old in the smoothed loss; how far above its best it ends the search; lines of the table."""
+"""Weight of the old value in the smoothed loss; multiple of the best loss that ends the search; rows of the table."""
 
 
 @dataclass(frozen=True)
 class Search:
-    """What was tried: rates, and the smoothed loss at each."""
+    """The learning rates tried, and the smoothed loss at each."""
 
     rates: tuple[float, ...]
     losses: tuple[float, ...]
 
     @property
     def suggestion(self) -> float | None:
-        """The rate around which the smoothed loss falls most; None where it falls nowhere.
+        """The learning rate at which the smoothed loss falls fastest; None if it does not fall.
 
-        Over a tenth of the steps to each side, that are at equal ratios of the rate; the first tenth is left out, where
-        the mean is still of a few batches.
+        The slope is taken over a tenth of the (log-spaced) steps to each side; the first tenth is ignored, because the
+        running mean covers only a few batches there.
         """
         reach = max(1, len(self.losses) // 10)
         middles = range(2 * reach, len(self.losses) - reach)
@@ -51,10 +51,16 @@ class Search:
 def find(
     config: Path, overrides: Sequence[str], steps: int = STEPS, limits: tuple[float, float] = (LOW, HIGH)
 ) -> Search:
-    """Train for `steps` steps at rising rates, from the weights that the run would start from. One process.
+    """Train for `steps` steps at rising learning rates within `limits`, from the initial weights of the run.
 
-    It ends early where the loss is not finite or four times its best. Raises UserError as `train` does.
+    It ends early if the loss is not finite, or four times its best. Raises UserError as `train` does, SettingsError for
+    invalid steps or limits, and UserError in more than one process.
     """
+    if launcher.size() > 1:
+        right = "the result is valid for any number of processes, since batch_size is global"
+        raise UserError("find-lr runs in one process", right)
+    if not (steps >= MIN_STEPS and 0 < limits[0] < limits[1] < math.inf):
+        raise SettingsError(f"--steps must be at least {MIN_STEPS}, and --low above 0 and below --high")
     from pannsdist.audio.batches import Shard
     from pannsdist.audio.loader import Loader
     from pannsdist.run import building
@@ -94,7 +100,7 @@ def _search(plan: Plan, data: TrainingData, steps: int, limits: tuple[float, flo
 
 
 def _forever(data: TrainingData) -> Iterator[Batch]:
-    """Batches of one epoch after another; those without a readable clip are left out."""
+    """Batches of consecutive epochs, without empty ones."""
     for epoch in count(1):
         read = 0
         for batch in data.batches(epoch, 0):
@@ -102,23 +108,25 @@ def _forever(data: TrainingData) -> Iterator[Batch]:
             if batch.ids:
                 yield batch
         if not read:
-            raise UserError("no clip of the training split could be read", "run with data.on_bad_clip=stop to see why")
+            raise UserError(
+                "no clip of the training split could be read", "run with data.on_bad_clip=stop to see the errors"
+            )
 
 
 def table(search: Search) -> str:
-    """A few of the rates with their losses, and the suggestion."""
+    """A table of learning rates and losses, and the suggestion."""
     every = max(1, math.ceil(len(search.rates) / ROWS))
     rows = list(zip(search.rates, search.losses, strict=True))[::every]
     lines = ["rate      smoothed loss", *(f"{rate:<9.2e} {loss:.4f}" for rate, loss in rows)]
     if search.suggestion is None:
-        return "\n".join([*lines, "the loss falls at none of them: try other --low and --high"])
+        return "\n".join([*lines, "the loss falls at no learning rate: try other values of --low and --high"])
     return "\n".join(
-        [*lines, f"it falls fastest at {search.suggestion:.2e}: optimizer.learning_rate={search.suggestion:.1e}"]
+        [*lines, f"the loss falls fastest at {search.suggestion:.2e}: optimizer.learning_rate={search.suggestion:.1e}"]
     )
 
 
 def plot(search: Search, path: Path) -> None:
-    """Write the curve as a picture. Raises UserError where it cannot be written."""
+    """Write the curve as an image. Raises UserError if it cannot be written."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 4), layout="constrained")
@@ -131,6 +139,4 @@ def plot(search: Search, path: Path) -> None:
     try:
         figure.savefig(path)
     except (OSError, ValueError) as error:
-        raise UserError(
-            f"cannot write {path}: {error}", "give a file such as lr.png in a folder that exists"
-        ) from error
+        raise UserError(f"cannot write {path}: {error}", "give a file such as lr.png in an existing folder") from error

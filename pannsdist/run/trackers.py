@@ -1,4 +1,4 @@
-"""The trackers of a run that are plugins: opened before the first step, and given up where they fail later."""
+"""Tracker plugins of a run: opened before the first step, and disabled after a failure."""
 
 from __future__ import annotations
 
@@ -14,58 +14,56 @@ from pannsdist.runtime.errors import BrokenPlugin, UserError
 
 
 class PluginTracker:
-    """A tracker that is told of everything until it fails; then it is named, and the run goes on without it.
+    """Passes all reports to a tracker until it fails; then it is disabled, and the run continues without it.
 
-    What it has missed is in `scores.jsonl`, and no run is lost because a place to watch it is.
+    Scores it has missed are in `scores.jsonl`, so a failing tracker must not end a run.
     """
 
     def __init__(self, part: Part, tracker: Tracker) -> None:
         self._part, self._tracker = part, tracker
         self.failure = ""
-        """What it failed with, and when."""
+        """The error and the time of the failure; empty if there was none."""
 
     def steps(self, report: StepReport) -> None:
-        """Some more steps were made."""
-        self._tell(lambda: self._tracker.steps(report), f"at step {report.step}")
+        """Report training steps."""
+        self._call(lambda: self._tracker.steps(report), f"at step {report.step}")
 
     def epoch(self, report: EpochReport) -> None:
-        """An epoch is done."""
-        self._tell(lambda: self._tracker.epoch(report), f"at epoch {report.epoch}")
+        """Report a finished epoch."""
+        self._call(lambda: self._tracker.epoch(report), f"at epoch {report.epoch}")
 
     def flush(self) -> None:
-        """A checkpoint is about to be written."""
-        self._tell(self._tracker.flush, "before a checkpoint")
+        """Flush to disk, called before a checkpoint is written."""
+        self._call(self._tracker.flush, "before a checkpoint")
 
     def close(self) -> None:
-        """The run is over; one that failed is closed too, as far as it lets itself."""
-        was_given_up, self.failure = self.failure, ""
-        self._tell(self._tracker.close, "at the end")
-        self.failure = was_given_up or self.failure
+        """Close the tracker, also after a failure."""
+        earlier, self.failure = self.failure, ""
+        self._call(self._tracker.close, "at the end")
+        self.failure = earlier or self.failure
 
-    def remark(self, folder: Path) -> str:
-        """What to type to look at the run, or from where on the tracker does not have it."""
+    def summary_line(self, folder: Path) -> str:
+        """The command to view the run, or the failure; empty if there is neither."""
         if self.failure:
-            return f"  {self._part} failed {self.failure}; what it was not told is in {folder / 'scores.jsonl'}"
+            return f"  {self._part} failed {self.failure}; later scores are in {folder / 'scores.jsonl'}"
         look: str = self._part.plugin.look
         return f"        {look.replace('{folder}', str(folder))}" if look else ""
 
-    def _tell(self, call: Callable[[], None], when: str) -> None:
+    def _call(self, call: Callable[[], None], when: str) -> None:
         if self.failure:
             return
         try:
             call()
-        except Exception as error:  # noqa: BLE001 - a stranger's code may raise anything
+        except Exception as error:  # noqa: BLE001 - third-party code may raise anything
             self.failure = f"{when}: {_words(error)}"
-            console.print_main(
-                f"tracker {self._part} failed {self.failure}\n  it is told nothing more, and the run goes on"
-            )
+            console.print_main(f"tracker {self._part} failed {self.failure}\n  it is disabled, and the run continues")
 
 
 @contextmanager
 def open_trackers(parts: Iterable[Part], run: TrackedRun) -> Iterator[list[PluginTracker]]:
-    """Every tracker, open up to the end of the block. Rank 0 alone.
+    """Open all trackers, and close them at the end of the block. Rank 0 only.
 
-    Raises what one of them asks the user to mend, and BrokenPlugin where one cannot be opened for another reason.
+    Raises the UserError of a tracker, and BrokenPlugin for any other error while opening one.
     """
     with ExitStack() as stack:
         trackers = []
@@ -83,13 +81,13 @@ def _open(part: Part, run: TrackedRun) -> Tracker:
         raise
     except Exception as error:
         wrong = f"tracker plugin '{part.entry.name}' of {part.entry.origin} cannot be opened: {_words(error)}"
-        right = f"trackers.{part.entry.name}=null leaves it out"
+        right = f"trackers.{part.entry.name}=null disables it"
         raise BrokenPlugin(wrong, right, f"pannsdist plugins check tracker {part.entry.name}") from error
     return tracker
 
 
 def _words(error: Exception) -> str:
-    """An error in a line, with the place that it comes from; a UserError by what is wrong alone."""
+    """An error in one line, with its source location unless it is a UserError."""
     if isinstance(error, UserError):
         return error.wrong
     frame = traceback.extract_tb(error.__traceback__)[-1]

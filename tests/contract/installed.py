@@ -70,7 +70,7 @@ def chosen(kind: str) -> list[Entry]:
 
 def opened(entry: Entry, **params: object):
     """The plugin with these params, the others at their defaults."""
-    return Subject(entry, params, CATALOG).opened()
+    return Subject(entry, params, CATALOG).plugin()
 
 
 def built(entry: Entry, classes: int = 2, seed: int = 0) -> Network:

@@ -6,7 +6,7 @@ import pytest
 from installed import BIG, CATALOG, LAUNCHED, MINIATURES, chosen
 
 from pannsdist import contracts
-from pannsdist.devkit import Cost, Subject, Verdict, checks_of, judge
+from pannsdist.devkit import Cost, Subject, Verdict, checks_of, run_check
 
 
 def cases():
@@ -15,7 +15,7 @@ def cases():
             for check in checks_of(kind):
                 if check.cost is Cost.LAUNCHES and entry.name not in LAUNCHED:
                     continue
-                big = check.cost is not Cost.ASKS and entry.name in BIG
+                big = check.cost is not Cost.QUICK and entry.name in BIG
                 marks = [pytest.mark.skip(reason=BIG[entry.name])] if big else []
                 yield pytest.param(entry, check, id=f"{kind}-{entry.name}-{check.name}", marks=marks)
 
@@ -38,7 +38,7 @@ def test_a_shipped_plugin_keeps_the_contract(entry, check, params_of):
     if entry.kind == "dataset" and set(subject.required) - subject.given.keys():
         pytest.skip(f"it needs {', '.join(subject.required)}: its own tests make it a miniature, and check it there")
     assert not hasattr(subject.plugin_class, "known_gaps")
-    outcome = judge(check, subject)
+    outcome = run_check(check, subject)
     if outcome.verdict is Verdict.NOT_APPLICABLE:
         pytest.skip(outcome.reason)
     assert outcome.verdict is Verdict.OK, outcome.reason

@@ -74,7 +74,7 @@ def test_a_stopped_command_says_so_by_its_code_and_names_the_command_that_goes_o
     said = continued.stopped.output
     assert "fold_1  is finished after" in said
     assert "fold_2  was stopped after" in said
-    assert "stopped: 1 of 2 runs are finished\n  to go on: pannsdist crossval -c " in said
+    assert "stopped: 1 of 2 runs are finished\n  to resume: pannsdist crossval -c " in said
     assert said.rstrip().endswith("name=tiny --folds 1,2")
     assert "Traceback" not in said
 
@@ -138,7 +138,7 @@ def test_the_table_shows_both_epochs_side_by_side(continued):
         assert [fold, best, "(epoch", epoch, last, "(epoch", "2)"] in [row[:7] for row in rows]
     means = [f"{continued.record[kind]['valid/loss']['mean']:.4f}" for kind in ("best", "last")]
     assert ["mean", *means] in [row[:3] for row in rows]
-    assert "deviation, +-: of the sample, with n - 1" in continued.again.output
+    assert "deviation, +-: sample standard deviation (n - 1)" in continued.again.output
     for metric in METRICS:
         assert f"valid/{metric}" in [row[0] for row in rows if row]
 

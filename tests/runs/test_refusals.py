@@ -238,7 +238,7 @@ def test_two_processes_refuse_the_folder_of_another_run(run, work):
     launched = launching.train("tones_cnn6.yaml", *overrides, processes=2, cwd=work)
     refused_by_both(
         launched,
-        "error: runs/tiny holds another run: seed is 0 there and 1 now",
+        "error: runs/tiny contains another run: seed is 0 there, 1 now",
         "choose another name, as name=NAME, or remove that folder",
     )
     assert launching.contents(other.folder) == before
@@ -251,7 +251,7 @@ def test_a_run_whose_dataset_has_other_labels_now_is_refused(run, work):
     launched = launching.train("tones_cnn6.yaml", *launching.TINY, *launching.CONSTANT, "name=tiny", cwd=work)
     assert launched.exit_codes == (2,), str(launched)
     said = str(launched)
-    assert "the dataset's labels are no longer those of the run in runs/tiny: sweep, whistle" in said
+    assert "the dataset's labels differ from those of the run in runs/tiny: sweep, whistle" in said
     assert "choose another name, as name=NAME" in said
 
 
@@ -303,7 +303,7 @@ def test_evaluate_refuses_a_dataset_with_other_labels(run, work):
     launched = launching.pannsdist("evaluate", "--model", model, "-c", config, "data.params.classes=2", cwd=work)
     command_refused(
         launched,
-        f"error: the labels of the dataset are not those of the model in {model}",
+        f"error: the labels of the dataset differ from those of the model in {model}",
         "the model has 3, the dataset 2; label 2: model 'noise', dataset 'nothing'",
     )
 

@@ -78,9 +78,9 @@ def test_a_new_plugin_passes_its_own_test_as_it_is_written(tmp_path, kind):
     assert code == 0, said
     assert "test_birdsong_keeps_the_contract[importing it has no side effect] PASSED" in said
     if kind == "model":
-        assert "test_birdsong_keeps_the_contract[two processes train a step of it] PASSED" in said
+        assert "test_birdsong_keeps_the_contract[it trains one step on two processes] PASSED" in said
     if kind == "optimizer":
-        assert "test_birdsong_keeps_the_contract[two processes train a step with it] PASSED" in said
+        assert "test_birdsong_keeps_the_contract[it trains one step on two processes] PASSED" in said
 
 
 @pytest.mark.any_paddle
@@ -90,16 +90,16 @@ def test_a_fault_of_a_plugin_is_a_failed_test_with_a_sentence_for_its_name(tmp_p
     source.write_text(source.read_text(encoding="utf-8").replace("waveform.copy()", "waveform"), encoding="utf-8")
     code, said = run_pytest(folder, path)
     assert code == 1, said
-    assert "test_birdsong_keeps_the_contract[what it is given stays as it is] FAILED" in said
-    assert "it writes into the waveform that it is given" in said
-    gaps = '{"what_it_is_given_stays_as_it_is": "the next release", "it_has_a_probability": "a mistake"}'
+    assert "test_birdsong_keeps_the_contract[its input is not modified] FAILED" in said
+    assert "it modifies its input in place" in said
+    gaps = '{"its_input_is_not_modified": "the next release", "it_has_a_probability": "a mistake"}'
     text = test.read_text(encoding="utf-8").replace("(Birdsong)", f"(Birdsong, known_gaps={gaps})")
     test.write_text(text, encoding="utf-8")
     code, said = run_pytest(folder, path)
     assert code == 1, said
-    assert "test_birdsong_keeps_the_contract[what it is given stays as it is] XFAIL" in said
+    assert "test_birdsong_keeps_the_contract[its input is not modified] XFAIL" in said
     assert "test_birdsong_keeps_the_contract[it has a probability] FAILED" in said
-    assert "take it out of the known gaps, for it is none" in said
+    assert "the check passes, so remove it from the known gaps" in said
 
 
 @pytest.mark.any_paddle

@@ -128,7 +128,7 @@ def test_a_tracker_that_cannot_be_opened_ends_every_process_before_the_first_ste
     said = launched.logs[0]
     wrong = "tracker plugin 'faulty' of faulty-trackers 1.0 cannot be opened: ZeroDivisionError: division by zero"
     assert wrong in said
-    assert "trackers.faulty=null leaves it out" in said
+    assert "trackers.faulty=null disables it" in said
     assert "Traceback" not in str(launched)
     assert "step 2/6" not in said
     assert steps_of(work) == []

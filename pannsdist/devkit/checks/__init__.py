@@ -1,1 +1,1 @@
-"""The checks of each kind of plugin."""
+"""The conformance checks, one module per kind of plugin."""

@@ -1,4 +1,4 @@
-"""What an augmentation keeps to."""
+"""Conformance checks of augmentations."""
 
 from __future__ import annotations
 
@@ -8,73 +8,75 @@ import random
 import numpy as np
 
 from pannsdist.devkit.checking import Check, Subject, require
-from pannsdist.devkit.checks.plugin import travelled
+from pannsdist.devkit.checks.plugin import pickle_round_trip
 
 RATES_HZ = (8000, 32000, 44100)
 
 
 def it_has_a_probability(subject: Subject) -> str:
-    """The share of the clips that are given to it: a param from 0 to 1."""
+    """The param `probability`, from 0 to 1: how likely a clip is augmented."""
     fields = {item.name: item for item in dataclasses.fields(subject.plugin_class.Params)}
     require("probability" in fields, "Params has no field `probability`")
     default = fields["probability"].default
-    require(isinstance(default, float) and 0.0 <= default <= 1.0, f"probability is {default!r} by itself")
-    return f"{default} by itself"
+    require(isinstance(default, float) and 0.0 <= default <= 1.0, f"the default of probability is {default!r}")
+    return f"default {default}"
 
 
-def it_gives_as_many_finite_float32_samples_as_it_got(subject: Subject) -> str:
-    """(S,) to (S,), at any rate."""
-    augmentation = subject.opened()
+def it_keeps_length_and_dtype_and_gives_finite_samples(subject: Subject) -> str:
+    """(S,) float32 to (S,) float32, at any sample rate."""
+    augmentation = subject.plugin()
     for rate_hz in RATES_HZ:
-        given = _noise(rate_hz // 2)
-        made = augmentation(given, rate_hz, np.random.default_rng(1))
-        require(made.shape == given.shape, f"{given.shape} at {rate_hz} Hz becomes {made.shape}")
-        require(made.dtype == np.float32, f"float32 becomes {made.dtype}")
-        require(np.isfinite(made).all(), f"NaN or infinite samples at {rate_hz} Hz")
+        waveform = _noise(rate_hz // 2)
+        result = augmentation(waveform, rate_hz, np.random.default_rng(1))
+        require(result.shape == waveform.shape, f"{waveform.shape} at {rate_hz} Hz becomes {result.shape}")
+        require(result.dtype == np.float32, f"float32 becomes {result.dtype}")
+        require(np.isfinite(result).all(), f"NaN or infinite samples at {rate_hz} Hz")
     return ", ".join(f"{rate_hz} Hz" for rate_hz in RATES_HZ)
 
 
 def silence_full_scale_and_a_single_sample_stay_finite(subject: Subject) -> str:
-    """The clips that break a logarithm or a division."""
-    augmentation = subject.opened()
-    sounds = {
+    """Input that breaks logarithms and divisions."""
+    augmentation = subject.plugin()
+    waveforms = {
         "silence": np.zeros(8000, np.float32),
         "full scale": np.where(np.arange(8000) // 20 % 2, 1, -1).astype(np.float32),
         "a single sample": np.full(1, 0.5, np.float32),
     }
-    for name, sound in sounds.items():
-        made = augmentation(sound, 16000, np.random.default_rng(0))
-        require(made.shape == sound.shape, f"{name} becomes {made.shape}")
-        require(np.isfinite(made).all(), f"{name} becomes NaN or infinite")
-    return ", ".join(sounds)
+    for name, waveform in waveforms.items():
+        result = augmentation(waveform, 16000, np.random.default_rng(0))
+        require(result.shape == waveform.shape, f"{name} becomes {result.shape}")
+        require(np.isfinite(result).all(), f"{name} becomes NaN or infinite")
+    return ", ".join(waveforms)
 
 
-def one_generator_gives_one_result_here_and_in_a_worker(subject: Subject) -> str:
-    """Nothing is remembered from one clip to the next."""
-    augmentation, rate_hz, given = subject.opened(), 32000, _noise(16000)
-    workers = travelled(augmentation)
-    made = augmentation(given, rate_hz, np.random.default_rng(1))
-    augmentation(given, rate_hz, np.random.default_rng(2))
-    require(np.array_equal(made, augmentation(given, rate_hz, np.random.default_rng(1))), "another the second time")
-    require(np.array_equal(made, workers(given, rate_hz, np.random.default_rng(1))), "another in a worker")
-    return "twice here, once pickled"
+def its_result_depends_only_on_clip_and_generator(subject: Subject) -> str:
+    """No state is kept from clip to clip, and a pickled copy gives the same result."""
+    augmentation, rate_hz, waveform = subject.plugin(), 32000, _noise(16000)
+    pickled = pickle_round_trip(augmentation)
+    result = augmentation(waveform, rate_hz, np.random.default_rng(1))
+    augmentation(waveform, rate_hz, np.random.default_rng(2))
+    repeated = augmentation(waveform, rate_hz, np.random.default_rng(1))
+    require(np.array_equal(result, repeated), "the result differs the second time")
+    by_copy = pickled(waveform, rate_hz, np.random.default_rng(1))
+    require(np.array_equal(result, by_copy), "the result differs after pickling")
+    return "two calls, and a pickled copy"
 
 
-def what_it_is_given_stays_as_it_is(subject: Subject) -> str:
-    """The cache of waveforms may hold it."""
-    given = _noise(16000)
-    kept = given.copy()
-    subject.opened()(given, 32000, np.random.default_rng(1))
-    require(np.array_equal(given, kept), "it writes into the waveform that it is given")
+def its_input_is_not_modified(subject: Subject) -> str:
+    """The waveform may be in a cache."""
+    waveform = _noise(16000)
+    original = waveform.copy()
+    subject.plugin()(waveform, 32000, np.random.default_rng(1))
+    require(np.array_equal(waveform, original), "it modifies its input in place")
     return "16000 samples"
 
 
-def it_draws_from_its_generator_alone(subject: Subject) -> str:
-    """Neither `random` nor `numpy.random` moves on."""
+def it_uses_only_the_given_generator(subject: Subject) -> str:
+    """The global generators of `random` and `numpy.random` are not used."""
     before = _global_states()
-    subject.opened()(_noise(16000), 32000, np.random.default_rng(1))
+    subject.plugin()(_noise(16000), 32000, np.random.default_rng(1))
     require(before == _global_states(), "it draws from `random` or `numpy.random`")
-    return "random and numpy.random stay"
+    return "random and numpy.random are unchanged"
 
 
 def _global_states() -> tuple[object, ...]:
@@ -87,9 +89,9 @@ def _noise(samples: int) -> np.ndarray:
 
 CHECKS = (
     Check(it_has_a_probability),
-    Check(it_gives_as_many_finite_float32_samples_as_it_got),
+    Check(it_keeps_length_and_dtype_and_gives_finite_samples),
     Check(silence_full_scale_and_a_single_sample_stay_finite),
-    Check(one_generator_gives_one_result_here_and_in_a_worker),
-    Check(what_it_is_given_stays_as_it_is),
-    Check(it_draws_from_its_generator_alone),
+    Check(its_result_depends_only_on_clip_and_generator),
+    Check(its_input_is_not_modified),
+    Check(it_uses_only_the_given_generator),
 )

@@ -1,4 +1,4 @@
-"""What a feature keeps to."""
+"""Conformance checks of features."""
 
 from __future__ import annotations
 
@@ -17,162 +17,167 @@ from pannsdist.devkit.checking import Check, Cost, Subject, require
 from pannsdist.inference.engines.graph import SCORES, OutputLayer, open_paddle, save_graph
 
 TOLERANCE = 1e-5
-"""Of the largest absolute value of an image: what another order of additions may change."""
+"""Relative to the largest absolute value of the output: rounding from another order of additions."""
 
 
-def its_front_end_says_what_it_computes(subject: Subject) -> str:
-    """Two of it say the same, and a model folder can hold it."""
-    front_end = subject.opened().front_end
+def its_front_end_is_stable_and_serializable(subject: Subject) -> str:
+    """Equal for instances with equal params, and it survives a JSON round trip."""
+    front_end = subject.plugin().front_end
     require(isinstance(front_end, FrontEnd), f"front_end is a {type(front_end).__name__}")
-    require(front_end == subject.opened().front_end, "two of it with the same params say different things")
+    require(front_end == subject.plugin().front_end, "two instances with the same params have different front ends")
     require_storable(front_end)
     return f"{front_end.kind}, {front_end.sample_rate_hz} Hz, {front_end.bins} bins"
 
 
-def its_image_has_the_bins_and_the_hop_that_it_says(subject: Subject) -> str:
-    """(B, S) to (B, 1, T, F)."""
-    feature = subject.opened()
+def its_output_has_the_declared_bins_and_hop(subject: Subject) -> str:
+    """(B, S) -> (B, 1, T, F)."""
+    feature = subject.plugin()
     front_end, layer, samples = feature.front_end, feature.build(), _samples(subject)
     shape = list(layer(noise(2, samples)).shape)
-    require(len(shape) == 4 and shape[:2] == [2, 1], f"(2, {samples}) becomes {shape}: (B, 1, T, F) is wanted")
-    require(shape[3] == front_end.bins, f"{shape[3]} bins, but it says {front_end.bins}")
+    require(len(shape) == 4 and shape[:2] == [2, 1], f"(2, {samples}) becomes {shape}, expected (B, 1, T, F)")
+    require(shape[3] == front_end.bins, f"{shape[3]} bins, but its front end has {front_end.bins}")
     longer = layer(noise(2, samples + 10 * front_end.hop_samples)).shape
-    further = longer[2] - shape[2]
-    require(further == 10, f"ten hops more give {further} frames more")
-    whole = samples / front_end.hop_samples
-    lost = (front_end.window_samples + front_end.fft_samples) / front_end.hop_samples
-    require(whole - lost - 1 <= shape[2] <= whole + 1, f"{samples} samples give {shape[2]} frames, {whole:.1f} hops")
+    added = longer[2] - shape[2]
+    require(added == 10, f"ten more hops give {added} more frames")
+    hops = samples / front_end.hop_samples
+    edge = (front_end.window_samples + front_end.fft_samples) / front_end.hop_samples
+    require(hops - edge - 1 <= shape[2] <= hops + 1, f"{samples} samples give {shape[2]} frames, {hops:.1f} hops")
     return f"{samples} samples: {shape[2]} frames of {shape[3]} bins"
 
 
-def its_image_is_float32(subject: Subject) -> str:
-    """As the waveform is."""
-    image = subject.opened().build()(noise(1, _samples(subject)))
-    require(image.dtype == paddle.float32, f"it is {image.dtype}")
+def its_output_is_float32(subject: Subject) -> str:
+    """Like the waveform."""
+    output = subject.plugin().build()(noise(1, _samples(subject)))
+    require(output.dtype == paddle.float32, f"it is {output.dtype}")
     return "float32"
 
 
 def silence_and_full_scale_stay_finite(subject: Subject) -> str:
-    """No logarithm of nothing, no overflow."""
+    """No logarithm of zero, no overflow."""
     samples = _samples(subject)
     square = np.sign(np.sin(np.arange(samples) / 9)).astype(np.float32)
-    sounds = np.stack([np.zeros(samples, np.float32), np.ones(samples, np.float32), square, -square])
-    image = subject.opened().build()(paddle.to_tensor(sounds)).numpy()
+    waveforms = np.stack([np.zeros(samples, np.float32), np.ones(samples, np.float32), square, -square])
+    output = subject.plugin().build()(paddle.to_tensor(waveforms)).numpy()
     for row, name in enumerate(("silence", "a constant", "full scale", "full scale")):
-        require(np.isfinite(image[row]).all(), f"{name} gives NaN or infinite values")
-    return f"{image.min():.3g} to {image.max():.3g}"
+        require(np.isfinite(output[row]).all(), f"{name} gives NaN or infinite values")
+    return f"{output.min():.3g} to {output.max():.3g}"
 
 
-def a_clip_gets_the_same_image_alone_and_in_a_batch(subject: Subject) -> str:
-    """Nothing of one clip goes into another's image."""
-    layer, sounds = subject.opened().build(), noise(3, _samples(subject))
-    together = layer(sounds).numpy()
-    require(np.array_equal(layer(sounds).numpy(), together), "the same batch gets another image the second time")
-    alone = np.concatenate([layer(sounds[row : row + 1]).numpy() for row in range(3)])
-    return close(alone, together, "alone and in a batch")
+def its_output_does_not_depend_on_the_batch(subject: Subject) -> str:
+    """No clip influences the output of another."""
+    layer, waveforms = subject.plugin().build(), noise(3, _samples(subject))
+    batched = layer(waveforms).numpy()
+    require(
+        np.array_equal(layer(waveforms).numpy(), batched), "the same batch gives a different output the second time"
+    )
+    single = np.concatenate([layer(waveforms[row : row + 1]).numpy() for row in range(3)])
+    return close(single, batched, "outputs for single clips and for the batch")
 
 
-def training_does_not_change_what_it_computes(subject: Subject) -> str:
-    """What is drawn at random belongs to an augmentation."""
-    layer, sounds = subject.opened().build(), noise(2, _samples(subject))
+def train_and_eval_mode_give_the_same_output(subject: Subject) -> str:
+    """Randomness belongs in augmentations."""
+    layer, waveforms = subject.plugin().build(), noise(2, _samples(subject))
     layer.train()
-    training = layer(sounds).numpy()
+    training = layer(waveforms).numpy()
     layer.eval()
-    require(np.array_equal(layer(sounds).numpy(), training), "train() and eval() give different images")
-    return "train() and eval() alike"
+    require(np.array_equal(layer(waveforms).numpy(), training), "train() and eval() give different outputs")
+    return "train() and eval() are equal"
 
 
-def two_of_it_compute_the_same(subject: Subject) -> str:
-    """Equal params, equal numbers."""
-    sounds = noise(1, _samples(subject))
-    first, second = (subject.opened().build()(sounds).numpy() for _ in range(2))
-    require(np.array_equal(first, second), "two of it with the same params give different images")
+def two_instances_give_the_same_output(subject: Subject) -> str:
+    """Equal params give equal values."""
+    waveforms = noise(1, _samples(subject))
+    first, second = (subject.plugin().build()(waveforms).numpy() for _ in range(2))
+    require(np.array_equal(first, second), "two instances with the same params give different outputs")
     return "built twice"
 
 
-def it_has_nothing_to_train_and_nothing_to_save(subject: Subject) -> str:
-    """A model folder holds no weights of a feature."""
-    layer = subject.opened().build()
+def it_has_no_parameters_and_no_persistent_buffers(subject: Subject) -> str:
+    """A model folder does not store feature weights."""
+    layer = subject.plugin().build()
     trainable = [name for name, parameter in layer.named_parameters() if not parameter.stop_gradient]
-    require(not trainable, f"trainable: {', '.join(trainable)}")
+    require(not trainable, f"trainable parameters: {', '.join(trainable)}")
     saved = list(layer.state_dict())
-    require(not saved, f"persistable: {', '.join(saved)}; register_buffer(..., persistable=False)")
-    return "no parameters, no persistable buffers"
+    require(not saved, f"persistent: {', '.join(saved)}; use register_buffer(..., persistable=False)")
+    return "no parameters, no persistent buffers"
 
 
-def as_a_static_graph_it_computes_the_same(subject: Subject) -> str:
-    """What `pannsdist export` and the compiled engine need."""
-    feature, samples = subject.opened(), _samples(subject)
-    asked = _Image(Network(feature.build(), nn.Identity()))
-    return same_as_graph(asked, ((1, samples), (3, samples + 4001)))
+def its_static_graph_gives_the_same_output(subject: Subject) -> str:
+    """As needed by `pannsdist export` and the compiled engine."""
+    feature, samples = subject.plugin(), _samples(subject)
+    layer = _FeatureOutput(Network(feature.build(), nn.Identity()))
+    return same_as_graph(layer, ((1, samples), (3, samples + 4001)))
 
 
-class _Image(OutputLayer):
-    """(B, S) -> (B, 1, T, F). A weight of 1 goes with it: Paddle 2.6 opens no graph without any."""
+class _FeatureOutput(OutputLayer):
+    """(B, S) -> (B, 1, T, F), times a weight of 1, because Paddle 2.6 cannot open a graph without weights."""
 
     def __init__(self, network: Network) -> None:
         super().__init__(network, SCORES, multi_label=True)
         self.one = self.create_parameter([1], default_initializer=nn.initializer.Constant(1.0))
 
     def forward(self, waveform: paddle.Tensor) -> paddle.Tensor:
-        """The image itself."""
+        """The feature's output."""
         return self.network.feature(waveform) * self.one
 
 
-def same_as_graph(asked: OutputLayer, shapes: tuple[tuple[int, int], ...]) -> str:
-    """Require that the saved graph answers what the layer does, for waveforms of these shapes."""
-    asked.eval()
+def same_as_graph(layer: OutputLayer, shapes: tuple[tuple[int, int], ...]) -> str:
+    """Require that the saved graph gives the layer's outputs, for waveforms of these shapes; returns the difference."""
+    layer.eval()
     with tempfile.TemporaryDirectory() as folder:
-        run = open_paddle(save_graph(asked, Path(folder)))
-        said = ""
+        run = open_paddle(save_graph(layer, Path(folder)))
+        difference = ""
         for shape in shapes:
             waveforms = np.random.default_rng(0).normal(0, 0.1, shape).astype(np.float32)
             with paddle.no_grad():
-                expected = asked(paddle.to_tensor(waveforms)).numpy()
-            said = close(run(waveforms), expected, "the graph and the layer", 10 * TOLERANCE)
-    return said
+                expected = layer(paddle.to_tensor(waveforms)).numpy()
+            difference = close(run(waveforms), expected, "outputs of the graph and of the layer", 10 * TOLERANCE)
+    return difference
 
 
 def close(found: np.ndarray, expected: np.ndarray, what: str, tolerance: float = TOLERANCE) -> str:
-    """Require that two arrays are the same but for rounding; says how far they are apart."""
+    """Require that two arrays are equal up to rounding; returns a description of the difference."""
     require(found.shape == expected.shape, f"{what}: {found.shape} and {expected.shape}")
     largest = max(1.0, float(np.abs(expected).max()))
-    apart = float(np.abs(found - expected).max())
+    difference = float(np.abs(found - expected).max())
     allowed = tolerance * largest
-    require(apart <= allowed, f"{what} are {apart:.3g} apart, allowed is {allowed:.3g}")
-    return f"{apart:.2g} apart at most, of {largest:.3g}"
+    require(difference <= allowed, f"{what} differ by {difference:.3g}, allowed is {allowed:.3g}")
+    return f"difference {difference:.2g} at most, of {largest:.3g}"
 
 
 def require_storable(front_end: FrontEnd) -> None:
-    """Require that a front end comes back from JSON, and that its details are in order."""
+    """Require that a front end survives a JSON round trip, and that its details are sorted."""
     content = json.loads(json.dumps(asdict(front_end)))
     details = tuple((name, value) for name, value in content.pop("details"))
-    require(FrontEnd(**content, details=details) == front_end, "its front end is another behind a model folder")
+    require(
+        FrontEnd(**content, details=details) == front_end,
+        "its front end changes in a JSON round trip, as through a model folder",
+    )
     require(list(front_end.details) == sorted(front_end.details), "the details of its front end are not sorted")
 
 
 def noise(clips: int, samples: int, seed: int = 0) -> paddle.Tensor:
-    """Noise of different loudness in each clip: (B, S)."""
-    loudness = np.linspace(0.02, 0.3, clips)[:, None]
-    drawn = np.random.default_rng(seed).normal(size=(clips, samples))
-    return paddle.to_tensor((loudness * drawn).astype(np.float32))
+    """Noise with a different level in each clip: (B, S)."""
+    levels = np.linspace(0.02, 0.3, clips)[:, None]
+    values = np.random.default_rng(seed).normal(size=(clips, samples))
+    return paddle.to_tensor((levels * values).astype(np.float32))
 
 
 def _samples(subject: Subject) -> int:
-    """A length that every window of it fits into several times."""
-    front_end = subject.opened().front_end
+    """A length of several windows, in samples."""
+    front_end = subject.plugin().front_end
     samples: int = max(8000, 4 * max(front_end.window_samples, front_end.fft_samples))
     return samples
 
 
 CHECKS = (
-    Check(its_front_end_says_what_it_computes),
-    Check(its_image_has_the_bins_and_the_hop_that_it_says, Cost.COMPUTES),
-    Check(its_image_is_float32, Cost.COMPUTES),
+    Check(its_front_end_is_stable_and_serializable),
+    Check(its_output_has_the_declared_bins_and_hop, Cost.COMPUTES),
+    Check(its_output_is_float32, Cost.COMPUTES),
     Check(silence_and_full_scale_stay_finite, Cost.COMPUTES),
-    Check(a_clip_gets_the_same_image_alone_and_in_a_batch, Cost.COMPUTES),
-    Check(training_does_not_change_what_it_computes, Cost.COMPUTES),
-    Check(two_of_it_compute_the_same, Cost.COMPUTES),
-    Check(it_has_nothing_to_train_and_nothing_to_save, Cost.COMPUTES),
-    Check(as_a_static_graph_it_computes_the_same, Cost.COMPUTES),
+    Check(its_output_does_not_depend_on_the_batch, Cost.COMPUTES),
+    Check(train_and_eval_mode_give_the_same_output, Cost.COMPUTES),
+    Check(two_instances_give_the_same_output, Cost.COMPUTES),
+    Check(it_has_no_parameters_and_no_persistent_buffers, Cost.COMPUTES),
+    Check(its_static_graph_gives_the_same_output, Cost.COMPUTES),
 )

@@ -1,4 +1,4 @@
-"""What a model keeps to."""
+"""Conformance checks of models."""
 
 from __future__ import annotations
 
@@ -22,67 +22,67 @@ FEW, MANY = 2, 50
 
 
 def feature_of(subject: Subject, model: Any, **params: Any) -> Subject:
-    """The feature that a model was made for, with these of its params changed."""
+    """The feature that a model was built for, with some of its params changed."""
     entry = subject.catalog.features.find(model.feature, f"the feature of model '{subject.entry.name}'")
     return Subject(entry, {**model.feature_params, **params}, subject.catalog)
 
 
 def built(subject: Subject, classes: int = FEW, seed: int = 0) -> Network:
-    """Feature and model of a plugin, with random weights for so many classes."""
-    model = subject.opened()
+    """Feature and model of a plugin, with random weights, for a number of classes."""
+    model = subject.plugin()
     paddle.seed(seed)
-    feature = feature_of(subject, model).opened()
+    feature = feature_of(subject, model).plugin()
     labels = tuple(f"label {number}" for number in range(classes))
     return Network(feature.build(), model.build(labels, feature.front_end))
 
 
-def shortest(subject: Subject) -> int:
-    """Its shortest waveform, in samples."""
-    model = subject.opened()
+def minimum_samples(subject: Subject) -> int:
+    """The minimum length of its waveforms, in samples."""
+    model = subject.plugin()
     return int(model.minimum_samples(model.front_end))
 
 
-def its_feature_computes_what_it_was_made_for(subject: Subject) -> str:
-    """The feature that it names, with the params that it names, has exactly the front end that it says."""
-    model = subject.opened()
-    computed = feature_of(subject, model).opened().front_end
-    said = f"feature {model.feature} computes {computed}, the model says {model.front_end}"
-    require(computed == model.front_end, said)
+def its_feature_computes_the_declared_front_end(subject: Subject) -> str:
+    """Its feature, with its feature params, has exactly the front end that the model declares."""
+    model = subject.plugin()
+    computed = feature_of(subject, model).plugin().front_end
+    difference = f"feature {model.feature} computes {computed}, the model declares {model.front_end}"
+    require(computed == model.front_end, difference)
     require(model.accepts(model.front_end), "it does not accept its own front end")
     require_storable(model.front_end)
     return f"{model.feature}, {model.front_end.bins} bins"
 
 
-def its_published_weights_fit_it_and_have_a_licence(subject: Subject) -> str:
-    """Place, checksum, front end, classes, licence, source."""
+def its_published_weights_have_complete_metadata(subject: Subject) -> str:
+    """URL, checksum, front end, number of classes, licence and source."""
     published = subject.plugin_class.weights
     if not published:
         raise NotApplicable("it has no published weights")
     for tag, weights in published.items():
-        require(weights.url.startswith("https://"), f"{tag}: {weights.url!r} is no https address")
-        sound = len(weights.sha256) in (0, 64) and set(weights.sha256) <= set(string.hexdigits.lower())
-        require(sound, f"{tag}: sha256 is {weights.sha256!r}, and not 64 digits in small letters, nor empty")
-        fits = weights.front_end == subject.plugin_class.front_end
-        require(fits, f"{tag}: its front end is not the model's")
+        require(weights.url.startswith("https://"), f"{tag}: {weights.url!r} is not an https address")
+        valid = len(weights.sha256) in (0, 64) and set(weights.sha256) <= set(string.hexdigits.lower())
+        require(valid, f"{tag}: sha256 is {weights.sha256!r}: 64 lower-case hexadecimal digits, or empty")
+        same = weights.front_end == subject.plugin_class.front_end
+        require(same, f"{tag}: its front end is not the model's")
         require(weights.classes > 0, f"{tag}: {weights.classes} classes")
         require(weights.licence and weights.source, f"{tag}: no licence or no source")
     return ", ".join(published)
 
 
-def a_front_end_of_another_kind_is_refused_or_heard(subject: Subject) -> str:
-    """`accepts` answers for any front end, and `minimum_samples` for those that are accepted."""
-    model = subject.opened()
+def a_front_end_of_an_unknown_kind_is_refused_or_supported(subject: Subject) -> str:
+    """`accepts` works for any front end, and `minimum_samples` for accepted ones."""
+    model = subject.plugin()
     own = {name: getattr(model.front_end, name) for name in FrontEnd.__dataclass_fields__}
-    strange = FrontEnd(**{**own, "kind": "no such kind"})
-    if not model.accepts(strange):
+    unknown = FrontEnd(**{**own, "kind": "no such kind"})
+    if not model.accepts(unknown):
         return "refused"
-    require(model.minimum_samples(strange) > 0, "it is accepted, but no sound is long enough")
+    require(model.minimum_samples(unknown) > 0, "it is accepted, but minimum_samples is not above 0")
     return "accepted"
 
 
-def it_gives_a_finite_logit_for_each_class_from_its_shortest_sound_on(subject: Subject) -> str:
-    """(B, C) float32, for 2 and for 50 classes."""
-    samples = shortest(subject)
+def its_logits_are_finite_from_the_minimum_length_on(subject: Subject) -> str:
+    """(B, C) float32, for 2 and for 50 classes, at the minimum length and one sample more."""
+    samples = minimum_samples(subject)
     require(samples > 0, f"minimum_samples is {samples}")
     for classes in (FEW, MANY):
         network = built(subject, classes)
@@ -96,128 +96,128 @@ def it_gives_a_finite_logit_for_each_class_from_its_shortest_sound_on(subject: S
     return f"{FEW} and {MANY} classes, {samples} samples"
 
 
-def its_shortest_sound_is_enough_for_every_front_end_that_it_accepts(subject: Subject) -> str:
-    """Each whole number among the feature's params halved and doubled; in a Python that may die of it."""
-    tried, heard = subprocess_probe.shortest_sounds(subject)
+def its_minimum_length_suffices_for_every_accepted_front_end(subject: Subject) -> str:
+    """Each integer feature param is halved and doubled, in a subprocess, since a failure may crash it."""
+    tried, passed = subprocess_probe.minimum_lengths(subject)
     if not tried:
         raise NotApplicable("it accepts no other front end")
-    deaf = [case for case in tried if case not in heard]
-    require(not deaf, f"not heard: {'; '.join(deaf)}")
+    failed = [case for case in tried if case not in passed]
+    require(not failed, f"too short: {'; '.join(failed)}")
     return f"{len(tried)} front ends"
 
 
-def an_evaluation_is_the_same_each_time_and_for_a_clip_alone(subject: Subject) -> str:
-    """Deterministic, and no row depends on another."""
-    network, sounds = built(subject), noise(3, 2 * shortest(subject) + 1000)
+def evaluation_is_deterministic_and_independent_of_the_batch(subject: Subject) -> str:
+    """Repeated calls give equal outputs, and no row of a batch depends on another."""
+    network, waveforms = built(subject), noise(3, 2 * minimum_samples(subject) + 1000)
     network.eval()
     with paddle.no_grad():
-        together, again = (network(sounds).numpy() for _ in range(2))
-        alone = np.concatenate([network(sounds[row : row + 1]).numpy() for row in range(3)])
-    require(np.array_equal(together, again), "the same batch gets another answer the second time")
-    require(np.ptp(together, axis=0).max() > 0, "different sounds get the same answer")
-    return close(alone, together, "alone and in a batch")
+        batched, repeated = (network(waveforms).numpy() for _ in range(2))
+        single = np.concatenate([network(waveforms[row : row + 1]).numpy() for row in range(3)])
+    require(np.array_equal(batched, repeated), "the same batch gives a different output the second time")
+    require(np.ptp(batched, axis=0).max() > 0, "different waveforms give the same output")
+    return close(single, batched, "outputs for single clips and for the batch")
 
 
 def every_trainable_parameter_gets_a_gradient(subject: Subject) -> str:
-    """Finite, and not zero everywhere. Parameters that begin at zero are moved first: they stop it for one step."""
+    """Finite, and not zero everywhere. Zero-initialized parameters are set first, since they block gradients."""
     network = built(subject)
     network.train()
     parameters = {name: item for name, item in network.model.named_parameters() if not item.stop_gradient}
-    require(parameters, "it has no trainable parameter")
+    require(parameters, "it has no trainable parameters")
     for parameter in parameters.values():
         if not parameter.numpy().any():
             parameter.set_value(paddle.full_like(parameter, 0.1))
-    network(noise(4, max(8000, 4 * shortest(subject)))).square().mean().backward()
+    network(noise(4, max(8000, 4 * minimum_samples(subject)))).square().mean().backward()
     for name, parameter in parameters.items():
-        require(parameter.grad is not None, f"{name} gets none")
+        require(parameter.grad is not None, f"{name} gets no gradient")
         largest = float(parameter.grad.abs().max())
-        require(np.isfinite(largest) and largest > 0.0, f"that of {name} is {largest} at most")
+        require(np.isfinite(largest) and largest > 0.0, f"the largest gradient of {name} is {largest}")
     return f"{len(parameters)} parameters"
 
 
-def its_weights_can_be_taken_out_and_put_back(subject: Subject) -> str:
-    """With its running statistics; the answers are the same to the last digit."""
-    first, second, sounds = built(subject, seed=1), built(subject, seed=2), noise(2, shortest(subject))
+def its_state_dict_restores_identical_outputs(subject: Subject) -> str:
+    """Including running statistics; outputs are bit-identical."""
+    first, second, waveforms = built(subject, seed=1), built(subject, seed=2), noise(2, minimum_samples(subject))
     first.train()
     with paddle.no_grad():
-        first(noise(4, 2 * shortest(subject)))  # running statistics of its own
+        first(noise(4, 2 * minimum_samples(subject)))  # updates the running statistics
     arrays = first.arrays()
     second.restore(arrays)
     first.eval(), second.eval()
     with paddle.no_grad():
-        alike = np.array_equal(first(sounds).numpy(), second(sounds).numpy())
-    require(alike, "another network with the same weights answers something else: part of it is not in state_dict")
+        equal = np.array_equal(first(waveforms).numpy(), second(waveforms).numpy())
+    require(equal, "a second network with the same weights gives other outputs: some state is not in state_dict")
     return f"{len(arrays)} tensors"
 
 
-def one_seed_gives_one_network_whatever_was_built_before(subject: Subject) -> str:
-    """The same names and the same numbers."""
+def its_initialization_depends_only_on_the_seed(subject: Subject) -> str:
+    """Same names and same values, whatever layers were built before."""
     first = built(subject, seed=5).arrays()
     others = [nn.Linear(2, 2), nn.Conv2D(1, 1, 1), nn.BatchNorm2D(3), built(subject, seed=6)]
     second = built(subject, seed=5).arrays()
     del others
     require(list(first) == list(second), f"names: {sorted(first.keys() ^ second.keys())[:4]}")
-    odd = [name for name in first if not np.array_equal(first[name], second[name])]
-    require(not odd, f"other numbers in {', '.join(odd[:4])}: draw from Paddle's generator alone")
+    differing = [name for name in first if not np.array_equal(first[name], second[name])]
+    require(not differing, f"other values in {', '.join(differing[:4])}: use only Paddle's random generator")
     return f"{len(first)} tensors"
 
 
 def only_its_head_depends_on_the_number_of_classes(subject: Subject) -> str:
-    """The sub-layer that `head` names."""
+    """The sublayer named by `head`."""
     head = subject.plugin_class.head
     network = built(subject, FEW)
-    require(head in dict(network.model.named_sublayers()), f"it has no sub-layer {head!r}")
+    require(head in dict(network.model.named_sublayers()), f"it has no sublayer {head!r}")
     few, many = ({n: a.shape for n, a in net.arrays().items()} for net in (network, built(subject, MANY)))
     require(few.keys() == many.keys(), f"names differ: {sorted(few.keys() ^ many.keys())[:4]}")
     differing = sorted(name for name in few if few[name] != many[name])
-    require(differing, "nothing of it depends on the number of classes")
+    require(differing, "no tensor depends on the number of classes")
     others = [name for name in differing if not name.startswith(f"{head}.")]
-    require(not others, f"so does {', '.join(others)}")
+    require(not others, f"these depend on it too: {', '.join(others)}")
     require(any(MANY in many[name] for name in differing), f"no tensor of {head} has {MANY} outputs")
     return f"{', '.join(differing)}"
 
 
-def every_parameter_belongs_to_one_of_its_stages(subject: Subject) -> str:
-    """The parts in which it is frozen and thawed; those that it names are all in use."""
+def every_parameter_belongs_to_a_stage(subject: Subject) -> str:
+    """Stages are the units of freezing and unfreezing; each declared stage has parameters."""
     declared = getattr(subject.plugin_class, "stages", None)
     found = [stage.name for stage in stages_of(built(subject).model, subject.plugin_class.head, declared)]
     unused = [name for name in declared or () if name not in found]
-    require(not unused, f"no parameter is in {', '.join(unused)}")
+    require(not unused, f"stages without parameters: {', '.join(unused)}")
     return ", ".join(found)
 
 
-def as_a_static_graph_it_answers_the_same(subject: Subject) -> str:
-    """What `pannsdist export` and the compiled engine need."""
-    asked, samples = _Logits(built(subject), SCORES, multi_label=True), shortest(subject)
-    return same_as_graph(asked, ((1, samples), (3, samples + 4001)))
+def its_static_graph_gives_the_same_logits(subject: Subject) -> str:
+    """As needed by `pannsdist export` and the compiled engine."""
+    layer, samples = _Logits(built(subject), SCORES, multi_label=True), minimum_samples(subject)
+    return same_as_graph(layer, ((1, samples), (3, samples + 4001)))
 
 
 class _Logits(OutputLayer):
-    """(B, S) -> (B, C): what no sigmoid has hidden the differences of."""
+    """(B, S) -> (B, C): logits, since a sigmoid would hide differences."""
 
     def forward(self, waveform: paddle.Tensor) -> paddle.Tensor:
-        """The logits themselves."""
+        """The logits."""
         return self.network(waveform)
 
 
-def two_processes_train_a_step_of_it(subject: Subject) -> str:
-    """Under Paddle's launcher, on generated sounds, and a model folder comes of it."""
-    model = subject.opened()
-    return train_a_step({"model": named(subject)}, model.front_end.sample_rate_hz, shortest(subject))
+def it_trains_one_step_on_two_processes(subject: Subject) -> str:
+    """Through Paddle's launcher, on generated clips; a model folder is written."""
+    model = subject.plugin()
+    return train_a_step({"model": named(subject)}, model.front_end.sample_rate_hz, minimum_samples(subject))
 
 
 CHECKS = (
-    Check(its_feature_computes_what_it_was_made_for),
-    Check(its_published_weights_fit_it_and_have_a_licence),
-    Check(a_front_end_of_another_kind_is_refused_or_heard),
-    Check(it_gives_a_finite_logit_for_each_class_from_its_shortest_sound_on, Cost.COMPUTES),
-    Check(its_shortest_sound_is_enough_for_every_front_end_that_it_accepts, Cost.COMPUTES),
-    Check(an_evaluation_is_the_same_each_time_and_for_a_clip_alone, Cost.COMPUTES),
+    Check(its_feature_computes_the_declared_front_end),
+    Check(its_published_weights_have_complete_metadata),
+    Check(a_front_end_of_an_unknown_kind_is_refused_or_supported),
+    Check(its_logits_are_finite_from_the_minimum_length_on, Cost.COMPUTES),
+    Check(its_minimum_length_suffices_for_every_accepted_front_end, Cost.COMPUTES),
+    Check(evaluation_is_deterministic_and_independent_of_the_batch, Cost.COMPUTES),
     Check(every_trainable_parameter_gets_a_gradient, Cost.COMPUTES),
-    Check(its_weights_can_be_taken_out_and_put_back, Cost.COMPUTES),
-    Check(one_seed_gives_one_network_whatever_was_built_before, Cost.COMPUTES),
+    Check(its_state_dict_restores_identical_outputs, Cost.COMPUTES),
+    Check(its_initialization_depends_only_on_the_seed, Cost.COMPUTES),
     Check(only_its_head_depends_on_the_number_of_classes, Cost.COMPUTES),
-    Check(every_parameter_belongs_to_one_of_its_stages, Cost.COMPUTES),
-    Check(as_a_static_graph_it_answers_the_same, Cost.COMPUTES),
-    Check(two_processes_train_a_step_of_it, Cost.LAUNCHES),
+    Check(every_parameter_belongs_to_a_stage, Cost.COMPUTES),
+    Check(its_static_graph_gives_the_same_logits, Cost.COMPUTES),
+    Check(it_trains_one_step_on_two_processes, Cost.LAUNCHES),
 )

@@ -1,4 +1,4 @@
-"""What every plugin keeps to, of whatever kind."""
+"""Conformance checks of all kinds of plugins."""
 
 from __future__ import annotations
 
@@ -16,56 +16,56 @@ from pannsdist.runtime.errors import SettingsError
 from pannsdist.settings import SettingsOrigin, documented, fill_params
 
 
-def it_loads_and_keeps_the_contract(subject: Subject) -> str:
-    """Class, Params, the members of its kind, and the version of the contract."""
+def it_loads_and_conforms_to_the_contract(subject: Subject) -> str:
+    """The class, Params, the members of its kind, and the contract version."""
     stated = getattr(subject.plugin_class, "contract", None)
     return f"{subject.entry.target}, contract " + (
-        f"{stated}" if stated is not None else f"not stated, so {contracts.VERSION}"
+        f"{stated}" if stated is not None else f"not declared, so {contracts.VERSION}"
     )
 
 
 def importing_it_has_no_side_effect(subject: Subject) -> str:
-    """Neither output, nor a seed, nor the device, nor the working folder, nor the environment."""
-    effects = subprocess_probe.effects_of_importing(subject.entry)
+    """No output, and no change of seeds, device, working folder or environment."""
+    effects = subprocess_probe.import_side_effects(subject.entry)
     require(not effects, "importing it " + "; it ".join(effects))
-    return "in a Python of its own"
+    return "in a fresh interpreter"
 
 
-def it_says_in_one_line_what_it_is(subject: Subject) -> str:
-    """`pannsdist plugins list --long` shows that line."""
+def its_class_has_a_docstring(subject: Subject) -> str:
+    """`pannsdist plugins list --long` shows its first line."""
     own = inspect.getdoc(subject.plugin_class) if subject.plugin_class.__doc__ else ""
     require(own, "its class has no docstring")
     return str(own).splitlines()[0]
 
 
 def its_params_are_a_frozen_dataclass(subject: Subject) -> str:
-    """Frozen, so that a run is what its settings say."""
+    """Frozen, so that params cannot differ from the recorded settings."""
     params = subject.plugin_class.Params
-    require(dataclasses.is_dataclass(params), f"{params.__name__} is no dataclass")
+    require(dataclasses.is_dataclass(params), f"{params.__name__} is not a dataclass")
     require(params.__dataclass_params__.frozen, f"write @dataclass(frozen=True) above {params.__name__}")
     return str(params.__name__)
 
 
-def each_param_says_what_it_is(subject: Subject) -> str:
-    """By `param(..., doc)`, or by name in the docstring of `Params`."""
+def each_param_is_documented(subject: Subject) -> str:
+    """By `param(..., doc)`, or by its name in the docstring of `Params`."""
     fields = dataclasses.fields(subject.plugin_class.Params)
     if not fields:
         raise NotApplicable("it has no params")
-    silent = [item.name for item in fields if not documented(subject.plugin_class.Params, item)]
+    undocumented = [item.name for item in fields if not documented(subject.plugin_class.Params, item)]
     right = "write NAME: TYPE = param(DEFAULT, MEANING), or `NAME` in the docstring of Params"
-    require(not silent, f"no word on {', '.join(silent)}: {right}")
+    require(not undocumented, f"undocumented: {', '.join(undocumented)}; {right}")
     return ", ".join(item.name for item in fields)
 
 
 def the_defaults_of_its_params_are_valid(subject: Subject) -> str:
-    """It is built with nothing but the params that have no default."""
+    """It can be built with only its required params."""
     needed = {name: subject.given[name] for name in subject.required if name in subject.given}
     subject.plugin_class(fill_params(subject.plugin_class.Params, needed, SettingsOrigin(), subject.section))
     return f"given: {', '.join(needed) or 'nothing'}"
 
 
-def a_misspelt_param_gets_the_nearest_name(subject: Subject) -> str:
-    """In a settings file as on the command line."""
+def a_misspelt_param_is_refused_with_the_closest_name(subject: Subject) -> str:
+    """In a settings file and on the command line."""
     fields = dataclasses.fields(subject.plugin_class.Params)
     if not fields:
         raise NotApplicable("it has no params")
@@ -74,30 +74,30 @@ def a_misspelt_param_gets_the_nearest_name(subject: Subject) -> str:
     try:
         subject.params(**{misspelt: 1})
     except SettingsError as error:
-        require(f"closest: {name}." in str(error), f"{misspelt!r} is refused without the nearest name: {error}")
+        require(f"closest: {name}." in str(error), f"{misspelt!r} is refused without the closest name: {error}")
         return f"{misspelt!r}: closest {name!r}"
-    return _unreachable(misspelt)
+    return _accepted(misspelt)
 
 
-def its_params_go_into_a_model_folder_and_come_back(subject: Subject) -> str:
-    """As JSON."""
+def its_params_survive_a_json_round_trip(subject: Subject) -> str:
+    """As through a model folder's bundle.json."""
     params = subject.params()
-    again = json.loads(json.dumps(dataclasses.asdict(params)))
-    back = fill_params(subject.plugin_class.Params, again, SettingsOrigin(), subject.section)
+    loaded = json.loads(json.dumps(dataclasses.asdict(params)))
+    back = fill_params(subject.plugin_class.Params, loaded, SettingsOrigin(), subject.section)
     require(back == params, f"{params} becomes {back}")
     return "as JSON"
 
 
-def its_params_reach_a_worker(subject: Subject) -> str:
-    """They pickle."""
+def its_params_can_be_pickled(subject: Subject) -> str:
+    """They are sent to worker processes."""
     params = subject.params()
-    require(travelled(params) == params, "they are not the same behind the way to a worker process")
+    require(pickle_round_trip(params) == params, "the params differ after a pickle round trip")
     return "pickled"
 
 
-def travelled(thing: Any) -> Any:
-    """What arrives in a worker process."""
-    return ForkingPickler.loads(bytes(ForkingPickler.dumps(thing)))
+def pickle_round_trip(value: Any) -> Any:
+    """The copy that a worker process receives."""
+    return ForkingPickler.loads(bytes(ForkingPickler.dumps(value)))
 
 
 def words(text: str) -> set[str]:
@@ -105,19 +105,19 @@ def words(text: str) -> set[str]:
     return set(re.findall(r"\w+", text))
 
 
-def _unreachable(misspelt: str) -> str:
-    require(False, f"{misspelt!r} is taken for a param")
+def _accepted(misspelt: str) -> str:
+    require(False, f"{misspelt!r} is accepted as a param")
     return ""
 
 
 CHECKS = (
-    Check(it_loads_and_keeps_the_contract),
+    Check(it_loads_and_conforms_to_the_contract),
     Check(importing_it_has_no_side_effect, Cost.COMPUTES),
-    Check(it_says_in_one_line_what_it_is),
+    Check(its_class_has_a_docstring),
     Check(its_params_are_a_frozen_dataclass),
-    Check(each_param_says_what_it_is),
+    Check(each_param_is_documented),
     Check(the_defaults_of_its_params_are_valid),
-    Check(a_misspelt_param_gets_the_nearest_name),
-    Check(its_params_go_into_a_model_folder_and_come_back),
-    Check(its_params_reach_a_worker),
+    Check(a_misspelt_param_is_refused_with_the_closest_name),
+    Check(its_params_survive_a_json_round_trip),
+    Check(its_params_can_be_pickled),
 )

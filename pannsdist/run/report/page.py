@@ -11,7 +11,7 @@ from html import escape
 from typing import Any
 
 from pannsdist.run.report.charts import confusion_chart, line_chart
-from pannsdist.run.report.material import Material, Player
+from pannsdist.run.report.content import ClipPlayer, ReportContent
 from pannsdist.run.report.style import STYLE
 from pannsdist.training.metrics import ClassScores, Predictions, confusion, most_confused
 
@@ -21,15 +21,15 @@ NO_SCORES = ("epoch", "step", "seconds")
 TILES = ("accuracy", "mean_average_precision", "macro_f1", "balanced_accuracy", "loss", "calibration_error")
 
 
-def page(material: Material) -> str:
+def page(content: ReportContent) -> str:
     """The whole page of a run."""
-    name = escape(material.folder.resolve().name)
-    sections = [_head(material), _notes(material.notes), _curves(material)]
-    if material.kept is not None:
-        predictions = material.kept.predictions
-        title = f"{material.kept.split}, epoch {material.kept.epoch}"
-        sections += [_confusion(predictions, title), _players(material.players, predictions), _table(material.classes)]
-    sections += [_commands(material), _settings(material.settings)]
+    name = escape(content.folder.resolve().name)
+    sections = [_head(content), _notes(content.notes), _curves(content)]
+    if content.kept is not None:
+        predictions = content.kept.predictions
+        title = f"{content.kept.split}, epoch {content.kept.epoch}"
+        sections += [_confusion(predictions, title), _players(content.players, predictions), _table(content.classes)]
+    sections += [_commands(content), _settings(content.settings)]
     return (
         "<!DOCTYPE html>\n<html lang='en'>\n<head>\n<meta charset='utf-8'>\n"
         "<meta name='viewport' content='width=device-width, initial-scale=1'>\n"
@@ -39,12 +39,12 @@ def page(material: Material) -> str:
     )
 
 
-def _head(material: Material) -> str:
-    record, last = material.record, material.scores[-1]
-    lines = [f"<header><h1>{escape(material.folder.resolve().name)}</h1>"]
+def _head(content: ReportContent) -> str:
+    record, last = content.record, content.scores[-1]
+    lines = [f"<header><h1>{escape(content.folder.resolve().name)}</h1>"]
     if record is None:
         return "".join([*lines, f"<p>{last['epoch']} epochs</p></header>"])
-    weights = str(material.settings.get("model.weights", "")) or "random weights"
+    weights = str(content.settings.get("model.weights", "")) or "random weights"
     facts = [record.model.name, f"from {weights}", record.dataset.name, f"{len(record.labels)} classes"]
     lines.append(f"<p class='quiet'>{escape(' · '.join(facts))}</p>")
     split, _, selected = record.metric.partition("/")
@@ -66,17 +66,17 @@ def _notes(notes: Sequence[str]) -> str:
     return "".join(f"<p class='note'>{escape(note)}</p>" for note in dict.fromkeys(notes))
 
 
-def _curves(material: Material) -> str:
+def _curves(content: ReportContent) -> str:
     """The losses and the scores that say most; every other one behind a click."""
-    names = [name for name in material.scores[-1] if name not in NO_SCORES]
-    best = material.record.epoch if material.record else None
-    selected = material.record.metric if material.record else ""
+    names = [name for name in content.scores[-1] if name not in NO_SCORES]
+    best = content.record.epoch if content.record else None
+    selected = content.record.metric if content.record else ""
     losses = [name for name in names if name.endswith("/loss")]
     others = sorted((name for name in names if name not in losses), key=lambda name: _place(name, selected))
     groups = ([losses] if losses else []) + [[name] for name in others]
     drawn = []
     for group in groups:
-        series = {name: [line.get(name) for line in material.scores] for name in group}
+        series = {name: [line.get(name) for line in content.scores] for name in group}
         legend = " ".join(f"<span class='key key{i}'>{escape(name)}</span>" for i, name in enumerate(group))
         drawn.append(f"<figure><figcaption>{legend}</figcaption>{line_chart(series, best)}</figure>")
     words = "Over epochs. " + ("The dashed line is the best epoch. " if best else "") + "No point: no finite number."
@@ -106,7 +106,7 @@ def _confusion(predictions: Predictions, title: str) -> str:
     return f"<section><h2>Confusion matrix</h2><p class='quiet'>{words}</p><div class='wide'>{drawn}</div></section>"
 
 
-def _players(players: Sequence[Player], predictions: Predictions) -> str:
+def _players(players: Sequence[ClipPlayer], predictions: Predictions) -> str:
     if predictions.multi_label:
         rows = "".join(_player(player) for player in players)
         return f"<section><h2>Clips with the largest loss</h2><ul class='players'>{rows}</ul></section>"
@@ -126,7 +126,7 @@ def _players(players: Sequence[Player], predictions: Predictions) -> str:
     return "".join([*parts, "</section>"])
 
 
-def _player(player: Player) -> str:
+def _player(player: ClipPlayer) -> str:
     words = f"<span>{escape(player.name)}</span><span class='quiet'>is {escape(player.true)}, heard as "
     words += f"{escape(player.given)} {player.probability:.2f}</span>"
     if player.wav is None:
@@ -150,11 +150,11 @@ def _table(classes: Sequence[ClassScores]) -> str:
     return "".join([*parts, "</table></div>", absent, "</section>"])
 
 
-def _commands(material: Material) -> str:
-    if material.record is None:
+def _commands(content: ReportContent) -> str:
+    if content.record is None:
         return ""
-    model = shlex.quote(str(material.folder / "best_model"))
-    written = shlex.quote(str(material.folder / "settings.yaml"))
+    model = shlex.quote(str(content.folder / "best_model"))
+    written = shlex.quote(str(content.folder / "settings.yaml"))
     lines = f"pannsdist predict --model {model} FILE...\npannsdist evaluate --model {model} -c {written}"
     return f"<section><h2>Use the model</h2><pre>{escape(lines)}</pre></section>"
 

@@ -1,1 +1,1 @@
-"""Several runs by one command: the folds of a dataset, or a grid of settings. Each run is a process tree of its own."""
+"""Several runs started by one command: cross-validation folds or a grid of settings, each run in its own processes."""

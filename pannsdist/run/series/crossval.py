@@ -1,4 +1,4 @@
-"""Cross-validation: a run for each fold of the dataset, and what all of them come to."""
+"""Cross-validation: one run per fold of the dataset, and the summary of their scores."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from pannsdist import settings
 from pannsdist.registry import Catalog
-from pannsdist.run.series.execution import execute, slots
+from pannsdist.run.series.execution import execute, slot_environments
 from pannsdist.run.series.runs import Request, Series, describe, plan_series, refuse_own_keys
 from pannsdist.run.series.scores import Result, Spread, duration, number, read_result, spreads, table
 from pannsdist.runtime import storage
@@ -20,11 +20,11 @@ RECORD_FILE = "crossval.json"
 KINDS = ("best", "last")
 
 
-def cross_validate(request: Request, asked: Sequence[int] = ()) -> int:
-    """Run the folds, all or those asked for; gives the exit code. The table is printed once all are finished."""
-    key, folds = choose_folds(request, asked)
+def cross_validate(request: Request, selected: Sequence[int] = ()) -> int:
+    """Run all folds, or the selected ones, and return the exit code. The table is printed once all are finished."""
+    key, folds = choose_folds(request, selected)
     series = plan_series(request, {f"fold_{fold}": (f"{key}={fold}",) for fold in folds})
-    slots(request)
+    slot_environments(request)
     if request.dry_run:
         print_main(describe(series))
         return 0
@@ -39,35 +39,35 @@ def cross_validate(request: Request, asked: Sequence[int] = ()) -> int:
     return outcome.exit_code
 
 
-def choose_folds(request: Request, asked: Sequence[int]) -> tuple[str, list[int]]:
-    """(the settings key that chooses the fold, the folds to run). Raises BadDataset where the dataset has none."""
+def choose_folds(request: Request, selected: Sequence[int]) -> tuple[str, list[int]]:
+    """(the settings key that selects the fold, the folds to run). Raises BadDataset if the dataset has no folds."""
     chosen, source = settings.load(request.config, request.overrides)
     entry = Catalog.installed().datasets.find(chosen.data.name, source.where("data.name"))
     plugin = entry.load()
     show = f"pannsdist plugins show dataset {entry.name}"
     if not hasattr(plugin, "fold_param"):
-        right = "a dataset has folds where its plugin says so, with `fold_param` and `folds` (pannsdist.contracts)"
+        right = "a dataset plugin declares folds with `fold_param` and `folds` (pannsdist.contracts)"
         raise BadDataset(f"dataset {entry.name} ({entry.origin}) has no folds to cross-validate over", right, show)
     key = f"data.params.{plugin.fold_param}"
-    refuse_own_keys(request, (key,), "--folds 1,2 chooses folds")
+    refuse_own_keys(request, (key,), "select folds with --folds 1,2")
     folds = list(plugin.folds(settings.fill_params(plugin.Params, chosen.data.params, source, "data.params")))
     if len(folds) < 2:
-        wrong = f"these clips of dataset {entry.name} have {len(folds)} folds"
-        raise BadDataset(wrong, "at least two are needed: one is held out, the others are trained on", show)
-    unknown = [fold for fold in asked if fold not in folds]
+        wrong = f"dataset {entry.name} has {len(folds)} folds with these params"
+        raise BadDataset(wrong, "at least two are needed: one for validation, the others for training", show)
+    unknown = [fold for fold in selected if fold not in folds]
     if unknown:
-        wrong = f"--folds names {unknown[0]}, which dataset {entry.name} has not"
+        wrong = f"--folds has {unknown[0]}, which is not a fold of dataset {entry.name}"
         raise SettingsError(wrong, f"its folds: {', '.join(map(str, folds))}")
-    return key, [fold for fold in folds if fold in asked or not asked]
+    return key, [fold for fold in folds if fold in selected or not selected]
 
 
 def read_results(series: Series) -> list[Result]:
-    """What each fold came to, from its scores."""
+    """The result of each fold, read from its scores."""
     return [read_result(run.name, run.folder, series.metric, series.higher_is_better) for run in series.runs]
 
 
 def record(series: Series, results: Sequence[Result]) -> dict[str, Any]:
-    """What is written down: every score of every fold, at its best epoch and at its last, and what they come to."""
+    """The content of crossval.json: all scores of each fold, at its best and last epoch, with mean and deviation."""
     return {
         "metric": series.metric,
         "higher_is_better": series.higher_is_better,
@@ -80,7 +80,7 @@ def record(series: Series, results: Sequence[Result]) -> dict[str, Any]:
 
 
 def summary(series: Series, results: Sequence[Result]) -> str:
-    """Two tables: the selecting score fold by fold, then every score over the folds."""
+    """Two tables: the selection metric per fold, then mean and deviation of every score."""
     metric = series.metric
     both = {kind: spreads(results, kind) for kind in KINDS}
     none = Spread(None, None, tuple(result.name for result in results))
@@ -95,8 +95,8 @@ def summary(series: Series, results: Sequence[Result]) -> str:
     rows = [(f"mean of {len(results)} folds", "best epoch", "last epoch")]
     names = dict.fromkeys([*both["best"], *both["last"]])
     rows += [(name, str(both["best"].get(name, none)), str(both["last"].get(name, none))) for name in names]
-    note = f"best epoch: that of the {'highest' if series.higher_is_better else 'lowest'} {metric} of the fold itself"
-    return f"{table(folds)}\n\n{table(rows)}\n\n{note}\ndeviation, +-: of the sample, with n - 1"
+    note = f"best epoch: the {'highest' if series.higher_is_better else 'lowest'} {metric} of each fold"
+    return f"{table(folds)}\n\n{table(rows)}\n\n{note}\ndeviation, +-: sample standard deviation (n - 1)"
 
 
 def _cells(epoch: Any, metric: str) -> tuple[str, str]:

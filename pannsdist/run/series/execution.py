@@ -1,4 +1,4 @@
-"""A series is run: what is finished is left alone, what was stopped goes on, and a line tells of every epoch."""
+"""Execution of a series: finished runs are skipped, stopped runs resume, and each epoch is printed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pannsdist.run.series.processes import Ended, Job, Processes
+from pannsdist.run.series.job_pool import Job, JobPool, JobResult
 from pannsdist.run.series.runs import Request, Run, Series
 from pannsdist.run.series.scores import SCORES_FILE, duration, number, read_lines
 from pannsdist.runtime.console import print_main
@@ -16,96 +16,97 @@ from pannsdist.runtime.errors import EXIT_STOPPED, SettingsError, UserError
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a series came to: 0 where all runs are finished, and the messages of those that failed."""
+    """The outcome of a series: exit code 0 if all runs are finished, and the error messages of failed runs."""
 
     exit_code: int
     failed: Mapping[str, str] = field(default_factory=dict)
 
 
-def slots(request: Request) -> list[dict[str, str]]:
-    """What each of the runs at the same time gets of its own. Raises SettingsError for too few GPUs."""
+def slot_environments(request: Request) -> list[dict[str, str]]:
+    """The environment variables of each concurrent run. Raises SettingsError if the GPUs cannot be divided equally."""
     if not request.gpus:
         return [{} for _ in range(request.parallel)]
     size = request.processes
     if len(request.gpus) % size:
-        wrong = f"--gpus names {len(request.gpus)}, which runs of --nproc {size} processes cannot share equally"
-        raise SettingsError(wrong, "one GPU for each process of a run, or a multiple of that")
-    slots_gpus = [request.gpus[start : start + size] for start in range(0, len(request.gpus), size)]
-    return [{"CUDA_VISIBLE_DEVICES": ",".join(gpus)} for gpus in slots_gpus]
+        wrong = f"--gpus has {len(request.gpus)} GPUs, which is not a multiple of --nproc {size}"
+        raise SettingsError(wrong, "give one GPU per process of a run, or a multiple of that")
+    groups = [request.gpus[start : start + size] for start in range(0, len(request.gpus), size)]
+    return [{"CUDA_VISIBLE_DEVICES": ",".join(gpus)} for gpus in groups]
 
 
 def execute(series: Series, stop_at_failure: bool) -> Outcome:
-    """Run what is not finished. With `stop_at_failure` one that fails ends all; otherwise the others go on."""
+    """Run the unfinished runs. With `stop_at_failure`, a failed run stops the others too."""
     request = series.request
-    free_slots = slots(request)
+    environments = slot_environments(request)
     with series.locked() as handle:
         runs = {run.name: run for run in series.runs if not series.is_finished(run)}
         for run in series.runs:
             if run.name not in runs:
                 print_main(f"{run.name}  is finished: {run.folder}")
         jobs = [_job(run, request) for run in runs.values()]
-        processes = Processes(free_slots, handle)
-        teller = _Teller(series, runs, processes, stop_at_failure)
-        processes.run(jobs, teller)
-    return teller.outcome()
+        pool = JobPool(environments, handle)
+        printer = _ProgressPrinter(series, runs, pool, stop_at_failure)
+        pool.run(jobs, printer)
+    return printer.outcome()
 
 
 def _job(run: Run, request: Request) -> Job:
-    """The launcher writes the whole environment into its log folder."""
+    """A private folder protects the launcher's logs, which contain all environment variables."""
     private = run.folder / "log" if request.processes > 1 else None
     return Job(run.name, run.command(request.config, request.processes), run.log, private)
 
 
-class _Teller:
-    """Prints what happens, and keeps what came of it."""
+class _ProgressPrinter:
+    """Prints the progress of the runs, and collects their results."""
 
-    def __init__(self, series: Series, runs: Mapping[str, Run], processes: Processes, stop_at_failure: bool) -> None:
-        self._series, self._runs, self._processes = series, runs, processes
+    def __init__(self, series: Series, runs: Mapping[str, Run], pool: JobPool, stop_at_failure: bool) -> None:
+        self._series, self._runs, self._pool = series, runs, pool
         self._stop_at_failure = stop_at_failure
-        self._told = {name: len(read_lines(run.folder / SCORES_FILE)) for name, run in runs.items()}
+        self._printed_epochs = {name: len(read_lines(run.folder / SCORES_FILE)) for name, run in runs.items()}
         self._started_s: dict[str, float] = {}
-        self._failed: dict[str, Ended] = {}
+        self._failed: dict[str, JobResult] = {}
 
-    def began(self, job: Job) -> None:
+    def on_start(self, job: Job) -> None:
         self._started_s[job.name] = time.monotonic()
-        after = f"goes on after epoch {self._told[job.name]}" if self._told[job.name] else "begins"
-        print_main(f"{job.name}  {after}; it tells more in {job.log}")
+        epoch = self._printed_epochs[job.name]
+        print_main(f"{job.name}  {f'resumes after epoch {epoch}' if epoch else 'starts'}; log: {job.log}")
 
-    def look(self, job: Job) -> None:
+    def on_poll(self, job: Job) -> None:
         run, metric = self._runs[job.name], self._series.metric
         for line in read_lines(run.folder / SCORES_FILE):
-            if line["epoch"] > self._told[job.name]:
-                self._told[job.name] = line["epoch"]
+            if line["epoch"] > self._printed_epochs[job.name]:
+                self._printed_epochs[job.name] = line["epoch"]
                 of = run.plan.settings.train.epochs
                 print_main(f"{job.name}  epoch {line['epoch']} of {of}  {metric} {number(line.get(metric))}")
 
-    def ended(self, ended: Ended) -> None:
-        name, code = ended.job.name, ended.exit_code
+    def on_end(self, result: JobResult) -> None:
+        name, code = result.job.name, result.exit_code
         took = duration(time.monotonic() - self._started_s[name])
         if code == 0:
-            self._series.note_finished(self._runs[name])
+            self._series.mark_finished(self._runs[name])
             print_main(f"{name}  is finished after {took}")
-        elif code == EXIT_STOPPED or self._processes.stopping:
+        elif code == EXIT_STOPPED or self._pool.stopping:
             print_main(f"{name}  was stopped after {took}")
-            self._processes.stop()
+            self._pool.stop()
         else:
             print_main(f"{name}  failed after {took}")
-            self._failed[name] = ended
+            self._failed[name] = result
             if self._stop_at_failure:
-                self._processes.stop()
+                self._pool.stop()
 
     def outcome(self) -> Outcome:
-        """The exit code, and why; what cannot be seen in a table is printed."""
+        """The exit code and error messages; errors and the command to resume are printed."""
         left = [run.name for run in self._series.runs if not self._series.is_finished(run)]
-        again = self._series.request.again
-        failed = {name: ended.message for name, ended in self._failed.items()}
-        for name, ended in self._failed.items():
-            wrong = f"{name} failed with exit code {ended.exit_code}: {ended.message}"
-            print(f"error: {UserError(wrong, f'log: {ended.job.log}', f'mend it, then {again}')}", file=sys.stderr)
+        command = self._series.request.command_line
+        failed = {name: result.message for name, result in self._failed.items()}
+        for name, result in self._failed.items():
+            wrong = f"{name} failed with exit code {result.exit_code}: {result.message}"
+            error = UserError(wrong, f"log: {result.job.log}", f"fix the cause, then {command}")
+            print(f"error: {error}", file=sys.stderr)
         if self._failed:
             return Outcome(next(iter(self._failed.values())).exit_code, failed)
         if left:
             done = len(self._series.runs) - len(left)
-            print_main(f"stopped: {done} of {len(self._series.runs)} runs are finished\n  to go on: {again}")
+            print_main(f"stopped: {done} of {len(self._series.runs)} runs are finished\n  to resume: {command}")
             return Outcome(EXIT_STOPPED)
         return Outcome(0)

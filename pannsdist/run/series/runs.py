@@ -1,4 +1,4 @@
-"""The runs of a series: each checked before the first starts, each in its own folder, none made twice."""
+"""The runs of a series: all validated before the first starts, each in its own folder, finished ones not repeated."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from pannsdist.runtime.errors import BadRunFolder, SettingsError, UserError
 
 FINISHED_FILE, LOCK_FILE = "finished.json", ".lock"
 OWN_KEYS = ("name", "runs")
-"""What a series sets for each of its runs."""
+"""Settings that a series sets for each run."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What the command line asks for. `processes` of each run, `parallel` runs at once, or as many as `gpus` allow.
+    """A request for a series: `processes` per run, and `parallel` concurrent runs, or as many as `gpus` allow.
 
-    `again` is the command line itself, which continues what it began.
+    `command_line` is the command itself; repeating it resumes the series.
     """
 
     config: Path
     overrides: tuple[str, ...]
-    again: str
+    command_line: str
     processes: int = 1
     parallel: int = 1
     gpus: tuple[str, ...] = ()
@@ -46,7 +46,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a series: its name in the folder of the series, the overrides that make it, and its plan."""
+    """One run of a series: its name in the series folder, its overrides, and its plan."""
 
     name: str
     overrides: tuple[str, ...]
@@ -54,16 +54,16 @@ class Run:
 
     @property
     def folder(self) -> Path:
-        """Where it leaves what it leaves."""
+        """The run folder."""
         return Path(self.plan.settings.runs) / self.plan.settings.name
 
     @property
     def log(self) -> Path:
-        """What its processes say."""
+        """The file with the output of its processes."""
         return self.folder.with_name(f"{self.name}.log")
 
     def command(self, config: Path, processes: int) -> list[str]:
-        """The command that a user would start it with."""
+        """The command that starts the run."""
         arguments = [str(Path(pannsdist.__file__).parent / "train.py"), "-c", str(config), *self.overrides]
         if processes == 1:
             return [sys.executable, *arguments]
@@ -74,7 +74,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Series:
-    """Runs that belong together, in `runs/NAME`; all of them select by the same score."""
+    """Runs that belong together, in `runs/NAME`; all have the same selection metric."""
 
     request: Request
     folder: Path
@@ -82,21 +82,21 @@ class Series:
 
     @property
     def metric(self) -> str:
-        """The score that selects the best epoch."""
+        """The selection metric, by which the best epoch is chosen."""
         return self.runs[0].plan.metric
 
     @property
     def higher_is_better(self) -> bool:
-        """The direction of that score."""
+        """The direction of the selection metric."""
         return self.runs[0].plan.higher_is_better
 
     def is_finished(self, run: Run) -> bool:
-        """Whether the run came to its end with the very settings of now, and is still there."""
+        """Whether the run was finished with exactly the current settings, and its folder still exists."""
         known = self._finished().get(run.name)
         return known == settings_module.to_dict(run.plan.settings) and (run.folder / "scores.jsonl").is_file()
 
-    def note_finished(self, run: Run) -> None:
-        """Remember that the run came to its end with its settings."""
+    def mark_finished(self, run: Run) -> None:
+        """Record that the run is finished with its settings."""
         known = {**self._finished(), run.name: settings_module.to_dict(run.plan.settings)}
         storage.write_atomic(self.folder / FINISHED_FILE, json.dumps(known, indent=1) + "\n")
 
@@ -107,26 +107,26 @@ class Series:
         except FileNotFoundError:
             return {}
         except ValueError as error:
-            right = "remove it: runs that are finished then say so themselves when they are started again"
+            right = "remove it: finished runs are then recognized when they are started again"
             raise BadRunFolder(f"{path} is damaged: {error}", right, f"rm {path}") from error
 
     @contextmanager
     def locked(self) -> Iterator[int]:
-        """Keep a second command out, also while processes of one that was killed go on; they inherit the handle."""
+        """Lock the series folder, yielding the descriptor. Runs inherit it, so the lock outlives a killed command."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / LOCK_FILE).open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                wrong = f"another command, or a run that one has left behind, is at work in {self.folder}"
-                raise BadRunFolder(wrong, "wait for its end, or stop it", "ps aux | grep train.py") from None
+                wrong = f"another command, or a run that it left behind, is running in {self.folder}"
+                raise BadRunFolder(wrong, "wait for it to end, or stop it", "ps aux | grep train.py") from None
             yield file.fileno()
 
 
 def plan_series(request: Request, members: Mapping[str, Sequence[str]]) -> Series:
-    """Every run by its name and its own overrides, decided as `train.py` would. Writes nothing.
+    """Plan every run, given by name and overrides, as `train.py` would. Writes nothing.
 
-    Raises UserError for whatever one of them would be refused for, with the run's name.
+    Raises UserError, with the run's name, if a run would be refused.
     """
     folder = series_folder(request)
     runs = []
@@ -143,32 +143,32 @@ def plan_series(request: Request, members: Mapping[str, Sequence[str]]) -> Serie
     metrics = sorted({run.plan.metric for run in runs})
     if len(metrics) > 1:
         wrong = f"the runs select by different scores: {', '.join(metrics)}"
-        raise SettingsError(wrong, "set select.metric to one that all of them compute")
+        raise SettingsError(wrong, "set select.metric to a score that all runs compute")
     return Series(request, folder, tuple(runs))
 
 
 def series_folder(request: Request) -> Path:
-    """`runs/NAME` for the series. Raises BadRunFolder where a single run is in it, or the launcher started this."""
+    """`runs/NAME` of the series. Raises BadRunFolder if it is a run folder, SettingsError under Paddle's launcher."""
     if launcher.size() > 1:
-        wrong = "this command was started by Paddle's launcher, and would start the launcher itself for each run"
-        raise SettingsError(wrong, "start it by itself, with --nproc for the processes of each run")
+        wrong = "this command was started by Paddle's launcher, but it starts the launcher itself for each run"
+        raise SettingsError(wrong, "start it directly, with --nproc for the processes of each run")
     chosen, _ = settings_module.load(request.config, request.overrides)
     folder = Path(chosen.runs) / chosen.name
     if (folder / SETTINGS_FILE).is_file():
-        wrong = f"{folder} is the folder of a single run, and a series of runs needs one of its own"
+        wrong = f"{folder} is the folder of a single run, but a series needs its own folder"
         raise BadRunFolder(wrong, f"choose another name, as name={chosen.name}_series")
     return folder
 
 
 def refuse_own_keys(request: Request, keys: Sequence[str], instead: str) -> None:
-    """Refuse overrides of keys that the command sets itself."""
+    """Raise SettingsError for overrides of keys that the command itself sets."""
     for item in request.overrides:
         if item.partition("=")[0] in keys:
             raise SettingsError(f"'{item}' cannot be given: this command sets that key for each run", instead)
 
 
 def describe(series: Series) -> str:
-    """What would be done, run by run, with the commands."""
+    """The dry-run output: the plan of the first run, and the state and command of each run."""
     request = series.request
     first = series.runs[0]
     lines = [f"{len(series.runs)} runs in {series.folder}; the first:", *_indented(str(first.plan)), ""]
@@ -185,6 +185,6 @@ def _indented(text: str) -> list[str]:
 
 
 def _quoted(text: str) -> str:
-    """The text as the value of an override, in quotes where YAML would read it as something else."""
+    """The text as an override value, quoted if YAML would parse it as something else."""
     same = OmegaConf.from_dotlist([f"key={text}"]).get("key") == text
     return text if same else json.dumps(text)

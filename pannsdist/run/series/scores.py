@@ -1,4 +1,4 @@
-"""What runs came to: the scores of the best and of the last epoch of each, and mean and deviation over several."""
+"""Results of runs: scores of the best and the last epoch, and their mean and deviation over runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SCORES_FILE = "scores.jsonl"
 
 @dataclass(frozen=True)
 class EpochScores:
-    """The scores of one epoch; one that is no finite number is None."""
+    """The scores of one epoch; None for a score that is not finite."""
 
     epoch: int
     scores: Mapping[str, float | None]
@@ -26,7 +26,7 @@ class EpochScores:
 
 @dataclass(frozen=True)
 class Result:
-    """What a run came to; `best` is None where no epoch has a finite number for the score that selects."""
+    """The result of a run; `best` is None if the selection metric is finite in no epoch."""
 
     name: str
     folder: Path
@@ -35,16 +35,16 @@ class Result:
     seconds: float
 
     def record(self) -> dict[str, Any]:
-        """As it is written down."""
+        """The result as a JSON record."""
         best = vars(self.best) if self.best else None
         return {"run": str(self.folder), "best": best, "last": vars(self.last), "seconds": self.seconds}
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Mean and sample standard deviation, with n - 1, of one score over runs.
+    """Mean and sample standard deviation (n - 1) of one score over runs.
 
-    Where a run has no number, it is named in `missing` and there is no mean; of one run there is no deviation.
+    Runs without a finite value are listed in `missing`, and there is no mean then; one run has no deviation.
     """
 
     mean: float | None
@@ -58,21 +58,21 @@ class Spread:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The epochs in a run's scores; nothing where there are none yet. A line that is not whole yet is left out."""
+    """The lines of a run's scores file; empty if there is no file. An incomplete last line is skipped."""
     if not path.exists():
         return []
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     try:
         return [dict(json.loads(line)) for line in lines if line.endswith("\n")]
     except ValueError as error:
-        raise BadRunFolder(f"{path} is damaged: {error}", "remove that run's folder, and start again") from error
+        raise BadRunFolder(f"{path} is damaged: {error}", "remove the run's folder, and start again") from error
 
 
 def read_result(name: str, folder: Path, metric: str, higher_is_better: bool) -> Result:
-    """A run's best epoch, as the run itself chose it, and its last. Raises BadRunFolder where it has no epoch."""
+    """A run's best epoch, selected as in the run, and its last. Raises BadRunFolder if there are no epochs."""
     epochs = read_lines(folder / SCORES_FILE)
     if not epochs:
-        raise BadRunFolder(f"{folder / SCORES_FILE} holds no epoch", "remove that run's folder, and start again")
+        raise BadRunFolder(f"{folder / SCORES_FILE} has no epochs", "remove the run's folder, and start again")
     read = [EpochScores(int(line["epoch"]), _scores(line)) for line in epochs]
     tracker = BestTracker(metric, higher_is_better)
     best = None
@@ -84,7 +84,7 @@ def read_result(name: str, folder: Path, metric: str, higher_is_better: bool) ->
 
 
 def spreads(results: Sequence[Result], which: str) -> dict[str, Spread]:
-    """Every score over the runs, at their `best` or their `last` epochs."""
+    """The spread of every score over the runs, at their `best` or `last` epochs."""
     chosen: dict[str, EpochScores | None] = {result.name: getattr(result, which) for result in results}
     names = dict.fromkeys(name for one in chosen.values() if one for name in one.scores)
     return {
@@ -93,7 +93,7 @@ def spreads(results: Sequence[Result], which: str) -> dict[str, Spread]:
 
 
 def table(rows: Iterable[Sequence[str]]) -> str:
-    """Rows of cells under each other: the first column to the left, the others to the right."""
+    """Rows as aligned text: the first column left-aligned, the others right-aligned."""
     cells = [list(row) for row in rows]
     widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
     lines = []
@@ -107,7 +107,7 @@ def table(rows: Iterable[Sequence[str]]) -> str:
 
 
 def number(value: float | None) -> str:
-    """A score as it is shown."""
+    """A score with four decimals."""
     return "no number" if value is None else f"{value:.4f}"
 
 
@@ -121,7 +121,7 @@ def duration(seconds: float) -> str:
 
 
 def _scores(line: Mapping[str, Any]) -> dict[str, float | None]:
-    """The scores among the entries of an epoch; those alone are named `split/metric`."""
+    """The entries of an epoch that are scores: those named `split/metric`."""
     found = {name: value for name, value in line.items() if "/" in name}
     return {name: float(value) if _is_finite(value) else None for name, value in found.items()}
 

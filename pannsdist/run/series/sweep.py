@@ -1,4 +1,4 @@
-"""A small grid of settings: a run for each combination, and a table of them, the best first."""
+"""Grid search over settings: one run per combination, and a table of results, best first."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pannsdist import settings
-from pannsdist.run.series.execution import execute, slots
+from pannsdist.run.series.execution import execute, slot_environments
 from pannsdist.run.series.runs import OWN_KEYS, Request, Series, describe, plan_series
 from pannsdist.run.series.scores import Result, duration, number, read_result, table
 from pannsdist.runtime import storage
@@ -28,7 +28,7 @@ LONGEST_NAME = 100
 
 
 def sweep(request: Request) -> int:
-    """Run every combination; gives the exit code. One that fails stands in the table, and the others go on."""
+    """Run every combination, and return the exit code. Failed runs are listed in the table; the others continue."""
     fixed, grid = read_grid(request.overrides)
     for key in OWN_KEYS:
         if key in grid:
@@ -39,7 +39,7 @@ def sweep(request: Request) -> int:
         plain, {name: [f"{key}={value}" for key, value in chosen.items()] for name, chosen in combinations.items()}
     )
     _refuse_twins(series)
-    slots(request)
+    slot_environments(request)
     if request.dry_run:
         print_main(describe(series))
         return 0
@@ -51,7 +51,7 @@ def sweep(request: Request) -> int:
         if series.is_finished(run)
     }
     if len(results) + len(outcome.failed) == len(series.runs):
-        rows = standings(series, combinations, results, outcome.failed)
+        rows = ranked_rows(series, combinations, results, outcome.failed)
         write(series, rows)
         took, written = duration(time.monotonic() - started_s), series.folder / "sweep.json"
         print_main(
@@ -61,7 +61,7 @@ def sweep(request: Request) -> int:
 
 
 def read_grid(overrides: Sequence[str]) -> tuple[tuple[str, ...], dict[str, list[str]]]:
-    """(overrides with one value, the values of each key that has several). Raises SettingsError for none of these."""
+    """(overrides with one value, the values of each key with several). Raises SettingsError if no key has several."""
     fixed: list[str] = []
     grid: dict[str, list[str]] = {}
     for item in overrides:
@@ -70,8 +70,8 @@ def read_grid(overrides: Sequence[str]) -> tuple[tuple[str, ...], dict[str, list
         if equals and len(values) > 1:
             empty_or_double = "" in values or len(set(values)) < len(values) or key in grid
             if empty_or_double:
-                wrong = f"'{item}' has an empty value or one that stands twice, or {key} is given twice"
-                raise SettingsError(wrong, f"write {key}=VALUE,VALUE; a value that holds a comma in quotes or brackets")
+                wrong = f"'{item}' has an empty or repeated value, or {key} is given twice"
+                raise SettingsError(wrong, f"write {key}=VALUE,VALUE; put a value with a comma in quotes or brackets")
             grid[key] = values
         else:
             fixed.append(item)
@@ -85,7 +85,7 @@ def read_grid(overrides: Sequence[str]) -> tuple[tuple[str, ...], dict[str, list
 
 
 def split_values(text: str) -> list[str]:
-    """The parts between commas; a comma inside quotes, brackets or braces does not divide."""
+    """Split at commas, except inside quotes, brackets or braces."""
     parts, depth, quote = [""], 0, ""
     for letter in text:
         if quote:
@@ -101,7 +101,7 @@ def split_values(text: str) -> list[str]:
 
 
 def folder_name(chosen: Mapping[str, str]) -> str:
-    """What a combination is called: `learning_rate=1e-4,seed=0`; a digest stands for what no folder's name can say."""
+    """The name of a combination, such as `learning_rate=1e-4,seed=0`; a digest replaces unsafe or long parts."""
     last = Counter(key.rpartition(".")[2] for key in chosen)
     short = {key: key.rpartition(".")[2] if last[key.rpartition(".")[2]] == 1 else key for key in chosen}
     exact = ",".join(f"{short[key]}={value}" for key, value in chosen.items())
@@ -109,13 +109,13 @@ def folder_name(chosen: Mapping[str, str]) -> str:
     return exact if safe == exact else f"{safe}-{hashlib.sha256(exact.encode()).hexdigest()[:8]}"
 
 
-def standings(
+def ranked_rows(
     series: Series,
     combinations: Mapping[str, Mapping[str, str]],
     results: Mapping[str, Result],
     failed: Mapping[str, str],
 ) -> list[dict[str, Any]]:
-    """A row for each run, the best first by its best epoch; then those without a number, then those that failed."""
+    """One row per run: the best first, by its best epoch, then runs without a finite score, then failed runs."""
 
     def place(row: Mapping[str, Any]) -> tuple[bool, float]:
         best = (row.get("best") or {}).get("scores", {}).get(series.metric, math.nan)
@@ -123,14 +123,14 @@ def standings(
 
     done = [{"settings": dict(combinations[name]), **result.record()} for name, result in results.items()]
     lost = [
-        {"settings": dict(combinations[name]), "run": str(series.folder / name), "failed": said}
-        for name, said in failed.items()
+        {"settings": dict(combinations[name]), "run": str(series.folder / name), "failed": message}
+        for name, message in failed.items()
     ]
     return [*sorted(done, key=place), *lost]
 
 
 def write(series: Series, rows: Sequence[Mapping[str, Any]]) -> None:
-    """`sweep.json` with everything, and `sweep.csv` with a column for each key and each score."""
+    """Write `sweep.json` with everything, and `sweep.csv` with a column for each key and score."""
     record = {"metric": series.metric, "higher_is_better": series.higher_is_better, "runs": list(rows)}
     storage.write_atomic(series.folder / "sweep.json", json.dumps(record, indent=1) + "\n")
     flat = []
@@ -150,7 +150,7 @@ def write(series: Series, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def summary(series: Series, keys: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
-    """The table: the settings that differ, the selecting score at the best epoch and at the last, the time."""
+    """The table: the varied settings, the selection metric at the best and the last epoch, and the duration."""
     lines = [("", *keys, f"best {series.metric}", "epoch", "last", "epoch", "took")]
     for place, row in enumerate(rows, start=1):
         values = [row["settings"][key] for key in keys]
@@ -170,7 +170,7 @@ def _combinations(grid: Mapping[str, Sequence[str]]) -> list[dict[str, str]]:
 
 
 def _refuse_twins(series: Series) -> None:
-    """Refuse two combinations that differ in how they are written alone."""
+    """Raise SettingsError if two combinations are the same settings, written differently."""
     seen: dict[str, str] = {}
     for run in series.runs:
         tree = {**settings.to_dict(run.plan.settings), "name": ""}

@@ -10,7 +10,7 @@ from pannsdist_tensorboard.events import read_events
 from PIL import Image
 
 from pannsdist.devkit import conformance
-from pannsdist.devkit.fake_run import reports, steps, tell, tracked_run
+from pannsdist.devkit.fake_run import reports, send_reports, steps, tracked_run
 
 loading = pytest.importorskip(
     "tensorboard.backend.event_processing.event_accumulator", reason="no tensorboard: pip install '.[view]'"
@@ -21,7 +21,7 @@ test_tensorboard_keeps_the_contract = conformance(TensorBoard)
 
 def told(folder, after_step=0, epochs=2, close=True, **changed):
     tracker = TensorBoard(TensorBoard.Params()).open(tracked_run(folder, after_step, **changed))
-    tell(tracker, reports(after_step, epochs))
+    send_reports(tracker, reports(after_step, epochs))
     if close:
         tracker.close()
     return tracker
@@ -103,7 +103,7 @@ def test_a_run_that_goes_on_stands_in_one_file_in_which_no_step_is_twice(tmp_pat
 def test_an_evaluation_that_is_made_again_at_the_step_of_the_stop_is_not_written_again(tmp_path):
     told(tmp_path, epochs=1)
     tracker = TensorBoard(TensorBoard.Params()).open(tracked_run(tmp_path, 4))
-    tell(tracker, list(reports(0, 1))[-1:])
+    send_reports(tracker, list(reports(0, 1))[-1:])
     tracker.close()
     assert tags(tmp_path)["valid/accuracy"] == [4]
 

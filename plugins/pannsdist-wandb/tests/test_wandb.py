@@ -8,7 +8,7 @@ from pannsdist_wandb import WandbParams, WeightsAndBiases
 from wandb_file import history, records
 
 from pannsdist.devkit import conformance
-from pannsdist.devkit.fake_run import reports, steps, tell, tracked_run
+from pannsdist.devkit.fake_run import reports, send_reports, steps, tracked_run
 from pannsdist.runtime.errors import SettingsError, UserError
 from pannsdist.settings import SettingsOrigin, fill_params
 
@@ -32,7 +32,7 @@ test_wandb_keeps_the_contract = conformance(WeightsAndBiases)
 
 def told(folder, after_step=0, epochs=2, close=True, **params):
     tracker = WeightsAndBiases(WandbParams(**params)).open(tracked_run(folder, after_step))
-    tell(tracker, reports(after_step, epochs))
+    send_reports(tracker, reports(after_step, epochs))
     if close:
         tracker.close()
     return tracker
@@ -51,7 +51,12 @@ def test_curves_are_read_back(tmp_path):
 def test_the_run_says_what_the_settings_say(tmp_path):
     told(tmp_path, epochs=1, project="birds", entity="us", tags=["first", "small"])
     (run,) = (record.run for record in records(tmp_path) if record.WhichOneof("record_type") == "run")
-    assert (run.project, run.entity, run.display_name, list(run.tags)) == ("birds", "us", "made up", ["first", "small"])
+    assert (run.project, run.entity, run.display_name, list(run.tags)) == (
+        "birds",
+        "us",
+        "fake run",
+        ["first", "small"],
+    )
     config = {item.key: json.loads(item.value_json) for item in run.config.update}
     assert config["model"] == "small"
     assert config["learning_rate"] == 0.5

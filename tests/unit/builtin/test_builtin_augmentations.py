@@ -1,4 +1,4 @@
-"""What each augmentation does to sound, measured; that it draws from its generator alone; what it refuses."""
+"""What each augmentation does to sound, measured; that it uses only the given generator; what it refuses."""
 
 import pickle
 

@@ -168,7 +168,7 @@ def test_the_scores_do_not_depend_on_the_number_of_workers(run, model, config):
 def test_a_dataset_with_other_labels_is_refused_with_both_sides(run, model, config):
     code, out, err = run("evaluate", "--model", model, "-c", config, "data.params.classes=3")
     assert (code, out) == (2, "")
-    assert err.startswith(f"error: the labels of the dataset are not those of the model in {model}\n")
+    assert err.startswith(f"error: the labels of the dataset differ from those of the model in {model}\n")
     assert "the model has 2, the dataset 3; label 2: model 'nothing', dataset 'noise'" in err
 
 

@@ -202,6 +202,6 @@ def test_a_model_of_ones_own_is_exported_on_the_clips_of_its_dataset(own_model, 
     assert main(["export", "--model", str(own_model), "-o", str(tmp_path / "out")]) == 0
     said = capsys.readouterr().out
     clips = [clip.id for clip in Tones(TonesParams()).clips("valid")][:3]
-    assert f"compared on {', '.join(clips)}\n" in said
+    assert f"verified with {', '.join(clips)}\n" in said
     assert main(["export", "--model", str(own_model), "-o", str(tmp_path / "out")]) == 2
     assert "is there already" in capsys.readouterr().err

@@ -41,12 +41,12 @@ def test_the_list_says_what_a_set_is_and_whether_it_is_here(home, capsys):
     weights.list_weights(catalog())
     said = capsys.readouterr().out
     expected = {"model": "small", "tag": "published", "classes": "3", "size": "0.0 MB", "checksum": "yes"}
-    assert columns_of_small(said) == {**expected, "licence": "MIT", "here": "no", "source": "nobody"}
-    assert said.endswith(f"\nwhat is here lies in {home}; the others: pannsdist weights fetch MODEL TAG\n")
+    assert columns_of_small(said) == {**expected, "licence": "MIT", "downloaded": "no", "source": "nobody"}
+    assert said.endswith(f"\ndownloaded weights are in {home}; download others: pannsdist weights fetch MODEL TAG\n")
     weights.fetch_weights(catalog(), "small", "published")
     assert capsys.readouterr().out == f"{home / 'small.pdparams'}\n"
     weights.list_weights(catalog())
-    assert columns_of_small(capsys.readouterr().out)["here"] == "yes"
+    assert columns_of_small(capsys.readouterr().out)["downloaded"] == "yes"
 
 
 def test_the_list_says_what_is_not_known(published, monkeypatch, capsys):
@@ -95,7 +95,7 @@ def test_inspect_counts_paddles_parameters_like_torchs(shared, tmp_path, capsys)
     assert main(["weights", "convert", source, target]) == 0
     assert capsys.readouterr().out == (
         f"{target}: 266 tensors, 18 Linear weights transposed\n"
-        "left out, since Paddle has no use for them: 46, such as features.0.1.num_batches_tracked\n"
+        "skipped, since Paddle does not use them: 46, such as features.0.1.num_batches_tracked\n"
     )
     said = []
     for path in (source, target):

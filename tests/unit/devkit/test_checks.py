@@ -6,7 +6,7 @@ import soundfile
 from faulty_plugins import BadParams
 from small_parts import install
 
-from pannsdist.devkit import Cost, Subject, Verdict, checks_of, judge
+from pannsdist.devkit import Cost, Subject, Verdict, checks_of, run_check
 from pannsdist.registry import Catalog
 
 PLUGINS = """
@@ -53,7 +53,7 @@ def root(tmp_path):
 
 def verdict_of(subject, name):
     (check,) = (check for check in checks_of(subject.entry.kind) if check.name == name)
-    outcome = judge(check, subject)
+    outcome = run_check(check, subject)
     return outcome.verdict, outcome.reason
 
 
@@ -75,160 +75,180 @@ def test_a_plugin_without_fault_passes_every_check(subject, kind, name, root):
     checked = subject(kind, name, **given)
     for check in checks_of(kind):
         if check.cost is not Cost.LAUNCHES:
-            outcome = judge(check, checked)
+            outcome = run_check(check, checked)
             assert outcome.verdict in (Verdict.OK, Verdict.NOT_APPLICABLE), (check.name, outcome.reason)
 
 
 @pytest.mark.parametrize(
     ("kind", "fault", "check", "said"),
     [
-        ("dataset", "one label", "it_has_train_and_valid_and_at_least_two_labels", "at least two labels"),
+        ("dataset", "one label", "it_has_train_and_valid_and_at_least_two_labels", "at least two unique labels"),
         ("dataset", "no valid", "it_has_train_and_valid_and_at_least_two_labels", "its splits are train, test"),
-        ("dataset", "order", "its_clips_come_in_the_same_order_each_time", "its order is another in another process"),
-        ("dataset", "order here", "its_clips_come_in_the_same_order_each_time", "is another when"),
-        ("dataset", "twice", "the_ids_of_its_clips_are_unique", "2 ids stand twice, such as"),
-        ("dataset", "leak", "its_splits_share_no_clip", "clip 'shared' is in train and in valid"),
-        ("dataset", "same file", "its_splits_share_no_clip", "clip 'valid file' is in train and in valid"),
+        ("dataset", "order", "the_order_of_its_clips_is_deterministic", "the order changes in another process"),
+        ("dataset", "order here", "the_order_of_its_clips_is_deterministic", "changes from call to call"),
+        ("dataset", "twice", "the_ids_of_its_clips_are_unique", "2 ids are repeated, such as"),
+        ("dataset", "leak", "its_splits_are_disjoint", "clip 'shared' is in both train and valid"),
+        ("dataset", "same file", "its_splits_are_disjoint", "clip 'valid file' is in both train and valid"),
         ("dataset", "unknown label", "the_labels_of_every_clip_are_known", "has the unknown label ['shrill']"),
         ("dataset", "two labels", "the_labels_of_every_clip_are_known", "has 2 labels, but multi_label is False"),
-        ("dataset", "opens", "listing_its_clips_opens_no_audio", "1 sounds are opened, such as ("),
-        ("dataset", "soundfile", "listing_its_clips_opens_no_audio", "1 sounds are opened, such as ("),
-        ("dataset", "silent", "its_first_clips_can_be_heard", "is silent"),
-        ("dataset", "absent", "its_first_clips_can_be_heard", "there is no such file"),
-        ("dataset", "local", "its_clips_reach_a_worker", "lambda"),
-        ("dataset", "any split", "a_split_that_it_does_not_have_is_refused", "clips('no such split') is answered"),
-        ("dataset", "fold twice", "each_fold_is_valid_once_and_no_clip_in_two", "but these are [1, 2, 2]"),
+        ("dataset", "opens", "listing_its_clips_opens_no_audio", "1 audio files are opened, such as ("),
+        ("dataset", "soundfile", "listing_its_clips_opens_no_audio", "1 audio files are opened, such as ("),
+        ("dataset", "silent", "its_first_clips_can_be_decoded", "is silent"),
+        ("dataset", "absent", "its_first_clips_can_be_decoded", "there is no such file"),
+        ("dataset", "local", "its_clips_can_be_pickled", "lambda"),
+        ("dataset", "any split", "an_unknown_split_is_refused", "clips('no such split') returns"),
+        ("dataset", "fold twice", "its_folds_partition_the_clips", "folds are needed: [1, 2, 2]"),
         (
             "dataset",
             "fold leaks",
-            "each_fold_is_valid_once_and_no_clip_in_two",
-            "with fold=1, train holds clips that are valid",
+            "its_folds_partition_the_clips",
+            "with fold=1, clips of valid are also in train",
         ),
-        ("feature", "details", "its_front_end_says_what_it_computes", "details of its front end are not sorted"),
-        ("feature", "two", "its_front_end_says_what_it_computes", "say different things"),
-        ("feature", "bins", "its_image_has_the_bins_and_the_hop_that_it_says", "4 bins, but it says 5"),
-        ("feature", "hop", "its_image_has_the_bins_and_the_hop_that_it_says", "frames more"),
-        ("feature", "double", "its_image_is_float32", "float64"),
+        ("feature", "details", "its_front_end_is_stable_and_serializable", "details of its front end are not sorted"),
+        ("feature", "two", "its_front_end_is_stable_and_serializable", "have different front ends"),
+        ("feature", "bins", "its_output_has_the_declared_bins_and_hop", "4 bins, but its front end has 5"),
+        ("feature", "hop", "its_output_has_the_declared_bins_and_hop", "more frames"),
+        ("feature", "double", "its_output_is_float32", "float64"),
         ("feature", "log", "silence_and_full_scale_stay_finite", "silence gives NaN or infinite values"),
-        ("feature", "batch", "a_clip_gets_the_same_image_alone_and_in_a_batch", "alone and in a batch are"),
-        ("feature", "random", "a_clip_gets_the_same_image_alone_and_in_a_batch", "another image the second time"),
-        ("feature", "training", "training_does_not_change_what_it_computes", "give different images"),
-        ("feature", "random", "two_of_it_compute_the_same", "give different images"),
-        ("feature", "trains", "it_has_nothing_to_train_and_nothing_to_save", "trainable: weight"),
-        ("feature", "saves", "it_has_nothing_to_train_and_nothing_to_save", "persistable: kept"),
-        ("feature", "python", "as_a_static_graph_it_computes_the_same", "graph"),
-        ("model", "front end", "its_feature_computes_what_it_was_made_for", "feature faulty computes"),
+        ("feature", "batch", "its_output_does_not_depend_on_the_batch", "single clips and for the batch differ"),
+        ("feature", "random", "its_output_does_not_depend_on_the_batch", "different output the second time"),
+        ("feature", "training", "train_and_eval_mode_give_the_same_output", "give different outputs"),
+        ("feature", "random", "two_instances_give_the_same_output", "give different outputs"),
+        ("feature", "trains", "it_has_no_parameters_and_no_persistent_buffers", "trainable parameters: weight"),
+        ("feature", "saves", "it_has_no_parameters_and_no_persistent_buffers", "persistent: kept"),
+        ("feature", "python", "its_static_graph_gives_the_same_output", "graph"),
+        ("model", "front end", "its_feature_computes_the_declared_front_end", "feature faulty computes"),
         (
             "model",
             "two logits",
-            "it_gives_a_finite_logit_for_each_class_from_its_shortest_sound_on",
+            "its_logits_are_finite_from_the_minimum_length_on",
             "50 classes: logits (2, 2)",
         ),
-        ("model", "double", "it_gives_a_finite_logit_for_each_class_from_its_shortest_sound_on", "float64"),
-        ("model", "short", "it_gives_a_finite_logit_for_each_class_from_its_shortest_sound_on", "Error: "),
-        ("model", "batch", "an_evaluation_is_the_same_each_time_and_for_a_clip_alone", "alone and in a batch are"),
-        ("model", "random", "an_evaluation_is_the_same_each_time_and_for_a_clip_alone", "the second time"),
-        ("model", "idle", "every_trainable_parameter_gets_a_gradient", "idle gets none"),
-        ("model", "hidden state", "its_weights_can_be_taken_out_and_put_back", "part of it is not in state_dict"),
-        ("model", "name", "one_seed_gives_one_network_whatever_was_built_before", "names: ['part"),
-        ("model", "seed", "one_seed_gives_one_network_whatever_was_built_before", "other numbers in middle.weight"),
-        ("model", "not the head", "only_its_head_depends_on_the_number_of_classes", "so does middle.bias"),
-        ("augmentation", "shorter", "it_gives_as_many_finite_float32_samples_as_it_got", "becomes (3999,)"),
-        ("augmentation", "double", "it_gives_as_many_finite_float32_samples_as_it_got", "becomes float64"),
+        ("model", "double", "its_logits_are_finite_from_the_minimum_length_on", "float64"),
+        ("model", "short", "its_logits_are_finite_from_the_minimum_length_on", "Error: "),
+        (
+            "model",
+            "batch",
+            "evaluation_is_deterministic_and_independent_of_the_batch",
+            "single clips and for the batch differ",
+        ),
+        ("model", "random", "evaluation_is_deterministic_and_independent_of_the_batch", "the second time"),
+        ("model", "idle", "every_trainable_parameter_gets_a_gradient", "idle gets no gradient"),
+        ("model", "hidden state", "its_state_dict_restores_identical_outputs", "some state is not in state_dict"),
+        ("model", "name", "its_initialization_depends_only_on_the_seed", "names: ['part"),
+        ("model", "seed", "its_initialization_depends_only_on_the_seed", "other values in middle.weight"),
+        (
+            "model",
+            "not the head",
+            "only_its_head_depends_on_the_number_of_classes",
+            "these depend on it too: middle.bias",
+        ),
+        ("augmentation", "shorter", "it_keeps_length_and_dtype_and_gives_finite_samples", "becomes (3999,)"),
+        ("augmentation", "double", "it_keeps_length_and_dtype_and_gives_finite_samples", "becomes float64"),
         ("augmentation", "normalises", "silence_full_scale_and_a_single_sample_stay_finite", "silence becomes NaN"),
-        ("augmentation", "remembers", "one_generator_gives_one_result_here_and_in_a_worker", "another the second time"),
-        ("augmentation", "in place", "what_it_is_given_stays_as_it_is", "it writes into the waveform"),
-        ("augmentation", "global", "it_draws_from_its_generator_alone", "it draws from `random`"),
-        ("metric", "direction", "it_says_which_way_is_better_and_what_it_is_for", "higher_is_better is 'up'"),
+        (
+            "augmentation",
+            "remembers",
+            "its_result_depends_only_on_clip_and_generator",
+            "the result differs the second time",
+        ),
+        ("augmentation", "in place", "its_input_is_not_modified", "it modifies its input in place"),
+        ("augmentation", "global", "it_uses_only_the_given_generator", "it draws from `random`"),
+        ("metric", "direction", "it_declares_its_direction_and_its_tasks", "higher_is_better is 'up'"),
         (
             "metric",
             "never",
-            "it_says_which_way_is_better_and_what_it_is_for",
+            "it_declares_its_direction_and_its_tasks",
             "it applies to no task of 2, 5 or 12 classes",
         ),
         (
             "metric",
             "text",
-            "it_gives_a_number_for_each_task_that_it_is_for",
-            "it gives a str for 2 classes, one label a clip",
+            "it_gives_a_finite_score_for_each_supported_task",
+            "it returns a str for 2 classes, single-label",
         ),
         (
             "metric",
             "remembers",
-            "the_same_predictions_get_the_same_score_each_time",
-            "another the second time, for 2 classes",
+            "it_is_deterministic_and_stateless",
+            "the score differs the second time, for 2 classes",
         ),
-        ("metric", "writes", "what_it_is_given_stays_as_it_is", "it writes into the predictions"),
-        ("metric", "order", "the_order_of_the_clips_does_not_matter", "and, the other way round,"),
-        ("metric", "wrong way", "what_is_right_scores_better_than_what_is_wrong", "but right scores 1.0 and wrong 0.0"),
+        ("metric", "writes", "its_input_is_not_modified", "it modifies the predictions in place"),
+        ("metric", "order", "the_order_of_the_clips_does_not_matter", "and in reverse order"),
+        (
+            "metric",
+            "wrong way",
+            "correct_predictions_score_better_than_wrong_ones",
+            "but correct scores 1.0 and wrong 0.0",
+        ),
         (
             "metric",
             "raises for one class",
-            "what_cannot_be_scored_gets_a_number_or_nan_and_no_error",
+            "degenerate_predictions_give_a_number_or_nan",
             "IndexError: no such class",
         ),
         (
             "optimizer",
             "some",
-            "it_builds_an_optimizer_of_just_the_parameters_that_it_is_given",
+            "it_optimizes_only_the_given_parameters",
             "moves other parameters",
         ),
         (
             "optimizer",
             "clips",
-            "it_builds_an_optimizer_of_just_the_parameters_that_it_is_given",
+            "it_optimizes_only_the_given_parameters",
             "clips gradients by itself",
         ),
-        ("optimizer", "uphill", "it_goes_down_a_quadratic", "of the loss is left after"),
+        ("optimizer", "uphill", "it_minimizes_a_quadratic", "of the initial one after"),
         (
             "optimizer",
             "vectors only",
-            "it_moves_float32_parameters_of_one_to_four_axes",
-            "the matrix stays where it is",
+            "it_updates_float32_parameters_of_one_to_four_axes",
+            "the matrix is not updated",
         ),
         (
             "optimizer",
             "moves frozen",
-            "a_frozen_parameter_stays_until_it_is_thawed",
-            "it moves a parameter that is frozen",
+            "a_frozen_parameter_is_unchanged_until_it_is_unfrozen",
+            "it updates a frozen parameter",
         ),
-        ("optimizer", "forgets", "a_restart_in_the_middle_changes_nothing", "is in no accumulator"),
-        ("optimizer", "restless", "at_a_learning_rate_of_zero_nothing_moves", "moves all the same"),
-        ("optimizer", "first rate", "a_learning_rate_that_is_set_anew_is_heeded", "at a tenth of it"),
+        ("optimizer", "forgets", "resuming_from_its_state_is_exact", "is in no accumulator"),
+        ("optimizer", "restless", "a_learning_rate_of_zero_changes_nothing", "is updated all the same"),
+        ("optimizer", "first rate", "a_new_learning_rate_takes_effect_in_the_next_step", "at a tenth of it"),
         (
             "optimizer",
             "no shares",
-            "a_parameters_own_share_of_the_rate_is_heeded",
+            "the_learning_rate_factor_of_a_parameter_is_applied",
             "self._create_param_lr(param_and_grad)",
         ),
         ("schedule", "one step", "a_run_of_a_single_step_has_an_lr_factor", "ZeroDivisionError"),
         (
             "schedule",
             "nan",
-            "its_lr_factor_is_a_finite_number_from_zero_up_at_every_step",
-            "it is nan at step 1 of 1, 1 an epoch",
+            "its_lr_factor_is_finite_and_not_negative_at_every_step",
+            "it is nan at step 1 of 1, with 1 steps per epoch",
         ),
-        ("schedule", "negative", "its_lr_factor_is_a_finite_number_from_zero_up_at_every_step", "it is -0.1 at step"),
-        ("schedule", "text", "its_lr_factor_is_a_finite_number_from_zero_up_at_every_step", "it is a str at step"),
+        ("schedule", "negative", "its_lr_factor_is_finite_and_not_negative_at_every_step", "it is -0.1 at step"),
+        ("schedule", "text", "its_lr_factor_is_finite_and_not_negative_at_every_step", "it is a str at step"),
         (
             "schedule",
             "percent",
-            "it_reaches_an_lr_factor_that_trains_and_none_that_is_a_learning_rate",
+            "its_highest_lr_factor_is_above_zero_and_at_most_ten",
             "it reaches 100",
         ),
         (
             "schedule",
             "zero",
-            "it_reaches_an_lr_factor_that_trains_and_none_that_is_a_learning_rate",
-            "it is 0 at each of 7 steps",
+            "its_highest_lr_factor_is_above_zero_and_at_most_ten",
+            "it is 0 at all 7 steps",
         ),
         (
             "schedule",
             "remembers",
-            "a_step_has_the_same_lr_factor_whenever_it_is_asked_for",
-            "from the last to the first",
+            "its_lr_factor_depends_on_the_step_alone",
+            "in reverse order",
         ),
-        ("schedule", "built", "a_step_has_the_same_lr_factor_whenever_it_is_asked_for", "of a new one step"),
+        ("schedule", "built", "its_lr_factor_depends_on_the_step_alone", "a new instance gives"),
     ],
 )
 def test_a_fault_is_seen_and_named(subject, root, kind, fault, check, said):  # noqa: PLR0917
@@ -242,7 +262,7 @@ def test_a_fault_is_seen_and_named(subject, root, kind, fault, check, said):  # 
     ("check", "said"),
     [
         ("its_params_are_a_frozen_dataclass", "write @dataclass(frozen=True) above Params"),
-        ("each_param_says_what_it_is", "no word on depth: write NAME: TYPE = param(DEFAULT, MEANING)"),
+        ("each_param_is_documented", "undocumented: depth; write NAME: TYPE = param(DEFAULT, MEANING)"),
         ("the_defaults_of_its_params_are_valid", "data.params.depth is -1"),
     ],
 )
@@ -255,17 +275,17 @@ def test_params_that_are_not_as_they_should_be_are_named(subject, check, said):
 
 @pytest.mark.parametrize(
     ("fault", "said"),
-    [("any place", "root=.../nowhere.csv is accepted"), ("unnamed", "the refusal does not name the place")],
+    [("any place", "root=.../nowhere.csv is accepted"), ("unnamed", "the error does not name the path")],
 )
 def test_a_missing_place_must_be_refused_by_name(subject, root, fault, said):
     checked = subject("dataset", "faulty_placed", root=root, fault=fault)
-    verdict, reason = verdict_of(checked, "a_place_that_does_not_exist_is_refused_by_name")
+    verdict, reason = verdict_of(checked, "a_path_that_does_not_exist_is_refused_by_name")
     assert verdict is Verdict.FAIL
     assert said in reason
 
 
 def test_a_plugin_that_cannot_be_imported_fails_with_the_reason(subject):
-    verdict, reason = verdict_of(subject("dataset", "faulty_nothing"), "it_loads_and_keeps_the_contract")
+    verdict, reason = verdict_of(subject("dataset", "faulty_nothing"), "it_loads_and_conforms_to_the_contract")
     assert verdict is Verdict.FAIL
     assert "No module named 'nothing_here'" in reason
 

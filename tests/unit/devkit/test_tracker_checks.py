@@ -3,7 +3,7 @@
 import pytest
 from small_parts import install
 
-from pannsdist.devkit import Subject, Verdict, checks_of, judge
+from pannsdist.devkit import Subject, Verdict, checks_of, run_check
 from pannsdist.registry import Catalog
 
 pytestmark = pytest.mark.any_paddle
@@ -24,29 +24,29 @@ def subject(tmp_path, monkeypatch):
 def test_a_tracker_without_fault_passes_every_check(subject):
     checked = subject()
     for check in checks_of("tracker"):
-        outcome = judge(check, checked)
+        outcome = run_check(check, checked)
         assert outcome.verdict is Verdict.OK, (check.name, outcome.reason)
 
 
 @pytest.mark.parametrize(
     ("fault", "check", "said"),
     [
-        ("look", "it_says_what_to_type_to_look_at_a_run", "look is None"),
-        ("needs predictions", "it_takes_every_report_of_a_run", "AttributeError: 'NoneType'"),
-        ("steps", "it_takes_every_report_of_a_run", "OSError: the server is gone (faulty_trackers.py"),
-        ("open", "it_takes_every_report_of_a_run", "ZeroDivisionError: division by zero"),
-        ("not finite", "a_value_that_is_no_number_does_no_harm", "ValueError: Out of range float values"),
-        ("twice", "going_on_from_one_step_again_and_again_tells_nothing_twice", "after it went on for 3 times"),
-        ("elsewhere", "it_writes_only_below_the_folder_of_the_run", "/elsewhere/lines.jsonl"),
-        ("asks", "at_its_defaults_nothing_leaves_the_machine", "it asks for 192.0.2.1"),
-        ("thread", "the_run_is_as_if_nobody_watched", "after close: thread left behind"),
-        ("process", "the_run_is_as_if_nobody_watched", "after close: process "),
-        ("signal", "the_run_is_as_if_nobody_watched", "the handler of SIGTERM is another"),
-        ("random", "the_run_is_as_if_nobody_watched", "the state of `random` is another"),
+        ("look", "its_view_command_is_a_text", "look is None"),
+        ("needs predictions", "it_accepts_every_report_of_a_run", "AttributeError: 'NoneType'"),
+        ("steps", "it_accepts_every_report_of_a_run", "OSError: the server is gone (faulty_trackers.py"),
+        ("open", "it_accepts_every_report_of_a_run", "ZeroDivisionError: division by zero"),
+        ("not finite", "nan_and_infinite_values_are_accepted", "ValueError: Out of range float values"),
+        ("twice", "resuming_repeatedly_writes_no_duplicates", "after resuming 3 times"),
+        ("elsewhere", "it_writes_only_inside_the_run_folder", "/elsewhere/lines.jsonl"),
+        ("asks", "with_default_params_it_opens_no_connection", "it connects to 192.0.2.1"),
+        ("thread", "it_leaves_no_threads_processes_or_changed_state", "after close: thread left behind"),
+        ("process", "it_leaves_no_threads_processes_or_changed_state", "after close: process "),
+        ("signal", "it_leaves_no_threads_processes_or_changed_state", "the handler of SIGTERM has changed"),
+        ("random", "it_leaves_no_threads_processes_or_changed_state", "the state of `random` has changed"),
     ],
 )
 def test_a_fault_of_a_tracker_is_seen_and_named(subject, fault, check, said):
     (chosen,) = (each for each in checks_of("tracker") if each.name == check)
-    outcome = judge(chosen, subject(fault=fault))
+    outcome = run_check(chosen, subject(fault=fault))
     assert outcome.verdict is Verdict.FAIL, outcome.reason
     assert said in outcome.reason

@@ -16,7 +16,7 @@ def _plain(home, tmp_path, monkeypatch):
     hub_parts.install(folder)
     monkeypatch.syspath_prepend(str(folder))
     monkeypatch.chdir(tmp_path)
-    devices._say_without_gpu.cache_clear()
+    devices._warn_no_gpu.cache_clear()
     paddle.seed(7)
     hub_parts.put_weights(hub_parts.Plain, hub_parts.PlainLayer(hub_parts.BINS, 527))
     assert home.is_dir()

@@ -65,14 +65,14 @@ def test_without_the_corpus_it_says_how_to_get_it_there(home, monkeypatch):
     with pytest.raises(UserError) as caught:
         ESC50(mode="train")
     datasets = home.parent / "datasets"
-    assert str(caught.value).startswith(f"ESC-50 is not at {datasets / 'ESC-50-master'}\n")
+    assert str(caught.value).startswith(f"ESC-50 not found in {datasets / 'ESC-50-master'}\n")
     assert (
         f"download https://github.com/karolpiczak/ESC-50/archive/master.zip (600 MB) and unpack it in {datasets}"
         in (str(caught.value))
     )
-    assert "or set PANNSDIST_ESC50 to the folder that holds meta/esc50.csv and audio/" in str(caught.value)
+    assert "or set PANNSDIST_ESC50 to the folder that contains meta/esc50.csv and audio/" in str(caught.value)
     monkeypatch.setenv("PANNSDIST_ESC50", "/nowhere")
-    with pytest.raises(UserError, match="ESC-50 is not at /nowhere, which PANNSDIST_ESC50 names"):
+    with pytest.raises(UserError, match=r"ESC-50 not found in /nowhere \(PANNSDIST_ESC50\)"):
         ESC50(mode="train")
 
 
@@ -114,7 +114,7 @@ def test_a_category_that_esc50_has_not_is_refused(corpus, monkeypatch):
     table = corpus / "meta" / "esc50.csv"
     table.write_text(table.read_text().replace("hand_saw", "theremin"))
     monkeypatch.setenv("PANNSDIST_ESC50", str(corpus))
-    with pytest.raises(UserError, match="clip '5' is of category 'theremin'"):
+    with pytest.raises(UserError, match="clip '5' has the category 'theremin'"):
         list(ESC50(mode="train", feat_type="raw"))
 
 

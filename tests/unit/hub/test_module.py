@@ -56,14 +56,14 @@ def test_the_number_of_classes_may_come_from_any_of_three_arguments(options):
 @pytest.mark.parametrize(
     ("options", "wrong"),
     [
-        ({"task": "sound-cls"}, "num_class is None, and label_map holds nothing"),
-        ({"task": "sound-cls", "num_class": 4, "label_map": LABELS}, "num_class is 4, and label_map holds 3"),
-        ({"task": None, "num_class": 10}, "num_class is 10, and label_map holds nothing\n  527 labels"),
-        ({"task": "sound-cls", "label_map": {1: "a", 2: "b"}}, "label_map does not give each number"),
-        ({"task": "sound-cls", "label_map": {0: "a", 1: "a"}}, "label_map does not give each number"),
+        ({"task": "sound-cls"}, "num_class is None, and label_map has no entries"),
+        ({"task": "sound-cls", "num_class": 4, "label_map": LABELS}, "num_class is 4, and label_map has 3 entries"),
+        ({"task": None, "num_class": 10}, "num_class is 10, and label_map has no entries\n  527 labels"),
+        ({"task": "sound-cls", "label_map": {1: "a", 2: "b"}}, "label_map does not map consecutive indices"),
+        ({"task": "sound-cls", "label_map": {0: "a", 1: "a"}}, "label_map does not map consecutive indices"),
         ({"task": "music", "num_class": 3}, "task is 'music'\n  allowed: 'sound-cls', or None"),
         ({"version": "2.0.0"}, "version is '2.0.0'"),
-        ({"directory": "somewhere", "update": True}, "hub.Module takes no directory, update"),
+        ({"directory": "somewhere", "update": True}, "hub.Module does not support directory, update"),
     ],
     ids=str,
 )
@@ -187,11 +187,11 @@ def test_training_computes_no_gradient_of_the_input(module):
 @pytest.mark.parametrize(
     ("change", "wrong"),
     [
-        ({"feat_type": "raw"}, "feat_type is 'raw'\n  plain hears 'mel'"),
+        ({"feat_type": "raw"}, "feat_type is 'raw'\n  plain takes 'mel'"),
         ({"batch_size": 0}, "batch_size is 0"),
-        ({"data": [[]]}, "data[0] is no waveform: shape (0,)"),
-        ({"data": [np.zeros((2, 100))]}, "data[0] is no waveform: shape (2, 100)"),
-        ({"data": [[0.0, float("nan")]]}, "data[0] is no waveform: shape (2,)"),
+        ({"data": [[]]}, "data[0] is not a waveform: shape (0,)"),
+        ({"data": [np.zeros((2, 100))]}, "data[0] is not a waveform: shape (2, 100)"),
+        ({"data": [[0.0, float("nan")]]}, "data[0] is not a waveform: shape (2,)"),
     ],
     ids=str,
 )
@@ -206,4 +206,4 @@ def test_a_gpu_that_is_not_there_is_said_once_in_one_line(module, capsys):
     made = module()
     for _ in range(2):
         made.predict([waveform(0.1)], RATE_HZ, use_gpu=True)
-    assert capsys.readouterr().err == "use_gpu=True, but Paddle sees no GPU: this runs on the CPU\n"
+    assert capsys.readouterr().err == "use_gpu=True, but Paddle finds no GPU: using the CPU\n"

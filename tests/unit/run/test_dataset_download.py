@@ -13,7 +13,7 @@ from small_parts import catalog
 from pannsdist.cli import data
 from pannsdist.cli.command_line import main
 from pannsdist.contracts import Download
-from pannsdist.run.dataset_download import KEPT, fetch_corpus
+from pannsdist.run.dataset_download import DOWNLOADS, fetch_corpus
 from pannsdist.runtime.errors import BadDataset
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -73,7 +73,7 @@ def refusal(folder):
 
 def found(folder):
     """What was unpacked."""
-    paths = (path for path in folder.rglob("*") if path.is_file() and KEPT not in path.parts)
+    paths = (path for path in folder.rglob("*") if path.is_file() and DOWNLOADS not in path.parts)
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
@@ -86,10 +86,10 @@ def test_an_archive_is_fetched_verified_and_unpacked_once(folder, server, capsys
     assert fetch_corpus("bells", plugin, folder) == folder / "bell-1"
     assert found(folder) == FILES
     assert "licence of bells: CC BY 4.0\n" in capsys.readouterr().err
-    assert not (folder / KEPT / f"bells.{kind}").exists()
+    assert not (folder / DOWNLOADS / f"bells.{kind}").exists()
     fetch_corpus("bells", plugin, folder)
     assert server.asked == [f"/bells.{kind}"]
-    assert f"here already: bells.{kind}" in capsys.readouterr().err
+    assert f"already downloaded: bells.{kind}" in capsys.readouterr().err
 
 
 def test_several_files_come_together_each_in_its_folder(folder, server):
@@ -111,8 +111,8 @@ def test_a_host_that_does_not_tell_the_length_is_good_enough_for_an_archive(fold
 def test_an_archive_that_is_cut_off_is_refused_and_fetched_anew(folder, server, refusal, kind, data):
     url = server.serve(f"/bells.{kind}", serving.without_length(data[: len(data) * 2 // 3]))
     said = refusal(Download(url, "MIT", unpack=kind))
-    assert said.startswith(f"bells.{kind} is cut off or damaged, and was removed: ")
-    assert said.endswith("the same command fetches it again")
+    assert said.startswith(f"bells.{kind} is truncated or damaged, and was removed: ")
+    assert said.endswith("repeat the command to download it again")
     server.serve(f"/bells.{kind}", serving.without_length(data))
     fetch_corpus("bells", corpus(Download(url, "MIT", unpack=kind)), folder)
     assert found(folder) == FILES
@@ -122,7 +122,7 @@ def test_a_byte_that_changed_on_the_way_is_noticed_by_the_archive_itself(server,
     data = bytearray(zipped({"a.wav": bytes(range(256)) * 40}))
     data[90] ^= 1
     said = refusal(Download(server.serve("/bells.zip", serving.whole(bytes(data))), "MIT"))
-    assert "bells.zip is cut off or damaged" in said
+    assert "bells.zip is truncated or damaged" in said
 
 
 def test_a_file_with_another_checksum_is_refused_and_nothing_is_unpacked(folder, server, refusal):
@@ -139,8 +139,8 @@ def test_without_a_network_it_is_said_which_file_to_put_where(folder, server, re
     file = Download(server.url("/bells.zip").replace(str(server.port), "9"), "MIT", md5(data))
     said = refusal(file)
     assert "no connection" in said
-    assert said.endswith(f"without a network, bring it here and put it at {folder / KEPT / 'bells.zip'}")
-    (folder / KEPT / "bells.zip").write_bytes(data)
+    assert said.endswith(f"without a network, bring it here and put it at {folder / DOWNLOADS / 'bells.zip'}")
+    (folder / DOWNLOADS / "bells.zip").write_bytes(data)
     fetch_corpus("bells", corpus(file), folder)
     assert found(folder) == FILES
 
@@ -150,7 +150,7 @@ def test_without_a_network_it_is_said_which_file_to_put_where(folder, server, re
 def test_a_path_that_climbs_out_is_refused_and_not_written(folder, server, refusal, kind, name):
     data = {"zip": zipped, "tar": tarred}[kind]({"good.wav": b"x", name: b"evil"})
     said = refusal(Download(server.serve("/bells", serving.whole(data)), "MIT", unpack=kind))
-    assert said.startswith(f"bells names {name!r}, which does not stay in the folder")
+    assert said.startswith(f"bells names {name!r}, which is outside the target folder")
     assert not list(folder.parent.parent.rglob("*evil*"))
     assert found(folder) == {"good.wav": b"x"}
 
@@ -158,7 +158,7 @@ def test_a_path_that_climbs_out_is_refused_and_not_written(folder, server, refus
 def test_a_link_in_a_zip_is_refused_and_not_made(folder, server, refusal):
     data = zipped(links=("bell-1/link.wav",))
     said = refusal(Download(server.serve("/bells.zip", serving.whole(data)), "MIT"))
-    assert said.startswith("bells.zip has a link or a device: 'bell-1/link.wav'")
+    assert said.startswith("bells.zip contains a link or a device: 'bell-1/link.wav'")
     assert not (folder / "bell-1" / "link.wav").is_symlink()
 
 
@@ -166,14 +166,14 @@ def test_a_link_in_a_zip_is_refused_and_not_made(folder, server, refusal):
 def test_a_link_or_a_device_in_a_tar_is_refused_and_not_made(folder, server, refusal, kind):
     data = tarred(odd=(("bell-1/odd.wav", kind),))
     said = refusal(Download(server.serve("/bells.tar.gz", serving.whole(data)), "MIT", unpack="tar"))
-    assert said.startswith("bells.tar.gz has a link or a device: 'bell-1/odd.wav'")
+    assert said.startswith("bells.tar.gz contains a link or a device: 'bell-1/odd.wav'")
     assert not (folder / "bell-1" / "odd.wav").exists()
 
 
 @pytest.mark.parametrize("into", ["../up", "/up"])
 def test_a_plugin_cannot_unpack_outside_the_folder_either(server, refusal, into):
     file = Download(server.serve("/bells.zip", serving.whole(zipped())), "MIT", into=into)
-    assert refusal(file).startswith(f"the plugin names {into!r}, which does not stay in the folder")
+    assert refusal(file).startswith(f"the plugin names {into!r}, which is outside the target folder")
     assert server.asked == []
 
 
@@ -184,14 +184,16 @@ def test_only_https_and_http_are_fetched(refusal):
 
 def test_a_folder_that_cannot_be_made_is_said(tmp_path, server):
     (tmp_path / "file").touch()
-    with pytest.raises(BadDataset, match="cannot be made: Not a directory"):
+    with pytest.raises(BadDataset, match="cannot be created: Not a directory"):
         fetch_corpus("bells", corpus(Download(server.url("/x.zip"), "MIT")), tmp_path / "file" / "bells")
 
 
 def test_a_dataset_without_downloads_says_that_it_is_to_be_had_by_hand(capsys):
     assert main(["data", "fetch", "tones"]) == 2
     said = capsys.readouterr().err
-    assert said.startswith("error: dataset 'tones' has nothing that may be fetched for you\n  it is to be had by hand")
+    assert said.startswith(
+        "error: dataset 'tones' has no files that can be downloaded automatically\n  download it manually"
+    )
 
 
 def test_an_unknown_dataset_is_refused_with_the_nearest(capsys):

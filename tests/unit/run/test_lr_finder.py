@@ -36,7 +36,7 @@ def test_the_suggestion_is_where_the_loss_falls_fastest():
 def test_a_loss_that_never_falls_suggests_nothing():
     search = Search(tuple(np.geomspace(1e-6, 1, 20)), tuple(np.arange(20.0)))
     assert search.suggestion is None
-    assert "falls at none of them" in lr_finder.table(search)
+    assert "falls at no learning rate" in lr_finder.table(search)
     assert Search((), ()).suggestion is None
 
 
@@ -67,7 +67,7 @@ def test_a_search_ends_where_the_loss_blows_up(config):
 @pytest.mark.parametrize("arguments", [("--steps", "3"), ("--low", "1", "--high", "0.1")])
 def test_limits_that_make_no_search_are_refused(config, capsys, arguments):
     assert command_line.main(["find-lr", "-c", str(config), *arguments]) == 2
-    assert "--steps is at least 10" in capsys.readouterr().err
+    assert "--steps must be at least 10" in capsys.readouterr().err
 
 
 def test_several_processes_are_refused(config, capsys, monkeypatch):

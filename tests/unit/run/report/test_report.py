@@ -18,7 +18,7 @@ from pannsdist.contracts.network import Network
 from pannsdist.inference.bundle import BundleRecord, PluginRecord, write_bundle
 from pannsdist.registry import Catalog, Origin
 from pannsdist.run.report.charts import confusion_chart, line_chart
-from pannsdist.run.report.material import chosen_rows, gather
+from pannsdist.run.report.content import chosen_rows, read_content
 from pannsdist.run.report.page import page
 from pannsdist.training.metrics import Predictions
 from pannsdist.training.tracking import PredictionsTracker
@@ -103,7 +103,7 @@ def run(tmp_path):
 
 
 def shown(run):
-    return Tree(page(gather(run, Catalog.installed())))
+    return Tree(page(read_content(run, Catalog.installed())))
 
 
 def test_a_page_shows_scores_curves_confusions_classes_settings_and_commands(run):
@@ -123,7 +123,7 @@ def test_a_page_shows_scores_curves_confusions_classes_settings_and_commands(run
 
 
 def test_what_comes_from_data_is_text_and_never_markup(run):
-    text = page(gather(run, Catalog.installed()))
+    text = page(read_content(run, Catalog.installed()))
     tree = Tree(text)
     assert "<script" not in text
     assert "<b>run" not in text
@@ -138,7 +138,7 @@ def test_what_comes_from_data_is_text_and_never_markup(run):
 
 
 def test_a_page_asks_for_nothing_from_anywhere(run):
-    text = page(gather(run, Catalog.installed()))
+    text = page(read_content(run, Catalog.installed()))
     sources = re.findall(r"(?:src|href)='([^']*)'", text)
     assert sources
     assert all(source.startswith("data:") for source in sources)

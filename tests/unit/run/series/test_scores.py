@@ -58,7 +58,7 @@ def test_a_run_without_any_number_has_no_best_epoch(written):
 
 
 def test_a_run_without_an_epoch_is_refused(tmp_path):
-    with pytest.raises(BadRunFolder, match=r"holds no epoch"):
+    with pytest.raises(BadRunFolder, match=r"has no epochs"):
         result(tmp_path)
 
 

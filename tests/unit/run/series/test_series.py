@@ -7,7 +7,7 @@ import pytest
 
 from pannsdist import settings
 from pannsdist.run.series.crossval import choose_folds, cross_validate
-from pannsdist.run.series.execution import slots
+from pannsdist.run.series.execution import slot_environments
 from pannsdist.run.series.runs import Request, plan_series
 from pannsdist.run.series.sweep import folder_name, read_grid, split_values, sweep
 from pannsdist.runtime.errors import BadDataset, BadRunFolder, SettingsError, UnknownPlugin
@@ -37,7 +37,9 @@ def test_a_run_is_made_for_each_fold(request_for):
 
 
 def test_a_fold_that_is_not_there_is_refused_with_those_that_are(request_for):
-    with pytest.raises(SettingsError, match=r"--folds names 4, which dataset tones has not\n  its folds: 1, 2, 3"):
+    with pytest.raises(
+        SettingsError, match=r"--folds has 4, which is not a fold of dataset tones\n  its folds: 1, 2, 3"
+    ):
         choose_folds(request_for(), (1, 4))
 
 
@@ -52,7 +54,7 @@ def test_a_manifest_has_the_folds_of_its_table_and_none_without_that_column(requ
     asked = request_for("data.name=manifest", "data.params.path=clips.csv")
     assert choose_folds(asked, ()) == ("data.params.valid_fold", [1, 3, 7])
     (tmp_path / "clips.csv").write_text("\n".join(["path,label,split", "a.wav,a,train"]))
-    with pytest.raises(BadDataset, match=r"these clips of dataset manifest have 0 folds"):
+    with pytest.raises(BadDataset, match=r"dataset manifest has 0 folds with these params"):
         choose_folds(asked, ())
 
 
@@ -90,7 +92,7 @@ def test_the_folder_of_another_run_is_refused_before_the_first_starts(request_fo
     (other / "checkpoints" / "step_00000001").mkdir(parents=True)
     chosen, _ = settings.load(tmp_path / "few.yaml", ["seed=1", "name=fold_2", "data.params.valid_fold=2"])
     (other / "settings.yaml").write_text(settings.to_yaml(chosen))
-    with pytest.raises(BadRunFolder, match=r"fold_2: runs/few/fold_2 holds another run: seed is 1 there and 0 now"):
+    with pytest.raises(BadRunFolder, match=r"fold_2: runs/few/fold_2 contains another run: seed is 1 there, 0 now"):
         cross_validate(request_for())
 
 
@@ -113,7 +115,7 @@ def test_what_is_finished_is_so_only_with_the_same_settings_and_its_folder(reque
     run.folder.mkdir(parents=True)
     (run.folder / "scores.jsonl").touch()
     assert not series.is_finished(run)
-    series.note_finished(run)
+    series.mark_finished(run)
     assert series.is_finished(run)
     longer = plan_series(request_for("train.epochs=4"), {"a": ()})
     assert not longer.is_finished(longer.runs[0])
@@ -136,18 +138,21 @@ def test_a_second_command_in_the_same_folder_is_refused_while_the_first_is_at_wo
         thread = threading.Thread(target=second)
         thread.start()
         thread.join()
-    assert "is at work in runs/few" in refused[0]
+    assert "is running in runs/few" in refused[0]
     second()
     assert len(refused) == 1
 
 
 def test_a_run_gets_as_many_gpus_as_it_has_processes(request_for):
-    assert slots(request_for(parallel=2)) == [{}, {}]
-    assert slots(request_for(gpus=("0", "1"))) == [{"CUDA_VISIBLE_DEVICES": "0"}, {"CUDA_VISIBLE_DEVICES": "1"}]
-    pairs = slots(request_for(gpus=("0", "1", "2", "3"), processes=2))
+    assert slot_environments(request_for(parallel=2)) == [{}, {}]
+    assert slot_environments(request_for(gpus=("0", "1"))) == [
+        {"CUDA_VISIBLE_DEVICES": "0"},
+        {"CUDA_VISIBLE_DEVICES": "1"},
+    ]
+    pairs = slot_environments(request_for(gpus=("0", "1", "2", "3"), processes=2))
     assert pairs == [{"CUDA_VISIBLE_DEVICES": "0,1"}, {"CUDA_VISIBLE_DEVICES": "2,3"}]
-    with pytest.raises(SettingsError, match=r"--gpus names 3, which runs of --nproc 2"):
-        slots(request_for(gpus=("0", "1", "2"), processes=2))
+    with pytest.raises(SettingsError, match=r"--gpus has 3 GPUs, which is not a multiple of --nproc 2"):
+        slot_environments(request_for(gpus=("0", "1", "2"), processes=2))
 
 
 @pytest.mark.parametrize(
@@ -177,8 +182,8 @@ def test_keys_with_several_values_make_the_grid_and_the_others_hold_for_all():
     ("overrides", "said"),
     [
         (["seed=0"], "nothing to sweep"),
-        (["seed=0,,1"], "'seed=0,,1' has an empty value"),
-        (["seed=0,0"], "stands twice"),
+        (["seed=0,,1"], "'seed=0,,1' has an empty or repeated value"),
+        (["seed=0,0"], "repeated value"),
         (["seed=0,1", "seed=2,3"], "seed is given twice"),
         (["seed=0,1", "seed=2"], "seed is given twice, once with several values"),
     ],

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from pannsdist.run.series.processes import Ended, Job, Processes
+from pannsdist.run.series.job_pool import Job, JobPool, JobResult
 
 SAVES_AND_ENDS = """
 import signal, sys, time
@@ -31,16 +31,16 @@ class Noting:
     def __init__(self, at=None):
         self.at, self.began_names, self.ends, self.running, self.most = at, [], {}, set(), 0
 
-    def began(self, job):
+    def on_start(self, job):
         self.began_names.append(job.name)
         self.running.add(job.name)
         self.most = max(self.most, len(self.running))
 
-    def look(self, job):
+    def on_poll(self, job):
         if self.at:
             self.at(job.name, job.log.read_text())
 
-    def ended(self, ended):
+    def on_end(self, ended):
         self.running.remove(ended.job.name)
         self.ends[ended.job.name] = ended
 
@@ -68,26 +68,26 @@ def codes(watch):
 
 def test_jobs_run_in_their_order_one_at_a_time(jobs, handle):
     watch = Noting()
-    Processes([{}], handle).run(jobs(b="print('first')", a="print('second')"), watch)
+    JobPool([{}], handle).run(jobs(b="print('first')", a="print('second')"), watch)
     assert watch.began_names == ["b", "a"]
     assert codes(watch) == {"a": 0, "b": 0}
-    assert (watch.ends["b"].said, watch.most) == ("first\n", 1)
+    assert (watch.ends["b"].output, watch.most) == ("first\n", 1)
 
 
 def test_as_many_run_at_the_same_time_as_there_are_slots_each_with_its_own(jobs, handle):
     script = "import os, time; time.sleep(0.5); print(os.environ['CUDA_VISIBLE_DEVICES'])"
     watch = Noting()
     slots = [{"CUDA_VISIBLE_DEVICES": "0"}, {"CUDA_VISIBLE_DEVICES": "2,3"}]
-    Processes(slots, handle).run(jobs(a=script, b=script, c=script), watch)
+    JobPool(slots, handle).run(jobs(a=script, b=script, c=script), watch)
     assert watch.most == 2
-    said = [ended.said for ended in watch.ends.values()]
+    said = [ended.output for ended in watch.ends.values()]
     assert {"0\n", "2,3\n"} == set(said)
     assert len(said) == 3
 
 
 def test_a_job_that_dies_of_a_signal_ends_with_the_code_that_a_shell_sees(jobs, handle):
     watch = Noting()
-    Processes([{}], handle).run(jobs(a="import os; os.kill(os.getpid(), 9)"), watch)
+    JobPool([{}], handle).run(jobs(a="import os; os.kill(os.getpid(), 9)"), watch)
     assert codes(watch) == {"a": 137}
 
 
@@ -101,12 +101,12 @@ def test_a_signal_reaches_every_job_once_and_the_others_are_not_started(jobs, ha
             sent.append(os.kill(os.getpid(), number))
 
     watch = Noting(stop)
-    processes = Processes([{}, {}], handle)
+    processes = JobPool([{}, {}], handle)
     processes.run(jobs(a=SAVES_AND_ENDS, b=SAVES_AND_ENDS, c="print('never')"), watch)
     assert len(sent) > 1, "a second signal does no harm"
     assert processes.stopping
     assert codes(watch) == {"a": 75, "b": 75}
-    assert all("saved after 1 signal" in ended.said for ended in watch.ends.values())
+    assert all("saved after 1 signal" in ended.output for ended in watch.ends.values())
     assert signal.getsignal(number) == before
 
 
@@ -117,7 +117,7 @@ def test_an_error_while_watching_stops_the_jobs_and_waits_for_them(jobs, handle)
 
     (job,) = jobs(a=SAVES_AND_ENDS)
     with pytest.raises(OSError, match="disk full"):
-        Processes([{}], handle).run([job], Noting(fail))
+        JobPool([{}], handle).run([job], Noting(fail))
     assert "saved after 1 signal" in job.log.read_text()
 
 
@@ -135,7 +135,7 @@ def test_a_job_holds_the_lock_of_its_command_also_when_that_is_gone(jobs, tmp_pa
             outcomes.append("refused")
             processes.stop()
 
-    processes = Processes([{}], lock.fileno())
+    processes = JobPool([{}], lock.fileno())
     processes.run([job], Noting(let_go))
     assert outcomes == ["refused"]
     with path.open() as second:
@@ -146,13 +146,15 @@ def test_a_log_is_added_to_and_only_the_new_part_is_what_a_job_said(jobs, handle
     for text in ("one", "two"):
         watch = Noting()
         (job,) = jobs(a=f"print({text!r})")
-        Processes([{}], handle).run([job], watch)
-        assert watch.ends["a"].said == f"{text}\n"
+        JobPool([{}], handle).run([job], watch)
+        assert watch.ends["a"].output == f"{text}\n"
     assert job.log.read_text() == "one\ntwo\n"
 
 
 def test_the_message_of_a_job_is_the_users_mistake_or_its_last_lines():
     said = "plan\nerror: no\n  yes\n  next: try\nlaunch: Container failed\n"
     job = Job("a", (), None)
-    assert Ended(job, 2, said).message == "no\n  yes\n  next: try"
-    assert Ended(job, 1, "".join(f"{n}\n" for n in range(40))).message.splitlines() == [str(n) for n in range(25, 40)]
+    assert JobResult(job, 2, said).message == "no\n  yes\n  next: try"
+    assert JobResult(job, 1, "".join(f"{n}\n" for n in range(40))).message.splitlines() == [
+        str(n) for n in range(25, 40)
+    ]

@@ -1,4 +1,4 @@
-"""Answers of a Python that was started for one question: `fresh` starts it, and reads the file of answers."""
+"""Entry point of the subprocess started by `subprocess_probe`: runs one probe and writes its results as JSON lines."""
 
 from __future__ import annotations
 
@@ -19,51 +19,56 @@ from typing import Any
 DEVICE_MODULES = ("paddle.tensor", "paddle.device", "paddle.nn.initializer")
 SEEDING_MODULES = ("paddle.framework.random",)
 
-Say = Callable[[Any], None]
+Report = Callable[[Any], None]
 
 
-def main(path: str, question: str, *arguments: str) -> None:
-    """Write the answers, a JSON value on each line."""
+def main(path: str, probe: str, *arguments: str) -> None:
+    """Run a probe and append its results to the file, one JSON value per line."""
     with Path(path).open("a", encoding="utf-8") as file:
 
-        def say(value: Any) -> None:
+        def report(value: Any) -> None:
             file.write(json.dumps(value) + "\n")
             file.flush()
 
-        answers: dict[str, Callable[..., None]]
-        answers = {"effects": say_effects, "listing": say_listing, "shortest": say_shortest, "tracked": say_tracked}
-        answers[question](say, *arguments)
+        probes: dict[str, Callable[..., None]]
+        probes = {
+            "effects": report_effects,
+            "listing": report_listing,
+            "shortest": report_shortest,
+            "tracked": report_tracked,
+        }
+        probes[probe](report, *arguments)
 
 
-def say_effects(say: Say, module: str) -> None:
-    """A line for each thing that importing a module does beside defining things."""
+def report_effects(report: Report, module: str) -> None:
+    """One line for each side effect of importing a module."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import numpy as np
         import paddle
 
-        import pannsdist.contracts.corpora  # noqa: F401 - what a plugin may import is not its own doing
+        import pannsdist.contracts.corpora  # noqa: F401 - effects of modules that a plugin may import are not its own
     warnings.simplefilter("ignore")
     before, was = _state(np, paddle), dict(os.environ)
     called: set[str] = set()
-    with _output() as printed, _watched_calls(called):
+    with _output() as printed, _recorded_calls(called):
         importlib.import_module(module)
     after = _state(np, paddle)
     if printed:
-        say(f"prints {printed[0][:80]!r}")
+        report(f"prints {printed[0][:80]!r}")
     for sentence in sorted(called):
-        say(sentence)
+        report(sentence)
     for what, value in after.items():
         if value != before[what]:
-            say(what)
+            report(what)
     changed = sorted(key for key in was.keys() | os.environ.keys() if was.get(key) != os.environ.get(key))
     if changed:
-        say(f"sets {', '.join(changed)} in the environment")
+        report(f"sets {', '.join(changed)} in the environment")
 
 
 def _state(np: Any, paddle: Any) -> dict[str, Any]:
-    """What no import should change, by the sentence that says so."""
-    generator = np.random.get_state()  # the global one, which is what is looked at
+    """Global state that no import may change, by the description of the change."""
+    generator = np.random.get_state()  # the global generator
     return {
         "changes the state of `random`": random.getstate(),
         "changes the state of `numpy.random`": (generator[1].tobytes(), *generator[2:]),
@@ -76,7 +81,7 @@ def _state(np: Any, paddle: Any) -> dict[str, Any]:
 
 @contextmanager
 def _output() -> Iterator[list[str]]:
-    """What is printed meanwhile, also from C."""
+    """Capture what is printed in the block, including output from C."""
     lines: list[str] = []
     with tempfile.TemporaryFile() as file:
         sys.stdout.flush(), sys.stderr.flush()
@@ -94,10 +99,10 @@ def _output() -> Iterator[list[str]]:
 
 
 @contextmanager
-def _watched_calls(called: set[str]) -> Iterator[None]:
-    """Notes each call of what seeds Paddle or computes on its device; the modules are loaded already."""
+def _recorded_calls(called: set[str]) -> Iterator[None]:
+    """Record each call that seeds Paddle or computes on its device; those modules are already loaded."""
 
-    def note(frame: Any, event: str, _: Any) -> None:
+    def record(frame: Any, event: str, _: Any) -> None:
         if event != "call" or frame.f_code.co_name == "<module>":
             return
         module = frame.f_globals.get("__name__", "")
@@ -106,7 +111,7 @@ def _watched_calls(called: set[str]) -> Iterator[None]:
         elif module.startswith(DEVICE_MODULES):
             called.add(f"touches the device: {module}.{frame.f_code.co_name}")
 
-    sys.setprofile(note)
+    sys.setprofile(record)
     try:
         yield
     finally:
@@ -121,34 +126,34 @@ def _subject(kind: str, name: str, given: str) -> Any:
     return Subject(catalog.registry(kind).find(name), json.loads(given), catalog)
 
 
-def say_listing(say: Say, kind: str, name: str, given: str) -> None:
-    """The ids by split, and which audio was opened to list them."""
+def report_listing(report: Report, kind: str, name: str, given: str) -> None:
+    """The clip ids by split, and the audio files opened to list them."""
     import soundfile
 
     from pannsdist.audio.decode import SOUND_FILE_ENDINGS
 
     subject, opened = _subject(kind, name, given), []
 
-    def note(event: str, arguments: Any) -> None:
+    def record(event: str, arguments: Any) -> None:
         if event == "open" and isinstance(arguments[0], (str, bytes)):
             opened.append(os.fsdecode(arguments[0]))
 
-    class Noted(soundfile.SoundFile):  # it opens by itself, in C
+    class RecordingSoundFile(soundfile.SoundFile):  # opens files in C, unseen by audit hooks
         def __init__(self, file: Any, *others: Any, **named: Any) -> None:
             opened.append(f"{file}" if isinstance(file, (str, os.PathLike)) else "sound.wav")
             super().__init__(file, *others, **named)
 
-    sys.addaudithook(note)
-    soundfile.SoundFile = Noted
-    dataset = subject.opened()
+    sys.addaudithook(record)
+    soundfile.SoundFile = RecordingSoundFile
+    dataset = subject.plugin()
     clips = {split: list(dataset.clips(split)) for split in dataset.splits}
     sources = {str(clip.source) for listed in clips.values() for clip in listed if isinstance(clip.source, Path)}
-    heard = {path for path in opened if path in sources or path.lower().endswith(SOUND_FILE_ENDINGS)}
-    say({"opened": sorted(heard), "ids": {split: [clip.id for clip in listed] for split, listed in clips.items()}})
+    audio = {path for path in opened if path in sources or path.lower().endswith(SOUND_FILE_ENDINGS)}
+    report({"opened": sorted(audio), "ids": {split: [clip.id for clip in listed] for split, listed in clips.items()}})
 
 
-def say_shortest(say: Say, kind: str, name: str, given: str) -> None:
-    """Two lines for each front end that the model accepts: `tried` and, where its shortest sound will do, `heard`."""
+def report_shortest(report: Report, kind: str, name: str, given: str) -> None:
+    """For each front end that the model accepts: `tried CASE`, and `passed CASE` if a minimum-length waveform works."""
     warnings.simplefilter("ignore")
     from pannsdist.runtime import cpu
 
@@ -160,7 +165,7 @@ def say_shortest(say: Say, kind: str, name: str, given: str) -> None:
     from pannsdist.runtime.errors import UserError
 
     subject = _subject(kind, name, given)
-    model = subject.opened()
+    model = subject.plugin()
     feature = subject.catalog.features.find(model.feature).load()
     own = feature_of(subject, model).params()
     for item in fields(feature.Params):
@@ -169,32 +174,32 @@ def say_shortest(say: Say, kind: str, name: str, given: str) -> None:
             continue
         for other in (value // 2, value * 2):
             try:
-                front = feature_of(subject, model, **{item.name: other}).opened()
+                front = feature_of(subject, model, **{item.name: other}).plugin()
             except UserError:
                 continue
             if not model.accepts(front.front_end):
                 continue
             shortest = model.minimum_samples(front.front_end)
             case = f"{item.name}={other}: {shortest} samples"
-            say(f"tried {case}")
+            report(f"tried {case}")  # before the computation, which may end the process
             layer = model.build(("a", "b"), front.front_end)
             layer.eval()
             try:
                 with paddle.no_grad():
                     layer(front.build()(noise(1, shortest))).numpy()
-            except Exception:  # noqa: BLE001, S112 - whatever it raises, it is not heard
+            except Exception:  # noqa: BLE001, S112 - any exception means that the length is too short
                 continue
-            say(f"heard {case}")
+            report(f"passed {case}")
 
 
-def say_tracked(say: Say, kind: str, name: str, given: str, folder: str) -> None:
-    """What a tracker does beside writing into the folder of a run, by kind."""
+def report_tracked(report: Report, kind: str, name: str, given: str, folder: str) -> None:
+    """The side effects of a tracker, by kind."""
     warnings.simplefilter("ignore")
     from pannsdist.devkit import fake_run
 
-    say(fake_run.watched(_subject(kind, name, given), Path(folder)))
+    report(fake_run.observe_tracker(_subject(kind, name, given), Path(folder)))
 
 
 if __name__ == "__main__":
     main(*sys.argv[1:])
-    os._exit(0)  # whatever threads a plugin has left behind
+    os._exit(0)  # do not wait for threads that a plugin left running

@@ -1,4 +1,4 @@
-"""Where hub.Trainer is watched: in VisualDL, as PaddleHub's."""
+"""Experiment tracking of `hub.Trainer` in VisualDL."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ FOLDER = "visualization"
 """As in PaddleHub."""
 
 
-def in_visualdl(
+def open_visualdl(
     folder: Path, from_step: int, chosen: Mapping[str, Any], weights: Callable[[], Mapping[str, np.ndarray]]
 ) -> AbstractContextManager[list[PluginTracker]]:
-    """Curves of a training in `folder` that goes on after a step; items have no names to be heard by. Rank 0 alone."""
+    """Open VisualDL for a training in `folder`, from a step on. Clips are not tracked. Rank 0 only."""
     part = build_plugin(
         Catalog.installed().trackers.find("visualdl"), {"folder": FOLDER}, SettingsOrigin(), "trackers.visualdl"
     )
-    return open_trackers([part], TrackedRun(folder.name, folder, from_step, dict(chosen), [], _unheard, weights))
+    return open_trackers([part], TrackedRun(folder.name, folder, from_step, dict(chosen), [], _no_clips, weights))
 
 
-def _unheard(name: str) -> ClipFeatures:
-    raise BadClip(f"item {name} is not heard again")
+def _no_clips(name: str) -> ClipFeatures:
+    raise BadClip(f"item {name} has no stored clip")

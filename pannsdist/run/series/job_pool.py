@@ -1,4 +1,4 @@
-"""Process trees, as many at once as there are slots, that are told once to stop and are always waited for."""
+"""A pool of jobs in subprocesses: limited concurrency, one SIGTERM to stop, and always waiting for their end."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHOWN_LINES = 15
 
 @dataclass(frozen=True)
 class Job:
-    """A command, the file that its output is added to, and a folder that nobody else may read, if it needs one."""
+    """A command, the log file its output is appended to, and a folder to make accessible to the owner only, if any."""
 
     name: str
     command: Sequence[str]
@@ -29,17 +29,17 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Ended:
-    """A job that has come to an end: the exit code that a shell would see, and what the job said."""
+class JobResult:
+    """The result of a job: its exit code as in a shell, and its output."""
 
     job: Job
     exit_code: int
-    said: str
+    output: str
 
     @property
     def message(self) -> str:
-        """The user's mistake that it ended with, else its last lines."""
-        lines = self.said.splitlines()
+        """Its last error message, or its last lines of output."""
+        lines = self.output.splitlines()
         starts = [number for number, line in enumerate(lines) if line.startswith("error: ")]
         if not starts:
             return "\n".join(lines[-SHOWN_LINES:])
@@ -58,38 +58,38 @@ class _Started:
     log_start: int
 
 
-class Watch(Protocol):
-    """Is told what happens, between two looks at the processes."""
+class JobObserver(Protocol):
+    """Callbacks of the pool."""
 
-    def began(self, job: Job) -> None:
+    def on_start(self, job: Job) -> None:
         """The job was started."""
 
-    def look(self, job: Job) -> None:
-        """The job is running, or has just come to its end: there may be something new in its folder."""
+    def on_poll(self, job: Job) -> None:
+        """Called periodically while the job runs, and once after it has ended."""
 
-    def ended(self, ended: Ended) -> None:
-        """The job came to its end."""
+    def on_end(self, result: JobResult) -> None:
+        """The job has ended."""
 
 
-class Processes:
-    """Runs jobs. Each is started in a session of its own, so that Ctrl-C reaches it through here, and once.
+class JobPool:
+    """Runs jobs, each in its own session, so that Ctrl-C reaches it only through the pool, and only once.
 
-    `slots` are additions to the environment, one for each job that may run at the same time; `inherited` is a file
-    handle that every job keeps open.
+    `slots` are extra environment variables, one mapping per concurrent job; `inherited` is a file descriptor that every
+    job inherits.
     """
 
     def __init__(self, slots: Sequence[Mapping[str, str]], inherited: int) -> None:
         self._slots, self._inherited = slots, inherited
         self._running: dict[int, _Started] = {}
-        self._told = False
+        self._terminated = False
         self.stopping = False
 
     def stop(self) -> None:
-        """Start no further job, and have those that run save and end."""
+        """Start no more jobs, and terminate running ones so that they save and exit."""
         self.stopping = True
 
-    def run(self, jobs: Iterable[Job], watch: Watch) -> None:
-        """All jobs, in their order. After a signal, or `stop`, those that run are given SIGTERM and waited for."""
+    def run(self, jobs: Iterable[Job], observer: JobObserver) -> None:
+        """Run all jobs in order. After a signal or `stop`, running jobs get SIGTERM and are waited for."""
         waiting = deque(jobs)
         with self._signals():
             try:
@@ -97,18 +97,18 @@ class Processes:
                     for slot in sorted(set(range(len(self._slots))) - self._running.keys()):
                         if waiting and not self.stopping:
                             self._running[slot] = self._start(waiting.popleft(), self._slots[slot])
-                            watch.began(self._running[slot].job)
+                            observer.on_start(self._running[slot].job)
                     time.sleep(POLL_S)
                     if self.stopping:
-                        self._tell()
+                        self._terminate()
                     for slot, started in list(self._running.items()):
                         code = started.process.poll()
-                        watch.look(started.job)
+                        observer.on_poll(started.job)
                         if code is not None:
                             del self._running[slot]
-                            watch.ended(_ended(started, code))
+                            observer.on_end(_result(started, code))
             finally:
-                self._tell()
+                self._terminate()
                 for started in self._running.values():
                     started.process.wait()
 
@@ -130,28 +130,28 @@ class Processes:
             )
         return _Started(job, process, start)
 
-    def _tell(self) -> None:
-        """Once for all: the launcher and a run take a second signal as they took the first."""
-        if not self._told:
-            self._told = True
+    def _terminate(self) -> None:
+        """Send SIGTERM once: a second one would interrupt the saving of a checkpoint."""
+        if not self._terminated:
+            self._terminated = True
             for started in self._running.values():
                 started.process.terminate()
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """Note the first signal instead of dying of it; a signal that was ignored, as by nohup, stays so."""
-        heard = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
-        before: dict[int, Any] = {number: signal.signal(number, self._note) for number in heard}
+        """Stop the pool on a signal instead of exiting; a signal ignored before, as with nohup, stays ignored."""
+        handled = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+        before: dict[int, Any] = {number: signal.signal(number, self._on_signal) for number in handled}
         try:
             yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler if handler is not None else signal.SIG_DFL)
 
-    def _note(self, *_: object) -> None:
+    def _on_signal(self, *_: object) -> None:
         self.stop()
 
 
-def _ended(started: _Started, code: int) -> Ended:
-    said = started.job.log.read_bytes()[started.log_start :].decode(errors="replace")
-    return Ended(started.job, code if code >= 0 else 128 - code, said)
+def _result(started: _Started, code: int) -> JobResult:
+    output = started.job.log.read_bytes()[started.log_start :].decode(errors="replace")
+    return JobResult(started.job, code if code >= 0 else 128 - code, output)

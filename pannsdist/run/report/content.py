@@ -26,7 +26,7 @@ MOST_CLIPS, MOST_PAIRS, CLIPS_OF_A_PAIR = 12, 8, 3
 
 
 @dataclass(frozen=True)
-class Player:
+class ClipPlayer:
     """A clip to be heard: what it is, what it was taken for and how surely; `wav` is a file, None where it is gone."""
 
     name: str
@@ -37,7 +37,7 @@ class Player:
 
 
 @dataclass(frozen=True)
-class Material:
+class ReportContent:
     """Everything that a page shows. `scores` are the lines of `scores.jsonl`; `notes` say what is missing, and why."""
 
     folder: Path
@@ -46,11 +46,11 @@ class Material:
     record: BundleRecord | None
     kept: Kept | None
     classes: Sequence[ClassScores]
-    players: Sequence[Player]
+    players: Sequence[ClipPlayer]
     notes: Sequence[str]
 
 
-def gather(folder: Path, catalog: Catalog) -> Material:
+def read_content(folder: Path, catalog: Catalog) -> ReportContent:
     """What the folder of a run holds. Raises BadRunFolder where it is none, or has no epoch yet."""
     written, lines = folder / "settings.yaml", folder / "scores.jsonl"
     if not written.is_file():
@@ -70,7 +70,7 @@ def gather(folder: Path, catalog: Catalog) -> Material:
         )
     players = [] if kept is None or record is None else list(_players(written, kept, record, catalog, notes))
     classes = class_scores(kept.predictions) if kept else []
-    return Material(folder, flat(settings.read_yaml(written)), scores, record, kept, classes, players, notes)
+    return ReportContent(folder, flat(settings.read_yaml(written)), scores, record, kept, classes, players, notes)
 
 
 def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -115,7 +115,9 @@ def chosen_rows(predictions: Predictions) -> list[int]:
     return rows[:MOST_CLIPS]
 
 
-def _players(written: Path, kept: Kept, record: BundleRecord, catalog: Catalog, notes: list[str]) -> Iterator[Player]:
+def _players(
+    written: Path, kept: Kept, record: BundleRecord, catalog: Catalog, notes: list[str]
+) -> Iterator[ClipPlayer]:
     """The chosen clips, with their sounds as far as the dataset is still there."""
     predictions = kept.predictions
     rows = chosen_rows(predictions)
@@ -129,7 +131,7 @@ def _players(written: Path, kept: Kept, record: BundleRecord, catalog: Catalog, 
         wav = _wav(clips[name], reader, notes) if name in clips else None
         if clips and name not in clips:
             notes.append(f"The dataset has no clip '{name}' any more.")
-        yield Player(name, true, predictions.labels[top], float(probabilities[top]), wav)
+        yield ClipPlayer(name, true, predictions.labels[top], float(probabilities[top]), wav)
 
 
 def _clips(written: Path, split: str, catalog: Catalog, notes: list[str]) -> dict[str, Clip]:

@@ -1,0 +1,55 @@
+"""Output formats of `predict`, `tag` and `detect`: table, JSON, JSON lines and CSV."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Format:
+    """How a result is written: as a line of text, as a JSON record, and as rows of a table with these columns."""
+
+    line: Callable[[Any], str]
+    record: Callable[[Any], dict[str, Any]]
+    columns: Sequence[str]
+    rows: Callable[[Any], Iterable[Sequence[Any]]]
+
+
+SCORES = Format(
+    line=lambda result: f"{result[0]}  " + "  ".join(f"{label} {score:.4f}" for label, score in result[1]),
+    record=lambda result: {"path": result[0], "scores": dict(result[1])},
+    columns=("path", "rank", "label", "score"),
+    rows=lambda result: [(result[0], rank, *pair) for rank, pair in enumerate(result[1], start=1)],
+)
+EVENTS = Format(
+    line=lambda result: (
+        "\n".join(f"{result[0]}  {e.onset_s:.2f}-{e.offset_s:.2f} s  {e.label} {e.score:.4f}" for e in result[1])
+        or f"{result[0]}  nothing"
+    ),
+    record=lambda result: {"path": result[0], "events": [vars(event) for event in result[1]]},
+    columns=("path", "onset_s", "offset_s", "label", "score"),
+    rows=lambda result: [(result[0], e.onset_s, e.offset_s, e.label, e.score) for e in result[1]],
+)
+
+
+def write(name: str, output_format: Format, results: Iterable[Any]) -> None:
+    """Print results, each as soon as it is available, except in the format `json`, which is one list."""
+    if name == "json":
+        print(json.dumps([output_format.record(result) for result in results], indent=1, ensure_ascii=False))
+    elif name == "csv":
+        writer = csv.writer(sys.stdout)
+        writer.writerow(output_format.columns)
+        for result in results:
+            writer.writerows(output_format.rows(result))
+    else:
+        for result in results:
+            as_json = name == "jsonl"
+            line = (
+                json.dumps(output_format.record(result), ensure_ascii=False) if as_json else output_format.line(result)
+            )
+            print(line, flush=True)

@@ -92,7 +92,7 @@ class RunFolder:
 
     @contextmanager
     def sinks(
-        self, record: BundleRecord, plugins: Sequence[PluginTracker], progress: Progress, trial: str = ""
+        self, record: BundleRecord, plugins: Sequence[PluginTracker], progress: Progress, note: str = ""
     ) -> Iterator[ResultSinks]:
         """Where the trainer's results go from `progress` on: terminal, files, `plugins`, checkpoints, `best_model`.
 
@@ -100,7 +100,7 @@ class RunFolder:
         is killed between the two comes by the same model again.
         """
         own: list[Tracker] = [
-            ConsoleTracker(note=f"  ({trial})" if trial else ""),
+            ConsoleTracker(note=f"  ({note})" if note else ""),
             ScoresFile(self.path / "scores.jsonl", progress.epoch),
             PredictionsTracker(self.path / "best_predictions"),
         ]

@@ -41,8 +41,8 @@ def cross_validate(request: Request, asked: Sequence[int] = ()) -> int:
 
 def choose_folds(request: Request, asked: Sequence[int]) -> tuple[str, list[int]]:
     """(the settings key that chooses the fold, the folds to run). Raises BadDataset where the dataset has none."""
-    chosen, source = settings.load(request.config, request.overrides)
-    entry = Catalog.installed().datasets.find(chosen.data.name, source.where("data.name"))
+    chosen, origin = settings.load(request.config, request.overrides)
+    entry = Catalog.installed().datasets.find(chosen.data.name, origin.where("data.name"))
     plugin = entry.load()
     show = f"pannsdist plugins show dataset {entry.name}"
     if not hasattr(plugin, "fold_param"):
@@ -50,7 +50,7 @@ def choose_folds(request: Request, asked: Sequence[int]) -> tuple[str, list[int]
         raise BadDataset(f"dataset {entry.name} ({entry.origin}) has no folds to cross-validate over", right, show)
     key = f"data.params.{plugin.fold_param}"
     refuse_own_keys(request, (key,), "--folds 1,2 chooses folds")
-    folds = list(plugin.folds(settings.fill_params(plugin.Params, chosen.data.params, source, "data.params")))
+    folds = list(plugin.folds(settings.fill_params(plugin.Params, chosen.data.params, origin, "data.params")))
     if len(folds) < 2:
         wrong = f"these clips of dataset {entry.name} have {len(folds)} folds"
         raise BadDataset(wrong, "at least two are needed: one is held out, the others are trained on", show)

@@ -171,13 +171,13 @@ def test_a_plugin_without_fault_passes_every_check(subject, kind, name, root):
             "optimizer",
             "some",
             "it_builds_an_optimizer_of_just_the_parameters_that_it_is_given",
-            "moves other parameters",
+            "updates other parameters",
         ),
         (
             "optimizer",
             "clips",
             "it_builds_an_optimizer_of_just_the_parameters_that_it_is_given",
-            "clips gradients by itself",
+            "clips gradients itself",
         ),
         ("optimizer", "uphill", "it_goes_down_a_quadratic", "of the loss is left after"),
         (

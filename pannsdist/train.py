@@ -48,11 +48,12 @@ def run(config: Path, overrides: Sequence[str], dry_run: bool) -> None:
     from pannsdist.registry import Catalog
     from pannsdist.run import learner_building
     from pannsdist.run.planning.decide import decide
+    from pannsdist.run.planning.plan_table import plan_table
 
     with console.sigterm_ignored():
-        chosen, source = settings.load(config, overrides)
-        plan = decide(chosen, source, Catalog.installed(), launcher.size())
-    console.print_main(str(plan))
+        chosen, origin = settings.load(config, overrides)
+        plan = decide(chosen, origin, Catalog.installed(), launcher.size())
+    console.print_main(plan_table(plan))
     if dry_run:
         learner_building.rehearse(plan)
     else:

@@ -10,7 +10,7 @@ import numpy as np
 from pannsdist.audio.augmentation import Augmentation, augmented
 from pannsdist.audio.clip_reader import ClipReader
 from pannsdist.audio.mixup import Mixup, partners_of
-from pannsdist.audio.sampling import occurrences, visited
+from pannsdist.audio.sampling import epoch_steps, occurrences, visited
 from pannsdist.contracts import Clip
 from pannsdist.contracts.batch import Batch
 from pannsdist.contracts.feature_augmentation import AUGMENT_NOISE_SIZE
@@ -195,7 +195,7 @@ class TrainingPlan:
     @property
     def steps(self) -> int:
         """Batches of one epoch."""
-        return len(self.table) // self._places
+        return epoch_steps(len(self.table), self._places)
 
     @property
     def _places(self) -> int:

@@ -10,6 +10,15 @@ import numpy as np
 from pannsdist.runtime import seeding
 
 
+def epoch_steps(clips: int, step_clips: int, limit_steps: int | None = None) -> int:
+    """Steps of an epoch of `clips` clips where a step uses up `step_clips`, at most `limit_steps`.
+
+    The clips that do not fill a step are left out.
+    """
+    steps = clips // step_clips
+    return steps if limit_steps is None else min(steps, limit_steps)
+
+
 def visited(targets: np.ndarray, sampling: str, seed: int, epoch: int) -> np.ndarray:
     """The rows of a split in the order of an epoch: (N,) int64. `targets` are (N,) classes or (N, C) zeros and ones.
 

@@ -83,8 +83,8 @@ def evaluate(model: Path, config: Path, overrides: Sequence[str], split: str) ->
     """Print all scores of a model on a split, in full precision."""
     from pannsdist.run.evaluation import evaluate_bundle
 
-    chosen, source = settings.load(config, overrides)
-    evaluation = evaluate_bundle(model, chosen, source, Catalog.installed(), split)
+    chosen, origin = settings.load(config, overrides)
+    evaluation = evaluate_bundle(model, chosen, origin, Catalog.installed(), split)
     for name, value in evaluation.scores.items():
         print(f"{name} {value!r}")
     for error in evaluation.bad:

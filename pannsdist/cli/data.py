@@ -49,10 +49,12 @@ def run_check(chosen: argparse.Namespace) -> bool:
     from tqdm import tqdm
 
     from pannsdist.run.dataset_report import check_dataset
-    from pannsdist.run.planning.data import choose_data
+    from pannsdist.run.planning.data import load_data
+    from pannsdist.run.planning.selection import choose_dataset
 
-    wanted, source = settings.load(chosen.config, chosen.overrides)
-    data = choose_data(wanted, source, Catalog.installed(), tuple(dict.fromkeys(chosen.split or ())))
+    wanted, origin = settings.load(chosen.config, chosen.overrides)
+    dataset = choose_dataset(wanted.data, origin, Catalog.installed())
+    data = load_data(dataset, tuple(dict.fromkeys(chosen.split or ())))
     clips = sum(len(table) for table in data.splits.values())
     with tqdm(total=clips, unit="clip", leave=False, file=sys.stderr, disable=not sys.stderr.isatty()) as bar:
         found = check_dataset(data, chosen.workers, bar.update)

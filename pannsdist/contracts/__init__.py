@@ -4,7 +4,7 @@ Axes: B batch, S samples, T frames, F bins, C classes. A plugin is a class with 
 fields are the plugin's settings; it is built as `plugin(params)`. It is discovered through one of the entry-point
 groups below. Raise `UserError` for errors that the user can fix.
 
-A plugin may declare `contract = 1`, the version of the contract that it was written for; see docs/en/contract.md. Further
+A plugin may declare `contract = 1`, the contract version that it was written for; see docs/en/contract.md. Further
 modules to build on: `corpora` and `tables` for datasets, `spectrum` for features (imports paddle), `predictions` for
 metrics, `reporting` and `lines` for trackers.
 """

@@ -1,6 +1,6 @@
 """A PaddleHub-compatible fine-tuning API on top of this package's trainer: `from pannsdist import hub`.
 
-Signatures, defaults and results follow PaddleHub 2.x (audio classification); docs/en/paddlehub.md lists the differences.
+Signatures, defaults and results follow PaddleHub 2.x (audio classification). Differences: docs/en/paddlehub.md.
 """
 
 from pannsdist.runtime import console, cpu

@@ -148,7 +148,9 @@ class Trainer:
                 done = self._progress.epoch * rows.steps  # the number of steps per epoch may have changed
                 progress = replace(self._progress, step=done, evaluated=done)
                 self._progress = loop.fit(progress, data, split, sinks)
-        console.print_main(f"{self._progress.epoch} epochs done; best model from epoch {best.epoch}: {self._best_model}")
+        console.print_main(
+            f"{self._progress.epoch} epochs done; best model from epoch {best.epoch}: {self._best_model}"
+        )
 
     def evaluate(
         self, eval_dataset: Any, batch_size: int = 1, num_workers: int = 0, collate_fn: Collate | None = None

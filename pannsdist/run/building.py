@@ -27,7 +27,10 @@ from pannsdist.registry import Catalog
 from pannsdist.registry.building import Part
 from pannsdist.run import learner_building
 from pannsdist.run.folder import RunFolder
-from pannsdist.run.planning.plan import TRAIN, VALID, Plan
+from pannsdist.run.planning.data import TRAIN, VALID
+from pannsdist.run.planning.metrics import plugin_metrics
+from pannsdist.run.planning.plan import Plan
+from pannsdist.run.planning.plan_table import augmentations, subset_note
 from pannsdist.run.planning.subset import SameBatches
 from pannsdist.run.trackers import PluginTracker, open_trackers
 from pannsdist.runtime import seeding
@@ -52,8 +55,8 @@ class Parts:
 def build_network(plan: Plan) -> Network:
     """Feature and model with random weights, the same in every process."""
     paddle.seed(seeding.initial_seed(plan.settings.seed))
-    feature = plan.feature.plugin.build()
-    model = plan.model.plugin.build(plan.data.labels, plan.front_end)
+    feature = plan.plugins.feature.plugin.build()
+    model = plan.plugins.model.plugin.build(plan.data.labels, plan.front_end)
     return Network(feature, model, spec_augment=plan.masks_features)
 
 
@@ -69,11 +72,11 @@ def load_initial(plan: Plan, network: Network, snapshot: Snapshot | None) -> str
         except ValueError as error:
             wrong = f"the last checkpoint does not fit the model: {error}"
             raise BadRunFolder(wrong, "give the run another name") from error
-        is_over = plan.run_length.is_over_at(snapshot.progress)
+        is_over = plan.lengths.run.is_over_at(snapshot.progress)
         return "is finished" if is_over else f"goes on after {snapshot.progress}"
     if plan.weights is None:
         return "starts from random weights"
-    weights, head = read_weights(plan.weights), plan.model.plugin.head
+    weights, head = read_weights(plan.weights), plan.plugins.model.plugin.head
     report = load_or_name(network.model, weights, head, Catalog.installed())
     return f"starts from {plan.weights.name}: {report}"
 
@@ -82,20 +85,18 @@ def build_parts(plan: Plan, world: World, network: Network, loader: Loader) -> P
     """Learner, evaluator and trainer around a network whose weights are those to start from. Every process."""
     chosen = plan.settings
     learner = learner_building.build_learner(plan, world, network)
-    evaluator = Evaluator(
-        world, network, plan.data.labels, plan.data.multi_label, plan.training_plugins.further_metrics
-    )
-    best = BestTracker(plan.metric, plan.higher_is_better, chosen.save.keep_best)
+    evaluator = Evaluator(world, network, plan.data.labels, plan.data.multi_label, plugin_metrics(plan.plugins.metrics))
+    best = BestTracker(plan.best_metric.name, plan.best_metric.higher_is_better, chosen.save.keep_best)
     shard = Shard(world.rank, world.size)
     data = training_data(plan, loader, shard)
     evaluation = _evaluation(plan)
     split = SplitToEvaluate(VALID, evaluation.ids, lambda: loader.read(evaluation.orders(shard)))
-    return Parts(Trainer(world, learner, evaluator, best, plan.run_length), data, split)
+    return Parts(Trainer(world, learner, evaluator, best, plan.lengths.run), data, split)
 
 
 def training_data(plan: Plan, loader: Loader, shard: Shard) -> TrainingData:
     """This process's batches of every epoch, from a step of it on."""
-    training, steps = _training(plan), plan.steps
+    training, steps = _training(plan), plan.lengths.epoch_steps
     return TrainingData(
         lambda epoch, first: loader.read(islice(training.orders(epoch, shard, first), steps - first)), steps
     )
@@ -103,7 +104,7 @@ def training_data(plan: Plan, loader: Loader, shard: Shard) -> TrainingData:
 
 def _training(plan: Plan) -> TrainingPlan | SameBatches:
     chosen = plan.settings
-    table, reader = plan.data.splits[TRAIN], _reader(plan, chosen.train.crop_s)
+    table, reader = plan.data.splits[TRAIN], _reader(plan, plan.lengths.train_crop_s)
     skip_bad = chosen.data.on_bad_clip == "skip"
     if chosen.train.overfit_batches:
         return SameBatches(table, chosen.train.batch_size, reader, skip_bad)
@@ -114,36 +115,36 @@ def _training(plan: Plan) -> TrainingPlan | SameBatches:
         reader,
         skip_bad,
         chosen.train.sampling,
-        tuple(Augmentation(key, p.params.probability, p.plugin) for key, p in plan.augmentations.items()),
+        tuple(Augmentation(key, p.params.probability, p.plugin) for key, p in plan.plugins.augmentations.items()),
         plan.mixup,
     )
 
 
 def _evaluation(plan: Plan) -> EvaluationPlan:
-    reader = _reader(plan, plan.valid_crop_s)
+    reader = _reader(plan, plan.lengths.valid_crop_s)
     skip_bad = plan.settings.data.on_bad_clip == "skip"
     return EvaluationPlan(plan.data.splits[VALID], plan.settings.valid.batch_size, reader, skip_bad)
 
 
 def _reader(plan: Plan, crop_s: float) -> ClipReader:
     rate_hz = plan.front_end.sample_rate_hz
-    return ClipReader(rate_hz, round(crop_s * rate_hz), plan.min_clip_s)
+    return ClipReader(rate_hz, round(crop_s * rate_hz), plan.lengths.min_clip_s)
 
 
 def bundle_record(plan: Plan) -> BundleRecord:
     """What the run's model folder will say of itself, but for epoch and scores."""
     return BundleRecord(
-        model=plugin_record(plan.model),
-        feature=plugin_record(plan.feature),
+        model=plugin_record(plan.plugins.model),
+        feature=plugin_record(plan.plugins.feature),
         dataset=plugin_record(plan.data.part),
         front_end=plan.front_end,
         labels=plan.data.labels,
         multi_label=plan.data.multi_label,
-        crop_s=plan.valid_crop_s,
-        metric=plan.metric,
+        crop_s=plan.lengths.valid_crop_s,
+        metric=plan.best_metric.name,
         settings=settings_module.to_dict(plan.settings),
         versions=versions(),
-        further={key: plugin_record(part) for key, part in plan.further_parts.items()},
+        further={key: plugin_record(part) for key, part in plan.plugins.recorded.items()},
     )
 
 
@@ -175,8 +176,8 @@ def opened_results(
             if folder is None:
                 return ResultSinks(), []
             run = tracked_run(plan, network, folder.path, progress.step)
-            trackers = stack.enter_context(open_trackers(plan.trackers.values(), run))
-            sinks = folder.sinks(bundle_record(plan), trackers, progress, plan.trial)
+            trackers = stack.enter_context(open_trackers(plan.plugins.trackers.values(), run))
+            sinks = folder.sinks(bundle_record(plan), trackers, progress, subset_note(plan))
             return stack.enter_context(sinks), trackers
 
         yield world.agree(opened)
@@ -191,7 +192,9 @@ def tracked_run(plan: Plan, network: Network, folder: Path, from_step: int) -> T
         from_step=from_step,
         hyper_parameters=hyper_parameters(plan),
         score_names=plan.score_names,
-        read_clip=ClipReaderForTrackers(plan.data.splits[VALID].clips, _reader(plan, plan.valid_crop_s), network),
+        read_clip=ClipReaderForTrackers(
+            plan.data.splits[VALID].clips, _reader(plan, plan.lengths.valid_crop_s), network
+        ),
         weights=network.arrays,
         worst_clips=log.worst_clips,
         curves=log.curves,
@@ -217,10 +220,10 @@ def hyper_parameters(plan: Plan) -> dict[str, Any]:
     """What trackers show of the settings: single values."""
     chosen = plan.settings
     rows: Mapping[str, Any] = {
-        "model": plan.model.entry.name,
+        "model": plan.plugins.model.entry.name,
         "data": plan.data.part.entry.name,
         "weights": Path(chosen.model.weights).name,
-        "augmentation": "; ".join(plan.augmented_by) or "nothing",
+        "augmentation": "; ".join(augmentations(plan)) or "nothing",
         "sampling": chosen.train.sampling,
         "batch_size": chosen.train.batch_size,
         "epochs": chosen.train.epochs,

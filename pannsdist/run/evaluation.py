@@ -11,8 +11,9 @@ from pannsdist.distributed.fleet import SingleProcessWorld
 from pannsdist.inference.bundle import BundleRecord, load_bundle, require_installed
 from pannsdist.registry import Catalog
 from pannsdist.registry.building import Part
-from pannsdist.run.planning.data import Data, choose_data
-from pannsdist.run.planning.training_plugins import TrainingPlugins, choose_metrics
+from pannsdist.run.planning.data import Data, load_data
+from pannsdist.run.planning.metrics import plugin_metrics, refuse_unsuitable_metrics
+from pannsdist.run.planning.selection import choose_dataset, choose_metrics
 from pannsdist.runtime.errors import BadBundle
 from pannsdist.settings import SettingsOrigin
 from pannsdist.settings.schema import Settings
@@ -20,7 +21,7 @@ from pannsdist.training.evaluator import Evaluation, Evaluator, SplitToEvaluate
 
 
 def evaluate_bundle(
-    folder: Path, settings: Settings, source: SettingsOrigin, catalog: Catalog, split: str
+    folder: Path, settings: Settings, origin: SettingsOrigin, catalog: Catalog, split: str
 ) -> Evaluation:
     """Evaluate the model in `folder` on a split of the dataset of the settings, in one process.
 
@@ -28,11 +29,11 @@ def evaluate_bundle(
     settings set them to null, and those of the settings. Raises BadBundle if the labels differ, or if a metric of the
     run is not installed.
     """
-    data = choose_data(settings, source, catalog, (split,))
+    data = load_data(choose_dataset(settings.data, origin, catalog), (split,))
     bundle = load_bundle(folder, catalog)
     record = bundle.record
     _refuse_other_labels(folder, tuple(record.labels), data.labels)
-    further = TrainingPlugins(_metrics(record, settings, source, catalog, data)).further_metrics
+    further = plugin_metrics(_metrics(record, settings, origin, catalog, data))
     rate_hz = record.front_end.sample_rate_hz
     chosen_s = settings.data.min_clip_s
     reader = ClipReader(rate_hz, round(record.crop_s * rate_hz), bundle.minimum_s if chosen_s is None else chosen_s)
@@ -47,7 +48,7 @@ def evaluate_bundle(
 
 
 def _metrics(
-    record: BundleRecord, settings: Settings, source: SettingsOrigin, catalog: Catalog, data: Data
+    record: BundleRecord, settings: Settings, origin: SettingsOrigin, catalog: Catalog, data: Data
 ) -> dict[str, Part]:
     """The metric plugins of the training run with their params, overridden by those of the settings."""
     section = "metrics."
@@ -56,7 +57,9 @@ def _metrics(
     for name, one in known.items():
         if wanted[name] is not None:
             require_installed(one, "metric", catalog, f"to leave it out: {section}{name}=null")
-    return choose_metrics(wanted, source, catalog, data)
+    chosen = choose_metrics(wanted, origin, catalog)
+    refuse_unsuitable_metrics(chosen, data, origin)
+    return chosen
 
 
 def _refuse_other_labels(folder: Path, known: tuple[str, ...], found: tuple[str, ...]) -> None:

@@ -6,7 +6,8 @@ import paddle
 
 from pannsdist.contracts.network import Network
 from pannsdist.distributed.world import World
-from pannsdist.run.planning.plan import TRAIN, Plan
+from pannsdist.run.planning.data import TRAIN
+from pannsdist.run.planning.plan import Plan
 from pannsdist.run.planning.training_plugins import built_optimizer, guarded_lr_factor
 from pannsdist.training.optimization import precision
 from pannsdist.training.optimization.freezing import (
@@ -40,7 +41,7 @@ def build_learner(plan: Plan, world: World, network: Network, schedule: RateOfSt
     apply_scales(model, stages, scales)
     if chosen.train.recompute:
         recompute_parts(model, stages)
-    rate, part = chosen.optimizer.learning_rate, plan.training_plugins.optimizer
+    rate, part = chosen.optimizer.learning_rate, plan.plugins.optimizer
     if part is None:
         optimizer = build_optimizer(chosen.optimizer.name, chosen.optimizer.params, rate, model)
     else:
@@ -62,7 +63,7 @@ def rehearse(plan: Plan) -> None:
     """Raise SettingsError for what only a built network shows: stages that it lacks, or nothing to recompute."""
     chosen = plan.settings.train
     if chosen.freeze or chosen.recompute:
-        model = plan.model.plugin.build(plan.data.labels, plan.front_end)
+        model = plan.plugins.model.plugin.build(plan.data.labels, plan.front_end)
         stages, _ = _stages(plan, model)
         if chosen.recompute:
             recompute_parts(model, stages)
@@ -70,7 +71,7 @@ def rehearse(plan: Plan) -> None:
 
 def _stages(plan: Plan, model: paddle.nn.Layer) -> tuple[list[Stage], tuple[Stage, ...]]:
     """All stages of the model, and those of them that are frozen."""
-    plugin = plan.model.plugin
+    plugin = plan.plugins.model.plugin
     stages = stages_of(model, plugin.head, getattr(plugin, "stages", None))
     return stages, choose_stages(plan.settings.train.freeze, stages)
 
@@ -85,21 +86,21 @@ def remarks(plan: Plan, world: World) -> list[str]:
 
 def build_schedule(plan: Plan) -> Schedule | Warmed:
     """The learning rate of every step of the run."""
-    shape, steps, epochs = plan.settings.schedule, plan.steps, plan.settings.train.epochs
-    peak, part = plan.settings.optimizer.learning_rate, plan.training_plugins.schedule
-    if part is not None:
-        return Warmed(guarded_lr_factor(part), peak, plan.run_length.total_steps, steps, plan.warmup_steps)
-    every = shape.every_epochs
-    drops = shape.milestones or (range(every, epochs, every) if every else ())
+    chosen, lengths, plugin = plan.settings.schedule, plan.lengths, plan.plugins.schedule
+    peak, steps, epochs = plan.settings.optimizer.learning_rate, lengths.epoch_steps, plan.settings.train.epochs
+    if plugin is not None:
+        return Warmed(guarded_lr_factor(plugin), peak, lengths.total_steps, steps, lengths.warmup_steps)
+    every = chosen.every_epochs
+    drops = chosen.milestones or (range(every, epochs, every) if every else ())
     return Schedule(
-        shape.name,
+        chosen.name,
         peak,
-        total_steps=plan.run_length.total_steps,
-        warmup_steps=plan.warmup_steps,
-        final_lr_factor=shape.final_lr_factor,
-        hold_steps=round(shape.hold_epochs * steps),
+        total_steps=lengths.total_steps,
+        warmup_steps=lengths.warmup_steps,
+        final_lr_factor=chosen.final_lr_factor,
+        hold_steps=lengths.hold_steps,
         drops=tuple(epoch * steps for epoch in drops),
-        gamma=shape.gamma,
+        gamma=chosen.gamma,
     )
 
 

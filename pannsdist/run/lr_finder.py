@@ -66,8 +66,8 @@ def find(
     from pannsdist.run import building
     from pannsdist.run.planning.decide import decide
 
-    chosen, source = settings.load(config, overrides)
-    plan = decide(chosen, source, Catalog.installed(), world_size=1)
+    chosen, origin = settings.load(config, overrides)
+    plan = decide(chosen, origin, Catalog.installed(), world_size=1)
     loader = Loader(chosen.data.workers)
     try:
         return _search(plan, building.training_data(plan, loader, Shard(0, 1)), steps, limits)

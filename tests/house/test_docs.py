@@ -11,7 +11,9 @@ pytestmark = pytest.mark.any_paddle
 
 DOCS = ROOT / "docs"
 LINK = re.compile(r"\]\(([^)\s]+)\)")
-NAMED = re.compile(r"(?<![\w/.-])(?:tests|pannsdist|configs|benchmarks|launch|docs)/[\w./-]+\.(?:py|md|yaml|sh|png|svg)\b")
+NAMED = re.compile(
+    r"(?<![\w/.-])(?:tests|pannsdist|configs|benchmarks|launch|docs)/[\w./-]+\.(?:py|md|yaml|sh|png|svg)\b"
+)
 """A file of this repository, as text names it."""
 TYPES = r"`([A-Z][a-z]+[A-Za-z]*)`"
 

@@ -225,7 +225,7 @@ def test_two_processes_refuse_a_batch_that_they_cannot_share(work):
     launched = launching.train("tones_cnn6.yaml", "train.batch_size=5", processes=2, cwd=work)
     refused_by_both(
         launched,
-        "error: train.batch_size on the command line is 5, which 2 processes cannot share equally",
+        "error: train.batch_size on the command line is 5, which is not divisible by 2 processes",
         "nearest: 4 or 6",
     )
     assert not (work / "runs").exists()

@@ -1,112 +1,191 @@
-"""Names in the settings become plugins with checked params."""
+"""The plugins of a run: sections of the settings become requests, and all requests are built in one place."""
 
 from __future__ import annotations
 
-import dataclasses
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
-
-from pannsdist import settings as settings_module
 from pannsdist.contracts import FrontEnd
-from pannsdist.registry import Catalog
-from pannsdist.registry.building import Part, build_plugin, choose, choose_each
-from pannsdist.runtime.errors import BrokenPlugin, FrontEndMismatch, SettingsError
+from pannsdist.registry import Catalog, Registry
+from pannsdist.registry.building import Builtin, Part, PluginRequest, build_plugins
+from pannsdist.runtime.errors import SettingsError
 from pannsdist.settings import SettingsOrigin
-from pannsdist.settings.schema import Settings
+from pannsdist.settings.schema import (
+    SHAPES,
+    DataSettings,
+    FeatureSettings,
+    ModelSettings,
+    OptimizerSettings,
+    ScheduleSettings,
+    Settings,
+)
+from pannsdist.training.metrics import METRICS
+from pannsdist.training.optimization.optimizers import optimizer_class, paddle_classes
+
+RECORDED = ("augment", "metrics", "optimizer", "schedule")
+"""Sections whose plugins a model folder lists beside its model, feature and dataset."""
 
 
-def choose_model(settings: Settings, source: SettingsOrigin, catalog: Catalog) -> Part:
-    """The network. Where it leaves out stripes by itself, `train.spec_augment` sets its own param of that name."""
-    entry, params = catalog.models.find(settings.model.name, source.where("model.name")), dict(settings.model.params)
-    wanted = settings.train.spec_augment
-    names = {item.name for item in dataclasses.fields(entry.load().Params)}
-    if wanted is not None and "spec_augment" in names and params.setdefault("spec_augment", wanted) != wanted:
-        both = " and ".join(source.where(key) for key in ("train.spec_augment", "model.params.spec_augment"))
-        right = "one of them is enough; the first is for every network"
-        raise SettingsError(f"{both} contradict each other", right, source.command)
-    return build_plugin(entry, params, source, "model.params")
+@dataclass(frozen=True)
+class Plugins:
+    """The chosen plugins of a run by settings key, such as `model` or `augment.gain`."""
+
+    by_key: Mapping[str, Part]
+
+    @property
+    def model(self) -> Part:
+        """The network."""
+        return self.by_key["model"]
+
+    @property
+    def feature(self) -> Part:
+        """The feature extractor."""
+        return self.by_key["feature"]
+
+    @property
+    def dataset(self) -> Part:
+        """The dataset."""
+        return self.by_key["data"]
+
+    @property
+    def optimizer(self) -> Part | None:
+        """The optimizer plugin; None for a class of Paddle's."""
+        return self.by_key.get("optimizer")
+
+    @property
+    def schedule(self) -> Part | None:
+        """The schedule plugin; None for a built-in shape."""
+        return self.by_key.get("schedule")
+
+    @property
+    def augmentations(self) -> dict[str, Part]:
+        """The augmentations by name, in the order of the settings."""
+        return self._in_section("augment")
+
+    @property
+    def metrics(self) -> dict[str, Part]:
+        """The metric plugins by the name of their score, such as `hits` or `distribution:hits`."""
+        return self._in_section("metrics")
+
+    @property
+    def trackers(self) -> dict[str, Part]:
+        """The trackers by name."""
+        return self._in_section("trackers")
+
+    @property
+    def recorded(self) -> dict[str, Part]:
+        """The plugins that a model folder lists beside its model, feature and dataset, by settings key."""
+        return {key: part for key, part in self.by_key.items() if key.partition(".")[0] in RECORDED}
+
+    @property
+    def front_end(self) -> FrontEnd:
+        """The front end of the feature, which is the input of the network."""
+        front_end: FrontEnd = self.feature.plugin.front_end
+        return front_end
+
+    @property
+    def minimum_samples(self) -> int:
+        """Samples of the shortest waveform that the network accepts."""
+        minimum: int = self.model.plugin.minimum_samples(self.front_end)
+        return minimum
+
+    @property
+    def model_masks(self) -> bool:
+        """Whether the network has its own SpecAugment masks, as PANNs have after their first batch norm."""
+        return hasattr(self.model.params, "spec_augment")
+
+    def _in_section(self, section: str) -> dict[str, Part]:
+        prefix = f"{section}."
+        return {key.removeprefix(prefix): part for key, part in self.by_key.items() if key.startswith(prefix)}
 
 
-def choose_feature(settings: Settings, model: Part, source: SettingsOrigin, catalog: Catalog) -> Part:
-    """The feature that the settings name, else the one that the model was made for, with the model's own params."""
-    if settings.feature.name:
-        return choose(catalog.features, settings.feature, source, "feature")
-    entry = catalog.features.find(model.plugin.feature, f"the feature of model '{model.entry.name}'")
-    params = {**model.plugin.feature_params, **settings.feature.params}
-    return build_plugin(entry, params, source, "feature.params")
+def choose_plugins(settings: Settings, origin: SettingsOrigin, catalog: Catalog) -> Plugins:
+    """Every plugin that the settings name. Raises UserError for a name or params that are invalid."""
+    requests = [
+        _model_request(settings.model, settings.train.spec_augment, origin),
+        _feature_request(settings.feature, origin),
+        *_of_section("augmentation", "augment", settings.augment, origin),
+        *_metric_requests(settings.metrics, origin, catalog.metrics),
+        _optimizer_request(settings.optimizer, origin),
+        _schedule_request(settings.schedule, origin),
+        *_of_section("tracker", "trackers", settings.trackers, origin),
+        _dataset_request(settings.data, origin),
+    ]
+    return Plugins(build_plugins(requests, catalog, origin))
 
 
-def masks_itself(model: Part) -> bool:
-    """Whether the network leaves out stripes at a place of its own, when it is told to."""
-    return hasattr(model.params, "spec_augment")
+def choose_dataset(chosen: DataSettings, origin: SettingsOrigin, catalog: Catalog) -> Part:
+    """The dataset alone, without a run."""
+    return build_plugins([_dataset_request(chosen, origin)], catalog, origin)["data"]
 
 
-def choose_augmentations(settings: Settings, source: SettingsOrigin, catalog: Catalog) -> dict[str, Part]:
-    """The augmentations under their names, in the settings' order; one that is null is left out."""
-    chosen = choose_each(settings.augment, catalog.augmentations, source, "augment")
-    for name, part in chosen.items():
-        probability = getattr(part.params, "probability", None)
-        if probability is None:
-            wrong = f"augmentation {part} has no param `probability`"
-            raise BrokenPlugin(wrong, "it does not keep the contract", f"pannsdist plugins show augmentation {name}")
-        if not 0.0 <= probability <= 1.0:
-            wrong = f"{source.where(f'augment.{name}.probability')} is {probability}"
-            raise SettingsError(wrong, "allowed: 0.0 to 1.0", source.command)
-    return chosen
+def choose_metrics(named: Mapping[str, Any], origin: SettingsOrigin, catalog: Catalog) -> dict[str, Part]:
+    """The metric plugins alone, by the names of their scores."""
+    return Plugins(build_plugins(_metric_requests(named, origin, catalog.metrics), catalog, origin)).metrics
 
 
-def choose_trackers(settings: Settings, source: SettingsOrigin, catalog: Catalog) -> dict[str, Part]:
-    """Where the run is watched."""
-    return choose_each(settings.trackers, catalog.trackers, source, "trackers")
+def _model_request(chosen: ModelSettings, spec_augment: bool | None, origin: SettingsOrigin) -> PluginRequest:
+    """The network; `train.spec_augment` sets its own param of that name, if it has one."""
+    masks = {} if spec_augment is None else {"spec_augment": spec_augment}
+    return _of_name("model", "model", chosen, origin, optional_params=masks)
 
 
-def refuse_impossible_augmentation(
-    settings: Settings, source: SettingsOrigin, masked: Part | None, targets: np.ndarray
-) -> None:
-    """Raise SettingsError for what cannot be done to these training clips; `masked` is a feature to be masked."""
-    if settings.mixup.alpha and settings.mixup.pairs == "free" and settings.train.batch_size < 2:
-        wrong = f"{source.where('mixup.pairs')} is free, but train.batch_size is {settings.train.batch_size}"
-        right = "a clip is mixed with another of its batch, so 2 at least; or mixup.pairs=panns"
-        raise SettingsError(wrong, right, source.command)
-    if masked and masked.plugin.front_end.bins == 1:
-        wrong = f"{source.where('train.spec_augment')} is true, but feature {masked} gives one bin"
-        right = "a waveform has no stripes of frequency: train.spec_augment=false"
-        raise SettingsError(wrong, right, source.command)
-    if settings.train.sampling != "shuffled" and targets.ndim == 2 and not targets.any():
-        wrong = f"{source.where('train.sampling')} is {settings.train.sampling}, but no training clip bears a label"
-        raise SettingsError(wrong, "train.sampling=shuffled", source.command)
+def _feature_request(chosen: FeatureSettings, origin: SettingsOrigin) -> PluginRequest:
+    return _of_name("feature", "feature", chosen, origin)
 
 
-def check_front_end(model: Part, feature: Part, weights: Path | None, asked: str) -> None:
-    """Refuse a network that cannot hear what the feature gives, or weights that were trained on another front end."""
-    front_end: FrontEnd = feature.plugin.front_end
-    known = model.plugin.weights.get(asked)
-    expected = known.front_end if known else model.plugin.front_end
-    if weights is not None and expected != front_end:
-        wrong = f"the weights {weights.name} of {model} expect another front end than the feature gives"
-        raise FrontEndMismatch(
-            wrong, front_end_difference(expected, front_end, "weights", "feature"), _next(model, feature)
-        )
-    if not model.plugin.accepts(front_end):
-        wrong = f"model {model} cannot hear the front end '{front_end.kind}'"
-        right = f"it was made for feature '{model.plugin.feature}'; leave feature.name out to get that"
-        raise FrontEndMismatch(wrong, right, f"pannsdist plugins show model {model.entry.name}")
+def _optimizer_request(chosen: OptimizerSettings, origin: SettingsOrigin) -> PluginRequest:
+    builtin = Builtin(paddle_classes(), "paddle.optimizer", check=optimizer_class)
+    return _of_name("optimizer", "optimizer", chosen, origin, builtin=builtin)
 
 
-def _next(model: Part, feature: Part) -> str:
-    """What to type to get the front end that a model was made for."""
-    if feature.entry.name != model.plugin.feature:
-        return f"the same command without feature.name and feature.params, for its own '{model.plugin.feature}'"
-    made_for = settings_module.fill_params(
-        type(feature.params), model.plugin.feature_params, SettingsOrigin(), "feature.params"
-    )
-    other = {name: value for name, value in vars(made_for).items() if value != getattr(feature.params, name)}
-    keys = " ".join(f"feature.params.{name}={value}" for name, value in other.items())
-    return f"the same command with {keys}" if keys else f"pannsdist plugins show model {model.entry.name}"
+def _schedule_request(chosen: ScheduleSettings, origin: SettingsOrigin) -> PluginRequest:
+    def refuse_params(name: str, params: Mapping[str, Any]) -> None:
+        if params:
+            wrong = f"{origin.where('schedule.params')} is set, but {origin.where('schedule.name')} is {name}"
+            raise SettingsError(wrong, "schedule.params are those of a schedule plugin", origin.command)
+
+    builtin = Builtin(SHAPES, "built in", check=refuse_params)
+    return _of_name("schedule", "schedule", chosen, origin, builtin=builtin)
 
 
-def front_end_difference(left: FrontEnd, right: FrontEnd, left_name: str, right_name: str) -> str:
-    """The fields in which two front ends differ, one a line, both sides named."""
-    pairs = {name: (getattr(left, name), getattr(right, name)) for name in vars(left)}
-    return "\n".join(f"{name}: {left_name} {a}, {right_name} {b}" for name, (a, b) in pairs.items() if a != b)
+def _dataset_request(chosen: DataSettings, origin: SettingsOrigin) -> PluginRequest:
+    return _of_name("dataset", "data", chosen, origin)
+
+
+def _metric_requests(named: Mapping[str, Any], origin: SettingsOrigin, installed: Registry) -> Iterator[PluginRequest]:
+    """The metric plugins that the settings name. Raises SettingsError for the name of a built-in metric."""
+    for name, params in named.items():
+        if name in METRICS and params is not None:
+            raise _named_as_built_in(name, origin, installed)
+    yield from _of_section("metric", "metrics", named, origin)
+
+
+def _named_as_built_in(name: str, origin: SettingsOrigin, installed: Registry) -> SettingsError:
+    wrong = f"{origin.where(f'metrics.{name}')}: '{name}' is a metric of pannsdist itself"
+    offered = installed.entries.get(name, ())
+    if not offered:
+        right = "built-in metrics are computed without being named: leave it out"
+        return SettingsError(wrong, right, origin.command)
+    wrong += "".join(f", and {entry.origin} offers another" for entry in offered)
+    others = " or ".join(f"metrics.{entry.qualified_name}={{}}" for entry in offered)
+    return SettingsError(wrong, f"the built-in one is computed anyway; for the other: {others}", origin.command)
+
+
+def _of_name(kind: str, section: str, chosen: Any, origin: SettingsOrigin, **how: Any) -> PluginRequest:
+    """The plugin of a section with `name` and `params`."""
+    named_by, params_key = origin.where(f"{section}.name"), f"{section}.params"
+    return PluginRequest(kind, chosen.name, chosen.params, section, named_by, params_key, **how)
+
+
+def _of_section(kind: str, section: str, named: Mapping[str, Any], origin: SettingsOrigin) -> Iterator[PluginRequest]:
+    """The plugins of a section that maps names to params, in its order; a name that is set to null is left out."""
+    for name, params in named.items():
+        key = f"{section}.{name}"
+        if params is None:
+            continue
+        if not isinstance(params, Mapping):
+            right = f"write {key}.KEY=VALUE, or {key}={{}} for its defaults, or {key}=null to switch it off"
+            raise SettingsError(f"{origin.where(key)} is {params!r}, but it is a section", right, origin.command)
+        yield PluginRequest(kind, str(name), params, key, origin.where(section), key)

@@ -1,4 +1,4 @@
-"""A first try on part of the data: fewer batches of each epoch and evaluation, or a few batches learnt by heart."""
+"""Runs on a subset of the data: fewer batches per epoch and evaluation, or overfitting a few batches."""
 
 from __future__ import annotations
 
@@ -12,60 +12,52 @@ from pannsdist.audio.clip_reader import ClipReader
 from pannsdist.runtime import seeding
 from pannsdist.runtime.errors import SettingsError
 from pannsdist.settings import SettingsOrigin
-from pannsdist.settings.schema import Settings, TrainSettings
+from pannsdist.settings.schema import Settings
 
 
 def spread(table: ClipTable, count: int) -> ClipTable:
-    """`count` clips at even distances in the table, so that its classes are among them; all where it has no more."""
-    return table if count >= len(table) else _chosen(table, np.arange(count) * len(table) // count)
+    """`count` clips evenly spaced in the table, so that all its classes are represented; all if it has no more."""
+    return table if count >= len(table) else _rows(table, np.arange(count) * len(table) // count)
 
 
 def shuffled(table: ClipTable, seed: int) -> ClipTable:
-    """The same clips in another order: batch norm learns nothing from batches of one class each."""
-    return _chosen(table, seeding.epoch_order(len(table), seed, epoch=0))
+    """The same clips in random order: batch norm learns nothing from batches of one class each."""
+    return _rows(table, seeding.epoch_order(len(table), seed, epoch=0))
 
 
-def _chosen(table: ClipTable, rows: np.ndarray) -> ClipTable:
+def _rows(table: ClipTable, rows: np.ndarray) -> ClipTable:
     return ClipTable([table.clips[int(row)] for row in rows], table.targets[rows])
 
 
-def shortened(
-    train: ClipTable, valid: ClipTable, chosen: Settings, source: SettingsOrigin
+def limited(
+    train: ClipTable, valid: ClipTable, settings: Settings, origin: SettingsOrigin
 ) -> tuple[ClipTable, ClipTable]:
-    """The clips to train on and to evaluate, where the settings ask for part of them. Raises SettingsError."""
-    batches, limit = chosen.train.overfit_batches, chosen.valid.limit_batches
+    """The clips to train on and to evaluate, as the settings limit them. Raises SettingsError."""
+    batches, limit = settings.train.overfit_batches, settings.valid.limit_batches
     if not batches:
-        return train, spread(valid, limit * chosen.valid.batch_size) if limit else valid
-    clips = batches * chosen.train.batch_size
+        return train, spread(valid, limit * settings.valid.batch_size) if limit else valid
+    clips = batches * settings.train.batch_size
     if clips > len(train):
-        wrong = f"{source.where('train.overfit_batches')} is {batches}, {clips} clips, but there are only {len(train)}"
-        raise SettingsError(wrong, f"at most {len(train) // chosen.train.batch_size}", source.command)
-    same = shuffled(spread(train, clips), chosen.seed)
+        wrong = f"{origin.where('train.overfit_batches')} is {batches}, {clips} clips, but there are only {len(train)}"
+        raise SettingsError(wrong, f"at most {len(train) // settings.train.batch_size}", origin.command)
+    same = shuffled(spread(train, clips), settings.seed)
     return same, same
 
 
-def length(chosen: TrainSettings, steps: int) -> str:
-    """How long a run is whose epochs have `steps` steps."""
-    parts = [f"{chosen.epochs} epochs of {steps} steps"]
-    parts += [f"at most {chosen.max_steps} steps"] if chosen.max_steps else []
-    parts += [f"at most {chosen.max_minutes:g} minutes"] if chosen.max_minutes else []
-    return ", ".join(parts)
-
-
-def description(chosen: Settings, steps: int, clips: int) -> str:
-    """What is left out of a run of `steps` steps an epoch that evaluates `clips` clips; empty where nothing is."""
-    if chosen.train.overfit_batches:
-        return f"overfits {chosen.train.overfit_batches} batches: the scores are of the clips that are trained on"
-    parts = [f"{steps} steps an epoch"] if chosen.train.limit_steps else []
-    parts += [f"scores of {clips} clips alone"] if chosen.valid.limit_batches else []
+def description(settings: Settings, steps: int, clips: int) -> str:
+    """How a run of `steps` steps per epoch that evaluates `clips` clips is limited; empty for a full run."""
+    if settings.train.overfit_batches:
+        return f"overfits {settings.train.overfit_batches} batches: the scores are of the clips that are trained on"
+    parts = [f"{steps} steps per epoch"] if settings.train.limit_steps else []
+    parts += [f"scores of {clips} clips only"] if settings.valid.limit_batches else []
     return ", ".join(parts)
 
 
 @dataclass(frozen=True)
 class SameBatches:
-    """Every epoch the same batches in the same order, with no random crop and no augmentation.
+    """The same batches in the same order in every epoch, without random crops or augmentation.
 
-    A network that cannot learn these by heart will not learn the rest either.
+    A network that cannot overfit these will not learn the full data either.
     """
 
     table: ClipTable
@@ -74,7 +66,7 @@ class SameBatches:
     skip_bad: bool = False
 
     def orders(self, epoch: int, shard: Shard, first_step: int = 0) -> Iterator[BatchOrder]:  # noqa: ARG002
-        """This process's part of each batch, from a step on; no epoch differs from another."""
+        """This process's slice of each batch, from step `first_step` on; every epoch is the same."""
         own = self.batch_size // shard.size
         for first in range(first_step * self.batch_size, len(self.table), self.batch_size):
             rows = slice(first + shard.rank * own, first + (shard.rank + 1) * own)

@@ -7,28 +7,20 @@ from pathlib import Path
 from pannsdist.registry.building import Part
 from pannsdist.runtime.errors import BadWeightsFile, candidates_line
 from pannsdist.settings import SettingsOrigin
-from pannsdist.weights.downloads import cache
 from pannsdist.weights.downloads.fetch import fetch
 
 
-def locate_weights(asked: str, model: Part, source: SettingsOrigin) -> Path | None:
-    """The weight file for `model.weights`: a tag of the model, or a path. Raises BadWeightsFile where it is neither.
+def bring_weights(name: str, model: Part, origin: SettingsOrigin) -> Path | None:
+    """The weight file for `model.weights`: a tag of the model, or a path; None without a name.
 
-    The file of a tag is there after `fetch_weights`.
+    The file of a tag is downloaded unless it is here, and verified. Every process may call it. Raises BadWeightsFile.
     """
-    if not asked:
+    if not name:
         return None
-    tags = model.plugin.weights
-    if asked in tags:
-        return cache.place(tags[asked].url)
-    path = Path(asked).expanduser()
-    if path.is_file():
-        return path
-    known = candidates_line(asked, tags, f"tags of {model.entry.name}")
-    raise BadWeightsFile(f"no weights '{asked}' ({source.where('model.weights')})", f"give a file; or {known}")
-
-
-def fetch_weights(asked: str, model: Part) -> None:
-    """Have the file of a tag on this machine, verified; a path is left alone. Every process may call it."""
-    if asked in model.plugin.weights:
-        fetch(model.plugin.weights[asked])
+    tags, path = model.plugin.weights, Path(name).expanduser()
+    if name in tags:
+        return fetch(tags[name])
+    if not path.is_file():
+        known = candidates_line(name, tags, f"tags of {model.entry.name}")
+        raise BadWeightsFile(f"no weights '{name}' ({origin.where('model.weights')})", f"give a file; or {known}")
+    return path

@@ -17,7 +17,8 @@ from pannsdist.audio.clip_reader import ClipReader
 from pannsdist.contracts import Clip
 from pannsdist.inference.bundle import BundleRecord, read_record
 from pannsdist.registry import Catalog
-from pannsdist.run.planning.data import choose_data
+from pannsdist.run.planning.data import load_data
+from pannsdist.run.planning.selection import choose_dataset
 from pannsdist.runtime.errors import BadBundle, BadClip, BadRunFolder, UserError
 from pannsdist.training.metrics import ClassScores, Predictions, class_scores, losses, most_confused
 from pannsdist.training.tracking import Kept, read_predictions
@@ -136,8 +137,8 @@ def _players(
 
 def _clips(written: Path, split: str, catalog: Catalog, notes: list[str]) -> dict[str, Clip]:
     try:
-        chosen, source = settings.load(written)
-        table = choose_data(chosen, source, catalog, (split,)).splits[split]
+        chosen, origin = settings.load(written)
+        table = load_data(choose_dataset(chosen.data, origin, catalog), (split,)).splits[split]
     except UserError as error:
         notes.append(f"The clips cannot be heard here: {error.wrong}.")
         return {}

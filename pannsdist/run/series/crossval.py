@@ -41,8 +41,8 @@ def cross_validate(request: Request, selected: Sequence[int] = ()) -> int:
 
 def choose_folds(request: Request, selected: Sequence[int]) -> tuple[str, list[int]]:
     """(the settings key that selects the fold, the folds to run). Raises BadDataset if the dataset has no folds."""
-    chosen, source = settings.load(request.config, request.overrides)
-    entry = Catalog.installed().datasets.find(chosen.data.name, source.where("data.name"))
+    chosen, origin = settings.load(request.config, request.overrides)
+    entry = Catalog.installed().datasets.find(chosen.data.name, origin.where("data.name"))
     plugin = entry.load()
     show = f"pannsdist plugins show dataset {entry.name}"
     if not hasattr(plugin, "fold_param"):
@@ -50,7 +50,7 @@ def choose_folds(request: Request, selected: Sequence[int]) -> tuple[str, list[i
         raise BadDataset(f"dataset {entry.name} ({entry.origin}) has no folds to cross-validate over", right, show)
     key = f"data.params.{plugin.fold_param}"
     refuse_own_keys(request, (key,), "select folds with --folds 1,2")
-    folds = list(plugin.folds(settings.fill_params(plugin.Params, chosen.data.params, source, "data.params")))
+    folds = list(plugin.folds(settings.fill_params(plugin.Params, chosen.data.params, origin, "data.params")))
     if len(folds) < 2:
         wrong = f"dataset {entry.name} has {len(folds)} folds with these params"
         raise BadDataset(wrong, "at least two are needed: one for validation, the others for training", show)

@@ -20,6 +20,7 @@ from pannsdist.registry import Catalog
 from pannsdist.run.folder import SETTINGS_FILE, check_same_run
 from pannsdist.run.planning.decide import decide
 from pannsdist.run.planning.plan import Plan
+from pannsdist.run.planning.plan_table import plan_table
 from pannsdist.runtime import launcher, storage
 from pannsdist.runtime.errors import BadRunFolder, SettingsError, UserError
 
@@ -83,12 +84,12 @@ class Series:
     @property
     def metric(self) -> str:
         """The selection metric, by which the best epoch is chosen."""
-        return self.runs[0].plan.metric
+        return self.runs[0].plan.best_metric.name
 
     @property
     def higher_is_better(self) -> bool:
         """The direction of the selection metric."""
-        return self.runs[0].plan.higher_is_better
+        return self.runs[0].plan.best_metric.higher_is_better
 
     def is_finished(self, run: Run) -> bool:
         """Whether the run was finished with exactly the current settings, and its folder still exists."""
@@ -133,14 +134,14 @@ def plan_series(request: Request, members: Mapping[str, Sequence[str]]) -> Serie
     for name, own in members.items():
         overrides = (*request.overrides, *own, f"runs={_quoted(str(folder))}", f"name={_quoted(name)}")
         try:
-            chosen, source = settings_module.load(request.config, overrides)
-            plan = decide(chosen, source, Catalog.installed(), request.processes)
+            chosen, origin = settings_module.load(request.config, overrides)
+            plan = decide(chosen, origin, Catalog.installed(), request.processes)
             check_same_run(folder / name, chosen)
         except UserError as error:
             error.wrong = f"{name}: {error.wrong}"
             raise
         runs.append(Run(name, overrides, plan))
-    metrics = sorted({run.plan.metric for run in runs})
+    metrics = sorted({run.plan.best_metric.name for run in runs})
     if len(metrics) > 1:
         wrong = f"the runs select by different scores: {', '.join(metrics)}"
         raise SettingsError(wrong, "set select.metric to a score that all runs compute")
@@ -171,7 +172,7 @@ def describe(series: Series) -> str:
     """The dry-run output: the plan of the first run, and the state and command of each run."""
     request = series.request
     first = series.runs[0]
-    lines = [f"{len(series.runs)} runs in {series.folder}; the first:", *_indented(str(first.plan)), ""]
+    lines = [f"{len(series.runs)} runs in {series.folder}; the first:", *_indented(plan_table(first.plan)), ""]
     for run in series.runs:
         state = (
             "finished" if series.is_finished(run) else "begun" if (run.folder / SETTINGS_FILE).is_file() else "to do"

@@ -191,13 +191,13 @@ def test_a_plugin_without_fault_passes_every_check(subject, kind, name, root):
             "optimizer",
             "some",
             "it_optimizes_only_the_given_parameters",
-            "moves other parameters",
+            "updates other parameters",
         ),
         (
             "optimizer",
             "clips",
             "it_optimizes_only_the_given_parameters",
-            "clips gradients by itself",
+            "clips gradients itself",
         ),
         ("optimizer", "uphill", "it_minimizes_a_quadratic", "of the initial one after"),
         (

@@ -31,7 +31,7 @@ def test_the_settings_decide_what_is_shown(parts, tmp_path):
     assert (watch.worst_clips, list(watch.curves), watch.histograms_every_epochs) == (2, ["tone"], 5)
     assert watch.score_names == plan.score_names
     assert watch.weights().keys() == network.arrays().keys()
-    plan.trackers["visualdl"].plugin.open(watch).close()
+    plan.plugins.trackers["visualdl"].plugin.open(watch).close()
     assert [path.name for path in (tmp_path / "vdl").iterdir()]
 
 

@@ -4,6 +4,7 @@ import paddle
 import pytest
 
 from pannsdist.run import building
+from pannsdist.run.planning.plan_table import plan_table
 from pannsdist.runtime.errors import SettingsError, UnknownPlugin, UserError
 
 TEXT = """
@@ -25,22 +26,22 @@ def refusal(kind, decide, *overrides):
 
 def test_augmentations_come_in_the_order_of_the_settings_and_the_last_value_wins(decide):
     plan = decide("augment.gain.high_db=3", "augment.noise.kind=pink")
-    assert list(plan.augmentations) == ["time_roll", "gain", "noise"]
-    gain = plan.augmentations["gain"].params
+    assert list(plan.plugins.augmentations) == ["time_roll", "gain", "noise"]
+    gain = plan.plugins.augmentations["gain"].params
     assert (gain.low_db, gain.high_db, gain.probability) == (-6, 3, 0.5)
 
 
 def test_an_augmentation_is_switched_off_with_null_and_on_with_its_defaults(decide):
-    assert list(decide("augment.gain=null").augmentations) == ["time_roll"]
-    assert list(decide("augment.speed={}").augmentations) == ["time_roll", "gain", "speed"]
+    assert list(decide("augment.gain=null").plugins.augmentations) == ["time_roll"]
+    assert list(decide("augment.speed={}").plugins.augmentations) == ["time_roll", "gain", "speed"]
 
 
 def test_the_plan_says_what_changes_a_clip(decide):
-    said = str(decide("mixup.alpha=0.5", "train.spec_augment=true", "train.sampling=balanced"))
+    said = plan_table(decide("mixup.alpha=0.5", "train.spec_augment=true", "train.sampling=balanced"))
     assert "time_roll (pannsdist" in said
     assert "SpecAugment; mixup of the features, alpha 0.5, two clips become one\n" in said
     assert "balanced: every class equally often" in said
-    assert "augment    nothing\n" in str(decide("augment.gain=null", "augment.time_roll=null"))
+    assert "augment    nothing\n" in plan_table(decide("augment.gain=null", "augment.time_roll=null"))
 
 
 def test_a_runs_hyper_parameters_hold_its_augmentation(decide):
@@ -50,15 +51,15 @@ def test_a_runs_hyper_parameters_hold_its_augmentation(decide):
 
 
 def test_pairs_of_panns_take_two_clips_for_each_of_a_batch(decide):
-    assert decide().steps == 4
-    assert decide("mixup.alpha=1").steps == 2
-    assert decide("mixup.alpha=1", "mixup.pairs=free").steps == 4
+    assert decide().lengths.epoch_steps == 4
+    assert decide("mixup.alpha=1").lengths.epoch_steps == 2
+    assert decide("mixup.alpha=1", "mixup.pairs=free").lengths.epoch_steps == 4
 
 
 def test_stripes_are_left_out_where_the_network_does_it_else_at_the_features(decide):
     def masks(*overrides):
         plan = decide(*overrides)
-        return plan.masks_features, getattr(plan.model.params, "spec_augment", None)
+        return plan.masks_features, getattr(plan.plugins.model.params, "spec_augment", None)
 
     cnn6 = ("model.name=panns_cnn6",)
     assert masks() == (False, None)

@@ -7,7 +7,10 @@ from small_parts import SmallModel, catalog
 
 from pannsdist import settings
 from pannsdist.contracts import NoParams
-from pannsdist.run.planning.data import choose_data
+from pannsdist.run.planning.data import load_data
+from pannsdist.run.planning.metrics import BestMetric
+from pannsdist.run.planning.plan_table import plan_table, subset_note
+from pannsdist.run.planning.selection import choose_dataset
 from pannsdist.runtime.errors import (
     BadDataset,
     BadWeightsFile,
@@ -51,17 +54,17 @@ def test_curves_are_refused_for_a_label_that_the_dataset_lacks(decide):
 
 def test_a_plan_knows_everything_of_a_run(decide):
     plan = decide(world_size=2)
-    assert plan.steps == 4
+    assert plan.lengths.epoch_steps == 4
     assert plan.front_end == SmallModel.front_end
-    assert (plan.metric, plan.higher_is_better) == ("valid/accuracy", True)
+    assert plan.best_metric == BestMetric("valid/accuracy", True)
     assert plan.score_names[0] == "train/loss"
     assert plan.weights is None
     assert plan.data.labels == ("tone", "sweep")
-    assert plan.min_clip_s == 512 / 8000
+    assert plan.lengths.min_clip_s == 512 / 8000
 
 
 def test_a_plan_can_be_read_by_a_person(decide):
-    said = str(decide("train.batch_size=6", world_size=2))
+    said = plan_table(decide("train.batch_size=6", world_size=2))
     assert "run        runs/run\n" in said
     assert "model      small (small-parts 1.0), random weights\n" in said
     assert "train      16 clips, 0.5 s of each; 4 left out of each epoch, others each time\n" in said
@@ -71,14 +74,14 @@ def test_a_plan_can_be_read_by_a_person(decide):
 
 
 def test_the_feature_is_the_models_own_unless_another_is_named(decide):
-    assert decide().feature.params.mel_bins == 16
+    assert decide().plugins.feature.params.mel_bins == 16
     assert decide("feature.params.mel_bins=20").front_end.bins == 20
     assert decide("feature.name=logmel").front_end.bins == 64
 
 
 def test_validation_hears_as_much_as_training_unless_it_is_told(decide):
-    assert decide().valid_crop_s == 0.5
-    assert decide("valid.crop_s=0.75").valid_crop_s == 0.75
+    assert decide().lengths.valid_crop_s == 0.5
+    assert decide("valid.crop_s=0.75").lengths.valid_crop_s == 0.75
 
 
 def test_several_labels_are_selected_by_average_precision(decide, tmp_path):
@@ -90,7 +93,7 @@ def test_several_labels_are_selected_by_average_precision(decide, tmp_path):
     plan = decide(
         text=f"model: {{name: small}}\ndata: {{name: manifest, params: {params}}}\ntrain: {{batch_size: 2}}\n"
     )
-    assert plan.metric == "valid/mean_average_precision"
+    assert plan.best_metric.name == "valid/mean_average_precision"
     assert plan.data.splits["train"].targets.tolist() == [[1, 1], [1, 1]]
 
 
@@ -106,7 +109,7 @@ def test_unknown_params_of_a_plugin_are_refused(decide):
 
 def test_a_batch_that_the_processes_cannot_share_is_refused_with_the_nearest_that_they_can(decide):
     said = refusal(SettingsError, decide, "train.batch_size=10", world_size=4)
-    assert said.startswith("train.batch_size on the command line is 10, which 4 processes cannot share equally\n")
+    assert said.startswith("train.batch_size on the command line is 10, which is not divisible by 4 processes\n")
     assert "it is the batch of all processes together; nearest: 8 or 12" in said
 
 
@@ -126,7 +129,7 @@ def test_fewer_clips_than_processes_are_refused(decide):
 
 
 def test_a_batch_of_all_clips_is_allowed(decide):
-    assert decide("train.batch_size=16").steps == 1
+    assert decide("train.batch_size=16").lengths.epoch_steps == 1
 
 
 @pytest.mark.parametrize("name", ["valid/acuracy", "accuracy", "train/accuracy", "valid/mean_average_precisio"])
@@ -138,7 +141,7 @@ def test_a_score_that_is_not_computed_is_refused_with_those_that_are(decide, nam
 
 
 def test_a_score_is_selected_in_its_own_direction(decide):
-    assert decide("select.metric=valid/loss").higher_is_better is False
+    assert decide("select.metric=valid/loss").best_metric.higher_is_better is False
 
 
 @pytest.mark.parametrize("key", ["train.crop_s", "valid.crop_s"])
@@ -163,21 +166,19 @@ def test_a_warm_up_that_is_longer_than_the_run_is_refused_with_both_keys(decide,
 
 def test_a_learning_rate_that_is_given_twice_is_refused_with_both_keys(decide):
     said = refusal(SettingsError, decide, "optimizer.params.learning_rate=1e-3", "optimizer.learning_rate=1e-4")
-    both = (
-        "optimizer.params.learning_rate on the command line stands beside optimizer.learning_rate on the command line"
-    )
-    assert said.startswith(both)
+    keys = ("optimizer.params.learning_rate", "optimizer.learning_rate")
+    assert said.startswith(" and ".join(f"{key} on the command line" for key in keys) + " are the same thing")
 
 
 @pytest.mark.parametrize("name", ["''", "/elsewhere", "../elsewhere", "a/../../b", "."])
 def test_a_name_that_leads_out_of_the_runs_is_refused_with_both_keys(decide, name):
     said = refusal(SettingsError, decide, f"name={name}", "runs=kept")
     assert "which is no folder inside runs on the command line" in said
-    assert "it is made in 'kept'" in said
+    assert "it is created in 'kept'" in said
 
 
 def test_a_name_may_be_a_path_below_the_runs(decide):
-    assert "run        kept/a/b\n" in str(decide("name=a/b", "runs=kept"))
+    assert "run        kept/a/b\n" in plan_table(decide("name=a/b", "runs=kept"))
 
 
 @pytest.mark.parametrize(
@@ -244,7 +245,7 @@ def test_weights_under_another_feature_are_refused_with_the_way_back_to_their_ow
 def test_a_feature_that_the_model_cannot_hear_is_refused(decide):
     said = refusal(FrontEndMismatch, decide, "model.name=panns_cnn6", "feature.name=waveform")
     assert said.startswith("model panns_cnn6 (pannsdist ")
-    assert "cannot hear the front end 'waveform'\n  it was made for feature 'logmel'" in said
+    assert "does not accept the front end 'waveform'\n  it was made for feature 'logmel'" in said
 
 
 @pytest.mark.parametrize("split", ["train", "valid"])
@@ -255,12 +256,13 @@ def test_an_empty_split_is_refused(listed, split):
 def test_a_clip_that_is_in_train_and_in_valid_is_refused(listed):
     said = refusal(BadDataset, listed, "leak")
     assert said == (
-        "1 clips are in train and in valid, such as 'train/1'\n  a score over clips that were trained on says nothing"
+        "1 clips are in both train and valid, such as 'train/1'\n"
+        "  the scores of clips that were trained on do not measure generalization"
     )
 
 
 def test_an_id_that_stands_twice_is_refused(listed):
-    assert "1 ids stand twice, such as 'train/0'" in refusal(BadDataset, listed, "double")
+    assert "1 duplicate ids, such as 'train/0'" in refusal(BadDataset, listed, "double")
 
 
 def test_labels_that_the_dataset_does_not_have_are_refused(listed):
@@ -269,7 +271,7 @@ def test_labels_that_the_dataset_does_not_have_are_refused(listed):
 
 def test_two_labels_are_refused_where_one_is_meant(listed):
     said = refusal(BadDataset, listed, "two labels")
-    assert "every clip bears exactly one label out of the dataset's" in said
+    assert "every clip must have exactly one label of the dataset's list" in said
 
 
 def test_a_label_that_stands_twice_is_refused(listed):
@@ -290,8 +292,8 @@ def test_a_sound_dataset_is_accepted(listed):
 
 def test_a_split_that_the_dataset_does_not_have_is_refused(tmp_path):
     (tmp_path / "run.yaml").write_text(TEXT, encoding="utf-8")
-    chosen, source = settings.load(tmp_path / "run.yaml")
-    said = refusal(BadDataset, choose_data, chosen, source, catalog(), ("vald",))
+    chosen, origin = settings.load(tmp_path / "run.yaml")
+    said = refusal(BadDataset, load_data, choose_dataset(chosen.data, origin, catalog()), ("vald",))
     assert "has no split 'vald'\n  closest: valid.  it has: train, valid" in said
 
 
@@ -303,11 +305,11 @@ def test_deciding_writes_nothing(decide, tmp_path, monkeypatch):
 
 def test_a_try_takes_part_of_the_data_and_says_so(decide):
     plan = decide("train.limit_steps=2", "valid.limit_batches=1", "valid.batch_size=2")
-    assert plan.steps == 2
+    assert plan.lengths.epoch_steps == 2
     assert [clip.id for clip in plan.data.splits["valid"].clips] == ["valid/tone/0000", "valid/sweep/0000"]
-    assert "length     3 epochs of 2 steps; 2 steps an epoch, scores of 2 clips alone" in str(plan)
-    assert decide("train.limit_steps=99").steps == 4
-    assert decide().trial == ""
+    assert "length     3 epochs of 2 steps; 2 steps per epoch, scores of 2 clips only" in plan_table(plan)
+    assert decide("train.limit_steps=99").lengths.epoch_steps == 4
+    assert subset_note(decide()) == ""
 
 
 def test_overfitting_trains_on_what_it_evaluates(decide):
@@ -315,8 +317,8 @@ def test_overfitting_trains_on_what_it_evaluates(decide):
     train, valid = (plan.data.splits[name].clips for name in ("train", "valid"))
     assert len(train) == 8 and train is valid
     assert {clip.labels[0] for clip in train[:4]} == {clip.labels[0] for clip in train[4:]} == {"tone", "sweep"}
-    assert (plan.steps, plan.mixup) == (2, None)
-    assert "overfits 2 batches: the scores are of the clips that are trained on" in str(plan)
+    assert (plan.lengths.epoch_steps, plan.mixup) == (2, None)
+    assert "overfits 2 batches: the scores are of the clips that are trained on" in plan_table(plan)
     said = refusal(SettingsError, decide, "train.overfit_batches=5")
     assert said.startswith("train.overfit_batches on the command line is 5, 20 clips, but there are only 16")
     assert "at most 4" in said
@@ -325,11 +327,11 @@ def test_overfitting_trains_on_what_it_evaluates(decide):
 @pytest.mark.parametrize("key", ["train.limit_steps", "valid.limit_batches"])
 def test_overfitting_and_limits_contradict_each_other(decide, key):
     said = refusal(SettingsError, decide, "train.overfit_batches=1", f"{key}=1")
-    assert said.startswith(f"train.overfit_batches on the command line stands beside {key} on the command line")
+    assert said.startswith(f"train.overfit_batches on the command line and {key} on the command line are both set")
     assert "set one of the two to null" in said
 
 
 def test_max_steps_and_max_minutes_are_said(decide):
-    assert "length     3 epochs of 4 steps, at most 10 steps, at most 5 minutes" in str(
+    assert "length     3 epochs of 4 steps, at most 10 steps, at most 5 minutes" in plan_table(
         decide("train.max_steps=10", "train.max_minutes=5")
     )

@@ -72,4 +72,4 @@ def test_parts_that_do_not_divide_a_share_are_refused_with_the_nearest(decide):
     ],
 )
 def test_what_goes_together_is_let_through(decide, overrides):
-    assert decide(*overrides).steps == 2
+    assert decide(*overrides).lengths.epoch_steps == 2

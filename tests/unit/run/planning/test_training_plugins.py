@@ -17,6 +17,8 @@ from pannsdist.run import building, learner_building
 from pannsdist.run.evaluation import evaluate_bundle
 from pannsdist.run.folder import check_same_run
 from pannsdist.run.planning.decide import decide as decide_run
+from pannsdist.run.planning.metrics import BestMetric, plugin_metrics
+from pannsdist.run.planning.plan_table import plan_table
 from pannsdist.runtime.errors import (
     AmbiguousPlugin,
     BadBundle,
@@ -46,8 +48,8 @@ def run_file(tmp_path):
 @pytest.fixture
 def decide(run_file):
     def decided(*overrides, more=()):
-        chosen, source = settings.load(run_file, overrides)
-        return decide_run(chosen, source, deciding_catalog(*more), 1)
+        chosen, origin = settings.load(run_file, overrides)
+        return decide_run(chosen, origin, deciding_catalog(*more), 1)
 
     return decided
 
@@ -64,24 +66,24 @@ def predictions(logits=((2.0, 1.0), (0.0, 3.0), (4.0, 5.0))):
 
 
 def further(plan, given=None):
-    return scores(given or predictions(), "valid", plan.training_plugins.further_metrics)
+    return scores(given or predictions(), "valid", plugin_metrics(plan.plugins.metrics))
 
 
 def test_a_named_metric_is_computed_beside_the_built_in_ones_and_may_select(decide):
     plan = decide("metrics.hits={}", "select.metric=valid/hits")
-    assert (plan.metric, plan.higher_is_better) == ("valid/hits", True)
+    assert plan.best_metric == BestMetric("valid/hits", True)
     assert plan.score_names[-1] == "valid/hits"
     found = further(plan)
     assert found["valid/hits"] == pytest.approx(2 / 3)
     assert found["valid/accuracy"] == pytest.approx(2 / 3)
-    assert "metrics    hits (pannsdist-deciding 0.3)\n" in str(plan)
+    assert "metrics    hits (pannsdist-deciding 0.3)\n" in plan_table(plan)
 
 
 def test_the_direction_of_a_metric_is_its_own(decide):
     more = entries("metric", mean="Mean")
     plan = decide("metrics.mean={}", "select.metric=valid/mean", more=more)
-    assert not plan.higher_is_better
-    assert "valid/mean, lower is better" in str(plan)
+    assert not plan.best_metric.higher_is_better
+    assert "valid/mean, lower is better" in plan_table(plan)
 
 
 def test_the_params_of_a_metric_stand_under_its_name(decide):
@@ -98,8 +100,8 @@ def test_the_params_of_a_metric_stand_under_its_name(decide):
 
 def test_null_switches_a_metric_off(decide):
     plan = decide("metrics.hits=null", "metrics.accuracy=null")
-    assert plan.training_plugins.metrics == {}
-    assert "\nmetrics " not in str(plan)
+    assert plan.plugins.metrics == {}
+    assert "\nmetrics " not in plan_table(plan)
 
 
 def test_a_metric_sees_the_clips_in_the_order_of_their_ids_and_cannot_write_to_them(decide):
@@ -163,8 +165,8 @@ def test_two_distributions_with_one_metric_are_refused_and_both_can_be_computed(
     assert "pannsdist-deciding 0.3 and pannsdist-others 2.0" in said
     names = ["pannsdist-others:hits", "pannsdist-deciding:hits"]
     plan = decide(*(f"metrics.{name}={{}}" for name in names), f"select.metric=valid/{names[0]}", more=more)
-    assert list(plan.training_plugins.metrics) == names
-    assert plan.metric == "valid/pannsdist-others:hits"
+    assert list(plan.plugins.metrics) == names
+    assert plan.best_metric.name == "valid/pannsdist-others:hits"
 
 
 def test_a_metric_that_is_not_for_such_a_task_is_refused(decide):
@@ -174,7 +176,8 @@ def test_a_metric_that_is_not_for_such_a_task_is_refused(decide):
 
 
 @pytest.mark.parametrize(
-    ("fault", "said"), [("direction", "says 'up' as higher_is_better"), ("applies fails", "fails: KeyError: 2 (")]
+    ("fault", "said"),
+    [("direction", "has higher_is_better 'up', not True or False"), ("applies fails", "fails: KeyError: 2 (")],
 )
 def test_a_metric_that_does_not_keep_the_contract_is_found_before_the_run(decide, fault, said):
     assert said in refusal(BrokenPlugin, decide, f"metrics.hits.fault='{fault}'")
@@ -203,8 +206,8 @@ def evaluate(run_file, tmp_path):
     (folder / "bundle.json").write_text(json.dumps(content))
 
     def evaluated(*overrides, known=None):
-        chosen, source = settings.load(run_file, ("data.workers=0", *overrides))
-        return evaluate_bundle(folder, chosen, source, known or deciding_catalog(), "valid").scores
+        chosen, origin = settings.load(run_file, ("data.workers=0", *overrides))
+        return evaluate_bundle(folder, chosen, origin, known or deciding_catalog(), "valid").scores
 
     return evaluated
 
@@ -251,7 +254,7 @@ def learner_of(plan):
 
 def test_an_optimizer_plugin_moves_the_weights_at_the_rates_of_its_stages(decide):
     plan = decide("optimizer.name=push", "schedule.name=constant", "optimizer.head_lr_factor=4")
-    assert "optimizer  push (pannsdist-deciding 0.3), learning rate 0.0001, constant after" in str(plan)
+    assert "optimizer  push (pannsdist-deciding 0.3), learning rate 0.0001, constant after" in plan_table(plan)
     learner = learner_of(plan)
     assert type(learner.optimizer).__name__ == "Pushing"
     weights = ("norm.weight", "norm.bias", "classifier.weight", "classifier.bias")
@@ -286,16 +289,16 @@ def test_a_plugin_with_a_name_of_ours_is_refused_with_both_named_and_can_be_chos
     assert f"{kind} '{name}' ({kind}.name on the command line) is {place}, and pannsdist-others 2.0 offers" in said
     assert f"pannsdist-others:{name}" in said
     plan = decide(f"{kind}.name=pannsdist-others:{name}", more=more)
-    assert f"{name} (pannsdist-others 2.0)" in str(plan)
+    assert f"{name} (pannsdist-others 2.0)" in plan_table(plan)
 
 
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
         ("raises", "fails: ZeroDivisionError: division by zero (deciding.py"),
-        ("none", "builds a NoneType, and no paddle.optimizer.Optimizer"),
-        ("some", "moves other parameters than those that it was given"),
-        ("clips", "clips gradients by itself"),
+        ("none", "builds a NoneType, not a paddle.optimizer.Optimizer"),
+        ("some", "updates other parameters than those that it was given"),
+        ("clips", "clips gradients itself"),
         ("own schedule", "fails: RuntimeError: "),
         ("state of nothing", "fails: KeyError: "),
     ],
@@ -308,7 +311,7 @@ def test_an_optimizer_that_would_go_wrong_is_blamed_before_the_first_step(decide
 
 def test_a_schedule_plugin_gives_shares_of_the_rate_after_the_warm_up(decide):
     plan = decide("schedule.name=halves", "schedule.warmup_steps=2", "optimizer.learning_rate=0.8")
-    assert "halves (pannsdist-deciding 0.3) after 2 steps of warm-up" in str(plan)
+    assert "halves (pannsdist-deciding 0.3) after 2 steps of warm-up" in plan_table(plan)
     schedule = learner_building.build_schedule(plan)
     rates = [schedule.rate(step) for step in range(1, 15)]
     assert rates == pytest.approx([0.4, 0.8, *[0.8] * 4, *[0.4] * 4, 0.2, 0.2, 0.2, 0.2])

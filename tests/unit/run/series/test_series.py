@@ -82,7 +82,7 @@ def test_the_override_that_names_the_folder_is_read_back_as_it_was(request_for):
 def test_a_mistake_in_the_last_run_is_told_before_the_first_starts(request_for, tmp_path):
     with pytest.raises(UnknownPlugin, match=r"^name=cnn41: unknown model 'cnn41'"):
         sweep(request_for("model.name=panns_cnn6,panns_cnn10,cnn41"))
-    with pytest.raises(SettingsError, match=r"^batch_size=5: .*which 2 processes cannot share equally"):
+    with pytest.raises(SettingsError, match=r"^batch_size=5: .*which is not divisible by 2 processes"):
         sweep(request_for("train.batch_size=2,4,5", processes=2))
     assert [path.name for path in tmp_path.iterdir()] == ["few.yaml"]
 

@@ -1,0 +1,93 @@
+"""A plan as text: the table that a run and `--dry-run` print."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from pannsdist.run.planning import subset
+from pannsdist.run.planning.data import TRAIN, VALID
+from pannsdist.run.planning.plan import Plan
+
+SAMPLED = {
+    "balanced": "every class equally often",
+    "weighted": "drawn with the inverse of the class size as weight",
+}
+"""What `train.sampling` means where an epoch is not every clip once."""
+
+
+def plan_table(plan: Plan) -> str:
+    """One line per property of the run."""
+    return "\n".join(f"{name:<10} {text}" for name, text in _rows(plan).items())
+
+
+def augmentations(plan: Plan) -> list[str]:
+    """What changes the training clips beside the random crop, in the order of application."""
+    if plan.settings.train.overfit_batches:
+        return []
+    masks = plan.masks_features or getattr(plan.plugins.model.params, "spec_augment", False)
+    named = [*plan.plugins.augmentations.values(), *(["SpecAugment"] if masks else [])]
+    return [str(one) for one in (*named, *([plan.mixup] if plan.mixup else []))]
+
+
+def subset_note(plan: Plan) -> str:
+    """How the run is limited to a subset of the data; empty for a full run."""
+    return subset.description(plan.settings, plan.lengths.epoch_steps, len(plan.data.splits[VALID]))
+
+
+def _rows(plan: Plan) -> dict[str, str]:
+    settings, plugins, lengths, data = plan.settings, plan.plugins, plan.lengths, plan.data
+    batch_size, front_end = settings.train.batch_size, plan.front_end
+    best, direction = plan.best_metric.name, "higher" if plan.best_metric.higher_is_better else "lower"
+    rows = {
+        "run": str(Path(settings.runs) / settings.name),
+        "model": f"{plugins.model}, {plan.weights.name if plan.weights else 'random weights'}",
+        "feature": f"{plugins.feature}: {front_end.sample_rate_hz} Hz, {front_end.bins} bins",
+        "data": f"{data.part}: {_dataset(plan)}",
+        TRAIN: f"{lengths.clips} clips, {lengths.train_crop_s:g} s of each{_sampling(plan)}",
+        "augment": "; ".join(augmentations(plan)) or "nothing",
+        VALID: f"{len(data.splits[VALID])} clips, {lengths.valid_crop_s:g} s of each",
+        "batch": f"{batch_size} = {plan.world_size} x {batch_size // plan.world_size}",
+        "length": _listed([_length(plan), subset_note(plan)]),
+        "optimizer": _optimizer(plan),
+        "metrics": _listed(map(str, plugins.metrics.values())),
+        "trackers": _listed(map(str, plugins.trackers.values())) or "none; scores are in the run folder",
+        "best by": f"{best}, {direction} is better",
+    }
+    return {name: text for name, text in rows.items() if text}
+
+
+def _dataset(plan: Plan) -> str:
+    missing = len(getattr(plan.data.part.plugin, "missing", ()))
+    several = ", several labels a clip" if plan.data.multi_label else ""
+    skipped = f"; {missing} listed clips have no file and are left out" if missing else ""
+    return f"{len(plan.data.labels)} classes{several}{skipped}"
+
+
+def _sampling(plan: Plan) -> str:
+    sampling, lengths = plan.settings.train.sampling, plan.lengths
+    if sampling in SAMPLED:
+        return f"; {sampling}: {SAMPLED[sampling]}"
+    unused = lengths.clips - lengths.epoch_steps * lengths.step_clips
+    return f"; {unused} left out of each epoch, others each time" if unused else ""
+
+
+def _length(plan: Plan) -> str:
+    train = plan.settings.train
+    parts = [f"{train.epochs} epochs of {plan.lengths.epoch_steps} steps"]
+    parts += [f"at most {train.max_steps} steps"] if train.max_steps else []
+    parts += [f"at most {train.max_minutes:g} minutes"] if train.max_minutes else []
+    return ", ".join(parts)
+
+
+def _optimizer(plan: Plan) -> str:
+    optimizer, schedule = plan.settings.optimizer, plan.settings.schedule
+    warmup = f"{schedule.warmup_steps} steps" if schedule.warmup_steps else f"{schedule.warmup_epochs:g} epochs"
+    return (
+        f"{plan.plugins.optimizer or optimizer.name}, learning rate {optimizer.learning_rate:g}, "
+        f"{plan.plugins.schedule or schedule.name} after {warmup} of warm-up"
+    )
+
+
+def _listed(texts: Iterable[str]) -> str:
+    return "; ".join(filter(None, texts))

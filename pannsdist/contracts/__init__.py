@@ -4,9 +4,9 @@ Axes: B batch, S samples, T frames, F bins, C classes. A plugin is a class with 
 fields are the plugin's settings; it is built as `plugin(params)`. It is found because its distribution is installed
 and names it in one of the entry-point groups below. Raise `UserError` for what the user can mend.
 
-A plugin may say `contract = 1`, the version that it was written for; docs/en/contract.md says what that promises. Beside
-the names here there are modules to build on: `corpora` and `tables` for datasets, `spectrum` for features (it imports
-paddle), `predictions` for metrics.
+A plugin may say `contract = 1`, the version that it was written for; docs/en/contract.md says what that promises.
+Beside the names here there are modules to build on: `corpora` and `tables` for datasets, `spectrum` for features (it
+imports paddle), `predictions` for metrics.
 """
 
 from __future__ import annotations

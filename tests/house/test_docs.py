@@ -1,5 +1,7 @@
 """The documentation: its links resolve, its two languages hold the same pages, and it names no file that is gone."""
 
+import ast
+import importlib
 import re
 from functools import cache
 from pathlib import Path
@@ -77,6 +79,16 @@ def test_every_page_that_code_or_a_settings_file_names_exists():
         if not (ROOT / name).exists()
     ]
     assert gone == []
+
+
+@pytest.mark.parametrize("path", sorted([*DOCS.rglob("*.py"), *ROOT.glob("benchmarks/*.py")]), ids=name_of)
+def test_what_a_figure_or_a_benchmark_imports_exists(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("pannsdist"):
+            module = importlib.import_module(str(node.module))
+            for alias in node.names:
+                if not hasattr(module, alias.name):
+                    importlib.import_module(f"{node.module}.{alias.name}")
 
 
 def test_both_languages_hold_the_same_pages_and_each_page_links_to_its_other_language():

@@ -20,7 +20,7 @@ def locate_weights(asked: str, model: Part, source: SettingsOrigin) -> Path | No
         return None
     tags = model.plugin.weights
     if asked in tags:
-        return cache.place(tags[asked].url)
+        return cache.local_path(tags[asked].url)
     path = Path(asked).expanduser()
     if path.is_file():
         return path

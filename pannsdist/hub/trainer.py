@@ -138,9 +138,8 @@ class Trainer:
             self._split(eval_dataset, batch_size, num_workers, collate_fn) as split,
         ):
             data = TrainingData(lambda epoch, first: loader.read(rows.epoch(epoch, first)), rows.steps)
-            console.print_main(
-                f"{len(items)} items, {rows.steps} steps an epoch of {rows.all_items} items, {epochs} epochs"
-            )
+            size = f"{len(items)} items, {rows.steps} steps an epoch of {rows.all_items} items, {epochs} epochs"
+            console.print_main(size)
             record = self._world.agree(lambda: self._record(items, eval_dataset, asked))
             with ExitStack() as stack:
                 sinks = self._world.agree(lambda: self._outlets(record, asked, stack))

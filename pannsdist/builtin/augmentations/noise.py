@@ -91,9 +91,7 @@ def excerpt(path: Path, length: int, rate_hz: int, generator: np.random.Generato
     except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
         raise UserError(f"augment.noise.folder: cannot read {path}: {error}", "repair or remove the file") from error
     if len(mono) == 0 or not np.isfinite(mono).all():
-        raise UserError(
-            f"augment.noise.folder: {path} has no samples, or NaN samples", "repair or remove the file"
-        )
+        raise UserError(f"augment.noise.folder: {path} has no samples, or NaN samples", "repair or remove the file")
     return np.resize(soxr.resample(mono, own_rate_hz, rate_hz, quality="HQ"), length)
 
 

@@ -84,7 +84,7 @@ def test_inspect_says_what_is_in_a_file(shared, capsys):
         "format      torch",
         "layout      original PANNs",
         "tensors     36",
-        "parameters  4,837,455 that train, 1,085,509 values beside them",
+        "parameters  4,837,455 trainable, 1,085,509 not trainable",
         "head        fc_audioset, 527 classes",
     ]
     assert lines[5] == "first keys  spectrogram_extractor.stft.conv_real.weight  float32 [513, 1, 1024]"
@@ -95,14 +95,14 @@ def test_inspect_counts_paddles_parameters_like_torchs(shared, tmp_path, capsys)
     assert main(["weights", "convert", source, target]) == 0
     assert capsys.readouterr().out == (
         f"{target}: 266 tensors, 18 Linear weights transposed\n"
-        "left out, since Paddle has no use for them: 46, such as features.0.1.num_batches_tracked\n"
+        "dropped, since Paddle does not have them: 46, such as features.0.1.num_batches_tracked\n"
     )
     said = []
     for path in (source, target):
         assert main(["weights", "inspect", path]) == 0
         said.append(capsys.readouterr().out.splitlines())
-    assert said[0][3].startswith("parameters  983,599 that train")
-    assert said[1][3].startswith("parameters  983,599 that train")
+    assert said[0][3].startswith("parameters  983,599 trainable")
+    assert said[1][3].startswith("parameters  983,599 trainable")
     assert said[0][4] == said[1][4] == "head        classifier.5, 527 classes"
 
 

@@ -134,9 +134,9 @@ def test_what_cannot_be_written_is_said_and_leaves_nothing(tmp_path, name):
     state = {"wave": np.ones(2, np.complex64 if name == "loop.safetensors" else np.float32)}
     said = {
         "there.pth": "already exists",
-        "out.onnx": "known: .pth, .pt, .pdparams, .safetensors",
+        "out.onnx": "supported suffixes: .pth, .pt, .pdparams, .safetensors",
         "missing/out.pth": "cannot be written: No such file or directory",
-        "loop.safetensors": ".safetensors has no numbers of type 'c8'",
+        "loop.safetensors": ".safetensors does not support type 'c8'",
     }
     with pytest.raises(BadWeightsFile, match=said[name]):
         write_weights(tmp_path / name, state)

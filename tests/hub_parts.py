@@ -93,10 +93,10 @@ def install(folder: Path) -> None:
 def put_weights(plugin: Any, layer: nn.Layer) -> Path:
     """Random weights where the published ones of a model belong, with the checksum that the first download keeps."""
     weights = next(iter(plugin.weights.values()))
-    path = cache.place(weights.url)
+    path = cache.local_path(weights.url)
     path.parent.mkdir(parents=True, exist_ok=True)
     written = path.with_name("written.pdparams")
     write_weights(written, {name: tensor.numpy() for name, tensor in layer.state_dict().items()})
     written.rename(path)
-    cache.pin_place(path).write_text(f"# {weights.url}\n{cache.sha256(path)}  {path.name}\n", encoding="utf-8")
+    cache.checksum_path(path).write_text(f"# {weights.url}\n{cache.sha256(path)}  {path.name}\n", encoding="utf-8")
     return path

@@ -1,4 +1,4 @@
-"""Sounds in folders named after their class."""
+"""Dataset plugin `folder`: audio files in class folders."""
 
 from __future__ import annotations
 
@@ -13,36 +13,34 @@ from typing import ClassVar
 from pannsdist.contracts import Clip, UserError, param
 
 ENDINGS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au")
-"""Endings of the files that are taken as audio, in upper or lower case."""
+"""Suffixes of audio files, case-insensitive."""
 SPLITS = ("train", "valid", "test")
 
 LAYOUTS = """root/train/CLASS/*.wav with root/valid/CLASS/*.wav (and root/test/CLASS/*.wav), or
-root/CLASS/*.wav, from which a share of every class is set aside"""
+root/CLASS/*.wav, from which a fraction of every class becomes the valid split"""
 
 
 @dataclass(frozen=True)
 class FolderParams:
-    """`root` is a folder, from the working directory; `valid_fraction` lies between 0 and 1."""
+    """`root` is relative to the working directory; `valid_fraction` is between 0 and 1."""
 
-    root: str = param(doc="a folder, from the working directory")
-    valid_fraction: float = param(
-        0.2, "share of each class that is set aside, where there are no folders for the splits"
-    )
-    seed: int = param(0, "another seed sets others aside")
+    root: str = param(doc="root folder, relative to the working directory")
+    valid_fraction: float = param(0.2, "fraction of each class for validation, without folders for the splits")
+    seed: int = param(0, "seed of the validation split")
 
 
 class Folder:
-    """Sounds in folders named after their class, with or without a folder for each split around them.
+    """Audio files in class folders, optionally below a folder per split.
 
-    `root/train/CLASS/*.wav` with `root/valid/CLASS/*.wav` (and `root/test/...`) gives the splits as they are found;
-    `valid_fraction` and `seed` are not used then. A folder named after a split is one when it holds folders.
+    `root/train/CLASS/*.wav` with `root/valid/CLASS/*.wav` (and `root/test/...`) defines the splits; `valid_fraction`
+    and `seed` are then ignored. A folder named after a split counts as a split if it contains folders.
 
-    `root/CLASS/*.wav` is divided class by class: the clips of a class are put in the order of a hash of the seed and
-    their id, and the first `valid_fraction` of them, rounded up, are `valid`. At least one stays in `train`; a class of
-    one clip has none in `valid`. This depends on the names alone, not on the machine or on the order of listing.
-    A file that is added can move at most one other clip of its class to the other split.
+    `root/CLASS/*.wav` is split per class: clips are sorted by a hash of seed and id, and the first `valid_fraction`,
+    rounded up, are `valid`. At least one clip stays in `train`; a class with one clip has none in `valid`. The split
+    depends on file names only, not on the machine or listing order. Adding a file moves at most one other clip of its
+    class to the other split.
 
-    Folders inside a class folder belong to the class; hidden files are passed over. A clip's id is its path below
+    Subfolders of a class folder belong to the class; hidden files are ignored. The id of a clip is its path relative to
     the root, with slashes.
     """
 
@@ -52,26 +50,26 @@ class Folder:
         if not 0.0 < params.valid_fraction < 1.0:
             raise UserError(
                 f"data.params.valid_fraction is {params.valid_fraction}",
-                "it lies between 0 and 1, both excluded; 0.2 sets a fifth of every class aside",
+                "allowed: between 0 and 1, both excluded; 0.2 uses a fifth of every class for validation",
             )
         self.multi_label = False
         root = _existing_root(params.root)
         try:
-            self._clips = _found_splits(root) or _made_splits(root, params.valid_fraction, params.seed)
+            self._clips = _folder_splits(root) or _hashed_splits(root, params.valid_fraction, params.seed)
         except OSError as error:
             raise UserError(
-                f"cannot list {error.filename}: {error.strerror}", "data.params.root is read whole"
+                f"cannot list {error.filename}: {error.strerror}", "all folders below data.params.root must be readable"
             ) from error
         self.splits = tuple(self._clips)
         self.labels = tuple(sorted({clip.labels[0] for clip in self._clips["train"]}))
         if len(self.labels) < 2:
             raise UserError(
                 f"only one class folder, {self.labels[0]!r}, in {root} (data.params.root)",
-                f"at least two are needed; does the root lie one folder too high?\n{LAYOUTS}",
+                f"at least two are needed; is the root one level too high?\n{LAYOUTS}",
             )
 
     def clips(self, split: str) -> tuple[Clip, ...]:
-        """The clips of one split, sorted by id; opens no audio."""
+        """Clips of one split, sorted by id; opens no audio."""
         if split not in self._clips:
             raise UserError(f"the dataset has no split {split!r}", f"splits: {', '.join(self.splits)}")
         return self._clips[split]
@@ -80,15 +78,15 @@ class Folder:
 def _existing_root(root: str) -> Path:
     path = Path(root).expanduser()
     if not root:
-        raise UserError("data.params.root is empty", "name the folder that holds the class folders")
+        raise UserError("data.params.root is empty", "give the folder that contains the class folders")
     if not path.is_dir():
         reason = "is not a folder" if path.exists() else "does not exist"
         raise UserError(f"{path} {reason} (data.params.root)", LAYOUTS, f"ls {path.parent}")
     return path
 
 
-def _found_splits(root: Path) -> dict[str, tuple[Clip, ...]]:
-    """The splits that stand as folders in the root; empty where there are none."""
+def _folder_splits(root: Path) -> dict[str, tuple[Clip, ...]]:
+    """Splits from folders in the root; empty if there are none."""
     found = [name for name in SPLITS if (root / name).is_dir() and _folders(root / name, root)]
     if not found:
         return {}
@@ -105,37 +103,37 @@ def _found_splits(root: Path) -> dict[str, tuple[Clip, ...]]:
             f"{root} (data.params.root) has audio in {stray[0]}/, beside {', '.join(f'{name}/' for name in found)}",
             f"beside train/ and valid/ only test/ may hold audio; move {stray[0]}/ away or rename it",
         )
-    _refuse_loose_files(root)
+    _check_no_loose_files(root)
     classes = {name: _classes(root / name, root) for name in found}
     for name in found:
-        unheard = sorted(set(classes[name]) - set(classes["train"]))
-        if unheard:
+        untrained = sorted(set(classes[name]) - set(classes["train"]))
+        if untrained:
             raise UserError(
-                f"class {unheard[0]!r} is in {name}/ but not in train/, in {root} (data.params.root)",
+                f"class {untrained[0]!r} is in {name}/ but not in train/, in {root} (data.params.root)",
                 f"a network cannot learn a class without clips; in train/: {', '.join(sorted(classes['train']))}",
             )
     return {name: _sorted(clip for clips in classes[name].values() for clip in clips) for name in found}
 
 
-def _made_splits(root: Path, fraction: float, seed: int) -> dict[str, tuple[Clip, ...]]:
-    """`train` and `valid` out of class folders that stand in the root."""
+def _hashed_splits(root: Path, fraction: float, seed: int) -> dict[str, tuple[Clip, ...]]:
+    """`train` and `valid` splits from class folders in the root."""
     train: list[Clip] = []
     valid: list[Clip] = []
     for clips in _classes(root, root).values():
-        clips.sort(key=lambda clip: _place(clip.id, seed))
+        clips.sort(key=lambda clip: _hash(clip.id, seed))
         # Rounded first: 0.07 * 100 is 7.000000000000001, of which the ceiling is 8.
-        aside = min(math.ceil(round(fraction * len(clips), 9)), len(clips) - 1)
-        valid += clips[:aside]
-        train += clips[aside:]
+        held_out = min(math.ceil(round(fraction * len(clips), 9)), len(clips) - 1)
+        valid += clips[:held_out]
+        train += clips[held_out:]
     if not valid:
         raise UserError(
-            f"no class in {root} (data.params.root) has two clips, so that none can be set aside",
-            "give at least one class two clips, or lay out train/ and valid/ yourself",
+            f"no class in {root} (data.params.root) has two clips, so the valid split would be empty",
+            "add clips to a class, or create train/ and valid/ folders",
         )
     return {"train": _sorted(train), "valid": _sorted(valid)}
 
 
-def _place(clip_id: str, seed: int) -> bytes:
+def _hash(clip_id: str, seed: int) -> bytes:
     return hashlib.sha256(f"{seed}/{clip_id}".encode("utf-8", "surrogateescape")).digest()
 
 
@@ -144,8 +142,8 @@ def _sorted(clips: Iterator[Clip] | list[Clip]) -> tuple[Clip, ...]:
 
 
 def _classes(folder: Path, root: Path) -> dict[str, list[Clip]]:
-    """The clips in each class folder of `folder`; none is without any."""
-    _refuse_loose_files(folder)
+    """Clips of each class folder of `folder`. Raises UserError for an empty one."""
+    _check_no_loose_files(folder)
     classes = {}
     for inside in _folders(folder, root):
         files = _audio_files(inside, root)
@@ -161,7 +159,7 @@ def _classes(folder: Path, root: Path) -> dict[str, list[Clip]]:
     return classes
 
 
-def _refuse_loose_files(folder: Path) -> None:
+def _check_no_loose_files(folder: Path) -> None:
     loose = sorted(path.name for path in folder.iterdir() if _is_audio(path.name) and path.is_file())
     if loose:
         raise UserError(
@@ -171,22 +169,22 @@ def _refuse_loose_files(folder: Path) -> None:
 
 
 def _folders(folder: Path, root: Path) -> list[Path]:
-    """The visible folders in `folder`, sorted; a link among them is refused."""
+    """Visible subfolders, sorted. Raises UserError for links."""
     inside = sorted(path for path in folder.iterdir() if not path.name.startswith(".") and path.is_dir())
     for path in inside:
         if path.is_symlink():
-            _refuse_bad_link(path, root)
+            _check_link(path, root)
     return inside
 
 
 def _audio_files(folder: Path, root: Path) -> Iterator[Path]:
-    """The visible audio files in `folder` and in the folders below it."""
+    """Visible audio files below `folder`, recursively."""
     with os.scandir(folder) as listing:
         entries = [entry for entry in listing if not entry.name.startswith(".")]
     for entry in entries:
         path = Path(entry.path)
         if entry.is_symlink() and (entry.is_dir() or _is_audio(entry.name)):
-            _refuse_bad_link(path, root)
+            _check_link(path, root)
         if entry.is_dir():
             yield from _audio_files(path, root)
         elif _is_audio(entry.name):
@@ -197,15 +195,15 @@ def _is_audio(name: str) -> bool:
     return not name.startswith(".") and name.lower().endswith(ENDINGS)
 
 
-def _refuse_bad_link(path: Path, root: Path) -> None:
-    """Refuse a link out of the root, to a folder (its clips would be found twice, or for ever), or to nothing."""
+def _check_link(path: Path, root: Path) -> None:
+    """Raise UserError for a broken link or one to a folder (which could duplicate clips or loop) or out of the root."""
     target = Path(os.path.realpath(path))
     if not target.is_relative_to(root.resolve()):
         reason, right = "out of it", "point data.params.root at the real folder, or copy the files into it"
     elif target.is_dir():
-        reason, right = "to a folder in it", "remove the link: the clips behind it would be found twice"
+        reason, right = "to a folder in it", "remove the link: its clips would be duplicates"
     elif not target.exists():
-        reason, right = "to nothing", "remove the link, or mend it"
+        reason, right = "to nothing", "remove or fix the link"
     else:
         return
     link = path.relative_to(root).as_posix()

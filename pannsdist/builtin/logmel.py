@@ -1,4 +1,4 @@
-"""The feature plugin `logmel`: what PANNs hear."""
+"""Feature plugin `logmel`: the log-mel spectrogram of PANNs."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 class LogMelParams(SpectrumParams):
     """Defaults are those of the 32 kHz PANNs."""
 
-    mel_bins: int = param(64, "mel bands, evenly spaced from low_hz to high_hz", low=1)
+    mel_bins: int = param(64, "number of mel bands", low=1)
 
 
 class LogMel:
-    """Log-mel spectrum in dB, as PANNs were trained on it."""
+    """Log-mel spectrogram in dB, as in the training of PANNs."""
 
     Params = LogMelParams
 

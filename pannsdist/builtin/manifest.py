@@ -1,4 +1,4 @@
-"""Clips listed in a table: CSV with a header, or one JSON object per line."""
+"""Dataset plugin `manifest`: clips listed in a CSV or JSON lines file."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ SPLITS = ("train", "valid", "test")
 
 @dataclass(frozen=True)
 class ManifestParams:
-    """`path`, `root` and `labels` are from the working directory; an empty `root` is the manifest's folder."""
+    """`path`, `root` and `labels` are relative to the working directory."""
 
-    path: str = param(doc="the table: .csv, .jsonl or .json")
-    root: str = param("", "where the paths of the table start; empty: its folder")
-    valid_fold: int = param(0, "this fold is valid; 0: the table has a column split")
-    multi_label: bool = param(False, "whether a clip may bear several labels")
-    label_separator: str = param(";", "what stands between labels")
-    labels: str = param("", "a text file with a label per line, in the order of the outputs; empty: sorted")
+    path: str = param(doc="manifest file: .csv, .jsonl or .json")
+    root: str = param("", "folder that paths in the manifest are relative to; empty: folder of the manifest")
+    valid_fold: int = param(0, "fold of the valid split; 0: use the column split")
+    multi_label: bool = param(False, "whether a clip may have several labels")
+    label_separator: str = param(";", "separator between labels")
+    labels: str = param("", "text file with one label per line, in output order; empty: sorted labels")
 
 
 class Manifest:
-    """Clips listed in a table, CSV with a header (.csv) or one JSON object per line (.jsonl, .json), in UTF-8.
+    """Clips listed in a UTF-8 table: CSV with a header (.csv) or one JSON object per line (.jsonl, .json).
 
-    Columns: `path`, below the root; `label` or `labels` (in JSON text or a list of texts); and `split` (train, valid or
-    test) or `fold` (counted from 1). `valid_fold` decides between the two: 0 reads `split`, any other number makes that
-    fold `valid` and the others `train`. Optional: `start` and `duration` in seconds, which cut a piece out of the file;
-    `id`, otherwise the path below the root, with `#start` behind it where a start is given. Other columns are ignored.
+    Columns: `path`, relative to the root; `label` or `labels` (in JSON a string or a list of strings); and `split`
+    (train, valid or test) or `fold` (counted from 1). With `valid_fold` 0 the column `split` is used; otherwise that
+    fold is `valid` and the others are `train`. Optional columns: `start` and `duration` in seconds of a segment of the
+    file; `id`, which defaults to the path, with `#start` appended if a start is given. Other columns are ignored.
 
-    With `multi_label` a text of labels is divided at `label_separator`, and may be empty. `labels` names a text file
-    with one label per line, in the order of the network's outputs; without it they are sorted.
+    With `multi_label`, labels are split at `label_separator` and may be empty. `labels` is a text file with one label
+    per line, in the order of the network's outputs; without it labels are sorted.
     """
 
     Params: ClassVar[type] = ManifestParams
@@ -43,7 +43,7 @@ class Manifest:
 
     @classmethod
     def folds(cls, params: ManifestParams) -> tuple[int, ...]:
-        """The folds of the table; none where it has no such column."""
+        """The folds of the table; empty without a column `fold`."""
         rows = _read_rows(Path(params.path).expanduser(), 0)
         return tuple(sorted({_fold(row) for row in rows})) if all("fold" in row.cells for row in rows) else ()
 
@@ -53,7 +53,10 @@ class Manifest:
         path = Path(params.path).expanduser()
         root = Path(params.root).expanduser() if params.root else path.parent
         if not root.is_dir():
-            raise UserError(f"{root} is not a folder (data.params.root)", "it is where the manifest's paths start")
+            raise UserError(
+                f"{root} is not a folder (data.params.root)",
+                "give the folder that the paths in the manifest are relative to",
+            )
         known = _read_labels(Path(params.labels).expanduser()) if params.labels else ()
         rows = _read_rows(path, params.valid_fold)
         clips = [_clip(row, root, params) for row in rows]
@@ -67,7 +70,7 @@ class Manifest:
             self._clips[split].append(clip)
 
     def clips(self, split: str) -> tuple[Clip, ...]:
-        """The clips of one split, in the order of the manifest; opens no audio."""
+        """Clips of one split, in the order of the manifest; opens no audio."""
         if split not in self._clips:
             raise UserError(f"the dataset has no split {split!r}", f"splits: {', '.join(self.splits)}")
         return tuple(self._clips[split])
@@ -76,7 +79,7 @@ class Manifest:
 def _fold(row: Row) -> int:
     digits = row.text("fold")
     if not re.fullmatch("0*[1-9][0-9]{0,8}", digits):
-        row.refuse(f"fold is {digits!r}", "it is a whole number, counted from 1")
+        row.refuse(f"fold is {digits!r}", "it is an integer, counted from 1")
     return int(digits)
 
 
@@ -85,7 +88,7 @@ def _labels(row: Row, params: ManifestParams) -> tuple[str, ...]:
     value = row.cells[column]
     found = value if isinstance(value, list) else row.text(column).split(params.label_separator)
     if isinstance(value, dict) or not all(isinstance(label, str) for label in found):
-        row.refuse(f"{column} is {value!r}", "it is a text, or in JSON a list of texts")
+        row.refuse(f"{column} is {value!r}", "it is a string, or in JSON a list of strings")
     labels = tuple(dict.fromkeys(label.strip() for label in found if label.strip()))
     if not labels and not params.multi_label:
         row.refuse(f"{column} is empty", "every clip needs a label, unless data.params.multi_label=true")
@@ -98,7 +101,7 @@ def _labels(row: Row, params: ManifestParams) -> tuple[str, ...]:
 def _clip(row: Row, root: Path, params: ManifestParams) -> Clip:
     inside = os.path.relpath(root / row.text("path"), root)
     if Path(inside).parts[:1] in ((), (os.pardir,)):
-        row.refuse(f"path {row.text('path')!r} does not lie below {root}", "paths start at data.params.root")
+        row.refuse(f"path {row.text('path')!r} is outside of {root}", "paths are relative to data.params.root")
     start_s, duration_s = row.seconds("start"), row.seconds("duration")
     if duration_s == 0:
         row.refuse("duration is 0", "it is a number of seconds above 0")
@@ -111,7 +114,7 @@ def _read_labels(path: Path) -> tuple[str, ...]:
     for line, text in enumerate(read_text(path, "data.params.labels").split("\n"), start=1):
         label = text.strip()
         if label in labels:
-            raise UserError(f"{path}:{line}: label {label!r} stands in line {labels[label]} already", "remove one")
+            raise UserError(f"{path}:{line}: label {label!r} is already in line {labels[label]}", "remove one")
         if label:
             labels[label] = line
     if not labels:
@@ -123,10 +126,10 @@ def _read_rows(path: Path, valid_fold: int) -> list[Row]:
     readers = {".csv": csv_rows, ".jsonl": json_rows, ".json": json_rows}
     reader = readers.get(path.suffix.lower())
     if reader is None:
-        raise UserError(f"{path} (data.params.path) is no manifest by its ending", f"endings: {', '.join(readers)}")
+        raise UserError(f"{path} (data.params.path) is not a manifest", f"supported suffixes: {', '.join(readers)}")
     rows = reader(path, key="data.params.path")
     if not rows:
-        raise UserError(f"{path} (data.params.path) lists no clips", "write a line for each clip")
+        raise UserError(f"{path} (data.params.path) lists no clips", "add a line for each clip")
     for row in rows if reader is json_rows else rows[:1]:
         _check_columns(row, valid_fold)
     return rows
@@ -142,7 +145,7 @@ def _check_columns(row: Row, valid_fold: int) -> None:
 
 
 def _splits(path: Path, rows: list[Row], valid_fold: int) -> list[str]:
-    """The split of every row; `train` and `valid` have clips."""
+    """Split of every row. Raises UserError if `train` or `valid` would be empty."""
     if not valid_fold and all("split" in row.cells for row in rows):
         splits = [row.text("split") for row in rows]
         for row, split in zip(rows, splits, strict=True):
@@ -160,20 +163,20 @@ def _splits(path: Path, rows: list[Row], valid_fold: int) -> list[str]:
 
 
 def _check(rows: list[Row], clips: list[Clip], labels: tuple[str, ...], params: ManifestParams) -> None:
-    """Refuse unknown labels, too few labels, ids that stand twice, and files that do not exist."""
+    """Raise UserError for unknown labels, too few labels, duplicate ids, and missing files."""
     known, lines = set(labels), {clips[0].id: rows[0].line}
     present = {source: Path(str(source)).is_file() for source in {clip.source for clip in clips}}
     for row, clip in zip(rows, clips, strict=True):
         unknown = [label for label in clip.labels if label not in known]
         if unknown:
-            row.refuse(f"unknown label {unknown[0]!r}", f"labels stand in {params.labels} (data.params.labels)")
+            row.refuse(f"unknown label {unknown[0]!r}", f"labels are listed in {params.labels} (data.params.labels)")
         if lines.setdefault(clip.id, row.line) != row.line:
-            row.refuse(f"id {clip.id!r} stands in line {lines[clip.id]} already", "tell them apart by a column 'id'")
+            row.refuse(f"id {clip.id!r} is already in line {lines[clip.id]}", "add a column 'id' with unique values")
     if len(labels) < (1 if params.multi_label else 2):
         raise UserError(f"{params.path} has {len(labels)} label(s): {', '.join(labels)}", "a classifier needs two")
-    lost = [
+    missing = [
         f"line {row.line}: {clip.source}" for row, clip in zip(rows, clips, strict=True) if not present[clip.source]
     ]
-    if lost:
-        right = "\n".join([*lost[:3], "paths start at data.params.root"])
-        raise UserError(f"{params.path}: {len(lost)} of {len(rows)} clips have no file, such as", right)
+    if missing:
+        right = "\n".join([*missing[:3], "paths are relative to data.params.root"])
+        raise UserError(f"{params.path}: {len(missing)} of {len(rows)} clips have no file, such as", right)

@@ -1,4 +1,4 @@
-"""The log-mel spectrum as a Paddle layer."""
+"""Log-mel spectrogram as a Paddle layer."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ POWER_FLOOR = 1e-10
 class LogMelSpectrum(BandImage):
     """(B, S) -> (B, 1, T, F) in dB, T = 1 + S // hop: the front end of PANNs (Kong et al. 2020, torchlibrosa).
 
-    Frames are centred and the ends reflected; power, Slaney mel bands of unit area, 10 log10 with a floor of 1e-10, so
-    that silence is -100 dB. The transform is a convolution with windowed cosines and sines, as in the original: nearer
-    to its numbers than an FFT, and exportable. Only bins that some mel band hears are computed. Always float32.
+    Centred frames with reflection padding, power spectrum, Slaney mel bands of unit area, 10 log10 with a floor of
+    1e-10: silence is -100 dB. The transform is a convolution with a windowed Fourier basis, as in the original: closer
+    to its results than an FFT, and exportable. Bins outside of all mel bands are not computed. Always float32.
     """
 
     def __init__(self, front_end: FrontEnd) -> None:
         super().__init__(front_end, mel_bands(front_end, front_end.bins))
 
-    def image(self, heard: paddle.Tensor) -> paddle.Tensor:
+    def image(self, energy: paddle.Tensor) -> paddle.Tensor:
         """Power of each mel band (B, T, F) -> dB."""
-        return decibels(heard, POWER_FLOOR)
+        return decibels(energy, POWER_FLOOR)

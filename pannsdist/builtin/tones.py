@@ -1,4 +1,4 @@
-"""Generated sounds, for a first run and for tests: no files, no network."""
+"""Dataset plugin `tones`: synthetic sounds for a first run and for tests, without files or downloads."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ FOLDS = (1, 2, 3)
 
 @dataclass(frozen=True)
 class TonesParams:
-    """Clips of one length, and how many of them."""
+    """Number, length and classes of the clips."""
 
-    clips_per_class: int = param(16, "training clips of each class")
-    valid_clips_per_class: int = param(8, "validation clips of each class")
-    duration_s: float = param(1.0, "length of each clip")
-    sample_rate_hz: int = param(32000, "rate of the clips")
-    classes: int = param(6, "how many of the families, in their order")
-    seed: int = param(0, "another seed, other sounds")
-    valid_fold: int = param(0, "0: clips of their own for valid; 1 to 3: every third clip of train")
+    clips_per_class: int = param(16, "training clips per class")
+    valid_clips_per_class: int = param(8, "validation clips per class")
+    duration_s: float = param(1.0, "clip length in seconds")
+    sample_rate_hz: int = param(32000, "sample rate in Hz")
+    classes: int = param(6, "number of classes")
+    seed: int = param(0, "random seed of the sounds")
+    valid_fold: int = param(0, "fold of the valid split, 1 to 3; 0: separate valid clips")
 
 
 class Tones:
-    """Generated sounds of up to six families, such as tones, sweeps and clicks, that a network can tell apart.
+    """Synthetic sounds of up to six classes, such as tones, sweeps and clicks.
 
-    Nothing is read or downloaded. Pitch, level, onset and background noise vary from clip to clip, and each clip
-    depends on `seed`, its split, its family and its number alone: more clips leave the others as they were.
+    Pitch, level, onset and background noise vary from clip to clip. Each clip depends on `seed`, split, class and
+    number only: adding clips does not change the others.
     """
 
     Params: ClassVar[type] = TonesParams
     fold_param: ClassVar[str] = "valid_fold"
 
     @classmethod
-    def folds(cls, params: TonesParams) -> tuple[int, ...]:  # noqa: ARG003 - the same whatever they are
-        """Three."""
+    def folds(cls, params: TonesParams) -> tuple[int, ...]:  # noqa: ARG003 - independent of the params
+        """The three folds."""
         return FOLDS
 
     def __init__(self, params: TonesParams) -> None:
@@ -57,14 +57,14 @@ class Tones:
         ):
             value = getattr(params, key)
             if not low <= value <= high:
-                raise UserError(f"data.params.{key} is {value}", f"it lies between {low} and {high}, both included")
+                raise UserError(f"data.params.{key} is {value}", f"allowed: {low} to {high}")
         self._params = params
         self.labels = tuple(FAMILIES)[: params.classes]
         self.multi_label = False
         self.splits = ("train", "valid")
 
     def clips(self, split: str) -> tuple[Clip, ...]:
-        """The clips of one split, class by class; makes no samples."""
+        """Clips of one split, class by class; generates no samples."""
         if split not in self.splits:
             raise UserError(f"the dataset has no split {split!r}", f"splits: {', '.join(self.splits)}")
         params = self._params
@@ -89,7 +89,7 @@ class Tones:
 
 @dataclass(frozen=True)
 class GeneratedSound:
-    """A sound that is made when asked for, the same each time: `family` is one of `FAMILIES`."""
+    """Deterministic source of one synthetic sound; `family` is one of `FAMILIES`."""
 
     family: str
     seed: int
@@ -97,7 +97,7 @@ class GeneratedSound:
     sample_rate_hz: int
 
     def samples(self) -> tuple[NDArray[np.float32], int]:
-        """Samples (S,) float32 in [-1, 1] and their rate in Hz: background noise, and the sound from its onset on."""
+        """Samples (S,) float32 in [-1, 1] and their rate in Hz: background noise plus the sound from its onset on."""
         rng = np.random.default_rng(self.seed)
         waveform = rng.uniform(0.001, 0.004) * rng.standard_normal(round(self.duration_s * self.sample_rate_hz))
         onset = int(rng.uniform(0.0, 0.25) * len(waveform))
@@ -108,12 +108,12 @@ class GeneratedSound:
 
 
 def _tone(rng: np.random.Generator, time_s: Waveform, rate_hz: int) -> Waveform:  # noqa: ARG001 - one signature for all
-    """A steady low tone, (S,) -> (S,)."""
+    """A constant low tone, (S,) -> (S,)."""
     return np.asarray(np.sin(2 * np.pi * rng.uniform(300.0, 700.0) * time_s + rng.uniform(0.0, 2 * np.pi)))
 
 
 def _sweep(rng: np.random.Generator, time_s: Waveform, rate_hz: int) -> Waveform:
-    """A tone whose pitch rises or falls steadily, (S,) -> (S,)."""
+    """A linear rising or falling sweep, (S,) -> (S,)."""
     low_hz, high_hz = rng.uniform(200.0, 500.0), rng.uniform(2500.0, 3500.0)
     duration_s = len(time_s) / rate_hz
     phase = 2 * np.pi * (low_hz * time_s + (high_hz - low_hz) * time_s**2 / (2 * duration_s))
@@ -122,14 +122,14 @@ def _sweep(rng: np.random.Generator, time_s: Waveform, rate_hz: int) -> Waveform
 
 
 def _noise(rng: np.random.Generator, time_s: Waveform, rate_hz: int) -> Waveform:  # noqa: ARG001 - one signature for all
-    """Noise whose power falls with the frequency, from pink to nearly brown, (S,) -> (S,)."""
+    """Noise with a spectrum between pink and brown, (S,) -> (S,)."""
     spectrum = np.fft.rfft(rng.standard_normal(len(time_s)))
     spectrum[1:] /= np.arange(1, len(spectrum)) ** rng.uniform(0.5, 0.9)
     return np.fft.irfft(spectrum, len(time_s))
 
 
 def _clicks(rng: np.random.Generator, time_s: Waveform, rate_hz: int) -> Waveform:
-    """Single samples at even distances, (S,) -> (S,)."""
+    """A periodic click train, (S,) -> (S,)."""
     clicks = np.zeros(len(time_s))
     clicks[:: int(rate_hz / rng.uniform(8.0, 25.0))] = 1.0
     return clicks
@@ -149,7 +149,7 @@ def _pluck(rng: np.random.Generator, time_s: Waveform, rate_hz: int) -> Waveform
 
 
 def _am_tone(rng: np.random.Generator, time_s: Waveform, rate_hz: int) -> Waveform:  # noqa: ARG001 - one signature for all
-    """A high tone that swells and fades several times a second, (S,) -> (S,)."""
+    """A high tone with amplitude modulation at 5 to 15 Hz, (S,) -> (S,)."""
     carrier = np.sin(2 * np.pi * rng.uniform(1500.0, 3000.0) * time_s)
     return np.asarray((1.0 + np.sin(2 * np.pi * rng.uniform(5.0, 15.0) * time_s)) * carrier)
 
@@ -165,7 +165,7 @@ FAMILIES: dict[str, Callable[[np.random.Generator, Waveform, int], Waveform]] = 
 
 
 def main(folder: Path, clips_per_family: int = 1) -> None:
-    """Write sounds that no default training has heard, as WAV files named after their family."""
+    """Write sounds that are not in the default training set, as WAV files named after their class."""
     import soundfile
 
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The feature plugin `waveform`: the samples themselves, for networks that make their own image of sound."""
+"""Feature plugin `waveform`: raw samples, for networks with learned front ends."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class WaveformParams:
-    """The default is the rate of the 32 kHz PANNs."""
+    """The default is the sample rate of the 32 kHz PANNs."""
 
-    sample_rate_hz: int = param(32000, "rate that every sound is brought to")
+    sample_rate_hz: int = param(32000, "sample rate in Hz, to which audio is resampled")
 
     def __post_init__(self) -> None:
         if self.sample_rate_hz < 1:
@@ -23,7 +23,7 @@ class WaveformParams:
 
 
 class Waveform:
-    """Every sample is a frame of one bin."""
+    """Every sample is a frame with one bin."""
 
     Params = WaveformParams
 

@@ -64,7 +64,7 @@ def facts(weights: Pretrained) -> tuple[str, ...]:
 
     size = f"{weights.size_bytes / 1e6:.1f} MB" if weights.size_bytes else "?"
     checksum = "yes" if weights.sha256 else "no"
-    downloaded = "yes" if cache.place(weights.url).is_file() else "no"
+    downloaded = "yes" if cache.local_path(weights.url).is_file() else "no"
     return str(weights.classes), size, checksum, weights.licence, downloaded, weights.source
 
 
@@ -85,10 +85,10 @@ def inspect_weights(catalog: Catalog, file: Path) -> None:
     """Print a summary of a weight file, and the installed networks that it fits."""
     from pannsdist.inference.identification import networks_of
     from pannsdist.weights import read_weights
-    from pannsdist.weights.summary import summary
+    from pannsdist.weights.summary import summarize
 
     weight_file = read_weights(file)
-    print(summary(weight_file))
+    print(summarize(weight_file))
     print(f"looks like  {', '.join(networks_of(weight_file, catalog)) or 'no installed network'}")
 
 
@@ -98,6 +98,6 @@ def convert_weights(catalog: Catalog, source: Path, target: Path, model: str) ->
     from pannsdist.weights.conversion import convert
 
     done = convert(source, target, build_default(catalog, model) if model else None)
-    print(f"{target}: {done.written} tensors, {len(done.turned)} Linear weights transposed")
-    if done.left_out:
-        print(f"skipped, since Paddle does not use them: {len(done.left_out)}, such as {done.left_out[0]}")
+    print(f"{target}: {done.written} tensors, {len(done.transposed)} Linear weights transposed")
+    if done.dropped:
+        print(f"skipped, since Paddle does not use them: {len(done.dropped)}, such as {done.dropped[0]}")

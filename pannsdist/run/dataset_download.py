@@ -17,7 +17,7 @@ from pannsdist.contracts import Download
 from pannsdist.runtime.errors import BadDataset
 from pannsdist.runtime.storage import write_atomic
 from pannsdist.weights.downloads import cache
-from pannsdist.weights.downloads.fetch import TIMEOUT_S, bring
+from pannsdist.weights.downloads.fetch import TIMEOUT_S, fetch_remote
 
 DOWNLOADS = ".fetched"
 """Subfolder of a corpus for downloaded archives, and a marker for each unpacked one."""
@@ -58,7 +58,7 @@ def fetch_file(file: Download, folder: Path, timeout_s: float) -> None:
         print(f"already downloaded: {name}", file=sys.stderr)
         return
     tells = bool(file.unpack)
-    bring(cache.Remote(file.url, archive, file.checksum, file.size_bytes, tells, error=BadDataset), timeout_s)
+    fetch_remote(cache.Remote(file.url, archive, file.checksum, file.size_bytes, tells, error=BadDataset), timeout_s)
     if not file.unpack:
         target.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(archive, target / name)
@@ -100,7 +100,7 @@ def _refused_if_damaged(archive: Path) -> Iterator[None]:
         yield
     except DAMAGED as error:
         archive.unlink()
-        cache.pin_place(archive).unlink(missing_ok=True)
+        cache.checksum_path(archive).unlink(missing_ok=True)
         wrong = f"{archive.name} is truncated or damaged, and was removed: {error}"
         raise BadDataset(wrong, "repeat the command to download it again") from error
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Weight files in and out, without running anything that a file brings along."""
+"""Reading, writing and loading of weight files, without executing any code from them."""
 
 from pannsdist.weights.formats.paddle import read_paddle
 from pannsdist.weights.loading import LoadReport, load_into

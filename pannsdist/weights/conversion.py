@@ -1,4 +1,4 @@
-"""Weights from PyTorch to Paddle and back: names of batch norm's statistics, and the axes of Linear."""
+"""Conversion of weights between PyTorch and Paddle: names of batch norm statistics, and the axes of Linear weights."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
 
 PADDLE_ENDING = ".pdparams"
 TORCH_NAMES = {ours: theirs for theirs, ours in RENAMED.items()}
-GIVE_MODEL = "say which model they belong to: --model NAME (pannsdist plugins list)"
+GIVE_MODEL = "give the model of these weights: --model NAME (pannsdist plugins list)"
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """What a conversion did: tensors written, Linear weights turned, tensors left out because Paddle has none such."""
+    """Result of a conversion: tensors written, Linear weights transposed, tensors dropped that Paddle does not have."""
 
     written: int
-    turned: tuple[str, ...]
-    left_out: tuple[str, ...]
+    transposed: tuple[str, ...]
+    dropped: tuple[str, ...]
 
 
 def convert(source: Path, target: Path, layer: paddle.nn.Layer | None = None) -> Conversion:
-    """Write the weights of `source` anew, in the format that the ending of `target` names, under bare names.
+    """Convert the weights of `source` to the format given by the suffix of `target`, under bare names.
 
-    `.pdparams` has Paddle's names and axes; `.pth`, `.pt` and `.safetensors` have PyTorch's. On the way to Paddle, the
-    front end of PANNs' PyTorch files and the counters of batches are left out; on the way back nothing is invented for
-    them. Which weights are Linear is asked of `layer`, a network of the model; without one, see `linears_by_shape`.
+    `.pdparams` uses Paddle's names and axes; `.pth`, `.pt` and `.safetensors` use PyTorch's. The front end of PANNs'
+    PyTorch files and the batch counters are dropped for Paddle; for PyTorch they are not restored. Linear weights are
+    identified by `layer`, a network of the model; without one, see `linears_by_shape`.
     """
     weight_file = read_weights(source)
     linears = linears_of(weight_file, layer) if layer is not None else linears_by_shape(weight_file)
@@ -45,13 +45,13 @@ def convert(source: Path, target: Path, layer: paddle.nn.Layer | None = None) ->
         return Conversion(len(weight_file.state), (), ())
     state = torch_state(weight_file, linears) if to_torch else paddle_state(weight_file, linears)
     write_weights(target, state)
-    turned = tuple(key for key, value in state.items() if key in linears and value.ndim == 2)
-    left_out = tuple(key for key in weight_file.state if not to_torch and renamed(key) not in state)
-    return Conversion(len(state), turned, left_out)
+    transposed = tuple(key for key, value in state.items() if key in linears and value.ndim == 2)
+    dropped = tuple(key for key in weight_file.state if not to_torch and renamed(key) not in state)
+    return Conversion(len(state), transposed, dropped)
 
 
 def torch_state(weight_file: WeightFile, linears: set[str]) -> dict[str, Array]:
-    """The weights with PyTorch's names and axes: (in, out) of a Linear becomes (out, in)."""
+    """Weights with PyTorch's names and axes: Linear (in, out) becomes (out, in)."""
     made: dict[str, Array] = {}
     for key, value in weight_file.state.items():
         parent, dot, name = key.rpartition(".")
@@ -60,21 +60,23 @@ def torch_state(weight_file: WeightFile, linears: set[str]) -> dict[str, Array]:
 
 
 def linears_of(weight_file: WeightFile, layer: paddle.nn.Layer) -> set[str]:
-    """The Linear weights of a network. Raises `WeightsMismatch` where the file has matrices that it has not."""
+    """Names of Linear weights, from a network. Raises `WeightsMismatch` for matrices unknown to the network."""
     linears = linear_weights(layer) | {f"{head}.weight" for head in (*FOREIGN_HEADS, *not_needed(layer))}
     own = set(layer.state_dict(use_hook=False))
     unknown = [key for key in matrices(weight_file) if key not in own | linears]
     if unknown:
-        wrong = f"{weight_file.path} ({weight_file.layout}) has matrices that the model has not"
-        raise WeightsMismatch(wrong, listed("not in the model", unknown) + "\nname the model that they were made for")
+        wrong = f"{weight_file.path} ({weight_file.layout}) has matrices that the model does not have"
+        raise WeightsMismatch(
+            wrong, listed("not in the model", unknown) + "\ngive the model that these weights belong to"
+        )
     return linears
 
 
 def linears_by_shape(weight_file: WeightFile) -> set[str]:
-    """The Linear weights of a file whose network is not known: every matrix, if each has a bias of its outputs' number.
+    """Names of Linear weights, without a network: all matrices, if each has a bias of matching size.
 
-    So it is in the files of PANNs and EfficientAT. An embedding, a recurrent cell or a Linear without bias has not
-    that form, and then `WeightsMismatch` is raised and nothing guessed.
+    This holds for the files of PANNs and EfficientAT, but not for embeddings, recurrent cells or Linear layers without
+    bias: for these `WeightsMismatch` is raised.
     """
     found = matrices(weight_file)
     outputs_axis = 0 if is_of_torch(weight_file, set(found)) else 1
@@ -84,11 +86,11 @@ def linears_by_shape(weight_file: WeightFile) -> set[str]:
         if bias is None or bias.shape != (weight_file.state[key].shape[outputs_axis],):
             doubtful.append(key)
     if doubtful:
-        wrong = f"{weight_file.path} does not tell which of its matrices belong to a Linear"
-        raise WeightsMismatch(wrong, listed("without a bias that would show it", doubtful) + f"\n{GIVE_MODEL}")
+        wrong = f"{weight_file.path}: unclear which matrices are Linear weights"
+        raise WeightsMismatch(wrong, listed("without a matching bias", doubtful) + f"\n{GIVE_MODEL}")
     return set(found)
 
 
 def matrices(weight_file: WeightFile) -> list[str]:
-    """The keys with two axes, but for PANNs' front end."""
+    """Keys of all two-dimensional tensors, except PANNs' front end."""
     return [key for key, value in weight_file.state.items() if value.ndim == 2 and not key.startswith(FRONT_END)]

@@ -1,4 +1,4 @@
-"""What becomes of a file's head in a network with classes of its own."""
+"""Matching of the classification head of a weight file with that of a network."""
 
 from __future__ import annotations
 
@@ -13,39 +13,39 @@ Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Settled:
-    """Weights with the head decided: what to load, which of the network's own stay fresh, and which are not used."""
+class HeadMatch:
+    """Weights after matching the head: `state` to load, keys that stay randomly initialised, and dropped keys."""
 
     state: dict[str, Array] = field(repr=False)
-    outcome: str
+    head: str
     fresh: frozenset[str] = frozenset()
     dropped: tuple[str, ...] = ()
 
 
-def settle_head(state: Mapping[str, Array], shapes: Mapping[str, Shape], head: str) -> Settled:
-    """Decide about the head; `shapes` are the network's, by structured name, and `head` the name of its head.
+def match_head(state: Mapping[str, Array], shapes: Mapping[str, Shape], head: str) -> HeadMatch:
+    """Match the head; `shapes` are those of the network by structured name, and `head` is the name of its head.
 
-    The head of a wrapping (`fc`, `fc_transfer`) takes the place of the one inside, which was not trained with it. A
-    head that differs only in the number of classes, or is not in the file at all, leaves the network's own; one that
-    differs in any other way stays in `state`, where it will be found not to fit.
+    The head of a wrapper network (`fc`, `fc_transfer`) replaces the inner head, which was not trained with it. A head
+    that differs only in the number of classes, or is missing in the file, stays randomly initialised; any other
+    difference stays in `state`, where shape checks will report it.
     """
-    named, dropped, found_as = with_own_head(state, shapes, head)
-    ours = {key: shape for key, shape in shapes.items() if inside(key, head)}
-    theirs = {key: value.shape for key, value in named.items() if inside(key, head)}
-    if not theirs:
-        return Settled(named, f"remade (none -> {classes(ours)} classes)", frozenset(ours), dropped)
-    change = change_of_classes(theirs, ours)
+    named, dropped, original_name = with_own_head(state, shapes, head)
+    own_shapes = {key: shape for key, shape in shapes.items() if inside(key, head)}
+    file_shapes = {key: value.shape for key, value in named.items() if inside(key, head)}
+    if not file_shapes:
+        return HeadMatch(named, f"remade (none -> {classes(own_shapes)} classes)", frozenset(own_shapes), dropped)
+    change = changed_classes(file_shapes, own_shapes)
     if change is None:
-        return Settled(named, KEPT, dropped=dropped)
-    rest = {key: value for key, value in named.items() if key not in theirs}
-    unused = tuple(found_as + key[len(head) :] for key in theirs)
-    return Settled(rest, f"remade ({change[0]} -> {change[1]} classes)", frozenset(ours), dropped + unused)
+        return HeadMatch(named, KEPT, dropped=dropped)
+    rest = {key: value for key, value in named.items() if key not in file_shapes}
+    unused = tuple(original_name + key[len(head) :] for key in file_shapes)
+    return HeadMatch(rest, f"remade ({change[0]} -> {change[1]} classes)", frozenset(own_shapes), dropped + unused)
 
 
 def with_own_head(
     state: Mapping[str, Array], shapes: Mapping[str, Shape], head: str
 ) -> tuple[dict[str, Array], tuple[str, ...], str]:
-    """The weights with a wrapping's head under the network's name; names that gave way; what the head was called."""
+    """Weights with a wrapper's head renamed to the network's; names replaced by it; its original name."""
     for foreign in FOREIGN_HEADS:
         is_ours = foreign == head or any(inside(key, foreign) for key in shapes)
         if is_ours or f"{foreign}.weight" not in state:
@@ -62,24 +62,25 @@ def inside(key: str, head: str) -> bool:
 
 
 def class_axis(shape: Shape) -> int:
-    """The axis that counts classes: the last of a bias or of Linear's (in, out), the first of a convolution's."""
+    """The class axis: the last of a bias or Linear weight (in, out), the first of a convolution weight."""
     return len(shape) - 1 if len(shape) <= 2 else 0
 
 
 def classes(shapes: Mapping[str, Shape]) -> int:
-    """The number of classes of a head: the size of the last of its tensors along the axis of classes."""
+    """Number of classes of a head: size of its last tensor along the class axis."""
     shape = list(shapes.values())[-1]
     return shape[class_axis(shape)] if shape else 0
 
 
-def change_of_classes(theirs: Mapping[str, Shape], ours: Mapping[str, Shape]) -> tuple[int, int] | None:
-    """Classes of two heads that are alike but for their number; None where they are equal, or differ in more."""
-    if {key: len(shape) for key, shape in theirs.items()} != {key: len(shape) for key, shape in ours.items()}:
+def changed_classes(file_shapes: Mapping[str, Shape], own_shapes: Mapping[str, Shape]) -> tuple[int, int] | None:
+    """(old, new) class counts of heads that differ in nothing else; None if equal or otherwise different."""
+    file_axes = {key: len(shape) for key, shape in file_shapes.items()}
+    if file_axes != {key: len(shape) for key, shape in own_shapes.items()}:
         return None
     changes: set[tuple[int, int]] = set()
-    for key, shape in theirs.items():
-        differing = [axis for axis, size in enumerate(shape) if size != ours[key][axis]]
+    for key, shape in file_shapes.items():
+        differing = [axis for axis, size in enumerate(shape) if size != own_shapes[key][axis]]
         if any(axis != class_axis(shape) for axis in differing):
             return None
-        changes.update((shape[axis], ours[key][axis]) for axis in differing)
+        changes.update((shape[axis], own_shapes[key][axis]) for axis in differing)
     return changes.pop() if len(changes) == 1 else None

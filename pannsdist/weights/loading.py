@@ -1,4 +1,4 @@
-"""Weights of a file go into a Paddle network, all of them or none."""
+"""Loading of weight files into Paddle networks, all weights or none."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from pannsdist.runtime.errors import WeightsMismatch
 from pannsdist.weights.formats.arrays import Array
-from pannsdist.weights.heads import Settled, settle_head
+from pannsdist.weights.heads import HeadMatch, match_head
 from pannsdist.weights.layouts import FOREIGN_HEADS, FRONT_END
 from pannsdist.weights.weight_file import WeightFile
 
@@ -24,10 +24,10 @@ SHOWN = 5
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What became of a file of weights.
+    """Result of loading a weight file.
 
-    `loaded` counts tensors, `head` is "kept" or "remade (527 -> 10 classes)", `dropped` names the tensors of the file
-    that the network has no use for.
+    `loaded` is the number of tensors, `head` is "kept" or "remade (527 -> 10 classes)", `dropped` lists the tensors of
+    the file that the network does not use.
     """
 
     loaded: int
@@ -41,10 +41,10 @@ class LoadReport:
 
 
 def to_paddle(weight_file: WeightFile, layer: paddle.nn.Layer) -> dict[str, Array]:
-    """The weights with Paddle's names and axes: what PyTorch names (out, in) of a Linear becomes (in, out).
+    """Weights with Paddle's names and axes: PyTorch's Linear (out, in) becomes (in, out).
 
-    Which weights belong to a Linear is asked of the layer: PANNs' fc1 is square, so its shape proves nothing. The
-    PyTorch front end, counters of batches and what the layer calls `not_needed` are left out. Raises `WeightsMismatch`.
+    Linear weights are identified by the layer, since shapes can be ambiguous: PANNs' fc1 is square. The PyTorch front
+    end, batch counters and the `not_needed` keys of the layer are dropped. Raises `WeightsMismatch`.
     """
     made = paddle_state(weight_file, linear_weights(layer) | {f"{head}.weight" for head in FOREIGN_HEADS})
     beginnings = tuple(f"{name}." for name in not_needed(layer))
@@ -52,7 +52,7 @@ def to_paddle(weight_file: WeightFile, layer: paddle.nn.Layer) -> dict[str, Arra
 
 
 def paddle_state(weight_file: WeightFile, linears: set[str]) -> dict[str, Array]:
-    """What `to_paddle` gives, where the names of the Linear weights are known."""
+    """Like `to_paddle`, given the names of the Linear weights."""
     if not is_of_torch(weight_file, linears):
         return dict(weight_file.state)
     made: dict[str, Array] = {}
@@ -61,59 +61,62 @@ def paddle_state(weight_file: WeightFile, linears: set[str]) -> dict[str, Array]
             continue
         name = renamed(key)
         if name in made:
-            raise WeightsMismatch(f"{weight_file.path} holds '{name}' under two names")
+            raise WeightsMismatch(f"{weight_file.path} contains '{name}' under two names")
         made[name] = value.T if name in linears and value.ndim == 2 else value
     return made
 
 
 def load_into(layer: paddle.nn.Layer, weight_file: WeightFile, *, head: str) -> LoadReport:
-    """Write weights into a network whose sub-layer `head` depends on the number of classes.
+    """Load weights into a network whose sub-layer `head` depends on the number of classes.
 
-    A head of another number of classes stays as the network has it. Anything else that is missing, left over, of
-    another shape or not finite raises `WeightsMismatch`, and then the network is as it was.
+    A head with another number of classes is not loaded. Any other missing, unexpected, mismatched or non-finite tensor
+    raises `WeightsMismatch`, and the network stays unchanged.
     """
     own = dict(layer.state_dict(use_hook=False))
     if not any(key.startswith(head + ".") for key in own):
-        raise WeightsMismatch(f"the network has no parameters under '{head}', its head", "mend `head` of the model")
-    converted, settled = matched(layer, weight_file, head)
-    values = {key: cast(value, own[key]) for key, value in settled.state.items()}
+        raise WeightsMismatch(f"the network has no parameters under its head '{head}'", "fix `head` of the model")
+    converted, head_match = matched(layer, weight_file, head)
+    values = {key: cast(value, own[key]) for key, value in head_match.state.items()}
     check_finite(weight_file, values)
     for key, value in values.items():
         write(own[key], value)
     unused = [key for key in weight_file.state if key not in converted and renamed(key) not in converted]
-    return LoadReport(len(values), settled.outcome, (*unused, *settled.dropped), weight_file.layout)
+    return LoadReport(len(values), head_match.head, (*unused, *head_match.dropped), weight_file.layout)
 
 
-def matched(layer: paddle.nn.Layer, weight_file: WeightFile, head: str) -> tuple[dict[str, Array], Settled]:
-    """A file's weights as the network wants them, all of them and with the head decided. Raises `WeightsMismatch`."""
+def matched(layer: paddle.nn.Layer, weight_file: WeightFile, head: str) -> tuple[dict[str, Array], HeadMatch]:
+    """Weights of a file converted to the network's names, and the matched head. Raises `WeightsMismatch`."""
     own = dict(layer.state_dict(use_hook=False))
     converted = to_paddle(weight_file, layer)
-    settled = settle_head(converted, {key: tuple(value.shape) for key, value in own.items()}, head)
-    check_names(weight_file, settled, own)
-    return converted, settled
+    head_match = match_head(converted, {key: tuple(value.shape) for key, value in own.items()}, head)
+    check_names(weight_file, head_match, own)
+    return converted, head_match
 
 
 def is_of_torch(weight_file: WeightFile, linears: set[str]) -> bool:
-    """Whether names and axes are PyTorch's; in safetensors only the names of batch norm's statistics tell."""
+    """Whether names and axes are PyTorch's; safetensors are recognised by their batch norm statistics.
+
+    Raises `WeightsMismatch` if undecidable.
+    """
     if weight_file.format != "safetensors":
         return weight_file.format == "torch"
     last_names = {key.rpartition(".")[2] for key in weight_file.state}
     is_torch, is_paddle = bool(last_names & set(RENAMED)), bool(last_names & set(RENAMED.values()))
     if is_torch == is_paddle and (is_torch or linears & set(weight_file.state)):
         raise WeightsMismatch(
-            f"{weight_file.path} does not tell whether its Linear weights are (out, in) or (in, out)",
-            "its names show no batch norm of PyTorch or of Paddle; give a .pth or .pdparams file",
+            f"{weight_file.path}: unclear whether its Linear weights are (out, in) or (in, out)",
+            "it has no batch norm statistics of PyTorch or Paddle; give a .pth or .pdparams file",
         )
     return is_torch
 
 
 def not_needed(layer: paddle.nn.Layer) -> tuple[str, ...]:
-    """Parts of a layer's published files that it has no use for, as it says itself."""
+    """Sub-layers in published files that the layer does not have, as declared by its `not_needed`."""
     return tuple(getattr(layer, "not_needed", ()))
 
 
 def linear_weights(layer: paddle.nn.Layer) -> set[str]:
-    """Structured names of the weights of all Linear layers."""
+    """Structured names of the weights of all Linear sub-layers."""
     import paddle
 
     named = layer.named_sublayers(include_self=True)
@@ -121,32 +124,32 @@ def linear_weights(layer: paddle.nn.Layer) -> set[str]:
 
 
 def renamed(key: str) -> str:
-    """Paddle's name for what PyTorch calls `key`."""
+    """Paddle's name of PyTorch's `key`."""
     parent, dot, last = key.rpartition(".")
     return parent + dot + RENAMED.get(last, last)
 
 
-def check_names(weight_file: WeightFile, settled: Settled, own: Mapping[str, Any]) -> None:
-    """Refuse weights that are missing, left over, or of another shape or kind of number."""
-    found = settled.state
-    missing = [key for key in own if key not in found and key not in settled.fresh]
+def check_names(weight_file: WeightFile, head_match: HeadMatch, own: Mapping[str, Any]) -> None:
+    """Raise `WeightsMismatch` for missing or unexpected tensors, or mismatched shapes or types."""
+    found = head_match.state
+    missing = [key for key in own if key not in found and key not in head_match.fresh]
     extra = [key for key in found if key not in own]
-    other = [other_than(key, found[key], own[key]) for key in own if key in found]
+    mismatched = [difference(key, found[key], own[key]) for key in own if key in found]
     lines = [
         listed("missing", missing),
-        listed("left over", extra),
-        listed("of another shape or kind (file, network)", [text for text in other if text]),
+        listed("unexpected", extra),
+        listed("mismatched shape or type (file, network)", [text for text in mismatched if text]),
     ]
     problems = [line for line in lines if line]
     if problems:
         raise WeightsMismatch(
             f"{weight_file.path} ({weight_file.layout}) does not fit the network",
-            "\n".join([*problems, "choose the model that these weights were made for"]),
+            "\n".join([*problems, "choose the model that these weights belong to"]),
         )
 
 
-def other_than(key: str, value: Array, parameter: paddle.Tensor) -> str:
-    """How an array differs from the parameter that it is for; empty where it does not."""
+def difference(key: str, value: Array, parameter: paddle.Tensor) -> str:
+    """Description of the difference in shape or type of an array and its parameter; empty if there is none."""
     shape, kind = tuple(parameter.shape), kind_of(type_name(parameter))
     if value.shape == shape and kind_of(str(value.dtype)) == kind:
         return ""
@@ -154,37 +157,37 @@ def other_than(key: str, value: Array, parameter: paddle.Tensor) -> str:
 
 
 def listed(title: str, texts: list[str]) -> str:
-    """A line that counts what is wrong and shows the first of it."""
+    """A line with a count and the first few texts; empty without texts."""
     more = f", and {len(texts) - SHOWN} more" if len(texts) > SHOWN else ""
     return f"{title}: {len(texts)}: {'; '.join(texts[:SHOWN])}{more}" if texts else ""
 
 
 def type_name(parameter: paddle.Tensor) -> str:
-    """A parameter's type as numpy names it, such as float32 or bfloat16."""
+    """numpy's name of a parameter's type, such as float32 or bfloat16."""
     return str(parameter.dtype).rpartition(".")[2]
 
 
 def kind_of(type_text: str) -> str:
-    """What sort of number a type is: float (bfloat16 too), int, bool or complex."""
+    """The kind of a type: float (including bfloat16), int, bool or complex."""
     return next((kind for kind in ("float", "int") if kind in type_text), type_text)
 
 
 def cast(value: Array, parameter: paddle.Tensor) -> Array:
-    """The array in the parameter's type; numpy has no bfloat16, which `write` makes of float32."""
+    """Cast an array to the parameter's type; bfloat16 stays float32, which `write` converts."""
     wanted = type_name(parameter).replace("bfloat16", "float32")
     with np.errstate(over="ignore"):
         return np.ascontiguousarray(value, dtype=wanted).reshape(value.shape)
 
 
 def check_finite(weight_file: WeightFile, values: Mapping[str, Array]) -> None:
-    """Refuse weights with NaN or infinity in them, also where they only do not fit into the parameter's type."""
+    """Raise `WeightsMismatch` for NaN or infinity, including overflow in the parameter's type."""
     bad = [key for key, value in values.items() if value.dtype.kind == "f" and not np.isfinite(value).all()]
     if bad:
-        raise WeightsMismatch(f"{weight_file.path} holds values that are not finite", listed("in", bad))
+        raise WeightsMismatch(f"{weight_file.path} contains values that are not finite", listed("in", bad))
 
 
 def write(parameter: paddle.Tensor, value: Array) -> None:
-    """Put an array into a parameter."""
+    """Write an array into a parameter."""
     import paddle
 
     if type_name(parameter) == "bfloat16":

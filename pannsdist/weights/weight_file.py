@@ -1,4 +1,4 @@
-"""A file of weights of any format that we read, under the bare names of its tensors."""
+"""Weight files of any supported format, under bare tensor names."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ import numpy as np
 
 from pannsdist.runtime.errors import BadWeightsFile
 from pannsdist.weights.formats.arrays import Array, from_bfloat16
+from pannsdist.weights.formats.errors import READABLE, translate_errors
 from pannsdist.weights.formats.paddle import is_paddle, read_paddle
-from pannsdist.weights.formats.refusal import READABLE, refusing
 from pannsdist.weights.formats.safetensors import is_safetensors, read_safetensors
 from pannsdist.weights.formats.torch import is_torch, read_torch
 from pannsdist.weights.layouts import bare
 
 Format = Literal["torch", "paddle", "safetensors"]
 ENVELOPES = ("model", "state_dict")
-"""Keys under which training programs put the weights, beside the epoch and the like."""
+"""Keys of the weights in checkpoints of other training programs."""
 
 
 @dataclass(frozen=True)
 class WeightFile:
-    """Weights as they are stored: `state` maps bare names to arrays, `layout` says in words how names were found.
+    """Weights as stored: `state` maps bare names to arrays, `layout` describes the original names.
 
-    Axes and names are still those of `format`; arrays may be read-only.
+    Axes and names are those of `format`; arrays may be read-only.
     """
 
     path: Path
@@ -36,7 +36,7 @@ class WeightFile:
 
 
 def read_weights(path: Path) -> WeightFile:
-    """The weights in a file, whatever it is called: its first bytes decide how it is read, and nothing in it is run.
+    """Read a weight file. The format is detected from its first bytes; no code of the file is executed.
 
     Raises `BadWeightsFile`.
     """
@@ -54,8 +54,8 @@ def read_weights(path: Path) -> WeightFile:
 
 
 def format_of(path: Path) -> Format:
-    """What the first bytes of a file say that it is."""
-    with refusing(path, "weight"):
+    """Detect the format from the first bytes of a file. Raises `BadWeightsFile`."""
+    with translate_errors(path, "weight"):
         size = path.stat().st_size
         with path.open("rb") as file:
             first = file.read(32)
@@ -65,12 +65,12 @@ def format_of(path: Path) -> Format:
         return "torch"
     if is_paddle(first):
         return "paddle"
-    found = f"begins with {first[:12]!r}" if first else "is empty"
-    raise BadWeightsFile(f"{path} is no weight file: it {found}", READABLE)
+    found = f"starts with {first[:12]!r}" if first else "is empty"
+    raise BadWeightsFile(f"{path} is not a weight file: it {found}", READABLE)
 
 
 def unwrapped(tree: Any) -> Any:
-    """The weights out of a file that holds more than them."""
+    """The weights inside a checkpoint with further content."""
     for name in ENVELOPES:
         if isinstance(tree, Mapping) and isinstance(tree.get(name), Mapping):
             return tree[name]
@@ -78,13 +78,13 @@ def unwrapped(tree: Any) -> Any:
 
 
 def named_arrays(path: Path, tree: Any) -> dict[str, Array]:
-    """The tree, which must be arrays by name and nothing else."""
+    """Check that the tree maps names to arrays only. Raises `BadWeightsFile`."""
     if not isinstance(tree, Mapping) or not tree:
-        raise BadWeightsFile(f"{path} holds no weights by name", f"save a state dict alone, or under {ENVELOPES}")
+        raise BadWeightsFile(f"{path} contains no named weights", f"save a state dict alone, or under {ENVELOPES}")
     for name, value in tree.items():
         if not isinstance(name, str) or not isinstance(value, np.ndarray):
             raise BadWeightsFile(
-                f"{path} holds more than weights: {str(name)[:80]!r} is of type {type(value).__name__}",
+                f"{path} contains more than weights: {str(name)[:80]!r} is of type {type(value).__name__}",
                 f"save the state dict alone, or under one of the keys {', '.join(ENVELOPES)}",
             )
     return dict(tree)

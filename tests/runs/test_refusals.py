@@ -276,7 +276,7 @@ def test_two_processes_refuse_the_weights_of_another_network(run, mismatched):
         f"error: {run.folder / 'best_model' / 'model.pdparams'} (",
         "does not fit the network",
         "missing: ",
-        "choose the model that these weights were made for",
+        "choose the model that these weights belong to",
         "it is a file of panns_cnn6",
     )
     assert half_written(work) == []

@@ -1,4 +1,4 @@
-"""Augmentations of the waveform, each a plugin of its own."""
+"""Waveform augmentation plugins."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pannsdist.contracts import UserError, param
 
 def probability() -> Any:
     """The param that every augmentation has."""
-    return param(1.0, "share of the clips that it is applied to", low=0.0, high=1.0)
+    return param(1.0, "probability of applying it to a clip", low=0.0, high=1.0)
 
 
 def refuse_unordered(name: str, params: object, low: str, high: str) -> None:
-    """Raise UserError where the lower end of a range lies above its upper end."""
+    """Raise UserError if the lower limit of a range is above its upper limit."""
     below, above = getattr(params, low), getattr(params, high)
     if below > above:
         raise UserError(f"augment.{name}.{low} is {below}, above augment.{name}.{high}, which is {above}", "swap them")

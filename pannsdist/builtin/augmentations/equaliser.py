@@ -1,4 +1,4 @@
-"""The augmentation `random_equaliser`: another microphone, another room, another loudspeaker."""
+"""Augmentation `random_equaliser`: random frequency responses, as of microphones, rooms and loudspeakers."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ import numpy as np
 from pannsdist.builtin.augmentations import probability, refuse_unordered
 from pannsdist.contracts import param
 
-HIGHEST_SHARE = 0.45
-"""No band is centred above this share of the rate, where a peak would be squeezed against the end of the spectrum."""
+HIGHEST_FRACTION = 0.45
+"""Maximum centre frequency as a fraction of the sample rate: near Nyquist, filters are distorted."""
 
 
 @dataclass(frozen=True)
 class EqualiserParams:
-    """Centres are drawn evenly on a scale of octaves, gains evenly in decibels, both ways."""
+    """Centre frequencies are drawn log-uniformly, gains uniformly in decibels from -max_db to max_db."""
 
-    bands: int = param(3, "peaks or dips, one after the other", low=1, high=32)
-    max_db: float = param(9.0, "highest peak, and deepest dip", above=0.0, high=60.0)
-    low_hz: float = param(60.0, "lowest centre", above=0.0)
-    high_hz: float = param(12000.0, "highest centre; never above 0.45 of the rate", above=0.0)
-    quality: float = param(1.0, "centre over width of a band", low=0.1, high=30.0)
+    bands: int = param(3, "number of peaking filters", low=1, high=32)
+    max_db: float = param(9.0, "maximum gain and attenuation in dB", above=0.0, high=60.0)
+    low_hz: float = param(60.0, "lowest centre frequency in Hz", above=0.0)
+    high_hz: float = param(12000.0, "highest centre frequency in Hz; limited to 0.45 of the sample rate", above=0.0)
+    quality: float = param(1.0, "quality factor: centre frequency over bandwidth", low=0.1, high=30.0)
     probability: float = probability()
 
 
 class RandomEqualiser:
-    """Peaks and dips at random places of the spectrum, as a chain of second-order filters.
+    """A cascade of second-order peaking filters at random frequencies.
 
     Source: the peaking filter of R. Bristow-Johnson's "Cookbook formulae for audio EQ biquad filter coefficients"; as
     an augmentation: audiomentations (SevenBandParametricEQ), FilterAugment (Nam et al. 2022, arXiv 2110.03282).
@@ -43,7 +43,7 @@ class RandomEqualiser:
         """(S,) float32 -> (S,) float32."""
         from scipy.signal import sosfilt
 
-        highest_hz = min(self.params.high_hz, HIGHEST_SHARE * rate_hz)
+        highest_hz = min(self.params.high_hz, HIGHEST_FRACTION * rate_hz)
         lowest_hz = min(self.params.low_hz, highest_hz)
         centres_hz = np.exp(generator.uniform(np.log(lowest_hz), np.log(highest_hz), self.params.bands))
         gains_db = generator.uniform(-self.params.max_db, self.params.max_db, self.params.bands)
@@ -53,7 +53,7 @@ class RandomEqualiser:
 
 
 def peak(frequency: float, gain_db: float, quality: float) -> list[float]:
-    """One filter (b0 b1 b2 1 a1 a2) that has `gain_db` at `frequency`, a share of the rate, and 0 dB far from it."""
+    """Peaking filter (b0 b1 b2 1 a1 a2) with `gain_db` at `frequency`, as a fraction of the sample rate."""
     amplitude = 10 ** (gain_db / 40)
     angle = 2 * np.pi * frequency
     alpha = np.sin(angle) / (2 * quality)

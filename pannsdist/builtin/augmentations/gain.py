@@ -1,4 +1,4 @@
-"""The augmentation `gain`: louder or softer."""
+"""Augmentation `gain`: random gain."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from pannsdist.contracts import param
 
 @dataclass(frozen=True)
 class GainParams:
-    """The gain is drawn evenly between the two."""
+    """The gain is drawn uniformly from `low_db` to `high_db`."""
 
-    low_db: float = param(-6.0, "least gain", low=-60.0, high=60.0)
-    high_db: float = param(6.0, "most gain", low=-60.0, high=60.0)
+    low_db: float = param(-6.0, "minimum gain in dB", low=-60.0, high=60.0)
+    high_db: float = param(6.0, "maximum gain in dB", low=-60.0, high=60.0)
     probability: float = probability()
 
 
 class Gain:
-    """The whole clip louder or softer by one factor; nothing is cut off above 1.
+    """Multiply the clip by a random factor, without clipping.
 
     Source: the gain augmentation of PaSST (Koutini et al. 2022, arXiv 2110.05069) and EfficientAT.
     """
@@ -35,5 +35,5 @@ class Gain:
     def __call__(self, waveform: np.ndarray, rate_hz: int, generator: np.random.Generator) -> np.ndarray:  # noqa: ARG002
         """(S,) float32 -> (S,) float32."""
         gain_db = generator.uniform(self.params.low_db, self.params.high_db)
-        louder: np.ndarray = waveform * np.float32(10 ** (gain_db / 20))
-        return louder
+        scaled: np.ndarray = waveform * np.float32(10 ** (gain_db / 20))
+        return scaled

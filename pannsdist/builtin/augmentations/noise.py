@@ -1,4 +1,4 @@
-"""The augmentation `noise`: something else sounds in the background."""
+"""Augmentation `noise`: background noise."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ ENDINGS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".
 
 @dataclass(frozen=True)
 class NoiseParams:
-    """The ratio of the clip to the noise is drawn evenly between the two."""
+    """The signal-to-noise ratio is drawn uniformly from `low_snr_db` to `high_snr_db`."""
 
-    kind: str = param("white", "what sounds; folder: a piece of a file", choices=("white", "pink", "folder"))
-    folder: str = param("", "a folder with sound files, at any depth; for kind=folder")
-    low_snr_db: float = param(5.0, "loudest noise, as signal over noise", low=-60.0, high=120.0)
-    high_snr_db: float = param(30.0, "softest noise", low=-60.0, high=120.0)
+    kind: str = param("white", "noise type; folder: excerpts of audio files", choices=("white", "pink", "folder"))
+    folder: str = param("", "folder with audio files, searched recursively; for kind=folder")
+    low_snr_db: float = param(5.0, "minimum signal-to-noise ratio in dB", low=-60.0, high=120.0)
+    high_snr_db: float = param(30.0, "maximum signal-to-noise ratio in dB", low=-60.0, high=120.0)
     probability: float = probability()
 
 
 class Noise:
-    """Noise under the clip at a given signal-to-noise ratio of their powers over the whole crop.
+    """Add noise at a random signal-to-noise ratio of the mean powers of the crop.
 
-    White and pink noise are made; recorded noise is a random piece of a random file, repeated where it is too short.
-    A silent clip, or a silent piece of noise, stays as it is: it has no ratio.
-    Source: noise from a corpus at a random ratio as with MUSAN (Snyder et al. 2015, arXiv 1510.08484).
+    White and pink noise are generated; recorded noise is a random excerpt of a random file, repeated if too short.
+    Silent clips, and silent noise, are left unchanged: they have no ratio.
+    Source: noise from a corpus at a random ratio, as with MUSAN (Snyder et al. 2015, arXiv 1510.08484).
     """
 
     Params: ClassVar[type] = NoiseParams
@@ -41,7 +41,7 @@ class Noise:
         if params.kind != "folder" and params.folder:
             raise UserError(
                 f"augment.noise.folder is {params.folder}, but augment.noise.kind is {params.kind}",
-                "augment.noise.kind=folder takes its files",
+                "augment.noise.kind=folder uses its files",
             )
         self._files = _sound_files(params.folder) if params.kind == "folder" else ()
 
@@ -53,8 +53,8 @@ class Noise:
         if not signal or not background:
             return waveform
         level = np.sqrt(signal / background) * 10 ** (-ratio_db / 20)
-        heard: np.ndarray = waveform + level * noise
-        return heard.astype(np.float32)
+        noisy: np.ndarray = waveform + level * noise
+        return noisy.astype(np.float32)
 
     def _noise(self, length: int, rate_hz: int, generator: np.random.Generator) -> np.ndarray:
         if self.params.kind == "white":
@@ -62,11 +62,11 @@ class Noise:
         if self.params.kind == "pink":
             return pink(length, generator)
         path = self._files[int(generator.integers(len(self._files)))]
-        return piece(path, length, rate_hz, generator)
+        return excerpt(path, length, rate_hz, generator)
 
 
 def pink(length: int, generator: np.random.Generator) -> np.ndarray:
-    """Noise whose power falls by 3 dB an octave: (S,) float32. Source: Timmer and Koenig 1995, with exponent 1."""
+    """Noise with power falling by 3 dB per octave: (S,) float32. Source: Timmer and Koenig 1995, with exponent 1."""
     from scipy.fft import irfft
 
     bins = np.arange(length // 2 + 1)
@@ -77,8 +77,8 @@ def pink(length: int, generator: np.random.Generator) -> np.ndarray:
     return noise.astype(np.float32)
 
 
-def piece(path: Path, length: int, rate_hz: int, generator: np.random.Generator) -> np.ndarray:
-    """A stretch of a sound file from a random place: (length,) float32, mono, at `rate_hz`."""
+def excerpt(path: Path, length: int, rate_hz: int, generator: np.random.Generator) -> np.ndarray:
+    """Random excerpt of an audio file: (length,) float32, mono, at `rate_hz`. Raises UserError."""
     import soundfile
     import soxr
 
@@ -89,18 +89,18 @@ def piece(path: Path, length: int, rate_hz: int, generator: np.random.Generator)
             mono = file.read(needed, dtype="float32", always_2d=True).mean(axis=1)
             own_rate_hz = file.samplerate
     except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
-        raise UserError(f"augment.noise.folder: cannot read {path}: {error}", "mend or remove the file") from error
+        raise UserError(f"augment.noise.folder: cannot read {path}: {error}", "repair or remove the file") from error
     if len(mono) == 0 or not np.isfinite(mono).all():
-        raise UserError(f"augment.noise.folder: {path} holds no samples, or such as are NaN", "mend or remove the file")
+        raise UserError(f"augment.noise.folder: {path} has no samples, or NaN samples", "repair or remove the file")
     return np.resize(soxr.resample(mono, own_rate_hz, rate_hz, quality="HQ"), length)
 
 
 def _sound_files(folder: str) -> tuple[Path, ...]:
-    """Sorted, so that the draw of a number is the draw of a file on every machine."""
+    """All audio files below a folder, sorted so that random draws are reproducible on every machine."""
     root = Path(folder).expanduser()
     if not folder or not root.is_dir():
-        raise UserError(f"augment.noise.folder is '{folder}', which is no folder", "give a folder with sound files")
+        raise UserError(f"augment.noise.folder is '{folder}', which is not a folder", "give a folder with audio files")
     found = sorted(path for path in root.rglob("*") if path.suffix.lower() in ENDINGS and path.is_file())
     if not found:
-        raise UserError(f"augment.noise.folder: no sound file in {root}", f"endings: {' '.join(ENDINGS)}")
+        raise UserError(f"augment.noise.folder: no audio file in {root}", f"endings: {' '.join(ENDINGS)}")
     return tuple(found)

@@ -1,4 +1,4 @@
-"""The augmentation `speed`: played faster or slower, and thereby higher or lower."""
+"""Augmentation `speed`: random change of speed, which changes tempo and pitch together."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from pannsdist.contracts import param
 
 @dataclass(frozen=True)
 class SpeedParams:
-    """The factor is drawn so that a factor and its inverse are equally likely where both lie in the range."""
+    """The factor is drawn log-uniformly from `low` to `high`."""
 
-    low: float = param(0.9, "slowest: frequencies are multiplied by it", low=0.25, high=4.0)
-    high: float = param(1.1, "fastest", low=0.25, high=4.0)
+    low: float = param(0.9, "minimum speed factor; frequencies are multiplied by it", low=0.25, high=4.0)
+    high: float = param(1.1, "maximum speed factor", low=0.25, high=4.0)
     probability: float = probability()
 
 
 class Speed:
-    """The clip is resampled, so that tempo and pitch change together.
+    """Resample the clip, so that tempo and pitch change together.
 
-    A clip that gets longer is cut at a random place; one that gets shorter is put at a random place of silence.
+    A longer result is cropped at a random position; a shorter one is padded with zeros at a random position.
     Source: speed perturbation (Ko et al. 2015, "Audio augmentation for speech recognition"), resampled by soxr.
     """
 

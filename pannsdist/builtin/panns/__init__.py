@@ -1,6 +1,6 @@
 """Model plugins for PANNs: pretrained audio neural networks (Kong et al. 2020, arXiv 1912.10211).
 
-A class is named as the published network, its plugin `panns_` and the same in small letters.
+Classes are named like the published networks; plugin names are `panns_` and the name in lower case.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LogMelNetworkParams:
-    """`spec_augment` leaves out stripes of the log-mel in training, as the authors did."""
+    """`spec_augment` masks the log-mel in training, as in the original."""
 
     spec_augment: bool = False
 
 
 class _Network:
-    """What all share; each names its description in `networks`, and what of it is its own."""
+    """Base class of all networks; `network` is a function of `networks`, `details` are its arguments."""
 
     front_end: ClassVar[FrontEnd] = LogMel(LogMelParams()).front_end
     weights: ClassVar[Mapping[str, Pretrained]]
@@ -45,15 +45,15 @@ class _Network:
         from pannsdist.builtin.panns import networks
 
         spec_augment = isinstance(self.params, LogMelNetworkParams) and self.params.spec_augment
-        wanted = networks.Wanted(len(labels), front_end.bins, spec_augment)
-        layer: paddle.nn.Layer = getattr(networks, self.network)(wanted, **self.details)
+        config = networks.NetworkConfig(len(labels), front_end.bins, spec_augment)
+        layer: paddle.nn.Layer = getattr(networks, self.network)(config, **self.details)
         return layer
 
 
 class _LogMelNetwork(_Network):
-    """What the networks on an image of sound share, which is the log-mel for all published weights.
+    """Base class of networks on spectrograms (log-mel for all published weights).
 
-    `shrinks` is by how much pooling shrinks the image, both ways.
+    `shrinks` is the total pooling factor in time and frequency.
     """
 
     Params = LogMelNetworkParams
@@ -66,14 +66,14 @@ class _LogMelNetwork(_Network):
         super().__init_subclass__()
 
     def accepts(self, front_end: FrontEnd) -> bool:
-        """From scratch, any image of sound will do that pooling leaves a bin of: the first batch norm norms each."""
+        """From scratch, any spectrogram with a bin left after pooling: the first batch norm normalises each bin."""
         return front_end.bins >= self.shrinks
 
     def minimum_samples(self, front_end: FrontEnd) -> int:
-        """Below this, pooling leaves no frame (PyTorch refuses; Paddle 3.3.1 goes on with another network).
+        """Minimum for one frame after pooling (below it PyTorch raises; Paddle 3.3.1 computes wrong results).
 
-        A waveform must also be longer than what the log-mel reflects at its ends, half a transform. Of another feature
-        it is not known whether it reflects anything: a whole transform, or window, is enough in any case.
+        A waveform must also be longer than the reflection padding of the log-mel, half an FFT. The padding of other
+        features is unknown: a whole FFT, or window, is always enough.
         """
         frames = (self.shrinks - 1) * front_end.hop_samples
         if front_end.kind == "logmel":
@@ -82,7 +82,7 @@ class _LogMelNetwork(_Network):
 
 
 class _WaveformNetwork(_Network):
-    """What the networks on the waveform share; `shortest_samples` is what pooling leaves one frame of."""
+    """Base class of networks on waveforms; `shortest_samples` is the minimum for one frame after pooling."""
 
     Params: ClassVar[type] = NoParams
     feature: ClassVar[str] = "waveform"
@@ -94,8 +94,8 @@ class _WaveformNetwork(_Network):
         """From scratch, a waveform of any rate."""
         return front_end.kind == "waveform"
 
-    def minimum_samples(self, front_end: FrontEnd) -> int:  # noqa: ARG002 at any rate
-        """Below this, pooling leaves no frame."""
+    def minimum_samples(self, front_end: FrontEnd) -> int:  # noqa: ARG002 - independent of the rate
+        """Minimum for one frame after pooling."""
         return self.shortest_samples
 
 
@@ -174,19 +174,19 @@ class Cnn14Emb32(Cnn14):
 
 
 class Cnn14DecisionLevelMax(Cnn14):
-    """PANNs CNN14 that decides by segments; the clip's decision is the strongest."""
+    """PANNs CNN14 with segment-level predictions; the clip probability is their maximum."""
 
     details: ClassVar = {"decision": "max"}
 
 
 class Cnn14DecisionLevelAvg(Cnn14):
-    """PANNs CNN14 that decides by segments; the clip's probability is their mean."""
+    """PANNs CNN14 with segment-level predictions; the clip probability is their mean."""
 
     details: ClassVar = {"decision": "mean"}
 
 
 class Cnn14DecisionLevelAtt(Cnn14):
-    """PANNs CNN14 that decides by segments; the clip's probability is their mean weighted by attention."""
+    """PANNs CNN14 with segment-level predictions; the clip probability is their attention-weighted mean."""
 
     details: ClassVar = {"decision": "attention"}
     head = "att_block"
@@ -223,20 +223,20 @@ class MobileNetV2(_LogMelNetwork):
 
 
 class WavegramCnn14(_WaveformNetwork):
-    """PANNs Wavegram-CNN: CNN14 on an image of sound that is learned from the waveform, 81.0 M parameters."""
+    """PANNs Wavegram-CNN: CNN14 on features learned from the waveform, 81.0 M parameters."""
 
     network = "wavegram_cnn14"
     shortest_samples = 5 * (64 * 32 - 1) + 1
 
 
 class WavegramLogmelCnn14(WavegramCnn14):
-    """PANNs Wavegram-Logmel-CNN: CNN14 on a learned image beside the log-mel of 64 bins, 81.1 M parameters."""
+    """PANNs Wavegram-Logmel-CNN: CNN14 on learned features and a log-mel of 64 bins, 81.1 M parameters."""
 
     Params = LogMelNetworkParams
     network = "wavegram_logmel_cnn14"
 
     def accepts(self, front_end: FrontEnd) -> bool:
-        """Its own log-mel is that of 32 kHz."""
+        """Only the published front end: the internal log-mel is for 32 kHz."""
         return front_end == self.front_end
 
 

@@ -1,6 +1,6 @@
-"""What the networks of PANNs are built of: convolutions, batch norms, stacks of both, and changes of axes.
+"""Building blocks of PANNs: convolutions, batch norms, blocks of both, and axis permutations.
 
-Sub-layers bear the names of the published PyTorch weights (audioset_tagging_cnn), so that a key says where it belongs.
+Sub-layers have the names of the published PyTorch weights (audioset_tagging_cnn).
 Axes: an image is (B, channels, T, F), a line is (B, channels, T).
 """
 
@@ -16,7 +16,7 @@ from paddle import nn
 
 @dataclass(frozen=True)
 class Part:
-    """One step of a network: the structured name of its sub-layer, the sub-layer, and the dropout after it."""
+    """One stage of a network: structured name of the sub-layer, the sub-layer, and the dropout after it."""
 
     name: str
     layer: nn.Layer
@@ -24,26 +24,26 @@ class Part:
 
 
 def convolution(inputs: int, outputs: int, kernel: int, *, groups: int = 1) -> nn.Conv2D:
-    """A convolution that keeps the size of the image; no bias, Xavier weights as in the original."""
+    """2D convolution with same padding, without bias, with Xavier initialisation as in the original."""
     xavier = nn.initializer.XavierUniform()
     padding = kernel // 2
     return nn.Conv2D(inputs, outputs, kernel, padding=padding, groups=groups, bias_attr=False, weight_attr=xavier)
 
 
 def line_convolution(inputs: int, outputs: int, kernel: int, *, stride: int = 1, dilation: int = 1) -> nn.Conv1D:
-    """A convolution that keeps the length of the line but for its stride; no bias, Xavier weights."""
+    """1D convolution with same padding, without bias, with Xavier initialisation."""
     xavier = nn.initializer.XavierUniform()
     padding = dilation * (kernel // 2)
     return nn.Conv1D(inputs, outputs, kernel, stride, padding, dilation, bias_attr=False, weight_attr=xavier)
 
 
 def linear(inputs: int, outputs: int) -> nn.Linear:
-    """A linear layer with Xavier weights and no bias at first, as in the original."""
+    """Linear layer with Xavier weights and zero bias, as in the original."""
     return nn.Linear(inputs, outputs, nn.initializer.XavierUniform(), nn.initializer.Constant(0.0))
 
 
 def norm_after(convolved: nn.Layer, scale: float = 1.0) -> nn.Layer:
-    """The batch norm of a convolution's channels; `scale` is where its weights begin."""
+    """Batch norm for the output channels of a convolution; `scale` is its initial weight."""
     kind = nn.BatchNorm1D if convolved.weight.ndim == 3 else nn.BatchNorm2D
     return kind(convolved.weight.shape[0], weight_attr=nn.initializer.Constant(scale))
 
@@ -67,7 +67,7 @@ class ConvStack(nn.Layer):
 
 
 def average_pool(size: int | tuple[int, int]) -> nn.Layer:
-    """Average pooling of an image; of size 1 it is nothing."""
+    """2D average pooling; identity for size 1."""
     return nn.Identity() if size == 1 else nn.AvgPool2D(size)
 
 
@@ -83,28 +83,28 @@ def conv_block_5x5(inputs: int, outputs: int) -> ConvStack:
 
 
 def lee_block(inputs: int, outputs: int, depth: int, *, stride: int = 1, pool: int = 3) -> ConvStack:
-    """`depth` convolutions of 3 samples, the first with the stride, then maximum of 3 padded by 1 (LeeNet)."""
+    """`depth` convolutions of 3 samples, the first with the stride, then max pooling (LeeNet)."""
     rest = [line_convolution(outputs, outputs, 3) for _ in range(depth - 1)]
     pooling = nn.MaxPool1D(pool, padding=pool // 2) if pool != 1 else nn.Identity()
     return ConvStack([line_convolution(inputs, outputs, 3, stride=stride), *rest], pooling)
 
 
 def wavegram_block(inputs: int, outputs: int) -> ConvStack:
-    """Two convolutions of 3 samples, the second dilated by 2, then the maximum of 4."""
+    """Two convolutions of 3 samples, the second dilated by 2, then max pooling by 4."""
     second = line_convolution(outputs, outputs, 3, dilation=2)
     return ConvStack([line_convolution(inputs, outputs, 3), second], nn.MaxPool1D(4))
 
 
 class SwapBins(nn.Layer):
-    """Bins become channels, or channels bins: (B, 1, T, F) -> (B, F, T, 1) and back."""
+    """Swap the channel and bin axes: (B, 1, T, F) -> (B, F, T, 1) and back."""
 
     def forward(self, image: paddle.Tensor) -> paddle.Tensor:
-        """(B, 1, T, F) -> (B, F, T, 1), or the other way."""
+        """(B, 1, T, F) -> (B, F, T, 1), or the inverse."""
         return image.transpose([0, 3, 2, 1])
 
 
 class Line(nn.Layer):
-    """What the feature `waveform` gives, as a line: (B, 1, S, 1) -> (B, 1, S)."""
+    """Features of `waveform` as a line: (B, 1, S, 1) -> (B, 1, S)."""
 
     def forward(self, features: paddle.Tensor) -> paddle.Tensor:
         """(B, 1, S, 1) -> (B, 1, S)."""
@@ -112,7 +112,7 @@ class Line(nn.Layer):
 
 
 class Samples(nn.Layer):
-    """What the feature `waveform` gives, as a waveform again: (B, 1, S, 1) -> (B, S)."""
+    """Features of `waveform` as a waveform: (B, 1, S, 1) -> (B, S)."""
 
     def forward(self, features: paddle.Tensor) -> paddle.Tensor:
         """(B, 1, S, 1) -> (B, S)."""
@@ -120,7 +120,7 @@ class Samples(nn.Layer):
 
 
 class Fold(nn.Layer):
-    """A line's channels become groups of learned bins: (B, G * bins, T) -> (B, G, T, bins)."""
+    """Reshape channels into groups of learned bins: (B, G * bins, T) -> (B, G, T, bins)."""
 
     def __init__(self, channels: int, bins: int) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
-"""MobileNet V1 and V2 as PANNs have them: convolutions of one channel each, shrunk by average pooling, not by strides.
+"""MobileNet V1 and V2 of PANNs: depthwise separable convolutions, downsampled by average pooling instead of strides.
 
-The places in the sequences are the numbers in the published keys, so that a stride of 1 keeps its place too.
+Indices in the sequences are those of the published keys, so that pooling by a stride of 1 is an identity layer.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ V2_STAGES = (
     (6, 160, 3, 1),
     (6, 320, 1, 1),
 )
-"""Expansion, width, number of blocks, stride of the first."""
+"""Expansion, width, number of blocks, stride of the first block."""
 V2_FIRST, V2_LAST = 32, 1280
 
 
-def shrunk(convolved: nn.Conv2D, stride: int, activation: type[nn.Layer]) -> list[nn.Layer]:
+def pooled_convolution(convolved: nn.Conv2D, stride: int, activation: type[nn.Layer]) -> list[nn.Layer]:
     """A convolution, average pooling by the stride, batch norm, activation."""
     return [convolved, average_pool(stride), norm_after(convolved), activation()]
 
@@ -40,21 +40,21 @@ def pointwise(inputs: int, outputs: int) -> list[nn.Layer]:
 
 def mobile_v1() -> nn.Sequential:
     """(B, 1, T, F) -> (B, 1024, T / 32, F / 32)."""
-    blocks = [nn.Sequential(*shrunk(convolution(1, V1_WIDTHS[0], 3), 2, nn.ReLU))]
+    blocks = [nn.Sequential(*pooled_convolution(convolution(1, V1_WIDTHS[0], 3), 2, nn.ReLU))]
     for (inputs, outputs), stride in zip(pairwise(V1_WIDTHS), V1_STRIDES, strict=True):
-        depthwise = shrunk(convolution(inputs, inputs, 3, groups=inputs), stride, nn.ReLU)
+        depthwise = pooled_convolution(convolution(inputs, inputs, 3, groups=inputs), stride, nn.ReLU)
         blocks.append(nn.Sequential(*depthwise, *pointwise(inputs, outputs), nn.ReLU()))
     return nn.Sequential(*blocks)
 
 
 class InvertedResidual(nn.Layer):
-    """Widened, convolved channel by channel, narrowed; added to its input where the size stays (MobileNet V2)."""
+    """Inverted residual block of MobileNet V2: expansion, depthwise convolution, projection, residual connection."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, expansion: int) -> None:
         super().__init__()
         hidden = inputs * expansion
         wider = [*pointwise(inputs, hidden), nn.ReLU6()] if expansion != 1 else []
-        depthwise = shrunk(convolution(hidden, hidden, 3, groups=hidden), stride, nn.ReLU6)
+        depthwise = pooled_convolution(convolution(hidden, hidden, 3, groups=hidden), stride, nn.ReLU6)
         self.conv = nn.Sequential(*wider, *depthwise, *pointwise(hidden, outputs))
         self._is_added = stride == 1 and inputs == outputs
 
@@ -65,7 +65,7 @@ class InvertedResidual(nn.Layer):
 
 def mobile_v2() -> nn.Sequential:
     """(B, 1, T, F) -> (B, 1280, T / 32, F / 32)."""
-    blocks: list[nn.Layer] = [nn.Sequential(*shrunk(convolution(1, V2_FIRST, 3), 2, nn.ReLU6))]
+    blocks: list[nn.Layer] = [nn.Sequential(*pooled_convolution(convolution(1, V2_FIRST, 3), 2, nn.ReLU6))]
     inputs = V2_FIRST
     for expansion, outputs, depth, stride in V2_STAGES:
         for number in range(depth):

@@ -1,6 +1,6 @@
-"""The networks of PANNs, one short description each, written from the facts of the paper and of its published weights.
+"""The networks of PANNs, built from the paper and the structure of its published weights.
 
-Each is a function `(Wanted) -> Layer`, features (B, 1, T, F) -> logits (B, C).
+Each is a function `(NetworkConfig) -> Layer`, features (B, 1, T, F) -> logits (B, C).
 """
 
 from __future__ import annotations
@@ -53,23 +53,23 @@ DECISIONS: dict[str, Callable[[Description, int], Embedder]] = {
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What a network is built for."""
+class NetworkConfig:
+    """Input and output sizes and options of a network."""
 
     classes: int
     bins: int
     spec_augment: bool = False
 
 
-def normed_bins(wanted: Wanted) -> list[Part]:
-    """How every network on log-mel begins: the bins are normed, stripes left out where wanted, clips mixed."""
-    augment = [Part("spec_augment", SpecAugment())] if wanted.spec_augment else []
-    swapped = [Part("bins_first", SwapBins()), Part("bn0", nn.BatchNorm2D(wanted.bins)), Part("bins_last", SwapBins())]
+def normed_bins(config: NetworkConfig) -> list[Part]:
+    """First stages of all networks on log-mel: batch norm per bin, optional SpecAugment, mixup."""
+    augment = [Part("spec_augment", SpecAugment())] if config.spec_augment else []
+    swapped = [Part("bins_first", SwapBins()), Part("bn0", nn.BatchNorm2D(config.bins)), Part("bins_last", SwapBins())]
     return [*swapped, *augment, Part("mixup", Mixup())]
 
 
 def mixed_line() -> list[Part]:
-    """How every network on the waveform begins: samples in a line, clips mixed."""
+    """First stages of all networks on waveforms: line, mixup."""
     return [Part("line", Line()), Part("mixup", Mixup())]
 
 
@@ -79,69 +79,69 @@ def numbered(blocks: Sequence[nn.Layer], dropout: float, first: int = 1) -> list
 
 
 def cnn14_blocks(widths: Sequence[int] = CNN14_WIDTHS) -> list[nn.Layer]:
-    """Blocks of two 3x3 convolutions that halve the image; the last one does not."""
+    """Blocks of two 3x3 convolutions with pooling by 2, except in the last block."""
     pairs = list(pairwise(widths))
     return [conv_block(*pair, pool=1 if pair == pairs[-1] else 2) for pair in pairs]
 
 
-def cnn6(wanted: Wanted) -> Embedder:
+def cnn6(config: NetworkConfig) -> Embedder:
     """Four blocks of one 5x5 convolution."""
     blocks = [conv_block_5x5(*pair) for pair in pairwise(CNN6_WIDTHS)]
-    return Tagger(Description([*normed_bins(wanted), *numbered(blocks, BLOCK_DROPOUT)], 512, 512), wanted.classes)
+    return Tagger(Description([*normed_bins(config), *numbered(blocks, BLOCK_DROPOUT)], 512, 512), config.classes)
 
 
-def cnn10(wanted: Wanted) -> Embedder:
+def cnn10(config: NetworkConfig) -> Embedder:
     """Four blocks of two 3x3 convolutions."""
     blocks = [conv_block(*pair) for pair in pairwise(CNN6_WIDTHS)]
-    return Tagger(Description([*normed_bins(wanted), *numbered(blocks, BLOCK_DROPOUT)], 512, 512), wanted.classes)
+    return Tagger(Description([*normed_bins(config), *numbered(blocks, BLOCK_DROPOUT)], 512, 512), config.classes)
 
 
-def cnn14(wanted: Wanted, *, embedding: int = 2048, decision: str = "clip") -> Embedder:
-    """Six blocks of two 3x3 convolutions; the decision is of the clip, or from its segments'."""
-    parts = [*normed_bins(wanted), *numbered(cnn14_blocks(), BLOCK_DROPOUT)]
-    return DECISIONS[decision](Description(parts, 2048, embedding), wanted.classes)
+def cnn14(config: NetworkConfig, *, embedding: int = 2048, decision: str = "clip") -> Embedder:
+    """Six blocks of two 3x3 convolutions, with a clip-level or segment-level head."""
+    parts = [*normed_bins(config), *numbered(cnn14_blocks(), BLOCK_DROPOUT)]
+    return DECISIONS[decision](Description(parts, 2048, embedding), config.classes)
 
 
-def resnet(wanted: Wanted, *, kind: Kind, depths: Sequence[int]) -> Embedder:
+def resnet(config: NetworkConfig, *, kind: Kind, depths: Sequence[int]) -> Embedder:
     """A block of two 3x3 convolutions, four stages of residual blocks, one more block."""
     parts = [
-        *normed_bins(wanted),
+        *normed_bins(config),
         Part("conv_block1", conv_block(1, 64), BLOCK_DROPOUT),
         Part("resnet", ResNet(kind, RESNET_WIDTHS, depths, last=nn.AvgPool2D(2)), BLOCK_DROPOUT),
         Part("conv_block_after1", conv_block(512 * kind.expansion, 2048, pool=1), BLOCK_DROPOUT),
     ]
-    return Tagger(Description(parts, 2048, 2048), wanted.classes)
+    return Tagger(Description(parts, 2048, 2048), config.classes)
 
 
-def resnet22(wanted: Wanted) -> Embedder:
+def resnet22(config: NetworkConfig) -> Embedder:
     """Stages of 2 basic blocks each."""
-    return resnet(wanted, kind=BASIC, depths=(2, 2, 2, 2))
+    return resnet(config, kind=BASIC, depths=(2, 2, 2, 2))
 
 
-def resnet38(wanted: Wanted) -> Embedder:
+def resnet38(config: NetworkConfig) -> Embedder:
     """Stages of 3, 4, 6 and 3 basic blocks."""
-    return resnet(wanted, kind=BASIC, depths=(3, 4, 6, 3))
+    return resnet(config, kind=BASIC, depths=(3, 4, 6, 3))
 
 
-def resnet54(wanted: Wanted) -> Embedder:
+def resnet54(config: NetworkConfig) -> Embedder:
     """Stages of 3, 4, 6 and 3 bottlenecks."""
-    return resnet(wanted, kind=BOTTLENECK, depths=(3, 4, 6, 3))
+    return resnet(config, kind=BOTTLENECK, depths=(3, 4, 6, 3))
 
 
-def mobilenet_v1(wanted: Wanted) -> Embedder:
+def mobilenet_v1(config: NetworkConfig) -> Embedder:
     """Thirteen pairs of a depthwise and a 1x1 convolution."""
-    parts = [*normed_bins(wanted), Part("features", mobile_v1())]
-    return Tagger(Description(parts, V1_WIDTHS[-1], 1024), wanted.classes)
+    parts = [*normed_bins(config), Part("features", mobile_v1())]
+    return Tagger(Description(parts, V1_WIDTHS[-1], 1024), config.classes)
 
 
-def mobilenet_v2(wanted: Wanted) -> Embedder:
+def mobilenet_v2(config: NetworkConfig) -> Embedder:
     """Seventeen inverted residuals; no dropout before `fc1`."""
-    parts = [*normed_bins(wanted), Part("features", mobile_v2())]
-    return Tagger(Description(parts, V2_LAST, 1024, clip_dropout=0.0), wanted.classes)
+    parts = [*normed_bins(config), Part("features", mobile_v2())]
+    return Tagger(Description(parts, V2_LAST, 1024, clip_dropout=0.0), config.classes)
 
 
 def wavegram(bins: int) -> list[Part]:
-    """A learned image at the log-mel's frames, halved once: (B, 1, S, 1) -> (B, 64, T / 2, bins)."""
+    """Learned features at the log-mel's frame rate, pooled by 2: (B, 1, S, 1) -> (B, 64, T / 2, bins)."""
     widths = (64, 64, 128, 4 * bins)
     blocks = [Part(f"pre_block{n}", wavegram_block(*pair)) for n, pair in enumerate(pairwise(widths), start=1)]
     return [
@@ -156,28 +156,28 @@ def wavegram(bins: int) -> list[Part]:
     ]
 
 
-def wavegram_cnn14(wanted: Wanted) -> Embedder:
-    """CNN14 on a learned image of 32 bins; `bn0` and `conv_block1` are in the weights, but nobody hears them."""
+def wavegram_cnn14(config: NetworkConfig) -> Embedder:
+    """CNN14 on learned features of 32 bins; `bn0` and `conv_block1` are in the published weights, but unused."""
     later = numbered(cnn14_blocks(CNN14_WIDTHS[1:]), BLOCK_DROPOUT, first=2)
-    silent = [Part("bn0", nn.BatchNorm2D(64)), Part("conv_block1", conv_block(1, 64))]
-    return Tagger(Description([*wavegram(32), *later], 2048, 2048, silent=silent), wanted.classes)
+    unused = [Part("bn0", nn.BatchNorm2D(64)), Part("conv_block1", conv_block(1, 64))]
+    return Tagger(Description([*wavegram(32), *later], 2048, 2048, unused=unused), config.classes)
 
 
-def wavegram_logmel_cnn14(wanted: Wanted, *, mel_bins: int = 64) -> Embedder:
-    """CNN14 whose first block hears the log-mel, and whose second a learned image of half its bins as well."""
-    seen = Wanted(wanted.classes, mel_bins, wanted.spec_augment)
+def wavegram_logmel_cnn14(config: NetworkConfig, *, mel_bins: int = 64) -> Embedder:
+    """CNN14 on the log-mel, joined after the first block with learned features of half as many bins."""
+    logmel_config = NetworkConfig(config.classes, mel_bins, config.spec_augment)
     image = [
         Part("samples", Samples()),
         Part("logmel", LogMelSpectrum(LogMel(LogMelParams(mel_bins=mel_bins)).front_end)),
-        *normed_bins(seen),
+        *normed_bins(logmel_config),
         Part("conv_block1", conv_block(1, 64), BLOCK_DROPOUT),
     ]
     later = numbered(cnn14_blocks((128, *CNN14_WIDTHS[2:])), BLOCK_DROPOUT, first=2)
     branches = [image, wavegram(mel_bins // 2)]
-    return Tagger(Description(later, 2048, 2048, branches=branches), wanted.classes)
+    return Tagger(Description(later, 2048, 2048, branches=branches), config.classes)
 
 
-def res1dnet(wanted: Wanted, *, depths: Sequence[int]) -> Embedder:
+def res1dnet(config: NetworkConfig, *, depths: Sequence[int]) -> Embedder:
     """Seven stages of residual blocks on the waveform."""
     parts = [
         *mixed_line(),
@@ -185,20 +185,20 @@ def res1dnet(wanted: Wanted, *, depths: Sequence[int]) -> Embedder:
         Part("bn0", nn.BatchNorm1D(64)),
         Part("resnet", ResNet(LINE, RES1D_WIDTHS, depths)),
     ]
-    return Tagger(Description(parts, 2048, 2048), wanted.classes)
+    return Tagger(Description(parts, 2048, 2048), config.classes)
 
 
-def res1dnet31(wanted: Wanted) -> Embedder:
+def res1dnet31(config: NetworkConfig) -> Embedder:
     """Stages of 2 blocks each."""
-    return res1dnet(wanted, depths=(2, 2, 2, 2, 2, 2, 2))
+    return res1dnet(config, depths=(2, 2, 2, 2, 2, 2, 2))
 
 
-def res1dnet51(wanted: Wanted) -> Embedder:
+def res1dnet51(config: NetworkConfig) -> Embedder:
     """Stages of 2, 3, 4, 6, 4, 3 and 2 blocks."""
-    return res1dnet(wanted, depths=(2, 3, 4, 6, 4, 3, 2))
+    return res1dnet(config, depths=(2, 3, 4, 6, 4, 3, 2))
 
 
-def dainet19(wanted: Wanted) -> Embedder:
+def dainet19(config: NetworkConfig) -> Embedder:
     """Four residual blocks of four convolutions on the waveform (Dai et al. 2017)."""
     xavier = nn.initializer.XavierUniform()
     blocks = [DaiBlock(64, 64, 4), DaiBlock(64, 128, 4), DaiBlock(128, 256, 4), DaiBlock(256, 512, 1)]
@@ -208,19 +208,19 @@ def dainet19(wanted: Wanted) -> Embedder:
         Part("bn0", nn.BatchNorm1D(64)),
         *numbered(blocks, 0.0),
     ]
-    return Tagger(Description(parts, 512, 512), wanted.classes)
+    return Tagger(Description(parts, 512, 512), config.classes)
 
 
-def leenet11(wanted: Wanted) -> Embedder:
-    """Nine convolutions on the waveform (Lee et al. 2017); each but the first is followed by a maximum of 3."""
+def leenet11(config: NetworkConfig) -> Embedder:
+    """Nine convolutions on the waveform (Lee et al. 2017); each but the first is followed by max pooling by 3."""
     first, *rest = pairwise(LEE11_WIDTHS)
     blocks = [lee_block(*first, 1, stride=3, pool=1), *(lee_block(*pair, 1) for pair in rest)]
-    return Tagger(Description([*mixed_line(), *numbered(blocks, 0.0)], 256, 512), wanted.classes)
+    return Tagger(Description([*mixed_line(), *numbered(blocks, 0.0)], 256, 512), config.classes)
 
 
-def leenet24(wanted: Wanted) -> Embedder:
-    """Nine pairs of convolutions on the waveform; each but the first and the last is followed by a maximum of 3."""
+def leenet24(config: NetworkConfig) -> Embedder:
+    """Nine pairs of convolutions on the waveform; each but the first and last is followed by max pooling by 3."""
     first, *middle, last = pairwise(LEE24_WIDTHS)
     blocks = [lee_block(*first, 2, stride=3, pool=1), *(lee_block(*pair, 2) for pair in middle)]
     parts = [*mixed_line(), *numbered(blocks, LEE_DROPOUT), Part("conv_block9", lee_block(*last, 2, pool=1))]
-    return Tagger(Description(parts, 1024, 1024), wanted.classes)
+    return Tagger(Description(parts, 1024, 1024), config.classes)

@@ -1,8 +1,8 @@
-"""The weights that the authors of PANNs published: Zenodo record 3987831, licence CC BY 4.0; and Paddle's of three.
+"""Pretrained weights of the PANNs authors (Zenodo record 3987831, CC BY 4.0), and PaddlePaddle's conversions.
 
-The scores are mean average precision on AudioSet's evaluation set, as the names of the files say and the authors'
-results table has it (github.com/qiuqiangkong/audioset_tagging_cnn). The record publishes no SHA-256; where one stands
-here, it comes from a system that checks it. All have 527 classes, in the order of AudioSet's `class_labels_indices`.
+Scores are mean average precision on AudioSet's evaluation set, from the file names and the authors' results table
+(github.com/qiuqiangkong/audioset_tagging_cnn). The record publishes no SHA-256; those given here come from a system
+that verifies them. All have 527 classes, in the order of AudioSet's `class_labels_indices`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PADDLE_FILES = "https://bj.bcebos.com/paddleaudio/models"
 
 @dataclass(frozen=True)
 class Published:
-    """One file of the record; `sha256` is empty and `size_bytes` 0 where they are not known."""
+    """One file of the record; `sha256` is empty and `size_bytes` 0 if unknown."""
 
     file: str
     mean_average_precision: float
@@ -33,11 +33,11 @@ class Published:
 
     @property
     def url(self) -> str:
-        """The address of the file."""
+        """URL of the file."""
         return f"{RECORD}/files/{quote(self.file)}?download=1"
 
     def pretrained(self, front_end: FrontEnd) -> Pretrained:
-        """What a model plugin declares, given the front end that the weights were trained on."""
+        """The `Pretrained` record, given the front end of the training."""
         source = f"Kong et al. 2020 (arXiv 1912.10211), Zenodo 3987831, mAP {self.mean_average_precision:.3f}"
         return Pretrained(self.url, self.sha256, front_end, CLASSES, self.licence, source, self.size_bytes)
 
@@ -73,18 +73,18 @@ PUBLISHED: Mapping[str, Published] = {
     "LeeNet11": Published("LeeNet11_mAP=0.266.pth", 0.266),
     "LeeNet24": Published("LeeNet24_mAP=0.336.pth", 0.336),
 }
-"""By the class of the network."""
+"""Files by class name of the network."""
 
 PADDLE: Mapping[str, str] = {
     "Cnn6": "panns_cnn6.pdparams",
     "Cnn10": "panns_cnn10.pdparams",
     "Cnn14": "panns_cnn14.pdparams",
 }
-"""PaddlePaddle's conversions of three of them, which PaddleSpeech starts from; no size and no checksum is published."""
+"""PaddlePaddle's conversions, as used by PaddleSpeech; no size or checksum is published."""
 
 
 def published_weights(network: str, front_end: FrontEnd) -> dict[str, Pretrained]:
-    """What a model plugin declares: the published sets of a network by their tags, the authors' first."""
+    """Pretrained weights of a network by tag, the authors' first."""
     if network not in PUBLISHED:
         return {}
     found = {TAG: PUBLISHED[network].pretrained(front_end)}

@@ -1,4 +1,4 @@
-"""Residual blocks and stages: ResNet on images, Res1dNet and DaiNet on lines."""
+"""Residual blocks and stages of ResNet (2D), Res1dNet and DaiNet (1D)."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ INNER_DROPOUT = 0.1
 
 
 class Residual(nn.Layer):
-    """Pooling, then convolutions with batch norm and ReLU between them, added to a shortcut: `conv1`, `bn1` ...
+    """Residual block: pooling, convolutions with batch norm and ReLU, plus a shortcut: `conv1`, `bn1` ...
 
-    The last batch norm begins at 0, so that at first the shortcut alone is heard.
+    The last batch norm is initialised to 0, so that the block starts as its shortcut.
     """
 
     def __init__(
@@ -62,8 +62,8 @@ class DaiBlock(Residual):
         self._is_wider = inputs != outputs
         self.pool = nn.MaxPool1D(pool) if pool != 1 else nn.Identity()
         if not self._is_wider:
-            silence(self.downsample)
-            silence(self.bn_downsample)
+            freeze_unused(self.downsample)
+            freeze_unused(self.bn_downsample)
 
     def forward(self, image: paddle.Tensor) -> paddle.Tensor:
         """(B, I, T) -> (B, O, T / pool)."""
@@ -73,15 +73,15 @@ class DaiBlock(Residual):
         return self.bn_downsample(self.downsample(image)) if self._is_wider else image
 
 
-def silence(layer: nn.Layer) -> None:
-    """Take a layer that is never heard out of training, where processes would wait for its gradients."""
+def freeze_unused(layer: nn.Layer) -> None:
+    """Freeze a layer that is unused in forward: DataParallel would wait for its gradients."""
     for parameter in layer.parameters():
         parameter.stop_gradient = True
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What the residual blocks of a network are: their convolutions, how they shrink, and by how much they widen."""
+    """Type of residual block: its convolutions, shortcut, pooling, stride and channel expansion."""
 
     convolutions: Callable[[int, int], list[nn.Layer]]
     shortcut: Callable[[int, int], nn.Layer]
@@ -91,7 +91,7 @@ class Kind:
     expansion: int = 1
 
     def block(self, inputs: int, width: int, stride: int) -> Residual:
-        """One block from `inputs` channels to `width * expansion`, shrunk by `stride`."""
+        """One block from `inputs` to `width * expansion` channels, downsampled by `stride`."""
         outputs = width * self.expansion
         shrink = self.shrink(stride) if stride != 1 else nn.Identity()
         shortcut: nn.Layer = nn.Identity()
@@ -134,7 +134,7 @@ LINE = Kind(
 
 
 class ResNet(nn.Layer):
-    """Stages `layer1`, `layer2` ... of residual blocks on 64 channels; each but the first shrinks once."""
+    """Stages `layer1`, `layer2` ... of residual blocks on 64 channels; each but the first downsamples once."""
 
     def __init__(self, kind: Kind, widths: Sequence[int], depths: Sequence[int], last: nn.Layer | None = None) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What PANNs do to an image in training, after the first batch norm: stripes are left out, clips are mixed."""
+"""Augmentation inside PANNs after the first batch norm: SpecAugment and mixup."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from pannsdist.contracts import AUGMENT_NOISE_SIZE, mixup, spec_augment_mask
 
 @dataclass(frozen=True)
 class AugmentInputs:
-    """The random numbers of a batch: see `ModelPlugin.build`. None: nothing of it is wanted."""
+    """Augmentation inputs of a batch, see `ModelPlugin.build`; None if disabled."""
 
     augment_noise: paddle.Tensor | None = None
     partners: paddle.Tensor | None = None
     mix_weights: paddle.Tensor | None = None
 
 
-class Drawn(nn.Layer):
-    """A part of a network that hears the draws beside the image."""
+class AugmentLayer(nn.Layer):
+    """A sub-layer that receives `AugmentInputs` in addition to the image."""
 
 
-class SpecAugment(Drawn):
-    """Two stripes of up to 63 frames and two of less than an eighth of the bins become 0, anew for each sample.
+class SpecAugment(AugmentLayer):
+    """SpecAugment: two time masks of up to 63 frames and two frequency masks of less than an eighth of the bins.
 
-    It stands after the first batch norm, where 0 is the mean. Where no chances are given in training they are drawn
-    from Paddle's generator; in eval mode it then does nothing. In a clip of less than 64 frames a stripe is shorter
-    than the clip, where the original fails.
+    Applied after the first batch norm, where 0 is the mean. Without augment noise, it is drawn from Paddle's generator
+    in training, and nothing is masked in eval mode. In clips of less than 64 frames, time masks are shorter than the
+    clip, where the original fails.
     """
 
     def forward(self, image: paddle.Tensor, augment_inputs: AugmentInputs | None = None) -> paddle.Tensor:
-        """(R, 1, T, F) -> the same with stripes of zeros."""
+        """(R, 1, T, F) -> (R, 1, T, F), masked with zeros."""
         rows, _, frames, bins = image.shape
         augment_noise = None if augment_inputs is None else augment_inputs.augment_noise
         if augment_noise is None:
@@ -42,8 +42,8 @@ class SpecAugment(Drawn):
         return image * spec_augment_mask(augment_noise, frames, bins).astype(image.dtype)
 
 
-class Mixup(Drawn):
-    """Rows become clips, mixed with their partners; without partners it does nothing."""
+class Mixup(AugmentLayer):
+    """Mix rows with their partners; identity without partners."""
 
     def forward(self, image: paddle.Tensor, augment_inputs: AugmentInputs | None = None) -> paddle.Tensor:
         """(R, ...) -> (B, ...)."""

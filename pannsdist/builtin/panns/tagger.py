@@ -1,4 +1,4 @@
-"""From parts in a row to logits: one decision for a clip, or one for each segment of it.
+"""Heads of PANNs: clip-level and segment-level predictions from a sequence of parts.
 
 Axes: B batch, T frames, T' frames after pooling, E size of the embedding, C classes.
 """
@@ -14,8 +14,8 @@ import paddle.nn.functional as F
 from paddle import nn
 
 from pannsdist.builtin.panns.blocks import Part, linear
-from pannsdist.builtin.panns.residual import silence
-from pannsdist.builtin.panns.spec_augment import AugmentInputs, Drawn
+from pannsdist.builtin.panns.residual import freeze_unused
+from pannsdist.builtin.panns.spec_augment import AugmentInputs, AugmentLayer
 
 EMBEDDING_DROPOUT = 0.5
 ATTENTION_LIMIT = 10.0
@@ -26,20 +26,20 @@ FRAMES_IN_SEGMENT = 32
 class Description:
     """A network up to its embedding.
 
-    `branches` hear the same features and are joined along the channels; `parts` follow in a row and end with `width`
-    channels. `silent` parts are in the published weights, but nobody hears them.
+    `branches` have the same input, and their outputs are concatenated along the channels; `parts` follow in sequence
+    and end with `width` channels. `unused` parts are in the published weights, but not in forward.
     """
 
     parts: Sequence[Part]
     width: int
     embedding: int
     branches: Sequence[Sequence[Part]] = ()
-    silent: Sequence[Part] = ()
+    unused: Sequence[Part] = ()
     clip_dropout: float = 0.5
 
 
 class Embedder(nn.Layer, ABC):
-    """What every network has: its parts, then `fc1`, then a decision. Mixup stands where the authors have it."""
+    """Base class of all networks: parts, `fc1`, head. Mixup is applied where the original applies it."""
 
     augments = True
 
@@ -47,9 +47,9 @@ class Embedder(nn.Layer, ABC):
         super().__init__()
         self._branches = [self._row(parts) for parts in description.branches]
         self._parts = self._row(description.parts)
-        self._row(description.silent)
-        for part in description.silent:
-            silence(part.layer)
+        self._row(description.unused)
+        for part in description.unused:
+            freeze_unused(part.layer)
         self._clip_dropout = description.clip_dropout
         self.fc1 = linear(description.width, description.embedding)
 
@@ -60,7 +60,7 @@ class Embedder(nn.Layer, ABC):
         partners: paddle.Tensor | None = None,
         mix_weights: paddle.Tensor | None = None,
     ) -> paddle.Tensor:
-        """Features (R, 1, T, F) -> logits (B, C); the rest comes with a batch of training."""
+        """Features (R, 1, T, F) -> logits (B, C); the optional arguments come with a training batch."""
         return self._logits(features, AugmentInputs(augment_noise, partners, mix_weights))
 
     @abstractmethod
@@ -77,35 +77,35 @@ class Embedder(nn.Layer, ABC):
     ) -> paddle.Tensor:
         for name, dropout in row:
             layer = getattr(self, name)
-            image = layer(image, augment_inputs) if isinstance(layer, Drawn) else layer(image)
+            image = layer(image, augment_inputs) if isinstance(layer, AugmentLayer) else layer(image)
             if dropout:
                 image = F.dropout(image, dropout, training=self.training)
         return image
 
     def _frames(self, features: paddle.Tensor, augment_inputs: AugmentInputs) -> paddle.Tensor:
-        """Features -> (B, width, T'), the mean over what bins are left.
+        """Features -> (B, width, T'), averaged over the remaining bins.
 
-        Where branches differ by a frame, the last one is cut off; there the original fails.
+        If branches differ by a frame, the longer one is cropped; there the original fails.
         """
         if self._branches:
             images = [self._run(row, features, augment_inputs) for row in self._branches]
             features = paddle.concat(self._of_one_length(images), axis=1)
-        heard = self._run(self._parts, features, augment_inputs)
-        return heard.mean(axis=3) if heard.ndim == 4 else heard
+        output = self._run(self._parts, features, augment_inputs)
+        return output.mean(axis=3) if output.ndim == 4 else output
 
     def _of_one_length(self, images: Sequence[paddle.Tensor]) -> list[paddle.Tensor]:
-        """Cut by what the others have: in a static graph a length is a tensor, of which Python finds no minimum."""
+        """Crop to the shortest: in a static graph lengths are tensors, for which Python's `min` fails."""
         for other in images:
             images = [image[:, :, : other.shape[2]] for image in images]
         return list(images)
 
-    def _embedded(self, heard: paddle.Tensor) -> paddle.Tensor:
+    def _embedded(self, pooled: paddle.Tensor) -> paddle.Tensor:
         """(..., width) -> (..., E)."""
-        return F.relu(self.fc1(F.dropout(heard, self._clip_dropout, training=self.training)))
+        return F.relu(self.fc1(F.dropout(pooled, self._clip_dropout, training=self.training)))
 
 
 class Tagger(Embedder):
-    """One decision for a clip: maximum plus mean over time, then `fc1` and `fc_audioset`."""
+    """Clip-level head: maximum plus mean over time, then `fc1` and `fc_audioset`."""
 
     def __init__(self, description: Description, classes: int) -> None:
         super().__init__(description)
@@ -124,15 +124,15 @@ class Tagger(Embedder):
 
 
 class FrameTagger(Embedder):
-    """A decision for each segment of 32 frames, from which the clip's follows.
+    """Segment-level head: predictions for segments of 32 frames, aggregated to the clip.
 
-    The original gives probabilities of the clip; its logits are theirs exactly: log p - log(1 - p), where both are sums
-    over segments made of logarithms, so that nothing saturates and nothing needs to be clamped. The original has no
-    embedding; here it is the mean of the segments'.
+    The original returns clip probabilities p; the logits here are exactly log p - log(1 - p), computed by logsumexp
+    over segments, so that nothing saturates and no clamping is needed. The original has no embedding; here it is the
+    mean of the segment embeddings.
     """
 
     def framewise(self, features: paddle.Tensor) -> paddle.Tensor:
-        """Features (B, 1, T, F) -> probabilities (B, T, C), each segment's for its 32 frames, the last to the end."""
+        """Features (B, 1, T, F) -> probabilities (B, T, C); a segment covers 32 frames, the last one also the rest."""
         probabilities = F.sigmoid(self._of_segments(self._segments(features, AugmentInputs())))
         place = paddle.arange(features.shape[2]) // FRAMES_IN_SEGMENT
         return paddle.index_select(probabilities, paddle.clip(place, max=probabilities.shape[1] - 1), axis=1)
@@ -145,7 +145,7 @@ class FrameTagger(Embedder):
         return self._of_clip(self._segments(features, augment_inputs))
 
     def _segments(self, features: paddle.Tensor, augment_inputs: AugmentInputs) -> paddle.Tensor:
-        """Features -> (B, T', E): over three segments each, maximum plus mean, the edges padded."""
+        """Features -> (B, T', E): maximum plus mean over windows of three segments, padded at the ends."""
         frames = self._frames(features, augment_inputs)
         mean = F.avg_pool1d(frames, 3, stride=1, padding=1, exclusive=False)  # PyTorch counts the padding
         joined = F.max_pool1d(frames, 3, stride=1, padding=1) + mean
@@ -162,7 +162,7 @@ class FrameTagger(Embedder):
 
 
 class MaxTagger(FrameTagger):
-    """The clip's decision is the strongest segment's."""
+    """The clip logit is the maximum over segments."""
 
     def __init__(self, description: Description, classes: int) -> None:
         super().__init__(description)
@@ -176,7 +176,7 @@ class MaxTagger(FrameTagger):
 
 
 class MeanTagger(MaxTagger):
-    """The clip's probability is the mean of its segments'."""
+    """The clip probability is the mean over segments."""
 
     def _of_clip(self, segments: paddle.Tensor) -> paddle.Tensor:
         logits = self._of_segments(segments)
@@ -184,7 +184,7 @@ class MeanTagger(MaxTagger):
 
 
 class AttentionTagger(FrameTagger):
-    """The clip's probability is a mean of its segments', weighted by class: `att_block`, of the class `Attention`."""
+    """The clip probability is an attention-weighted mean over segments, per class: `att_block`."""
 
     def __init__(self, description: Description, classes: int) -> None:
         super().__init__(description)
@@ -198,9 +198,9 @@ class AttentionTagger(FrameTagger):
 
 
 class Attention(nn.Layer):
-    """For each class how much a segment counts (`att`) and what it says (`cla`).
+    """Attention pooling per class: weights (`att`) and logits (`cla`) of segments.
 
-    The published weights hold `bn_att` too, which nobody hears.
+    The published weights also have `bn_att`, which is unused.
     """
 
     def __init__(self, inputs: int, classes: int) -> None:
@@ -209,7 +209,7 @@ class Attention(nn.Layer):
         self.att = nn.Conv1D(inputs, classes, 1, weight_attr=xavier, bias_attr=zero)
         self.cla = nn.Conv1D(inputs, classes, 1, weight_attr=xavier, bias_attr=zero)
         self.bn_att = nn.BatchNorm1D(classes)
-        silence(self.bn_att)
+        freeze_unused(self.bn_att)
 
     def decisions(self, segments: paddle.Tensor) -> paddle.Tensor:
         """(B, T', E) -> logits (B, T', C)."""

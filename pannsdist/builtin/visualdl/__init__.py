@@ -1,4 +1,4 @@
-"""VisualDL, where a run is watched unless the settings say otherwise."""
+"""Tracker plugin `visualdl`, the default tracker."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class VisualDLParams:
-    """What stands under trackers.visualdl."""
+    """Settings under trackers.visualdl."""
 
-    folder: str = param("vdl", "the log's folder, in that of the run")
+    folder: str = param("vdl", "log folder below the run folder")
 
 
 class VisualDL:
-    """Curves, pictures, sounds and hyper-parameters in VisualDL.
+    """Logs scalars, images, audio and hyper-parameters to VisualDL.
 
     Source: https://github.com/PaddlePaddle/VisualDL
     """
@@ -32,11 +32,14 @@ class VisualDL:
     def __init__(self, params: VisualDLParams) -> None:
         self.params = params
         if Path(params.folder).name != params.folder:
-            raise UserError(f"trackers.visualdl.folder is {params.folder!r}", "one name: a folder in that of the run")
+            raise UserError(
+                f"trackers.visualdl.folder is {params.folder!r}",
+                "give a single folder name; it is created below the run folder",
+            )
         self.look = f"visualdl --logdir {{folder}}/{params.folder}"
 
     def open(self, run: TrackedRun) -> VisualDLTracker:
-        """Begin, or go on with what was logged up to `run.from_step`."""
+        """Start a log, or resume it after `run.from_step`."""
         from pannsdist.builtin.visualdl.log import VisualDLTracker
 
         return VisualDLTracker(run.folder / self.params.folder, run)

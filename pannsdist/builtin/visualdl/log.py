@@ -1,4 +1,4 @@
-"""What is shown of a run, as VisualDL's records. Tags and costs: docs/en/tracking.md."""
+"""Tracker that writes VisualDL records. Tags and costs: docs/en/tracking.md."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from pannsdist.contracts.reporting import (
 )
 
 NOT_IN_TABLE = "d_prime"
-"""Infinite for a perfect model, so that the table would show the value of an earlier epoch."""
+"""Infinite for a perfect model; the table would then show the value of an earlier epoch."""
 
 
 class VisualDLTracker:
-    """Curves at every report; pictures, sounds and curves of classes at the best epochs and the last.
+    """Logs scalars at every report; images, audio and class curves at the best epochs and the last.
 
-    A run that goes on keeps what was logged up to `run.from_step`, and nothing beyond it.
+    A resumed run keeps the records up to `run.from_step`.
     """
 
     def __init__(self, folder: Path, run: TrackedRun) -> None:
@@ -40,12 +40,12 @@ class VisualDLTracker:
         self._log.add(self._pack.hparam(run.folder.name, table, listed, _now_ms()))
 
     def steps(self, report: StepReport) -> None:
-        """Points at the step's number."""
+        """Log scalars at `report.step`."""
         for tag, value in step_points(report).items():
             self._log.add(self._pack.scalar(_tag(tag), value, report.step, _now_ms()))
 
     def epoch(self, report: EpochReport) -> None:
-        """Scores, and what else there is to show, at the number of the epoch's last step."""
+        """Log scores and summaries at `report.step`."""
         for tag, value in epoch_points(report).items():
             self._log.add(self._pack.scalar(_tag(tag), value, report.step, _now_ms()))
         for item in epoch_summaries(self._run, report):
@@ -53,18 +53,18 @@ class VisualDLTracker:
                 self._log.add(record)
 
     def flush(self) -> None:
-        """Wait for VisualDL's own thread, which appends to the file."""
+        """Wait for VisualDL's writer thread."""
         self._log.flush()
 
     def close(self) -> None:
-        """Write what is left and close the file."""
+        """Flush and close the file."""
         self._log.close()
 
     def _records(self, item: Summary, place: tuple[int, int]) -> list[Any]:
-        """The records of one thing that is shown; `place` is the step and the time.
+        """VisualDL records of one summary; `place` is the step and the time.
 
-        VisualDL's own functions for curves are not used: with numpy 1.24 or newer they fail (np.float), and their true
-        positive rate is divided by the number of negatives (2.5.3).
+        VisualDL's own curve functions are not used: they fail with numpy 1.24 or newer (np.float), and divide the true
+        positive rate by the number of negatives (2.5.3).
         """
         if isinstance(item, Picture):
             return [self._pack.image(_tag(item.tag), item.pixels, *place)]
@@ -82,9 +82,9 @@ class VisualDLTracker:
 
 
 def _tag(text: str) -> str:
-    """A tag as VisualDL can bear it: a percent sign would be taken for the code of a slash.
+    """A tag escaped for VisualDL, which would decode a percent sign as part of a slash.
 
-    A tag belongs to one kind of record: whatever else bore it would be shown as that kind (VisualDL 2.5.3).
+    A tag must be used by one type of record only: others would be displayed as that type (VisualDL 2.5.3).
     """
     return text.replace("%", "％")
 

@@ -1,8 +1,8 @@
-"""VisualDL's file of records, kept as one file in which no step of a tag stands twice.
+"""A VisualDL record file without duplicate steps when a run is resumed.
 
-Measured with VisualDL 2.5.3: its server and its reader show of each folder only the file whose name sorts last, so a
-run that goes on must carry its earlier records over into the new file. A file is a row of frames, each 8 bytes of
-length (little-endian) and a serialised Record; a process that is killed can leave the last one cut off.
+Observed with VisualDL 2.5.3: its server and reader show only the file of a folder whose name sorts last, so a resumed
+run must copy its earlier records into the new file. A file is a sequence of frames, each with 8 bytes of length
+(little-endian) and a serialised Record; a killed process can leave the last one truncated.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import Any
 HEADER = struct.Struct("<Q")
 PATTERN = "vdlrecords.*.log"
 ONCE = ("hparam", "meta_data")
-"""Kinds of records that belong to a run's start, not to a step: written anew each time."""
+"""Types of records that belong to the start of a run, not to a step; they are rewritten each time."""
 
 
 class RecordLog:
-    """The records of one run in `folder`. What was written up to step `from_step` is carried over."""
+    """The records of one run in `folder`. Records up to `from_step` are kept."""
 
     def __init__(self, folder: Path, from_step: int) -> None:
         from visualdl.writer.record_writer import RecordFileWriter
@@ -38,18 +38,18 @@ class RecordLog:
             path.unlink()
 
     def add(self, record: Any) -> None:
-        """Write a record, unless its step was carried over."""
+        """Write a record, unless its step was kept."""
         value = record.values[0]
         kind = value.WhichOneof("one_value")
         if kind in ONCE or value.id > self._last.get((kind, value.tag), -1):
             self._file.add_record(record)
 
     def flush(self) -> None:
-        """Have every record in the file."""
+        """Flush all records to the file."""
         self._file.flush()
 
     def close(self) -> None:
-        """Write what is left and close the file."""
+        """Flush and close the file."""
         self._file.close()
 
 
@@ -59,7 +59,7 @@ def _stamp(path: Path) -> int:
 
 
 def _kept(paths: list[Path], last_step: int) -> dict[tuple[str, str, int], Any]:
-    """The records of the files up to a step, each (kind, tag, step) once, in the order in which they were written."""
+    """Records of the files up to a step, unique by (type, tag, step), sorted by step."""
     kept: dict[tuple[str, str, int], Any] = {}
     for path in paths:
         for record in read_records(path):
@@ -71,7 +71,7 @@ def _kept(paths: list[Path], last_step: int) -> dict[tuple[str, str, int], Any]:
 
 
 def read_records(path: Path) -> Iterator[Any]:
-    """The whole records of a file, up to its end or to where it was cut off."""
+    """Complete records of a file, up to the first truncated one."""
     from google.protobuf.message import DecodeError
     from visualdl.proto.record_pb2 import Record
 

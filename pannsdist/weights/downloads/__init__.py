@@ -1,1 +1,1 @@
-"""Published weights: fetched, verified and kept on this machine."""
+"""Download, verification and cache of published weights."""

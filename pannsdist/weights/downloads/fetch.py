@@ -1,4 +1,4 @@
-"""Published files come to this machine: one process of a node downloads, the others wait for it, all verify."""
+"""Downloads of published files: one process per node downloads, the others wait, and all verify."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ from pannsdist.weights.downloads import cache
 from pannsdist.weights.downloads.cache import Remote
 
 TIMEOUT_S = 30.0
-"""A server that sends nothing for so long is given up."""
+"""Timeout for a server that sends no data."""
 
 
 def fetch(weights: Pretrained, timeout_s: float = TIMEOUT_S) -> Path:
-    """The file of a published set, downloaded if it is not on this machine, its checksum verified.
+    """Path of pretrained weights, downloaded if they are not cached, with verified checksum.
 
-    Every process may call it, and needs no other to do so: a lock beside the file lets one download, and those that
-    waited have its outcome. Raises `BadWeightsFile`, which says what to put where.
+    Any process may call this, independently of the others: a lock next to the file lets one process download, and
+    waiting processes get its result. Raises `BadWeightsFile` with instructions for a manual download.
     """
-    return bring(cache.remote(weights), timeout_s)
+    return fetch_remote(cache.remote(weights), timeout_s)
 
 
-def bring(file: Remote, timeout_s: float = TIMEOUT_S) -> Path:
-    """The same for any published file. Raises its `error`."""
+def fetch_remote(file: Remote, timeout_s: float = TIMEOUT_S) -> Path:
+    """Like `fetch`, for any published file. Raises `file.error`."""
     path = file.path
     if not (path.is_file() and cache.expected(file)):
-        with turn(path, file.error) as failure:
+        with exclusive(path, file.error) as failure:
             if not path.is_file():
                 if failure:
                     raise file.error(*failure)
                 download(file, timeout_s)
                 return path
-            say_unpublished(file)
+            print_unpublished(file)
             cache.verify(path, file)
             return path
     cache.verify(path, file)
@@ -48,10 +48,9 @@ def bring(file: Remote, timeout_s: float = TIMEOUT_S) -> Path:
 
 
 def download(file: Remote, timeout_s: float) -> None:
-    """Bring a file to its place whole and verified, or not at all; the caller holds the lock.
+    """Download a file to its path atomically and verified; the caller holds the lock.
 
-    What is under way is called `.part`, which nobody reads: a process that is killed leaves one, and the next download
-    begins it anew.
+    Partial downloads are written to `.part`: a killed process leaves it, and the next download starts over.
     """
     part = file.path.with_name(f"{file.path.name}.part")
     size = f" ({file.size_bytes / 1e6:.1f} MB)" if file.size_bytes else ""
@@ -59,71 +58,74 @@ def download(file: Remote, timeout_s: float) -> None:
     try:
         receive(file, part, timeout_s)
         sync(part)
-        say_unpublished(file)
+        print_unpublished(file)
         cache.verify(part, file)
         part.replace(file.path)
         sync(file.path.parent)
     except DownloadError as error:
-        raise file.error(f"{file.path.name} could not be downloaded: {error}", by_hand(file)) from error
+        raise file.error(f"{file.path.name} could not be downloaded: {error}", manual_download(file)) from error
     finally:
         part.unlink(missing_ok=True)
 
 
-def by_hand(file: Remote) -> str:
-    """What to do where there is no network."""
-    lines = (f"address: {file.url}", f"without a network, bring it here and put it at {file.path}", file.otherwise)
+def manual_download(file: Remote) -> str:
+    """Instructions for a download without network access."""
+    lines = (f"URL: {file.url}", f"without network access, copy the file to {file.path}", file.alternative)
     return "\n".join(line for line in lines if line)
 
 
-def say_unpublished(file: Remote) -> None:
-    """Tell that a file is trusted as it came, the first time."""
+def print_unpublished(file: Remote) -> None:
+    """Print a notice at the first download of a file without a published checksum."""
     if not cache.expected(file):
-        kept = cache.pin_place(file.path)
-        print(f"no checksum is published for {file.path.name}: the one it has now is kept in {kept}", file=sys.stderr)
+        stored = cache.checksum_path(file.path)
+        print(
+            f"no checksum is published for {file.path.name}: its current checksum is stored in {stored}",
+            file=sys.stderr,
+        )
 
 
 class DownloadError(Exception):
-    """Why a file did not arrive, in words for the user."""
+    """A failed download, with a message for the user."""
 
 
 def receive(file: Remote, part: Path, timeout_s: float) -> None:
-    """All bytes of an address into a file, with a progress bar on a terminal. Raises `DownloadError`."""
+    """Download a URL into a file, with a progress bar on a terminal. Raises `DownloadError`."""
     import pooch
     import requests
     from tqdm import tqdm
 
     is_quiet = not sys.stderr.isatty()
-    # `total` must not be 0: pooch 1.9 asks for the bar's truth, which is its total
+    # `total` must not be 0: pooch 1.9 evaluates bool(bar), which is its total
     with tqdm(total=file.size_bytes or 1, unit="B", unit_scale=True, leave=False, disable=is_quiet) as bar:
         unpacked = {"Accept-Encoding": "identity"}
         get = pooch.HTTPDownloader(progressbar=bar, chunk_size=1 << 18, timeout=timeout_s, headers=unpacked)
         try:
             get(file.url, str(part), None)
         except requests.HTTPError as error:
-            answer = error.response
-            raise DownloadError(f"the server answers {answer.status_code} {answer.reason}".strip()) from error
+            response = error.response
+            raise DownloadError(f"the server responded {response.status_code} {response.reason}".strip()) from error
         except requests.RequestException as error:
             raise DownloadError(reason(error, part, timeout_s)) from error
         except OSError as error:
             raise DownloadError(f"{part} cannot be written: {error.strerror}") from error
         announced = int(bar.total or 0) or file.size_bytes
-    came = part.stat().st_size
-    if announced and came != announced:
-        raise DownloadError(f"{came} of {announced} bytes came")
-    if not announced and not file.checksum and not file.tells:
-        raise DownloadError("the server does not say how long it is, and no checksum is published")
+    received = part.stat().st_size
+    if announced and received != announced:
+        raise DownloadError(f"received {received} of {announced} bytes")
+    if not announced and not file.checksum and not file.self_checking:
+        raise DownloadError("the server did not report the size, and no checksum is published")
 
 
 def reason(error: Exception, part: Path, timeout_s: float) -> str:
-    """Why a connection did not bring everything."""
+    """Message for a failed or interrupted connection."""
     import requests
     from urllib3.exceptions import ReadTimeoutError
 
-    came = f"{part.stat().st_size if part.exists() else 0} bytes"
+    received = f"{part.stat().st_size if part.exists() else 0} bytes"
     if isinstance(error, requests.Timeout) or (error.args and isinstance(error.args[0], ReadTimeoutError)):
-        return f"the server has sent nothing for {timeout_s:g} s, after {came}"
+        return f"the server sent no data for {timeout_s:g} s, after {received}"
     if isinstance(error, requests.exceptions.ChunkedEncodingError):
-        return f"the connection broke off after {came}"
+        return f"the connection was interrupted after {received}"
     if isinstance(error, requests.ConnectionError):
         cause = re.search(r"\[Errno -?\d+\] ([^'\")]+)", str(error))
         return f"no connection ({cause[1] if cause else str(error)[:200]})"
@@ -131,11 +133,11 @@ def reason(error: Exception, part: Path, timeout_s: float) -> str:
 
 
 @contextmanager
-def turn(path: Path, refused: type[UserError] = BadWeightsFile) -> Iterator[tuple[str, str] | None]:
-    """Be the only process of this machine that works on `path`.
+def exclusive(path: Path, error_type: type[UserError] = BadWeightsFile) -> Iterator[tuple[str, str] | None]:
+    """Context that holds the machine-wide lock of `path`.
 
-    Gives what went wrong for the process that was waited for, so that eight processes do not try a dead server one
-    after the other; None where nobody was waited for, or nothing went wrong. The lock ends with its process.
+    Yields the error of the process that held the lock before, if this process had to wait for it, so that eight
+    processes do not retry an unreachable server one after the other; else None. The lock is released with the process.
     """
     lock = path.with_name(f".{path.name}.lock")
     try:
@@ -143,31 +145,31 @@ def turn(path: Path, refused: type[UserError] = BadWeightsFile) -> Iterator[tupl
         file = lock.open("a+", encoding="utf-8")
     except OSError as error:
         right = "make the folder writable, or choose another as PANNSDIST_HOME"
-        raise refused(f"{lock.parent} cannot be written: {error.strerror}", right) from error
+        raise error_type(f"{lock.parent} cannot be written: {error.strerror}", right) from error
     with file:
-        text = wait_for(file, path)
+        text = acquire(file, path)
         file.truncate(0)
         try:
-            yield outcome(text)
+            yield previous_error(text)
         except UserError as error:
             file.write(json.dumps([error.wrong, error.right]))
             raise
 
 
-def outcome(text: str) -> tuple[str, str] | None:
-    """What was wrong and what would be right, as a process that failed left it in the lock."""
+def previous_error(text: str) -> tuple[str, str] | None:
+    """Error of the previous lock holder, as (wrong, right), from the content of the lock file; None if empty."""
     if not text:
         return None
     wrong, right = json.loads(text)
     return str(wrong), str(right)
 
 
-def wait_for(file: IO[str], path: Path) -> str:
-    """Take a lock; what its former holder left in the file, if it was waited for."""
+def acquire(file: IO[str], path: Path) -> str:
+    """Acquire the lock; return the content left by its previous holder if this process had to wait, else empty."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        print(f"waiting for another process that fetches {path.name}", file=sys.stderr, flush=True)
+        print(f"waiting for another process that downloads {path.name}", file=sys.stderr, flush=True)
         fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(0)
         return file.read()

@@ -1,1 +1,1 @@
-"""Readers and writers of weight files. None of them executes what a file brings."""
+"""Readers and writers of weight file formats. None of them executes code from a file."""

@@ -1,4 +1,4 @@
-"""Stand-ins for what numpy puts into pickles, so that numpy's own unpickling code never sees foreign bytes."""
+"""Replacements for the callables in numpy pickles, so that numpy's own unpickling code never sees untrusted bytes."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from pannsdist.weights.formats.unpickler import Pending, finished, new_dict
 
 
 class PickledType(Pending):
-    """A numpy type. Only little-endian ones are read: a file could have one text swapped a million times."""
+    """A numpy dtype. Only little-endian ones are supported: a file could request byte swaps a million times."""
 
     def __init__(self, code: object, *_flags: object) -> None:
         if not isinstance(code, str) or not re.fullmatch(r"[biufc]\d{1,2}", code):
-            raise ValueError(f"a numpy type {str(code)[:20]!r}; only numbers are read")
+            raise ValueError(f"a numpy type {str(code)[:20]!r}; only numbers are supported")
         self.code = code
         item_bytes(code)
 
     def build(self, state: object) -> None:
-        """Take (version, byte order, no sub-array, no names, no fields, ...)."""
+        """Set the state (version, byte order, no sub-array, no names, no fields, ...)."""
         if type(state) is not tuple or len(state) < 5 or state[1] not in ("<", "|") or any(state[2:5]):
-            raise ValueError("a numpy type that is no plain little-endian number")
+            raise ValueError("a numpy type that is not a plain little-endian number")
 
     def finish(self) -> np.dtype[Any]:
-        """The type itself, in this machine's byte order."""
+        """The dtype in native byte order."""
         return np.dtype(self.code)
 
 
 class PickledArray(Pending):
-    """A numpy array: empty until the pickle brings (version, shape, type, is in Fortran's order, bytes)."""
+    """A numpy array: empty until its state (version, shape, type, is Fortran order, bytes) is set."""
 
     def __init__(self, *_arguments: object) -> None:
         self.values: Array | None = None
 
     def build(self, state: object) -> None:
-        """Take shape, type and bytes."""
+        """Set shape, type and bytes."""
         if type(state) is not tuple or len(state) != 5 or not isinstance(state[2], PickledType):
             raise ValueError("a numpy array without shape, type and bytes")
         _, sizes, kind, is_fortran, raw = state
@@ -49,23 +49,23 @@ class PickledArray(Pending):
         self.values = decode(raw, kind.code).reshape(shape, order="F" if is_fortran else "C")
 
     def finish(self) -> Array:
-        """The array; read-only where it lies in the bytes of the file."""
+        """The array; read-only if it shares the bytes of the file."""
         if self.values is None:
             raise ValueError("an array without values")
         return self.values
 
 
 def scalar(kind: object, raw: object) -> Any:
-    """What stands in for numpy's scalar: one number of a numpy type."""
+    """Replacement for numpy's `scalar`: one number of a numpy type."""
     if not isinstance(kind, PickledType) or type(raw) is not bytes or len(raw) != item_bytes(kind.code):
         raise ValueError("a numpy number that does not fit its bytes")
     return decode(raw, kind.code)[0]
 
 
 def encoder() -> Callable[[object, object], bytes]:
-    """What stands in for `_codecs.encode`: how protocol 2 writes bytes, as text in latin-1.
+    """Replacement for `_codecs.encode`, with which protocol 2 stores bytes as latin-1 text.
 
-    Each text is encoded once, or a small file could ask for its largest text a million times.
+    Results are cached: otherwise a small file could request the encoding of its largest text a million times.
     """
     known: dict[str, bytes] = {}
 
@@ -80,20 +80,20 @@ def encoder() -> Callable[[object, object], bytes]:
 
 
 def named_tensor(pair: object) -> Any:
-    """What stands in for `tuple`: Paddle writes a tensor outside of a state dict as (name, array); gives the array."""
+    """Replacement for `tuple`: Paddle stores a tensor outside of a state dict as (name, array). Returns the array."""
     if not isinstance(pair, tuple) or len(pair) != 2 or not isinstance(pair[1], PickledArray):
-        raise ValueError("a tuple that is no tensor of Paddle")
+        raise ValueError("a tuple that is not a Paddle tensor")
     return finished(pair[1])
 
 
 def numpy_calls() -> dict[str, Callable[..., Any] | None]:
-    """The table for pickles that hold numpy arrays, under numpy 1's and numpy 2's names."""
+    """Table of callables for pickles with numpy arrays, under the names of numpy 1 and 2."""
     calls: dict[str, Callable[..., Any] | None] = {
         "numpy.ndarray": None,
         "numpy.dtype": PickledType,
         "collections.OrderedDict": new_dict,
         "_codecs.encode": encoder(),
-        "__builtin__.bytes": lambda: b"",  # how protocol 2 writes no bytes at all
+        "__builtin__.bytes": lambda: b"",  # empty bytes in protocol 2
     }
     for core in ("numpy.core", "numpy._core"):
         calls[f"{core}.multiarray._reconstruct"] = PickledArray

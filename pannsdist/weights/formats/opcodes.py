@@ -1,4 +1,4 @@
-"""The pickle instructions that weight files consist of, written out; Python's own pickling is nowhere needed."""
+"""Writers of the pickle opcodes in weight files; Python's own pickling is not used."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def text(value: str) -> bytes:
 
 
 def number(value: int) -> bytes:
-    """A whole number."""
+    """An integer."""
     if 0 <= value < 1 << 8:
         return b"K" + struct.pack("<B", value)
     if -(1 << 31) <= value < 1 << 31:
@@ -25,35 +25,35 @@ def number(value: int) -> bytes:
 
 
 def raw_bytes(value: bytes) -> bytes:
-    """Bytes, which protocol 2 does not have."""
+    """Bytes (not available in protocol 2)."""
     if len(value) < 1 << 32:
         return b"B" + struct.pack("<I", len(value)) + value
     return b"\x8e" + struct.pack("<Q", len(value)) + value
 
 
-def row(*parts: bytes) -> bytes:
+def sequence(*parts: bytes) -> bytes:
     """A tuple."""
     return b"(" + b"".join(parts) + b"t"
 
 
 def numbers(values: tuple[int, ...]) -> bytes:
-    """A tuple of whole numbers."""
-    return row(*map(number, values))
+    """A tuple of integers."""
+    return sequence(*map(number, values))
 
 
 def named(module: str, name: str) -> bytes:
-    """A class or function by its name."""
+    """A class or function by name."""
     return f"c{module}\n{name}\n".encode("ascii")
 
 
 def call(function: bytes, *arguments: bytes) -> bytes:
-    """What a function gives."""
-    return function + row(*arguments) + b"R"
+    """The result of a function call."""
+    return function + sequence(*arguments) + b"R"
 
 
 def with_state(made: bytes, *state: bytes) -> bytes:
-    """An object, given its state."""
-    return made + row(*state) + b"b"
+    """An object with its state set."""
+    return made + sequence(*state) + b"b"
 
 
 def mapping(items: list[tuple[bytes, bytes]]) -> bytes:

@@ -1,4 +1,4 @@
-"""Reader of what `torch.save` writes: zip files, and the format before PyTorch 1.6."""
+"""Reader for files of `torch.save`: zip files, and the format before PyTorch 1.6."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from pannsdist.weights.formats.arrays import Array, checked_sizes, decode, item_bytes, strided
+from pannsdist.weights.formats.errors import translate_errors
 from pannsdist.weights.formats.numpy_pickle import numpy_calls
-from pannsdist.weights.formats.refusal import refusing
 from pannsdist.weights.formats.unpickler import Global, Pending, Unpickler, finished, table
 
 LEGACY_MAGIC = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
@@ -35,7 +35,7 @@ STORAGES = {
 
 @dataclass(frozen=True)
 class Storage:
-    """A row of values that tensors are views of: its key in the file, type code and number of values."""
+    """A storage, of which tensors are views: key in the file, type code and number of values."""
 
     key: str
     code: str
@@ -43,14 +43,14 @@ class Storage:
 
 
 class Storages:
-    """The values of each storage, read once, however many tensors share it."""
+    """Cache of the values of storages; each is read once."""
 
     def __init__(self, raw: Callable[[str], bytes], order: str) -> None:
         self.raw, self.order = raw, order
         self.known: dict[Storage, Array] = {}
 
     def values(self, storage: Storage) -> Array:
-        """All values of a storage, flat."""
+        """Flat values of a storage."""
         if storage not in self.known:
             raw = self.raw(storage.key)
             if len(raw) != storage.count * item_bytes(storage.code):
@@ -60,26 +60,26 @@ class Storages:
 
 
 class Tensor(Pending):
-    """A view of a storage, made when the storages can be read; offset and strides count values."""
+    """A tensor as a view of a storage, resolved later; offset and strides are in values."""
 
     def __init__(self, storage: Storage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...]) -> None:
         self.storage, self.offset, self.shape, self.strides = storage, offset, shape, strides
         self.storages: Storages | None = None
 
     def finish(self) -> Array:
-        """The array; tensors that shared their values still do."""
+        """The array; tensors with a common storage still share it."""
         if self.storages is None:
             raise ValueError("a tensor before its storage")
         values = self.storages.values(self.storage)
-        is_plain = self.strides == plain_strides(self.shape)
+        is_contiguous = self.strides == contiguous_strides(self.shape)
         end = self.offset + math.prod(self.shape)
-        if is_plain and end <= len(values):
+        if is_contiguous and end <= len(values):
             return values[self.offset : end].reshape(self.shape)
         return strided(values, self.offset, self.shape, self.strides)
 
 
 class TorchPickle:
-    """The pickle in a PyTorch file: which names it may use, and the storages and tensors that it mentions."""
+    """Pickles of a PyTorch file: the allowed names, and the storages and tensors found."""
 
     def __init__(self) -> None:
         self.tensors: list[Tensor] = []
@@ -95,12 +95,12 @@ class TorchPickle:
         )
 
     def load(self, data: bytes, position: int = 0) -> tuple[Any, int]:
-        """The tree of one pickle, and where the pickle ends."""
+        """Load one pickle; return its tree and end position."""
         machine = Unpickler(data, self.allowed, self.storage, position)
         return machine.load(), machine.position
 
     def tensor(self, storage: object, offset: object, shape: object, strides: object, *_flags: object) -> Tensor:
-        """What stands in for `_rebuild_tensor_v2`."""
+        """Replacement for `_rebuild_tensor_v2`."""
         if not isinstance(storage, Storage) or type(offset) is not int or offset < 0:
             raise ValueError("a tensor without a storage")
         made = Tensor(storage, offset, checked_sizes(shape, "a shape"), checked_sizes(strides, "the strides"))
@@ -108,9 +108,9 @@ class TorchPickle:
         return made
 
     def storage(self, description: object) -> Storage:
-        """A storage out of ('storage', type, key, device, count), and in old files a view, which must be None."""
+        """A storage from ('storage', type, key, device, count), in old files with a view, which must be None."""
         if type(description) is not tuple or len(description) not in (5, 6) or description[0] != "storage":
-            raise ValueError("something outside of the pickle that is no storage")
+            raise ValueError("a persistent object that is not a storage")
         _, kind, key, _, count, *view = description
         if not isinstance(kind, Global) or kind.name not in STORAGES or type(key) is not str:
             raise ValueError("a storage without type and key")
@@ -121,29 +121,29 @@ class TorchPickle:
         return made
 
     def finish(self, tree: Any, storages: Storages) -> Any:
-        """The tree with arrays in it."""
+        """The tree with all tensors resolved to arrays."""
         for tensor in self.tensors:
             tensor.storages = storages
         return finished(tree)
 
 
-def plain_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Strides, in values, of a tensor whose values lie in order."""
+def contiguous_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Strides, in values, of a contiguous tensor."""
     return tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
 
 
 def is_torch(data: bytes) -> bool:
-    """Whether these first bytes are those of a PyTorch file."""
+    """Whether these first bytes are the start of a PyTorch file."""
     return data.startswith((ZIP_MAGIC, LEGACY_MAGIC))
 
 
 def read_torch(path: Path) -> Any:
-    """What a PyTorch file holds: dicts, lists and tuples of arrays, numbers, text and None.
+    """Content of a PyTorch file: dicts, lists and tuples of arrays, numbers, text and None.
 
-    Arrays may be read-only, and share values where the tensors did; bfloat16 becomes float32. The zip format carries
-    check sums, which are checked; the older one has none. Raises `BadWeightsFile`.
+    Arrays may be read-only, and share memory if the tensors did; bfloat16 becomes float32. The checksums of the zip
+    format are verified; the older format has none. Raises `BadWeightsFile`.
     """
-    with refusing(path, "PyTorch"), Path(path).open("rb") as file:
+    with translate_errors(path, "PyTorch"), Path(path).open("rb") as file:
         if file.read(len(ZIP_MAGIC)) == ZIP_MAGIC:
             with zipfile.ZipFile(file) as archive:
                 return zip_tree(archive, Path(path).stat().st_size)
@@ -152,15 +152,15 @@ def read_torch(path: Path) -> Any:
 
 
 def zip_tree(archive: zipfile.ZipFile, file_bytes: int) -> Any:
-    """The contents of a zip file: `<name>/data.pkl` and one member `<name>/data/<key>` per storage.
+    """Parse a zip file with `<name>/data.pkl` and one member `<name>/data/<key>` per storage.
 
-    PyTorch compresses nothing, so a compressed member is refused, as are members that claim more than the file holds.
+    PyTorch does not compress, so compressed members are rejected, and so are members larger than the file.
     """
     members = archive.infolist()
     if any(member.compress_type != zipfile.ZIP_STORED for member in members):
         raise ValueError("a compressed member, which PyTorch does not write")
     if sum(member.file_size for member in members) > file_bytes:
-        raise ValueError("its members claim more bytes than the file has")
+        raise ValueError("its members are larger than the file")
     names = [member.filename for member in members]
     pickles = [name for name in names if name.count("/") == 1 and name.endswith("/data.pkl")]
     if len(pickles) != 1 or len(set(names)) != len(names):
@@ -173,17 +173,17 @@ def zip_tree(archive: zipfile.ZipFile, file_bytes: int) -> Any:
 
 
 def byte_order(name: bytes) -> str:
-    """numpy's sign for an order of bytes that PyTorch names."""
+    """numpy's character for a byte order of PyTorch."""
     return {b"little": "<", b"big": ">"}[name]
 
 
 def legacy_tree(data: bytes) -> Any:
-    """The contents of the older format: five pickles (magic, version, machine, tree, keys), then the storages.
+    """Parse the older format: five pickles (magic, version, machine, tree, keys), then the storages.
 
-    Each storage is its number of values (8 bytes) and the values.
+    Each storage is its number of values (8 bytes), then the values.
     """
     if not data.startswith(LEGACY_MAGIC):
-        raise ValueError("it does not begin like a file of PyTorch")
+        raise ValueError("it does not start with the header of a PyTorch file")
     pickle = TorchPickle()
     _, position = pickle.load(data, len(LEGACY_MAGIC))
     machine, position = pickle.load(data, position)
@@ -196,9 +196,9 @@ def legacy_tree(data: bytes) -> Any:
         (count,) = struct.unpack_from(order + "q", data, position)
         position += 8
         if count < 0 or size > len(data) - position or (count and size % count) or (not count and size):
-            raise ValueError(f"storage {key[:20]} is not all there")
+            raise ValueError(f"storage {key[:20]} is truncated")
         raw[key] = data[position : position + size]
         position += size
     if position != len(data):
-        raise ValueError(f"{len(data) - position} bytes behind its end")
+        raise ValueError(f"{len(data) - position} bytes after its end")
     return pickle.finish(tree, Storages(raw.__getitem__, order))

@@ -1,9 +1,9 @@
-"""A pickle machine that builds containers and calls nothing but a given table.
+"""A restricted unpickler that builds containers and calls only the functions of a given table.
 
-It is written out, and not a subclass of `pickle.Unpickler`, because that one allocates what a damaged file asks for:
-one wrong byte in LONG_BINPUT makes CPython before 3.14 clear a memo of up to 64 GB. Here every size is checked
-against what is left of the file, an instruction that weight files do not need is refused, and setting attributes does
-not exist. Read are protocols 2 to 4, and the strings of Python 2.
+It is not a subclass of `pickle.Unpickler`, which allocates whatever a damaged file requests: one wrong byte in
+LONG_BINPUT makes CPython before 3.14 clear a memo of up to 64 GB. Here every size is checked against the remaining file
+size, opcodes that weight files do not need are rejected, and attributes are never set. Supports protocols 2 to 4 and
+the strings of Python 2.
 """
 
 from __future__ import annotations
@@ -13,41 +13,41 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from pannsdist.weights.formats.refusal import ForbiddenName
+from pannsdist.weights.formats.errors import ForbiddenName
 
 MAX_STEPS = 5_000_000
-"""Instructions per pickle; CNN14's weights need 2,000, a hundred times as many tensors still fit."""
+"""Maximum opcodes per pickle; CNN14's weights need 2,000."""
 MAX_DEPTH = 100
 MAX_LONG_BYTES = 1024
 
 
 @dataclass(frozen=True)
 class Global:
-    """A name that the table knows; `call` is what stands in for it, None where it is only passed on."""
+    """An allowed name; `call` is its replacement, or None for names that are never called."""
 
     name: str
     call: Callable[..., Any] | None = None
 
 
 class Pending:
-    """Something that a pickle describes in several steps, and that `finish` turns into what it stands for."""
+    """An object that a pickle describes in several steps; `finish` returns its final value."""
 
     def build(self, state: object) -> None:
-        """Take the state that the pickle brings for it."""
-        raise ValueError(f"state of type {type(state).__name__} for {type(self).__name__}, which takes none")
+        """Set the state from the pickle. Raises ValueError for types without state."""
+        raise ValueError(f"state of type {type(state).__name__} for {type(self).__name__}, which has none")
 
     def finish(self) -> object:
-        """What this stands for."""
+        """The final value."""
         raise NotImplementedError
 
 
 def table(calls: Mapping[str, Callable[..., Any] | None]) -> dict[str, Global]:
-    """The names that a kind of file may use, with what is called in their place."""
+    """Table of the allowed names of a file format and their replacements."""
     return {name: Global(name, call) for name, call in calls.items()}
 
 
 def new_dict(*pairs: Any) -> dict[Any, Any]:
-    """What stands in for OrderedDict: a dict, which keeps its order too."""
+    """Replacement for OrderedDict: a dict, which is ordered too."""
     made: dict[Any, Any] = {}
     for key, value in pairs[0] if pairs else ():
         put_item(made, key, value)
@@ -55,26 +55,26 @@ def new_dict(*pairs: Any) -> dict[Any, Any]:
 
 
 def put_item(target: Any, key: Any, value: Any) -> None:
-    """Set a key of a dict; keys are text or numbers, since hashing a deep tuple overruns the stack of C."""
+    """Set a key of a dict; keys are text or integers, since hashing a deeply nested tuple overflows the C stack."""
     if type(target) is not dict or type(key) not in (str, int):
         raise ValueError("a key that is neither text nor number")
     target[key] = value
 
 
 def long_number(raw: bytes) -> int:
-    """A whole number of any sensible size."""
+    """An integer of up to MAX_LONG_BYTES."""
     if len(raw) > MAX_LONG_BYTES:
         raise ValueError(f"a number of {len(raw)} bytes")
     return int.from_bytes(raw, "little", signed=True)
 
 
 def unicode_text(raw: bytes) -> str:
-    """Text as pickle writes it: UTF-8 in which half a surrogate pair may stand."""
+    """Text as encoded by pickle: UTF-8 with lone surrogates."""
     return str(raw, "utf-8", "surrogatepass")
 
 
 class Unpickler:
-    """Reads one pickle out of `data` from `position` on; afterwards `position` is right behind it."""
+    """Reader of one pickle in `data` at `position`, which afterwards is the end of the pickle."""
 
     numbers: ClassVar[dict[str, str]] = {"K": "<B", "M": "<H", "J": "<i", "G": ">d"}
     constants: ClassVar[dict[str, Any]] = {"N": None, "\x88": True, "\x89": False, ")": ()}
@@ -107,7 +107,7 @@ class Unpickler:
         self.memo: dict[int, Any] = {}
 
     def load(self) -> Any:
-        """The tree that the pickle describes; `finished` makes values of what is pending in it."""
+        """Load the tree of the pickle; `finished` resolves the pending objects in it."""
         for _ in range(MAX_STEPS):
             code = chr(self.take(1)[0])
             if code == ".":
@@ -119,12 +119,12 @@ class Unpickler:
         """The next `size` bytes."""
         end = self.position + size
         if size < 0 or end > len(self.data):
-            raise ValueError(f"it ends in the middle: {size} bytes wanted, {len(self.data) - self.position} left")
+            raise ValueError(f"it is truncated: {size} bytes needed, {len(self.data) - self.position} left")
         self.position, start = end, self.position
         return self.data[start:end]
 
     def number(self, layout: str) -> Any:
-        """The next number, laid out as `struct` says."""
+        """The next number, in a `struct` format."""
         return struct.unpack(layout, self.take(struct.calcsize(layout)))[0]
 
     def line(self) -> str:
@@ -137,7 +137,7 @@ class Unpickler:
         return text
 
     def step(self, code: str) -> None:
-        """Carry out one instruction."""
+        """Execute one opcode."""
         if code in self.numbers:
             self.stack.append(self.number(self.numbers[code]))
         elif code in self.constants:
@@ -154,18 +154,18 @@ class Unpickler:
         elif code in STRUCTURE:
             STRUCTURE[code](self)
         else:
-            raise ValueError(f"pickle instruction {code!r} at byte {self.position - 1} is none that tensors need")
+            raise ValueError(f"pickle instruction {code!r} at byte {self.position - 1} is not supported")
 
     def pop_from(self, start: int) -> tuple[Any, ...]:
-        """Take everything from `start` on off the stack."""
+        """Pop all items from index `start` on."""
         if start < 0:
-            raise ValueError("its pickle takes more off the stack than there is")
+            raise ValueError("its pickle pops from an empty stack")
         items = tuple(self.stack[start:])
         del self.stack[start:]
         return items
 
     def push_global(self, module: object, name: object) -> None:
-        """Look a name up in the table; nothing is ever imported."""
+        """Look up a name in the table; nothing is ever imported."""
         if not isinstance(module, str) or not isinstance(name, str):
             raise ValueError("a global whose name is not text")
         known = self.allowed.get(f"{module}.{name}")
@@ -174,34 +174,34 @@ class Unpickler:
         self.stack.append(known)
 
     def reduce(self) -> None:
-        """Call what the table has for a name."""
+        """Call the replacement of a name."""
         called, arguments = self.pop_from(len(self.stack) - 2)
         if not isinstance(called, Global) or called.call is None or type(arguments) is not tuple:
-            raise ValueError("a call of something that cannot be called")
+            raise ValueError("a call of something that is not callable")
         self.stack.append(called.call(*arguments))
 
     def build(self) -> None:
-        """Hand state to something pending; attributes of a dict (PyTorch's `_metadata`) are let go."""
+        """Set the state of a pending object; attributes of a dict (PyTorch's `_metadata`) are ignored."""
         state = self.stack.pop()
         target = self.stack[-1]
         if isinstance(target, Pending):
             target.build(state)
         elif type(target) is not dict:
-            raise ValueError("state for something that takes none")
+            raise ValueError("state for an object that has none")
 
     def append(self, items: tuple[Any, ...]) -> None:
-        """Add items to the list below."""
+        """Append items to the list on top of the stack."""
         if type(self.stack[-1]) is not list:
-            raise ValueError("items for something that is no list")
+            raise ValueError("items for something that is not a list")
         self.stack[-1].extend(items)
 
     def put_items(self, items: tuple[Any, ...]) -> None:
-        """Add keys and values to the dict below."""
+        """Add keys and values to the dict on top of the stack."""
         for key, value in zip(items[::2], items[1::2], strict=True):
             put_item(self.stack[-1], key, value)
 
     def persistent(self) -> None:
-        """Ask for the storage that the file describes outside of the pickle."""
+        """Push the storage of a persistent id."""
         if self.storage is None:
             raise ForbiddenName("a persistent object")
         self.stack.append(self.storage(self.stack.pop()))
@@ -228,14 +228,14 @@ STRUCTURE: dict[str, Callable[[Unpickler], Any]] = {
 
 
 def finished(tree: Any) -> Any:
-    """The same tree with everything pending finished; what is shared is finished once, a circle is refused."""
+    """Resolve all pending objects of a tree, shared ones once. Raises ValueError for cycles."""
     return finish(tree, {}, 0)
 
 
 def finish(tree: Any, done: dict[int, Any], depth: int) -> Any:
-    """One node of `finished`; `done` holds results by the identity of what they were made from."""
+    """Resolve one node of a tree; `done` caches results by the id of their source."""
     if depth > MAX_DEPTH:
-        raise ValueError("its contents are nested too deeply, or in a circle")
+        raise ValueError("its contents are nested too deeply, or contain a cycle")
     if isinstance(tree, Global):
         raise ValueError(f"'{tree.name}' where a value should be")
     if not isinstance(tree, Pending | dict | list | tuple):

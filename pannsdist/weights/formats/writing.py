@@ -1,4 +1,4 @@
-"""Writers of weight files that PyTorch, Paddle and safetensors read; none of the three is needed for it."""
+"""Writers of weight files for PyTorch, Paddle and safetensors, without using these libraries."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from pannsdist.runtime.storage import sync
 from pannsdist.weights.formats import opcodes as op
 from pannsdist.weights.formats.arrays import Array
 from pannsdist.weights.formats.safetensors import TYPES
-from pannsdist.weights.formats.torch import STORAGES, plain_strides
+from pannsdist.weights.formats.torch import STORAGES, contiguous_strides
 
 ALIGNMENT_BYTES = 64
-"""Where PyTorch begins the values of a storage, so that a file can be mapped into memory."""
+"""Alignment of storages in PyTorch files, for memory mapping."""
 TORCH_NAMES = {code: name for name, code in STORAGES.items() if code != "bf2"}
 SAFETENSORS_NAMES = {code: name for name, code in TYPES.items() if code != "bf2"}
 
@@ -40,17 +40,17 @@ def write_torch(file: IO[bytes], state: State) -> None:
 
 
 def torch_tensor(key: str, storage_name: str, value: Array) -> bytes:
-    """A tensor that has a storage to itself, as `torch._utils._rebuild_tensor_v2` wants it."""
+    """A tensor with its own storage, for `torch._utils._rebuild_tensor_v2`."""
     storage_type = op.named(*storage_name.split("."))
-    storage = op.row(op.text("storage"), storage_type, op.text(key), op.text("cpu"), op.number(value.size))
-    shape, strides = op.numbers(value.shape), op.numbers(plain_strides(value.shape))
+    storage = op.sequence(op.text("storage"), storage_type, op.text(key), op.text("cpu"), op.number(value.size))
+    shape, strides = op.numbers(value.shape), op.numbers(contiguous_strides(value.shape))
     no_hooks = op.named("collections", "OrderedDict") + op.NO_ARGUMENTS + b"R"
     rebuild = op.named("torch._utils", "_rebuild_tensor_v2")
     return op.call(rebuild, storage + op.PERSISTENT, op.number(0), shape, strides, op.FALSE, no_hooks)
 
 
 def put(archive: zipfile.ZipFile, name: str, raw: bytes) -> None:
-    """One member under PyTorch's folder, its bytes aligned by an extra field, and without a date."""
+    """Write one member below PyTorch's folder, aligned by an extra field, without a date."""
     member = zipfile.ZipInfo(f"archive/{name}")
     header_end = archive.start_dir + 30 + len(member.filename) + 4
     padding = -header_end % ALIGNMENT_BYTES
@@ -59,7 +59,7 @@ def put(archive: zipfile.ZipFile, name: str, raw: bytes) -> None:
 
 
 def write_paddle(file: IO[bytes], state: State) -> None:
-    """What `paddle.save` makes of a state dict: a pickle of numpy arrays, and each parameter's name beside them."""
+    """The format of `paddle.save` for a state dict: a pickle of numpy arrays and a table of parameter names."""
     items = [(op.text(key), paddle_array(value)) for key, value in state.items()]
     names = op.mapping([(op.text(key), op.text(key)) for key in state])
     items.append((op.text("StructuredToParameterName@@"), names))
@@ -67,7 +67,7 @@ def write_paddle(file: IO[bytes], state: State) -> None:
 
 
 def paddle_array(value: Array) -> bytes:
-    """A numpy array as numpy pickles it, under the module name that numpy 1 and 2 both know."""
+    """A pickled numpy array, under the module name that numpy 1 and 2 both support."""
     code = code_of(value)
     order = op.text("|" if value.itemsize == 1 else "<")
     unset = (op.NONE, op.NONE, op.NONE, op.number(-1), op.number(-1), op.number(0))
@@ -85,7 +85,7 @@ def paddle_array(value: Array) -> bytes:
 
 
 def write_safetensors(file: IO[bytes], state: State) -> None:
-    """A JSON header, padded to 8 bytes, and the values one after the other; says that axes and names are PyTorch's."""
+    """A JSON header, padded to 8 bytes, then the values; the metadata state PyTorch's axes and names."""
     header: dict[str, object] = {"__metadata__": {"format": "pt"}}
     end = 0
     for key, value in state.items():
@@ -100,12 +100,12 @@ def write_safetensors(file: IO[bytes], state: State) -> None:
 
 
 def code_of(value: Array) -> str:
-    """numpy's type code without the order of bytes, such as `f4`."""
+    """numpy's type code without byte order, such as `f4`."""
     return f"{value.dtype.kind}{value.dtype.itemsize}"
 
 
 def little_endian(value: Array) -> bytes:
-    """The values in order, in the byte order of all these formats."""
+    """Values in C order as little-endian bytes."""
     return value.astype(value.dtype.newbyteorder("<"), copy=False).tobytes()
 
 
@@ -118,23 +118,23 @@ WRITERS: dict[str, Callable[[IO[bytes], State], None]] = {
 
 
 def write_weights(path: Path, state: State) -> None:
-    """Weights into a new file of the format that its ending names, whole or not at all.
+    """Write weights to a new file atomically, in the format of its suffix.
 
-    Raises `BadWeightsFile` for another ending, and where a file is there already.
+    Raises `BadWeightsFile` for an unknown suffix, or if the file exists.
     """
     if path.suffix not in WRITERS:
-        raise BadWeightsFile(f"no format is known by the ending of {path}", f"known: {', '.join(WRITERS)}")
+        raise BadWeightsFile(f"unknown format: {path}", f"supported suffixes: {', '.join(WRITERS)}")
     if path.exists():
-        raise BadWeightsFile(f"{path} is there already", "remove it, or choose another name")
-    aside = path.with_name(f".{path.name}.writing")
+        raise BadWeightsFile(f"{path} already exists", "remove it, or choose another name")
+    temporary = path.with_name(f".{path.name}.writing")
     try:
-        with aside.open("wb") as file:
+        with temporary.open("wb") as file:
             WRITERS[path.suffix](file, {key: np.asarray(value) for key, value in state.items()})
-        sync(aside)
-        aside.replace(path)
+        sync(temporary)
+        temporary.replace(path)
     except KeyError as error:
-        raise BadWeightsFile(f"{path.suffix} has no numbers of type {error}", "choose another format") from error
+        raise BadWeightsFile(f"{path.suffix} does not support type {error}", "choose another format") from error
     except OSError as error:
-        raise BadWeightsFile(f"{path} cannot be written: {error.strerror}", "choose another place") from error
+        raise BadWeightsFile(f"{path} cannot be written: {error.strerror}", "choose another folder") from error
     finally:
-        aside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)

@@ -30,7 +30,7 @@ from pannsdist.builtin.augmentations.speed import Speed  # noqa: E402
 from pannsdist.builtin.augmentations.time_roll import TimeRoll  # noqa: E402
 from pannsdist.builtin.logmel import LogMel, LogMelParams  # noqa: E402
 from pannsdist.builtin.panns.blocks import Part, conv_block  # noqa: E402
-from pannsdist.builtin.panns.networks import Wanted, normed_bins  # noqa: E402
+from pannsdist.builtin.panns.networks import NetworkConfig, normed_bins  # noqa: E402
 from pannsdist.builtin.panns.tagger import Description, Tagger  # noqa: E402
 from pannsdist.builtin.tones import Tones, TonesParams  # noqa: E402
 from pannsdist.contracts.feature_augmentation import spec_augment_mask  # noqa: E402
@@ -100,7 +100,7 @@ def network(kind):
     if kind == "averaging":
         return Network(LogMel(FEATURE).build(), Averaging(), spec_augment=True)
     parts = [
-        *normed_bins(Wanted(len(TONES.labels), BINS, spec_augment=True)),
+        *normed_bins(NetworkConfig(len(TONES.labels), BINS, spec_augment=True)),
         Part("conv_block1", conv_block(1, 8), 0.2),
     ]
     layer = Tagger(Description(parts, 8, 8), len(TONES.labels))

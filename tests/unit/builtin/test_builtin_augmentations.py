@@ -190,7 +190,7 @@ def test_a_low_rate_leaves_no_band_above_its_spectrum():
         (lambda: Speed(SpeedParams(1.1, 0.9)), "augment.speed.low is 1.1"),
         (lambda: Noise(NoiseParams(low_snr_db=9, high_snr_db=3)), "augment.noise.low_snr_db is 9"),
         (lambda: RandomEqualiser(EqualiserParams(low_hz=900, high_hz=90)), "augment.random_equaliser.low_hz is 900"),
-        (lambda: Noise(NoiseParams("folder")), "augment.noise.folder is '', which is no folder"),
+        (lambda: Noise(NoiseParams("folder")), "augment.noise.folder is '', which is not a folder"),
         (lambda: Noise(NoiseParams("white", "noises")), "augment.noise.kind is white"),
     ],
 )
@@ -201,7 +201,7 @@ def test_params_that_cannot_be_are_refused(build, words):
 
 
 def test_a_folder_without_sound_and_a_file_that_is_no_sound_are_named(tmp_path):
-    with pytest.raises(UserError, match="no sound file in"):
+    with pytest.raises(UserError, match="no audio file in"):
         Noise(NoiseParams("folder", str(tmp_path)))
     (tmp_path / "broken.wav").write_text("no sound")
     plugin = Noise(NoiseParams("folder", str(tmp_path)))

@@ -174,7 +174,7 @@ def test_a_single_class_is_refused(tmp_path):
     touch(tmp_path, "ESC/dog/a.wav", "ESC/cat/a.wav")
     message = refusal(tmp_path)
     assert "only one class folder, 'ESC'" in message
-    assert "one folder too high?" in message
+    assert "one level too high?" in message
 
 
 def test_classes_of_one_clip_each_cannot_be_divided(tmp_path):

@@ -177,11 +177,11 @@ def test_a_fold_is_asked_for_with_the_folds_there_are(root):
         ("a.wav,dog,", "unknown split ''", "splits: train, valid, test"),
         ("a.wav, ,train", "label is empty", "data.params.multi_label=true"),
         ("a.wav,dog;cat,train", "several labels: dog, cat", "data.params.multi_label=true"),
-        ("b.wav,cat,train", "id 'b.wav' stands in line 3 already", "by a column 'id'"),
-        ("../x.wav,dog,train", "path '../x.wav' does not lie below", "data.params.root"),
-        ("/etc/x.wav,dog,train", "path '/etc/x.wav' does not lie below", "data.params.root"),
-        ("sub/../../x.wav,dog,train", "path 'sub/../../x.wav' does not lie below", "data.params.root"),
-        (",dog,train", "path '' does not lie below", "data.params.root"),
+        ("b.wav,cat,train", "id 'b.wav' is already in line 3", "add a column 'id'"),
+        ("../x.wav,dog,train", "path '../x.wav' is outside of", "data.params.root"),
+        ("/etc/x.wav,dog,train", "path '/etc/x.wav' is outside of", "data.params.root"),
+        ("sub/../../x.wav,dog,train", "path 'sub/../../x.wav' is outside of", "data.params.root"),
+        (",dog,train", "path '' is outside of", "data.params.root"),
         ("a.wav,dog", "2 values for 3 columns", "quote a value"),
         ("a.wav,dog,train,x", "4 values for 3 columns", "quote a value"),
         ('"a.wav"x,dog,train', "not CSV", "commas"),
@@ -222,7 +222,7 @@ def test_an_unknown_label_is_refused_with_its_line(root):
 def test_a_bad_file_of_labels_is_refused(root):
     path = root / "labels.txt"
     path.write_text("dog\ncat\n\ndog\n")
-    assert "labels.txt:4: label 'dog' stands in line 1 already" in refusal(root, GOOD, labels=str(path))
+    assert "labels.txt:4: label 'dog' is already in line 1" in refusal(root, GOOD, labels=str(path))
     path.write_text("\n")
     assert "has no labels (data.params.labels)" in refusal(root, GOOD, labels=str(path))
     path.unlink()
@@ -277,7 +277,7 @@ def test_too_few_labels_are_refused(root):
 
 
 def test_a_manifest_that_cannot_be_read_is_refused_by_name(root):
-    for name, wrong in (("none.csv", "cannot read"), ("a.wav", "is no manifest by its ending")):
+    for name, wrong in (("none.csv", "cannot read"), ("a.wav", "is not a manifest")):
         with pytest.raises(UserError, match=wrong) as caught:
             Manifest(ManifestParams(str(root / name)))
         assert f"{root / name} (data.params.path)" in str(caught.value)

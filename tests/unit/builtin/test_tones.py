@@ -82,11 +82,11 @@ def test_the_families_can_be_told_apart_by_their_spectrum():
 @pytest.mark.parametrize(
     ("key", "value", "allowed"),
     [
-        ("clips_per_class", 0, "between 1 and 1000000"),
-        ("valid_clips_per_class", 0, "between 1 and 1000000"),
-        ("duration_s", float("nan"), "between 0.1 and 600.0"),
-        ("sample_rate_hz", 4000, "between 8000 and 192000"),
-        ("classes", 7, "between 2 and 6"),
+        ("clips_per_class", 0, "allowed: 1 to 1000000"),
+        ("valid_clips_per_class", 0, "allowed: 1 to 1000000"),
+        ("duration_s", float("nan"), "allowed: 0.1 to 600.0"),
+        ("sample_rate_hz", 4000, "allowed: 8000 to 192000"),
+        ("classes", 7, "allowed: 2 to 6"),
     ],
 )
 def test_a_value_out_of_its_range_is_refused_with_the_range(key, value, allowed):

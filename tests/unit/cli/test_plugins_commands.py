@@ -74,8 +74,8 @@ def test_a_model_is_shown_with_params_front_end_and_weights(run):
 def test_a_dataset_is_shown_with_its_params_and_defaults(run):
     code, out, _ = run("plugins", "show", "dataset", "folder")
     assert code == 0
-    assert "    root = (required)   a folder, from the working directory\n" in out
-    assert "    valid_fraction = 0.2   share of each class" in out
+    assert "    root = (required)   root folder, relative to the working directory\n" in out
+    assert "    valid_fraction = 0.2   fraction of each class" in out
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ def test_inspect_says_what_is_in_a_file(shared, capsys):
         "format      torch",
         "layout      original PANNs",
         "tensors     36",
-        "parameters  4,837,455 that train, 1,085,509 values beside them",
+        "parameters  4,837,455 trainable, 1,085,509 not trainable",
         "head        fc_audioset, 527 classes",
     ]
     assert lines[5] == "first keys  spectrogram_extractor.stft.conv_real.weight  float32 [513, 1, 1024]"
@@ -101,8 +101,8 @@ def test_inspect_counts_paddles_parameters_like_torchs(shared, tmp_path, capsys)
     for path in (source, target):
         assert main(["weights", "inspect", path]) == 0
         said.append(capsys.readouterr().out.splitlines())
-    assert said[0][3].startswith("parameters  983,599 that train")
-    assert said[1][3].startswith("parameters  983,599 that train")
+    assert said[0][3].startswith("parameters  983,599 trainable")
+    assert said[1][3].startswith("parameters  983,599 trainable")
     assert said[0][4] == said[1][4] == "head        classifier.5, 527 classes"
 
 
@@ -111,7 +111,7 @@ def test_convert_takes_the_model_by_name(shared, tmp_path, capsys):
     assert main(["weights", "convert", source, target, "--model", "panns_cnn10"]) == 0
     assert "28 tensors, 2 Linear weights transposed" in capsys.readouterr().out
     assert main(["weights", "convert", source, target, "--model", "panns_cnn6"]) == 2
-    assert capsys.readouterr().err == f"error: {target} is there already\n  remove it, or choose another name\n"
+    assert capsys.readouterr().err == f"error: {target} already exists\n  remove it, or choose another name\n"
     assert main(["weights", "convert", source, target, "--model", "panns_cnn66"]) == 2
     assert "unknown model 'panns_cnn66'" in capsys.readouterr().err
 
@@ -119,4 +119,4 @@ def test_convert_takes_the_model_by_name(shared, tmp_path, capsys):
 def test_a_file_that_is_no_weights_is_a_users_mistake(tmp_path, capsys):
     (tmp_path / "page.pth").write_text("<html>")
     assert main(["weights", "inspect", str(tmp_path / "page.pth")]) == 2
-    assert "is no weight file: it begins with b'<html>'" in capsys.readouterr().err
+    assert "is not a weight file: it starts with b'<html>'" in capsys.readouterr().err

@@ -130,7 +130,7 @@ def test_a_file_with_another_checksum_is_refused_and_nothing_is_unpacked(folder,
     url = server.serve("/bells.zip", serving.whole(data))
     said = refusal(Download(url, "MIT", f"md5:{published}"))
     assert f"has {md5(data).replace(':', ' ')}\n" in said
-    assert f"it should be {published}, as published" in said
+    assert f"expected {published}, as published" in said
     assert found(folder) == {}
 
 
@@ -139,7 +139,7 @@ def test_without_a_network_it_is_said_which_file_to_put_where(folder, server, re
     file = Download(server.url("/bells.zip").replace(str(server.port), "9"), "MIT", md5(data))
     said = refusal(file)
     assert "no connection" in said
-    assert said.endswith(f"without a network, bring it here and put it at {folder / DOWNLOADS / 'bells.zip'}")
+    assert said.endswith(f"without network access, copy the file to {folder / DOWNLOADS / 'bells.zip'}")
     (folder / DOWNLOADS / "bells.zip").write_bytes(data)
     fetch_corpus("bells", corpus(file), folder)
     assert found(folder) == FILES
@@ -179,7 +179,7 @@ def test_a_plugin_cannot_unpack_outside_the_folder_either(server, refusal, into)
 
 def test_only_https_and_http_are_fetched(refusal):
     said = refusal(Download("file:///etc/passwd", "MIT"))
-    assert said.startswith("corpora are fetched over https and http alone, not from 'file:///etc/passwd'")
+    assert said.startswith("corpora can be fetched over https and http only, not from 'file:///etc/passwd'")
 
 
 def test_a_folder_that_cannot_be_made_is_said(tmp_path, server):

@@ -9,7 +9,7 @@ import paddle
 import pytest
 from paddle import nn
 
-from pannsdist.builtin.panns.networks import Wanted, cnn6
+from pannsdist.builtin.panns.networks import NetworkConfig, cnn6
 from pannsdist.runtime.errors import BadWeightsFile, WeightsMismatch
 from pannsdist.weights import load_into, read_weights
 from pannsdist.weights.conversion import convert
@@ -51,9 +51,9 @@ def test_real_weights_come_back_from_paddle_bit_by_bit(shared, tmp_path, name, e
     original = read_weights(shared / name).state
     there = convert(shared / name, tmp_path / "there.pdparams")
     back = convert(tmp_path / "there.pdparams", tmp_path / f"back{ending}")
-    assert (len(there.left_out), len(there.turned), len(back.turned)) == (left_out, turned, turned)
+    assert (len(there.dropped), len(there.transposed), len(back.transposed)) == (left_out, turned, turned)
     assert there.written == back.written == len(original) - left_out
-    for key in there.left_out:
+    for key in there.dropped:
         assert key.endswith("num_batches_tracked") or "extractor." in key
         del original[key]
     assert_same(read_weights(tmp_path / f"back{ending}").state, original)
@@ -61,10 +61,10 @@ def test_real_weights_come_back_from_paddle_bit_by_bit(shared, tmp_path, name, e
 
 def test_paddle_itself_reads_what_was_converted_and_the_network_takes_it(shared, tmp_path):
     path = tmp_path / "cnn6.pdparams"
-    convert(shared / "golden" / "Cnn6_golden.pth", path, cnn6(Wanted(2, 64)))
+    convert(shared / "golden" / "Cnn6_golden.pth", path, cnn6(NetworkConfig(2, 64)))
     read = paddle.load(str(path))
     assert all(isinstance(value, paddle.Tensor) for value in read.values())
-    by_paddle, by_us = cnn6(Wanted(527, 64)), cnn6(Wanted(527, 64))
+    by_paddle, by_us = cnn6(NetworkConfig(527, 64)), cnn6(NetworkConfig(527, 64))
     assert by_paddle.set_state_dict(read) == ([], [])
     load_into(by_us, read_weights(shared / "golden" / "Cnn6_golden.pth"), head="fc_audioset")
     for key, value in by_us.state_dict().items():
@@ -98,7 +98,7 @@ def test_the_values_of_a_torch_file_can_be_mapped_into_memory(tmp_path):
 def test_the_format_that_a_file_has_already_is_written_without_a_change(shared, tmp_path):
     source = shared / "golden" / "Cnn6_golden.pth"
     done = convert(source, tmp_path / "same.pth")
-    assert (done.written, done.turned, done.left_out) == (36, (), ())
+    assert (done.written, done.transposed, done.dropped) == (36, (), ())
     assert_same(read_weights(tmp_path / "same.pth").state, read_weights(source).state)
 
 
@@ -109,8 +109,8 @@ def test_a_matrix_that_may_be_no_linear_is_not_guessed_about(tmp_path):
         write_weights(tmp_path / f"{number}.pth", state)
         with pytest.raises(WeightsMismatch) as caught:
             convert(tmp_path / f"{number}.pth", tmp_path / "out.pdparams")
-        assert "does not tell which of its matrices belong to a Linear" in str(caught.value)
-        assert "say which model they belong to: --model NAME" in str(caught.value)
+        assert ": unclear which matrices are Linear weights" in str(caught.value)
+        assert "give the model of these weights: --model NAME" in str(caught.value)
     assert not (tmp_path / "out.pdparams").exists()
 
 
@@ -118,13 +118,13 @@ def test_a_layer_tells_which_matrices_are_linear(tmp_path):
     layer = nn.Sequential(nn.Embedding(9, 9), nn.Linear(9, 9, bias_attr=False))
     values = np.arange(81, dtype=np.float32).reshape(9, 9)
     write_weights(tmp_path / "in.pth", {"0.weight": values, "1.weight": values})
-    assert convert(tmp_path / "in.pth", tmp_path / "out.pdparams", layer).turned == ("1.weight",)
+    assert convert(tmp_path / "in.pth", tmp_path / "out.pdparams", layer).transposed == ("1.weight",)
     assert_same(read_weights(tmp_path / "out.pdparams").state, {"0.weight": values, "1.weight": values.T})
 
 
 def test_a_model_that_the_weights_were_not_made_for_is_refused(shared, tmp_path):
-    with pytest.raises(WeightsMismatch, match="has matrices that the model has not") as caught:
-        convert(shared / "weights" / "mn04_as_mAP_432.pt", tmp_path / "out.pdparams", cnn6(Wanted(2, 64)))
+    with pytest.raises(WeightsMismatch, match="has matrices that the model does not have") as caught:
+        convert(shared / "weights" / "mn04_as_mAP_432.pt", tmp_path / "out.pdparams", cnn6(NetworkConfig(2, 64)))
     assert "not in the model: 18: features.4.block.2.conc_se_layers.0.fc1.weight;" in str(caught.value)
 
 
@@ -133,10 +133,10 @@ def test_what_cannot_be_written_is_said_and_leaves_nothing(tmp_path, name):
     (tmp_path / "there.pth").write_text("mine")
     state = {"wave": np.ones(2, np.complex64 if name == "loop.safetensors" else np.float32)}
     said = {
-        "there.pth": "is there already",
-        "out.onnx": "known: .pth, .pt, .pdparams, .safetensors",
+        "there.pth": "already exists",
+        "out.onnx": "supported suffixes: .pth, .pt, .pdparams, .safetensors",
         "missing/out.pth": "cannot be written: No such file or directory",
-        "loop.safetensors": ".safetensors has no numbers of type 'c8'",
+        "loop.safetensors": ".safetensors does not support type 'c8'",
     }
     with pytest.raises(BadWeightsFile, match=said[name]):
         write_weights(tmp_path / name, state)

@@ -47,7 +47,7 @@ def test_nothing_is_fetched_for_a_run_that_would_be_refused(decided, home, serve
 def test_a_failed_download_ends_the_decision_and_it_is_said_which_file_to_put_where(decided, home, server):
     server.answers.clear()
     with pytest.raises(
-        BadWeightsFile, match=r"small\.pdparams could not be downloaded: the server answers 404"
+        BadWeightsFile, match=r"small\.pdparams could not be downloaded: the server responded 404"
     ) as caught:
         decided()
     assert f"address: {server.url('/small.pdparams')}\n" in str(caught.value)

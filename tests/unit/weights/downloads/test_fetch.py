@@ -12,7 +12,7 @@ import serving
 from pannsdist.contracts import FrontEnd, Pretrained
 from pannsdist.runtime.errors import BadWeightsFile
 from pannsdist.weights.downloads import cache
-from pannsdist.weights.downloads.fetch import fetch, turn
+from pannsdist.weights.downloads.fetch import exclusive, fetch
 
 pytestmark = pytest.mark.usefixtures("home")
 FRONT_END = FrontEnd("logmel", 32000, 1024, 320, 1024, 64, 50.0, 14000.0)
@@ -52,19 +52,21 @@ def test_an_address_with_escapes_gives_the_plain_name(server):
 def test_half_a_file_is_never_taken_for_the_whole(home, server):
     weights = published(server.serve("/net.pth", serving.half(DATA)))
     said = refusal(weights)
-    assert said.startswith(f"net.pth could not be downloaded: the connection broke off after {len(DATA) // 2} bytes\n")
-    assert f"  address: {weights.url}\n  without a network, bring it here and put it at {home / 'net.pth'}\n" in said
+    assert said.startswith(
+        f"net.pth could not be downloaded: the connection was interrupted after {len(DATA) // 2} bytes\n"
+    )
+    assert f"  URL: {weights.url}\n  without network access, copy the file to {home / 'net.pth'}\n" in said
     assert seen(home) == []
     server.serve("/net.pth", serving.whole(DATA))
     assert fetch(weights).read_bytes() == DATA
 
 
 def test_half_a_file_is_noticed_without_a_checksum_too(home, server):
-    assert "broke off" in refusal(published(server.serve("/net.pth", serving.half(DATA)), sha256=""))
+    assert "was interrupted" in refusal(published(server.serve("/net.pth", serving.half(DATA)), sha256=""))
     said = refusal(published(server.serve("/other.pth", serving.without_length(DATA)), sha256=""))
-    assert "the server does not say how long it is, and no checksum is published" in said
+    assert "the server did not report the size, and no checksum is published" in said
     said = refusal(published(server.serve("/third.pth", serving.without_length(DATA)), "", len(DATA) + 1))
-    assert f"{len(DATA)} of {len(DATA) + 1} bytes came" in said
+    assert f"{len(DATA)} of {len(DATA) + 1} bytes" in said
     assert seen(home) == []
 
 
@@ -79,7 +81,7 @@ def test_a_wrong_file_is_refused_and_not_kept(home, server):
     weights = published(server.serve("/net.pth", serving.whole(b"<html>not found</html>")))
     said = refusal(weights)
     assert hashlib.sha256(b"<html>not found</html>").hexdigest() in said
-    assert f"it should be {SHA256}, as published: remove it and fetch {weights.url} again" in said
+    assert f"expected {SHA256}, as published: remove it and fetch {weights.url} again" in said
     assert seen(home) == []
 
 
@@ -97,12 +99,12 @@ def test_a_server_that_falls_silent_is_given_up(home, server):
     said = refusal(weights, timeout_s=0.3)
     released.set()
     assert time.monotonic() - began < 5
-    assert "the server has sent nothing for 0.3 s, after " in said
+    assert "the server sent no data for 0.3 s, after " in said
     assert seen(home) == []
 
 
 def test_a_missing_file_is_said_with_the_servers_answer(home, server):
-    assert "net.pth could not be downloaded: the server answers 404 Not Found" in refusal(
+    assert "net.pth could not be downloaded: the server responded 404 Not Found" in refusal(
         published(server.url("/net.pth"))
     )
     assert seen(home) == []
@@ -113,8 +115,8 @@ def test_without_a_network_it_is_said_which_file_to_put_where(home, server):
     said = refusal(published(url))
     assert "net.pth could not be downloaded: no connection (Connection refused)" in said
     assert said.splitlines()[1:] == [
-        f"  address: {url}",
-        f"  without a network, bring it here and put it at {home / 'net.pth'}",
+        f"  URL: {url}",
+        f"  without network access, copy the file to {home / 'net.pth'}",
         "  or give a file: model.weights=FILE",
     ]
     (home / "net.pth").write_bytes(DATA)
@@ -125,14 +127,14 @@ def test_where_no_checksum_is_published_the_first_download_is_pinned(home, serve
     weights = published(server.serve("/net.pth", serving.whole(DATA)), sha256="")
     path = fetch(weights)
     pin = home / "net.pth.sha256"
-    assert f"no checksum is published for net.pth: the one it has now is kept in {pin}\n" in capsys.readouterr().err
+    assert f"no checksum is published for net.pth: its current checksum is stored in {pin}\n" in capsys.readouterr().err
     assert pin.read_text() == f"# {weights.url}\n{SHA256}  net.pth\n"
     checked = subprocess.run(["sha256sum", "-c", pin.name], cwd=home, capture_output=True, text=True, check=True)
     assert checked.stdout == "net.pth: OK\n"
     path.unlink()
     server.serve("/net.pth", serving.whole(DATA[::-1]))
     said = refusal(weights)
-    assert f"it was {SHA256} at the first download, kept in {pin}\n" in said
+    assert f"it was {SHA256} at the first download, stored in {pin}\n" in said
     assert seen(home) == ["net.pth.sha256"]
     assert capsys.readouterr().err.count("no checksum") == 0
 
@@ -151,19 +153,19 @@ def test_two_unchecked_files_of_one_name_are_not_mixed_up(server):
     one = published(server.serve("/one/net.pth", serving.whole(DATA)), sha256="")
     two = published(server.serve("/two/net.pth", serving.whole(DATA)), sha256="")
     fetch(one)
-    assert f"is kept as the file of {one.url}, not of {two.url}" in refusal(two)
+    assert f"was downloaded from {one.url}, not from {two.url}" in refusal(two)
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://host/net.pth", "net.pth", "https:///net.pth"])
 def test_only_https_and_http_addresses_are_fetched(url):
     assert refusal(published(url)) == (
-        f"weights are fetched over https and http alone, not from {url!r}\n  mend the plugin"
+        f"weights can be fetched over https and http only, not from {url!r}\n  fix the plugin"
     )
 
 
 @pytest.mark.parametrize("path", ["/", "/..", "/a/%2e%2e", "/.hidden", "/a/..%2f..", "/net%00.pth", "/net%0a.pth"])
 def test_an_address_without_a_plain_file_name_is_refused(path):
-    assert "does not end in the name of a file" in refusal(published(f"http://127.0.0.1:9{path}"))
+    assert "does not end in a file name" in refusal(published(f"http://127.0.0.1:9{path}"))
 
 
 def test_a_file_lands_in_the_cache_whatever_address_and_server_call_it(home, server, tmp_path):
@@ -218,13 +220,13 @@ def test_of_two_processes_one_downloads_and_the_other_waits(home, server, tmp_pa
     assert said == [str(home / "net.pth")] * 2
     assert server.asked == ["/net.pth"]
     assert told.read_text().count("downloading") == 1
-    assert told.read_text().count("waiting for another process that fetches net.pth") == 1
+    assert told.read_text().count("waiting for another process that downloads net.pth") == 1
 
 
 def test_who_waited_for_a_failure_has_it_too_and_does_not_ask_the_server_again(server, tmp_path):
     told = tmp_path / "told"
     said = at_once(2, server.serve("/net.pth", late(serving.half(DATA), told)), SHA256, told)
-    assert said == [f"net.pth could not be downloaded: the connection broke off after {len(DATA) // 2} bytes"] * 2
+    assert said == [f"net.pth could not be downloaded: the connection was interrupted after {len(DATA) // 2} bytes"] * 2
     assert server.asked == ["/net.pth"]
     server.serve("/net.pth", serving.whole(DATA))
     assert fetch(published(server.url("/net.pth"))).read_bytes() == DATA, "a later process tries anew"
@@ -234,7 +236,7 @@ def test_a_lock_that_a_dead_process_left_holds_nobody_up(home, server):
     home.mkdir(parents=True)
     (home / ".net.pth.lock").write_text('["an old failure", ""]')
     assert fetch(published(server.serve("/net.pth", serving.whole(DATA)))).is_file()
-    with turn(home / "net.pth") as failure:
+    with exclusive(home / "net.pth") as failure:
         assert failure is None
 
 

@@ -1,4 +1,4 @@
-"""One way out for every failure of a reader: `BadWeightsFile` with the path."""
+"""Translation of reader errors into `BadWeightsFile` with the path."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ from pathlib import Path
 
 from pannsdist.runtime.errors import BadWeightsFile, UserError
 
-READABLE = "read are: PyTorch .pth and .pt, Paddle .pdparams and .pdopt, .safetensors"
+READABLE = "supported: PyTorch .pth and .pt, Paddle .pdparams and .pdopt, .safetensors"
 
 
 class ForbiddenName(Exception):
-    """A name that a pickle asks for and that no tensor needs."""
+    """A name in a pickle that tensors do not need."""
 
 
 @contextmanager
-def refusing(path: Path, kind: str) -> Iterator[None]:
-    """Turn whatever goes wrong inside into `BadWeightsFile`; `kind` says what the file was taken for.
+def translate_errors(path: Path, kind: str) -> Iterator[None]:
+    """Context that translates any error into `BadWeightsFile`; `kind` is the assumed file format.
 
-    Damaged bytes can raise almost anything below (zipfile alone: seven types), so everything is caught, and kept as
-    the cause.
+    Damaged bytes can raise almost any exception (zipfile alone: seven types), so all are caught and chained.
     """
     try:
         yield
@@ -29,11 +28,11 @@ def refusing(path: Path, kind: str) -> Iterator[None]:
     except FileNotFoundError as error:
         raise BadWeightsFile(f"no weight file at {path}", "check the path, or download the weights first") from error
     except (PermissionError, IsADirectoryError) as error:
-        raise BadWeightsFile(f"{path} cannot be read: {error.strerror}", "give a file that you may read") from error
+        raise BadWeightsFile(f"{path} cannot be read: {error.strerror}", "give a readable file") from error
     except ForbiddenName as error:
         raise BadWeightsFile(
-            f"{path} asks for '{error}'; only tensors are read",
-            "nothing in the file was run; save the state dict alone, or do not trust where the file came from",
+            f"{path} refers to '{error}'; only tensors are supported",
+            "no code of the file was executed; save the state dict alone, or do not trust the origin of the file",
         ) from error
     except Exception as error:
         reason = str(error)[:200] or type(error).__name__

@@ -52,7 +52,7 @@ class Residual(nn.Layer):
 class DaiBlock(Residual):
     """Four convolutions of 3 samples beside a shortcut, then maximum pooling: (B, I, T) -> (B, O, T / pool) (DaiNet).
 
-    The published weights hold the shortcut's convolution also where the widths agree and nobody hears it.
+    The published weights contain the shortcut's convolution even where it is unused because the widths are equal.
     """
 
     def __init__(self, inputs: int, outputs: int, pool: int) -> None:

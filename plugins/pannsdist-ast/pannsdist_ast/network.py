@@ -14,11 +14,11 @@ import paddle
 from paddle import nn
 from paddle.nn import functional as F
 
-from pannsdist_ast import PATCH
+from pannsdist_ast.params import PATCH
 
 if TYPE_CHECKING:
     from pannsdist.contracts import FrontEnd
-    from pannsdist_ast import AstParams, Size
+    from pannsdist_ast.params import AstParams, Size
 
 TOKENS = 2
 """One for the class and one for distillation, before the patches."""

@@ -16,7 +16,7 @@ from pannsdist.contracts import FrontEnd
 from pannsdist.contracts.spectrum import PowerSpectrum, hann, kaldi_bands, windowed_fourier
 
 if TYPE_CHECKING:
-    from pannsdist_efficientat.feature import MelParams
+    from pannsdist_efficientat.params import MelParams
 
 
 class MelLayer(paddle.nn.Layer):

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pannsdist.contracts import FrontEnd, NoParams, Pretrained, param
-from pannsdist_efficientat.feature import KIND, EfficientAtMel, MelParams, refuse
+from pannsdist.contracts.param_checks import check_params
+from pannsdist_efficientat.feature import EfficientAtMel
+from pannsdist_efficientat.params import KIND, MelParams
 from pannsdist_efficientat.published import published_weights
 
 if TYPE_CHECKING:
@@ -63,9 +65,8 @@ class MobileNet(_Network):
     stages: ClassVar[Mapping[str, Sequence[str]]] = {**FEATURES, "classifier": ("classifier",)}
 
     def __init__(self, params: ModelParams) -> None:
-        if not 0.0 <= params.dropout < 1.0:
-            right = "from 0 up to, not including, 1"
-            raise refuse("model.params.dropout", params.dropout, right, ModelParams.dropout)
+        valid = 0.0 <= params.dropout < 1.0
+        check_params("model.params", params, [("dropout", valid, "from 0 up to, not including, 1")])
         self.params = params
 
     def build(self, labels: Sequence[str], front_end: FrontEnd) -> paddle.nn.Layer:  # noqa: ARG002 - any bins will do

@@ -13,7 +13,7 @@ from pannsdist.contracts import FrontEnd
 from pannsdist.contracts.spectrum import PowerSpectrum, hann, kaldi_bands, windowed_fourier
 
 if TYPE_CHECKING:
-    from pannsdist_kaldi_fbank import FbankParams
+    from pannsdist_kaldi_fbank.params import FbankParams
 
 ENERGY_FLOOR = float(np.finfo(np.float32).eps)
 """Kaldi's: the least that a logarithm is taken of."""

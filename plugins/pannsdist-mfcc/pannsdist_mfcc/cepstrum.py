@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from pannsdist.contracts import FrontEnd
 from pannsdist.contracts.spectrum import BandImage, decibels, mel_bands
-from pannsdist_mfcc import MfccParams
+from pannsdist_mfcc.params import MfccParams
 
 POWER_FLOOR = 1e-10
 

@@ -12,7 +12,7 @@ import paddle
 
 from pannsdist.contracts import FrontEnd
 from pannsdist.contracts.spectrum import BandImage, mel_bands
-from pannsdist_pcen import PcenParams
+from pannsdist_pcen.params import PcenParams
 
 FULL_SCALE = 2.0**31
 FORGOTTEN = 2.0**-24

@@ -19,7 +19,7 @@ from pannsdist.contracts.lines import StepLines
 from pannsdist.contracts.showing import AudioExcerpt, Histogram, Picture, Shown, epoch_points, shown, step_points
 
 if TYPE_CHECKING:
-    from pannsdist_wandb import WandbParams
+    from pannsdist_wandb.params import WandbParams
 
 KEPT = "kept"
 """The folder of what was told: lines.jsonl, media, the run's id."""

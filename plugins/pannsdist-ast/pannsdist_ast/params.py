@@ -1,0 +1,48 @@
+"""The params and sizes of the AST networks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pannsdist.contracts import param
+from pannsdist.contracts.param_checks import check_params
+
+PATCH = 16
+"""Frames and bins of a patch."""
+PUBLISHED_FRAMES = 1024
+DEPTH = 12
+
+
+@dataclass(frozen=True)
+class AstParams:
+    """Settings of the networks."""
+
+    fstride: int = param(10, "bins from one patch of 16 to the next", low=1, high=PATCH)
+    tstride: int = param(10, "frames from one patch of 16 to the next", low=1, high=PATCH)
+    frames: int = param(PUBLISHED_FRAMES, "length that there are positions for; others are cut or interpolated", low=16)
+    padded_frames: int = param(0, "shorter sounds are padded up to so many frames; 0: none is", low=0)
+
+    def __post_init__(self) -> None:
+        rules = (
+            ("fstride", 1 <= self.fstride <= PATCH, f"1 to {PATCH}"),
+            ("tstride", 1 <= self.tstride <= PATCH, f"1 to {PATCH}"),
+            ("frames", self.frames >= PATCH, f"{PATCH} or more"),
+            ("padded_frames", self.padded_frames >= 0, "0 or more"),
+        )
+        check_params("model.params", self, rules)
+
+
+@dataclass(frozen=True)
+class BaseParams(AstParams):
+    """Settings of `ast_base`: its weights were trained and measured on sounds padded to their 1024 frames."""
+
+    padded_frames: int = param(PUBLISHED_FRAMES, AstParams.__dataclass_fields__["padded_frames"].metadata["doc"], low=0)
+
+
+@dataclass(frozen=True)
+class Size:
+    """What the networks differ in: numbers per token, and heads of attention."""
+
+    width: int
+    heads: int
+    depth: int = DEPTH

@@ -1,4 +1,4 @@
-"""Draws docs/images/augmentations.png: one generated sound as the network hears it, under each augmentation.
+"""Draws docs/images/augmentations.png: the log-mel features of a generated clip under each augmentation.
 
 python docs/figures/augmentations.py
 """
@@ -16,7 +16,7 @@ from pannsdist.builtin.augmentations.noise import Noise, NoiseParams
 from pannsdist.builtin.augmentations.speed import Speed, SpeedParams
 from pannsdist.builtin.augmentations.time_roll import TimeRoll, TimeRollParams
 from pannsdist.builtin.logmel import LogMel, LogMelParams
-from pannsdist.contracts.feature_augmentation import AUGMENT_NOISE_SIZE, mixed, spec_augment_mask
+from pannsdist.contracts.feature_augmentation import AUGMENT_NOISE_SIZE, mixup, spec_augment_mask
 
 matplotlib.use("Agg")
 
@@ -27,7 +27,7 @@ PICTURE = Path(__file__).resolve().parents[1] / "images" / "augmentations.png"
 
 
 def calls(seed: int = 0) -> np.ndarray:
-    """Three falling calls with overtones in a little noise: (S,) float32."""
+    """Three falling harmonic tones in low noise: (S,) float32."""
     time_s = np.arange(LENGTH) / RATE_HZ
     sound = 0.002 * np.random.default_rng(seed).standard_normal(LENGTH)
     for onset_s, hz in ((0.3, 700.0), (1.1, 900.0), (1.9, 600.0)):
@@ -39,14 +39,14 @@ def calls(seed: int = 0) -> np.ndarray:
 
 
 def clicks() -> np.ndarray:
-    """A click each quarter of a second: (S,) float32."""
+    """A click every quarter second: (S,) float32."""
     time_s = np.arange(LENGTH) / RATE_HZ
     beats = np.exp(-60 * (time_s % 0.25)) * np.random.default_rng(1).standard_normal(LENGTH)
     return (0.2 * beats).astype(np.float32)
 
 
 def images() -> dict[str, np.ndarray]:
-    """Log-mels (F, T) in dB by their title."""
+    """Log-mel images (F, T) in dB by title."""
     feature, sound = LogMel(LogMelParams()).build(), calls()
     plugins = {
         "gain: -12 dB": Gain(GainParams(-12, -12)),
@@ -55,23 +55,23 @@ def images() -> dict[str, np.ndarray]:
         "speed: 1.3": Speed(SpeedParams(1.3, 1.3)),
         "random_equaliser: 3 bands, 24 dB": RandomEqualiser(EqualiserParams(max_db=24)),
     }
-    heard = {"the clip": feature(paddle.to_tensor(sound[None]))}
+    features = {"the clip": feature(paddle.to_tensor(sound[None]))}
     for title, plugin in plugins.items():
-        made = plugin(sound, RATE_HZ, np.random.default_rng(3))
-        heard[title] = feature(paddle.to_tensor(made[None]))
-    clip, other = heard["the clip"], feature(paddle.to_tensor(clicks()[None]))
+        augmented = plugin(sound, RATE_HZ, np.random.default_rng(3))
+        features[title] = feature(paddle.to_tensor(augmented[None]))
+    clip, other = features["the clip"], feature(paddle.to_tensor(clicks()[None]))
     augment_noise = paddle.to_tensor(np.random.default_rng(7).random((1, AUGMENT_NOISE_SIZE), dtype=np.float32))
     kept = spec_augment_mask(augment_noise, clip.shape[2], clip.shape[3])
-    heard["SpecAugment"] = clip * kept + clip.mean() * (1 - kept)
+    features["SpecAugment"] = clip * kept + clip.mean() * (1 - kept)
     pair, half = paddle.concat([clip, other]), paddle.to_tensor(np.array([0.6], np.float32))
-    heard["mixup of features: 0.6 of it, 0.4 of clicks"] = mixed(pair, paddle.to_tensor(np.array([1])), half)
+    features["mixup of features: 0.6 of it, 0.4 of clicks"] = mixup(pair, paddle.to_tensor(np.array([1])), half)
     blend = (0.6 * sound + 0.4 * clicks()).astype(np.float32)
-    heard["mixup of waveforms: 0.6 and 0.4"] = feature(paddle.to_tensor(blend[None]))
-    return {title: image.numpy()[0, 0].T for title, image in heard.items()}
+    features["mixup of waveforms: 0.6 and 0.4"] = feature(paddle.to_tensor(blend[None]))
+    return {title: image.numpy()[0, 0].T for title, image in features.items()}
 
 
 def main() -> None:
-    """Draw them all."""
+    """Draw the figure."""
     figure, axes = plt.subplots(3, 3, figsize=(11, 6.5), sharex=True, sharey=True, layout="constrained")
     for axis, (title, image) in zip(axes.flat, images().items(), strict=True):
         drawn = axis.imshow(image, origin="lower", aspect="auto", vmin=-80, vmax=20, cmap="magma", extent=(0, 3, 0, 64))

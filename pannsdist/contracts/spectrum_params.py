@@ -68,4 +68,4 @@ class SpectrumParams:
         if not 0 <= self.low_hz < self.high_hz <= self.sample_rate_hz / 2:
             wrong = f"feature.params.low_hz to high_hz is {self.low_hz} to {self.high_hz} Hz"
             raise UserError(wrong, f"allowed: 0 to {self.sample_rate_hz / 2:g} Hz, the lower one first")
-        return front_end_of(self, kind, bins, pad="reflect", window="hann", **details)
+        return front_end_of(self, kind, bins, **{"pad": "reflect", "window": "hann", **details})

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["AstBase", "AstParams", "AstSmall", "AstTiny", "BaseParams", "Size"]
 
 SHIFT, SCALE = 4.2677393, 2 * 4.5689974
-"""AudioSet's mean, taken off, and twice its standard deviation."""
+"""Normalization for AudioSet: the mean is subtracted, and the result divided by twice the standard deviation."""
 
 FRONT_END = FrontEnd(
     kind="kaldi_fbank",
@@ -42,7 +42,7 @@ FRONT_END = FrontEnd(
 
 
 class AudioSpectrogramTransformer:
-    """DeiT with a distillation token, over patches of the filter bank that overlap."""
+    """DeiT with a distillation token, over overlapping patches of the filter bank."""
 
     Params: ClassVar[type] = AstParams
     size: ClassVar[Size]
@@ -66,11 +66,11 @@ class AudioSpectrogramTransformer:
         self.params = params
 
     def accepts(self, front_end: FrontEnd) -> bool:
-        """Any image that is as high as a patch."""
+        """Accept any features with at least as many bins as a patch."""
         return front_end.bins >= PATCH
 
     def minimum_samples(self, front_end: FrontEnd) -> int:
-        """So many that there is one patch: the first frame, and fifteen hops."""
+        """The length of one patch in samples: the first frame, and fifteen hops."""
         frame = max(front_end.window_samples, front_end.fft_samples if front_end.kind != FRONT_END.kind else 0)
         return frame + (PATCH - 1) * front_end.hop_samples
 

@@ -8,7 +8,7 @@ from pannsdist.contracts import param
 from pannsdist.contracts.param_checks import check_params
 
 PATCH = 16
-"""Frames and bins of a patch."""
+"""Size of a patch in frames and bins."""
 PUBLISHED_FRAMES = 1024
 DEPTH = 12
 
@@ -17,10 +17,14 @@ DEPTH = 12
 class AstParams:
     """Settings of the networks."""
 
-    fstride: int = param(10, "bins from one patch of 16 to the next", low=1, high=PATCH)
-    tstride: int = param(10, "frames from one patch of 16 to the next", low=1, high=PATCH)
-    frames: int = param(PUBLISHED_FRAMES, "length that there are positions for; others are cut or interpolated", low=16)
-    padded_frames: int = param(0, "shorter sounds are padded up to so many frames; 0: none is", low=0)
+    fstride: int = param(10, "stride of patches (16 bins) along frequency", low=1, high=PATCH)
+    tstride: int = param(10, "stride of patches (16 frames) along time", low=1, high=PATCH)
+    frames: int = param(
+        PUBLISHED_FRAMES,
+        "frames covered by position embeddings, which are cut or interpolated for other lengths",
+        low=16,
+    )
+    padded_frames: int = param(0, "minimum frames, to which shorter clips are padded; 0: no padding", low=0)
 
     def __post_init__(self) -> None:
         rules = (
@@ -34,14 +38,14 @@ class AstParams:
 
 @dataclass(frozen=True)
 class BaseParams(AstParams):
-    """Settings of `ast_base`: its weights were trained and measured on sounds padded to their 1024 frames."""
+    """Settings of `ast_base`: its weights were trained and evaluated on clips padded to 1024 frames."""
 
     padded_frames: int = param(PUBLISHED_FRAMES, AstParams.__dataclass_fields__["padded_frames"].metadata["doc"], low=0)
 
 
 @dataclass(frozen=True)
 class Size:
-    """What the networks differ in: numbers per token, and heads of attention."""
+    """Size of a network: embedding width, attention heads, and blocks."""
 
     width: int
     heads: int

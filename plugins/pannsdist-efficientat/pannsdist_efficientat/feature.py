@@ -44,7 +44,7 @@ class EfficientAtMel:
 
     @property
     def front_end(self) -> FrontEnd:
-        """What `build` computes."""
+        """The front end computed by `build`."""
         params = self.params
         return front_end_of(
             params,

@@ -18,7 +18,7 @@ __all__ = ["KIND", "FbankParams", "KaldiFbank"]
 
 
 class KaldiFbank:
-    """Logarithm of Kaldi's mel filter bank: without dither, each frame on its own."""
+    """Log mel filter bank as in Kaldi, without dither."""
 
     Params = FbankParams
 

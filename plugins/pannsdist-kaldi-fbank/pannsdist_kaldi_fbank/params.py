@@ -15,20 +15,20 @@ WINDOWS = ("povey", "hanning", "hamming", "rectangular")
 class FbankParams:
     """Settings of `kaldi_fbank`; the defaults are Kaldi's for 16 kHz, with 80 bands and samples in [-1, 1]."""
 
-    sample_rate_hz: int = param(16000, "rate that every sound is brought to", low=1)
+    sample_rate_hz: int = param(16000, "sample rate of the input, Hz", low=1)
     window_samples: int = param(400, "length of the window", low=2)
-    hop_samples: int = param(160, "from one frame to the next", low=1)
-    fft_samples: int = param(512, "length of the transform; Kaldi takes the next power of 2", low=2)
-    mel_bins: int = param(80, "mel bands", low=1)
+    hop_samples: int = param(160, "hop between frames", low=1)
+    fft_samples: int = param(512, "FFT length; Kaldi uses the next power of 2", low=2)
+    mel_bins: int = param(80, "number of mel bands", low=1)
     low_hz: float = param(20.0, "lower edge of the lowest band", low=0)
     high_hz: float = param(8000.0, "upper edge of the highest band", above=0)
-    window: str = param("povey", "shape of the window", choices=WINDOWS)
-    preemphasis: float = param(0.97, "share of the sample before that is taken off, in each frame", low=0, high=1)
-    remove_dc: bool = param(True, "take each frame's mean off")
-    snip_edges: bool = param(True, "only frames that lie wholly in the sound; else a frame per hop, the ends mirrored")
-    sample_scale: float = param(1.0, "what samples in [-1, 1] are multiplied by; Kaldi's own are 32768", above=0)
+    window: str = param("povey", "window function", choices=WINDOWS)
+    preemphasis: float = param(0.97, "pre-emphasis coefficient, applied per frame", low=0, high=1)
+    remove_dc: bool = param(True, "subtract the mean of each frame")
+    snip_edges: bool = param(True, "only complete frames; otherwise one frame per hop, with mirrored ends")
+    sample_scale: float = param(1.0, "factor for samples in [-1, 1]; Kaldi uses 32768", above=0)
     shift: float = param(0.0, "added after the logarithm")
-    scale: float = param(1.0, "what that is divided by", above=0)
+    scale: float = param(1.0, "divisor after the shift", above=0)
 
     def __post_init__(self) -> None:
         half_rate_hz = self.sample_rate_hz / 2

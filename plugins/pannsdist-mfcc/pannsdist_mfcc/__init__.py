@@ -1,4 +1,4 @@
-"""The feature `mfcc` for pannsdist, from mel bands. Importing this module does not import paddle."""
+"""The feature `mfcc` for pannsdist. Importing this module does not import paddle."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Mfcc", "MfccParams"]
 
 
 class Mfcc:
-    """Mel-frequency cepstral coefficients, as librosa gives them."""
+    """Mel-frequency cepstral coefficients, as in librosa."""
 
     contract = 1
     Params = MfccParams

@@ -13,7 +13,7 @@ __all__ = ["Pcen", "PcenParams"]
 
 
 class Pcen:
-    """Mel spectrum whose bands are each normalised by their own recent loudness."""
+    """Mel spectrum with per-channel energy normalization (PCEN)."""
 
     contract = 1
     Params = PcenParams

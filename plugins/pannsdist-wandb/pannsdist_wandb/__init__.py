@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class WeightsAndBiases:
-    """Curves, pictures, sounds and histograms in Weights & Biases; a folder to `wandb sync` later, or at once.
+    """Curves, images, audio and histograms in Weights & Biases, offline for `wandb sync`, or online.
 
     Source: https://docs.wandb.ai
     """
@@ -27,7 +27,7 @@ class WeightsAndBiases:
             self.look = ""
 
     def open(self, run: TrackedRun) -> WandbTracker:
-        """Begin, or go on with what was told up to `run.from_step`."""
+        """Start logging, or resume after `run.from_step`."""
         from pannsdist_wandb.tracker import WandbTracker
 
         return WandbTracker(self.params, run)

@@ -9,9 +9,9 @@ from pannsdist.contracts import param
 
 @dataclass(frozen=True)
 class WandbParams:
-    """What stands under trackers.wandb. A key is none of it: `wandb login` and WANDB_API_KEY are where W&B takes it."""
+    """Settings under trackers.wandb. The API key is not among them: use `wandb login` or WANDB_API_KEY."""
 
-    mode: str = param("offline", "offline: nothing leaves the machine", choices=("offline", "online"))
-    project: str = param("pannsdist", "project that the run belongs to")
-    entity: str = param("", "user or team; empty: that of the login")
-    tags: list[str] = field(default_factory=list, metadata={"doc": "words that the run is found by"})
+    mode: str = param("offline", "offline: nothing is uploaded", choices=("offline", "online"))
+    project: str = param("pannsdist", "W&B project of the run")
+    entity: str = param("", "user or team; empty: the default of the login")
+    tags: list[str] = field(default_factory=list, metadata={"doc": "tags of the run"})

@@ -1,12 +1,12 @@
-"""How many clips a second are tagged, from files to table? One interleaved run of our engines and panns-inference.
+"""Tagging speed in clips per second, from files to the printed table: our engines and panns-inference, interleaved.
 
     python benchmarks/predict.py [--rounds N] [--clips N] [--quick]
 
-Ten-second clips of 16-bit WAV at 44.1 kHz, `panns_cnn14` with random weights, in the same file for all. Each arm is a
-fresh process in every round: it starts, hears nine clips to warm up (and to compile), and then tags all clips, measured
-from the first file to the last line of the table. Start-up and warming up are told beside it. `panns-inference` is
-measured where it is installed with PyTorch, as its page shows it, one librosa.load and one call a clip, and in batches
-of eight. Absolute numbers belong to the machine and to its other work; the ratios are what stays.
+Ten-second clips of 16-bit WAV at 44.1 kHz, and `panns_cnn14` with the same random weights for all arms. Each arm is a
+fresh process in every round: it tags nine clips to warm up (and compile), and then all clips, measured from the first
+file to the last line of the table. Start-up and warm-up times are listed separately. `panns-inference` is measured if
+it is installed with PyTorch, as in its documentation (one librosa.load and one call per clip), and in batches of eight.
+Absolute numbers depend on the machine and its load; the ratios are comparable.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 
-MODEL, CLIP_S, RATE_HZ, HEARD_HZ, TOPK = "panns_cnn14", 10, 44100, 32000, 10
+MODEL, CLIP_S, RATE_HZ, MODEL_RATE_HZ, TOPK = "panns_cnn14", 10, 44100, 32000, 10
 BATCH = 8
 OURS = ("default", "dygraph", "paddle", "onnx")
 THEIRS = ("panns-inference", "panns-inference, batches of 8")
@@ -33,11 +33,11 @@ FIRST = "default"
 
 
 def main() -> None:
-    """Run the arms in rounds and print a table; or, as `--worker`, be one of them."""
-    parser = argparse.ArgumentParser(description="Clips tagged in a second, as ratios from one interleaved run.")
-    parser.add_argument("--rounds", type=int, default=3, help="how often each arm is run")
-    parser.add_argument("--clips", type=int, default=24, help="clips that are tagged")
-    parser.add_argument("--quick", action="store_true", help="one round of eight clips, to see that it works")
+    """Run the arms in rounds and print a table; with `--worker`, run one arm."""
+    parser = argparse.ArgumentParser(description="Clips tagged per second, as ratios from interleaved runs.")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds over all arms")
+    parser.add_argument("--clips", type=int, default=24, help="clips to tag")
+    parser.add_argument("--quick", action="store_true", help="one round of eight clips, as a smoke test")
     parser.add_argument("--worker", nargs=2, metavar=("ARM", "FOLDER"), help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.worker:
@@ -53,9 +53,9 @@ def main() -> None:
         starts: dict[str, list[float]] = {arm: [] for arm in arms}
         for number in range(1, chosen.rounds + 1):
             for arm in arms:
-                answer = run(arm, folder)
-                speeds[arm].append(chosen.clips / answer["seconds"])
-                starts[arm].append(answer["start"])
+                measured = run(arm, folder)
+                speeds[arm].append(chosen.clips / measured["seconds"])
+                starts[arm].append(measured["start"])
                 text = f"{speeds[arm][-1]:.2f} clips/s, ready after {starts[arm][-1]:.1f} s"
                 print(f"  round {number}/{chosen.rounds}  {arm}: {text}", file=sys.stderr, flush=True)
     print("\n".join(table(speeds, starts)))
@@ -69,8 +69,8 @@ def available() -> Iterable[str]:
 
 
 def run(arm: str, folder: Path, clips: int = 0) -> dict[str, float]:
-    """One arm in a process of its own. Raises SystemExit, with what it wrote, if it fails."""
-    # panns-inference looks for its table of classes in the home folder, and downloads it where there is none.
+    """Run one arm in its own process. Raises SystemExit with its output if it fails."""
+    # panns-inference reads its table of classes from the home folder, and downloads it if missing.
     environment = {**os.environ, "HOME": str(folder), "BENCHMARK_CLIPS": str(clips)}
     command = [sys.executable, __file__, "--worker", arm, str(folder)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
@@ -94,7 +94,7 @@ def spread(values: Sequence[float]) -> str:
 
 
 def work(arm: str, folder: Path) -> None:
-    """Be an arm: start, warm up, tag all clips, and print the seconds of both."""
+    """Run an arm: start, warm up, tag all clips, and print the seconds of start and tagging."""
     start = time.perf_counter()
     if arm == "prepare":
         prepare(folder, int(os.environ["BENCHMARK_CLIPS"]))
@@ -114,7 +114,7 @@ def work(arm: str, folder: Path) -> None:
 
 
 def ours(arm: str, folder: Path) -> Callable[[list[str]], None]:
-    """The command's own function, on one of our engines."""
+    """The function behind `pannsdist tag`, with one of our engines."""
     from pannsdist.runtime import console
 
     console.quiet_paddle()
@@ -141,7 +141,7 @@ def theirs(arm: str, folder: Path) -> Callable[[list[str]], None]:
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     checkpoint = folder / "panns.pth"
     if not checkpoint.is_file():
-        # Its loader asks for its fixed front end too, which no weights of ours hold.
+        # Its loader also needs the weights of its fixed front end, which our files do not contain.
         network = Cnn14(
             sample_rate=32000, window_size=1024, hop_size=320, mel_bins=64, fmin=50, fmax=14000, classes_num=527
         )
@@ -153,7 +153,7 @@ def theirs(arm: str, folder: Path) -> Callable[[list[str]], None]:
     def tag(files: list[str]) -> None:
         for first in range(0, len(files), size):
             batch = files[first : first + size]
-            clips = np.stack([librosa.load(path, sr=HEARD_HZ, mono=True)[0] for path in batch])
+            clips = np.stack([librosa.load(path, sr=MODEL_RATE_HZ, mono=True)[0] for path in batch])
             scores, _ = tagger.inference(clips)
             for path, row in zip(batch, scores, strict=True):
                 order = np.argsort(-row)[:TOPK]
@@ -163,7 +163,7 @@ def theirs(arm: str, folder: Path) -> Callable[[list[str]], None]:
 
 
 def prepare(folder: Path, clips: int) -> None:
-    """Write the clips, the weights in the layout of the original, and the table of classes."""
+    """Write the clips, the weights in the original format, and the table of classes."""
     import shutil
 
     import numpy as np

@@ -1,11 +1,10 @@
-"""What does it cost beside the step? One interleaved run of whole trainings: checkpoints, tracking, EMA, augmentation.
+"""Overhead of checkpoints, tracking, EMA and augmentation, measured in interleaved training runs.
 
     python benchmarks/train_overheads.py [--model NAME] [--rounds N] [--steps N] [--quick]
 
-Each arm is the real loop with the real run folder on generated sounds, in one process with two workers. Measured is the
-time from one batch to another `--steps` later, so that start and evaluation are left out. The arms follow each other in
-every round, each ratio is taken within its round. At the end: how long a fresh start, and one that goes on after four
-epochs, take to their first step.
+Each arm trains with the real loop and run folder on generated clips, in one process with two workers. Measured is the
+time from one batch to another `--steps` later, without start-up and evaluation. The arms alternate within each round,
+and ratios are taken per round. At the end: time to the first step of a new run, and of one resumed after four epochs.
 """
 
 from __future__ import annotations
@@ -38,9 +37,9 @@ ARMS: dict[str, tuple[str, ...]] = {
     "EMA": (*PLAIN, "train.ema_decay=0.999"),
     "augmentation in workers": (*PLAIN, "augment.gain.probability=1"),
 }
-"""The first is what the ratios are relative to; the second shows how much of a ratio is noise."""
+"""Ratios are relative to the first arm; the second shows the noise of a ratio."""
 BEFORE = 25
-"""Steps before the measured ones: with checkpoints each 50 steps, each is written within what is measured."""
+"""Warm-up steps; with a checkpoint every 50 steps, each checkpoint falls into the measured steps."""
 CONFIG = """\
 data: {{name: tones, workers: 2, params: {{clips_per_class: 64, valid_clips_per_class: 1}}}}
 model: {{name: {model}}}
@@ -49,12 +48,12 @@ train: {{epochs: 1000, batch_size: 8, crop_s: 1.0}}
 
 
 def main() -> None:
-    """Run the arms in rounds and print a table, then the two kinds of start."""
-    parser = argparse.ArgumentParser(description="What a training costs beside its steps, as ratios.")
+    """Run the arms in rounds and print a table, then the start-up times."""
+    parser = argparse.ArgumentParser(description="Overheads of training, as ratios from interleaved runs.")
     parser.add_argument("--model", default="panns_cnn6", help="model plugin")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=100, help="measured steps of each arm in each round")
-    parser.add_argument("--quick", action="store_true", help="one round of a few steps, to see that it works")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds over all arms")
+    parser.add_argument("--steps", type=int, default=100, help="measured steps per arm and round")
+    parser.add_argument("--quick", action="store_true", help="one round of a few steps, as a smoke test")
     chosen = parser.parse_args()
     if chosen.quick:
         chosen.rounds, chosen.steps = 1, 5
@@ -63,30 +62,30 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "config.yaml"
         config.write_text(CONFIG.format(model=chosen.model), encoding="utf-8")
-        print(f"{chosen.model}: 8 clips of 1 s a step; rounds: {chosen.rounds}, steps of each: {chosen.steps}\n")
+        print(f"{chosen.model}: 8 clips of 1 s per step; rounds: {chosen.rounds}, steps per arm: {chosen.steps}\n")
         print("\n".join(table(measure(config, chosen.rounds, chosen.steps))), flush=True)
         print("\n".join(starts(config, chosen.rounds)), flush=True)
 
 
 def measure(config: Path, rounds: int, steps: int) -> dict[str, list[float]]:
-    """Seconds of a step of each arm, one value a round. Arms whose settings are not known are left out, and named."""
+    """Seconds per step of each arm, one value per round. Arms with unknown settings are skipped, with a message."""
     known = {}
     for name, overrides in ARMS.items():
         try:
             settings.load(config, overrides)
             known[name] = overrides
         except UserError as error:
-            say(f"left out: {name}: {error.wrong}")
+            say(f"skipped: {name}: {error.wrong}")
     seconds: dict[str, list[float]] = {name: [] for name in known}
     for number in range(1, rounds + 1):
         for name, overrides in known.items():
             seconds[name].append(step_seconds(config, overrides, steps))
-            say(f"  round {number}/{rounds}  {name}: {seconds[name][-1]:.3f} s a step")
+            say(f"  round {number}/{rounds}  {name}: {seconds[name][-1]:.3f} s per step")
     return seconds
 
 
 def step_seconds(config: Path, overrides: Sequence[str], steps: int) -> float:
-    """Train as train.py does, in this process, for so many steps and some before them; the mean seconds of a step."""
+    """Train in this process as train.py does, with warm-up steps; returns the mean seconds per measured step."""
     from pannsdist.audio.loader import Loader
     from pannsdist.distributed.fleet import connect
     from pannsdist.registry import Catalog
@@ -103,33 +102,33 @@ def step_seconds(config: Path, overrides: Sequence[str], steps: int) -> float:
         loader = Loader(chosen.data.workers)
         parts = building.build_parts(plan, world, network, loader)
         progress = parts.trainer.resume(None)
-        asked: list[float] = []
-        data = TrainingData(lambda epoch, first: noted(parts.data.batches(epoch, first), asked), parts.data.steps)
+        requested_s: list[float] = []
+        data = TrainingData(lambda epoch, first: timed(parts.data.batches(epoch, first), requested_s), parts.data.steps)
         with (
             redirect_stdout(io.StringIO()),
             building.opened_results(plan, world, network, folder, progress) as (sinks, _),
         ):
             parts.trainer.fit(progress, data, parts.split, sinks)
         loader.close()
-    return (asked[BEFORE + steps] - asked[BEFORE]) / steps
+    return (requested_s[BEFORE + steps] - requested_s[BEFORE]) / steps
 
 
-def noted(batches: Iterable[Batch], asked: list[float]) -> Iterator[Batch]:
-    """The batches; when each was asked for is added to `asked`."""
+def timed(batches: Iterable[Batch], requested_s: list[float]) -> Iterator[Batch]:
+    """The batches; the time of each request is appended to `requested_s`."""
     remaining = iter(batches)
     while True:
-        asked.append(time.perf_counter())
+        requested_s.append(time.perf_counter())
         try:
             batch = next(remaining)
         except StopIteration:
-            asked.pop()
+            requested_s.pop()
             return
         yield batch
 
 
 def table(seconds: dict[str, list[float]]) -> Iterable[str]:
-    """A Markdown table: seconds of a step, and the median over the rounds of the ratio to the first arm."""
-    yield "| arm | s a step, median (min-max) | ratio to the first arm, median of the rounds (min-max) |"
+    """A Markdown table: seconds per step, and the median over the rounds of the ratio to the first arm."""
+    yield "| arm | s per step, median (min-max) | ratio to the first arm, median of the rounds (min-max) |"
     yield "|---|---|---|"
     first = next(iter(seconds.values()))
     for name, values in seconds.items():
@@ -138,24 +137,24 @@ def table(seconds: dict[str, list[float]]) -> Iterable[str]:
 
 
 def starts(config: Path, rounds: int) -> Iterable[str]:
-    """How long each kind of start takes to its first step."""
+    """Time to the first step of a new and of a resumed run."""
     few = ("data.params.clips_per_class=8", "log.every_steps=1")
     with tempfile.TemporaryDirectory() as folder:
         overrides = (*few, f"runs={folder}", "name=stopped", "train.epochs=4")
         for _ in run_lines(config, overrides):
             pass
-        fresh, again = [], []
+        fresh, resumed = [], []
         for number in range(1, rounds + 1):
             fresh.append(first_step_seconds(config, (*few, f"runs={folder}", f"name=fresh_{number}")))
-            again.append(first_step_seconds(config, (*overrides[:-1], "train.epochs=1000")))
-            say(f"  round {number}/{rounds}  first step after {fresh[-1]:.2f} s, going on {again[-1]:.2f} s")
-    later = [one - other for one, other in zip(again, fresh, strict=True)]
-    yield f"\nfirst step of a fresh start: after {spread(fresh)} s"
-    yield f"first step of a run that goes on after four epochs: {spread(later)} s later"
+            resumed.append(first_step_seconds(config, (*overrides[:-1], "train.epochs=1000")))
+            say(f"  round {number}/{rounds}  first step after {fresh[-1]:.2f} s, resumed {resumed[-1]:.2f} s")
+    later = [one - other for one, other in zip(resumed, fresh, strict=True)]
+    yield f"\ntime to the first step of a new run: {spread(fresh)} s"
+    yield f"additional time of a run resumed after four epochs: {spread(later)} s"
 
 
 def first_step_seconds(config: Path, overrides: Sequence[str]) -> float:
-    """From the start of the process to the line of its first step; it is ended there."""
+    """Seconds from the start of a training process to its first step; then it is killed."""
     start = time.perf_counter()
     for line in run_lines(config, overrides):
         if line.startswith("epoch "):
@@ -164,7 +163,7 @@ def first_step_seconds(config: Path, overrides: Sequence[str]) -> float:
 
 
 def run_lines(config: Path, overrides: Sequence[str]) -> Iterator[str]:
-    """What a training says, line by line; it is killed where nobody reads on."""
+    """The output lines of a training process; it is killed when the iterator is closed."""
     script = Path(__file__).resolve().parents[1] / "pannsdist" / "train.py"
     command = [sys.executable, str(script), "-c", str(config), *overrides]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603
@@ -181,7 +180,7 @@ def spread(values: Sequence[float]) -> str:
 
 
 def say(text: str) -> None:
-    """Progress, beside the table."""
+    """Print progress to standard error."""
     print(text, file=sys.stderr, flush=True)
 
 

@@ -1,10 +1,10 @@
-"""How fast is a training step? One interleaved run of fresh processes: fewer or more of them, with MKL's switch or not.
+"""Speed of a training step: one or two processes, with and without the MKL switch, interleaved in fresh processes.
 
     python benchmarks/train_step.py [--models NAME ...] [--rounds N] [--steps N] [--quick]
 
-Each arm goes through Paddle's launcher, makes one step to warm up and then `--steps` measured ones with the project's
-own Network, Learner and World on noise in memory, so that nothing but the step is measured. The arms follow each other
-in every round. Absolute numbers belong to the machine and to its other work; the ratios are what stays.
+Each arm is started by Paddle's launcher, makes one warm-up step and then `--steps` measured steps with the package's
+Network, Learner and World on noise in memory, so that only the step is measured. The arms alternate within each round.
+Absolute numbers depend on the machine and its load; the ratios are comparable.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
     from pannsdist.training.train_step import Learner
 
 STEPS = {"panns_cnn10": 1, "efficientat_mn04": 10}
-"""Measured steps of each arm in each round: some seconds of either model, on a core or two."""
+"""Measured steps per arm and round: a few seconds per model on one or two cores."""
 CLIPS, CLIP_S, CLASSES = 8, 5.0, 50
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One way to run the same steps."""
+    """A configuration of processes, MKL switch and threads."""
 
     processes: int
     switch: bool
@@ -48,23 +48,23 @@ class Arm:
         return f"{processes}, {'with' if self.switch else 'without'} switch{threads}"
 
     def environment(self) -> dict[str, str]:
-        """This process's environment, with what the arm says."""
+        """The environment variables of the arm's processes."""
         environment = {name: value for name, value in os.environ.items() if name != MKL_SWITCH}
         switch = {MKL_SWITCH: "5"} if self.switch else {}
         return {**environment, **switch, "OMP_NUM_THREADS": str(self.threads)}
 
 
 ARMS = (Arm(1, False), Arm(1, True), Arm(1, True, threads=2), Arm(2, False), Arm(2, True))
-"""The first is what the ratios are relative to."""
+"""Ratios are relative to the first arm."""
 
 
 def main() -> None:
-    """Run the arms in rounds and print a table; or, as `--worker`, be one process of an arm."""
+    """Run the arms in rounds and print a table; with `--worker`, run one process of an arm."""
     parser = argparse.ArgumentParser(description="Speed of training steps, as ratios from one interleaved run.")
     parser.add_argument("--models", nargs="+", default=list(STEPS), metavar="NAME", help="model plugins")
-    parser.add_argument("--rounds", type=int, default=3, help="how often each arm is run")
-    parser.add_argument("--steps", type=int, help="measured steps of each arm in each round")
-    parser.add_argument("--quick", action="store_true", help="one round of one step, to see that it works")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds over all arms")
+    parser.add_argument("--steps", type=int, help="measured steps per arm and round")
+    parser.add_argument("--quick", action="store_true", help="one round of one step, as a smoke test")
     parser.add_argument("--worker", type=Path, metavar="FILE", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.quick:
@@ -74,12 +74,12 @@ def main() -> None:
         return
     for model in chosen.models:
         steps = chosen.steps or STEPS.get(model, 3)
-        print(f"\n{model}: {CLIPS} clips of {CLIP_S:g} s a step; rounds: {chosen.rounds}, steps of each arm: {steps}\n")
+        print(f"\n{model}: {CLIPS} clips of {CLIP_S:g} s per step; rounds: {chosen.rounds}, steps per arm: {steps}\n")
         print("\n".join(table(measure(model, chosen.rounds, steps))), flush=True)
 
 
 def measure(model: str, rounds: int, steps: int) -> dict[Arm, list[float]]:
-    """Clips per second of each arm, one value a round."""
+    """Clips per second of each arm, one value per round."""
     speeds: dict[Arm, list[float]] = {arm: [] for arm in ARMS}
     for number in range(1, rounds + 1):
         for arm in ARMS:
@@ -89,9 +89,9 @@ def measure(model: str, rounds: int, steps: int) -> dict[Arm, list[float]]:
 
 
 def step_seconds(arm: Arm, model: str, steps: int) -> list[float]:
-    """Start an arm's processes through the launcher and wait; the seconds of each measured step in rank 0.
+    """Run an arm's processes through the launcher; returns the seconds of each measured step on rank 0.
 
-    Raises SystemExit, with what the processes wrote, if they fail.
+    Raises SystemExit with the output of the processes if they fail.
     """
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "steps.json"
@@ -120,14 +120,14 @@ def spread(values: Sequence[float]) -> str:
 
 
 def say(text: str) -> None:
-    """Progress, beside the table."""
+    """Print progress to standard error."""
     print(text, file=sys.stderr, flush=True)
 
 
 def work(model_name: str, steps: int, result: Path) -> None:
-    """One process of an arm: build, warm up, step, and rank 0 writes the seconds of each measured step.
+    """Run one process of an arm; rank 0 writes the seconds of each measured step.
 
-    A step ends when its loss is on the host: then backward and update are done on a CPU, in every process.
+    A step ends when its loss is on the host: on a CPU, backward pass and update are finished then in all processes.
     """
     from pannsdist.distributed import fleet
 
@@ -136,7 +136,7 @@ def work(model_name: str, steps: int, result: Path) -> None:
     seconds = []
     for step in range(1, steps + 2):
         start = time.perf_counter()
-        world.all_reduce_sum(learner.step(batch, step, CLIPS, seed=0).item())
+        world.all_reduce_sum(float(learner.step(batch, step, CLIPS, seed=0).loss))
         seconds.append(time.perf_counter() - start)
     if world.is_main:
         result.write_text(json.dumps(seconds[1:]), encoding="utf-8")
@@ -144,7 +144,7 @@ def work(model_name: str, steps: int, result: Path) -> None:
 
 
 def build(world: World, model_name: str) -> tuple[Learner, Batch]:
-    """A learner with random weights, and this process's part of a batch of noise. Every process."""
+    """A learner with random weights, and this process's shard of a batch of noise. All processes must call this."""
     import numpy as np
     import paddle
 

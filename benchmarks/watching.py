@@ -1,10 +1,9 @@
-"""What does it take to be watched? Seconds of single calls: points, pictures, sounds, metrics, kept predictions.
+"""Cost of experiment tracking: seconds per call for points, images, audio, metrics and stored predictions.
 
     python benchmarks/watching.py [--repeats N] [--quick]
 
-Each row is the median of its repeats. A worst clip is everything that it takes: a WAV of 5 s at 44.1 kHz is read and
-brought to 32 kHz, PANNs' logmel hears it, and picture and sound are made and written. Trackers are asked by the names
-under which they are installed; the pictures are made by what all of them share.
+Each row is the median over repeats. A worst clip includes reading a WAV of 5 s at 44.1 kHz, resampling to 32 kHz, the
+log-mel features, and writing image and audio. All installed trackers are measured; image rendering is shared by them.
 """
 
 from __future__ import annotations
@@ -33,9 +32,9 @@ WORST = 3
 
 def main() -> None:
     """Print a Markdown table."""
-    parser = argparse.ArgumentParser(description="What it costs that a run is watched.")
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--quick", action="store_true", help="once each, and the smaller predictions alone")
+    parser = argparse.ArgumentParser(description="Cost of experiment tracking.")
+    parser.add_argument("--repeats", type=int, default=5, help="repetitions of each call")
+    parser.add_argument("--quick", action="store_true", help="one repetition, small predictions only, as a smoke test")
     chosen = parser.parse_args()
     cpu.use_fast_kernels()
     console.quiet_paddle()
@@ -47,7 +46,7 @@ def main() -> None:
 
 
 def rows(folder: Path, repeats: int, sizes: tuple[tuple[int, int], ...]) -> Iterator[tuple[str, float]]:
-    """(what, seconds)."""
+    """Pairs (description, seconds)."""
     from pannsdist.contracts import pictures
     from pannsdist.contracts.predictions import confusion
     from pannsdist.training.metrics import scores
@@ -56,39 +55,39 @@ def rows(folder: Path, repeats: int, sizes: tuple[tuple[int, int], ...]) -> Iter
     for part in trackers():
         yield from of_tracker(part, folder / part.entry.name, repeats)
     for clips, classes in sizes:
-        size, answers = f"{clips} clips of {classes} classes", predictions(clips, classes)
+        size, given = f"{clips} clips of {classes} classes", predictions(clips, classes)
         if classes < 100:
-            matrix = confusion(answers)
-            picture = seconds_of(repeats, lambda m=matrix, a=answers: pictures.confusion_picture(m, a.labels, "title"))
-            yield f"the confusion matrix as picture, {size}", picture
-        yield f"every metric, {size}", seconds_of(min(repeats, 3), lambda a=answers: scores(a, "valid"))
-        kept, report = PredictionsTracker(folder / "kept"), epoch(1, answers)
-        yield f"keeping the predictions, {size}", seconds_of(repeats, lambda k=kept, r=report: k.epoch(r))
+            matrix = confusion(given)
+            picture = seconds_of(repeats, lambda m=matrix, a=given: pictures.confusion_picture(m, a.labels, "title"))
+            yield f"confusion matrix as image, {size}", picture
+        yield f"all metrics, {size}", seconds_of(min(repeats, 3), lambda a=given: scores(a, "valid"))
+        kept, report = PredictionsTracker(folder / "kept"), epoch(1, given)
+        yield f"storing predictions, {size}", seconds_of(repeats, lambda k=kept, r=report: k.epoch(r))
 
 
 def of_tracker(part: Part, folder: Path, repeats: int) -> Iterator[tuple[str, float]]:
-    """A point of every curve, and what the worst clips add to an epoch, for one of them."""
+    """Costs of one tracker: a point of every curve, an epoch, and each worst clip."""
     folder.mkdir()
-    run = TrackedRun("measured", folder, 0, {}, [], inference_model(folder), dict, worst_clips=WORST)
+    run = TrackedRun("measured", folder, 0, {}, [], clip_reader(folder), dict, worst_clips=WORST)
     counts = {folder / "with": WORST, folder / "without": 0}
     shown, hidden = (part.plugin.open(replace(run, folder=own, worst_clips=n)) for own, n in counts.items())
-    answers, step, name = predictions(80, 10), [0], part.entry.name
+    given, step, name = predictions(80, 10), [0], part.entry.name
 
     def point() -> None:
         step[0] += 1
         pace = Pace(1.0, 0.1, 1.0)
         shown.steps(StepReport(1, step[0], step[0], 10**6, 1.0 / step[0], {"all": 1e-3}, pace, 1.0))
 
-    def tell(tracker: Any) -> Callable[[], None]:
-        def told() -> None:
+    def report_epoch(tracker: Any) -> Callable[[], None]:
+        def call() -> None:
             step[0] += 1
-            tracker.epoch(epoch(step[0], answers))
+            tracker.epoch(epoch(step[0], given))
             tracker.flush()
 
-        return told
+        return call
 
     yield f"{name}: a point of every training curve", seconds_of(100 * repeats, point)
-    with_clips, without = (seconds_of(repeats, tell(tracker)) for tracker in (shown, hidden))
+    with_clips, without = (seconds_of(repeats, report_epoch(tracker)) for tracker in (shown, hidden))
     yield f"{name}: an epoch's scores and confusion matrix, 80 clips of 10 classes", without
     yield f"{name}: each of the worst clips", (with_clips - without) / WORST
     shown.close()
@@ -96,7 +95,7 @@ def of_tracker(part: Part, folder: Path, repeats: int) -> Iterator[tuple[str, fl
 
 
 def trackers() -> list[Part]:
-    """Those that are installed, at their defaults."""
+    """The installed trackers with default params."""
     from pannsdist.registry import Catalog
     from pannsdist.registry.building import build_plugin
     from pannsdist.settings import SettingsOrigin
@@ -106,8 +105,8 @@ def trackers() -> list[Part]:
     ]
 
 
-def inference_model(folder: Path) -> Callable[[str], ClipFeatures]:
-    """Clips as a run hears them: from a file, resampled, through PANNs' front end."""
+def clip_reader(folder: Path) -> Callable[[str], ClipFeatures]:
+    """A function that reads a clip as in a run: from a file, resampled, with PANNs' features."""
     import paddle
 
     from pannsdist.audio.clip_reader import ClipReader
@@ -118,12 +117,12 @@ def inference_model(folder: Path) -> Callable[[str], ClipFeatures]:
     path = folder / "clip.wav"
     soundfile.write(path, np.random.default_rng(0).normal(0, 0.1, 5 * 44100), 44100)
     network = Network(LogMel(LogMelParams()).build(), paddle.nn.Identity())
-    listening = building.ClipReaderForTrackers([Clip("clip", path, ("class 0",))], ClipReader(32000, 160000), network)
-    return lambda _: listening("clip")
+    reader = building.ClipReaderForTrackers([Clip("clip", path, ("class 0",))], ClipReader(32000, 160000), network)
+    return lambda _: reader("clip")
 
 
 def predictions(clips: int, classes: int) -> Predictions:
-    """Random ones; several labels a clip where there are hundreds of classes."""
+    """Random predictions, multi-label for 100 or more classes."""
     generator = np.random.default_rng(0)
     ids = tuple(f"clip{number:06d}" for number in range(clips))
     logits = generator.normal(size=(clips, classes)).astype(np.float32)
@@ -133,14 +132,14 @@ def predictions(clips: int, classes: int) -> Predictions:
     return Predictions(ids, logits, (generator.random((clips, classes)) < 0.01).astype(np.float32), labels, True)
 
 
-def epoch(number: int, answers: Predictions) -> EpochReport:
-    """The best so far."""
+def epoch(number: int, given: Predictions) -> EpochReport:
+    """The report of an epoch that is the best so far."""
     scores = {f"valid/score{place}": 0.5 for place in range(14)}
-    return EpochReport(number, 10**6, number, scores, "valid/score0", True, 1.0, answers)
+    return EpochReport(number, 10**6, number, scores, "valid/score0", True, 1.0, given)
 
 
 def seconds_of(repeats: int, call: Callable[[], object]) -> float:
-    """The median of so many calls, after one that is not counted."""
+    """The median seconds of repeated calls, after one warm-up call."""
     call()
     taken = []
     for _ in range(repeats):

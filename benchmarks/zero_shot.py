@@ -1,10 +1,10 @@
-"""How often does a published tagger, trained on AudioSet alone, know the class of an ESC-10 clip?
+"""Zero-shot accuracy on ESC-10 of a published tagger trained on AudioSet.
 
     python benchmarks/zero_shot.py --data ESC-10 [--weights FILE] [--clips-of-each N]
 
-`--data` is a folder with `audio/` and `meta/esc50.csv`, as ESC-50 is published, of which the ten classes of ESC-10 are
-heard (Piczak 2015). A clip gets the class whose best AudioSet name scores highest; the names were chosen by what they
-mean. Nothing is trained.
+`--data` is a folder with `audio/` and `meta/esc50.csv`, as ESC-50 is published; the ten classes of ESC-10 are evaluated
+(Piczak 2015). The predicted class is the one whose best AudioSet label has the highest score; the labels were assigned
+to classes by meaning. Nothing is trained.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ NAMES: Mapping[str, Sequence[str]] = {
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What was heard in a clip: its file, its class, the class that was answered, and the first AudioSet name."""
+class Result:
+    """The result for a clip: its file, true class, predicted class, and top AudioSet label."""
 
     file: str
     right: str
@@ -43,25 +43,27 @@ class Answer:
 
 
 def main() -> None:
-    """Print the accuracy, what was mistaken for what, and the seconds that it took."""
+    """Print accuracy, confusions and duration."""
     parser = argparse.ArgumentParser(description="Zero-shot accuracy of an AudioSet tagger on ESC-10.")
     parser.add_argument("--data", type=Path, required=True, help="folder with audio/ and meta/esc50.csv")
-    parser.add_argument("--model", default=MODEL, help=f"a model plugin (default {MODEL})")
-    parser.add_argument("--weights", default="", help="a tag of the model's, or a file (default: its first tag)")
-    parser.add_argument("--clips-of-each", type=int, help="the first so many clips of each class (default: all)")
+    parser.add_argument("--model", default=MODEL, help=f"model plugin (default: {MODEL})")
+    parser.add_argument("--weights", default="", help="tag of the model's weights, or a file (default: its first tag)")
+    parser.add_argument("--clips-of-each", type=int, help="number of clips per class (default: all)")
     chosen = parser.parse_args()
     start = time.perf_counter()
-    answers = hear(chosen.data, chosen.model, chosen.weights, chosen.clips_of_each)
-    right = sum(answer.right == answer.found for answer in answers)
+    results = classify(chosen.data, chosen.model, chosen.weights, chosen.clips_of_each)
+    right = sum(result.right == result.found for result in results)
     seconds = time.perf_counter() - start
-    print(f"{right} of {len(answers)} right, accuracy {right / len(answers):.4f}, in {seconds:.1f} s with start-up")
-    mistaken = Counter((answer.right, answer.found) for answer in answers if answer.right != answer.found)
-    for (name, found), count in mistaken.most_common():
-        print(f"  {name} taken for {found}: {count}")
+    print(
+        f"{right} of {len(results)} correct, accuracy {right / len(results):.4f}, in {seconds:.1f} s including start-up"
+    )
+    confusions = Counter((result.right, result.found) for result in results if result.right != result.found)
+    for (name, found), count in confusions.most_common():
+        print(f"  {name} predicted as {found}: {count}")
 
 
-def hear(data: Path, model: str, weights: str, clips_of_each: int | None = None) -> list[Answer]:
-    """The answers to the clips of ESC-10, in the order of its table."""
+def classify(data: Path, model: str, weights: str, clips_of_each: int | None = None) -> list[Result]:
+    """The results for the clips of ESC-10, in the order of the metadata table."""
     from pannsdist.runtime import console
 
     console.quiet_paddle()
@@ -70,19 +72,19 @@ def hear(data: Path, model: str, weights: str, clips_of_each: int | None = None)
 
     files = clips(data, clips_of_each)
     predictor = load_model(model, weights).predictor
-    answers = []
+    results = []
     for prediction in predictor.predict([data / "audio" / file for file in files]):
         if prediction.error is not None:
             raise prediction.error
         scores = dict(prediction.scores)
         found = max(NAMES, key=lambda name: max(scores[label] for label in NAMES[name]))
         name = Path(str(prediction.sound)).name
-        answers.append(Answer(name, files[name], found, prediction.scores[0][0]))
-    return answers
+        results.append(Result(name, files[name], found, prediction.scores[0][0]))
+    return results
 
 
 def clips(data: Path, of_each: int | None) -> dict[str, str]:
-    """The class of each file."""
+    """The true class of each file."""
     with (data / "meta" / "esc50.csv").open(encoding="utf-8", newline="") as table:
         rows = [(row["filename"], row["category"]) for row in csv.DictReader(table) if row["category"] in NAMES]
     files = {name if (data / "audio" / name).is_file() else f"{Path(name).stem}.ogg": right for name, right in rows}

@@ -27,7 +27,7 @@ PICTURE = Path(__file__).resolve().parents[1] / "images" / "augmentations.png"
 
 
 def calls(seed: int = 0) -> np.ndarray:
-    """Three falling calls with overtones in a little noise: (S,) float32."""
+    """Three falling harmonic tones in low noise: (S,) float32."""
     time_s = np.arange(LENGTH) / RATE_HZ
     sound = 0.002 * np.random.default_rng(seed).standard_normal(LENGTH)
     for onset_s, hz in ((0.3, 700.0), (1.1, 900.0), (1.9, 600.0)):
@@ -39,7 +39,7 @@ def calls(seed: int = 0) -> np.ndarray:
 
 
 def clicks() -> np.ndarray:
-    """A click each quarter of a second: (S,) float32."""
+    """A click every quarter second: (S,) float32."""
     time_s = np.arange(LENGTH) / RATE_HZ
     beats = np.exp(-60 * (time_s % 0.25)) * np.random.default_rng(1).standard_normal(LENGTH)
     return (0.2 * beats).astype(np.float32)
@@ -71,7 +71,7 @@ def images() -> dict[str, np.ndarray]:
 
 
 def main() -> None:
-    """Draw them all."""
+    """Draw the figure."""
     figure, axes = plt.subplots(3, 3, figsize=(11, 6.5), sharex=True, sharey=True, layout="constrained")
     for axis, (title, image) in zip(axes.flat, images().items(), strict=True):
         drawn = axis.imshow(image, origin="lower", aspect="auto", vmin=-80, vmax=20, cmap="magma", extent=(0, 3, 0, 64))

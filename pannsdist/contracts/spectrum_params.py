@@ -7,10 +7,43 @@ inherits from `pannsdist.contracts.spectrum`, in a separate module, since that o
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from pannsdist.contracts import FrontEnd, UserError, param
 
-__all__ = ["SpectrumParams"]
+__all__ = ["SpectrumParams", "front_end_of"]
+
+
+class FrameParams(Protocol):
+    """Params of a feature that computes spectral frames."""
+
+    @property
+    def sample_rate_hz(self) -> int: ...
+    @property
+    def window_samples(self) -> int: ...
+    @property
+    def hop_samples(self) -> int: ...
+    @property
+    def fft_samples(self) -> int: ...
+    @property
+    def low_hz(self) -> float: ...
+    @property
+    def high_hz(self) -> float: ...
+
+
+def front_end_of(params: FrameParams, kind: str, bins: int, **details: str | float | int | bool) -> FrontEnd:
+    """The front end of a feature with these params; details are sorted."""
+    return FrontEnd(
+        kind=kind,
+        sample_rate_hz=params.sample_rate_hz,
+        window_samples=params.window_samples,
+        hop_samples=params.hop_samples,
+        fft_samples=params.fft_samples,
+        bins=bins,
+        low_hz=params.low_hz,
+        high_hz=params.high_hz,
+        details=tuple(sorted(details.items())),
+    )
 
 
 @dataclass(frozen=True)
@@ -35,14 +68,4 @@ class SpectrumParams:
         if not 0 <= self.low_hz < self.high_hz <= self.sample_rate_hz / 2:
             wrong = f"feature.params.low_hz to high_hz is {self.low_hz} to {self.high_hz} Hz"
             raise UserError(wrong, f"allowed: 0 to {self.sample_rate_hz / 2:g} Hz, the lower one first")
-        return FrontEnd(
-            kind=kind,
-            sample_rate_hz=self.sample_rate_hz,
-            window_samples=self.window_samples,
-            hop_samples=self.hop_samples,
-            fft_samples=self.fft_samples,
-            bins=bins,
-            low_hz=self.low_hz,
-            high_hz=self.high_hz,
-            details=tuple(sorted({"pad": "reflect", "window": "hann", **details}.items())),
-        )
+        return front_end_of(self, kind, bins, **{"pad": "reflect", "window": "hann", **details})

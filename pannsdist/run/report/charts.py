@@ -1,4 +1,4 @@
-"""Drawings of a report as inline SVG. Colours are CSS variables, so that they follow light and dark."""
+"""Charts of a report as inline SVG. Colours are CSS variables, for light and dark mode."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from numpy.typing import NDArray
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 340.0, 150.0, 46.0, 10.0, 10.0, 20.0
 DRAWN_CLASSES = 60
-"""Up to so many classes a confusion matrix is drawn cell by cell; beyond, it is a picture."""
+"""Maximum number of classes for a confusion matrix in SVG; larger ones are PNG images."""
 COUNTED_CLASSES = 30
 
 Series = Sequence[float | None]
 
 
 def line_chart(series: Mapping[str, Series], best_epoch: int | None) -> str:
-    """Curves over epochs 1 to n, one for each name; None leaves a gap. The best epoch is marked."""
+    """One line per name over epochs 1 to n; None leaves a gap. The best epoch is marked."""
     numbers = [value for values in series.values() for value in values if value is not None]
     epochs = max(len(values) for values in series.values())
     if not numbers:
-        return "<p class='quiet'>no number in any epoch</p>"
+        return "<p class='quiet'>no finite value in any epoch</p>"
     low, high = min(numbers), max(numbers)
     if high - low < 1e-9:
         low, high = low - 0.5, high + 0.5
@@ -51,14 +51,14 @@ def line_chart(series: Mapping[str, Series], best_epoch: int | None) -> str:
             drawn = " ".join(f"{x(epoch):.1f},{y(value):.1f}" for epoch, value in run)
             parts.append(f"<polyline class='line line{number}' points='{drawn}'/>")
             for epoch, value in run:
-                said = f"<title>{escape(name)}, epoch {epoch}: {value:.4f}</title>"
+                tooltip = f"<title>{escape(name)}, epoch {epoch}: {value:.4f}</title>"
                 dot = f"cx='{x(epoch):.1f}' cy='{y(value):.1f}' r='{2.5 if epochs <= 60 else 1.5}'"
-                parts.append(f"<circle class='dot dot{number}' {dot}>{said}</circle>")
+                parts.append(f"<circle class='dot dot{number}' {dot}>{tooltip}</circle>")
     return "".join([*parts, "</svg>"])
 
 
 def _runs(points: Sequence[tuple[int, float | None]]) -> list[list[tuple[int, float]]]:
-    """The points between gaps."""
+    """Runs of consecutive points, split at gaps."""
     runs: list[list[tuple[int, float]]] = [[]]
     for epoch, value in points:
         if value is None:
@@ -69,7 +69,7 @@ def _runs(points: Sequence[tuple[int, float | None]]) -> list[list[tuple[int, fl
 
 
 def confusion_chart(matrix: NDArray[np.integer], labels: Sequence[str], title: str) -> str:
-    """True classes downwards, given classes to the right: (C, C). With many classes an inline PNG."""
+    """A confusion matrix (C, C): rows are true classes, columns predicted ones. An inline PNG for many classes."""
     if len(labels) > DRAWN_CLASSES:
         return f"<img alt='confusion matrix' src='data:image/png;base64,{_png(matrix, labels, title)}'>"
     classes = len(labels)
@@ -92,12 +92,12 @@ def confusion_chart(matrix: NDArray[np.integer], labels: Sequence[str], title: s
         for column in range(classes):
             count = int(matrix[row, column])
             x, y, fraction = margin + column * cell, slant + row * cell, fractions[row, column]
-            said = f"{labels[row]} heard as {labels[column]}: {count}"
+            tooltip = f"{labels[row]} predicted as {labels[column]}: {count}"
             kind = "right" if row == column else "wrong"
             opacity = 0.0 if count == 0 else 0.12 + 0.88 * fraction
             parts.append(
                 f"<rect class='cell {kind}' x='{x:.1f}' y='{y:.1f}' width='{cell - 1:g}' height='{cell - 1:g}' rx='2'"
-                f" fill-opacity='{opacity:.3f}'><title>{escape(said)}</title></rect>"
+                f" fill-opacity='{opacity:.3f}'><title>{escape(tooltip)}</title></rect>"
             )
             if count and classes <= COUNTED_CLASSES:
                 at = f"x='{x + (cell - 1) / 2:.1f}' y='{y + cell / 2 + font / 3:.1f}'"
@@ -107,7 +107,7 @@ def confusion_chart(matrix: NDArray[np.integer], labels: Sequence[str], title: s
 
 
 def _width(text: str, font: float) -> float:
-    """About how wide a text is drawn; a Chinese letter is as wide as it is high."""
+    """Estimated width of a text; CJK characters are as wide as the font size."""
     return sum(font if ord(letter) > 0x2E80 else 0.56 * font for letter in text)
 
 

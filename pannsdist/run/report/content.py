@@ -1,4 +1,4 @@
-"""What a report is made of, read from a run's folder and, for the sounds, from its dataset."""
+"""The content of a report, read from the run folder and, for audio, from the dataset."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MOST_CLIPS, MOST_PAIRS, CLIPS_OF_A_PAIR = 12, 8, 3
 
 @dataclass(frozen=True)
 class ClipPlayer:
-    """A clip to be heard: what it is, what it was taken for and how surely; `wav` is a file, None where it is gone."""
+    """An audio player: true and predicted label, its probability, and WAV data; None if the audio is not available."""
 
     name: str
     true: str
@@ -39,7 +39,7 @@ class ClipPlayer:
 
 @dataclass(frozen=True)
 class ReportContent:
-    """Everything that a page shows. `scores` are the lines of `scores.jsonl`; `notes` say what is missing, and why."""
+    """All content of a page. `scores` are the lines of `scores.jsonl`; `notes` explain missing content."""
 
     folder: Path
     settings: Mapping[str, Any]
@@ -52,23 +52,21 @@ class ReportContent:
 
 
 def read_content(folder: Path, catalog: Catalog) -> ReportContent:
-    """What the folder of a run holds. Raises BadRunFolder where it is none, or has no epoch yet."""
+    """Read the folder of a run. Raises BadRunFolder if it is not a run folder, or has no finished epoch."""
     written, lines = folder / "settings.yaml", folder / "scores.jsonl"
     if not written.is_file():
-        wrong = f"{folder} is no run folder: it holds no settings.yaml"
+        wrong = f"{folder} is not a run folder: it has no settings.yaml"
         raise BadRunFolder(wrong, "give the folder of a run, such as runs/NAME", "ls runs")
     scores = _scores(lines) if lines.is_file() else []
     if not scores:
-        raise BadRunFolder(f"the run in {folder} has no scores yet", "wait for the end of its first epoch")
+        raise BadRunFolder(f"the run in {folder} has no scores yet", "wait until its first epoch is finished")
     notes: list[str] = []
     record = _record(folder / "best_model", notes)
     kept = read_predictions(folder / "best_predictions")
     if kept is None:
-        notes.append("The run kept no predictions, so what it confuses cannot be shown.")
+        notes.append("The run has no stored predictions, so confusions cannot be shown.")
     elif record is not None and kept.epoch != record.epoch:
-        notes.append(
-            f"The predictions are those of epoch {kept.epoch}, the best model is that of epoch {record.epoch}."
-        )
+        notes.append(f"The predictions are from epoch {kept.epoch}, the best model is from epoch {record.epoch}.")
     players = [] if kept is None or record is None else list(_players(written, kept, record, catalog, notes))
     classes = class_scores(kept.predictions) if kept else []
     return ReportContent(folder, flat(settings.read_yaml(written)), scores, record, kept, classes, players, notes)
@@ -87,21 +85,23 @@ def _scores(path: Path) -> list[dict[str, Any]]:
     try:
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     except ValueError as error:
-        raise BadRunFolder(f"{path} is damaged: {error}", "start the run again: it goes on, and mends it") from error
+        raise BadRunFolder(
+            f"{path} is damaged: {error}", "start the run again: it resumes, and repairs the file"
+        ) from error
 
 
 def _record(folder: Path, notes: list[str]) -> BundleRecord | None:
     try:
         return read_record(folder)
     except BadBundle as error:
-        notes.append(f"There is no best model to use: {error.wrong}.")
+        notes.append(f"There is no usable best model: {error.wrong}.")
         return None
 
 
 def chosen_rows(predictions: Predictions) -> list[int]:
-    """The rows of the clips that are worth hearing: of the most confused pairs, or those with the largest loss.
+    """The rows of the clips to show: from the most confused pairs, or those with the largest loss.
 
-    Of a pair the surest mistakes come first.
+    Within a pair, errors with the highest probability come first.
     """
     if not predictions.usable:
         return []
@@ -119,7 +119,7 @@ def chosen_rows(predictions: Predictions) -> list[int]:
 def _players(
     written: Path, kept: Kept, record: BundleRecord, catalog: Catalog, notes: list[str]
 ) -> Iterator[ClipPlayer]:
-    """The chosen clips, with their sounds as far as the dataset is still there."""
+    """Players for the chosen clips, with audio if the dataset is still available."""
     predictions = kept.predictions
     rows = chosen_rows(predictions)
     clips = _clips(written, kept.split, catalog, notes) if rows else {}
@@ -127,11 +127,11 @@ def _players(
     reader = ClipReader(rate_hz, round(record.crop_s * rate_hz))
     for row in rows:
         name, probabilities = predictions.ids[row], predictions.probabilities[row]
-        bears = zip(predictions.labels, predictions.positives[row], strict=True)
-        true, top = ", ".join(label for label, born in bears if born) or "no label", int(probabilities.argmax())
+        pairs = zip(predictions.labels, predictions.positives[row], strict=True)
+        true, top = ", ".join(label for label, positive in pairs if positive) or "no label", int(probabilities.argmax())
         wav = _wav(clips[name], reader, notes) if name in clips else None
         if clips and name not in clips:
-            notes.append(f"The dataset has no clip '{name}' any more.")
+            notes.append(f"The dataset no longer has the clip '{name}'.")
         yield ClipPlayer(name, true, predictions.labels[top], float(probabilities[top]), wav)
 
 
@@ -140,7 +140,7 @@ def _clips(written: Path, split: str, catalog: Catalog, notes: list[str]) -> dic
         chosen, origin = settings.load(written)
         table = load_data(choose_dataset(chosen.data, origin, catalog), (split,)).splits[split]
     except UserError as error:
-        notes.append(f"The clips cannot be heard here: {error.wrong}.")
+        notes.append(f"The clips are not available: {error.wrong}.")
         return {}
     return {clip.id: clip for clip in table.clips}
 
@@ -149,7 +149,7 @@ def _wav(clip: Clip, reader: ClipReader, notes: list[str]) -> bytes | None:
     try:
         waveform = reader.read(clip, None)
     except BadClip as error:
-        notes.append(f"A clip cannot be heard: {error.wrong}.")
+        notes.append(f"A clip cannot be read: {error.wrong}.")
         return None
     file = io.BytesIO()
     soundfile.write(file, np.clip(waveform, -1.0, 1.0), reader.rate_hz, format="WAV", subtype="PCM_16")

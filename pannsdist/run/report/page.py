@@ -1,4 +1,4 @@
-"""The page: plain HTML with its style inside. Whatever comes from data is escaped."""
+"""The report as an HTML page with inline style. All text from data is escaped."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from pannsdist.run.report.style import STYLE
 from pannsdist.training.metrics import ClassScores, Predictions, confusion, most_confused
 
 OPEN = 3
-"""Charts that are seen at once."""
+"""Number of charts that are expanded initially."""
 NO_SCORES = ("epoch", "step", "seconds")
 TILES = ("accuracy", "mean_average_precision", "macro_f1", "balanced_accuracy", "loss", "calibration_error")
 
 
 def page(content: ReportContent) -> str:
-    """The whole page of a run."""
+    """The complete HTML page of a run."""
     name = escape(content.folder.resolve().name)
     sections = [_head(content), _notes(content.notes), _curves(content)]
     if content.kept is not None:
@@ -67,19 +67,19 @@ def _notes(notes: Sequence[str]) -> str:
 
 
 def _curves(content: ReportContent) -> str:
-    """The losses and the scores that say most; every other one behind a click."""
+    """The losses and the most important scores; the other charts are collapsed."""
     names = [name for name in content.scores[-1] if name not in NO_SCORES]
     best = content.record.epoch if content.record else None
     selected = content.record.metric if content.record else ""
     losses = [name for name in names if name.endswith("/loss")]
-    others = sorted((name for name in names if name not in losses), key=lambda name: _place(name, selected))
+    others = sorted((name for name in names if name not in losses), key=lambda name: _rank(name, selected))
     groups = ([losses] if losses else []) + [[name] for name in others]
     drawn = []
     for group in groups:
         series = {name: [line.get(name) for line in content.scores] for name in group}
         legend = " ".join(f"<span class='key key{i}'>{escape(name)}</span>" for i, name in enumerate(group))
         drawn.append(f"<figure><figcaption>{legend}</figcaption>{line_chart(series, best)}</figure>")
-    words = "Over epochs. " + ("The dashed line is the best epoch. " if best else "") + "No point: no finite number."
+    words = "Over epochs. " + ("The dashed line is the best epoch. " if best else "") + "Missing points: not finite."
     parts = [
         f"<section><h2>Curves</h2><p class='quiet'>{words}</p>",
         f"<div class='charts'>{''.join(drawn[:OPEN])}</div>",
@@ -90,19 +90,19 @@ def _curves(content: ReportContent) -> str:
     return "".join([*parts, "</section>"])
 
 
-def _place(name: str, selected: str) -> tuple[bool, int]:
-    """Where a score stands: the one that selects first, then those of the tiles, then the rest as they come."""
+def _rank(name: str, selected: str) -> tuple[bool, int]:
+    """Sort key of a score: the selection metric first, then the scores of the tiles, then the rest."""
     metric = name.partition("/")[2]
     return name != selected, TILES.index(metric) if metric in TILES else len(TILES)
 
 
 def _confusion(predictions: Predictions, title: str) -> str:
     if predictions.multi_label or not predictions.usable:
-        why = "A clip may bear several labels, so no class stands in the place of another."
-        why = why if predictions.multi_label else "The network gave no numbers, so nothing can be compared."
+        why = "There is no confusion matrix for multi-label predictions."
+        why = why if predictions.multi_label else "The predictions are not finite."
         return f"<section><h2>Confusion matrix</h2><p>{why}</p></section>"
     drawn = confusion_chart(confusion(predictions), predictions.labels, title)
-    words = f"{escape(title)}: each row is a true class, each column what its clips were taken for"
+    words = f"{escape(title)}: rows are true classes, columns are predicted classes"
     return f"<section><h2>Confusion matrix</h2><p class='quiet'>{words}</p><div class='wide'>{drawn}</div></section>"
 
 
@@ -114,12 +114,12 @@ def _players(players: Sequence[ClipPlayer], predictions: Predictions) -> str:
         return ""
     pairs = most_confused(predictions, 8)
     if not pairs:
-        return "<section><h2>Most confused pairs</h2><p>Every clip was given its class.</p></section>"
+        return "<section><h2>Most confused pairs</h2><p>All clips were classified correctly.</p></section>"
     support = Counter(int(target) for target in predictions.targets)
     parts = ["<section><h2>Most confused pairs</h2>"]
     for true, given, count in pairs:
         left, right = predictions.labels[true], predictions.labels[given]
-        heading = f"{escape(left)} <span class='quiet'>heard as</span> {escape(right)}"
+        heading = f"{escape(left)} <span class='quiet'>predicted as</span> {escape(right)}"
         parts.append(f"<h3>{heading} <span class='quiet'>{count} of {support[true]} clips</span></h3>")
         own = [player for player in players if (player.true, player.given) == (left, right)]
         parts.append(f"<ul class='players'>{''.join(_player(player) for player in own)}</ul>" if own else "")
@@ -127,26 +127,26 @@ def _players(players: Sequence[ClipPlayer], predictions: Predictions) -> str:
 
 
 def _player(player: ClipPlayer) -> str:
-    words = f"<span>{escape(player.name)}</span><span class='quiet'>is {escape(player.true)}, heard as "
+    words = f"<span>{escape(player.name)}</span><span class='quiet'>is {escape(player.true)}, predicted as "
     words += f"{escape(player.given)} {player.probability:.2f}</span>"
     if player.wav is None:
-        return f"<li>{words}<span class='quiet'>its sound is not here</span></li>"
+        return f"<li>{words}<span class='quiet'>audio not available</span></li>"
     data = base64.b64encode(player.wav).decode("ascii")
     return f"<li>{words}<audio controls preload='none' src='data:audio/wav;base64,{data}'></audio></li>"
 
 
 def _table(classes: Sequence[ClassScores]) -> str:
-    """The weakest class first; classes without a clip last."""
+    """Classes by ascending F1; classes without clips last."""
     order = sorted(classes, key=lambda row: (math.isnan(row.f1), row.f1 if not math.isnan(row.f1) else 0.0))
     head = "".join(f"<th>{name}</th>" for name in ("F1", "precision", "recall", "AP", "ROC AUC", "clips"))
-    parts = [f"<section><h2>Classes, the weakest first</h2><div class='wide'><table><tr><th>class</th>{head}</tr>"]
+    parts = [f"<section><h2>Classes by F1, lowest first</h2><div class='wide'><table><tr><th>class</th>{head}</tr>"]
     for row in order:
         numbers = (row.precision, row.recall, row.average_precision, row.roc_auc)
         cells = "".join(f"<td>{_number(value)}</td>" for value in numbers)
         filled = 0.0 if math.isnan(row.f1) else row.f1
         bar = f"<td class='bar' style='--filled:{100 * filled:.0f}%'>{_number(row.f1)}</td>"
         parts.append(f"<tr><th>{escape(row.label)}</th>{bar}{cells}<td>{row.support}</td></tr>")
-    absent = "<p class='quiet'>A dash: no clip bears the class, or nothing can be compared.</p>"
+    absent = "<p class='quiet'>A dash: the class has no clips, or the score is undefined.</p>"
     return "".join([*parts, "</table></div>", absent, "</section>"])
 
 
@@ -161,7 +161,9 @@ def _commands(content: ReportContent) -> str:
 
 def _settings(settings: Mapping[str, Any]) -> str:
     rows = "".join(f"<tr><th>{escape(key)}</th><td>{escape(_text(value))}</td></tr>" for key, value in settings.items())
-    return f"<section><h2>Settings</h2><details><summary>every key</summary><table>{rows}</table></details></section>"
+    return (
+        f"<section><h2>Settings</h2><details><summary>all settings</summary><table>{rows}</table></details></section>"
+    )
 
 
 def _text(value: Any) -> str:

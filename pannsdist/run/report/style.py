@@ -1,4 +1,4 @@
-"""How a report looks, in light and in dark."""
+"""The style sheet of a report, for light and dark mode."""
 
 STYLE = """
 :root { color-scheme: light dark; --ground: #fbfbfa; --panel: #ffffff; --ink: #1d2430; --quiet: #687084;

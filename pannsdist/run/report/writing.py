@@ -1,4 +1,4 @@
-"""The page of a run as a file."""
+"""Writing the HTML report of a run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pannsdist.runtime import storage
 
 
 def write_report(run: Path, output: Path | None) -> None:
-    """Write the page of a run and say where. Raises BadRunFolder where there is no run, or none that has scores."""
+    """Write the report of a run and print its path. Raises BadRunFolder if there is no run, or it has no scores yet."""
     content = read_content(run, Catalog.installed())
     path = output or run / "report.html"
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -7,22 +7,18 @@ Transformer", Interspeech 2021 (arXiv 2104.01778), and from its release (BSD-3-C
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pannsdist.contracts import FrontEnd, Pretrained, UserError, param
+from pannsdist.contracts import FrontEnd, Pretrained
+from pannsdist_ast.params import DEPTH, PATCH, AstParams, BaseParams, Size
 
 if TYPE_CHECKING:
     import paddle
 
 __all__ = ["AstBase", "AstParams", "AstSmall", "AstTiny", "BaseParams", "Size"]
 
-PATCH = 16
-"""Frames and bins of a patch."""
-PUBLISHED_FRAMES = 1024
-DEPTH = 12
 SHIFT, SCALE = 4.2677393, 2 * 4.5689974
-"""AudioSet's mean, taken off, and twice its standard deviation."""
+"""Normalization for AudioSet: the mean is subtracted, and the result divided by twice the standard deviation."""
 
 FRONT_END = FrontEnd(
     kind="kaldi_fbank",
@@ -45,45 +41,8 @@ FRONT_END = FrontEnd(
 )
 
 
-@dataclass(frozen=True)
-class AstParams:
-    """Settings of the networks."""
-
-    fstride: int = param(10, "bins from one patch of 16 to the next", low=1, high=PATCH)
-    tstride: int = param(10, "frames from one patch of 16 to the next", low=1, high=PATCH)
-    frames: int = param(PUBLISHED_FRAMES, "length that there are positions for; others are cut or interpolated", low=16)
-    padded_frames: int = param(0, "shorter sounds are padded up to so many frames; 0: none is", low=0)
-
-    def __post_init__(self) -> None:
-        rules = (
-            ("fstride", 1 <= self.fstride <= PATCH, f"1 to {PATCH}"),
-            ("tstride", 1 <= self.tstride <= PATCH, f"1 to {PATCH}"),
-            ("frames", self.frames >= PATCH, f"{PATCH} or more"),
-            ("padded_frames", self.padded_frames >= 0, "0 or more"),
-        )
-        for name, kept, right in rules:
-            if not kept:
-                raise UserError(f"model.params.{name} is {getattr(self, name)}", f"allowed: {right}")
-
-
-@dataclass(frozen=True)
-class BaseParams(AstParams):
-    """Settings of `ast_base`: its weights were trained and measured on sounds padded to their 1024 frames."""
-
-    padded_frames: int = param(PUBLISHED_FRAMES, AstParams.__dataclass_fields__["padded_frames"].metadata["doc"], low=0)
-
-
-@dataclass(frozen=True)
-class Size:
-    """What the networks differ in: numbers per token, and heads of attention."""
-
-    width: int
-    heads: int
-    depth: int = DEPTH
-
-
 class AudioSpectrogramTransformer:
-    """DeiT with a distillation token, over patches of the filter bank that overlap."""
+    """DeiT with a distillation token, over overlapping patches of the filter bank."""
 
     Params: ClassVar[type] = AstParams
     size: ClassVar[Size]
@@ -107,11 +66,11 @@ class AudioSpectrogramTransformer:
         self.params = params
 
     def accepts(self, front_end: FrontEnd) -> bool:
-        """Any image that is as high as a patch."""
+        """Accept any features with at least as many bins as a patch."""
         return front_end.bins >= PATCH
 
     def minimum_samples(self, front_end: FrontEnd) -> int:
-        """So many that there is one patch: the first frame, and fifteen hops."""
+        """The length of one patch in samples: the first frame, and fifteen hops."""
         frame = max(front_end.window_samples, front_end.fft_samples if front_end.kind != FRONT_END.kind else 0)
         return frame + (PATCH - 1) * front_end.hop_samples
 

@@ -14,23 +14,23 @@ import paddle
 from paddle import nn
 from paddle.nn import functional as F
 
-from pannsdist_ast import PATCH
+from pannsdist_ast.params import PATCH
 
 if TYPE_CHECKING:
     from pannsdist.contracts import FrontEnd
-    from pannsdist_ast import AstParams, Size
+    from pannsdist_ast.params import AstParams, Size
 
 TOKENS = 2
-"""One for the class and one for distillation, before the patches."""
+"""Class token and distillation token, before the patch tokens."""
 NORMAL = nn.initializer.TruncatedNormal(std=0.02)
 
 
 @dataclass(frozen=True)
 class Grid:
-    """How an image is cut into patches: strides and number of patches along bins and frames.
+    """The patch grid: strides and number of patches along bins and frames.
 
-    Images of less than `padded_frames` are padded with `padding`, which is what a filter bank of 0 is normalised to: so
-    the original pads.
+    Inputs with less than `padded_frames` frames are padded with `padding`, the normalized value of 0, as in the
+    original.
     """
 
     strides: tuple[int, int]
@@ -54,7 +54,7 @@ class Grid:
 
 
 def _uniform(inputs: int) -> nn.initializer.Initializer:
-    """What PyTorch starts a layer of so many inputs with."""
+    """PyTorch's default initialization for a layer with this number of inputs."""
     return nn.initializer.Uniform(-(inputs**-0.5), inputs**-0.5)
 
 
@@ -64,9 +64,9 @@ def _linear(inputs: int, outputs: int) -> nn.Linear:
 
 
 class Attention(nn.Layer):
-    """Every token asks every other: (B, N, E) -> (B, N, E).
+    """Multi-head self-attention: (B, N, E) -> (B, N, E).
 
-    Plain products, which ONNX knows: on the CPU `scaled_dot_product_attention` gives the same bits and was no quicker
+    Written with matrix products, for ONNX: on the CPU `scaled_dot_product_attention` is bit-identical and not faster
     (1214 tokens, 12 heads: 0.17 s and 0.18 s forward, 0.53 s and 0.39 s with backward in Paddle 3.3.1; 0.21 s and
     0.18 s, 0.39 s and 0.42 s in 2.6.2).
     """
@@ -80,14 +80,14 @@ class Attention(nn.Layer):
     def forward(self, tokens: paddle.Tensor) -> paddle.Tensor:
         """Tokens (B, N, E) -> (B, N, E)."""
         size = self._width // self._heads
-        asked = self.qkv(tokens).reshape([0, 0, 3, self._heads, size]).transpose([2, 0, 3, 1, 4])
-        query, key, value = paddle.unbind(asked)
+        projected = self.qkv(tokens).reshape([0, 0, 3, self._heads, size]).transpose([2, 0, 3, 1, 4])
+        query, key, value = paddle.unbind(projected)
         attention = F.softmax(paddle.matmul(query * size**-0.5, key, transpose_y=True), axis=-1)
         return self.proj(paddle.matmul(attention, value).transpose([0, 2, 1, 3]).reshape([0, 0, self._width]))
 
 
 class Mlp(nn.Layer):
-    """Each token by itself through a layer four times as wide: (B, N, E) -> (B, N, E)."""
+    """Feed-forward layer with four times the width: (B, N, E) -> (B, N, E)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -100,7 +100,7 @@ class Mlp(nn.Layer):
 
 
 class Block(nn.Layer):
-    """Attention and then the layer of each token, both added to what they were given."""
+    """Transformer block: attention, then the feed-forward layer, each with a residual connection."""
 
     def __init__(self, size: Size) -> None:
         super().__init__()
@@ -116,7 +116,7 @@ class Block(nn.Layer):
 
 
 class PatchEmbed(nn.Layer):
-    """Patches of 16 bins by 16 frames that may overlap: (B, 1, F, T) -> (B, E, f, t)."""
+    """Embeddings of overlapping patches of 16 bins by 16 frames: (B, 1, F, T) -> (B, E, f, t)."""
 
     def __init__(self, width: int, strides: tuple[int, int]) -> None:
         super().__init__()
@@ -129,7 +129,7 @@ class PatchEmbed(nn.Layer):
 
 
 class Transformer(nn.Layer):
-    """Image (B, 1, F, T) -> all tokens after the last norm (B, 2 + f t, E); the patches of one bin follow in time."""
+    """Image (B, 1, F, T) -> normalized tokens (B, 2 + f t, E); patch tokens are ordered by bin, then by time."""
 
     def __init__(self, size: Size, grid: Grid) -> None:
         super().__init__()
@@ -147,7 +147,7 @@ class Transformer(nn.Layer):
         patches = self.patch_embed(image)
         patches = patches + self.positions(patches)
         tokens = patches.flatten(2).transpose([0, 2, 1])
-        # Each is added to first: Paddle Inference 2.6.2 ends the process where parameters themselves are joined.
+        # Position embeddings are added before concatenation: Paddle Inference 2.6.2 crashes on concat of parameters.
         whole = [paddle.shape(tokens)[0], 1, self._width]
         class_token = (self.cls_token + self.pos_embed[:, :1]).expand(whole)
         distillation_token = (self.dist_token + self.pos_embed[:, 1:TOKENS]).expand(whole)
@@ -157,11 +157,11 @@ class Transformer(nn.Layer):
         return self.norm(tokens)
 
     def positions(self, patches: paddle.Tensor) -> paddle.Tensor:
-        """The embeddings of the patches' positions (1, E, f, t), where the patches are (B, E, f, t).
+        """Position embeddings (1, E, f, t) for patches (B, E, f, t).
 
-        As many as there are; for fewer patches in time those in the middle, for more interpolated along time, as the
-        original does when it is built for another length. One weighted sum stands for all three cases, because a saved
-        graph does not know the length: it is exact where the weights are 0 and 1.
+        For fewer patches in time the middle ones are used, for more they are interpolated along time, as in the
+        original for another input length. One weighted sum covers all cases, because a static graph does not know the
+        length; it is exact where the weights are 0 and 1.
         """
         bins, known = self._grid.patches
         learned = self.pos_embed[:, TOKENS:].reshape([bins, known, self._width])
@@ -170,7 +170,7 @@ class Transformer(nn.Layer):
             place, count = _numbers(patches_in_time), patches_in_time.astype("float32")
             middle = place + known // 2 - paddle.floor(count / 2.0)
             between = paddle.clip((place + 0.5) * (known / count) - 0.5, 0.0, known - 1.0)
-            # `where` goes into no graph without a warning (Paddle 3.3.1).
+            # `where` causes a warning in a static graph (Paddle 3.3.1).
             fits = (count <= known).astype("float32")
             source = (fits * middle + (1.0 - fits) * between).unsqueeze(1)
             weights = F.relu(1.0 - paddle.abs(source - _numbers(known)))
@@ -178,7 +178,7 @@ class Transformer(nn.Layer):
 
 
 def _numbers(count: int | paddle.Tensor) -> paddle.Tensor:
-    """From 0 up, (count,) float32; `arange` goes into no graph without a warning (Paddle 2.6.2)."""
+    """The numbers from 0, (count,) float32; `arange` causes a warning in a static graph (Paddle 2.6.2)."""
     return paddle.cumsum(paddle.full([count], 1.0, "float32")) - 1.0
 
 
@@ -186,7 +186,7 @@ class Ast(nn.Layer):
     """Features (B, 1, T, F) -> logits (B, C)."""
 
     not_needed = ("v.head", "v.head_dist")
-    """In the published files: the heads of the image network that training began with."""
+    """Unused keys of the published files: the heads of the pretrained image network."""
 
     def __init__(self, size: Size, grid: Grid, classes: int) -> None:
         super().__init__()
@@ -205,12 +205,12 @@ class Ast(nn.Layer):
         return (tokens[:, 0] + tokens[:, 1]) / 2.0
 
     def padded(self, features: paddle.Tensor) -> paddle.Tensor:
-        """(B, 1, T, F) -> at least `padded_frames` of them, the new ones behind."""
+        """Pad features (B, 1, T, F) at the end to at least `padded_frames` frames."""
         wanted = self._grid.padded_frames
         if not wanted:
             return features
-        # Behind every image, and cut off again: a saved graph does not know the length, and would need empty tensors.
-        # Joined, since paddle2onnx 2.1.0 writes whatever is in memory as the value that `F.pad` pads with.
+        # Always pad and then cut, because a static graph does not know the length and cannot handle empty tensors.
+        # `concat` instead of `F.pad`, whose value paddle2onnx 2.1.0 exports as uninitialized memory.
         clips, _, _, bins = paddle.shape(features)
         behind = paddle.full([clips, 1, wanted, bins], self._grid.padding, "float32")
         longer = paddle.concat([features, behind], axis=2)

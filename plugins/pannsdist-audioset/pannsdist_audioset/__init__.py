@@ -1,7 +1,7 @@
 """AudioSet for pannsdist: the multi-label dataset `audioset`.
 
 The lists are those of J. F. Gemmeke and others, "Audio Set: An Ontology and Human-Labeled Dataset for Audio Events",
-ICASSP 2017. The sounds are not published with them: whoever has some keeps each segment in a file of its own.
+ICASSP 2017. The audio is not published with them; each segment is expected in its own file.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ SPLITS = {
     "balanced": {BALANCED: "train", EVALUATION: "valid"},
 }
 NAME = re.compile(r"(?:Y(?P<prefixed>[\w-]{11})|(?P<plain>[\w-]{11}))(?:_[0-9].*)?")
-"""The name of a segment's file without its ending: the video's id, perhaps after a Y, perhaps before _30.000."""
+"""File name of a segment without suffix: the video id, with optional prefix Y and optional start such as _30.000."""
 ENDINGS = (".wav", ".flac", ".mp3", ".ogg", ".opus")
 
 
 @dataclass(frozen=True)
 class AudioSetParams(RootParams):
-    """`root` holds the lists and the sounds. `train` is balanced, unbalanced or both: which lists are trained on."""
+    """`root` is the folder with lists and audio. `train` selects the training lists: balanced, unbalanced or both."""
 
     train: str = "balanced"
 
 
 class AudioSet(Corpus):
-    """AudioSet in its official lists; any number of 527 labels for each clip. Files that are missing are counted."""
+    """AudioSet in its official lists; multi-label with 527 classes. Missing files are skipped and counted."""
 
     Params = AudioSetParams
     home = "https://research.google.com/audioset/download.html"
@@ -52,26 +52,26 @@ class AudioSet(Corpus):
         super().__init__(params)
 
     def listed(self) -> Iterator[Listed]:
-        """The segments of the lists; a clip's id is its video's, of which AudioSet takes one segment."""
+        """The segments of the lists; the clip id is the video id, which is unique in AudioSet."""
         names = {mid: row.required("display_name") for mid, row in self._classes().items()}
         audio = self.found("audio", "audios").name
         for name, split in self._splits.items():
             files = dict(self._files(self.root / audio / name))
             for row in csv_rows(self.found(f"{name}.csv", f"metadata/{name}.csv"), header=SEGMENTS):
-                video = row.matched("YTID", r"[\w-]{11}", "it is a video's id, of 11 signs")[0]
+                video = row.matched("YTID", r"[\w-]{11}", "expected a video id of 11 characters")[0]
                 mids = row.required("positive_labels").split(",")
                 unknown = [mid for mid in mids if mid not in names]
                 if unknown:
-                    row.refuse(f"unknown label {unknown[0]!r}", f"labels stand in {LABELS}")
+                    row.refuse(f"unknown label {unknown[0]!r}", f"labels are defined in {LABELS}")
                 path = files.get(video, f"{audio}/{name}/Y{video}.wav")
                 yield Listed(row, path, tuple(dict.fromkeys(names[mid] for mid in mids)), split, id=video)
 
     def split_of(self, item: Listed) -> str:
-        """By the list that names it."""
+        """The split of the clip's list."""
         return str(item.part)
 
     def label_order(self, _: object) -> tuple[str, ...]:
-        """The display names in the order of their indices."""
+        """The display names in index order."""
         return tuple(row.required("display_name") for row in self._classes().values())
 
     def _classes(self) -> dict[str, Any]:
@@ -79,7 +79,7 @@ class AudioSet(Corpus):
         return rows_by("mid", csv_rows(path, ("index", "mid", "display_name")))
 
     def _files(self, folder: Path) -> Iterator[tuple[str, str]]:
-        """(id of a video, its file below the root), in the folder and those below it."""
+        """Pairs (video id, path relative to the root), recursively."""
         for place, folders, names in os.walk(folder):
             folders.sort()
             below = Path(place).relative_to(self.root).as_posix()

@@ -1,7 +1,7 @@
 """TAU Urban Acoustic Scenes 2019, development set (DCASE 2019 task 1A), for pannsdist: the dataset `dcase2019task1`.
 
 Layout and lists as in A. Mesaros, T. Heittola and T. Virtanen, "A multi-device dataset for urban acoustic scene
-classification", DCASE 2018 Workshop, and its download: no recording location is on both sides of the official split.
+classification", DCASE 2018 Workshop, and its download: no recording location is in both parts of the official split.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pannsdist.contracts.tables import csv_rows, rows_by
 __all__ = ["Dcase2019Task1", "Dcase2019Task1Params"]
 
 CITIES = ("barcelona", "helsinki", "lisbon", "london", "lyon", "paris", "prague", "stockholm", "vienna")
-"""Those of the training list; Milan is in the other list alone."""
+"""Cities of the training list; Milan is only in the evaluation list."""
 SET = "TAU-urban-acoustic-scenes-2019-development"
 PLACE, LICENCE = f"https://zenodo.org/record/2589280/files/{SET}", "Tampere University, non-commercial use"
 META_MD5 = "09782f2097e4735687af73c44919329c"
@@ -49,13 +49,13 @@ NAME = r"audio/([a-z_]+-([a-z]+)-[0-9]+-[0-9]+-[a-z])\.wav"
 
 @dataclass(frozen=True)
 class Dcase2019Task1Params(RootParams):
-    """`root` is the download's folder. `valid_city` is held out of training; `none` validates on the official test."""
+    """`root` is the corpus folder. `valid_city` is held out for validation; `none` validates on the official test."""
 
     valid_city: str = "vienna"
 
 
 class Dcase2019Task1(Corpus):
-    """TAU Urban Acoustic Scenes 2019 in its official split, a city of it held out; one label for each clip."""
+    """TAU Urban Acoustic Scenes 2019 in its official split, with one city held out; single-label."""
 
     Params = Dcase2019Task1Params
     home = "https://zenodo.org/record/2589280"
@@ -71,23 +71,23 @@ class Dcase2019Task1(Corpus):
         super().__init__(params)
 
     def listed(self) -> Iterator[Listed]:
-        """The rows of both lists, whose labels are those of meta.csv; 1030 clips are in neither, as published."""
+        """The rows of both lists, with labels as in meta.csv; 1030 published clips are in neither list."""
         columns = ("filename", "scene_label")
         scenes = rows_by("filename", csv_rows(self.found("meta.csv"), columns, delimiter="\t"))
         for part in ("train", "evaluate"):
             for row in csv_rows(self.found(f"evaluation_setup/fold1_{part}.csv"), columns, delimiter="\t"):
                 name, label = (
-                    row.matched("filename", NAME, "it is such as audio/park-paris-1-2-a.wav"),
+                    row.matched("filename", NAME, "expected a path such as audio/park-paris-1-2-a.wav"),
                     row.text("scene_label"),
                 )
                 known = scenes.get(name[0])
                 if known is None or known.text("scene_label") != label:
                     found = f"{known.place} says {known.text('scene_label')!r}" if known else "meta.csv has no such row"
-                    row.refuse(f"{name[0]!r} is {label!r}, but {found}", "both tables come from one download")
+                    row.refuse(f"{name[0]!r} is {label!r}, but {found}", "use both tables from the same download")
                 yield Listed(row, name[0], (label,), part if part == "evaluate" else name[2], id=name[1])
 
     def split_of(self, item: Listed) -> str:
-        """By the list that names it, and the city."""
+        """The split by list and city."""
         if item.part == "evaluate":
             return "valid" if self.params.valid_city == "none" else "test"
         return "valid" if item.part == self.params.valid_city else "train"

@@ -4,7 +4,7 @@ Importing this module does not import paddle. Facts from F. Schmid, K. Koutini, 
 Tagging via Transformer-to-CNN Knowledge Distillation", ICASSP 2023, and its release v0.0.1 (MIT licence).
 """
 
-from pannsdist_efficientat.feature import EfficientAtMel, MelParams
+from pannsdist_efficientat.feature import EfficientAtMel
 from pannsdist_efficientat.models import (
     FullyConvolutional,
     Mn01,
@@ -28,6 +28,7 @@ from pannsdist_efficientat.models import (
     MobileNet,
     ModelParams,
 )
+from pannsdist_efficientat.params import MelParams
 
 __all__ = [
     "EfficientAtMel",

@@ -1,7 +1,7 @@
-"""The networks `efficientat_mn01` to `efficientat_mn40`: a class for each that was published, and its front end.
+"""The networks `efficientat_mn01` to `efficientat_mn40`: one class per published network, with its front end.
 
-A class is named as the published network. Facts from F. Schmid, K. Koutini, G. Widmer, "Efficient Large-Scale Audio
-Tagging via Transformer-to-CNN Knowledge Distillation", ICASSP 2023, and its release v0.0.1.
+Classes are named after the published networks. Facts from F. Schmid, K. Koutini, G. Widmer, "Efficient Large-Scale
+Audio Tagging via Transformer-to-CNN Knowledge Distillation", ICASSP 2023, and its release v0.0.1.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pannsdist.contracts import FrontEnd, NoParams, Pretrained, param
-from pannsdist_efficientat.feature import KIND, EfficientAtMel, MelParams, refuse
+from pannsdist.contracts.param_checks import check_params
+from pannsdist_efficientat.feature import EfficientAtMel
+from pannsdist_efficientat.params import KIND, MelParams
 from pannsdist_efficientat.published import published_weights
 
 if TYPE_CHECKING:
@@ -24,11 +26,11 @@ FEATURES = {f"features.{number}": (f"features.{number}",) for number in range(17
 class ModelParams:
     """Settings of the networks."""
 
-    dropout: float = param(0.2, "share of the last layer's inputs that is dropped in training")
+    dropout: float = param(0.2, "dropout probability before the last layer")
 
 
 class _Network:
-    """What all share: `width` times the channels of MobileNetV3-Large, on the image that each was trained on."""
+    """Common part of the networks: MobileNetV3-Large with its channels multiplied by `width`."""
 
     width: ClassVar[float]
     feature: ClassVar[str] = KIND
@@ -41,14 +43,14 @@ class _Network:
         cls.weights = published_weights(cls.__name__, cls.front_end)
 
     def accepts(self, front_end: FrontEnd) -> bool:
-        """Any image of sound: the convolutions are padded and the pooling takes what there is."""
+        """Accept any front end: convolutions are padded, and pooling is global."""
         return front_end.bins >= 1
 
     def minimum_samples(self, front_end: FrontEnd) -> int:
-        """The shortest waveform in samples: the network itself works from one frame on, so the front end decides.
+        """The minimum length in samples: the network needs only one frame, so the front end decides.
 
-        `efficientat_mel` loses one sample to pre-emphasis and reflects half a window, which must be shorter than what
-        is reflected (402 at the defaults). For another front end one full transform is enough, centred or not.
+        `efficientat_mel` loses one sample to pre-emphasis, and its reflection padding of half a window must be shorter
+        than the signal (402 samples at the defaults). Other front ends need one full transform, centred or not.
         """
         if front_end.kind == KIND:
             return front_end.window_samples // 2 + 2
@@ -56,19 +58,18 @@ class _Network:
 
 
 class MobileNet(_Network):
-    """MobileNetV3-Large as EfficientAT trains it on AudioSet: pooling, then two linear layers."""
+    """MobileNetV3-Large as trained by EfficientAT on AudioSet: pooling, then two linear layers."""
 
     Params = ModelParams
     head: ClassVar[str] = "classifier.5"
     stages: ClassVar[Mapping[str, Sequence[str]]] = {**FEATURES, "classifier": ("classifier",)}
 
     def __init__(self, params: ModelParams) -> None:
-        if not 0.0 <= params.dropout < 1.0:
-            right = "from 0 up to, not including, 1"
-            raise refuse("model.params.dropout", params.dropout, right, ModelParams.dropout)
+        valid = 0.0 <= params.dropout < 1.0
+        check_params("model.params", params, [("dropout", valid, "from 0 up to, not including, 1")])
         self.params = params
 
-    def build(self, labels: Sequence[str], front_end: FrontEnd) -> paddle.nn.Layer:  # noqa: ARG002 - any bins will do
+    def build(self, labels: Sequence[str], front_end: FrontEnd) -> paddle.nn.Layer:  # noqa: ARG002 - independent of the front end
         """A layer (B, 1, T, F) -> (B, C) logits, with random weights; `embed` gives (B, E)."""
         from pannsdist_efficientat.network import MobileNetV3
 
@@ -76,9 +77,9 @@ class MobileNet(_Network):
 
 
 class FullyConvolutional(_Network):
-    """The same with a head that decides at each place of the image before it pools.
+    """MobileNetV3-Large with a fully convolutional head: classification at each position, then pooling.
 
-    `strides` are those of the four blocks that shrink the image by half each in the others.
+    `strides` are those of the four downsampling blocks, which have stride 2 in the other networks.
     """
 
     Params = NoParams
@@ -90,7 +91,7 @@ class FullyConvolutional(_Network):
     def __init__(self, params: NoParams) -> None:
         self.params = params
 
-    def build(self, labels: Sequence[str], front_end: FrontEnd) -> paddle.nn.Layer:  # noqa: ARG002 - any bins will do
+    def build(self, labels: Sequence[str], front_end: FrontEnd) -> paddle.nn.Layer:  # noqa: ARG002 - independent of the front end
         """A layer (B, 1, T, F) -> (B, C) logits, with random weights; `embed` gives (B, E)."""
         from pannsdist_efficientat.network import FullyConvolutionalMobileNetV3
 
@@ -146,43 +147,43 @@ class Mn40(MobileNet):
 
 
 class Mn10Hop5(Mn10):
-    """EfficientAT mn10 on a frame every 5 ms."""
+    """EfficientAT mn10 with a hop of 5 ms."""
 
     feature_params: ClassVar = {"hop_samples": 160}
 
 
 class Mn10Hop15(Mn10):
-    """EfficientAT mn10 on a frame every 15 ms."""
+    """EfficientAT mn10 with a hop of 15 ms."""
 
     feature_params: ClassVar = {"hop_samples": 480}
 
 
 class Mn10Hop20(Mn10):
-    """EfficientAT mn10 on a frame every 20 ms."""
+    """EfficientAT mn10 with a hop of 20 ms."""
 
     feature_params: ClassVar = {"hop_samples": 640}
 
 
 class Mn10Hop25(Mn10):
-    """EfficientAT mn10 on a frame every 25 ms."""
+    """EfficientAT mn10 with a hop of 25 ms."""
 
     feature_params: ClassVar = {"hop_samples": 800}
 
 
 class Mn10Mels40(Mn10):
-    """EfficientAT mn10 on 40 mel bins."""
+    """EfficientAT mn10 with 40 mel bins."""
 
     feature_params: ClassVar = {"mel_bins": 40}
 
 
 class Mn10Mels64(Mn10):
-    """EfficientAT mn10 on 64 mel bins."""
+    """EfficientAT mn10 with 64 mel bins."""
 
     feature_params: ClassVar = {"mel_bins": 64}
 
 
 class Mn10Mels256(Mn10):
-    """EfficientAT mn10 on 256 mel bins."""
+    """EfficientAT mn10 with 256 mel bins."""
 
     feature_params: ClassVar = {"mel_bins": 256}
 
@@ -192,12 +193,12 @@ class Mn10Fc(FullyConvolutional):
 
 
 class Mn10FcS2221(FullyConvolutional):
-    """EfficientAT mn10 with a fully convolutional head, on an image that is shrunk 16 times each way, not 32."""
+    """EfficientAT mn10 with a fully convolutional head and 16-fold instead of 32-fold downsampling."""
 
     strides = (2, 2, 2, 1)
 
 
 class Mn10FcS2211(FullyConvolutional):
-    """EfficientAT mn10 with a fully convolutional head, on an image that is shrunk 8 times each way, not 32."""
+    """EfficientAT mn10 with a fully convolutional head and 8-fold instead of 32-fold downsampling."""
 
     strides = (2, 2, 1, 1)

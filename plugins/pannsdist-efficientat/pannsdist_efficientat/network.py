@@ -1,4 +1,4 @@
-"""The EfficientAT network: MobileNetV3-Large of a chosen width on mel images, with its published parameter names.
+"""The EfficientAT network: MobileNetV3-Large of variable width on mel features, with the published parameter names.
 
 Facts from F. Schmid, K. Koutini, G. Widmer, "Efficient Large-Scale Audio Tagging via Transformer-to-CNN Knowledge
 Distillation", ICASSP 2023, and its release v0.0.1; the table of blocks is that of A. Howard et al., "Searching for
@@ -14,7 +14,7 @@ from paddle import nn
 
 
 class Block(NamedTuple):
-    """One row of the MobileNetV3-Large table, in channels at width 1."""
+    """One row of the MobileNetV3-Large table; channels are for width 1."""
 
     kernel: int
     expanded: int
@@ -26,7 +26,7 @@ class Block(NamedTuple):
 
 FIRST, LAST_FACTOR, HIDDEN = 16, 6, 1280
 STRIDES = (2, 2, 2, 2)
-"""Of the four blocks that shrink the image; the first convolution shrinks it too."""
+"""Strides of the four downsampling blocks; the first convolution has stride 2 too."""
 RE, HS = nn.ReLU, nn.Hardswish
 BLOCKS = (
     Block(3, 16, 16, False, RE, 1),
@@ -48,7 +48,7 @@ BLOCKS = (
 
 
 def rows(strides: tuple[int, int, int, int]) -> list[Block]:
-    """The table with these strides where it has those of 2."""
+    """The table, with its strides of 2 replaced by these."""
     given = iter(strides)
     return [row._replace(stride=next(given)) if row.stride == 2 else row for row in BLOCKS]
 
@@ -60,12 +60,12 @@ def eighths(channels: float) -> int:
 
 
 def convolution(sizes: tuple[int, int], kernel: int = 1, stride: int = 1, groups: int = 1) -> list[nn.Layer]:
-    """Convolution without bias that keeps the image's size but for the stride, then batch norm; sizes are (in, out)."""
-    weight = nn.initializer.KaimingNormal(fan_in=sizes[1] * kernel * kernel // groups)  # the fan out, in truth
+    """Convolution without bias and with same padding, then batch norm; sizes are (in, out) channels."""
+    weight = nn.initializer.KaimingNormal(fan_in=sizes[1] * kernel * kernel // groups)  # actually the fan out
     conv = nn.Conv2D(
         *sizes, kernel, stride, padding=kernel // 2, groups=groups, bias_attr=False, weight_attr=_init(weight)
     )
-    # The published momentum 0.01 is the share of the new value; Paddle's is the share of the old one.
+    # The published momentum 0.01 is the weight of the new value; Paddle's momentum is the weight of the old one.
     return [conv, nn.BatchNorm2D(sizes[1], momentum=0.99, epsilon=1e-3)]
 
 
@@ -74,12 +74,12 @@ def _init(initializer: nn.initializer.Initializer) -> paddle.ParamAttr:
 
 
 def _linear(inputs: int, outputs: int) -> nn.Linear:
-    """A classifier's linear layer, as MobileNetV3 starts it."""
+    """A linear layer of the classifier, initialized as in MobileNetV3."""
     return nn.Linear(inputs, outputs, _init(nn.initializer.Normal(0.0, 0.01)), _init(nn.initializer.Constant(0.0)))
 
 
 class SqueezeExcitation(nn.Layer):
-    """Scales every channel by a gate between 0 and 1, decided from all channels' means: (B, K, F, T), same size."""
+    """Squeeze and excitation: scales channels by gates computed from the channel means: (B, K, F, T), same size."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -94,7 +94,7 @@ class SqueezeExcitation(nn.Layer):
 
 
 class ConcurrentSqueezeExcitation(nn.Layer):
-    """Holds the one gate of these networks under its published name, `conc_se_layers.0`."""
+    """Wraps the squeeze-and-excitation layer under its published name, `conc_se_layers.0`."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -106,7 +106,7 @@ class ConcurrentSqueezeExcitation(nn.Layer):
 
 
 class InvertedResidual(nn.Layer):
-    """Expansion (absent where nothing expands), depthwise convolution, gate (where the table has one), projection."""
+    """Inverted residual block: optional expansion, depthwise convolution, optional gate, projection."""
 
     def __init__(self, inputs: int, row: Block, width: float) -> None:
         super().__init__()
@@ -129,10 +129,10 @@ class InvertedResidual(nn.Layer):
 
 
 class _MobileNetV3(nn.Layer):
-    """Features (B, 1, T, F) to logits (B, C), but for the head: that is `classifier`, from (B, E, F', T').
+    """Features (B, 1, T, F) to logits (B, C); subclasses define the head `classifier`, from (B, E, F', T').
 
-    Works from one frame and one bin on: every convolution is padded, so strides of 2 round up. A Linear weight is
-    (in, out), as Paddle has it.
+    Works with any number of frames and bins from one: convolutions are padded, so strides of 2 round up. Linear weights
+    are (in, out), as in Paddle.
     """
 
     classifier: nn.Layer
@@ -157,17 +157,17 @@ class _MobileNetV3(nn.Layer):
         return self.image(features).mean(axis=[2, 3])
 
     def image(self, features: paddle.Tensor) -> paddle.Tensor:
-        """Features (B, 1, T, F) -> the last convolution's output (B, E, F', T'), for weights that want bins first."""
+        """Features (B, 1, T, F) -> the last convolution's output (B, E, F', T'); weights expect bins before frames."""
         return self.features(features.transpose([0, 1, 3, 2]))
 
 
 class MobileNetV3(_MobileNetV3):
-    """With MobileNetV3's own head: pooled, then two linear layers."""
+    """With MobileNetV3's head: pooling, then two linear layers."""
 
     def __init__(self, width: float, classes: int, dropout: float) -> None:
         super().__init__(width, STRIDES)
         hidden = eighths(HIDDEN * width)
-        # 0 and 1 pool and flatten, so that the linear layers bear their published numbers.
+        # Layers 0 and 1 pool and flatten, so that the linear layers have their published indices.
         self.classifier = nn.Sequential(
             nn.AdaptiveAvgPool2D(1),
             nn.Flatten(),
@@ -179,14 +179,14 @@ class MobileNetV3(_MobileNetV3):
 
 
 class FullyConvolutionalMobileNetV3(_MobileNetV3):
-    """With a convolution to the classes and its batch norm at each place, whose mean is the clip's."""
+    """With a 1x1 convolution to the classes and batch norm at each position, then mean pooling."""
 
     def __init__(self, width: float, classes: int, strides: tuple[int, int, int, int]) -> None:
         super().__init__(width, strides)
-        weight = nn.initializer.KaimingNormal(fan_in=classes)  # the fan out, in truth
+        weight = nn.initializer.KaimingNormal(fan_in=classes)  # actually the fan out
         self.classifier = nn.Sequential(
             nn.Conv2D(self.embedding_size, classes, 1, bias_attr=False, weight_attr=_init(weight)),
-            nn.BatchNorm2D(classes),  # PyTorch's own momentum and epsilon, which are Paddle's
+            nn.BatchNorm2D(classes),  # PyTorch's default momentum and epsilon, equal to Paddle's
             nn.AdaptiveAvgPool2D(1),
             nn.Flatten(),
         )

@@ -1,8 +1,8 @@
-"""The weights that the authors of EfficientAT published: release v0.0.1, MIT licence, 527 classes of AudioSet each.
+"""The published EfficientAT weights: release v0.0.1, MIT licence, 527 AudioSet classes each.
 
-The scores are mean average precision on AudioSet's evaluation list, as the names of the files say. The release gives no
-checksums; those that stand here come from systems that check them, and the sizes from a listing of the release. All
-start from weights of ImageNet but those that say otherwise.
+Scores are mean average precision on AudioSet's evaluation list, from the file names. The release has no checksums;
+those given here come from other systems that verify them, and sizes from the release listing. All networks are
+pretrained on ImageNet unless stated otherwise.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ CLASSES = 527
 
 @dataclass(frozen=True)
 class File:
-    """One file of the release; `size_bytes` is 0 and `sha256` empty where they are not known."""
+    """One file of the release; `size_bytes` is 0 and `sha256` empty if unknown."""
 
     name: str
     size_bytes: int = 0
     sha256: str = ""
-    remark: str = ""
+    note: str = ""
 
     @property
     def tag(self) -> str:
-        """Its name without the network, and without brackets, which a shell would take for its own."""
+        """The file name without the network, and without parentheses, which are special in a shell."""
         tag = self.name.partition("_")[2].removesuffix(".pt")
         return tag.replace("(", "_").replace(")", "")
 
     @property
     def mean_average_precision(self) -> float:
-        """The score that its name bears, in thousandths."""
+        """The score from the file name, which gives it in thousandths."""
         return int(self.name.partition("mAP_")[2][:3]) / 1000
 
     def pretrained(self, front_end: FrontEnd) -> Pretrained:
-        """What a model plugin declares, given the front end that the weights were trained on."""
-        score = f"mAP {self.mean_average_precision:.3f}" + (f", {self.remark}" if self.remark else "")
+        """The declaration for a model plugin, with the front end of the weights."""
+        score = f"mAP {self.mean_average_precision:.3f}" + (f", {self.note}" if self.note else "")
         source = f"Schmid et al. 2023 (arXiv 2211.04772), EfficientAT v0.0.1, {score}"
         url = f"{RELEASE}/{self.name}"
         return Pretrained(url, self.sha256, front_end, CLASSES, LICENCE, source, self.size_bytes)
@@ -47,7 +47,7 @@ class File:
 
 MN04_SHA256 = "899a8c6217063f6941793102a2780b3dd788ab11fce468d9cf5f0577c453321c"
 MN10_SHA256 = "0bd7dc2443af498c289a2e739f02ebb515d6aa3fd3ab9db539c86123ae368a4e"
-NO_IMAGES = "not started from ImageNet"
+NO_IMAGES = "not pretrained on ImageNet"
 LONGER = "trained for 300 epochs"
 
 PUBLISHED: Mapping[str, tuple[File, ...]] = {
@@ -62,12 +62,12 @@ PUBLISHED: Mapping[str, tuple[File, ...]] = {
         File("mn40_as_mAP_484.pt"),
         File("mn40_as_mAP_483.pt"),
         File("mn40_as_mAP_483(2).pt"),
-        File("mn40_as_no_im_pre_mAP_483.pt", remark=NO_IMAGES),
-        File("mn40_as_no_im_pre_mAP_483(2).pt", remark=NO_IMAGES),
-        File("mn40_as_no_im_pre_mAP_482.pt", remark=NO_IMAGES),
-        File("mn40_as_ext_mAP_487.pt", 274_206_417, remark=LONGER),
-        File("mn40_as_ext_mAP_486.pt", remark=LONGER),
-        File("mn40_as_ext_mAP_485.pt", remark=LONGER),
+        File("mn40_as_no_im_pre_mAP_483.pt", note=NO_IMAGES),
+        File("mn40_as_no_im_pre_mAP_483(2).pt", note=NO_IMAGES),
+        File("mn40_as_no_im_pre_mAP_482.pt", note=NO_IMAGES),
+        File("mn40_as_ext_mAP_487.pt", 274_206_417, note=LONGER),
+        File("mn40_as_ext_mAP_486.pt", note=LONGER),
+        File("mn40_as_ext_mAP_485.pt", note=LONGER),
     ),
     "Mn10Hop5": (File("mn10_as_hop_5_mAP_475.pt"),),
     "Mn10Hop15": (File("mn10_as_hop_15_mAP_463.pt"),),
@@ -80,9 +80,9 @@ PUBLISHED: Mapping[str, tuple[File, ...]] = {
     "Mn10FcS2221": (File("mn10_as_fc_s2221_mAP_466.pt"),),
     "Mn10FcS2211": (File("mn10_as_fc_s2211_mAP_466.pt"),),
 }
-"""By the class of the network, the first one being what is taken where no tag is named."""
+"""Files by class name of the network; the first is the default."""
 
 
 def published_weights(network: str, front_end: FrontEnd) -> dict[str, Pretrained]:
-    """What a model plugin declares: the published sets of a network by their tags."""
+    """The published weights of a network by tag."""
     return {file.tag: file.pretrained(front_end) for file in PUBLISHED.get(network, ())}

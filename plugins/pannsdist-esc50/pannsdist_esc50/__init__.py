@@ -1,7 +1,7 @@
 """ESC-50 and ESC-10 for pannsdist: the dataset `esc50`.
 
 Layout and columns as in K. J. Piczak, "ESC: Dataset for Environmental Sound Classification", ACM Multimedia 2015, and
-its download: `meta/esc50.csv` names the files of `audio/`, five folds, no source recording in two of them.
+its download: `meta/esc50.csv` lists the files of `audio/` in five folds; no source recording is in two folds.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ SUBSETS = ("esc10", "esc50")
 class Esc50Params(FoldedParams):
     """Settings of `esc50`.
 
-    `root` is the download's folder. `test_fold` 0 means no test split. `subset` takes all clips, or those of ESC-10.
+    `root` is the corpus folder. `test_fold` 0 means no test split. `subset` is `esc50` for all clips, or `esc10`.
     """
 
     subset: str = "esc50"
 
 
 class Esc50(FoldedCorpus):
-    """ESC-50 or ESC-10 in its five folds; one label for each clip."""
+    """ESC-50 or ESC-10 in its five folds; single-label."""
 
     Params = Esc50Params
     home = "https://github.com/karolpiczak/ESC-50"
@@ -45,7 +45,7 @@ class Esc50(FoldedCorpus):
         super().__init__(params)
 
     def listed(self) -> Iterator[Listed]:
-        """The rows of the table; a clip's id is its file's name without the ending."""
+        """The rows of the table; the clip id is the file name without suffix."""
         audio = self.found("audio").name
         for row in csv_rows(self.found("meta/esc50.csv"), COLUMNS):
             of_esc10 = row.choice("esc10", ("True", "False")) == "True"

@@ -1,7 +1,7 @@
 """FSD50K for pannsdist: the multi-label dataset `fsd50k`.
 
 Layout and columns as in E. Fonseca and others, "FSD50K: an Open Dataset of Human-Labeled Sound Events", IEEE/ACM TASLP
-30, 2022, and its download. Labels are smeared already: each clip bears those above its own in the ontology as well.
+30, 2022, and its download. Labels already include the ancestors of each label in the ontology.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ SPLITS = {"train": "train", "val": "valid"}
 
 
 class Fsd50k(Corpus):
-    """FSD50K in its official splits: train and val out of the development set, the evaluation set as `test`."""
+    """FSD50K in its official splits: train and val from the development set, the evaluation set as `test`."""
 
     home = "https://zenodo.org/record/4060432"
     layout = f"{TABLES}/, FSD50K.dev_audio/ and FSD50K.eval_audio/"
     multi_label = True
 
     def listed(self) -> Iterator[Listed]:
-        """The rows of dev.csv and eval.csv; a clip's id is the Freesound id that names its file."""
+        """The rows of dev.csv and eval.csv; the clip id is the Freesound id, which is also the file name."""
         for name, columns in (("dev", ("fname", "labels", "split")), ("eval", ("fname", "labels"))):
             audio = self.found(f"FSD50K.{name}_audio").name
             for row in csv_rows(self.found(f"{TABLES}/{name}.csv"), columns):
@@ -34,10 +34,10 @@ class Fsd50k(Corpus):
                 yield Listed(row, f"{audio}/{file}.wav", labels, split, id=file)
 
     def split_of(self, item: Listed) -> str:
-        """By the table that names it."""
+        """The split given by the table."""
         return str(item.part)
 
     def label_order(self, _: object) -> tuple[str, ...]:
-        """The 200 classes in the order of the vocabulary, which has no header."""
+        """The 200 classes in vocabulary order; the vocabulary file has no header."""
         vocabulary = csv_rows(self.found(f"{TABLES}/vocabulary.csv"), header=("index", "label", "mid"))
         return tuple(rows_by("label", vocabulary))

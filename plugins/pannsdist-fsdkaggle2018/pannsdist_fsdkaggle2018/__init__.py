@@ -1,7 +1,7 @@
 """FSDKaggle2018 for pannsdist: the dataset `fsdkaggle2018`.
 
 Layout and columns as in E. Fonseca and others, "General-purpose Tagging of Freesound Audio with AudioSet Labels",
-DCASE 2018 Workshop, and its download after the competition, which tells the Freesound id of every clip.
+DCASE 2018 Workshop, and its post-competition download, which lists the Freesound id of every clip.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ TABLES = {
     "test": ("test_post_competition_scoring_clips.csv", ("fname", "label", "freesound_id")),
 }
 BLOCK = 1000
-"""Clips uploaded at one time have neighbouring Freesound ids and may sound alike; a block of ids stays in one fold."""
+"""Clips uploaded together have neighbouring Freesound ids and may be similar, so blocks of ids stay in one fold."""
 PLACE, LICENCE = "https://zenodo.org/record/2552860/files/FSDKaggle2018", "CC BY 4.0; each clip CC0, CC BY or CC BY-NC"
 
 
@@ -29,8 +29,8 @@ PLACE, LICENCE = "https://zenodo.org/record/2552860/files/FSDKaggle2018", "CC BY
 class FsdKaggle2018Params(RootParams):
     """Settings of `fsdkaggle2018`.
 
-    `root` is the download's folder. `valid_fold` is held out of training. `train_on` is all clips, or the verified ones
-    alone.
+    `root` is the corpus folder. `valid_fold` is held out for validation. `train_on` is `all` or `verified`: the clips
+    used for training.
     """
 
     valid_fold: int = 1
@@ -38,7 +38,7 @@ class FsdKaggle2018Params(RootParams):
 
 
 class FsdKaggle2018(FoldedCorpus):
-    """FSDKaggle2018: the official test set, and five folds of the training set by Freesound id; one label a clip."""
+    """FSDKaggle2018: the official test set, and five folds of the training set by Freesound id; single-label."""
 
     Params = FsdKaggle2018Params
     home = "https://zenodo.org/record/2552860"
@@ -51,7 +51,7 @@ class FsdKaggle2018(FoldedCorpus):
         super().__init__(params)
 
     def listed(self) -> Iterator[Listed]:
-        """The rows of both tables; a clip's id is its file's name without the ending."""
+        """The rows of both tables; the clip id is the file name without suffix."""
         for part, (table, columns) in TABLES.items():
             audio = self.found(f"FSDKaggle2018.audio_{part}").name
             for row in csv_rows(self.found(f"FSDKaggle2018.meta/{table}"), columns):
@@ -62,7 +62,7 @@ class FsdKaggle2018(FoldedCorpus):
                 yield Listed(row, f"{audio}/{name}", (row.required("label"),), fold, id=name.rpartition(".")[0])
 
     def split_of(self, item: Listed) -> str | None:
-        """By the table and the fold; of the fold that is held out, the verified clips are heard and the others not."""
+        """The split by table and fold; of the held-out fold, only verified clips are used."""
         if item.part == "test":
             return "test"
         split, is_verified = super().split_of(item), item.row.text("manually_verified") == "1"

@@ -1,4 +1,4 @@
-"""The feature `gammatone` for pannsdist: after the inner ear. Importing this module does not import paddle."""
+"""The feature `gammatone` for pannsdist, a model of cochlear filters. Importing this module does not import paddle."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ __all__ = ["Gammatone", "GammatoneParams"]
 class GammatoneParams(SpectrumParams):
     """Settings of `gammatone`: filters are centred from `low_hz` to `high_hz`, both included."""
 
-    fft_samples: int = param(2048, "length of the transform; twice the window tells the lowest filters apart", low=2)
-    low_hz: float = param(50.0, "centre of the lowest filter", above=0.0)
-    high_hz: float = param(14000.0, "centre of the highest filter", above=0.0)
-    filters: int = param(64, "gammatone filters, evenly spaced in equivalent rectangular bandwidths", low=1)
+    fft_samples: int = param(2048, "FFT length; twice the window resolves the lowest filters", low=2)
+    low_hz: float = param(50.0, "centre frequency of the lowest filter", above=0.0)
+    high_hz: float = param(14000.0, "centre frequency of the highest filter", above=0.0)
+    filters: int = param(64, "number of gammatone filters, evenly spaced on the ERB scale", low=1)
 
 
 class Gammatone:
-    """Power behind each filter of a gammatone filter bank in dB."""
+    """Output power of a gammatone filter bank in dB."""
 
     contract = 1
     Params = GammatoneParams

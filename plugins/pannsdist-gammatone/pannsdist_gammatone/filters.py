@@ -17,30 +17,30 @@ from pannsdist.contracts import FrontEnd
 from pannsdist.contracts.spectrum import BandImage, decibels, hann
 
 EAR_Q, LEAST_BANDWIDTH_HZ = 9.26449, 24.7
-"""An equivalent rectangular bandwidth is the centre by `EAR_Q`, and `LEAST_BANDWIDTH_HZ` more."""
+"""Equivalent rectangular bandwidth (ERB): centre / `EAR_Q` + `LEAST_BANDWIDTH_HZ`."""
 ORDER, WIDTH = 4, 1.019
-"""Of the filter, and its bandwidth in equivalent rectangular ones."""
+"""Filter order, and filter bandwidth in ERBs."""
 POWER_FLOOR = 1e-10
 DECAYS = 40.0
-"""Time constants after which an impulse response has ended: e^-40 by its polynomial is 1e-13 of its peak."""
+"""Length of an impulse response in time constants: there it has decayed to 1e-13 of its peak."""
 
 
 def bandwidths_hz(centres_hz: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Equivalent rectangular bandwidths at these frequencies."""
+    """Equivalent rectangular bandwidths at these centre frequencies."""
     return np.asarray(LEAST_BANDWIDTH_HZ + centres_hz / EAR_Q)
 
 
 def centres_hz(front_end: FrontEnd) -> NDArray[np.float64]:
-    """Frequencies from `low_hz` to `high_hz`, as many equivalent rectangular bandwidths from one to the next: (F,)."""
+    """Centre frequencies from `low_hz` to `high_hz`, evenly spaced on the ERB scale: (F,)."""
     scale_hz = EAR_Q * LEAST_BANDWIDTH_HZ
     low, high = np.log1p(np.array([front_end.low_hz, front_end.high_hz]) / scale_hz)
     return np.asarray(scale_hz * np.expm1(np.linspace(low, high, front_end.bins)))
 
 
 def gains(front_end: FrontEnd, centre_hz: float) -> NDArray[np.float64]:
-    """What the filter at a centre does to the amplitude at each bin, 1 at the centre: (fft_samples // 2 + 1,).
+    """Amplitude response of the filter at each FFT bin, 1 at its centre: (fft_samples // 2 + 1,).
 
-    Of the sampled impulse response t^3 e^(-2 pi b t) cos(2 pi f t), to its end, in float64.
+    Computed in float64 from the full sampled impulse response t^3 e^(-2 pi b t) cos(2 pi f t).
     """
     decay = 2 * np.pi * WIDTH * bandwidths_hz(np.asarray(centre_hz)) / front_end.sample_rate_hz
     turns = -(-int(np.ceil(DECAYS / decay)) // front_end.fft_samples)
@@ -48,12 +48,12 @@ def gains(front_end: FrontEnd, centre_hz: float) -> NDArray[np.float64]:
     angle = 2 * np.pi * centre_hz / front_end.sample_rate_hz * sample
     response = sample ** (ORDER - 1.0) * np.exp(-decay * sample) * np.cos(angle)
     at_centre = np.abs(np.sum(response * np.exp(-1j * angle)))
-    # A transform at its own bins is that of the response laid over itself, however long it is.
+    # The FFT of the time-aliased response equals its spectrum sampled at the FFT bins.
     return np.asarray(np.abs(np.fft.rfft(response.reshape(turns, -1).sum(axis=0))) / at_centre)
 
 
 def power_weights(front_end: FrontEnd) -> NDArray[np.float64]:
-    """The share of each bin's power in the mean power behind each filter: (F, fft_samples // 2 + 1)."""
+    """Weight of each bin's power in the mean output power of each filter: (F, fft_samples // 2 + 1)."""
     both_sides = np.full(front_end.fft_samples // 2 + 1, 2.0)
     both_sides[0] = 1.0
     if front_end.fft_samples % 2 == 0:
@@ -63,16 +63,16 @@ def power_weights(front_end: FrontEnd) -> NDArray[np.float64]:
 
 
 class FilterBank(BandImage):
-    """(B, S) -> (B, 1, T, F) in dB, T = 1 + S // hop: mean power of each windowed frame behind each filter.
+    """(B, S) -> (B, 1, T, F) in dB, T = 1 + S // hop: mean output power of each filter per windowed frame.
 
-    A tone of full scale has about -3 dB at its filter, silence -100 dB. The power is a sum over the bins of the
-    transform, weighed by the squares of the filter's gains: the energy that comes out of the filter, as long as the
-    transform is long enough for its ringing. Within 0.1 dB of `scipy.signal.gammatone` at the defaults.
+    A full-scale tone has about -3 dB at its filter, silence -100 dB. The power is a sum over FFT bins, weighted by the
+    squared filter gains; this equals the filter's output energy if the FFT is longer than its ringing. Within 0.1 dB of
+    `scipy.signal.gammatone` at the defaults.
     """
 
     def __init__(self, front_end: FrontEnd) -> None:
         super().__init__(front_end, power_weights(front_end))
 
     def image(self, heard: paddle.Tensor) -> paddle.Tensor:
-        """Power behind each filter (B, T, F) -> dB."""
+        """Output power of each filter (B, T, F) -> dB."""
         return decibels(heard, POWER_FLOOR)

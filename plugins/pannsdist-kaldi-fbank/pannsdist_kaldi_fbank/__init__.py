@@ -6,85 +6,35 @@ Importing this module does not import paddle. Facts from D. Povey et al., "The K
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pannsdist.contracts import FrontEnd, UserError, param
+from pannsdist.contracts.spectrum_params import front_end_of
+from pannsdist_kaldi_fbank.params import KIND, FbankParams
 
 if TYPE_CHECKING:
     import paddle
 
 __all__ = ["KIND", "FbankParams", "KaldiFbank"]
 
-KIND = "kaldi_fbank"
-WINDOWS = ("povey", "hanning", "hamming", "rectangular")
-
-
-@dataclass(frozen=True)
-class FbankParams:
-    """Settings of `kaldi_fbank`; the defaults are Kaldi's for 16 kHz, with 80 bands and samples in [-1, 1]."""
-
-    sample_rate_hz: int = param(16000, "rate that every sound is brought to", low=1)
-    window_samples: int = param(400, "length of the window", low=2)
-    hop_samples: int = param(160, "from one frame to the next", low=1)
-    fft_samples: int = param(512, "length of the transform; Kaldi takes the next power of 2", low=2)
-    mel_bins: int = param(80, "mel bands", low=1)
-    low_hz: float = param(20.0, "lower edge of the lowest band", low=0)
-    high_hz: float = param(8000.0, "upper edge of the highest band", above=0)
-    window: str = param("povey", "shape of the window", choices=WINDOWS)
-    preemphasis: float = param(0.97, "share of the sample before that is taken off, in each frame", low=0, high=1)
-    remove_dc: bool = param(True, "take each frame's mean off")
-    snip_edges: bool = param(True, "only frames that lie wholly in the sound; else a frame per hop, the ends mirrored")
-    sample_scale: float = param(1.0, "what samples in [-1, 1] are multiplied by; Kaldi's own are 32768", above=0)
-    shift: float = param(0.0, "added after the logarithm")
-    scale: float = param(1.0, "what that is divided by", above=0)
-
-    def __post_init__(self) -> None:
-        half_rate_hz = self.sample_rate_hz / 2
-        rules = (
-            ("sample_rate_hz", self.sample_rate_hz >= 1, "1 or more"),
-            ("window_samples", self.window_samples >= 2, "2 or more"),
-            ("fft_samples", self.fft_samples >= self.window_samples, f"window_samples ({self.window_samples}) or more"),
-            ("fft_samples", self.fft_samples % 2 == 0, "even numbers"),
-            ("hop_samples", self.hop_samples >= 1, "1 or more"),
-            ("hop_samples", self.snip_edges or self.hop_samples <= self.window_samples, "up to window_samples"),
-            ("mel_bins", self.mel_bins >= 1, "1 or more"),
-            ("high_hz", 0 < self.high_hz <= half_rate_hz, f"above 0 up to half the sample rate ({half_rate_hz:g})"),
-            ("low_hz", 0 <= self.low_hz < self.high_hz, f"from 0 up to, not including, high_hz ({self.high_hz:g})"),
-            ("window", self.window in WINDOWS, ", ".join(WINDOWS)),
-            ("sample_scale", self.sample_scale > 0, "above 0"),
-            ("scale", self.scale > 0, "above 0"),
-        )
-        for name, kept, right in rules:
-            if not kept:
-                raise UserError(f"feature.params.{name} is {getattr(self, name)!r}", f"allowed: {right}")
-
 
 class KaldiFbank:
-    """Logarithm of Kaldi's mel filter bank: without dither, each frame on its own."""
+    """Log mel filter bank as in Kaldi, without dither."""
 
     Params = FbankParams
 
     def __init__(self, params: FbankParams) -> None:
         self.params = params
-        self.front_end = FrontEnd(
-            kind=KIND,
-            sample_rate_hz=params.sample_rate_hz,
-            window_samples=params.window_samples,
-            hop_samples=params.hop_samples,
-            fft_samples=params.fft_samples,
-            bins=params.mel_bins,
-            low_hz=params.low_hz,
-            high_hz=params.high_hz,
-            details=(
-                ("preemphasis", params.preemphasis),
-                ("remove_dc", params.remove_dc),
-                ("sample_scale", params.sample_scale),
-                ("scale", params.scale),
-                ("shift", params.shift),
-                ("snip_edges", params.snip_edges),
-                ("window", params.window),
-            ),
+        self.front_end = front_end_of(
+            params,
+            KIND,
+            params.mel_bins,
+            preemphasis=params.preemphasis,
+            remove_dc=params.remove_dc,
+            sample_scale=params.sample_scale,
+            scale=params.scale,
+            shift=params.shift,
+            snip_edges=params.snip_edges,
+            window=params.window,
         )
 
     def build(self) -> paddle.nn.Layer:

@@ -13,14 +13,14 @@ from pannsdist.contracts import FrontEnd
 from pannsdist.contracts.spectrum import PowerSpectrum, hann, kaldi_bands, windowed_fourier
 
 if TYPE_CHECKING:
-    from pannsdist_kaldi_fbank import FbankParams
+    from pannsdist_kaldi_fbank.params import FbankParams
 
 ENERGY_FLOOR = float(np.finfo(np.float32).eps)
-"""Kaldi's: the least that a logarithm is taken of."""
+"""Kaldi's floor before the logarithm."""
 
 
 def window_of(name: str, samples: int) -> NDArray[np.float64]:
-    """Kaldi's windows, all symmetric, (samples,)."""
+    """Kaldi's symmetric window functions: (samples,)."""
     if name == "rectangular":
         return np.ones(samples)
     raised = hann(samples, periodic=False)
@@ -29,10 +29,10 @@ def window_of(name: str, samples: int) -> NDArray[np.float64]:
     return raised if name == "hanning" else 0.08 + 0.92 * raised
 
 
-def prepared(params: FbankParams) -> NDArray[np.float64]:
-    """What is done to a frame before the transform, but for the window, as a matrix (window_samples, window_samples).
+def preprocessing_matrix(params: FbankParams) -> NDArray[np.float64]:
+    """Scaling, mean removal and pre-emphasis of a frame, as a matrix (window_samples, window_samples).
 
-    The mean is taken off, then of each sample a share of the one before; the first one has itself before it.
+    The mean is removed first; the first sample is its own predecessor in pre-emphasis.
     """
     size = params.window_samples
     emphasis = np.eye(size) - params.preemphasis * np.eye(size, k=-1)
@@ -44,29 +44,29 @@ def prepared(params: FbankParams) -> NDArray[np.float64]:
 class Fbank(nn.Layer):
     """(B, S) -> (B, 1, T, F): T = 1 + (S - window) // hop, or (S + hop // 2) // hop without `snip_edges`.
 
-    Mean, pre-emphasis and window are linear in a frame: they are multiplied into the kernels of the transform, in
-    float64. Only bins that some triangle hears are computed. Always float32.
+    Mean removal, pre-emphasis and window are linear, so they are folded into the transform's kernels, in float64. Only
+    FFT bins covered by a mel filter are computed. Always float32.
     """
 
     def __init__(self, front_end: FrontEnd, params: FbankParams) -> None:
         super().__init__()
         bank = kaldi_bands(front_end, front_end.bins).T
-        heard = np.flatnonzero(bank.any(axis=1))
-        # Where the bands are narrower than the bins, none may be heard: one bin of weight 0 then gives the floor.
-        low, end = (int(heard[0]), int(heard[-1]) + 1) if len(heard) else (0, 1)
+        used = np.flatnonzero(bank.any(axis=1))
+        # Bands narrower than the FFT bins may cover none; one bin of weight 0 then gives the floor.
+        low, end = (int(used[0]), int(used[-1]) + 1) if len(used) else (0, 1)
         window = window_of(params.window, params.window_samples)
-        fourier = windowed_fourier(window, params.fft_samples, low, end) @ prepared(params)
+        fourier = windowed_fourier(window, params.fft_samples, low, end) @ preprocessing_matrix(params)
         self.power = PowerSpectrum(fourier, params.hop_samples)
         self.register_buffer("bank", paddle.to_tensor(bank[low:end].astype(np.float32)), persistable=False)
         self._shift, self._scale, self._remove_dc = params.shift, params.scale, params.remove_dc
         self._mirrored = (0, 0) if params.snip_edges else _mirrored(params.window_samples, params.hop_samples)
 
     def forward(self, waveform: paddle.Tensor) -> paddle.Tensor:
-        """Waveform (B, S) in [-1, 1] -> (B, 1, T, F); S must be a window at least."""
+        """Waveform (B, S) in [-1, 1] -> (B, 1, T, F); S must be at least window_samples."""
         with paddle.amp.auto_cast(enable=False):
             if self._remove_dc:
-                # No frame has this mean left, but with it float32 would lose what lies on a constant: 12 for a
-                # constant of 0.5 at a sample scale of 32768.
+                # Does not change the result, since each frame's mean is removed, but avoids loss of float32 precision
+                # for a constant offset: errors up to 12 for an offset of 0.5 at a sample scale of 32768.
                 waveform = waveform - waveform.mean(axis=1, keepdim=True)
             before, after = self._mirrored
             if before or after:
@@ -78,6 +78,6 @@ class Fbank(nn.Layer):
 
 
 def _mirrored(window_samples: int, hop_samples: int) -> tuple[int, int]:
-    """Samples to mirror before and after, so that frames are centred on the middles of the hops."""
+    """Samples to mirror before and after the signal, so that frames are centred on the hops."""
     before = window_samples // 2 - hop_samples // 2
     return before, window_samples - hop_samples + hop_samples // 2 - before

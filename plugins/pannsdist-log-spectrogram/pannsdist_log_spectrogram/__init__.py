@@ -17,12 +17,14 @@ __all__ = ["LogSpectrogram", "LogSpectrogramParams"]
 
 @dataclass(frozen=True)
 class LogSpectrogramParams(SpectrumParams):
-    """Settings of `log_spectrogram`: every bin of the transform from `low_hz` to `high_hz` is kept."""
+    """Settings of `log_spectrogram`: all FFT bins from `low_hz` to `high_hz` are kept."""
 
-    power_floor: float = param(1e-10, "power below this is raised to it: silence is -100 dB", above=0.0)
+    power_floor: float = param(
+        1e-10, "minimum power before the logarithm; the default gives -100 dB for silence", above=0.0
+    )
 
     def bins(self) -> range:
-        """The bins of the transform that are kept."""
+        """The FFT bins that are kept."""
         low, high = (edge_hz * self.fft_samples / self.sample_rate_hz for edge_hz in (self.low_hz, self.high_hz))
         return range(math.ceil(low), math.floor(high) + 1)
 
@@ -38,9 +40,10 @@ class LogSpectrogram:
         self.params = params
         self.front_end = params.front_end("log_spectrogram", len(self.bins), power_floor=params.power_floor, scale="db")
         if not self.bins:
-            apart_hz = params.sample_rate_hz / params.fft_samples
-            wrong = f"no frequency of the transform is from {params.low_hz:g} to {params.high_hz:g} Hz"
-            raise UserError(wrong, f"they are {apart_hz:g} Hz apart: wider limits, or more feature.params.fft_samples")
+            spacing_hz = params.sample_rate_hz / params.fft_samples
+            wrong = f"no FFT bin is between {params.low_hz:g} and {params.high_hz:g} Hz"
+            right = f"bins are {spacing_hz:g} Hz apart: use wider limits, or a larger feature.params.fft_samples"
+            raise UserError(wrong, right)
 
     def build(self) -> paddle.nn.Layer:
         """A layer (B, S) -> (B, 1, T, F) in dB."""

@@ -9,10 +9,10 @@ from pannsdist.contracts.spectrum import SpectrumImage, decibels
 
 
 class Decibels(SpectrumImage):
-    """(B, S) -> (B, 1, T, F), T = 1 + S // hop: 10 log10 of the power of these bins, not below `power_floor`.
+    """(B, S) -> (B, 1, T, F), T = 1 + S // hop: 10 log10 of the power of these bins, clipped at `power_floor`.
 
-    As `librosa.amplitude_to_db(abs(librosa.stft(...)), top_db=None)`: a tone of full scale has the power of a quarter
-    of the square of the window's sum. Within 0.01 dB of it, down to 80 dB below the greatest power.
+    As `librosa.amplitude_to_db(abs(librosa.stft(...)), top_db=None)`: a full-scale tone has a quarter of the
+    squared window sum as power. Within 0.01 dB of librosa, down to 80 dB below the maximum.
     """
 
     def __init__(self, front_end: FrontEnd, bins: range, power_floor: float) -> None:

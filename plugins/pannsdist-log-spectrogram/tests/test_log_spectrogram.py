@@ -79,8 +79,8 @@ def test_limits_with_no_bin_between_them_are_refused():
     with pytest.raises(UserError) as caught:
         LogSpectrogram(LogSpectrogramParams(low_hz=1001.0, high_hz=1010.0))
     assert str(caught.value) == (
-        "no frequency of the transform is from 1001 to 1010 Hz\n"
-        "  they are 31.25 Hz apart: wider limits, or more feature.params.fft_samples"
+        "no FFT bin is between 1001 and 1010 Hz\n"
+        "  bins are 31.25 Hz apart: use wider limits, or a larger feature.params.fft_samples"
     )
 
 

@@ -1,12 +1,11 @@
-"""The feature `mfcc` for pannsdist, from mel bands. Importing this module does not import paddle."""
+"""The feature `mfcc` for pannsdist. Importing this module does not import paddle."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pannsdist.contracts import UserError, param
-from pannsdist.contracts.spectrum_params import SpectrumParams
+from pannsdist.contracts import UserError
+from pannsdist_mfcc.params import MfccParams
 
 if TYPE_CHECKING:
     import paddle
@@ -14,18 +13,8 @@ if TYPE_CHECKING:
 __all__ = ["Mfcc", "MfccParams"]
 
 
-@dataclass(frozen=True)
-class MfccParams(SpectrumParams):
-    """Settings of `mfcc`."""
-
-    mel_bins: int = param(64, "mel bands, evenly spaced from low_hz to high_hz", low=1)
-    coefficients: int = param(40, "how many of them are kept, from the lowest on; mel_bins at most", low=1)
-    mel: str = param("slaney", "which mel scale", choices=("slaney", "htk"))
-    range_db: float = param(80.0, "power this far below the clip's greatest is raised to that; 0: it is not", low=0.0)
-
-
 class Mfcc:
-    """Mel-frequency cepstral coefficients, as librosa gives them."""
+    """Mel-frequency cepstral coefficients, as in librosa."""
 
     contract = 1
     Params = MfccParams

@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 
 from pannsdist.contracts import FrontEnd
 from pannsdist.contracts.spectrum import BandImage, decibels, mel_bands
-from pannsdist_mfcc import MfccParams
+from pannsdist_mfcc.params import MfccParams
 
 POWER_FLOOR = 1e-10
 
 
 def cosine_transform(values: int, kept: int) -> NDArray[np.float64]:
-    """The orthonormal discrete cosine transform of type 2, of which the first are kept: (values, kept)."""
+    """The first columns of the orthonormal DCT-II matrix: (values, kept)."""
     angles = np.pi / values * np.outer(np.arange(values) + 0.5, np.arange(kept))
     lengths = np.where(np.arange(kept) == 0, np.sqrt(1 / values), np.sqrt(2 / values))
     return np.asarray(np.cos(angles) * lengths)
@@ -35,7 +35,7 @@ class Cepstrum(BandImage):
         self._range_db = params.range_db
 
     def image(self, heard: paddle.Tensor) -> paddle.Tensor:
-        """Power of each mel band (B, T, K) -> coefficients (B, T, F); `range_db` is of each clip by itself."""
+        """Power of each mel band (B, T, K) -> coefficients (B, T, F); `range_db` is relative to each clip's maximum."""
         loudness = decibels(heard, POWER_FLOOR)
         if self._range_db:
             loudness = paddle.maximum(loudness, loudness.max(axis=[1, 2], keepdim=True) - self._range_db)

@@ -12,27 +12,27 @@ import paddle
 
 from pannsdist.contracts import FrontEnd
 from pannsdist.contracts.spectrum import BandImage, mel_bands
-from pannsdist_pcen import PcenParams
+from pannsdist_pcen.params import PcenParams
 
 FULL_SCALE = 2.0**31
 FORGOTTEN = 2.0**-24
-"""What is left of a frame when it is left out: half of what float32 can tell from 1."""
+"""Weight below which a frame is ignored: half the float32 epsilon."""
 
 
 def weight_of_a_frame(time_constant_frames: float) -> float:
-    """The weight of a new frame in the smoothed energy, above 0 to 1, as librosa takes it from a time constant."""
+    """The smoothing coefficient, the weight of a new frame, for a time constant, as in librosa."""
     return 2 / (1 + math.sqrt(1 + 4 * time_constant_frames**2))
 
 
 def smoothed(energy: paddle.Tensor, weight: float) -> paddle.Tensor:
     """M[t] = (1 - weight) M[t - 1] + weight E[t] along T of (B, T, F), where M is 1 before the first frame.
 
-    No step of it waits for the one before: a sum over 2 n frames is one over n frames, and the one before that n frames
-    ago by (1 - weight)^n, so that a few doublings cover all that is not forgotten. E is 1 before the first frame.
-    Frames whose weight has fallen to 2^-24 or less are left out: M is off by 2^-24 of the greatest of them at most.
-    Elements are added in one order whatever the batch.
+    Computed without recursion over time: the weighted sum over 2 n frames is the sum over n frames plus (1 - weight)^n
+    times the sum over the n frames before, so a few doublings cover all relevant frames. E is 1 before the first frame.
+    Frames with a weight of 2^-24 or less are ignored, so the error of M is at most 2^-24 of the largest of them. The
+    order of additions does not depend on the batch.
 
-    Joined and cut, not padded: paddle2onnx 2.1.0 writes whatever is in memory as the value that `F.pad` pads with.
+    `concat` instead of `F.pad`, whose value paddle2onnx 2.1.0 exports as uninitialized memory.
     """
     reach, kept = 1, 1.0 - weight
     while kept**reach > FORGOTTEN:
@@ -46,7 +46,7 @@ def smoothed(energy: paddle.Tensor, weight: float) -> paddle.Tensor:
 
 
 class NormalisedMel(BandImage):
-    """(B, S) -> (B, 1, T, F), T = 1 + S // hop: magnitudes in Slaney mel bands, full scale being 2^31, normalised.
+    """(B, S) -> (B, 1, T, F), T = 1 + S // hop: PCEN of the magnitudes in Slaney mel bands, with a full scale of 2^31.
 
     Within 2e-4 of `librosa.pcen`, and within 0.02 between the partials of pure tones.
     """

@@ -1,7 +1,7 @@
 """RAVDESS for pannsdist: the dataset `ravdess`.
 
 S. R. Livingstone and F. A. Russo, "The Ryerson Audio-Visual Database of Emotional Speech and Song (RAVDESS)", PLoS ONE
-13(5), 2018: what a file is stands in its name, as seven numbers. There is no official split.
+13(5), 2018: the metadata of a file is in its name, as seven numbers. There is no official split.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ PLACE, LICENCE = "https://zenodo.org/record/1188976/files", "CC BY-NC-SA 4.0"
 class RavdessParams(FoldedParams):
     """Settings of `ravdess`.
 
-    `root` is the download's folder. A fold is six actors; `test_fold` 0 means no test split. `vocal` is speech, song
-    or both.
+    `root` is the corpus folder. A fold is six actors; `test_fold` 0 means no test split. `vocal` is speech, song or
+    both.
     """
 
     vocal: str = "speech"
 
 
 class Ravdess(FoldedCorpus):
-    """RAVDESS, audio alone, in four folds of six actors each; one label for each clip."""
+    """RAVDESS, audio only, in four folds of six actors each; single-label."""
 
     Params = RavdessParams
     home = "https://zenodo.org/record/1188976"
@@ -51,9 +51,9 @@ class Ravdess(FoldedCorpus):
         super().__init__(params)
 
     def listed(self) -> Iterator[Listed]:
-        """The actors' files; a clip's id is its file's name without the ending."""
+        """The actors' files; the clip id is the file name without suffix."""
         for row in file_rows(self.root, "Actor_*/*.wav"):
-            name = row.matched("path", NAME, "it is such as Actor_12/03-01-06-01-02-01-12.wav")
+            name = row.matched("path", NAME, "expected a path such as Actor_12/03-01-06-01-02-01-12.wav")
             number, fold = int(name[4]), (int(name[1]) - 1) // 6 + 1
             if not 1 <= fold <= self.fold_count:
                 row.refuse(f"actor {name[1]}", "there are 24")

@@ -1,7 +1,7 @@
 """Speech Commands v2 for pannsdist: the dataset `speechcommands`, with 35 or with 12 classes.
 
 Layout and lists as in P. Warden, "Speech Commands: A Dataset for Limited-Vocabulary Speech Recognition",
-arXiv 1804.03209, and its download. The lists divide by speakers: all words of one are in one split.
+arXiv 1804.03209, and its download. The lists split by speaker: all words of a speaker are in one split.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ WORDS = ("down", "go", "left", "no", "off", "on", "right", "stop", "up", "yes")
 SILENCE, UNKNOWN, NOISE = "_silence_", "_unknown_", "_background_noise_"
 TEST_SET = "speech_commands_test_set_v0.02"
 NOISE_S = 60
-"""Seconds that every one of the six noises lasts at least."""
+"""Minimum duration of the six background noises in seconds."""
 VALID_NOISE = "running_tap.wav"
 PLACE, LICENCE = "https://storage.googleapis.com/download.tensorflow.org/data", "CC BY 4.0"
 WORD_PATH = r"([a-z]+)/([0-9a-f]+_nohash_[0-9]+)\.wav"
@@ -28,13 +28,13 @@ WORD_PATH = r"([a-z]+)/([0-9a-f]+_nohash_[0-9]+)\.wav"
 
 @dataclass(frozen=True)
 class SpeechCommandsParams(RootParams):
-    """`root` is the download's folder. `classes` is 35, or 12 for ten words, `_unknown_` and `_silence_`."""
+    """`root` is the corpus folder. `classes` is 35, or 12 for ten words, `_unknown_` and `_silence_`."""
 
     classes: int = 35
 
 
 class SpeechCommands(Corpus):
-    """Speech Commands v2 in its official splits; one label for each clip of a second."""
+    """Speech Commands v2 in its official splits; single-label clips of one second."""
 
     Params = SpeechCommandsParams
     home = f"{PLACE}/speech_commands_v0.02.tar.gz"
@@ -64,16 +64,16 @@ class SpeechCommands(Corpus):
         super().__init__(params)
 
     def listed(self) -> Iterator[Listed]:
-        """The lists' clips, then the files that no list names: these are for training."""
+        """The clips of the lists, then the files in no list, which are the training set."""
         named = set()
         for split, name in (("valid", "validation_list.txt"), ("test", "testing_list.txt")):
             for row in line_rows(self.found(name)):
-                word = row.matched("path", WORD_PATH, "it is such as yes/0a7c2a8d_nohash_0.wav")[1]
+                word = row.matched("path", WORD_PATH, "expected a path such as yes/0a7c2a8d_nohash_0.wav")[1]
                 named.add(row.text("path"))
                 yield Listed(row, row.text("path"), (self._label(word),), split if split == "valid" else self._test)
         for row in file_rows(self.root, "*/*.wav"):
             if row.text("path") not in named and not row.text("path").startswith(f"{NOISE}/"):
-                word = row.matched("path", WORD_PATH, "a word's folder holds such as 0a7c2a8d_nohash_0.wav")[1]
+                word = row.matched("path", WORD_PATH, "expected file names such as 0a7c2a8d_nohash_0.wav")[1]
                 yield Listed(row, row.text("path"), (self._label(word),), "train")
         if self._twelve:
             yield from self._noises()
@@ -82,7 +82,7 @@ class SpeechCommands(Corpus):
                 yield Listed(row, f"{TEST_SET}/{path}", (path.partition("/")[0],), "test")
 
     def split_of(self, item: Listed) -> str | None:
-        """By the list that names it; with 12 classes the clips of testing_list.txt are not used."""
+        """The split of the clip's list; with 12 classes the clips of testing_list.txt are not used."""
         return None if item.part == "replaced" else str(item.part)
 
     @property
@@ -93,7 +93,7 @@ class SpeechCommands(Corpus):
         return word if not self._twelve or word in WORDS else UNKNOWN
 
     def _noises(self) -> Iterator[Listed]:
-        """Each second of a noise is a clip of silence; one noise is for validation alone."""
+        """Each second of a background noise is a `_silence_` clip; one noise is used only for validation."""
         self.found(f"{NOISE}/{VALID_NOISE}")
         for row in file_rows(self.root, f"{NOISE}/*.wav"):
             path = row.text("path")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class TensorBoard:
-    """Curves, pictures, sounds, histograms and hyper-parameters in TensorBoard, by the small writer tensorboardX.
+    """Curves, images, audio, histograms and hyperparameters in TensorBoard, written with tensorboardX.
 
     Source: https://github.com/lanpa/tensorboardX
     """
@@ -34,14 +34,14 @@ class TensorBoard:
         self.params = params
 
     def open(self, run: TrackedRun) -> TensorBoardTracker:
-        """Begin, or go on with what was written up to `run.from_step`."""
+        """Start logging, or resume after `run.from_step`."""
         from pannsdist_tensorboard.events import EventLog
 
         return TensorBoardTracker(EventLog(run.folder / "tensorboard", run.from_step), run)
 
 
 class TensorBoardTracker:
-    """Everything that is reported, as TensorBoard's events."""
+    """Writes all reports as TensorBoard events."""
 
     def __init__(self, log: EventLog, run: TrackedRun) -> None:
         from tensorboardX import summary
@@ -54,22 +54,22 @@ class TensorBoardTracker:
             log.add(made, 0, time.time())
 
     def steps(self, report: StepReport) -> None:
-        """Points at the step's number."""
+        """Write the points of training steps."""
         self._points(step_points(report), report.step)
 
     def epoch(self, report: EpochReport) -> None:
-        """Scores, and what else there is to show, at the number of the epoch's last step."""
+        """Write scores, images, audio and histograms at the epoch's last step."""
         self._points(epoch_points(report), report.step)
         for item in epoch_summaries(self._run, report):
             tag, made = self._summary(item)
             self._add(tag, made, report.step)
 
     def flush(self) -> None:
-        """Have every event on disk."""
+        """Flush all events to disk."""
         self._log.flush()
 
     def close(self) -> None:
-        """Write what is left and close the file."""
+        """Write remaining events and close the file."""
         self._log.close()
 
     def _points(self, points: dict[str, float], step: int) -> None:
@@ -77,11 +77,11 @@ class TensorBoardTracker:
             self._add(tag, self._make.scalar(tag, value), step)
 
     def _add(self, tag: str, made: Any, step: int) -> None:
-        made.value[0].tag = tag  # tensorboardX puts _ for each letter that TensorFlow 1 could not bear
+        made.value[0].tag = tag  # tensorboardX replaces characters not allowed by TensorFlow 1
         self._log.add(made, step, time.time())
 
     def _summary(self, item: Summary) -> tuple[str, Any]:
-        """(tag, TensorBoard's message); of a class the precision-recall curve alone, since there is no other."""
+        """(tag, TensorBoard message); class curves become precision-recall curves, the only kind in TensorBoard."""
         if isinstance(item, Picture):
             return item.tag, self._make.image(item.tag, item.pixels, dataformats="HWC")
         if isinstance(item, AudioExcerpt):

@@ -1,7 +1,7 @@
-"""TensorBoard's file of events, kept as one file in which no step of a tag stands twice.
+"""A TensorBoard event file without duplicate steps of a tag, also after resuming.
 
-TensorBoard itself would let go of what a second file overrides, but other readers of such files show both. A file is a
-row of frames: 8 bytes of length (little-endian), their checksum in 4, a serialised Event, and its checksum in 4.
+TensorBoard itself discards events overridden by a second file, but other readers show both. A file is a sequence of
+records: length (8 bytes, little-endian), its checksum (4 bytes), a serialized Event, and its checksum (4 bytes).
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ LENGTH = struct.Struct("<Q")
 CHECKSUM_BYTES = 4
 PATTERN = "events.out.tfevents.*"
 ONCE = "_hparams_/"
-"""What belongs to a run's start, not to a step: written anew each time."""
+"""Prefix of tags that belong to the start of a run, not to a step; rewritten at each start."""
 
 
 class EventLog:
-    """The events of one run in `folder`. What was written up to step `from_step` is carried over."""
+    """The events of one run in `folder`. Earlier events up to step `from_step` are kept."""
 
     def __init__(self, folder: Path, from_step: int) -> None:
         from tensorboardX.proto.event_pb2 import Event
@@ -42,19 +42,19 @@ class EventLog:
             path.unlink()
 
     def add(self, summary: Any, step: int, wall_time_s: float) -> None:
-        """Write what one tag has at a step, unless that was carried over."""
+        """Write the summary of a tag at a step, unless it was kept from an earlier file."""
         tag = summary.value[0].tag
         if tag.startswith(ONCE) or step > self._last.get(tag, -1):
             self._write(self._event(wall_time=wall_time_s, step=step, summary=summary))
 
     def flush(self) -> None:
-        """Have every event on disk."""
+        """Flush all events to disk."""
         self._writer.flush()
         with self._path.open("rb") as file:
             os.fsync(file.fileno())
 
     def close(self) -> None:
-        """Write what is left and close the file."""
+        """Write remaining events and close the file."""
         self._writer.close()
 
     def _write(self, event: Any) -> None:
@@ -62,7 +62,7 @@ class EventLog:
 
 
 def read_events(path: Path) -> Iterator[Any]:
-    """The whole events of a file, up to its end or to where it was cut off."""
+    """The complete events of a file, up to its end or truncation."""
     from google.protobuf.message import DecodeError
     from tensorboardX.proto.event_pb2 import Event
 
@@ -87,7 +87,7 @@ def _stamp(path: Path) -> int:
 
 
 def _kept(paths: list[Path], last_step: int) -> dict[tuple[str, int], Any]:
-    """The events of the files up to a step, each (tag, step) once, in the order of their steps."""
+    """The events of the files up to a step, one per (tag, step), ordered by step."""
     kept: dict[tuple[str, int], Any] = {}
     for path in paths:
         for event in read_events(path):

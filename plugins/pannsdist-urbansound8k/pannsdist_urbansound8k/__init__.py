@@ -1,7 +1,7 @@
 """UrbanSound8K for pannsdist: the dataset `urbansound8k`.
 
 Layout and columns as in J. Salamon, C. Jacoby and J. P. Bello, "A Dataset and Taxonomy for Urban Sound Research", ACM
-Multimedia 2014, and its download: ten folds, no field recording in two of them.
+Multimedia 2014, and its download: ten folds; no field recording is in two folds.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ COLUMNS = ("slice_file_name", "fold", "classID", "class")
 
 
 class UrbanSound8k(FoldedCorpus):
-    """UrbanSound8K in its ten folds; one label for each clip."""
+    """UrbanSound8K in its ten folds; single-label."""
 
     home = "https://urbansounddataset.weebly.com/urbansound8k.html"
     layout = "metadata/UrbanSound8K.csv and audio/fold1 to audio/fold10"
@@ -34,7 +34,7 @@ class UrbanSound8k(FoldedCorpus):
     )
 
     def listed(self) -> Iterator[Listed]:
-        """The rows of the table; a clip's id is its file's name without the ending."""
+        """The rows of the table; the clip id is the file name without suffix."""
         for row in csv_rows(self.found("metadata/UrbanSound8K.csv"), COLUMNS):
             fold, name = row.whole("fold", 1, self.fold_count), row.file_name("slice_file_name")
             label, number = row.required("class"), row.whole("classID", 0, 9)

@@ -1,8 +1,8 @@
-"""What W&B is told, and kept beside it so that a run that goes on is one run in which nothing stands twice.
+"""The W&B run, with a local copy of everything logged, so that a resumed run stays one run without duplicates.
 
-W&B cannot go on with an off-line run (0.31): each start makes a folder of its own, and what a killed process had not
-written yet is lost. So each start begins anew under the same id, says again what was kept, and clears the earlier
-folder away: there is always one folder, and it is whole.
+W&B cannot resume an offline run (0.31): each start creates a new folder, and data not yet written by a killed process
+is lost. So each start creates a run with the same id, logs the local copy again, and deletes the earlier folder: there
+is always exactly one complete folder.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ from pannsdist.contracts.reporting import (
 )
 
 if TYPE_CHECKING:
-    from pannsdist_wandb import WandbParams
+    from pannsdist_wandb.params import WandbParams
 
 KEPT = "kept"
-"""The folder of what was told: lines.jsonl, media, the run's id."""
+"""Folder of the local copy: lines.jsonl, media, and the run id."""
 
 
 class WandbTracker:
-    """Everything that is reported, as rows of W&B's history at the number of the step."""
+    """Logs all reports as rows of the W&B history, by step."""
 
     _open: ClassVar[set[int]] = set()
-    """Those that are open in this process: they share what W&B started."""
+    """Open trackers of this process, which share the W&B service process."""
 
     def __init__(self, params: WandbParams, run: TrackedRun) -> None:
         self._run, self._folder = run, run.folder / "wandb"
         earlier = sorted(self._folder.glob("offline-run-*"))
-        self._wandb = _begun(params, run, _run_id(self._folder / KEPT / "run_id"))
+        self._wandb = _start_run(params, run, _run_id(self._folder / KEPT / "run_id"))
         self._lines = StepLines(self._folder / KEPT / "lines.jsonl", run.from_step)
-        self._known = self._wandb.step  # on-line, the steps below it are there already
+        self._known = self._wandb.step  # online, earlier steps are on the server already
         for line in self._lines.kept:
             self._log(line["step"], {tag: value for tag, value in line.items() if tag != "step"})
         for folder in earlier:
@@ -52,21 +52,21 @@ class WandbTracker:
         self._open.add(id(self))
 
     def steps(self, report: StepReport) -> None:
-        """Points at the step's number."""
-        self._tell(report.step, step_points(report))
+        """Log the points of training steps."""
+        self._add(report.step, step_points(report))
 
     def epoch(self, report: EpochReport) -> None:
-        """Scores, and what else there is to show, at the number of the epoch's last step."""
-        self._tell(report.step, epoch_points(report))
+        """Log scores, images, audio and histograms at the epoch's last step."""
+        self._add(report.step, epoch_points(report))
         for item in epoch_summaries(self._run, report):
-            self._tell(report.step, self._as_value(item, report.step))
+            self._add(report.step, self._as_value(item, report.step))
 
     def flush(self) -> None:
-        """Have on disk what was told; W&B's own file follows within seconds, and is made again of this if need be."""
+        """Flush the local copy to disk; W&B's own file follows within seconds, and can be recreated from the copy."""
         self._lines.flush()
 
     def close(self) -> None:
-        """Write what is left, and end the process that W&B started, unless somebody else's run is in it."""
+        """Finish the run, and stop the W&B service process unless another run uses it."""
         import wandb
 
         self._lines.close()
@@ -75,7 +75,7 @@ class WandbTracker:
         if not self._open and wandb.run is None:
             wandb.teardown()
 
-    def _tell(self, step: int, values: Mapping[str, Any]) -> None:
+    def _add(self, step: int, values: Mapping[str, Any]) -> None:
         self._log(step, self._lines.add(step, values))
 
     def _log(self, step: int, values: Mapping[str, Any]) -> None:
@@ -83,7 +83,7 @@ class WandbTracker:
             self._wandb.log({tag: self._as_shown(value) for tag, value in values.items()}, step=step)
 
     def _as_value(self, item: Summary, step: int) -> dict[str, Any]:
-        """One thing that is shown as JSON by its tag; sound and picture are written into files. Curves are left out."""
+        """An item as JSON by tag; images and audio are written to files, and class curves are ignored."""
         if isinstance(item, Histogram):
             return {item.tag: {"counts": item.counts.tolist(), "edges": item.edges.tolist()}}
         if not isinstance(item, (Picture, AudioExcerpt)):
@@ -102,7 +102,7 @@ class WandbTracker:
         return {item.tag: {"sound": name, "caption": item.description}}
 
     def _as_shown(self, value: Any) -> Any:
-        """A value of a line as W&B takes it."""
+        """A value of a line as a W&B object."""
         import wandb
 
         if not isinstance(value, dict):
@@ -115,17 +115,17 @@ class WandbTracker:
 
 
 def _run_id(path: Path) -> str:
-    """The id that W&B knows the run by; drawn once, and not from the run's own random numbers."""
+    """The W&B run id, created once, without the run's random generators."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(secrets.token_hex(6), encoding="utf-8")
     return path.read_text(encoding="utf-8").strip()
 
 
-def _begun(params: WandbParams, run: TrackedRun, name: str) -> Any:
-    """W&B's run. What it would add of this machine is left out: a run's folder is passed on."""
+def _start_run(params: WandbParams, run: TrackedRun, name: str) -> Any:
+    """Start the W&B run without machine information, because run folders may be shared."""
     if params.mode == "offline":
-        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # it would report its own errors to its makers
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # otherwise W&B reports its own errors online
     import wandb
 
     own = {f"x_disable_{what}": True for what in ("meta", "stats", "machine_info")}
@@ -145,5 +145,5 @@ def _begun(params: WandbParams, run: TrackedRun, name: str) -> Any:
             settings=wandb.Settings(**quiet, **own, x_save_requirements=False),
         )
     except wandb.errors.Error as error:
-        right = "trackers.wandb.mode=offline needs no login; trackers.wandb=null leaves it out"
-        raise UserError(f"W&B does not begin: {error}", right, "wandb login") from error
+        right = "trackers.wandb.mode=offline needs no login; trackers.wandb=null disables the tracker"
+        raise UserError(f"W&B cannot start the run: {error}", right, "wandb login") from error

@@ -120,5 +120,5 @@ def test_a_key_is_no_setting():
 
 
 def test_what_w_and_b_refuses_is_said_before_the_first_step(tmp_path):
-    with pytest.raises(UserError, match=r"W&B does not begin: .*project"):
+    with pytest.raises(UserError, match=r"W&B cannot start the run: .*project"):
         WeightsAndBiases(WandbParams(project="birds/of/prey")).open(tracked_run(tmp_path))

@@ -110,7 +110,7 @@ def test_a_page_shows_scores_curves_confusions_classes_settings_and_commands(run
     tree = shown(run)
     text = " ".join(tree.words)
     assert tree.stack == []
-    for heading in ("Curves", "Confusion matrix", "Most confused pairs", "Classes, the weakest first", "Settings"):
+    for heading in ("Curves", "Confusion matrix", "Most confused pairs", "Classes by F1, lowest first", "Settings"):
         assert heading in tree.words
     assert "Epoch 2 of 3 was the best by valid/accuracy; these are its scores." in text
     assert "0.6667" in tree.words
@@ -163,21 +163,21 @@ def test_a_sound_that_cannot_be_read_any_more_is_named(run):
     (run.parent / "sound1.wav").write_bytes(b"")
     tree = shown(run)
     assert len(tree.all("audio")) == 1
-    assert tree.words.count("its sound is not here") == 1
-    assert any(word.startswith("A clip cannot be heard: clip 'sound1.wav'") for word in tree.words)
+    assert tree.words.count("audio not available") == 1
+    assert any(word.startswith("A clip cannot be read: clip 'sound1.wav'") for word in tree.words)
 
 
 def test_a_dataset_that_is_gone_leaves_a_page_without_players(run):
     (run.parent / "clips.jsonl").unlink()
     tree = shown(run)
     assert tree.all("audio") == []
-    assert any(word.startswith("The clips cannot be heard here: ") for word in tree.words)
+    assert any(word.startswith("The clips are not available: ") for word in tree.words)
     assert "Most confused pairs" in tree.words
 
 
 def test_several_labels_have_no_confusion_matrix_but_their_worst_clips(tmp_path):
     tree = shown(make_run(tmp_path / "runs" / "mine", multi_label=True))
-    assert "A clip may bear several labels, so no class stands in the place of another." in tree.words
+    assert "There is no confusion matrix for multi-label predictions." in tree.words
     assert "Clips with the largest loss" in tree.words
     assert tree.all("rect") == []
 
@@ -187,19 +187,19 @@ def test_a_run_without_predictions_says_so(run):
         path.unlink()
     (run / "best_predictions").rmdir()
     tree = shown(run)
-    assert "The run kept no predictions, so what it confuses cannot be shown." in tree.words
+    assert "The run has no stored predictions, so confusions cannot be shown." in tree.words
     assert "Curves" in tree.words
 
 
 def test_predictions_of_another_epoch_than_the_best_models_are_named(run):
     write_model(run / "best_model", LABELS, False, epoch=3)
-    assert "The predictions are those of epoch 2, the best model is that of epoch 3." in shown(run).words
+    assert "The predictions are from epoch 2, the best model is from epoch 3." in shown(run).words
 
 
 def test_a_run_without_a_best_model_has_a_page_too(run):
     (run / "best_model" / "bundle.json").unlink()
     tree = shown(run)
-    assert any(word.startswith("There is no best model to use: ") for word in tree.words)
+    assert any(word.startswith("There is no usable best model: ") for word in tree.words)
     assert "Use the model" not in tree.words
 
 
@@ -218,7 +218,7 @@ def test_a_curve_has_a_gap_where_a_score_was_no_number():
     drawn = line_chart({"valid/loss": [1.0, None, 0.5, 0.25]}, best_epoch=4)
     assert drawn.count("<polyline") == 2
     assert drawn.count("<circle") == 3
-    assert "no number in any epoch" in line_chart({"valid/loss": [None]}, None)
+    assert "no finite value in any epoch" in line_chart({"valid/loss": [None]}, None)
     assert line_chart({"a": [1.0]}, 1).count("<circle") == 1
 
 
@@ -238,7 +238,7 @@ def test_the_command_writes_the_page_and_says_where(run, capsys):
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path, capsys):
     assert main(["report", str(tmp_path)]) == 2
-    assert f"error: {tmp_path} is no run folder: it holds no settings.yaml" in capsys.readouterr().err
+    assert f"error: {tmp_path} is not a run folder: it has no settings.yaml" in capsys.readouterr().err
     (tmp_path / "settings.yaml").write_text("name: a\n")
     assert main(["report", str(tmp_path)]) == 2
     assert "has no scores yet" in capsys.readouterr().err

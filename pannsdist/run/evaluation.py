@@ -1,4 +1,4 @@
-"""A finished model against a split of a dataset."""
+"""Evaluate a trained model on a split of a dataset."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from pannsdist.training.evaluator import Evaluation, Evaluator, SplitToEvaluate
 def evaluate_bundle(
     folder: Path, settings: Settings, origin: SettingsOrigin, catalog: Catalog, split: str
 ) -> Evaluation:
-    """The scores of the model in `folder` on a split of the dataset that the settings name; in one process.
+    """The scores of the model in `folder` on a split of the dataset of the settings. Single process only.
 
-    Clips are heard as they were when the model was chosen. Metric plugins of its run are computed too, unless the
-    settings have null for them, and those that the settings name. Raises BadBundle where the labels differ, or where a
-    metric of the run is not installed.
+    Clips are cropped as in the evaluations of its training. The metric plugins of its run are computed unless the
+    settings set them to null, and so are those that the settings name. Raises BadBundle where the labels differ, or
+    where a metric of the run is not installed.
     """
     data = load_data(choose_dataset(settings.data, origin, catalog), (split,))
     bundle = load_bundle(folder, catalog)
@@ -50,24 +50,24 @@ def evaluate_bundle(
 def _metrics(
     record: BundleRecord, settings: Settings, origin: SettingsOrigin, catalog: Catalog, data: Data
 ) -> dict[str, Part]:
-    """The metric plugins of the model's run with the params that they had, but where the settings say otherwise."""
+    """The metric plugins of the model's run with their params, overridden by those of the settings."""
     section = "metrics."
     known = {key.removeprefix(section): one for key, one in record.further.items() if key.startswith(section)}
-    asked = {**{name: one.params for name, one in known.items()}, **settings.metrics}
+    named = {**{name: one.params for name, one in known.items()}, **settings.metrics}
     for name, one in known.items():
-        if asked[name] is not None:
+        if named[name] is not None:
             require_installed(one, "metric", catalog, f"to leave it out: {section}{name}=null")
-    chosen = choose_metrics(asked, origin, catalog)
+    chosen = choose_metrics(named, origin, catalog)
     refuse_unsuitable_metrics(chosen, data, origin)
     return chosen
 
 
-def _refuse_other_labels(folder: Path, known: tuple[str, ...], asked: tuple[str, ...]) -> None:
-    if known == asked:
+def _refuse_other_labels(folder: Path, known: tuple[str, ...], given: tuple[str, ...]) -> None:
+    if known == given:
         return
-    first = next((i for i, (a, b) in enumerate(zip(known, asked, strict=False)) if a != b), min(len(known), len(asked)))
-    left, right = (names[first] if first < len(names) else "nothing" for names in (known, asked))
+    first = next((i for i, (a, b) in enumerate(zip(known, given, strict=False)) if a != b), min(len(known), len(given)))
+    left, right = (names[first] if first < len(names) else "nothing" for names in (known, given))
     raise BadBundle(
         f"the labels of the dataset are not those of the model in {folder}",
-        f"the model has {len(known)}, the dataset {len(asked)}; label {first}: model '{left}', dataset '{right}'",
+        f"the model has {len(known)}, the dataset {len(given)}; label {first}: model '{left}', dataset '{right}'",
     )

@@ -1,4 +1,4 @@
-"""The folder of a run: its settings, its scores, its checkpoints, its best model, its logs. Only rank 0 touches it."""
+"""The folder of a run: settings, scores, checkpoints, best model, logs. Rank 0 only."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ FREE_KEYS = (
     "data.workers",
     "data.on_bad_clip",
 )
-"""What may change when a run goes on; any other key makes it another run."""
+"""Keys that may change when a run is resumed; any other change makes it another run."""
 
 
 def newest_whole(checkpoints: CheckpointStore) -> Snapshot | None:
-    """The newest whole checkpoint; each newer one is set aside, and what is wrong with it is said. Rank 0 alone.
+    """The newest intact checkpoint; newer damaged ones are reported and renamed. Rank 0 only.
 
-    Raises BadRunFolder where there are checkpoints, and none of them is whole.
+    Raises BadRunFolder where all checkpoints are damaged.
     """
     found = checkpoints.newest()
     for folder, reason in found.damaged.items():
@@ -54,7 +54,7 @@ def newest_whole(checkpoints: CheckpointStore) -> Snapshot | None:
 
 
 class RunFolder:
-    """`runs/NAME`, made or continued."""
+    """`runs/NAME` of a new or resumed run."""
 
     def __init__(self, path: Path, settings: Settings) -> None:
         self.path = path
@@ -62,9 +62,9 @@ class RunFolder:
 
     @classmethod
     def open(cls, settings: Settings, labels: Sequence[str]) -> RunFolder:
-        """The run's folder, made if need be. Raises BadRunFolder where another run, or anything else, is in it.
+        """The run's folder, created if missing. Raises BadRunFolder where it holds another run or other files.
 
-        A run with the same settings is another one too where the dataset's labels have changed since.
+        A run with the same settings counts as another one where the labels of the dataset have changed.
         """
         path = Path(settings.runs) / settings.name
         written = path / SETTINGS_FILE
@@ -83,9 +83,9 @@ class RunFolder:
         return cls(path, settings)
 
     def snapshot(self) -> Snapshot | None:
-        """What the run goes on from: its newest whole checkpoint; says what is wrong with each newer one.
+        """The checkpoint to resume from, None for a new run; newer damaged ones are reported and renamed.
 
-        Raises BadRunFolder where there are checkpoints, and none of them is whole.
+        Raises BadRunFolder where all checkpoints are damaged.
         """
         storage.mend(self.path)
         return newest_whole(self.checkpoints)
@@ -94,10 +94,10 @@ class RunFolder:
     def sinks(
         self, record: BundleRecord, plugins: Sequence[PluginTracker], progress: Progress, note: str = ""
     ) -> Iterator[ResultSinks]:
-        """Where the trainer's results go from `progress` on: terminal, files, `plugins`, checkpoints, `best_model`.
+        """The sinks of the trainer's results from `progress` on: terminal, files, `plugins`, checkpoints, `best_model`.
 
-        Snapshots are written in the background. `best_model` comes before the checkpoint that knows of it: a run that
-        is killed between the two comes by the same model again.
+        `note` is appended to the line of each epoch. Snapshots are written in the background. `best_model` is written
+        before the checkpoint that records it: a run killed between the two computes the same model again.
         """
         own: list[Tracker] = [
             ConsoleTracker(note=f"  ({note})" if note else ""),
@@ -122,7 +122,7 @@ class RunFolder:
                     tracker.close()
 
     def summary(self, progress: Progress, plugins: Sequence[PluginTracker] = ()) -> str:
-        """What the run came to, and the next commands; `plugins` watched it."""
+        """The result of the run and the next commands, those of the tracker `plugins` too."""
         lines = [f"{progress.epoch} epochs done"] if progress.epoch else ["no epoch is done"]
         best, model = progress.best, self.path / "best_model"
         if best.get("epoch"):
@@ -140,14 +140,14 @@ class RunFolder:
         return "\n".join(lines)
 
     def note_bad(self, clips: Sequence[BadClip]) -> None:
-        """Add clips that were skipped to `bad_clips.txt`, each once."""
+        """Append skipped clips to `bad_clips.txt`, each once."""
         path = self.path / "bad_clips.txt"
         known = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         fresh = [clip.wrong.replace("\n", " ") for clip in clips]
         storage.write_whole(path, "".join(f"{line}\n" for line in dict.fromkeys([*known, *fresh])))
 
     def note_bad_step(self, line: str) -> None:
-        """Add a step that was not taken to `bad_steps.txt`, once, and say so."""
+        """Append a skipped step to `bad_steps.txt`, once, and print it."""
         path = self.path / "bad_steps.txt"
         known = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         storage.write_whole(path, "".join(f"{item}\n" for item in dict.fromkeys([*known, line])))
@@ -167,7 +167,7 @@ class RunFolder:
 
 
 def check_same_run(path: Path, settings: Settings) -> None:
-    """Raise BadRunFolder where a run with other settings is in the folder; touches nothing."""
+    """Raise BadRunFolder where the folder holds a run with other settings; changes nothing."""
     if (path / SETTINGS_FILE).is_file() and CheckpointStore(path / "checkpoints", settings.save.keep).whole:
         _refuse_other_run(path / SETTINGS_FILE, settings)
 
@@ -197,7 +197,7 @@ def _refuse_other_labels(written: Path, labels: list[str]) -> None:
 
 
 def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
-    """Values by their dotted keys; an empty section below another counts: `augment.gain: {}` is a plugin by default."""
+    """Values by dotted key. An empty nested section counts: `augment.gain: {}` is a plugin with default params."""
     if not isinstance(tree, Mapping) or (not tree and "." in prefix):
         return {prefix: tree}
     flat: dict[str, Any] = {}
@@ -207,7 +207,7 @@ def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def _guard_log(run: Path) -> None:
-    """Paddle's launcher writes the whole environment into its log folder: keep it private, and at hand in the run."""
+    """Make the launcher's log folder private, since it holds all environment variables, and link it into the run."""
     folder = launcher.log_folder()
     if folder is None or not folder.is_dir():
         return

@@ -1,4 +1,4 @@
-"""The learning rate from which the loss falls fastest, on the real clips; leaves nothing behind.
+"""A learning rate range test on the clips of a run; writes no files.
 
 L. N. Smith, "Cyclical learning rates for training neural networks", WACV 2017 (arXiv 1506.01186).
 """
@@ -24,22 +24,22 @@ if TYPE_CHECKING:
 
 LOW, HIGH, STEPS = 1e-7, 1.0, 100
 SMOOTHING, BLOWN_UP, ROWS = 0.9, 4.0, 15
-"""Share of the old in the smoothed loss; how far above its best it ends the search; lines of the table."""
+"""Decay of the smoothed loss; multiple of its minimum that ends the search; rows of the table."""
 
 
 @dataclass(frozen=True)
 class Search:
-    """What was tried: rates, and the smoothed loss at each."""
+    """The tried learning rates, and the smoothed loss at each."""
 
     rates: tuple[float, ...]
     losses: tuple[float, ...]
 
     @property
     def suggestion(self) -> float | None:
-        """The rate around which the smoothed loss falls most; None where it falls nowhere.
+        """The rate at which the smoothed loss falls fastest; None where it falls nowhere.
 
-        Over a tenth of the steps to each side, that are at equal ratios of the rate; the first tenth is left out, where
-        the mean is still of a few batches.
+        The slope is taken over a tenth of the steps to each side, on a logarithmic axis of rates. The first tenth is
+        left out, because the mean is over few batches there.
         """
         reach = max(1, len(self.losses) // 10)
         middles = range(2 * reach, len(self.losses) - reach)
@@ -51,9 +51,9 @@ class Search:
 def find(
     config: Path, overrides: Sequence[str], steps: int = STEPS, limits: tuple[float, float] = (LOW, HIGH)
 ) -> Search:
-    """Train for `steps` steps at rising rates, from the weights that the run would start from. One process.
+    """Train for `steps` steps at rising rates, from the initial weights of the run. Single process only.
 
-    It ends early where the loss is not finite or four times its best. Raises UserError as `train` does.
+    Ends early where the loss is not finite, or above four times its minimum. Raises UserError as `train` does.
     """
     from pannsdist.audio.batches import Shard
     from pannsdist.audio.loader import Loader
@@ -94,7 +94,7 @@ def _search(plan: Plan, data: TrainingData, steps: int, limits: tuple[float, flo
 
 
 def _forever(data: TrainingData) -> Iterator[Batch]:
-    """Batches of one epoch after another; those without a readable clip are left out."""
+    """Batches of epoch after epoch; batches without a readable clip are skipped."""
     for epoch in count(1):
         read = 0
         for batch in data.batches(epoch, 0):
@@ -106,19 +106,19 @@ def _forever(data: TrainingData) -> Iterator[Batch]:
 
 
 def table(search: Search) -> str:
-    """A few of the rates with their losses, and the suggestion."""
+    """The rates with their losses, thinned out to a few rows, and the suggestion."""
     every = max(1, math.ceil(len(search.rates) / ROWS))
     rows = list(zip(search.rates, search.losses, strict=True))[::every]
     lines = ["rate      smoothed loss", *(f"{rate:<9.2e} {loss:.4f}" for rate, loss in rows)]
     if search.suggestion is None:
-        return "\n".join([*lines, "the loss falls at none of them: try other --low and --high"])
+        return "\n".join([*lines, "the loss falls at none of these rates: try other --low and --high"])
     return "\n".join(
-        [*lines, f"it falls fastest at {search.suggestion:.2e}: optimizer.learning_rate={search.suggestion:.1e}"]
+        [*lines, f"the loss falls fastest at {search.suggestion:.2e}: optimizer.learning_rate={search.suggestion:.1e}"]
     )
 
 
 def plot(search: Search, path: Path) -> None:
-    """Write the curve as a picture. Raises UserError where it cannot be written."""
+    """Plot the curve to an image file. Raises UserError where it cannot be written."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 4), layout="constrained")

@@ -36,7 +36,7 @@ def test_the_suggestion_is_where_the_loss_falls_fastest():
 def test_a_loss_that_never_falls_suggests_nothing():
     search = Search(tuple(np.geomspace(1e-6, 1, 20)), tuple(np.arange(20.0)))
     assert search.suggestion is None
-    assert "falls at none of them" in lr_finder.table(search)
+    assert "falls at none of these rates" in lr_finder.table(search)
     assert Search((), ()).suggestion is None
 
 

@@ -176,7 +176,7 @@ def _refuse_other_run(written: Path, settings: Settings) -> None:
     before = _flat(settings_module.read_yaml(written))
     now = _flat(settings_module.to_dict(settings))
     empty = {key for tree in (before, now) for key, value in tree.items() if value == {}}
-    for key in sorted(before.keys() | now.keys(), key=lambda key: (key in empty, key)):  # what is within it says more
+    for key in sorted(before.keys() | now.keys(), key=lambda key: (key in empty, key)):  # a nested key is more specific
         free = any(key == name or key.startswith(f"{name}.") for name in FREE_KEYS)
         if not free and before.get(key) != now.get(key):
             wrong = f"{written.parent} holds another run: {key} is {before.get(key)!r} there and {now.get(key)!r} now"
@@ -190,8 +190,8 @@ def _refuse_other_labels(written: Path, labels: list[str]) -> None:
         right = "copy it from another run on the same dataset, or give the run another name, as name=NAME"
         raise BadRunFolder(f"{written} cannot be read: {error}", right) from error
     if known != labels:
-        odd = sorted(set(known) ^ set(labels)) or ["their order"]
-        wrong = f"the dataset's labels are no longer those of the run in {written.parent}: {', '.join(odd[:5])}"
+        changed = sorted(set(known) ^ set(labels)) or ["their order"]
+        wrong = f"the dataset's labels are no longer those of the run in {written.parent}: {', '.join(changed[:5])}"
         right = f"the run has {len(known)}, the dataset {len(labels)}; choose another name, as name=NAME"
         raise BadRunFolder(wrong, right)
 

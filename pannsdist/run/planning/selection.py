@@ -116,12 +116,12 @@ def choose_plugins(settings: Settings, origin: SettingsOrigin, catalog: Catalog)
 
 
 def choose_dataset(chosen: DataSettings, origin: SettingsOrigin, catalog: Catalog) -> Part:
-    """The dataset alone, without a run."""
+    """The dataset of the settings, without the other plugins of a run."""
     return build_plugins([_dataset_request(chosen, origin)], catalog, origin)["data"]
 
 
 def choose_metrics(named: Mapping[str, Any], origin: SettingsOrigin, catalog: Catalog) -> dict[str, Part]:
-    """The metric plugins alone, by the names of their scores."""
+    """The metric plugins of the settings by the names of their scores, without the other plugins of a run."""
     return Plugins(build_plugins(_metric_requests(named, origin, catalog.metrics), catalog, origin)).metrics
 
 

@@ -96,8 +96,8 @@ def step_seconds(config: Path, overrides: Sequence[str], steps: int) -> float:
 
     with tempfile.TemporaryDirectory() as runs:
         given = [*overrides, f"runs={runs}", f"train.max_steps={BEFORE + steps + 1}"]
-        chosen, source = settings.load(config, given)
-        plan = decide(chosen, source, Catalog.installed(), 1)
+        chosen, origin = settings.load(config, given)
+        plan = decide(chosen, origin, Catalog.installed(), 1)
         folder, network, world = RunFolder.open(chosen, plan.data.labels), building.build_network(plan), connect()
         loader = Loader(chosen.data.workers)
         parts = building.build_parts(plan, world, network, loader)

@@ -1,4 +1,4 @@
-"""The page to read first: settings, plan, parts, run. Started alone, or as every process of the launcher:
+"""Train a model: settings, plan, parts, run. Start it directly, or in every process of the launcher:
 
 python -m paddle.distributed.launch --nproc_per_node 2 pannsdist/train.py -c configs/tones_cnn6.yaml [key=value ...]
 """
@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if __name__ == "__main__" and not __package__:  # run by path: let `pannsdist` be found, and nothing inside it by itself
+if (
+    __name__ == "__main__" and not __package__
+):  # run by path: import `pannsdist` as a package, not the modules inside it
     sys.path[0] = str(Path(__file__).resolve().parents[1])
     from pannsdist.runtime import console
 
@@ -25,17 +27,17 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train as the command line says; gives the exit code: 2 for a user's mistake, 75 for a run that was stopped."""
+    """Train with the command line's settings. Exit code 2 for invalid settings or data, 75 for a stopped run."""
     parser = argparse.ArgumentParser(prog="train.py", description="Fine-tune an audio network.")
     parser.add_argument("-c", "--config", type=Path, required=True, help="settings file (YAML)")
     parser.add_argument(
         "--dry-run",
         action="store_true",
-        help="print the plan, refuse what would not work, and stop",
+        help="print the plan, or an error for invalid settings, and exit",
     )
-    parser.add_argument("--limit", type=int, metavar="N", help="at most N batches of an epoch and of an evaluation")
+    parser.add_argument("--limit", type=int, metavar="N", help="at most N batches per epoch and per evaluation")
     parser.add_argument("--overfit", type=int, metavar="N", help="train and evaluate on the same N batches")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that win over the file's")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that override the file")
     chosen = parser.parse_intermixed_args(arguments)
     cpu.use_fast_kernels()
     console.quiet_paddle()
@@ -44,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run(config: Path, overrides: Sequence[str], dry_run: bool) -> None:
-    """Decide, then act. Every process raises the same UserError."""
+    """Check everything, then train. All processes raise the same UserError."""
     from pannsdist.registry import Catalog
     from pannsdist.run import learner_building
     from pannsdist.run.planning.decide import decide
@@ -61,9 +63,10 @@ def run(config: Path, overrides: Sequence[str], dry_run: bool) -> None:
 
 
 def fit(plan: Plan) -> None:
-    """Build the parts, go on where this run's folder stopped, train, and leave the best model there.
+    """Build the parts, resume from this run's folder, train, and write the best model there.
 
-    Raises Stopped once SIGTERM or SIGINT has come: before that the run is saved, at a step that all processes agree on.
+    All processes must call this. Raises Stopped after SIGTERM or SIGINT, once the run is saved at a step that all
+    processes agree on.
     """
     from pannsdist.audio.loader import Loader
     from pannsdist.distributed import fleet

@@ -1,4 +1,4 @@
-"""A plan becomes built parts, in one order in every process: world, run folder, data, network, learner, trainer."""
+"""Build the parts of a run from its plan: network, learner, evaluator, trainer, and where results go."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ from pannsdist.weights import read_weights
 
 @dataclass(frozen=True)
 class Parts:
-    """What `train` runs: a trainer, this process's batches, and the split that is evaluated."""
+    """A trainer, this process's training batches, and the split that it evaluates."""
 
     trainer: Trainer
     data: TrainingData
@@ -53,7 +53,7 @@ class Parts:
 
 
 def build_network(plan: Plan) -> Network:
-    """Feature and model with random weights, the same in every process."""
+    """Feature and model with random initial weights, identical in all processes."""
     paddle.seed(seeding.initial_seed(plan.settings.seed))
     feature = plan.plugins.feature.plugin.build()
     model = plan.plugins.model.plugin.build(plan.data.labels, plan.front_end)
@@ -61,10 +61,10 @@ def build_network(plan: Plan) -> Network:
 
 
 def load_initial(plan: Plan, network: Network, snapshot: Snapshot | None) -> str:
-    """Put the weights that the run starts from into the network, and say which.
+    """Load the initial weights into the network. Returns a line that describes them.
 
-    This run's last checkpoint, else the weights of the settings, else random ones. Rank 0 alone; wrapping gives its
-    weights to all. Raises WeightsMismatch.
+    They come from this run's last checkpoint, else from `model.weights`, else they stay random. Rank 0 only; wrapping
+    the network broadcasts its weights to all processes. Raises WeightsMismatch.
     """
     if snapshot is not None:
         try:
@@ -82,7 +82,7 @@ def load_initial(plan: Plan, network: Network, snapshot: Snapshot | None) -> str
 
 
 def build_parts(plan: Plan, world: World, network: Network, loader: Loader) -> Parts:
-    """Learner, evaluator and trainer around a network whose weights are those to start from. Every process."""
+    """Learner, evaluator and trainer around a network with its initial weights. All processes must call this."""
     chosen = plan.settings
     learner = learner_building.build_learner(plan, world, network)
     evaluator = Evaluator(world, network, plan.data.labels, plan.data.multi_label, plugin_metrics(plan.plugins.metrics))
@@ -95,7 +95,7 @@ def build_parts(plan: Plan, world: World, network: Network, loader: Loader) -> P
 
 
 def training_data(plan: Plan, loader: Loader, shard: Shard) -> TrainingData:
-    """This process's batches of every epoch, from a step of it on."""
+    """This process's batches of every epoch, from a given step of the epoch on."""
     training, steps = _training(plan), plan.lengths.epoch_steps
     return TrainingData(
         lambda epoch, first: loader.read(islice(training.orders(epoch, shard, first), steps - first)), steps
@@ -132,7 +132,7 @@ def _reader(plan: Plan, crop_s: float) -> ClipReader:
 
 
 def bundle_record(plan: Plan) -> BundleRecord:
-    """What the run's model folder will say of itself, but for epoch and scores."""
+    """The metadata of the run's model folder, without epoch and scores."""
     return BundleRecord(
         model=plugin_record(plan.plugins.model),
         feature=plugin_record(plan.plugins.feature),
@@ -149,7 +149,7 @@ def bundle_record(plan: Plan) -> BundleRecord:
 
 
 def versions() -> dict[str, str]:
-    """What a model was made with."""
+    """The versions of the software that trains a model."""
     return {
         "pannsdist": pannsdist.__version__,
         "paddle": paddle.__version__,
@@ -158,7 +158,7 @@ def versions() -> dict[str, str]:
 
 
 def plugin_record(part: Part) -> PluginRecord:
-    """A chosen plugin as a model folder tells it."""
+    """A chosen plugin as a model folder records it."""
     return PluginRecord(part.entry.name, settings_module.to_dict(part.params), part.entry.origin)
 
 
@@ -166,9 +166,9 @@ def plugin_record(part: Part) -> PluginRecord:
 def opened_results(
     plan: Plan, world: World, network: Network, folder: RunFolder | None, progress: Progress
 ) -> Iterator[tuple[ResultSinks, list[PluginTracker]]]:
-    """Where results go from `progress` on, and the trackers that the settings name. Every process.
+    """The sinks of the results from `progress` on, and the trackers of the settings. All processes must call this.
 
-    Rank 0, which has the `folder`, opens them before the first step; the others have none.
+    Rank 0, which has the `folder`, opens them before the first step; the other processes have none.
     """
     with ExitStack() as stack:
 
@@ -184,7 +184,7 @@ def opened_results(
 
 
 def tracked_run(plan: Plan, network: Network, folder: Path, from_step: int) -> TrackedRun:
-    """What trackers may ask of the run. Rank 0 alone, which reads clips for it."""
+    """The run as trackers see it. Rank 0 only."""
     log = plan.settings.log
     return TrackedRun(
         name=plan.settings.name,
@@ -203,13 +203,13 @@ def tracked_run(plan: Plan, network: Network, folder: Path, from_step: int) -> T
 
 
 class ClipReaderForTrackers:
-    """Clips by their id, as the network hears them."""
+    """Reads clips by id as waveform and features, as an evaluation does."""
 
     def __init__(self, clips: Sequence[Clip], reader: ClipReader, network: Network) -> None:
         self._clips, self._reader, self._network = {clip.id: clip for clip in clips}, reader, network
 
     def __call__(self, name: str) -> ClipFeatures:
-        """Raises BadClip where the clip can no longer be read. Changes nothing of the network, and draws no number."""
+        """Raises BadClip where the clip cannot be read. Leaves the network and all random generators unchanged."""
         waveform = self._reader.read(self._clips[name], None)
         with paddle.no_grad():
             features = self._network.feature(paddle.to_tensor(waveform[None])).astype("float32").numpy()
@@ -217,7 +217,7 @@ class ClipReaderForTrackers:
 
 
 def hyper_parameters(plan: Plan) -> dict[str, Any]:
-    """What trackers show of the settings: single values."""
+    """The hyperparameters that trackers show, as single values."""
     chosen = plan.settings
     rows: Mapping[str, Any] = {
         "model": plan.plugins.model.entry.name,

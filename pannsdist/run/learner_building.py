@@ -1,4 +1,4 @@
-"""What a step is made of, out of a plan: loss, schedule, stages, optimizer, learner."""
+"""Build the learner of a run from its plan: loss, schedule, stages, optimizer."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from pannsdist.training.train_step import Learner, RateOfStep, StepOptions
 
 
 def build_learner(plan: Plan, world: World, network: Network, schedule: RateOfStep | None = None) -> Learner:
-    """A learner as the settings have it, around a network whose weights are those to start from. Every process.
+    """The learner of the settings around a network with its initial weights. All processes must call this.
 
     Raises SettingsError for a stage that the model does not have.
     """
@@ -60,7 +60,7 @@ def build_learner(plan: Plan, world: World, network: Network, schedule: RateOfSt
 
 
 def rehearse(plan: Plan) -> None:
-    """Raise SettingsError for what only a built network shows: stages that it lacks, or nothing to recompute."""
+    """Raise SettingsError for what only a built network shows: unknown stages, or nothing to recompute."""
     chosen = plan.settings.train
     if chosen.freeze or chosen.recompute:
         model = plan.plugins.model.plugin.build(plan.data.labels, plan.front_end)
@@ -70,14 +70,14 @@ def rehearse(plan: Plan) -> None:
 
 
 def _stages(plan: Plan, model: paddle.nn.Layer) -> tuple[list[Stage], tuple[Stage, ...]]:
-    """All stages of the model, and those of them that are frozen."""
+    """All stages of the model, and the frozen ones among them."""
     plugin = plan.plugins.model.plugin
     stages = stages_of(model, plugin.head, getattr(plugin, "stages", None))
     return stages, choose_stages(plan.settings.train.freeze, stages)
 
 
 def remarks(plan: Plan, world: World) -> list[str]:
-    """What a run is told of settings that have no effect where it runs."""
+    """Notes on settings that have no effect on this device."""
     amp = plan.settings.train.amp
     if amp == "none" or precision.has_effect(amp, world.device):
         return []
@@ -85,7 +85,7 @@ def remarks(plan: Plan, world: World) -> list[str]:
 
 
 def build_schedule(plan: Plan) -> Schedule | Warmed:
-    """The learning rate of every step of the run."""
+    """The learning rate schedule of the run, warm-up included."""
     chosen, lengths, plugin = plan.settings.schedule, plan.lengths, plan.plugins.schedule
     peak, steps, epochs = plan.settings.optimizer.learning_rate, lengths.epoch_steps, plan.settings.train.epochs
     if plugin is not None:
@@ -105,7 +105,7 @@ def build_schedule(plan: Plan) -> Schedule | Warmed:
 
 
 def build_loss(plan: Plan) -> TrainingLoss:
-    """What the steps go down."""
+    """The training loss with its class weights."""
     chosen, data = plan.settings.loss, plan.data
     if chosen.class_weights == "balanced":
         weights = balanced_weights(data.splits[TRAIN].targets, len(data.labels))

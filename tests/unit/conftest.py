@@ -54,7 +54,7 @@ def decide(tmp_path, request):
     def decided(*overrides, world_size=1, text=None):
         path = tmp_path / "run.yaml"
         path.write_text(text or request.module.TEXT, encoding="utf-8")
-        chosen, source = settings.load(path, overrides)
-        return decide_run(chosen, source, catalog(), world_size)
+        chosen, origin = settings.load(path, overrides)
+        return decide_run(chosen, origin, catalog(), world_size)
 
     return decided

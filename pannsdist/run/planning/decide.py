@@ -1,6 +1,6 @@
 """The decision before anything is built: settings become a checked plan.
 
-Every process decides alone and comes to the same verdict, so invalid settings end all of them with the same message.
+Each process decides for itself with the same result, so invalid settings end all of them with the same message.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pannsdist.run.planning.lengths import refuse_lengths, run_lengths
 from pannsdist.run.planning.metrics import choose_best_metric, refuse_unsuitable_metrics
 from pannsdist.run.planning.plan import Plan
 from pannsdist.run.planning.selection import choose_plugins
-from pannsdist.run.planning.weights import bring_weights
+from pannsdist.run.planning.weights import fetch_weights
 from pannsdist.settings import SettingsOrigin
 from pannsdist.settings.schema import Settings
 
@@ -35,7 +35,7 @@ def decide(settings: Settings, origin: SettingsOrigin, catalog: Catalog, world_s
     minimum_s = plugins.minimum_samples / plugins.front_end.sample_rate_hz
     lengths = run_lengths(settings, len(data.splits[TRAIN]), mixup, minimum_s)
     refuse_lengths(lengths, settings, origin, plugins, world_size)
-    weights = bring_weights(settings.model.weights, plugins.model, origin)
+    weights = fetch_weights(settings.model.weights, plugins.model, origin)
     return Plan(settings, plugins, data, mixup, lengths, best_metric, weights, world_size)
 
 

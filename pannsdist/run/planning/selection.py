@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pannsdist.contracts import FrontEnd
@@ -116,28 +116,29 @@ def choose_plugins(settings: Settings, origin: SettingsOrigin, catalog: Catalog)
 
 
 def choose_dataset(chosen: DataSettings, origin: SettingsOrigin, catalog: Catalog) -> Part:
-    """The dataset alone, without a run."""
+    """The dataset of the settings, without the other plugins of a run."""
     return build_plugins([_dataset_request(chosen, origin)], catalog, origin)["data"]
 
 
 def choose_metrics(named: Mapping[str, Any], origin: SettingsOrigin, catalog: Catalog) -> dict[str, Part]:
-    """The metric plugins alone, by the names of their scores."""
+    """The metric plugins of the settings by the names of their scores, without the other plugins of a run."""
     return Plugins(build_plugins(_metric_requests(named, origin, catalog.metrics), catalog, origin)).metrics
 
 
 def _model_request(chosen: ModelSettings, spec_augment: bool | None, origin: SettingsOrigin) -> PluginRequest:
     """The network; `train.spec_augment` sets its own param of that name, if it has one."""
     masks = {} if spec_augment is None else {"spec_augment": spec_augment}
-    return _of_name("model", "model", chosen, origin, optional_params=masks)
+    return replace(_of_name("model", "model", chosen, origin), optional_params=masks)
 
 
 def _feature_request(chosen: FeatureSettings, origin: SettingsOrigin) -> PluginRequest:
+    """The feature; without a name the one that the model was made for."""
     return _of_name("feature", "feature", chosen, origin)
 
 
 def _optimizer_request(chosen: OptimizerSettings, origin: SettingsOrigin) -> PluginRequest:
     builtin = Builtin(paddle_classes(), "paddle.optimizer", check=optimizer_class)
-    return _of_name("optimizer", "optimizer", chosen, origin, builtin=builtin)
+    return replace(_of_name("optimizer", "optimizer", chosen, origin), builtin=builtin)
 
 
 def _schedule_request(chosen: ScheduleSettings, origin: SettingsOrigin) -> PluginRequest:
@@ -147,7 +148,7 @@ def _schedule_request(chosen: ScheduleSettings, origin: SettingsOrigin) -> Plugi
             raise SettingsError(wrong, "schedule.params are those of a schedule plugin", origin.command)
 
     builtin = Builtin(SHAPES, "built in", check=refuse_params)
-    return _of_name("schedule", "schedule", chosen, origin, builtin=builtin)
+    return replace(_of_name("schedule", "schedule", chosen, origin), builtin=builtin)
 
 
 def _dataset_request(chosen: DataSettings, origin: SettingsOrigin) -> PluginRequest:
@@ -173,10 +174,10 @@ def _named_as_built_in(name: str, origin: SettingsOrigin, installed: Registry) -
     return SettingsError(wrong, f"the built-in one is computed anyway; for the other: {others}", origin.command)
 
 
-def _of_name(kind: str, section: str, chosen: Any, origin: SettingsOrigin, **how: Any) -> PluginRequest:
+def _of_name(kind: str, section: str, chosen: Any, origin: SettingsOrigin) -> PluginRequest:
     """The plugin of a section with `name` and `params`."""
     named_by, params_key = origin.where(f"{section}.name"), f"{section}.params"
-    return PluginRequest(kind, chosen.name, chosen.params, section, named_by, params_key, **how)
+    return PluginRequest(kind, chosen.name, chosen.params, section, named_by, params_key)
 
 
 def _of_section(kind: str, section: str, named: Mapping[str, Any], origin: SettingsOrigin) -> Iterator[PluginRequest]:

@@ -10,7 +10,7 @@ from pannsdist.settings import SettingsOrigin
 from pannsdist.weights.downloads.fetch import fetch
 
 
-def bring_weights(name: str, model: Part, origin: SettingsOrigin) -> Path | None:
+def fetch_weights(name: str, model: Part, origin: SettingsOrigin) -> Path | None:
     """The weight file for `model.weights`: a tag of the model, or a path; None without a name.
 
     The file of a tag is downloaded unless it is here, and verified. Every process may call it. Raises BadWeightsFile.

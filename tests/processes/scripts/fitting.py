@@ -27,8 +27,8 @@ KEPT = []
 
 
 def fit(world, config, overrides):
-    chosen, source = settings.load(config, overrides)
-    plan = decide(chosen, source, Catalog.installed(), launcher.size())
+    chosen, origin = settings.load(config, overrides)
+    plan = decide(chosen, origin, Catalog.installed(), launcher.size())
     folder = world.agree(lambda: RunFolder.open(chosen, plan.data.labels) if world.is_main else None)
     network = building.build_network(plan)
     loader = Loader(chosen.data.workers)

@@ -46,7 +46,7 @@ def test_epochs_of_a_schedule_become_steps(decide):
     assert learner_building.build_schedule(decide("schedule.warmup_epochs=0.5")).rate(1) == 0.25
 
 
-def test_the_loss_is_the_one_that_was_asked_for(decide):
+def test_the_loss_is_that_of_the_settings(decide):
     assert learner_building.build_loss(decide()) == learner_building.TrainingLoss(False)
     focal = learner_building.build_loss(
         decide("loss.name=focal", "loss.focal_gamma=1.5", "loss.class_weights=balanced")
@@ -65,7 +65,7 @@ def test_half_precision_on_a_cpu_is_remarked_on(decide):
     assert learner_building.remarks(decide("train.amp=bf16"), SingleProcessWorld("gpu:0")) == []
 
 
-def test_one_process_shares_its_norms_with_itself(decide):
+def test_synchronized_batch_norm_works_in_one_process(decide):
     learner = built(decide("train.sync_batch_norm=true"))
     assert np.isfinite(learner.network.arrays()["norm._mean"]).all()
 

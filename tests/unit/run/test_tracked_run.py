@@ -1,4 +1,4 @@
-"""What trackers are given to show of a run."""
+"""What a tracked run offers to trackers."""
 
 import numpy as np
 import paddle
@@ -35,25 +35,25 @@ def test_the_settings_decide_what_is_shown(parts, tmp_path):
     assert [path.name for path in (tmp_path / "vdl").iterdir()]
 
 
-def test_a_clip_is_listened_to_as_the_network_hears_it(parts):
+def test_a_clip_is_read_as_in_an_evaluation(parts):
     plan, network, watch = parts
     clip = plan.data.splits["valid"].clips[1]
-    heard = watch.read_clip(clip.id)
+    read = watch.read_clip(clip.id)
     samples, rate_hz = clip.source.samples()
-    assert heard.rate_hz == rate_hz == 8000
-    np.testing.assert_array_equal(heard.waveform, samples[:4000])
+    assert read.rate_hz == rate_hz == 8000
+    np.testing.assert_array_equal(read.waveform, samples[:4000])
     with paddle.no_grad():
         expected = network.feature(paddle.to_tensor(samples[None, :4000])).numpy()[0, 0]
-    np.testing.assert_array_equal(heard.features, expected)
+    np.testing.assert_array_equal(read.features, expected)
 
 
-def test_listening_draws_no_random_number_and_leaves_training_on(parts):
+def test_reading_draws_no_random_number_and_keeps_the_training_mode(parts):
     plan, network, watch = parts
     network.train()
     draws = []
-    for listens in (False, True):
+    for reads in (False, True):
         paddle.seed(7)
-        if listens:
+        if reads:
             watch.read_clip(plan.data.splits["valid"].clips[0].id)
         draws.append(paddle.rand([4]).numpy())
     np.testing.assert_array_equal(*draws)
@@ -64,6 +64,6 @@ def test_listening_draws_no_random_number_and_leaves_training_on(parts):
 def test_a_clip_that_is_gone_is_refused_by_its_name(tmp_path):
     (tmp_path / "a.wav").write_bytes(b"")
     clip = building.Clip("a", tmp_path / "a.wav", ("tone",))
-    listening = building.ClipReaderForTrackers([clip], building.ClipReader(8000, 100), network=None)
+    reading = building.ClipReaderForTrackers([clip], building.ClipReader(8000, 100), network=None)
     with pytest.raises(BadClip, match="clip 'a'"):
-        listening("a")
+        reading("a")

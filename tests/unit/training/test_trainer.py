@@ -56,8 +56,8 @@ class Run:
 
     def __init__(self, folder, *overrides, snapshot=None, text=TEXT):
         (folder / "run.yaml").write_text(text, encoding="utf-8")
-        chosen, source = settings.load(folder / "run.yaml", overrides)
-        self.plan = decide(chosen, source, catalog(), 1)
+        chosen, origin = settings.load(folder / "run.yaml", overrides)
+        self.plan = decide(chosen, origin, catalog(), 1)
         self.network = building.build_network(self.plan)
         self.start = building.load_initial(self.plan, self.network, snapshot)
         self.parts = building.build_parts(self.plan, SingleProcessWorld(), self.network, Loader(0))

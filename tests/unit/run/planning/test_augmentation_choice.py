@@ -1,4 +1,4 @@
-"""Augmentation, mixup and sampling as the settings ask for them, and each refusal of it."""
+"""Augmentation, mixup and sampling as the settings choose them, and each error."""
 
 import paddle
 import pytest
@@ -36,7 +36,7 @@ def test_an_augmentation_is_switched_off_with_null_and_on_with_its_defaults(deci
     assert list(decide("augment.speed={}").plugins.augmentations) == ["time_roll", "gain", "speed"]
 
 
-def test_the_plan_says_what_changes_a_clip(decide):
+def test_the_table_lists_what_changes_a_clip(decide):
     said = plan_table(decide("mixup.alpha=0.5", "train.spec_augment=true", "train.sampling=balanced"))
     assert "time_roll (pannsdist" in said
     assert "SpecAugment; mixup of the features, alpha 0.5, two clips become one\n" in said
@@ -56,7 +56,7 @@ def test_pairs_of_panns_take_two_clips_for_each_of_a_batch(decide):
     assert decide("mixup.alpha=1", "mixup.pairs=free").lengths.epoch_steps == 4
 
 
-def test_stripes_are_left_out_where_the_network_does_it_else_at_the_features(decide):
+def test_spec_augment_masks_in_the_network_if_it_can_else_at_the_features(decide):
     def masks(*overrides):
         plan = decide(*overrides)
         return plan.masks_features, getattr(plan.plugins.model.params, "spec_augment", None)
@@ -70,14 +70,14 @@ def test_stripes_are_left_out_where_the_network_does_it_else_at_the_features(dec
     assert masks(*cnn6) == (False, False)
 
 
-def test_the_network_is_built_with_the_stripes_of_the_plan(decide):
-    sound = paddle.randn([2, 4000]) * 0.1
+def test_the_network_is_built_with_the_masks_of_the_plan(decide):
+    waveform = paddle.randn([2, 4000]) * 0.1
     augment_noise = paddle.full([2, 8], 0.5)
     masked, plain = (building.build_network(decide(f"train.spec_augment={wanted}")) for wanted in ("true", "false"))
     masked.eval()
     plain.eval()
-    assert not paddle.allclose(masked(sound, augment_noise=augment_noise), masked(sound))
-    assert paddle.allclose(plain(sound, augment_noise=augment_noise), plain(sound))
+    assert not paddle.allclose(masked(waveform, augment_noise=augment_noise), masked(waveform))
+    assert paddle.allclose(plain(waveform, augment_noise=augment_noise), plain(waveform))
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_the_network_is_built_with_the_stripes_of_the_plan(decide):
         ),
     ],
 )
-def test_what_cannot_be_is_refused_with_its_key(decide, overrides, words):
+def test_invalid_augmentation_is_refused_with_its_key(decide, overrides, words):
     with pytest.raises(UserError) as caught:
         decide(*overrides)
     assert words in str(caught.value)

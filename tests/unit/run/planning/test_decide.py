@@ -52,7 +52,7 @@ def test_curves_are_refused_for_a_label_that_the_dataset_lacks(decide):
     assert said.startswith("no label 'sweap' (log.curves on the command line)\n  closest: sweep.  labels: sweep, tone")
 
 
-def test_a_plan_knows_everything_of_a_run(decide):
+def test_a_plan_holds_the_choices_of_a_run(decide):
     plan = decide(world_size=2)
     assert plan.lengths.epoch_steps == 4
     assert plan.front_end == SmallModel.front_end
@@ -63,7 +63,7 @@ def test_a_plan_knows_everything_of_a_run(decide):
     assert plan.lengths.min_clip_s == 512 / 8000
 
 
-def test_a_plan_can_be_read_by_a_person(decide):
+def test_a_plan_is_printed_as_a_table(decide):
     said = plan_table(decide("train.batch_size=6", world_size=2))
     assert "run        runs/run\n" in said
     assert "model      small (small-parts 1.0), random weights\n" in said
@@ -79,7 +79,7 @@ def test_the_feature_is_the_models_own_unless_another_is_named(decide):
     assert decide("feature.name=logmel").front_end.bins == 64
 
 
-def test_validation_hears_as_much_as_training_unless_it_is_told(decide):
+def test_the_crop_of_an_evaluation_is_that_of_training_by_default(decide):
     assert decide().lengths.valid_crop_s == 0.5
     assert decide("valid.crop_s=0.75").lengths.valid_crop_s == 0.75
 
@@ -107,7 +107,7 @@ def test_unknown_params_of_a_plugin_are_refused(decide):
     assert said.startswith("unknown key data.params.clases on the command line\n  closest: classes.")
 
 
-def test_a_batch_that_the_processes_cannot_share_is_refused_with_the_nearest_that_they_can(decide):
+def test_a_batch_that_the_processes_do_not_divide_is_refused_with_the_nearest_that_they_do(decide):
     said = refusal(SettingsError, decide, "train.batch_size=10", world_size=4)
     assert said.startswith("train.batch_size on the command line is 10, which is not divisible by 4 processes\n")
     assert "it is the batch of all processes together; nearest: 8 or 12" in said
@@ -145,7 +145,7 @@ def test_a_score_is_selected_in_its_own_direction(decide):
 
 
 @pytest.mark.parametrize("key", ["train.crop_s", "valid.crop_s"])
-def test_a_crop_that_the_network_cannot_hear_is_refused_with_its_minimum(decide, key):
+def test_a_crop_below_the_minimum_of_the_network_is_refused_with_that_minimum(decide, key):
     said = refusal(SettingsError, decide, f"{key}=0.06")
     assert said.startswith(f"{key} on the command line is 0.06 s, 480 samples at 8000 Hz\n")
     assert "small needs at least 512 samples, 0.064 s" in said
@@ -242,7 +242,7 @@ def test_weights_under_another_feature_are_refused_with_the_way_back_to_their_ow
     assert said.endswith("\n  next: the same command without feature.name and feature.params, for its own 'logmel'")
 
 
-def test_a_feature_that_the_model_cannot_hear_is_refused(decide):
+def test_a_feature_that_the_model_does_not_accept_is_refused(decide):
     said = refusal(FrontEndMismatch, decide, "model.name=panns_cnn6", "feature.name=waveform")
     assert said.startswith("model panns_cnn6 (pannsdist ")
     assert "does not accept the front end 'waveform'\n  it was made for feature 'logmel'" in said
@@ -261,7 +261,7 @@ def test_a_clip_that_is_in_train_and_in_valid_is_refused(listed):
     )
 
 
-def test_an_id_that_stands_twice_is_refused(listed):
+def test_a_duplicate_id_is_refused(listed):
     assert "1 duplicate ids, such as 'train/0'" in refusal(BadDataset, listed, "double")
 
 
@@ -269,12 +269,12 @@ def test_labels_that_the_dataset_does_not_have_are_refused(listed):
     assert "clip 'train/1' is labelled ('shrill',)" in refusal(BadDataset, listed, "unknown label")
 
 
-def test_two_labels_are_refused_where_one_is_meant(listed):
+def test_two_labels_are_refused_for_a_dataset_of_one_label_a_clip(listed):
     said = refusal(BadDataset, listed, "two labels")
     assert "every clip must have exactly one label of the dataset's list" in said
 
 
-def test_a_label_that_stands_twice_is_refused(listed):
+def test_a_duplicate_label_is_refused(listed):
     assert "has 2 labels, of which 1 differ" in refusal(BadDataset, listed, "labels")
 
 
@@ -303,7 +303,7 @@ def test_deciding_writes_nothing(decide, tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["run.yaml"]
 
 
-def test_a_try_takes_part_of_the_data_and_says_so(decide):
+def test_a_subset_run_takes_part_of_the_data_and_its_table_notes_it(decide):
     plan = decide("train.limit_steps=2", "valid.limit_batches=1", "valid.batch_size=2")
     assert plan.lengths.epoch_steps == 2
     assert [clip.id for clip in plan.data.splits["valid"].clips] == ["valid/tone/0000", "valid/sweep/0000"]
@@ -331,7 +331,7 @@ def test_overfitting_and_limits_contradict_each_other(decide, key):
     assert "set one of the two to null" in said
 
 
-def test_max_steps_and_max_minutes_are_said(decide):
+def test_max_steps_and_max_minutes_are_in_the_table(decide):
     assert "length     3 epochs of 4 steps, at most 10 steps, at most 5 minutes" in plan_table(
         decide("train.max_steps=10", "train.max_minutes=5")
     )

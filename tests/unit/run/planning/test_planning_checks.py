@@ -53,7 +53,7 @@ def test_settings_that_contradict_each_other_are_refused_by_their_names(decide, 
     assert caught.value.right
 
 
-def test_parts_that_do_not_divide_a_share_are_refused_with_the_nearest(decide):
+def test_accumulate_steps_that_do_not_divide_a_slice_are_refused_with_the_nearest(decide):
     with pytest.raises(SettingsError) as caught:
         decide("train.accumulate_steps=3", world_size=2)
     assert "gives each of 2 processes 4 clips" in str(caught.value)
@@ -71,5 +71,5 @@ def test_parts_that_do_not_divide_a_share_are_refused_with_the_nearest(decide):
         ("loss.name=focal", "loss.label_smoothing=0.1", "loss.class_weights=balanced"),
     ],
 )
-def test_what_goes_together_is_let_through(decide, overrides):
+def test_compatible_settings_are_accepted(decide, overrides):
     assert decide(*overrides).lengths.epoch_steps == 2

@@ -115,7 +115,7 @@ def test_a_metric_sees_the_clips_in_the_order_of_their_ids_and_cannot_write_to_t
 
 
 @pytest.mark.parametrize("odd", [math.nan, math.inf])
-def test_a_network_that_gives_no_numbers_has_no_score_and_a_metric_is_not_asked(decide, odd):
+def test_a_network_with_non_finite_logits_has_no_score_and_a_metric_is_not_called(decide, odd):
     plan = decide("metrics.hits.fault=raises")
     found = further(plan, predictions(((odd, 0.0), (0.0, 3.0), (4.0, 5.0))))
     assert math.isnan(found["valid/hits"])
@@ -169,7 +169,7 @@ def test_two_distributions_with_one_metric_are_refused_and_both_can_be_computed(
     assert plan.best_metric.name == "valid/pannsdist-others:hits"
 
 
-def test_a_metric_that_is_not_for_such_a_task_is_refused(decide):
+def test_a_metric_that_does_not_apply_to_the_dataset_is_refused(decide):
     said = refusal(SettingsError, decide, "metrics.hits.fault=never")
     assert "metrics.hits on the command line: hits (pannsdist-deciding 0.3) does not apply to 2 classes" in said
     assert "leave it out: metrics.hits=null" in said
@@ -187,7 +187,7 @@ def test_every_name_of_a_built_in_metric_is_kept():
     assert not set(METRICS) & set(catalog().metrics.entries)
 
 
-def test_a_model_folder_names_the_plugins_that_decided(decide):
+def test_a_model_folder_names_the_plugins_of_its_training(decide):
     plan = decide("metrics.hits={}", "optimizer.name=push", "schedule.name=halves", "augment.gain={}")
     found = building.bundle_record(plan).further
     assert list(found) == ["augment.gain", "metrics.hits", "optimizer", "schedule"]
@@ -309,7 +309,7 @@ def test_an_optimizer_that_would_go_wrong_is_blamed_before_the_first_step(decide
     assert f"optimizer plugin 'push' of pannsdist-deciding 0.3 {said}" in message
 
 
-def test_a_schedule_plugin_gives_shares_of_the_rate_after_the_warm_up(decide):
+def test_a_schedule_plugin_gives_factors_of_the_rate_after_the_warm_up(decide):
     plan = decide("schedule.name=halves", "schedule.warmup_steps=2", "optimizer.learning_rate=0.8")
     assert "halves (pannsdist-deciding 0.3) after 2 steps of warm-up" in plan_table(plan)
     schedule = learner_building.build_schedule(plan)
@@ -354,7 +354,7 @@ def test_settings_of_built_in_shapes_and_of_plugins_do_not_mix(decide, overrides
         ("text", "gives a str as the lr_factor at step 12 of 12"),
     ],
 )
-def test_a_schedule_that_gives_no_share_is_found_before_the_run(decide, fault, said):
+def test_a_schedule_without_a_valid_factor_is_found_before_the_run(decide, fault, said):
     message = refusal(BrokenPlugin, decide, "schedule.name=halves", f"schedule.params.fault={fault}")
     assert f"schedule plugin 'halves' of pannsdist-deciding 0.3 {said}" in message
 

@@ -1,4 +1,4 @@
-"""A run that names a tag has the weights fetched, when everything else about it is as it should be."""
+"""Published weights are downloaded once everything else about a run is valid."""
 
 import hashlib
 from dataclasses import replace
@@ -44,7 +44,7 @@ def test_nothing_is_fetched_for_a_run_that_would_be_refused(decided, home, serve
     assert not home.exists()
 
 
-def test_a_failed_download_ends_the_decision_and_it_is_said_which_file_to_put_where(decided, home, server):
+def test_a_failed_download_ends_the_decision_with_which_file_to_put_where(decided, home, server):
     server.answers.clear()
     with pytest.raises(
         BadWeightsFile, match=r"small\.pdparams could not be downloaded: the server responded 404"

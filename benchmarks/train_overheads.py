@@ -102,7 +102,7 @@ def step_seconds(config: Path, overrides: Sequence[str], steps: int) -> float:
         folder, network, world = RunFolder.open(chosen, plan.data.labels), building.build_network(plan), connect()
         loader = Loader(chosen.data.workers)
         parts = building.build_parts(plan, world, network, loader)
-        progress = parts.trainer.resume(None)
+        progress = parts.trainer.restore(None)
         asked: list[float] = []
         data = TrainingData(lambda epoch, first: noted(parts.data.batches(epoch, first), asked), parts.data.steps)
         with (

@@ -35,6 +35,7 @@ from pannsdist.training.checkpoint import CheckpointStore, Snapshot
 from pannsdist.training.evaluator import Evaluator, SplitToEvaluate
 from pannsdist.training.optimization.losses import TrainingLoss
 from pannsdist.training.run_length import RunLength
+from pannsdist.training.state import Progress
 from pannsdist.training.tracking import ConsoleTracker
 from pannsdist.training.train_step import Learner
 from pannsdist.training.trainer import ResultSinks, TrainingData
@@ -85,10 +86,9 @@ class Trainer:
         self._hearing = Hearing(self.model.front_end, self.model.shortest_samples, self.model.num_class)
         self._network = Network(self.model.feature, self.model.network)
         self._best = HubBest(compare_metrics)
-        snapshot = self._world.agree(lambda: self._newest() if self._world.is_main else None)
         schedule = OwnSchedule(optimizer)
         self._learner = Learner(self._world, self._network, TrainingLoss(multi_label=False), optimizer, schedule)
-        self._progress = self._loop(self._best, RunLength(0, 1, SEED, 1)).resume(snapshot)
+        self._progress = self._restored()
         if self._progress.epoch:
             console.say(f"{self.checkpoint_dir} goes on after epoch {self._progress.epoch}")
 
@@ -182,18 +182,19 @@ class Trainer:
     def _store(self) -> CheckpointStore:
         return CheckpointStore(self.checkpoint_dir / "checkpoints", ALL)
 
+    def _restored(self) -> Progress:
+        """Restore the newest checkpoint in `checkpoint_dir`, if there is one. All processes must call this."""
+        snapshot = self._world.agree(lambda: self._newest() if self._world.is_main else None)
+        try:
+            return self._loop(self._best, RunLength(0, 1, SEED, 1)).restore(snapshot)
+        except BadRunFolder as error:
+            right = "give another checkpoint_dir, or the model and the optimizer that it was trained with"
+            raise BadRunFolder(f"{self.checkpoint_dir}: {error.wrong}", right) from error
+
     def _newest(self) -> Snapshot | None:
-        """The newest checkpoint, its weights in the network. Rank 0 alone."""
+        """The newest checkpoint. Rank 0 only."""
         self.checkpoint_dir.mkdir(parents=True, exist_ok=True)
-        snapshot = newest_whole(self._store)
-        if snapshot is not None:
-            try:
-                self._network.restore(snapshot.model)
-            except ValueError as error:
-                wrong = f"the checkpoint in {self.checkpoint_dir} does not fit the model: {error}"
-                right = "give another checkpoint_dir, or the model that it was trained with"
-                raise BadRunFolder(wrong, right) from error
-        return snapshot
+        return newest_whole(self._store)
 
     def _loop(self, best: HubBest, run_length: RunLength, evaluated: bool = True) -> Loop:
         evaluator = self._evaluator(Evaluator if evaluated else NoEvaluation)

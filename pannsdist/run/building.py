@@ -31,7 +31,6 @@ from pannsdist.run.planning.plan import TRAIN, VALID, Plan
 from pannsdist.run.planning.subset import SameBatches
 from pannsdist.run.trackers import PluginTracker, open_trackers
 from pannsdist.runtime import seeding
-from pannsdist.runtime.errors import BadRunFolder
 from pannsdist.training.best import BestTracker
 from pannsdist.training.checkpoint import Snapshot
 from pannsdist.training.evaluator import Evaluator, SplitToEvaluate
@@ -57,18 +56,13 @@ def build_network(plan: Plan) -> Network:
     return Network(feature, model, spec_augment=plan.masks_features)
 
 
-def load_initial(plan: Plan, network: Network, snapshot: Snapshot | None) -> str:
-    """Put the weights that the run starts from into the network, and say which.
+def load_pretrained(plan: Plan, network: Network, snapshot: Snapshot | None) -> str:
+    """Load the weights that a new run starts from, and return a line that names the starting point.
 
-    This run's last checkpoint, else the weights of the settings, else random ones. Rank 0 alone; wrapping gives its
-    weights to all. Raises WeightsMismatch.
+    With a snapshot nothing is loaded here: `Trainer.restore` restores all of it. Rank 0 only, before the learner is
+    built, which broadcasts the weights and may copy them into averages. Raises WeightsMismatch.
     """
     if snapshot is not None:
-        try:
-            network.restore(snapshot.model)
-        except ValueError as error:
-            wrong = f"the last checkpoint does not fit the model: {error}"
-            raise BadRunFolder(wrong, "give the run another name") from error
         is_over = plan.run_length.is_over_at(snapshot.progress)
         return "is finished" if is_over else f"goes on after {snapshot.progress}"
     if plan.weights is None:

@@ -75,7 +75,7 @@ def _search(plan: Plan, data: TrainingData, steps: int, limits: tuple[float, flo
     from pannsdist.training.optimization.schedules import Rising
 
     network = building.build_network(plan)
-    console.say(building.load_initial(plan, network, None))
+    console.say(building.load_pretrained(plan, network, None))
     learner = learner_building.build_learner(plan, fleet.connect(), network, Rising(*limits, steps))
     network.train()
     rates: list[float] = []

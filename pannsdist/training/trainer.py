@@ -11,8 +11,9 @@ import numpy as np
 
 from pannsdist.contracts import EpochReport, StepReport, Tracker
 from pannsdist.contracts.batch import Batch
+from pannsdist.contracts.network import Network
 from pannsdist.distributed.world import World
-from pannsdist.runtime.errors import BadClip, NotFinite, Stopped
+from pannsdist.runtime.errors import BadClip, BadRunFolder, NotFinite, Stopped
 from pannsdist.training.background import Background
 from pannsdist.training.best import BestTracker
 from pannsdist.training.checkpoint import checkpoint_name
@@ -77,19 +78,25 @@ class Trainer:
         self._world, self._learner, self._evaluator = world, learner, evaluator
         self._best, self._run_length = best, run_length
 
-    def resume(self, snapshot: Snapshot | None) -> Progress:
-        """Go on from rank 0's snapshot (the others give None); its weights are loaded already. Every process."""
-        world = self._world
-        progress = world.on_main(lambda: snapshot.progress if snapshot else Progress())
-        if progress.step:
-            arrays = world.broadcast_arrays(snapshot.optimizer if snapshot else None)
-            statistics = own_statistics(
-                world.broadcast_arrays(snapshot.statistics if snapshot else None), world.rank, world.size
-            )
-            world.agree(lambda: self._learner.restore(arrays))
-            self._learner.start_epoch(self._run_length.epoch_under_way(progress.step, progress.evaluated))
-            world.agree(lambda: self._learner.network.restore_statistics(statistics))  # thawing shares those of rank 0
-            self._best.restore(progress.best)
+    def restore(self, snapshot: Snapshot | None) -> Progress:
+        """Restore a run from rank 0's snapshot, and return its progress; the other processes pass None.
+
+        All processes must call this, once, before `fit`. Without a snapshot nothing changes: the run starts from the
+        weights in the network. Raises BadRunFolder for a snapshot of another model or optimizer.
+        """
+        world, network = self._world, self._learner.network
+        progress = world.on_main(lambda: snapshot.progress if snapshot else None)
+        if progress is None:
+            return Progress()
+        weights = world.broadcast_arrays(snapshot.model if snapshot else None)
+        optimizer = world.broadcast_arrays(snapshot.optimizer if snapshot else None)
+        all_statistics = world.broadcast_arrays(snapshot.statistics if snapshot else None)
+        world.agree(lambda: _restore_weights(network, weights))
+        world.agree(lambda: self._learner.restore(optimizer))
+        self._learner.start_epoch(self._run_length.epoch_under_way(progress.step, progress.evaluated))
+        statistics = own_statistics(all_statistics, world.rank, world.size)
+        world.agree(lambda: network.restore_statistics(statistics))  # last: `start_epoch` may broadcast rank 0's
+        self._best.restore(progress.best)
         return progress
 
     def fit(
@@ -250,6 +257,14 @@ class Trainer:
         where = f"after step {counters.step} of {self._run_length.total_steps}"
         saved = f"saved in checkpoints/{checkpoint_name(counters.step)}" if counters.step else "nothing to save yet"
         raise Stopped(f"stopped {where}, as asked: {saved}", "the same command goes on from there")
+
+
+def _restore_weights(network: Network, weights: Mapping[str, np.ndarray]) -> None:
+    try:
+        network.restore(weights)
+    except ValueError as error:
+        right = "a run continues with the model it began with; to train another one, start a run under another name"
+        raise BadRunFolder(f"the checkpoint does not fit the model: {error}", right) from error
 
 
 def _until_asked_to_stop(context: FitContext) -> Iterator[Batch]:

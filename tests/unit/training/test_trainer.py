@@ -59,9 +59,9 @@ class Run:
         chosen, source = settings.load(folder / "run.yaml", overrides)
         self.plan = decide(chosen, source, catalog(), 1)
         self.network = building.build_network(self.plan)
-        self.start = building.load_initial(self.plan, self.network, snapshot)
+        self.start = building.load_pretrained(self.plan, self.network, snapshot)
         self.parts = building.build_parts(self.plan, AloneWorld(), self.network, Loader(0))
-        self.progress = self.parts.trainer.resume(snapshot)
+        self.progress = self.parts.trainer.restore(snapshot)
         self.recorder, self.bad, self.kept, self.bad_steps = Recorder(), [], [], []
 
     def fit(self, data=None, is_asked_to_stop=lambda: False):

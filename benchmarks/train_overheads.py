@@ -93,7 +93,7 @@ def step_seconds(config: Path, overrides: Sequence[str], steps: int) -> float:
     from pannsdist.run import building
     from pannsdist.run.folder import RunFolder
     from pannsdist.run.planning.decide import decide
-    from pannsdist.training.trainer import TrainingData
+    from pannsdist.training.fit_context import TrainingData
 
     with tempfile.TemporaryDirectory() as runs:
         given = [*overrides, f"runs={runs}", f"train.max_steps={BEFORE + steps + 1}"]

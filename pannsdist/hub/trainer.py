@@ -27,18 +27,18 @@ from pannsdist.hub.records import TrainRequest, described
 from pannsdist.hub.scores import SPLIT, Compare, HubBest, Newest, NoEvaluation, hub_metrics
 from pannsdist.hub.watching import in_visualdl
 from pannsdist.inference.bundle import BundleRecord, write_bundle
-from pannsdist.run.folder import newest_whole
+from pannsdist.run.folder import load_latest_snapshot
 from pannsdist.runtime import console, storage
 from pannsdist.runtime.errors import BadRunFolder, UserError
-from pannsdist.training.background import Background
+from pannsdist.training.background import BackgroundWriter
 from pannsdist.training.checkpoint import CheckpointStore, Snapshot
 from pannsdist.training.evaluator import Evaluator, SplitToEvaluate
+from pannsdist.training.fit_context import ResultSinks, TrainingData
 from pannsdist.training.optimization.losses import TrainingLoss
 from pannsdist.training.run_length import RunLength
 from pannsdist.training.state import Progress
 from pannsdist.training.tracking import ConsoleTracker
 from pannsdist.training.train_step import Learner
-from pannsdist.training.trainer import ResultSinks, TrainingData
 from pannsdist.training.trainer import Trainer as Loop
 from pannsdist.weights import load_into, read_paddle, read_weights
 from pannsdist.weights.formats.writing import write_paddle
@@ -145,7 +145,7 @@ class Trainer:
                 run_length = RunLength(epochs, rows.steps, SEED, log_interval)
                 loop = self._loop(best, run_length, evaluated=eval_dataset is not None)
                 done = self._progress.epoch * rows.steps  # an epoch may have had another number of them before
-                progress = replace(self._progress, step=done, evaluated=done)
+                progress = replace(self._progress, step=done, evaluated_step=done)
                 self._progress = loop.fit(progress, data, split, sinks)
         console.say(f"{self._progress.epoch} epochs done; best model of epoch {best.epoch}: {self._best_model}")
 
@@ -194,7 +194,7 @@ class Trainer:
     def _newest(self) -> Snapshot | None:
         """The newest checkpoint. Rank 0 only."""
         self.checkpoint_dir.mkdir(parents=True, exist_ok=True)
-        return newest_whole(self._store)
+        return load_latest_snapshot(self._store)
 
     def _loop(self, best: HubBest, run_length: RunLength, evaluated: bool = True) -> Loop:
         evaluator = self._evaluator(Evaluator if evaluated else NoEvaluation)
@@ -225,21 +225,21 @@ class Trainer:
             step, weights = self._progress.step, self._network.arrays
             trackers += stack.enter_context(in_visualdl(self.checkpoint_dir, step, record.settings, weights))
 
-        def write(snapshot: Snapshot, shipped: Any) -> None:
+        def write(snapshot: Snapshot, best_weights: Any) -> None:
             epoch, scores = snapshot.progress.epoch, snapshot.progress.scores
-            if shipped is not None:
-                write_bundle(self._best_model, replace(record, epoch=epoch, scores=scores), shipped)
+            if best_weights is not None:
+                write_bundle(self._best_model, replace(record, epoch=epoch, scores=scores), best_weights)
             if epoch % asked.save_interval == 0 or epoch == asked.epochs:
                 self._store.write(snapshot)
 
-        def keep(*kept: Any) -> None:
+        def save_snapshot(*arguments: Any) -> None:
             for tracker in trackers:
                 tracker.flush()
-            writing.start(lambda: write(*kept))
+            writer.submit(lambda: write(*arguments))
 
-        writing = Background()
-        stack.callback(writing.settle)
-        return ResultSinks(trackers, keep, writing=writing)
+        writer = BackgroundWriter()
+        stack.callback(writer.wait)
+        return ResultSinks(trackers, save_snapshot, writer=writer)
 
     def _record(self, items: Items, eval_dataset: Any, asked: TrainRequest) -> BundleRecord:
         """What the model folder will say of itself."""

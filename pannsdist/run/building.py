@@ -34,8 +34,9 @@ from pannsdist.runtime import seeding
 from pannsdist.training.best import BestTracker
 from pannsdist.training.checkpoint import Snapshot
 from pannsdist.training.evaluator import Evaluator, SplitToEvaluate
+from pannsdist.training.fit_context import ResultSinks, TrainingData
 from pannsdist.training.state import Progress
-from pannsdist.training.trainer import ResultSinks, Trainer, TrainingData
+from pannsdist.training.trainer import Trainer
 from pannsdist.weights import read_weights
 
 
@@ -63,8 +64,8 @@ def load_pretrained(plan: Plan, network: Network, snapshot: Snapshot | None) -> 
     built, which broadcasts the weights and may copy them into averages. Raises WeightsMismatch.
     """
     if snapshot is not None:
-        is_over = plan.run_length.is_over_at(snapshot.progress)
-        return "is finished" if is_over else f"goes on after {snapshot.progress}"
+        has_finished = plan.run_length.has_finished(snapshot.progress)
+        return "is finished" if has_finished else f"goes on after {snapshot.progress}"
     if plan.weights is None:
         return "starts from random weights"
     weights, head = read_weights(plan.weights), plan.model.plugin.head

@@ -19,10 +19,10 @@ from pannsdist.run.trackers import PluginTracker
 from pannsdist.runtime import console, launcher, storage
 from pannsdist.runtime.errors import BadClip, BadRunFolder, CannotWrite
 from pannsdist.settings.schema import Settings
-from pannsdist.training.background import Background
+from pannsdist.training.background import BackgroundWriter
 from pannsdist.training.checkpoint import DAMAGED, CheckpointStore, Progress, Snapshot
+from pannsdist.training.fit_context import ResultSinks
 from pannsdist.training.tracking import ConsoleTracker, PredictionsTracker, ScoresFile
-from pannsdist.training.trainer import ResultSinks
 
 SETTINGS_FILE, LABELS_FILE = "settings.yaml", "labels.json"
 FREE_KEYS = (
@@ -41,15 +41,15 @@ FREE_KEYS = (
 """What may change when a run goes on; any other key makes it another run."""
 
 
-def newest_whole(checkpoints: CheckpointStore) -> Snapshot | None:
-    """The newest whole checkpoint; each newer one is set aside, and what is wrong with it is said. Rank 0 alone.
+def load_latest_snapshot(checkpoints: CheckpointStore) -> Snapshot | None:
+    """The latest intact checkpoint; later damaged ones are renamed, and a line is printed for each. Rank 0 only.
 
-    Raises BadRunFolder where there are checkpoints, and none of them is whole.
+    Raises BadRunFolder if there are checkpoints and all of them are damaged.
     """
-    found = checkpoints.newest()
+    found = checkpoints.load_latest()
     for folder, reason in found.damaged.items():
         console.say(f"not used: {folder} is damaged: {reason}; it is now {folder.name}{DAMAGED}")
-    checkpoints.set_aside(list(found.damaged))
+    checkpoints.rename_damaged(list(found.damaged))
     return found.snapshot
 
 
@@ -69,7 +69,7 @@ class RunFolder:
         path = Path(settings.runs) / settings.name
         written = path / SETTINGS_FILE
         if written.is_file():  # without a checkpoint, an earlier start was refused: nothing there is another run's
-            if CheckpointStore(path / "checkpoints", settings.save.keep).whole:
+            if CheckpointStore(path / "checkpoints", settings.save.keep).folders:
                 _refuse_other_run(written, settings)
                 _refuse_other_labels(path / LABELS_FILE, list(labels))
         elif path.exists() and any(item.name != "log" and item.name[0] != "." for item in path.iterdir()):
@@ -83,12 +83,12 @@ class RunFolder:
         return cls(path, settings)
 
     def snapshot(self) -> Snapshot | None:
-        """What the run goes on from: its newest whole checkpoint; says what is wrong with each newer one.
+        """The latest intact checkpoint of the run, to continue from; prints a line for each damaged later one.
 
-        Raises BadRunFolder where there are checkpoints, and none of them is whole.
+        Raises BadRunFolder if there are checkpoints and all of them are damaged.
         """
         storage.mend(self.path)
-        return newest_whole(self.checkpoints)
+        return load_latest_snapshot(self.checkpoints)
 
     @contextmanager
     def sinks(
@@ -105,18 +105,18 @@ class RunFolder:
             PredictionsTracker(self.path / "best_predictions"),
         ]
         trackers = [*own, *plugins]
-        writing = Background()
+        writer = BackgroundWriter()
 
-        def keep(snapshot: Snapshot, shipped: Mapping[str, np.ndarray] | None) -> None:
+        def save_snapshot(snapshot: Snapshot, best_weights: Mapping[str, np.ndarray] | None) -> None:
             for tracker in trackers:
                 tracker.flush()
-            writing.start(lambda: self._write(snapshot, shipped, record))
+            writer.submit(lambda: self._write(snapshot, best_weights, record))
 
         try:
-            yield ResultSinks(trackers, keep, self.note_bad, self.note_bad_step, writing)
+            yield ResultSinks(trackers, save_snapshot, self.log_bad_clips, self.log_bad_step, writer)
         finally:
             try:
-                writing.settle()
+                writer.wait()
             finally:
                 for tracker in own:
                     tracker.close()
@@ -136,39 +136,39 @@ class RunFolder:
             count = len(bad.read_text(encoding="utf-8").splitlines())
             lines.append(f"  {count} clips could not be used: {bad}")
         if progress.bad_steps:
-            lines.append(f"  {progress.bad_steps} steps were not taken: {self.path / 'bad_steps.txt'}")
+            lines.append(f"  {progress.bad_steps} steps were skipped: {self.path / 'bad_steps.txt'}")
         return "\n".join(lines)
 
-    def note_bad(self, clips: Sequence[BadClip]) -> None:
+    def log_bad_clips(self, clips: Sequence[BadClip]) -> None:
         """Add clips that were skipped to `bad_clips.txt`, each once."""
         path = self.path / "bad_clips.txt"
         known = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         fresh = [clip.wrong.replace("\n", " ") for clip in clips]
         storage.write_whole(path, "".join(f"{line}\n" for line in dict.fromkeys([*known, *fresh])))
 
-    def note_bad_step(self, line: str) -> None:
-        """Add a step that was not taken to `bad_steps.txt`, once, and say so."""
+    def log_bad_step(self, line: str) -> None:
+        """Add the line of a skipped step to `bad_steps.txt`, once, and print it."""
         path = self.path / "bad_steps.txt"
         known = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         storage.write_whole(path, "".join(f"{item}\n" for item in dict.fromkeys([*known, line])))
         console.say(line)
 
-    def _write(self, snapshot: Snapshot, shipped: Mapping[str, np.ndarray] | None, record: BundleRecord) -> None:
+    def _write(self, snapshot: Snapshot, best_weights: Mapping[str, np.ndarray] | None, record: BundleRecord) -> None:
         try:
-            if shipped is not None:
+            if best_weights is not None:
                 filled = replace(record, epoch=snapshot.progress.epoch, scores=snapshot.progress.scores)
-                write_bundle(self.path / "best_model", filled, shipped)
+                write_bundle(self.path / "best_model", filled, best_weights)
             self.checkpoints.write(snapshot)
         except CannotWrite as error:
-            whole = self.checkpoints.whole
-            left = f"the run can go on from {whole[-1]}" if whole else "the run has no checkpoint yet"
+            folders = self.checkpoints.folders
+            left = f"the run can go on from {folders[-1]}" if folders else "the run has no checkpoint yet"
             right = f"{left}: make room in {self.path}, and repeat the command"
             raise CannotWrite(error.wrong, right, error.command) from error
 
 
 def check_same_run(path: Path, settings: Settings) -> None:
     """Raise BadRunFolder where a run with other settings is in the folder; touches nothing."""
-    if (path / SETTINGS_FILE).is_file() and CheckpointStore(path / "checkpoints", settings.save.keep).whole:
+    if (path / SETTINGS_FILE).is_file() and CheckpointStore(path / "checkpoints", settings.save.keep).folders:
         _refuse_other_run(path / SETTINGS_FILE, settings)
 
 

@@ -17,7 +17,7 @@ from pannsdist.runtime.errors import AmbiguousPlugin, SettingsError, candidates_
 from pannsdist.settings import SettingsOrigin
 from pannsdist.settings.schema import SHAPES, ScheduleSettings, Settings
 from pannsdist.training.metrics import METRICS, Metric
-from pannsdist.training.optimization.optimizers import optimizer_class, paddle_classes, slot_names, trainable
+from pannsdist.training.optimization.optimizers import optimizer_class, paddle_optimizers, slot_names, trainable
 
 PROBES = 1000
 """Steps at which a schedule is asked before a run: all of a short one, evenly spaced ones of a long one."""
@@ -98,7 +98,7 @@ class _Score:
 
 def choose_optimizer(settings: Settings, source: SettingsOrigin, catalog: Catalog) -> Part | None:
     """The optimizer plugin that the settings name; None for a class of Paddle's, whose arguments are checked."""
-    name, own = settings.optimizer.name, paddle_classes()
+    name, own = settings.optimizer.name, paddle_optimizers()
     if _is_plugin(name, tuple(own), "paddle.optimizer", source, catalog.optimizers):
         return choose(catalog.optimizers, settings.optimizer, source, "optimizer")
     optimizer_class(name, settings.optimizer.params)

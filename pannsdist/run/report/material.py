@@ -20,7 +20,7 @@ from pannsdist.registry import Catalog
 from pannsdist.run.planning.data import choose_data
 from pannsdist.runtime.errors import BadBundle, BadClip, BadRunFolder, UserError
 from pannsdist.training.metrics import ClassScores, Predictions, class_scores, losses, most_confused
-from pannsdist.training.tracking import Kept, read_predictions
+from pannsdist.training.tracking import SavedPredictions, read_predictions
 
 MOST_CLIPS, MOST_PAIRS, CLIPS_OF_A_PAIR = 12, 8, 3
 
@@ -44,7 +44,7 @@ class Material:
     settings: Mapping[str, Any]
     scores: Sequence[Mapping[str, Any]]
     record: BundleRecord | None
-    kept: Kept | None
+    kept: SavedPredictions | None
     classes: Sequence[ClassScores]
     players: Sequence[Player]
     notes: Sequence[str]
@@ -115,7 +115,9 @@ def chosen_rows(predictions: Predictions) -> list[int]:
     return rows[:MOST_CLIPS]
 
 
-def _players(written: Path, kept: Kept, record: BundleRecord, catalog: Catalog, notes: list[str]) -> Iterator[Player]:
+def _players(
+    written: Path, kept: SavedPredictions, record: BundleRecord, catalog: Catalog, notes: list[str]
+) -> Iterator[Player]:
     """The chosen clips, with their sounds as far as the dataset is still there."""
     predictions = kept.predictions
     rows = chosen_rows(predictions)

@@ -67,10 +67,10 @@ def test_a_restored_tracker_goes_on_from_there():
 
 
 def test_the_best_few_are_remembered_in_order():
-    best = BestTracker("valid/score", True, keep=2)
+    best = BestTracker("valid/score", True, top_k=2)
     for epoch, value in enumerate([0.2, 0.6, math.nan, 0.5, 0.6], start=1):
         best.update(epoch, 10 * epoch, {"valid/score": value})
-    assert [(leader["epoch"], leader["step"]) for leader in best.leaders] == [(2, 20), (5, 50)]
-    fewer = BestTracker("valid/score", True, keep=1)
+    assert [(leader["epoch"], leader["step"]) for leader in best.best_epochs] == [(2, 20), (5, 50)]
+    fewer = BestTracker("valid/score", True, top_k=1)
     fewer.restore(best.state())
-    assert [leader["epoch"] for leader in fewer.leaders] == [2]
+    assert [leader["epoch"] for leader in fewer.best_epochs] == [2]

@@ -27,10 +27,10 @@ FILES = (MODEL_FILE, OPTIMIZER_FILE, STATISTICS_FILE, PROGRESS_FILE, SUMS_FILE)
 def snapshot(step, best=(), value=None):
     """After a step, where the steps of `best` were the best so far."""
     array = np.full((2, 3), step if value is None else value, np.float32)
-    leaders = [{"value": 0.5, "epoch": other, "step": other} for other in best]
+    best_epochs = [{"value": 0.5, "epoch": other, "step": other} for other in best]
     scores = {"valid/loss": 0.1 + 0.2, "valid/nan": math.nan, "valid/inf": math.inf}
     window = [[0.1, 3.0], [float(np.float32(0.7)), 2.0]]
-    progress = Progress(step // 10, step, 0, scores, {"leaders": leaders}, [0.3, 4.0], window, 2, 1, 1)
+    progress = Progress(step // 10, step, 0, scores, {"best_epochs": best_epochs}, [0.3, 4.0], window, 2, 1, 1)
     model = {"a.weight": array}
     optimizer = {"a.weight/moment": -array, "a.weight/pow": np.ones(1, np.float32)}
     return Snapshot(progress, model, optimizer, {"0/a._mean": array, "1/a._mean": 2 * array})
@@ -46,12 +46,12 @@ def names(store):
 
 
 def newest_step(store):
-    return store.newest().snapshot.progress.step
+    return store.load_latest().snapshot.progress.step
 
 
 def test_what_is_written_is_read_back_to_the_last_bit(store):
     store.write(snapshot(30))
-    found = store.newest()
+    found = store.load_latest()
     assert found.damaged == {}
     mine, theirs = snapshot(30), found.snapshot
     assert repr(theirs.progress) == repr(mine.progress)
@@ -64,12 +64,12 @@ def test_what_is_written_is_read_back_to_the_last_bit(store):
 
 def test_an_optimizer_without_state_is_kept_too(store):
     store.write(Snapshot(Progress(1, 1), {"a": np.ones(2, np.float32)}, {}))
-    assert store.newest().snapshot.optimizer == {}
+    assert store.load_latest().snapshot.optimizer == {}
 
 
 def test_a_new_folder_has_no_checkpoint(store):
     store.folder.mkdir()
-    assert store.newest().snapshot is None
+    assert store.load_latest().snapshot is None
 
 
 def test_last_and_best_point_at_what_they_say(store):
@@ -104,7 +104,7 @@ def test_the_best_few_are_kept_under_names_of_their_own(store):
 def test_a_step_that_is_written_again_takes_the_place_of_the_older(store):
     store.write(snapshot(10))
     store.write(snapshot(10, value=9))
-    assert store.newest().snapshot.model["a.weight"][0, 0] == 9
+    assert store.load_latest().snapshot.model["a.weight"][0, 0] == 9
     assert names(store) == ["last", "step_00000010"]
 
 
@@ -144,7 +144,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_used(store, name
     (newer / name).unlink()
     if damage:
         (newer / name).write_bytes(damage(data))
-    found = store.newest()
+    found = store.load_latest()
     assert found.snapshot.progress.step == 10
     assert list(found.damaged) == [newer]
     assert (SUMS_FILE if name == SUMS_FILE else name) in found.damaged[newer]
@@ -168,7 +168,7 @@ def test_what_is_damaged_is_set_aside_and_never_taken_for_newer(store):
     store.write(snapshot(10))
     newer = store.write(snapshot(20))
     (newer / MODEL_FILE).unlink()
-    store.set_aside(list(store.newest().damaged))
+    store.rename_damaged(list(store.load_latest().damaged))
     assert names(store) == ["last", "step_00000010", "step_00000020.damaged"]
     store.keep = 1
     store.write(snapshot(15))
@@ -182,12 +182,12 @@ def test_where_none_is_whole_all_are_named_and_nothing_is_begun_anew(store):
         (store.write(snapshot(step)) / MODEL_FILE).write_bytes(b"")
     for _ in range(2):  # and again
         with pytest.raises(BadRunFolder) as caught:
-            store.newest()
+            store.load_latest()
         said = str(caught.value)
-        assert said.startswith(f"no checkpoint in {store.folder} is whole")
-        assert f"step_00000010: {MODEL_FILE} is not what was written" in said
-        assert f"step_00000020: {MODEL_FILE} is not what was written" in said
-        assert "to begin again, remove that folder, or give the run another name, as name=NAME" in said
+        assert said.startswith(f"every checkpoint in {store.folder} is damaged")
+        assert f"step_00000010: {MODEL_FILE} was changed" in said
+        assert f"step_00000020: {MODEL_FILE} was changed" in said
+        assert "to start again, remove that folder, or give the run another name, as name=NAME" in said
 
 
 def test_progress_can_be_read_and_the_sums_checked_by_a_person(store):

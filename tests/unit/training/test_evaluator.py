@@ -71,27 +71,27 @@ def test_an_evaluation_changes_no_weights_and_leaves_training_on():
 def test_a_clip_without_an_answer_is_noticed():
     parts = batches()
     ids = [*[name for part in parts for name in part.ids], "forgotten"]
-    with pytest.raises(RuntimeError, match="valid: 8 clips, but 7 answers and 0 bad"):
+    with pytest.raises(RuntimeError, match="valid: 8 clips, but 7 predictions and 0 bad clips"):
         evaluate(parts, ids)
 
 
 def test_a_clip_that_is_answered_twice_is_noticed():
     parts = batches()
     ids = [name for part in parts for name in part.ids]
-    with pytest.raises(RuntimeError, match=r"odd: \['clip000'"):
+    with pytest.raises(RuntimeError, match=r"duplicate or unknown: \['clip000'"):
         evaluate([*parts, parts[0]], ids)
 
 
 def test_a_clip_twice_in_the_place_of_another_is_noticed():
     parts = batches(count=4, batch_size=2)
-    with pytest.raises(RuntimeError, match=r"odd: .'clip000'"):
+    with pytest.raises(RuntimeError, match=r"duplicate or unknown: .'clip000'"):
         evaluate([parts[0], parts[0]], ["clip000", "clip001", "clip002", "clip003"])
 
 
 def test_an_answer_for_a_clip_of_another_split_is_noticed():
     parts = batches()
     ids = [name for part in parts for name in part.ids]
-    with pytest.raises(RuntimeError, match=r"odd: .'clip006'"):
+    with pytest.raises(RuntimeError, match=r"duplicate or unknown: .'clip006'"):
         evaluate(parts, [*ids[:-1], "other"])
 
 

@@ -177,7 +177,7 @@ def test_on_a_cpu_half_precision_changes_nothing(amp):
 def scaled(value):
     """A learner whose loss is scaled, as on a GPU with fp16."""
     made = learner()
-    made._scale = LossScale(on=True)
+    made._scale = LossScale(enabled=True)
     made._scale.value = value
     return made
 
@@ -270,17 +270,17 @@ def test_a_restored_learner_goes_on_as_if_nothing_had_happened(options):
 
 
 def test_the_state_of_another_average_is_refused():
-    with pytest.raises(BadRunFolder, match="holds a moving average, but the settings ask for a mean over epochs"):
+    with pytest.raises(BadRunFolder, match="holds a moving average, but the settings require a mean over epochs"):
         learner(swa_first_epoch=1).restore(learner(ema_decay=0.5).state())
-    with pytest.raises(BadRunFolder, match="holds no average, but the settings ask for a moving average"):
+    with pytest.raises(BadRunFolder, match="holds no average, but the settings require a moving average"):
         learner(ema_decay=0.5).restore(learner().state())
-    with pytest.raises(BadRunFolder, match="holds a moving average, but the settings ask for no average"):
+    with pytest.raises(BadRunFolder, match="holds a moving average, but the settings require no average"):
         learner().restore(learner(ema_decay=0.5).state())
 
 
 def test_rates_are_told_by_group():
-    assert learner().rates(1) == {"all": RATE / 2}
-    assert learner(rate_groups={"body": 0.5, "head": 2.0}).rates(3) == {"body": RATE / 2, "head": 2 * RATE}
+    assert learner().learning_rates(1) == {"all": RATE / 2}
+    assert learner(lr_factors={"body": 0.5, "head": 2.0}).learning_rates(3) == {"body": RATE / 2, "head": 2 * RATE}
 
 
 def test_soft_targets_weigh_the_losses_of_their_classes():

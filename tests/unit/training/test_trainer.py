@@ -17,10 +17,10 @@ from pannsdist.distributed.fleet import AloneWorld
 from pannsdist.run import building
 from pannsdist.run.planning.decide import decide
 from pannsdist.runtime.errors import BadClip, CannotWrite, NotFinite, Stopped
-from pannsdist.training.background import Background
+from pannsdist.training.background import BackgroundWriter
 from pannsdist.training.checkpoint import CheckpointStore
+from pannsdist.training.fit_context import ResultSinks, TrainingData
 from pannsdist.training.metrics import scores
-from pannsdist.training.trainer import ResultSinks, TrainingData
 
 TEXT = """
 model: {name: small}
@@ -64,12 +64,12 @@ class Run:
         self.progress = self.parts.trainer.restore(snapshot)
         self.recorder, self.bad, self.kept, self.bad_steps = Recorder(), [], [], []
 
-    def fit(self, data=None, is_asked_to_stop=lambda: False):
+    def fit(self, data=None, is_stop_requested=lambda: False):
         sinks = ResultSinks(
             [self.recorder], lambda *kept: self.kept.append(kept), self.bad.extend, self.bad_steps.append
         )
         self.progress = self.parts.trainer.fit(
-            self.progress, data or self.parts.data, self.parts.split, sinks, is_asked_to_stop
+            self.progress, data or self.parts.data, self.parts.split, sinks, is_stop_requested
         )
         return self
 
@@ -152,7 +152,7 @@ def test_a_run_that_goes_on_equals_the_uninterrupted_one_bit_by_bit(tmp_path, op
         store.write(snapshot)
     strangers = [paddle.nn.Linear(3, 3), paddle.nn.BatchNorm2D(2)]
     paddle.seed(99)
-    resumed = Run(tmp_path, f"optimizer.name={optimizer}", snapshot=store.newest().snapshot)
+    resumed = Run(tmp_path, f"optimizer.name={optimizer}", snapshot=store.load_latest().snapshot)
     assert resumed.start == "goes on after epoch 2"
     resumed.fit()
     assert [report.epoch for report in resumed.recorder.epoch_reports] == [3, 4]
@@ -243,15 +243,15 @@ def after(count):
     return lambda: looks.append(1) or len(looks) > count
 
 
-def stopped(folder, is_asked_to_stop, *overrides, snapshot=None):
+def stopped(folder, is_stop_requested, *overrides, snapshot=None):
     """A run that is stopped, and what it left on disk."""
     run = Run(folder, *overrides, snapshot=snapshot)
     with pytest.raises(Stopped) as caught:
-        run.fit(is_asked_to_stop=is_asked_to_stop)
+        run.fit(is_stop_requested=is_stop_requested)
     store = CheckpointStore(folder / "checkpoints", keep=9)
     for kept, _ in run.kept:
         store.write(kept)
-    return run, str(caught.value), store.newest().snapshot
+    return run, str(caught.value), store.load_latest().snapshot
 
 
 def pieces(reports):
@@ -278,9 +278,9 @@ def test_a_run_stopped_anywhere_goes_on_as_if_it_had_not_been(done, tmp_path, lo
     """It is looked once before each step and once in each evaluation, so that every fifth time is in one."""
     first, said, snapshot = stopped(tmp_path, after(looks))
     at = looks - looks // 5
-    assert said.startswith(f"stopped after step {at} of {STEPS}, as asked: saved in checkpoints/step_{at:08d}\n")
+    assert said.startswith(f"stopped after step {at} of {STEPS}, as requested: saved in checkpoints/step_{at:08d}\n")
     assert snapshot.progress.step == at
-    assert (snapshot.progress.step > snapshot.progress.evaluated) is (looks % 5 != 0)
+    assert (snapshot.progress.step > snapshot.progress.evaluated_step) is (looks % 5 != 0)
     assert_goes_on_as(done, first, snapshot, tmp_path)
 
 
@@ -308,8 +308,8 @@ def test_a_run_stopped_twice_goes_on_as_if_it_had_not_been(done, tmp_path):
 
 def test_a_run_stopped_before_its_first_step_leaves_nothing(tmp_path):
     run = Run(tmp_path)
-    with pytest.raises(Stopped, match="stopped after step 0 of 16, as asked: nothing to save yet"):
-        run.fit(is_asked_to_stop=lambda: True)
+    with pytest.raises(Stopped, match="stopped after step 0 of 16, as requested: nothing to save yet"):
+        run.fit(is_stop_requested=lambda: True)
     assert run.kept == []
 
 
@@ -317,7 +317,7 @@ def test_a_run_that_is_stopped_at_once_after_it_went_on_writes_no_checkpoint_aga
     _, _, snapshot = stopped(tmp_path, after(2))
     again = Run(tmp_path, snapshot=snapshot)
     with pytest.raises(Stopped, match="saved in checkpoints/step_00000002"):
-        again.fit(is_asked_to_stop=lambda: True)
+        again.fit(is_stop_requested=lambda: True)
     assert again.kept == []
 
 
@@ -390,9 +390,9 @@ def test_steps_that_are_not_finite_are_skipped_counted_and_their_clips_named(tmp
             yield replace(batch, waveforms=batch.waveforms * np.nan)
 
     run.fit(TrainingData(batches, run.parts.data.steps))
-    assert (run.progress.step, run.progress.bad_steps, run.progress.bad_steps_in_a_row) == (4, 2, 1)
+    assert (run.progress.step, run.progress.bad_steps, run.progress.consecutive_bad_steps) == (4, 2, 1)
     assert run.bad_steps == [
-        f"step {step} was not taken, its loss or gradient is not finite; its clips: {', '.join(ids)}"
+        f"step {step} was skipped, its loss or gradient is not finite; its clips: {', '.join(ids)}"
         for step, ids in zip((2, 4), spoilt, strict=True)
     ]
     weights = [array for name, array in run.last.model.items() if not name.endswith(("_mean", "_variance"))]
@@ -411,23 +411,23 @@ def test_too_many_steps_in_a_row_that_are_not_finite_stop_the_run(tmp_path, save
     with pytest.raises(NotFinite) as caught:
         run.fit(TrainingData(batches, run.parts.data.steps))
     said = str(caught.value)
-    assert said.startswith("the loss or the gradient was not finite in steps 2 to 3, and none of them was taken\n")
+    assert said.startswith("the loss or the gradient was not finite in steps 2 to 3; all of them were skipped\n")
     assert (
         "the last good weights are in checkpoints/step_00000001/model.pdparams of the run's folder" in said
     ) is saved
     assert ("no checkpoint was written before" in said) is not saved
-    assert "the clips of each step are named in bad_steps.txt" in said
+    assert "the clips of each step are listed in bad_steps.txt" in said
     assert [snapshot.progress.step for snapshot, _ in run.kept] == ([1] if saved else [])
 
 
 def test_an_error_of_the_writing_stops_the_run_at_the_next_step(tmp_path):
     run = Run(tmp_path, "save.every_steps=1")
-    writing = Background()
+    writer = BackgroundWriter()
 
     def fail():
         raise CannotWrite("cannot write runs/run/checkpoints/step_00000001: No space left on device")
 
-    sinks = ResultSinks([run.recorder], lambda *_: writing.start(fail), writing=writing)
+    sinks = ResultSinks([run.recorder], lambda *_: writer.submit(fail), writer=writer)
     with pytest.raises(CannotWrite, match="No space left"):
         run.parts.trainer.fit(run.progress, run.parts.data, run.parts.split, sinks)
     assert run.recorder.epoch_reports == []

@@ -6,7 +6,7 @@ import paddle.nn.functional as F
 import pytest
 from plain_losses import binary_cross_entropy, cross_entropy
 
-from pannsdist.training.optimization.losses import TrainingLoss, balanced_weights, listed_weights
+from pannsdist.training.optimization.losses import TrainingLoss, balanced_class_weights, class_weights
 
 RANDOM = np.random.default_rng(0)
 LOGITS = RANDOM.normal(0, 2, (5, 3)).astype(np.float32)
@@ -82,12 +82,12 @@ def test_gradients_are_finite_where_the_network_is_sure(multi_label, gamma):
 
 
 def test_balanced_weights_are_the_inverse_of_the_frequency_with_mean_one_over_the_clips():
-    weights = balanced_weights(np.array([0, 0, 0, 1]), 3)
+    weights = balanced_class_weights(np.array([0, 0, 0, 1]), 3)
     assert weights == pytest.approx((4 / 6, 2.0, 1.0))
     assert (3 * weights[0] + weights[1]) / 4 == pytest.approx(1)
-    assert balanced_weights(np.array([[1, 1], [1, 0], [1, 0]], np.float32), 2) == pytest.approx((4 / 6, 2.0))
+    assert balanced_class_weights(np.array([[1, 1], [1, 0], [1, 0]], np.float32), 2) == pytest.approx((4 / 6, 2.0))
 
 
 def test_labels_that_are_not_listed_weigh_one():
-    assert listed_weights({"dog": 3.0}, ("cat", "dog")) == (1.0, 3.0)
-    assert listed_weights({}, ("cat", "dog")) == ()
+    assert class_weights({"dog": 3.0}, ("cat", "dog")) == (1.0, 3.0)
+    assert class_weights({}, ("cat", "dog")) == ()

@@ -37,7 +37,7 @@ def test_an_argument_that_is_ours_to_give_is_refused(key):
 
 @pytest.mark.parametrize("params", [{"beta1": 2.0}, {"beta1": "high"}, {"grad_clip": 1.0}])
 def test_a_value_that_paddle_refuses_is_a_users_mistake(params):
-    with pytest.raises(SettingsError, match=r"optimizer\.params does not suit AdamW"):
+    with pytest.raises(SettingsError, match=r"optimizer\.params is not valid for AdamW"):
         build_optimizer("AdamW", params, 0.1, SmallLayer(4, 2))
 
 

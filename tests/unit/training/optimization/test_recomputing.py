@@ -7,7 +7,7 @@ from paddle import nn
 
 from pannsdist.runtime.errors import SettingsError
 from pannsdist.training.optimization.freezing import stages_of
-from pannsdist.training.optimization.recomputing import recompute_parts
+from pannsdist.training.optimization.recomputing import enable_recompute
 
 
 class Deep(nn.Layer):
@@ -36,7 +36,7 @@ def trained(recompute, train=True):
     paddle.seed(0)
     layer = Deep()
     if recompute:
-        assert recompute_parts(layer, stages_of(layer, "head")) == ["low", "list.0", "list.1"]
+        assert enable_recompute(layer, stages_of(layer, "head")) == ["low", "list.0", "list.1"]
     layer.train() if train else layer.eval()
     calls = []
     layer.low[0].register_forward_post_hook(lambda *_: calls.append(1))
@@ -62,7 +62,7 @@ def test_gradients_and_statistics_are_those_without(train):
 
 def test_an_evaluation_computes_everything_once():
     layer = Deep()
-    recompute_parts(layer, stages_of(layer, "head"))
+    enable_recompute(layer, stages_of(layer, "head"))
     calls = []
     layer.low[0].register_forward_post_hook(lambda *_: calls.append(1))
     with paddle.no_grad():
@@ -78,5 +78,5 @@ def test_nobody_is_warned_of_it(capfd):
 
 def test_a_model_without_parts_is_refused():
     layer = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
-    with pytest.raises(SettingsError, match=r"train\.recompute has nothing to throw away"):
-        recompute_parts(layer, stages_of(layer, "1"))
+    with pytest.raises(SettingsError, match=r"train\.recompute has no effect"):
+        enable_recompute(layer, stages_of(layer, "1"))

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from pannsdist.training.optimization.schedules import Rising, Schedule
+from pannsdist.training.optimization.schedules import RangeTestSchedule, Schedule
 
 
 def rates(schedule):
@@ -68,8 +68,8 @@ def test_without_a_warm_up_nothing_is_divided_by_zero():
     assert Schedule("cosine", 0.5, total_steps=1).rate(1) == 0.0
     assert Schedule("cosine", 0.5, total_steps=3, warmup_steps=3).rate(3) == 0.5
     assert Schedule("one_cycle", 0.5, total_steps=1).rate(1) == 0.5
-    assert Rising(0.1, 1.0, total_steps=1).rate(1) == pytest.approx(0.1)
+    assert RangeTestSchedule(0.1, 1.0, total_steps=1).rate(1) == pytest.approx(0.1)
 
 
 def test_a_search_rises_by_equal_ratios():
-    assert rates(Rising(1e-4, 1.0, total_steps=5)) == pytest.approx([1e-4, 1e-3, 1e-2, 1e-1, 1.0])
+    assert rates(RangeTestSchedule(1e-4, 1.0, total_steps=5)) == pytest.approx([1e-4, 1e-3, 1e-2, 1e-1, 1.0])

@@ -75,18 +75,18 @@ def test_labels_that_no_clip_bears_are_named_once():
     tracker = ConsoleTracker(stream)
     for number in (1, 2):
         tracker.epoch(epoch(number, predictions=predictions()))
-    assert stream.getvalue().count("no clip of valid bears c: left out of every mean over classes\n") == 1
+    assert stream.getvalue().count("labels without clips in valid: c; excluded from macro averages\n") == 1
 
 
 def test_many_absent_labels_are_counted_and_none_are_passed_over():
     stream = io.StringIO()
     labels = tuple(f"label{number:02d}" for number in range(15))
     ConsoleTracker(stream).epoch(epoch(predictions=predictions(labels)))
-    assert "bears label02, label03," in stream.getvalue()
-    assert "label11 and 3 more: left out" in stream.getvalue()
+    assert "in valid: label02, label03," in stream.getvalue()
+    assert "label11 and 3 more; excluded" in stream.getvalue()
     stream = io.StringIO()
     ConsoleTracker(stream).epoch(epoch(predictions=predictions(("a", "b"))))
-    assert "no clip" not in stream.getvalue()
+    assert "labels without clips" not in stream.getvalue()
 
 
 class Terminal(io.StringIO):

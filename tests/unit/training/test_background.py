@@ -1,4 +1,4 @@
-"""Writing beside the training: in order, one at a time, and no error is lost."""
+"""Background writes: in order, one at a time, and no error is lost."""
 
 import threading
 
@@ -7,7 +7,7 @@ import pytest
 from pannsdist.training.background import BackgroundWriter
 
 
-def test_a_job_is_done_beside_what_started_it():
+def test_a_job_runs_in_the_background():
     background, go, done = BackgroundWriter(), threading.Event(), []
     background.submit(lambda: (go.wait(60), done.append(1)))
     assert (background.is_busy, done) == (True, [])
@@ -16,7 +16,7 @@ def test_a_job_is_done_beside_what_started_it():
     assert (background.is_busy, done) == (False, [1])
 
 
-def test_jobs_are_done_in_their_order_and_one_at_a_time():
+def test_jobs_run_in_order_and_one_at_a_time():
     background, under_way, seen = BackgroundWriter(), [], []
 
     def job(number):
@@ -34,7 +34,7 @@ def fail():
     raise OSError(28, "No space left on device")
 
 
-def test_an_error_is_seen_without_waiting_and_raised_once():
+def test_an_error_is_visible_without_waiting_and_raised_once():
     background = BackgroundWriter()
     background.submit(fail)
     background._thread.join()
@@ -45,7 +45,7 @@ def test_an_error_is_seen_without_waiting_and_raised_once():
     background.wait()
 
 
-def test_the_next_job_is_not_begun_where_the_one_before_it_failed():
+def test_a_job_is_not_started_after_a_failed_one():
     background, done = BackgroundWriter(), []
     background.submit(fail)
     with pytest.raises(OSError, match="No space left"):

@@ -1,4 +1,4 @@
-"""Which epoch was the best."""
+"""Tracking of the best epochs."""
 
 import json
 import math
@@ -58,7 +58,7 @@ def test_the_state_survives_a_checkpoint(values):
     assert again.value == best.value or (math.isnan(again.value) and math.isnan(best.value))
 
 
-def test_a_restored_tracker_goes_on_from_there():
+def test_a_restored_tracker_continues_from_its_state():
     best, _ = tracked([0.5])
     again = BestTracker("valid/score", True)
     again.restore(best.state())

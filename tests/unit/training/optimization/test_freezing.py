@@ -1,4 +1,4 @@
-"""Stages of a network, what of them stands still, and at which rate each learns."""
+"""Stages of a network, freezing, and learning rate factors."""
 
 import numpy as np
 import paddle
@@ -93,13 +93,13 @@ def test_what_is_frozen_is_a_function_of_the_epoch():
         assert still(layer) == (silent | low if frozen else silent), epoch
 
 
-def test_only_a_change_is_told():
+def test_set_epoch_returns_whether_anything_changed():
     _, freezing = made(["low"], unfreeze_epoch=3)
     assert [freezing.set_epoch(epoch) for epoch in (1, 2, 3, 4)] == [True, False, True, False]
     assert not made()[1].set_epoch(1)
 
 
-def test_frozen_parts_are_in_the_mode_of_evaluation_whoever_says_train():
+def test_frozen_sublayers_stay_in_eval_mode_after_train_is_called():
     layer, freezing = made(["low"], unfreeze_epoch=2)
     freezing.set_epoch(1)
     layer.train()
@@ -111,7 +111,7 @@ def test_frozen_parts_are_in_the_mode_of_evaluation_whoever_says_train():
     assert all(part.training for part in layer.low.sublayers(include_self=True))
 
 
-def test_what_is_frozen_for_good_is_not_in_the_optimizer_and_what_thaws_is_from_the_start():
+def test_permanently_frozen_parameters_are_not_in_the_optimizer_and_unfrozen_ones_are_from_the_start():
     for unfreeze_epoch, expected in ((None, False), (2, True)):
         layer, _ = made(["low"], unfreeze_epoch)
         names = optimizer_arrays(build_optimizer("Momentum", {}, 0.1, layer), layer)
@@ -120,7 +120,7 @@ def test_what_is_frozen_for_good_is_not_in_the_optimizer_and_what_thaws_is_from_
 
 
 @pytest.mark.parametrize("name", ["SGD", "Momentum", "AdamW", "Adam", "RMSProp"])
-def test_each_stage_learns_at_its_share_of_the_rate(name):
+def test_each_stage_learns_at_its_learning_rate_factor(name):
     scales = {"token": 1.0, "low": 0.25, "high": 0.5, "silent": 1.0, "top": 1.0, "top.2": 2.0}
     params = {"weight_decay": 0.0} if name == "AdamW" else {}
     moved = []

@@ -1,4 +1,4 @@
-"""The scale of the loss, and where half precision has an effect."""
+"""Loss scaling, and where half precision has an effect."""
 
 import paddle
 
@@ -12,13 +12,13 @@ def test_half_precision_has_an_effect_on_a_gpu_alone():
     assert not has_effect("none", "gpu:0")
 
 
-def test_on_a_cpu_paddle_is_not_asked_for_what_it_would_warn_of():
+def test_autocast_is_not_entered_on_a_cpu():
     with autocast("bf16", "cpu"):
         product = paddle.ones([2, 2]) @ paddle.ones([2, 2])
     assert product.dtype == paddle.float32
 
 
-def test_the_scale_is_halved_by_an_overflow_and_doubled_by_a_row_of_steps():
+def test_the_scale_is_halved_by_an_overflow_and_doubled_after_consecutive_finite_steps():
     scale = LossScale(enabled=True)
     scale.update(False)
     assert scale.value == INITIAL_SCALE / 2
@@ -39,7 +39,7 @@ def test_the_scale_never_falls_below_one():
     assert not scale.can_decrease
 
 
-def test_a_restored_scale_goes_on_counting():
+def test_a_restored_scale_continues_counting():
     scale, again = LossScale(enabled=True), LossScale(enabled=True)
     scale.update(False)
     for _ in range(GROWTH_INTERVAL - 1):
@@ -49,7 +49,7 @@ def test_a_restored_scale_goes_on_counting():
     assert again.value == INITIAL_SCALE
 
 
-def test_a_scale_that_is_off_is_one_and_has_no_state():
+def test_a_disabled_scale_is_one_and_has_no_state():
     scale = LossScale(enabled=False)
     scale.update(False)
     scale.restore({})

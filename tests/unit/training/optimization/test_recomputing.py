@@ -1,4 +1,4 @@
-"""Activations that are computed again: the same gradients, statistics that move once, the same dropout."""
+"""Activation recomputation: the same gradients and dropout, running statistics updated once."""
 
 import numpy as np
 import paddle
@@ -53,7 +53,7 @@ def trained(recompute, train=True):
 
 
 @pytest.mark.parametrize("train", [True, False])
-def test_gradients_and_statistics_are_those_without(train):
+def test_recomputation_changes_neither_gradients_nor_statistics(train):
     plain, again = trained(False, train), trained(True, train)
     assert plain.keys() == again.keys()
     for name in plain:
@@ -70,13 +70,13 @@ def test_an_evaluation_computes_everything_once():
     assert len(calls) == 1
 
 
-def test_nobody_is_warned_of_it(capfd):
+def test_recomputation_prints_no_warning(capfd):
     trained(True)
     out, err = capfd.readouterr()
     assert "ecompute" not in out + err
 
 
-def test_a_model_without_parts_is_refused():
+def test_a_model_without_sublayers_is_refused():
     layer = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
     with pytest.raises(SettingsError, match=r"train\.recompute has no effect"):
         enable_recompute(layer, stages_of(layer, "1"))

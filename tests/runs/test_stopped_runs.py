@@ -164,7 +164,7 @@ def test_steps_that_are_not_finite_are_skipped_by_both_and_their_clips_are_named
         names = line.partition("its clips: ")[2].split(", ")
         assert len(names) == 4 and "train/high/3" in names
         assert line in launched.logs[0]
-    assert "2 steps were not taken: runs/tiny/bad_steps.txt" in launched.logs[0]
+    assert "2 steps were skipped: runs/tiny/bad_steps.txt" in launched.logs[0]
 
 
 def test_too_many_of_them_stop_both_with_the_last_good_checkpoint(work, env):

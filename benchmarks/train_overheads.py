@@ -92,7 +92,7 @@ def step_seconds(config: Path, overrides: Sequence[str], steps: int) -> float:
     from pannsdist.run import building
     from pannsdist.run.folder import RunFolder
     from pannsdist.run.planning.decide import decide
-    from pannsdist.training.trainer import TrainingData
+    from pannsdist.training.fit_context import TrainingData
 
     with tempfile.TemporaryDirectory() as runs:
         given = [*overrides, f"runs={runs}", f"train.max_steps={BEFORE + steps + 1}"]
@@ -101,7 +101,7 @@ def step_seconds(config: Path, overrides: Sequence[str], steps: int) -> float:
         folder, network, world = RunFolder.open(chosen, plan.data.labels), building.build_network(plan), connect()
         loader = Loader(chosen.data.workers)
         parts = building.build_parts(plan, world, network, loader)
-        progress = parts.trainer.resume(None)
+        progress = parts.trainer.restore(None)
         requested_s: list[float] = []
         data = TrainingData(lambda epoch, first: timed(parts.data.batches(epoch, first), requested_s), parts.data.steps)
         with (

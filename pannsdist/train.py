@@ -80,11 +80,11 @@ def fit(plan: Plan) -> None:
             folder = world.agree(lambda: RunFolder.open(plan.settings, plan.data.labels) if world.is_main else None)
             snapshot = world.agree(lambda: folder.snapshot() if folder else None)
             network = world.agree(lambda: building.build_network(plan))
-            console.print_main(world.on_main(lambda: building.load_initial(plan, network, snapshot)))
+            console.print_main(world.on_main(lambda: building.load_pretrained(plan, network, snapshot)))
             parts = world.agree(lambda: building.build_parts(plan, world, network, loader))
             for remark in learner_building.remarks(plan, world):
                 console.print_main(remark)
-            progress = parts.trainer.resume(snapshot)
+            progress = parts.trainer.restore(snapshot)
             with building.opened_results(plan, world, network, folder, progress) as (sinks, trackers):
                 progress = parts.trainer.fit(progress, parts.data, parts.split, sinks, is_asked_to_stop)
             if folder:

@@ -109,7 +109,7 @@ class NotedSound:
         return (0.3 * np.sin(2 * np.pi * self.pitch_hz * time_s)).astype(np.float32), RATE_HZ
 
 
-class ClipFeatures:
+class Heard:
     """High tones and low ones."""
 
     Params = HeardParams

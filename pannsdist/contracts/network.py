@@ -51,13 +51,18 @@ class Network(nn.Layer):
         """Copy of the model's weights and running statistics on the host, by structured name."""
         return {name: tensor.numpy() for name, tensor in self.model.state_dict().items()}
 
+    def statistics_tensors(self) -> dict[str, paddle.Tensor]:
+        """The running means and variances of batch norm by structured name: the tensors themselves, not copies."""
+        norms = ((name, part) for name, part in self.model.named_sublayers() if isinstance(part, _BatchNormBase))
+        return {f"{name}.{kind}": getattr(part, kind) for name, part in norms for kind in ("_mean", "_variance")}
+
     def statistics(self) -> dict[str, np.ndarray]:
-        """Copy of the running statistics of batch norm on the host, by structured name."""
-        return {name: tensor.numpy() for name, tensor in self._statistics().items()}
+        """The running statistics of batch norm by structured name, copied to the host."""
+        return {name: tensor.numpy() for name, tensor in self.statistics_tensors().items()}
 
     def restore_statistics(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Restore the output of `statistics`. Raises KeyError for a name of another network."""
-        own = self._statistics()
+        """Put back what `statistics` gave, or nothing of it. Raises KeyError for a name of another network."""
+        own = self.statistics_tensors()
         for name, array in arrays.items():
             own[name].set_value(array)
 
@@ -70,10 +75,6 @@ class Network(nn.Layer):
             raise ValueError(f"{len(differing)} tensors do not fit, such as {differing[0]}")
         for name, tensor in own.items():
             tensor.set_value(arrays[name])
-
-    def _statistics(self) -> dict[str, paddle.Tensor]:
-        norms = ((name, part) for name, part in self.model.named_sublayers() if isinstance(part, _BatchNormBase))
-        return {f"{name}.{kind}": getattr(part, kind) for name, part in norms for kind in ("_mean", "_variance")}
 
 
 def _masked(features: paddle.Tensor, augment_noise: paddle.Tensor) -> paddle.Tensor:

@@ -39,7 +39,7 @@ class HubBest(BestTracker):
         else:
             better = not self.metrics or bool(self._compare(dict(self.metrics), dict(new)))
         if better:
-            self.metrics, self.leaders = new, [{"value": scores[self.metric], "epoch": epoch, "step": step}]
+            self.metrics, self.best_epochs = new, [{"value": scores[self.metric], "epoch": epoch, "step": step}]
         return better
 
     def state(self) -> dict[str, Any]:
@@ -57,7 +57,7 @@ class Newest(HubBest):
 
     def update(self, epoch: int, step: int, scores: Mapping[str, float]) -> bool:
         """Record an epoch; always returns True."""
-        self.leaders = [{"value": scores["train/loss"], "epoch": epoch, "step": step}]
+        self.best_epochs = [{"value": scores["train/loss"], "epoch": epoch, "step": step}]
         return True
 
 

@@ -27,17 +27,18 @@ from pannsdist.hub.records import TrainRequest, model_record
 from pannsdist.hub.scores import SPLIT, Compare, HubBest, Newest, NoEvaluation, hub_metrics
 from pannsdist.hub.tracking import open_visualdl
 from pannsdist.inference.bundle import BundleRecord, write_bundle
-from pannsdist.run.folder import newest_whole
+from pannsdist.run.folder import load_latest_snapshot
 from pannsdist.runtime import console, storage
 from pannsdist.runtime.errors import BadRunFolder, UserError
-from pannsdist.training.background import Background
+from pannsdist.training.background import BackgroundWriter
 from pannsdist.training.checkpoint import CheckpointStore, Snapshot
 from pannsdist.training.evaluator import Evaluator, SplitToEvaluate
+from pannsdist.training.fit_context import ResultSinks, TrainingData
 from pannsdist.training.optimization.losses import TrainingLoss
 from pannsdist.training.run_length import RunLength
+from pannsdist.training.state import Progress
 from pannsdist.training.tracking import ConsoleTracker
 from pannsdist.training.train_step import Learner
-from pannsdist.training.trainer import ResultSinks, TrainingData
 from pannsdist.training.trainer import Trainer as Loop
 from pannsdist.weights import load_into, read_paddle, read_weights
 from pannsdist.weights.formats.writing import write_paddle
@@ -85,10 +86,9 @@ class Trainer:
         self._input_spec = InputSpec(self.model.front_end, self.model.minimum_samples, self.model.num_class)
         self._network = Network(self.model.feature, self.model.network)
         self._best = HubBest(compare_metrics)
-        snapshot = self._world.agree(lambda: self._newest() if self._world.is_main else None)
         schedule = OptimizerSchedule(optimizer)
         self._learner = Learner(self._world, self._network, TrainingLoss(multi_label=False), optimizer, schedule)
-        self._progress = self._loop(self._best, RunLength(0, 1, SEED, 1)).resume(snapshot)
+        self._progress = self._restored()
         if self._progress.epoch:
             console.print_main(f"resuming {self.checkpoint_dir} after epoch {self._progress.epoch}")
 
@@ -146,7 +146,7 @@ class Trainer:
                 run_length = RunLength(epochs, rows.steps, SEED, log_interval)
                 loop = self._loop(best, run_length, evaluated=eval_dataset is not None)
                 done = self._progress.epoch * rows.steps  # the number of steps per epoch may have changed
-                progress = replace(self._progress, step=done, evaluated=done)
+                progress = replace(self._progress, step=done, evaluated_step=done)
                 self._progress = loop.fit(progress, data, split, sinks)
         console.print_main(
             f"{self._progress.epoch} epochs done; best model from epoch {best.epoch}: {self._best_model}"
@@ -185,18 +185,19 @@ class Trainer:
     def _store(self) -> CheckpointStore:
         return CheckpointStore(self.checkpoint_dir / "checkpoints", ALL)
 
+    def _restored(self) -> Progress:
+        """Restore the newest checkpoint in `checkpoint_dir`, if there is one. All processes must call this."""
+        snapshot = self._world.agree(lambda: self._newest() if self._world.is_main else None)
+        try:
+            return self._loop(self._best, RunLength(0, 1, SEED, 1)).restore(snapshot)
+        except BadRunFolder as error:
+            right = "give another checkpoint_dir, or the model and the optimizer that it was trained with"
+            raise BadRunFolder(f"{self.checkpoint_dir}: {error.wrong}", right) from error
+
     def _newest(self) -> Snapshot | None:
-        """The newest checkpoint, with its weights loaded into the network. Rank 0 only."""
+        """The newest checkpoint. Rank 0 only."""
         self.checkpoint_dir.mkdir(parents=True, exist_ok=True)
-        snapshot = newest_whole(self._store)
-        if snapshot is not None:
-            try:
-                self._network.restore(snapshot.model)
-            except ValueError as error:
-                wrong = f"the checkpoint in {self.checkpoint_dir} does not fit the model: {error}"
-                right = "use another checkpoint_dir, or the model of the checkpoint"
-                raise BadRunFolder(wrong, right) from error
-        return snapshot
+        return load_latest_snapshot(self._store)
 
     def _loop(self, best: HubBest, run_length: RunLength, evaluated: bool = True) -> Loop:
         evaluator = self._evaluator(Evaluator if evaluated else NoEvaluation)
@@ -228,21 +229,21 @@ class Trainer:
             step, weights = self._progress.step, self._network.arrays
             trackers += stack.enter_context(open_visualdl(self.checkpoint_dir, step, record.settings, weights))
 
-        def write(snapshot: Snapshot, shipped: Any) -> None:
+        def write(snapshot: Snapshot, best_weights: Any) -> None:
             epoch, scores = snapshot.progress.epoch, snapshot.progress.scores
-            if shipped is not None:
-                write_bundle(self._best_model, replace(record, epoch=epoch, scores=scores), shipped)
+            if best_weights is not None:
+                write_bundle(self._best_model, replace(record, epoch=epoch, scores=scores), best_weights)
             if epoch % request.save_interval == 0 or epoch == request.epochs:
                 self._store.write(snapshot)
 
-        def keep(*kept: Any) -> None:
+        def save_snapshot(*arguments: Any) -> None:
             for tracker in trackers:
                 tracker.flush()
-            writing.start(lambda: write(*kept))
+            writer.submit(lambda: write(*arguments))
 
-        writing = Background()
-        stack.callback(writing.settle)
-        return ResultSinks(trackers, keep, writing=writing)
+        writer = BackgroundWriter()
+        stack.callback(writer.wait)
+        return ResultSinks(trackers, save_snapshot, writer=writer)
 
     def _record(self, items: Items, eval_dataset: Any, request: TrainRequest) -> BundleRecord:
         """The record for the model folder."""

@@ -34,12 +34,12 @@ from pannsdist.run.planning.plan_table import augmentations, subset_note
 from pannsdist.run.planning.subset import SameBatches
 from pannsdist.run.trackers import PluginTracker, open_trackers
 from pannsdist.runtime import seeding
-from pannsdist.runtime.errors import BadRunFolder
 from pannsdist.training.best import BestTracker
 from pannsdist.training.checkpoint import Snapshot
 from pannsdist.training.evaluator import Evaluator, SplitToEvaluate
+from pannsdist.training.fit_context import ResultSinks, TrainingData
 from pannsdist.training.state import Progress
-from pannsdist.training.trainer import ResultSinks, Trainer, TrainingData
+from pannsdist.training.trainer import Trainer
 from pannsdist.weights import read_weights
 
 
@@ -60,20 +60,15 @@ def build_network(plan: Plan) -> Network:
     return Network(feature, model, spec_augment=plan.masks_features)
 
 
-def load_initial(plan: Plan, network: Network, snapshot: Snapshot | None) -> str:
-    """Load the initial weights into the network. Returns a line that describes them.
+def load_pretrained(plan: Plan, network: Network, snapshot: Snapshot | None) -> str:
+    """Load the weights that a new run starts from, and return a line that names the starting point.
 
-    They come from this run's last checkpoint, else from `model.weights`, else they stay random. Rank 0 only; wrapping
-    the network broadcasts its weights to all processes. Raises WeightsMismatch.
+    With a snapshot nothing is loaded here: `Trainer.restore` restores all of it. Rank 0 only, before the learner is
+    built, which broadcasts the weights and may copy them into averages. Raises WeightsMismatch.
     """
     if snapshot is not None:
-        try:
-            network.restore(snapshot.model)
-        except ValueError as error:
-            wrong = f"the last checkpoint does not fit the model: {error}"
-            raise BadRunFolder(wrong, "give the run another name") from error
-        is_over = plan.lengths.run.is_over_at(snapshot.progress)
-        return "is finished" if is_over else f"goes on after {snapshot.progress}"
+        has_finished = plan.lengths.run.has_finished(snapshot.progress)
+        return "is finished" if has_finished else f"goes on after {snapshot.progress}"
     if plan.weights is None:
         return "starts from random weights"
     weights, head = read_weights(plan.weights), plan.plugins.model.plugin.head

@@ -19,10 +19,10 @@ from pannsdist.run.trackers import PluginTracker
 from pannsdist.runtime import console, launcher, storage
 from pannsdist.runtime.errors import BadClip, BadRunFolder, CannotWrite
 from pannsdist.settings.schema import Settings
-from pannsdist.training.background import Background
+from pannsdist.training.background import BackgroundWriter
 from pannsdist.training.checkpoint import DAMAGED, CheckpointStore, Progress, Snapshot
+from pannsdist.training.fit_context import ResultSinks
 from pannsdist.training.tracking import ConsoleTracker, PredictionsTracker, ScoresFile
-from pannsdist.training.trainer import ResultSinks
 
 SETTINGS_FILE, LABELS_FILE = "settings.yaml", "labels.json"
 FREE_KEYS = (
@@ -41,15 +41,15 @@ FREE_KEYS = (
 """Settings that may change when a run is resumed; a change of any other key is refused."""
 
 
-def newest_whole(checkpoints: CheckpointStore) -> Snapshot | None:
-    """The newest valid checkpoint; newer, damaged ones are renamed, with a message. Rank 0 only.
+def load_latest_snapshot(checkpoints: CheckpointStore) -> Snapshot | None:
+    """The latest intact checkpoint; later damaged ones are renamed, and a line is printed for each. Rank 0 only.
 
-    Raises BadRunFolder if there are checkpoints, but no valid one.
+    Raises BadRunFolder if there are checkpoints and all of them are damaged.
     """
-    found = checkpoints.newest()
+    found = checkpoints.load_latest()
     for folder, reason in found.damaged.items():
         console.print_main(f"not used: {folder} is damaged: {reason}; it is now {folder.name}{DAMAGED}")
-    checkpoints.set_aside(list(found.damaged))
+    checkpoints.rename_damaged(list(found.damaged))
     return found.snapshot
 
 
@@ -68,8 +68,8 @@ class RunFolder:
         """
         path = Path(settings.runs) / settings.name
         written = path / SETTINGS_FILE
-        if written.is_file():  # without checkpoints, an earlier start was refused, so nothing is lost
-            if CheckpointStore(path / "checkpoints", settings.save.keep).whole:
+        if written.is_file():  # without a checkpoint, an earlier start was refused: nothing there is another run's
+            if CheckpointStore(path / "checkpoints", settings.save.keep).folders:
                 _refuse_other_run(written, settings)
                 _refuse_other_labels(path / LABELS_FILE, list(labels))
         elif path.exists() and any(item.name != "log" and item.name[0] != "." for item in path.iterdir()):
@@ -85,12 +85,12 @@ class RunFolder:
         return cls(path, settings)
 
     def snapshot(self) -> Snapshot | None:
-        """The newest valid checkpoint, from which the run resumes; damaged ones are reported.
+        """The latest intact checkpoint of the run, to continue from; prints a line for each damaged later one.
 
-        Raises BadRunFolder if there are checkpoints, but no valid one.
+        Raises BadRunFolder if there are checkpoints and all of them are damaged.
         """
         storage.recover(self.path)
-        return newest_whole(self.checkpoints)
+        return load_latest_snapshot(self.checkpoints)
 
     @contextmanager
     def sinks(
@@ -107,18 +107,18 @@ class RunFolder:
             PredictionsTracker(self.path / "best_predictions"),
         ]
         trackers = [*own, *plugins]
-        writing = Background()
+        writer = BackgroundWriter()
 
-        def keep(snapshot: Snapshot, shipped: Mapping[str, np.ndarray] | None) -> None:
+        def save_snapshot(snapshot: Snapshot, best_weights: Mapping[str, np.ndarray] | None) -> None:
             for tracker in trackers:
                 tracker.flush()
-            writing.start(lambda: self._write(snapshot, shipped, record))
+            writer.submit(lambda: self._write(snapshot, best_weights, record))
 
         try:
-            yield ResultSinks(trackers, keep, self.note_bad, self.note_bad_step, writing)
+            yield ResultSinks(trackers, save_snapshot, self.log_bad_clips, self.log_bad_step, writer)
         finally:
             try:
-                writing.settle()
+                writer.wait()
             finally:
                 for tracker in own:
                     tracker.close()
@@ -141,36 +141,36 @@ class RunFolder:
             lines.append(f"  {progress.bad_steps} steps were skipped: {self.path / 'bad_steps.txt'}")
         return "\n".join(lines)
 
-    def note_bad(self, clips: Sequence[BadClip]) -> None:
-        """Add skipped clips to `bad_clips.txt`, each once."""
+    def log_bad_clips(self, clips: Sequence[BadClip]) -> None:
+        """Add clips that were skipped to `bad_clips.txt`, each once."""
         path = self.path / "bad_clips.txt"
         known = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         fresh = [clip.wrong.replace("\n", " ") for clip in clips]
         storage.write_atomic(path, "".join(f"{line}\n" for line in dict.fromkeys([*known, *fresh])))
 
-    def note_bad_step(self, line: str) -> None:
-        """Add a skipped step to `bad_steps.txt`, once, and print it."""
+    def log_bad_step(self, line: str) -> None:
+        """Add the line of a skipped step to `bad_steps.txt`, once, and print it."""
         path = self.path / "bad_steps.txt"
         known = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         storage.write_atomic(path, "".join(f"{item}\n" for item in dict.fromkeys([*known, line])))
         console.print_main(line)
 
-    def _write(self, snapshot: Snapshot, shipped: Mapping[str, np.ndarray] | None, record: BundleRecord) -> None:
+    def _write(self, snapshot: Snapshot, best_weights: Mapping[str, np.ndarray] | None, record: BundleRecord) -> None:
         try:
-            if shipped is not None:
+            if best_weights is not None:
                 filled = replace(record, epoch=snapshot.progress.epoch, scores=snapshot.progress.scores)
-                write_bundle(self.path / "best_model", filled, shipped)
+                write_bundle(self.path / "best_model", filled, best_weights)
             self.checkpoints.write(snapshot)
         except CannotWrite as error:
-            whole = self.checkpoints.whole
-            state = f"the run can resume from {whole[-1]}" if whole else "the run has no checkpoint yet"
-            right = f"{state}: free disk space for {self.path}, and repeat the command"
+            folders = self.checkpoints.folders
+            left = f"the run can go on from {folders[-1]}" if folders else "the run has no checkpoint yet"
+            right = f"{left}: make room in {self.path}, and repeat the command"
             raise CannotWrite(error.wrong, right, error.command) from error
 
 
 def check_same_run(path: Path, settings: Settings) -> None:
-    """Raise BadRunFolder if the folder contains a run with other settings. Writes nothing."""
-    if (path / SETTINGS_FILE).is_file() and CheckpointStore(path / "checkpoints", settings.save.keep).whole:
+    """Raise BadRunFolder where a run with other settings is in the folder; touches nothing."""
+    if (path / SETTINGS_FILE).is_file() and CheckpointStore(path / "checkpoints", settings.save.keep).folders:
         _refuse_other_run(path / SETTINGS_FILE, settings)
 
 

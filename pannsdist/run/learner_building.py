@@ -13,20 +13,20 @@ from pannsdist.training.optimization import precision
 from pannsdist.training.optimization.freezing import (
     Freezing,
     Stage,
-    apply_scales,
+    apply_lr_factors,
     choose_stages,
-    rate_groups,
-    rate_scales,
+    reported_lr_factors,
+    stage_lr_factors,
     stages_of,
 )
-from pannsdist.training.optimization.losses import TrainingLoss, balanced_weights, listed_weights
+from pannsdist.training.optimization.losses import TrainingLoss, balanced_class_weights, class_weights
 from pannsdist.training.optimization.optimizers import build_optimizer
-from pannsdist.training.optimization.recomputing import recompute_parts
-from pannsdist.training.optimization.schedules import Schedule, Warmed
-from pannsdist.training.train_step import Learner, RateOfStep, StepOptions
+from pannsdist.training.optimization.recomputing import enable_recompute
+from pannsdist.training.optimization.schedules import PluginSchedule, Schedule
+from pannsdist.training.train_step import Learner, LearningRateSchedule, StepOptions
 
 
-def build_learner(plan: Plan, world: World, network: Network, schedule: RateOfStep | None = None) -> Learner:
+def build_learner(plan: Plan, world: World, network: Network, schedule: LearningRateSchedule | None = None) -> Learner:
     """The learner of the settings around a network with its initial weights. All processes must call this.
 
     Raises SettingsError for a stage that the model does not have.
@@ -37,10 +37,10 @@ def build_learner(plan: Plan, world: World, network: Network, schedule: RateOfSt
     model = network.model
     stages, frozen = _stages(plan, model)
     freezing = Freezing(model, stages, frozen, chosen.train.unfreeze_epoch)
-    scales = rate_scales(stages, chosen.optimizer.layer_decay, chosen.optimizer.head_lr_factor)
-    apply_scales(model, stages, scales)
+    lr_factors = stage_lr_factors(stages, chosen.optimizer.layer_decay, chosen.optimizer.head_lr_factor)
+    apply_lr_factors(model, stages, lr_factors)
     if chosen.train.recompute:
-        recompute_parts(model, stages)
+        enable_recompute(model, stages)
     rate, part = chosen.optimizer.learning_rate, plan.plugins.optimizer
     if part is None:
         optimizer = build_optimizer(chosen.optimizer.name, chosen.optimizer.params, rate, model)
@@ -54,7 +54,7 @@ def build_learner(plan: Plan, world: World, network: Network, schedule: RateOfSt
         ema_decay=chosen.train.ema_decay,
         swa_first_epoch=swa_first_epoch,
         freezing=freezing,
-        rate_groups=rate_groups(scales, stages[-1].name),
+        lr_factors=reported_lr_factors(lr_factors, stages[-1].name),
     )
     return Learner(world, network, build_loss(plan), optimizer, schedule or build_schedule(plan), options=options)
 
@@ -66,7 +66,7 @@ def rehearse(plan: Plan) -> None:
         model = plan.plugins.model.plugin.build(plan.data.labels, plan.front_end)
         stages, _ = _stages(plan, model)
         if chosen.recompute:
-            recompute_parts(model, stages)
+            enable_recompute(model, stages)
 
 
 def _stages(plan: Plan, model: paddle.nn.Layer) -> tuple[list[Stage], tuple[Stage, ...]]:
@@ -84,12 +84,12 @@ def remarks(plan: Plan, world: World) -> list[str]:
     return [f"train.amp={amp} has no effect on a CPU: Paddle has no kernels of half precision there"]
 
 
-def build_schedule(plan: Plan) -> Schedule | Warmed:
+def build_schedule(plan: Plan) -> Schedule | PluginSchedule:
     """The learning rate schedule of the run, warm-up included."""
     chosen, lengths, plugin = plan.settings.schedule, plan.lengths, plan.plugins.schedule
     peak, steps, epochs = plan.settings.optimizer.learning_rate, lengths.epoch_steps, plan.settings.train.epochs
     if plugin is not None:
-        return Warmed(guarded_lr_factor(plugin), peak, lengths.total_steps, steps, lengths.warmup_steps)
+        return PluginSchedule(guarded_lr_factor(plugin), peak, lengths.total_steps, steps, lengths.warmup_steps)
     every = chosen.every_epochs
     drops = chosen.milestones or (range(every, epochs, every) if every else ())
     return Schedule(
@@ -108,8 +108,8 @@ def build_loss(plan: Plan) -> TrainingLoss:
     """The training loss with its class weights."""
     chosen, data = plan.settings.loss, plan.data
     if chosen.class_weights == "balanced":
-        weights = balanced_weights(data.splits[TRAIN].targets, len(data.labels))
+        weights = balanced_class_weights(data.splits[TRAIN].targets, len(data.labels))
     else:
-        weights = listed_weights(chosen.label_weights, data.labels)
+        weights = class_weights(chosen.label_weights, data.labels)
     gamma = chosen.focal_gamma if chosen.name == "focal" else 0.0
     return TrainingLoss(data.multi_label, chosen.label_smoothing, weights, gamma)

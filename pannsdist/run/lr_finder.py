@@ -20,7 +20,7 @@ from pannsdist.runtime.errors import SettingsError, UserError
 if TYPE_CHECKING:
     from pannsdist.contracts.batch import Batch
     from pannsdist.run.planning.plan import Plan
-    from pannsdist.training.trainer import TrainingData
+    from pannsdist.training.fit_context import TrainingData
 
 LOW, HIGH, STEPS, MIN_STEPS = 1e-7, 1.0, 100, 10
 SMOOTHING, BLOWN_UP, ROWS = 0.9, 4.0, 15
@@ -78,11 +78,11 @@ def find(
 def _search(plan: Plan, data: TrainingData, steps: int, limits: tuple[float, float]) -> Search:
     from pannsdist.distributed import fleet
     from pannsdist.run import building, learner_building
-    from pannsdist.training.optimization.schedules import Rising
+    from pannsdist.training.optimization.schedules import RangeTestSchedule
 
     network = building.build_network(plan)
-    console.print_main(building.load_initial(plan, network, None))
-    learner = learner_building.build_learner(plan, fleet.connect(), network, Rising(*limits, steps))
+    console.print_main(building.load_pretrained(plan, network, None))
+    learner = learner_building.build_learner(plan, fleet.connect(), network, RangeTestSchedule(*limits, steps))
     network.train()
     rates: list[float] = []
     smoothed: list[float] = []

@@ -1,1 +1,1 @@
-"""Epochs, steps, scores and what is kept of them."""
+"""Training: steps, epochs, evaluation, checkpoints."""

@@ -1,4 +1,4 @@
-"""Writing beside the training: one thread, one job at a time, and no error of it is lost."""
+"""Background writes: one thread, one job at a time; errors are raised by the next `wait` or `submit`."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import threading
 from collections.abc import Callable
 
 
-class Background:
-    """Does jobs in a thread, in the order in which they were given. At most one is under way."""
+class BackgroundWriter:
+    """Runs jobs in a thread, in the order of submission, at most one at a time."""
 
     def __init__(self) -> None:
         self._thread: threading.Thread | None = None
@@ -15,26 +15,26 @@ class Background:
 
     @property
     def is_busy(self) -> bool:
-        """Whether a job is under way; looking waits for nothing."""
+        """Whether a job is running; does not block."""
         return self._thread is not None and self._thread.is_alive()
 
     @property
     def failed(self) -> bool:
-        """Whether a job has failed since `settle` was called; looking waits for nothing."""
+        """Whether a job has failed since the last `wait`; does not block."""
         return self._error is not None
 
-    def start(self, job: Callable[[], None]) -> None:
-        """Have a job done, once the one before it is done. Raises what that one raised."""
-        self.settle()
-        self._thread = threading.Thread(target=self._do, args=(job,), name="writing")
+    def submit(self, job: Callable[[], None]) -> None:
+        """Start a job once the previous one is done. Raises the previous job's error instead of starting."""
+        self.wait()
+        self._thread = threading.Thread(target=self._run, args=(job,), name="writing")
         self._thread.start()
 
-    def fail(self, error: Exception) -> None:
-        """Have an error from elsewhere raised where somebody waits."""
+    def set_error(self, error: Exception) -> None:
+        """Have the next `wait` raise an error that occurred outside a job."""
         self._error = error
 
-    def settle(self) -> None:
-        """Wait for what is under way. Raises what it raised, once."""
+    def wait(self) -> None:
+        """Wait for the running job. Raises its error, once."""
         if self._thread is not None:
             self._thread.join()
             self._thread = None
@@ -42,8 +42,8 @@ class Background:
         if error is not None:
             raise error
 
-    def _do(self, job: Callable[[], None]) -> None:
+    def _run(self, job: Callable[[], None]) -> None:
         try:
             job()
-        except Exception as error:  # noqa: BLE001 - it is raised again, where somebody waits
+        except Exception as error:  # noqa: BLE001 - `wait` raises it again
             self._error = error

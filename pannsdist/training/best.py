@@ -1,4 +1,4 @@
-"""Which epochs were the best."""
+"""Tracking of the best epochs."""
 
 from __future__ import annotations
 
@@ -8,39 +8,40 @@ from typing import Any
 
 
 class BestTracker:
-    """Remembers the `keep` best values of one score. Knows no file; NaN never wins, a tie keeps the older."""
+    """The `top_k` best epochs by one score. NaN never wins; a tie keeps the older epoch. Writes no files."""
 
-    def __init__(self, metric: str, higher_is_better: bool, keep: int = 1) -> None:
-        self.metric, self.higher_is_better, self._keep = metric, higher_is_better, keep
-        self.leaders: list[dict[str, Any]] = []
-        """The best first: `value`, and the `epoch` and `step` after which it was reached."""
+    def __init__(self, metric: str, higher_is_better: bool, top_k: int = 1) -> None:
+        self.metric, self.higher_is_better, self._top_k = metric, higher_is_better, top_k
+        self.best_epochs: list[dict[str, Any]] = []
+        """Best first: `value`, and the `epoch` and `step` it was reached after."""
 
     @property
     def value(self) -> float:
-        """The best value; NaN where there is none."""
-        return float(self.leaders[0]["value"]) if self.leaders else math.nan
+        """The best value; NaN if there is none."""
+        return float(self.best_epochs[0]["value"]) if self.best_epochs else math.nan
 
     @property
     def epoch(self) -> int:
-        """The epoch of the best value; 0 where there is none."""
-        return int(self.leaders[0]["epoch"]) if self.leaders else 0
+        """The epoch of the best value; 0 if there is none."""
+        return int(self.best_epochs[0]["epoch"]) if self.best_epochs else 0
 
     def update(self, epoch: int, step: int, scores: Mapping[str, float]) -> bool:
-        """Whether the epoch is the best so far; a score of infinity counts, NaN does not."""
+        """Add an epoch; returns whether it is the best so far. Infinity is a valid score. Raises KeyError."""
         value = scores[self.metric]
         if math.isnan(value):
             return False
-        newest = {"value": value, "epoch": epoch, "step": step}
+        candidate = {"value": value, "epoch": epoch, "step": step}
         sign = -1 if self.higher_is_better else 1
-        ranked = sorted([*self.leaders, newest], key=lambda leader: sign * leader["value"])  # stable: a tie keeps order
-        self.leaders = ranked[: self._keep]
-        return ranked[0] is newest
+        ordered = sorted([*self.best_epochs, candidate], key=lambda entry: sign * entry["value"])  # stable for ties
+        self.best_epochs = ordered[: self._top_k]
+        return ordered[0] is candidate
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps."""
+        """The state for a checkpoint."""
         value = None if math.isnan(self.value) else self.value
-        return {"metric": self.metric, "value": value, "epoch": self.epoch, "leaders": [dict(x) for x in self.leaders]}
+        best_epochs = [dict(entry) for entry in self.best_epochs]
+        return {"metric": self.metric, "value": value, "epoch": self.epoch, "best_epochs": best_epochs}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Put back what `state` gave."""
-        self.leaders = [dict(leader) for leader in state["leaders"]][: self._keep]
+        """Restore what `state` returned."""
+        self.best_epochs = [dict(entry) for entry in state["best_epochs"]][: self._top_k]

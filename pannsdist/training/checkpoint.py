@@ -1,7 +1,7 @@
-"""Checkpoints: folders that are whole or absent, each with the checksums of its files.
+"""Checkpoints: folders written atomically, each with the SHA-256 checksums of its files.
 
-A checkpoint bears the number of the step that it was made after: `step_00000123`. The links `last`, `best` and, where
-more of the best are kept, `best_2`, `best_3` ... are for people: nothing is read through them.
+A checkpoint is named after its step: `step_00000123`. The links `last`, `best`, and `best_2`, `best_3` ... if more of
+the best are kept, are for people only: nothing is read through them.
 """
 
 from __future__ import annotations
@@ -24,85 +24,86 @@ from pannsdist.training.state import Progress, Snapshot
 from pannsdist.weights import read_paddle
 from pannsdist.weights.downloads.cache import sha256
 
-__all__ = ["CheckpointStore", "Found", "Progress", "Snapshot", "checkpoint_name"]
+__all__ = ["CheckpointStore", "LatestCheckpoint", "Progress", "Snapshot", "checkpoint_name"]
 
 MODEL_FILE, OPTIMIZER_FILE, STATISTICS_FILE = "model.pdparams", "optimizer.pdopt", "statistics.pdparams"
 PROGRESS_FILE, SUMS_FILE = "progress.json", "SHA256SUMS"
-ALWAYS = {MODEL_FILE, OPTIMIZER_FILE, PROGRESS_FILE}
+REQUIRED_FILES = {MODEL_FILE, OPTIMIZER_FILE, PROGRESS_FILE}
 PREFIX, DAMAGED = "step_", ".damaged"
 
 
 def checkpoint_name(step: int) -> str:
-    """The folder's name of the checkpoint after a step."""
+    """The folder name of the checkpoint after a step."""
     return f"{PREFIX}{step:08d}"
 
 
 @dataclass(frozen=True)
-class Found:
-    """The newest whole checkpoint, and what is wrong with each that is newer, by its folder."""
+class LatestCheckpoint:
+    """The latest intact checkpoint, and why each later one is damaged, by folder."""
 
     snapshot: Snapshot | None
     damaged: Mapping[Path, str]
 
 
 class CheckpointStore:
-    """The checkpoints of one run, in one folder: the newest `keep` and the best stay. Only rank 0 uses it."""
+    """The checkpoints of a run in one folder: the latest `keep` and the best are kept. Rank 0 only."""
 
     def __init__(self, folder: Path, keep: int) -> None:
         self.folder, self.keep = folder, keep
 
     @property
-    def whole(self) -> list[Path]:
-        """The folders of all checkpoints, the newest last; `newest` looks whether they are still as they were."""
+    def folders(self) -> list[Path]:
+        """The folders of all checkpoints, the latest last. Checksums are not verified here."""
         found = [path for path in self.folder.glob(f"{PREFIX}*") if path.name.removeprefix(PREFIX).isdigit()]
         return sorted(found, key=lambda path: int(path.name.removeprefix(PREFIX)))
 
     def write(self, snapshot: Snapshot) -> Path:
-        """Write a checkpoint, move the links, and remove what is neither new nor among the best."""
+        """Write a checkpoint, update the links, and remove checkpoints that are neither recent nor among the best."""
         folder = self.folder / checkpoint_name(snapshot.progress.step)
-        storage.write_folder_atomic(folder, lambda aside: _write(aside, snapshot))
+        storage.write_folder_atomic(folder, lambda temporary: _write(temporary, snapshot))
         storage.link_atomic(self.folder / "last", folder)
-        best = [self.folder / checkpoint_name(x["step"]) for x in snapshot.progress.best.get("leaders", ())]
-        self._point_at(best)
-        kept = {folder, *best, *self.whole[-self.keep :]}
-        for path in self.whole:
+        best = [self.folder / checkpoint_name(entry["step"]) for entry in snapshot.progress.best.get("best_epochs", ())]
+        self._link_best(best)
+        kept = {folder, *best, *self.folders[-self.keep :]}
+        for path in self.folders:
             if path not in kept:
                 shutil.rmtree(path)
         return folder
 
-    def newest(self) -> Found:
-        """The newest checkpoint that is as it was written; the link `last` is not asked.
+    def load_latest(self) -> LatestCheckpoint:
+        """The latest checkpoint whose checksums match; the link `last` is not used.
 
-        Changes nothing, but for what a killed process had left half-done.
+        Only completes or removes what a killed process left half-written. Raises BadRunFolder if there are checkpoints
+        and all of them are damaged.
         """
         storage.recover(self.folder)
         damaged: dict[Path, str] = {}
-        for folder in reversed(self.whole):
+        for folder in reversed(self.folders):
             try:
-                return Found(_read(folder), damaged)
+                return LatestCheckpoint(_read(folder), damaged)
             except (OSError, ValueError, TypeError, KeyError, BadWeightsFile) as error:
                 damaged[folder] = str(error)
         if damaged:
-            wrong = f"no checkpoint in {self.folder} is whole"
+            wrong = f"every checkpoint in {self.folder} is damaged"
             right = "\n".join(f"{folder.name}: {reason}" for folder, reason in damaged.items())
-            right += "\nto begin again, remove that folder, or give the run another name, as name=NAME"
+            right += "\nto start again, remove that folder, or give the run another name, as name=NAME"
             raise BadRunFolder(wrong, right, f"ls -l {self.folder}/*")
-        return Found(None, {})
+        return LatestCheckpoint(None, {})
 
-    def set_aside(self, damaged: Sequence[Path]) -> None:
-        """Rename damaged checkpoints, so that nothing takes them for newer ones again."""
+    def rename_damaged(self, damaged: Sequence[Path]) -> None:
+        """Append `.damaged` to the names of damaged checkpoints, so that they are not read again."""
         for folder in damaged:
             target = folder.with_name(folder.name + DAMAGED)
             shutil.rmtree(target, ignore_errors=True)
             folder.rename(target)
 
-    def _point_at(self, best: Sequence[Path]) -> None:
+    def _link_best(self, best: Sequence[Path]) -> None:
         names = ["best", *(f"best_{place}" for place in range(2, len(best) + 1))]
-        wanted = {name: folder for name, folder in zip(names, best, strict=False) if folder.is_dir()}
+        links = {name: folder for name, folder in zip(names, best, strict=False) if folder.is_dir()}
         for link in self.folder.glob("best*"):
-            if link.name not in wanted:
+            if link.name not in links:
                 link.unlink()
-        for name, folder in wanted.items():
+        for name, folder in links.items():
             storage.link_atomic(self.folder / name, folder)
 
 
@@ -120,19 +121,19 @@ def _write(folder: Path, snapshot: Snapshot) -> None:
 
 
 def _read(folder: Path) -> Snapshot:
-    """A checkpoint, once it is known to be as it was written. Raises ValueError, or whatever damaged files raise."""
+    """Verify the checksums, then read a checkpoint. Raises ValueError, or whatever reading damaged files raises."""
     sums = folder / SUMS_FILE
     if not sums.is_file():
         raise ValueError(f"{SUMS_FILE} is missing")
     lines = sums.read_text(encoding="utf-8").splitlines()
     expected = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
-    for name in sorted(ALWAYS - expected.keys()):
+    for name in sorted(REQUIRED_FILES - expected.keys()):
         raise ValueError(f"{SUMS_FILE} does not name {name}")
     for name, digest in expected.items():
         if not (folder / name).is_file():
             raise ValueError(f"{name} is missing")
         if sha256(folder / name) != digest:
-            raise ValueError(f"{name} is not what was written: its SHA-256 is not the one in {SUMS_FILE}")
+            raise ValueError(f"{name} was changed: its SHA-256 is not the one in {SUMS_FILE}")
     record: dict[str, Any] = json.loads((folder / PROGRESS_FILE).read_text(encoding="utf-8"))
     statistics: Mapping[str, np.ndarray] = {}
     if STATISTICS_FILE in expected:

@@ -1,4 +1,4 @@
-"""What a run has come to so far, in this process: steps, sums of losses, steps that could not be taken."""
+"""The mutable counters of a run in this process: steps, loss sums, bad steps."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import paddle
 from pannsdist.training.state import Progress, own_window
 
 
-class Sum:
-    """A sum of losses, left on the device until it is read, and of clips."""
+class LossSum:
+    """A sum of losses and a number of clips. The losses stay on the device until they are read."""
 
     def __init__(self, loss: float = 0.0, clips: float = 0.0) -> None:
         self._loss: paddle.Tensor | float = loss
         self._clips = clips
 
     def add(self, loss: paddle.Tensor | float, clips: float) -> None:
-        """Add without reading."""
+        """Add without waiting for the device."""
         self._loss = self._loss + loss
         self._clips += clips
 
@@ -28,55 +28,58 @@ class Sum:
 
 
 class Counters:
-    """Counts that move with the steps, begun where `progress` ended. `saved` is the step of the last checkpoint."""
+    """Counters that start from `progress`. `saved_step` is the step of the last checkpoint.
+
+    `window` sums this process's losses since the last report, `epoch_sum` the reported losses of all processes.
+    """
 
     def __init__(self, progress: Progress, rank: int, size: int) -> None:
-        self.epoch, self.step, self.evaluated = progress.epoch, progress.step, progress.evaluated
+        self.epoch, self.step, self.evaluated_step = progress.epoch, progress.step, progress.evaluated_step
         self.scores: Mapping[str, float] = progress.scores
-        self.epoch_sum = Sum(*progress.epoch_sum)
-        self.window, self.window_steps = Sum(*own_window(progress.window, rank, size)), progress.window_steps
-        self.bad_steps, self.bad_in_a_row = progress.bad_steps, progress.bad_steps_in_a_row
-        self.saved = progress.step
+        self.epoch_sum = LossSum(*progress.epoch_sum)
+        self.window, self.window_steps = LossSum(*own_window(progress.window, rank, size)), progress.window_steps
+        self.bad_steps, self.consecutive_bad_steps = progress.bad_steps, progress.consecutive_bad_steps
+        self.saved_step = progress.step
         self.gradient_norm: float | None = None
 
-    def step_taken(self, loss: paddle.Tensor, clips: int) -> None:
-        """A step was made on `clips` clips of this process."""
+    def record_step(self, loss: paddle.Tensor, clips: int) -> None:
+        """Count a step on `clips` clips of this process, with the sum of their losses."""
         self.window.add(loss, clips)
-        self.bad_in_a_row = 0
+        self.consecutive_bad_steps = 0
 
-    def step_skipped(self) -> None:
-        """A step could not be taken, since its loss is no number."""
+    def record_bad_step(self) -> None:
+        """Count a step that was skipped because its loss or gradient was not finite."""
         self.bad_steps += 1
-        self.bad_in_a_row += 1
+        self.consecutive_bad_steps += 1
 
-    def window_closed(self, loss: float, clips: float) -> None:
-        """The steps since the last report came to this, over all processes."""
+    def close_window(self, loss: float, clips: float) -> None:
+        """Add the steps since the last report, summed over all processes, to the epoch, and start a new window."""
         self.epoch_sum.add(loss, clips)
-        self.window, self.window_steps = Sum(), 0
+        self.window, self.window_steps = LossSum(), 0
 
-    def evaluation_done(self, steps: int, scores: Mapping[str, float]) -> None:
-        """These are the scores after the last step; an epoch has `steps`. At the end of one its sum begins anew."""
-        self.epoch, self.evaluated, self.scores = (self.step - 1) // steps + 1, self.step, scores
+    def record_evaluation(self, steps: int, scores: Mapping[str, float]) -> None:
+        """Store the scores after the current step. The end of an epoch, after `steps` steps, resets its loss sum."""
+        self.epoch, self.evaluated_step, self.scores = (self.step - 1) // steps + 1, self.step, scores
         if self.step % steps == 0:
-            self.epoch_sum = Sum()
+            self.epoch_sum = LossSum()
 
     @property
     def train_loss(self) -> float:
-        """The mean loss of the epoch under way over its clips, as they were seen; NaN where no step was taken."""
+        """The mean loss over the clips of the current epoch, each as of its step; NaN before the first step."""
         loss, clips = self.epoch_sum.read()
         return loss / clips if clips else float("nan")
 
     def progress(self, best: Mapping[str, Any], windows: Sequence[tuple[float, float]]) -> Progress:
-        """What a checkpoint keeps; `windows` are those of all processes."""
+        """The counters as a checkpoint stores them; `windows` are those of all processes, by rank."""
         return Progress(
             self.epoch,
             self.step,
-            self.evaluated,
+            self.evaluated_step,
             dict(self.scores),
             best,
             list(self.epoch_sum.read()),
             [list(window) for window in windows],
             self.window_steps,
             self.bad_steps,
-            self.bad_in_a_row,
+            self.consecutive_bad_steps,
         )

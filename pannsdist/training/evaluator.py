@@ -1,4 +1,4 @@
-"""Scores of a split: each process predicts its batches, one gather brings them together, and every clip counts once."""
+"""Evaluation of a split: each process predicts its batches, one gather combines them, each clip counts once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pannsdist.training import metrics
 
 @dataclass(frozen=True)
 class SplitToEvaluate:
-    """A split: its name, the ids that must be answered for, and this process's batches of it, anew at each call."""
+    """A split: its name, the ids of all its clips, and a function that returns this process's batches of it."""
 
     name: str
     ids: Sequence[str]
@@ -27,7 +27,7 @@ class SplitToEvaluate:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores by `split/metric`, the clips that were skipped, and in rank 0 the predictions that were scored."""
+    """Scores by `split/metric`, the skipped clips, and on rank 0 the predictions that were scored."""
 
     scores: dict[str, float]
     bad: tuple[BadClip, ...]
@@ -35,7 +35,7 @@ class Evaluation:
 
 
 class Evaluator:
-    """Evaluates a network on a split; `labels` are in the order of its outputs, `further` metrics beside ours."""
+    """Evaluates a network on a split. `labels` are in the order of its outputs; `extra_metrics` add to the built-in."""
 
     def __init__(
         self,
@@ -43,15 +43,16 @@ class Evaluator:
         network: Network,
         labels: Sequence[str],
         multi_label: bool,
-        further: Sequence[metrics.Metric] = (),
+        extra_metrics: Sequence[metrics.Metric] = (),
     ) -> None:
         self._world, self._network = world, network
-        self._labels, self._multi_label, self._further = tuple(labels), multi_label, tuple(further)
+        self._labels, self._multi_label, self._extra_metrics = tuple(labels), multi_label, tuple(extra_metrics)
 
     def evaluate(self, split: SplitToEvaluate) -> Evaluation:
-        """The exact scores of a split, the same in every process. Every process.
+        """The exact scores of a split, the same in every process. All processes must call this.
 
-        Nothing is padded or repeated; the metrics are functions of all predictions together, computed once.
+        Nothing is padded or repeated; rank 0 computes the metrics once, from the predictions of all processes. Raises
+        BadDataset if no clip could be read, RuntimeError if clips are missing, duplicated or unknown.
         """
         own = self._world.agree(lambda: self._predict(split.batches()))
         gathered = self._world.all_gather_after_barrier(own)
@@ -60,13 +61,13 @@ class Evaluator:
 
         def score() -> dict[str, float]:
             predictions.append(self._predictions(split, gathered, len(bad)))
-            return metrics.scores(predictions[0], split.name, self._further)
+            return metrics.scores(predictions[0], split.name, self._extra_metrics)
 
         scores = self._world.on_main(score)
         return Evaluation(scores, bad, predictions[0] if predictions else None)
 
     def _predict(self, batches: Iterable[Batch]) -> Batch:
-        """This process's ids, logits (in the place of waveforms) and targets."""
+        """This process's ids, logits (B, C) in place of waveforms, and targets."""
         parts: list[Batch] = []
         self._network.eval()
         with paddle.no_grad():
@@ -76,15 +77,16 @@ class Evaluator:
                     logits = self._network(paddle.to_tensor(batch.waveforms)).astype("float32").numpy()
                 parts.append(Batch(batch.ids, logits, batch.targets, batch.bad))
         self._network.train()
-        return _joined(parts)
+        return _concatenated(parts)
 
     def _predictions(self, split: SplitToEvaluate, gathered: Sequence[Batch], bad: int) -> metrics.Predictions:
-        everything = _joined([part for part in gathered if len(part.ids)])
+        everything = _concatenated([part for part in gathered if len(part.ids)])
         counts = Counter(everything.ids)
-        extra = [name for name, count in counts.items() if count > 1] + sorted(counts.keys() - set(split.ids))
-        if extra or len(counts) + bad != len(split.ids):
+        invalid = [name for name, count in counts.items() if count > 1] + sorted(counts.keys() - set(split.ids))
+        if invalid or len(counts) + bad != len(split.ids):
             raise RuntimeError(
-                f"{split.name}: {len(split.ids)} clips, but {len(counts)} answers and {bad} bad; odd: {extra[:3]}"
+                f"{split.name}: {len(split.ids)} clips, but {len(counts)} predictions and {bad} bad clips; "
+                f"duplicate or unknown: {invalid[:3]}"
             )
         if not counts:
             raise BadDataset(f"no clip of {split.name} could be read", "see bad_clips.txt in the run folder")
@@ -93,7 +95,7 @@ class Evaluator:
         )
 
 
-def _joined(parts: Sequence[Batch]) -> Batch:
+def _concatenated(parts: Sequence[Batch]) -> Batch:
     if not parts:
         return Batch((), np.zeros((0, 0), np.float32), np.zeros(0, np.int64))
     return Batch(

@@ -1,4 +1,4 @@
-"""How long a run is: decided before the first step, and a function of how far it has come."""
+"""When a run evaluates, saves and ends, as pure functions of its position."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pannsdist.training.state import Progress
 
 @dataclass(frozen=True)
 class RunLength:
-    """Epochs of `steps` steps, the seed, how often something is told or saved, and what ends it before its time."""
+    """`epochs` epochs of `steps` steps, the seed, report and save intervals, and the conditions of an early end."""
 
     epochs: int
     steps: int
@@ -24,30 +24,31 @@ class RunLength:
 
     @property
     def total_steps(self) -> int:
-        """Steps of the whole run; the last epoch may be cut short by `max_steps`."""
-        whole = self.epochs * self.steps
-        return whole if self.max_steps is None else min(whole, self.max_steps)
+        """Steps of the whole run; `max_steps` may cut the last epoch short."""
+        steps = self.epochs * self.steps
+        return steps if self.max_steps is None else min(steps, self.max_steps)
 
-    def next_evaluation(self, step: int, evaluated: int) -> int:
-        """The step after which the next evaluation is due, where `step` are made and `evaluated` was the last one's."""
-        return min(-(-max(step, evaluated + 1) // self.steps) * self.steps, self.total_steps)
+    def next_evaluation_step(self, step: int, evaluated_step: int) -> int:
+        """The step after which the next evaluation is due, at position `step`, last evaluated at `evaluated_step`."""
+        return min(-(-max(step, evaluated_step + 1) // self.steps) * self.steps, self.total_steps)
 
-    def epoch_under_way(self, step: int, evaluated: int) -> int:
-        """The epoch that the next evaluation is of, counted from 1."""
-        return (self.next_evaluation(step, evaluated) - 1) // self.steps + 1
+    def current_epoch(self, step: int, evaluated_step: int) -> int:
+        """The epoch that the next evaluation belongs to, counted from 1."""
+        return (self.next_evaluation_step(step, evaluated_step) - 1) // self.steps + 1
 
-    def is_save_due(self, step: int, saved: int) -> bool:
-        """Whether a step after which a checkpoint is due has gone by since the last one, which was after `saved`."""
+    def is_save_due(self, step: int, saved_step: int) -> bool:
+        """Whether a multiple of `save_every_steps` lies in (saved_step, step]."""
         every = self.save_every_steps
-        return every is not None and step // every > saved // every
+        return every is not None and step // every > saved_step // every
 
-    def is_over(self, epoch: int, step: int, evaluated: int, best_epoch: int) -> bool:
-        """Whether nothing is left to do: all steps are made and evaluated, or the best was too long ago."""
-        if self.patience_epochs is not None and step == evaluated and epoch - best_epoch >= self.patience_epochs:
+    def should_stop(self, epoch: int, step: int, evaluated_step: int, best_epoch: int) -> bool:
+        """Whether all steps are trained and evaluated, or no epoch was the best for `patience_epochs` epochs."""
+        is_evaluated = step == evaluated_step
+        if self.patience_epochs is not None and is_evaluated and epoch - best_epoch >= self.patience_epochs:
             return True
-        return evaluated == step >= self.total_steps
+        return is_evaluated and step >= self.total_steps
 
-    def is_over_at(self, progress: Progress) -> bool:
-        """The same of a checkpoint."""
+    def has_finished(self, progress: Progress) -> bool:
+        """Whether a run restored from `progress` has nothing left to do."""
         best_epoch = int(progress.best.get("epoch", 0))
-        return self.is_over(progress.epoch, progress.step, progress.evaluated, best_epoch)
+        return self.should_stop(progress.epoch, progress.step, progress.evaluated_step, best_epoch)

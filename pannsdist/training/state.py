@@ -1,4 +1,4 @@
-"""How far a run has come, and everything that it needs to go on."""
+"""The state of a run as checkpoints store it."""
 
 from __future__ import annotations
 
@@ -11,37 +11,38 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run has come. No random state: all that is random follows from the seed, the step and the clip.
+    """The position of a run. There is no random state: randomness is a function of the seed, the step and the clip.
 
-    `epoch` is the last one that was evaluated, and `evaluated` the step after which that was: `scores` and `best` (the
-    state of the best tracker) are of then. `step` counts from the run's beginning.
+    `epoch` is the last evaluated one, `evaluated_step` the step of that evaluation; `scores` and `best` (the state of
+    the best tracker) belong to it. `step` counts from the start of the run.
 
-    Of the epoch under way: (sum of losses, clips) of the steps that were reported, over all processes, in
-    `epoch_sum`; of the `window_steps` steps since, by process, in `window`. Steps that were not taken are counted.
+    Losses of the current epoch: `epoch_sum` is (sum of losses, clips) of all reported steps over all processes;
+    `window` holds the same for the `window_steps` steps since the last report, by rank. `bad_steps` and
+    `consecutive_bad_steps` count steps that were skipped because the loss or gradient was not finite.
     """
 
     epoch: int = 0
     step: int = 0
-    evaluated: int = 0
+    evaluated_step: int = 0
     scores: Mapping[str, float] = field(default_factory=dict)
     best: Mapping[str, Any] = field(default_factory=dict)
     epoch_sum: Sequence[float] = (0.0, 0.0)
     window: Sequence[Sequence[float]] = ()
     window_steps: int = 0
     bad_steps: int = 0
-    bad_steps_in_a_row: int = 0
+    consecutive_bad_steps: int = 0
 
     def __str__(self) -> str:
-        """`epoch 3`, or `step 31` in the middle of one."""
-        return f"epoch {self.epoch}" if self.step == self.evaluated else f"step {self.step}"
+        """`epoch 3`, or `step 31` within an epoch."""
+        return f"epoch {self.epoch}" if self.step == self.evaluated_step else f"step {self.step}"
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Everything that a run needs to go on: arrays by structured name, and the progress.
+    """Everything a run needs to continue: progress, and arrays by structured name.
 
-    `statistics` are the running statistics of batch norm by `rank/name`, where the processes have different ones: in
-    the middle of an epoch each has those of its own clips. `model` holds rank 0's.
+    `optimizer` is `Learner.state()`. `statistics` holds the running statistics of batch norm by `rank/name` where the
+    processes differ: within an epoch each process has those of its own clips, and `model` holds rank 0's.
     """
 
     progress: Progress
@@ -51,9 +52,9 @@ class Snapshot:
 
 
 def own_statistics(statistics: Mapping[str, np.ndarray], rank: int, size: int) -> dict[str, np.ndarray]:
-    """What a snapshot holds for one of `size` processes, by name: its own, or the mean where they were not as many.
+    """The running statistics of one of `size` processes, by name.
 
-    The mean is what an evaluation would have used.
+    If the snapshot was written by another number of processes, it is the mean over them, as an evaluation would use.
     """
     by_rank: dict[int, dict[str, np.ndarray]] = {}
     for key, array in statistics.items():
@@ -67,7 +68,7 @@ def own_statistics(statistics: Mapping[str, np.ndarray], rank: int, size: int) -
 
 
 def own_window(window: Sequence[Sequence[float]], rank: int, size: int) -> tuple[float, float]:
-    """(sum of losses, clips) of one of `size` processes: its own, or all of them in rank 0 where they were others."""
+    """(sum of losses, clips) of one of `size` processes; rank 0 gets the total if the number of processes changed."""
     if len(window) == size:
         return window[rank][0], window[rank][1]
     return (sum(row[0] for row in window), sum(row[1] for row in window)) if rank == 0 else (0.0, 0.0)

@@ -1,4 +1,4 @@
-"""What all processes must know before any of them enters a step, agreed in one sum."""
+"""Synchronization before each step: one all-reduce of batch sizes, errors and requests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pannsdist.training.clock import Clock
 
 @dataclass(frozen=True)
 class StepRequest:
-    """What this process would like to happen before the next step. Only `stop` counts in another than rank 0."""
+    """What a process requests before the next step. Any process may request `stop`; the rest counts on rank 0 only."""
 
     stop: bool
     is_time_up: bool = False
@@ -22,7 +22,7 @@ class StepRequest:
 
 @dataclass(frozen=True)
 class StepInputs:
-    """This process's batch, the clips of all processes' batches, and what any process wished."""
+    """This process's batch, the number of clips in the batches of all processes, and the combined requests."""
 
     batch: Batch
     all_clips: int
@@ -30,26 +30,26 @@ class StepInputs:
 
 
 def sync_step(world: World, batches: Iterator[Batch], clock: Clock, request: StepRequest) -> StepInputs:
-    """The next batch and the wishes of all. Every process.
+    """Read the next batch and combine the requests of all processes. All processes must call this.
 
-    What one process met that cannot read its batch is raised in all of them, before any enters the step.
+    If one process fails to read its batch, all of them raise before any of them enters the step.
     """
     with clock.waiting():
-        batch, error = _attempt(batches)
+        batch, error = _next_batch(batches)
     own = (
         request.stop,
         *((request.is_time_up, request.save, request.has_writing_failed) if world.is_main else (0, 0, 0)),
     )
     clips = len(batch.ids) if batch else 0
-    failures, all_clips, *wished = world.all_reduce_sum(float(error is not None), float(clips), *map(float, own))
+    failures, all_clips, *requested = world.all_reduce_sum(float(error is not None), float(clips), *map(float, own))
     if failures or batch is None:
         world.agree(lambda: _raise(error))
     assert batch is not None
-    return StepInputs(batch, int(all_clips), StepRequest(*map(bool, wished)))
+    return StepInputs(batch, int(all_clips), StepRequest(*map(bool, requested)))
 
 
-def _attempt(batches: Iterator[Batch]) -> tuple[Batch | None, Exception | None]:
-    """The next batch, or the error instead."""
+def _next_batch(batches: Iterator[Batch]) -> tuple[Batch | None, Exception | None]:
+    """(batch, None), or (None, error)."""
     try:
         return next(batches), None
     except StopIteration:

@@ -1,4 +1,4 @@
-"""One optimizer step, the same in every process."""
+"""One optimizer step over all processes: forward, backward, gradient check, update."""
 
 from __future__ import annotations
 
@@ -17,16 +17,19 @@ from pannsdist.distributed.world import World
 from pannsdist.runtime import seeding
 from pannsdist.runtime.errors import BadRunFolder
 from pannsdist.training.optimization import gradients
-from pannsdist.training.optimization.averaging import EpochMean, MovingAverage
+from pannsdist.training.optimization.averaging import ExponentialMovingAverage, StochasticWeightAverage
 from pannsdist.training.optimization.freezing import Freezing
 from pannsdist.training.optimization.optimizers import optimizer_arrays, restore_optimizer
 from pannsdist.training.optimization.precision import LossScale, autocast, has_effect
 
 Loss = Callable[[paddle.Tensor, paddle.Tensor], paddle.Tensor]
+WeightAverage = ExponentialMovingAverage | StochasticWeightAverage
 OPTIMIZER = "optimizer/"
+OPTIONAL_STATE = {"ema": "a moving average", "swa_epochs": "a mean over epochs", "scale": "a scale of the loss"}
+"""State that only some settings have, by its prefix in a checkpoint."""
 
 
-class RateOfStep(Protocol):
+class LearningRateSchedule(Protocol):
     """A learning rate as a function of the step, counted from 1."""
 
     def rate(self, step: int) -> float:
@@ -36,12 +39,12 @@ class RateOfStep(Protocol):
 
 @dataclass(frozen=True)
 class StepOutcome:
-    """What a step came to.
+    """The result of a step.
 
-    `loss` is this process's sum, left on the device. `gradient_norm` is that of the gradient of the mean over all
-    clips, before it was clipped, and None where it is not finite. `finite` is False where the step was not taken, for a
-    loss or a gradient that is not finite; an overflow of half precision, which the scale of the loss mends, does not
-    count. Both are the same in every process.
+    `loss` is the sum over this process's clips, on the device. `gradient_norm` is the norm of the gradient of the mean
+    over all clips, before clipping; None where it is not finite. `finite` is False for a step that was skipped because
+    a loss or the gradient was not finite; an fp16 overflow, which only lowers the loss scale, does not count. Norm and
+    `finite` are the same in every process.
     """
 
     loss: paddle.Tensor
@@ -51,11 +54,11 @@ class StepOutcome:
 
 @dataclass(frozen=True)
 class StepOptions:
-    """How a step is made, beside loss, optimizer and schedule.
+    """Options of a step beside loss, optimizer and schedule.
 
-    `accumulate` is the number of parts that each process takes its share in, one after another; `clip_norm` the largest
-    norm of a gradient; `amp` none, fp16 or bf16; `swa_first_epoch` the first epoch whose end counts in the mean.
-    `rate_groups` are shares of the learning rate by name, for reports.
+    `accumulate_steps`: gradient accumulation steps, the micro-batches that each process splits its batch into.
+    `clip_norm`: maximum gradient norm. `amp`: none, fp16 or bf16. `swa_first_epoch`: first epoch of stochastic weight
+    averaging. `lr_factors`: learning rate factors by parameter group, for reports.
     """
 
     accumulate_steps: int = 1
@@ -64,157 +67,156 @@ class StepOptions:
     ema_decay: float = 0.0
     swa_first_epoch: int | None = None
     freezing: Freezing | None = None
-    rate_groups: Mapping[str, float] = field(default_factory=lambda: {"all": 1.0})
+    lr_factors: Mapping[str, float] = field(default_factory=lambda: {"all": 1.0})
 
 
 class Learner:
-    """A network, its loss and its optimizer, wrapped so that a step averages gradients over all processes.
+    """A network, its loss and its optimizer, wrapped so that backward averages gradients over all processes.
 
-    Built by every process; the weights of rank 0 are those that count.
+    All processes must build one; rank 0's weights are broadcast.
     """
 
-    def __init__(  # noqa: PLR0913 - what a step is made of
+    def __init__(  # noqa: PLR0913 - the components of a step
         self,
         world: World,
         network: Network,
         loss: Loss,
         optimizer: paddle.optimizer.Optimizer,
-        schedule: RateOfStep,
+        schedule: LearningRateSchedule,
         *,
         options: StepOptions | None = None,
     ) -> None:
         self.network, self.optimizer, self.schedule = network, optimizer, schedule
         self._world, self._loss, self._options = world, loss, options or StepOptions()
         self._freezing = self._options.freezing or Freezing(network.model)
-        self._freezing.begin(1)
+        self._freezing.set_epoch(1)
         self._wrapped = world.wrap_model(network)
-        self._stepper = world.wrap_optimizer(optimizer)
+        self._wrapped_optimizer = world.wrap_optimizer(optimizer)
         self._scale = LossScale(self._options.amp == "fp16" and has_effect("fp16", world.device))
         self._parameters: list[paddle.Tensor] = list(optimizer._parameter_list)
-        statistics = gradients.running_statistics(network.model)
-        self._guard = gradients.Guard(list(statistics.values()))
-        self._average = self._averaging(statistics)
+        statistics = network.statistics_tensors()
+        self._statistics_backup = gradients.StatisticsBackup(list(statistics.values()))
+        self._average = self._build_average(statistics)
 
-    def _averaging(self, statistics: Mapping[str, paddle.Tensor]) -> MovingAverage | EpochMean | None:
+    def _build_average(self, statistics: Mapping[str, paddle.Tensor]) -> WeightAverage | None:
         own = {id(parameter) for parameter in self._parameters}
         weights = {name: tensor for name, tensor in self.network.model.named_parameters() if id(tensor) in own}
         if self._options.ema_decay:
-            return MovingAverage(weights, self._options.ema_decay)
+            return ExponentialMovingAverage(weights, self._options.ema_decay)
         if self._options.swa_first_epoch is not None:
-            return EpochMean({**weights, **statistics}, self._options.swa_first_epoch)
+            return StochasticWeightAverage({**weights, **statistics}, self._options.swa_first_epoch)
         return None
 
     def start_epoch(self, epoch: int) -> None:
-        """Freeze and thaw as this epoch has it. Every process, before its first step, and after `restore`."""
-        if self._freezing.begin(epoch):
+        """Freeze and unfreeze stages. All processes must call this before an epoch's first step and after `restore`."""
+        if self._freezing.set_epoch(epoch):
             self._wrapped = self._world.wrap_model(self.network)
 
     def end_epoch(self, epoch: int) -> None:
-        """Take the weights into the mean of the last epochs. Every process, once statistics are synchronised."""
-        if isinstance(self._average, EpochMean):
+        """Update stochastic weight averaging. All processes must call this, after running statistics are synced."""
+        if isinstance(self._average, StochasticWeightAverage):
             self._average.update(epoch)
 
     def step(self, batch: Batch, step: int, all_clips: int, seed: int) -> StepOutcome:
-        """One step on this process's part of a batch of `all_clips` clips.
+        """One step on this process's part of a batch of `all_clips` clips. All processes must call this.
 
-        Every process. What is drawn on the device depends on (seed, step, rank) only. The gradient is that of the mean
-        over all clips of all processes, however many of them could be read here. Where it, or a loss, is not finite in
-        any process, no process moves: weights, averages, statistics and the optimizer's state are as before.
+        Device randomness depends on (seed, step, rank) only. The gradient is that of the mean over all clips of all
+        processes, even if their numbers differ. If a loss or the gradient is not finite in any process, all processes
+        skip the step: weights, averages, statistics and optimizer state stay unchanged.
         """
         paddle.seed(seeding.step_seed(seed, step, self._world.rank))
-        self._freezing.hold()
-        self._guard.copy()
+        self._freezing.keep_frozen_in_eval_mode()
+        self._statistics_backup.save()
         loss = self._backward(batch, all_clips)
-        norm, losses_finite = self._agreed(loss)
+        norm, losses_finite = self._sync_norm(loss)
         finite = losses_finite and norm is not None
         if norm is not None and finite:
-            self._move(step, norm)
+            self._update(step, norm)
         else:
-            self._guard.put_back()
-        self._stepper.clear_grad()
-        excused = losses_finite and self._scale.can_fall
+            self._statistics_backup.restore()
+        self._wrapped_optimizer.clear_grad()
+        may_be_overflow = losses_finite and self._scale.can_decrease
         self._scale.update(finite)
-        return StepOutcome(loss, norm, finite or excused)
+        return StepOutcome(loss, norm, finite or may_be_overflow)
 
     def _backward(self, batch: Batch, all_clips: int) -> paddle.Tensor:
-        """Gradients of the mean over all clips, averaged over the processes; gives the sum of this process's losses."""
-        parts = _parts(batch, self._options.accumulate_steps)
+        """Compute gradients of the mean over all clips of all processes; returns the sum of this process's losses."""
+        micro_batches = _micro_batches(batch, self._options.accumulate_steps)
         losses = []
-        for number, part in enumerate(parts, start=1):
-            together: AbstractContextManager[None] = nullcontext()
-            with together if number == len(parts) else self._world.no_sync(self._wrapped):
+        for number, part in enumerate(micro_batches, start=1):
+            is_last = number == len(micro_batches)
+            with nullcontext() if is_last else self._world.no_sync(self._wrapped):
                 loss = self._forward(part)
                 (loss * (self._world.size / all_clips * self._scale.value)).backward()
             losses.append(loss.detach())
         return paddle.add_n(losses)
 
     def _forward(self, batch: Batch) -> paddle.Tensor:
-        """The sum of the losses of some clips."""
+        """The sum of the losses of a micro-batch."""
         waveforms, targets, weight = batch.waveforms, batch.targets, 1.0
-        draws = {name: paddle.to_tensor(array) for name, array in batch.model_kwargs.items() if len(array)}
-        if len(waveforms) == 0:  # every clip of this part was bad: one silent clip that counts nothing keeps in step
+        inputs = {name: paddle.to_tensor(array) for name, array in batch.model_kwargs.items() if len(array)}
+        if len(waveforms) == 0:  # no readable clip here: a silent clip of weight 0 takes part in the collectives
             waveforms = np.zeros((1, waveforms.shape[1]), np.float32)
             targets, weight = np.zeros((1, *targets.shape[1:]), targets.dtype), 0.0
         with autocast(self._options.amp, self._world.device):
-            logits = self._wrapped(paddle.to_tensor(waveforms), **draws)
+            logits = self._wrapped(paddle.to_tensor(waveforms), **inputs)
         return self._loss(logits.astype("float32"), paddle.to_tensor(targets)).sum() * weight
 
-    def _agreed(self, loss: paddle.Tensor) -> tuple[float | None, bool]:
-        """(the gradient's norm or None, whether the losses of all processes are finite); waits for the device once."""
+    def _sync_norm(self, loss: paddle.Tensor) -> tuple[float | None, bool]:
+        """(gradient norm or None, whether all processes' losses are finite); waits for the device once."""
         both = paddle.stack([loss.flatten().sum(), gradients.squared_norm(self._parameters)])
         own_loss, squared = both.tolist()
         norm = math.sqrt(squared) / self._scale.value if math.isfinite(squared) else None
         bad_losses, bad_norms = self._world.all_reduce_sum(float(not math.isfinite(own_loss)), float(norm is None))
         return None if bad_norms else norm, not bad_losses
 
-    def _move(self, step: int, norm: float) -> None:
+    def _update(self, step: int, norm: float) -> None:
         clip = self._options.clip_norm
         factor = 1.0 if clip is None or norm <= clip else clip / norm
         gradients.scale(self._parameters, factor / self._scale.value)
         self.optimizer.set_lr(self.schedule.rate(step))
-        self._stepper.step()
-        if isinstance(self._average, MovingAverage):
+        self._wrapped_optimizer.step()
+        if isinstance(self._average, ExponentialMovingAverage):
             self._average.update(step)
 
-    def rates(self, step: int) -> dict[str, float]:
+    def learning_rates(self, step: int) -> dict[str, float]:
         """The learning rate of each group in a step: `all`, or `body` and `head`, or every stage."""
         rate = self.schedule.rate(step)
-        return {name: rate * factor for name, factor in self._options.rate_groups.items()}
+        return {name: rate * factor for name, factor in self._options.lr_factors.items()}
 
     def averaged_weights(self) -> AbstractContextManager[None]:
-        """Within it the network holds the weights that are evaluated and shipped. Every process."""
-        return self._average.in_place() if self._average else nullcontext()
+        """Within the block the network holds the weights to evaluate and save. All processes must call this."""
+        return self._average.applied() if self._average else nullcontext()
 
     def state(self) -> dict[str, np.ndarray]:
-        """Everything beside the network's own weights that the next step depends on, copied to the host."""
+        """Optimizer state, weight average and loss scale, copied to the host; not the network's weights."""
         slots = optimizer_arrays(self.optimizer, self.network.model)
         average = self._average.state() if self._average else {}
         return {**{f"{OPTIMIZER}{name}": array for name, array in slots.items()}, **average, **self._scale.state()}
 
     def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Put back what `state` gave. Raises BadRunFolder where it belongs to another optimizer or network."""
+        """Restore what `state` returned. Raises BadRunFolder if it belongs to another optimizer or network."""
         slots = {name.removeprefix(OPTIMIZER): array for name, array in arrays.items() if name.startswith(OPTIMIZER)}
-        kept, asked = _kinds(arrays), _kinds(self.state())
-        if kept != asked:
-            wrong = f"the checkpoint holds {_words(kept)}, but the settings ask for {_words(asked)}"
-            raise BadRunFolder(wrong, "averages and half precision are those that a run began with")
+        found, expected = _optional_state(arrays), _optional_state(self.state())
+        if found != expected:
+            wrong = f"the checkpoint holds {_described(found)}, but the settings require {_described(expected)}"
+            raise BadRunFolder(wrong, "weight averages and half precision cannot be changed within a run")
         restore_optimizer(self.optimizer, self.network.model, slots)
         if self._average:
             self._average.restore(arrays)
         self._scale.restore(arrays)
 
 
-def _kinds(arrays: Mapping[str, np.ndarray]) -> set[str]:
-    """Which of `ema`, `swa_epochs` and `scale` there are."""
-    return {name.partition("/")[0] for name in arrays} & {"ema", "swa_epochs", "scale"}
+def _optional_state(arrays: Mapping[str, np.ndarray]) -> set[str]:
+    """The keys of `OPTIONAL_STATE` that are present."""
+    return {name.partition("/")[0] for name in arrays} & OPTIONAL_STATE.keys()
 
 
-def _words(kinds: set[str]) -> str:
-    names = {"ema": "a moving average", "swa_epochs": "a mean over epochs", "scale": "a scale of the loss"}
-    return " and ".join(names[kind] for kind in sorted(kinds)) or "no average"
+def _described(keys: set[str]) -> str:
+    return " and ".join(OPTIONAL_STATE[key] for key in sorted(keys)) or "no average"
 
 
-def _parts(batch: Batch, count: int) -> Sequence[Batch]:
-    """The clips in `count` parts, one after another; some may be empty."""
+def _micro_batches(batch: Batch, count: int) -> Sequence[Batch]:
+    """The batch in `count` parts, in order; some may be empty."""
     rows = np.array_split(np.arange(len(batch.ids)), count)
     return [batch.part(some) for some in rows] if count > 1 else [batch]

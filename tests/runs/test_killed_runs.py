@@ -52,7 +52,7 @@ def store(work: Path) -> CheckpointStore:
 
 
 def newest_step(work: Path) -> int:
-    return max((int(path.name.removeprefix("step_")) for path in store(work).whole), default=0)
+    return max((int(path.name.removeprefix("step_")) for path in store(work).folders), default=0)
 
 
 def wait_for_steps(started: launching.Started, work: Path, steps: int) -> None:
@@ -121,13 +121,13 @@ def assert_equal(left, right):
 
 def assert_same(work: Path, straight: Path) -> None:
     """Whether two runs ended with the same: to the last bit, but for times."""
-    one, other = (store(folder).newest().snapshot for folder in (work, straight))
+    one, other = (store(folder).load_latest().snapshot for folder in (work, straight))
     assert repr(one.progress) == repr(other.progress)
     assert_equal(one.model, other.model)
     assert_equal(one.optimizer, other.optimizer)
     assert scores(work) == scores(straight)
     assert curves(work) == curves(straight)
-    names = [[path.name for path in store(folder).whole] for folder in (work, straight)]
+    names = [[path.name for path in store(folder).folders] for folder in (work, straight)]
     assert names[0] == names[1]
     models = [folder / "runs" / "killed" / "best_model" for folder in (work, straight)]
     assert_equal(*(read_paddle(folder / "model.pdparams") for folder in models))
@@ -170,7 +170,7 @@ def test_a_run_that_is_killed_at_random_moments_ends_as_one_that_was_not(straigh
         launched = started.finish()
         if way in (terminate, interrupt):
             assert launched.exit_codes == (EXIT_STOPPED, EXIT_STOPPED), str(launched)
-            assert "as asked: saved in checkpoints/step_" in launched.logs[0], str(launched)
+            assert "as requested: saved in checkpoints/step_" in launched.logs[0], str(launched)
             stopped += 1
     assert stopped >= MOMENTS // 5
     launched = start(work, env).finish()

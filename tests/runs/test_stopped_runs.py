@@ -46,7 +46,7 @@ def store(work):
 
 
 def steps_of(work):
-    return [int(path.name.removeprefix("step_")) for path in store(work).whole]
+    return [int(path.name.removeprefix("step_")) for path in store(work).folders]
 
 
 def wait_for_step(started, work, step):
@@ -85,7 +85,9 @@ def test_a_run_of_two_processes_goes_on_in_one_with_the_same_clips_in_the_same_o
     launched = started.finish()
     assert launched.exit_codes == (EXIT_STOPPED, EXIT_STOPPED), str(launched)
     step = steps_of(work)[-1]
-    assert f"stopped after step {step} of {5 * STEPS}, as asked: saved in checkpoints/step_{step:08d}" in str(launched)
+    assert f"stopped after step {step} of {5 * STEPS}, as requested: saved in checkpoints/step_{step:08d}" in str(
+        launched
+    )
     assert "next: python -m paddle.distributed.launch --nproc_per_node 2 " in launched.logs[0]
     shares = [heard(work / f"two.{rank}") for rank in range(2)]
     together = [name for n in range(step) for share in shares for name in share[2 * n : 2 * n + 2]]
@@ -139,18 +141,16 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_used(work, env):
     again = start(work, env, "train.max_steps=8", "save.keep=9", processes=0).finish()
     assert again.exit_code == 0, str(again)
     place = "runs/tiny/checkpoints/step_00000008"
-    said = (
-        f"not used: {place} is damaged: {MODEL_FILE} is not what was written: its SHA-256 is not the one in SHA256SUMS"
-    )
+    said = f"not used: {place} is damaged: {MODEL_FILE} was changed: its SHA-256 is not the one in SHA256SUMS"
     assert f"{said}; it is now step_00000008.damaged" in again.output
     assert f"goes on after {'epoch 1' if before == STEPS else f'step {before}'}\n" in again.output
-    for path in store(work).whole:
+    for path in store(work).folders:
         shutil.rmtree(path)
     shutil.copytree(store(work).folder / "step_00000008.damaged", store(work).folder / "step_00000008")
     none = start(work, env, "train.max_steps=8", "save.keep=9", processes=0).finish()
     assert none.exit_code == 2, str(none)
-    assert "error: no checkpoint in runs/tiny/checkpoints is whole" in none.output
-    assert "to begin again, remove that folder, or give the run another name, as name=NAME" in none.output
+    assert "error: every checkpoint in runs/tiny/checkpoints is damaged" in none.output
+    assert "to start again, remove that folder, or give the run another name, as name=NAME" in none.output
 
 
 def test_steps_that_are_not_finite_are_skipped_by_both_and_their_clips_are_named(work, env):
@@ -160,7 +160,7 @@ def test_steps_that_are_not_finite_are_skipped_by_both_and_their_clips_are_named
     lines = (work / "runs" / "tiny" / "bad_steps.txt").read_text().splitlines()
     assert len(lines) == 2, "once an epoch"
     for line in lines:
-        assert "was not taken, its loss or gradient is not finite; its clips: " in line
+        assert "was skipped, its loss or gradient is not finite; its clips: " in line
         names = line.partition("its clips: ")[2].split(", ")
         assert len(names) == 4 and "train/high/3" in names
         assert line in launched.logs[0]
@@ -175,7 +175,7 @@ def test_too_many_of_them_stop_both_with_the_last_good_checkpoint(work, env):
     shutil.move(work / "runs" / "tiny", work / "kept")
     launched = start(work, env, f"data.params.silent=[{silent}]", "train.max_bad_steps=3").finish()
     assert (launched.exit_code, launched.exit_codes) == (2, (2, 2)), str(launched)
-    said = "error: the loss or the gradient was not finite in steps 1 to 3, and none of them was taken"
+    said = "error: the loss or the gradient was not finite in steps 1 to 3; all of them were skipped"
     assert said in launched.logs[0]
     assert "no checkpoint was written before" in launched.logs[0]
     assert not any("Traceback" in log for log in launched.logs), str(launched)
@@ -200,10 +200,10 @@ def test_a_full_disk_stops_both_and_the_run_goes_on_where_there_is_room(work, en
     assert re.search(r"error: cannot write runs/tiny/\S+: No space left on device", launched.logs[0]), str(launched)
     assert re.search(r"next: df -h runs/tiny", launched.logs[0]), str(launched)
     assert not any("Traceback" in log for log in launched.logs), str(launched)
-    before = store(work).newest()
+    before = store(work).load_latest()
     assert before.snapshot is not None and before.damaged == {}
     subprocess.run(["mount", "-o", "remount,size=64M", str(small_disk)], check=True)
     again = start(work, env, *overrides).finish()
     assert again.exit_codes == (0, 0), str(again)
     assert f"goes on after {before.snapshot.progress}" in again.logs[0]
-    assert store(work).newest().snapshot.progress.step == 4 * STEPS
+    assert store(work).load_latest().snapshot.progress.step == 4 * STEPS

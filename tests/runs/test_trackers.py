@@ -51,7 +51,7 @@ def start(work, env, *overrides, processes=2):
 
 def steps_of(work):
     store = CheckpointStore(work / "runs" / "watched" / "checkpoints", keep=1)
-    return [int(path.name.removeprefix("step_")) for path in store.whole]
+    return [int(path.name.removeprefix("step_")) for path in store.folders]
 
 
 def wait_for_step(started, work, step):

@@ -21,7 +21,7 @@ from pannsdist.settings.schema import (
     Settings,
 )
 from pannsdist.training.metrics import METRICS
-from pannsdist.training.optimization.optimizers import optimizer_class, paddle_classes
+from pannsdist.training.optimization.optimizers import optimizer_class, paddle_optimizers
 
 RECORDED = ("augment", "metrics", "optimizer", "schedule")
 """Sections whose plugins a model folder lists beside its model, feature and dataset."""
@@ -137,7 +137,7 @@ def _feature_request(chosen: FeatureSettings, origin: SettingsOrigin) -> PluginR
 
 
 def _optimizer_request(chosen: OptimizerSettings, origin: SettingsOrigin) -> PluginRequest:
-    builtin = Builtin(paddle_classes(), "paddle.optimizer", check=optimizer_class)
+    builtin = Builtin(paddle_optimizers(), "paddle.optimizer", check=optimizer_class)
     return replace(_of_name("optimizer", "optimizer", chosen, origin), builtin=builtin)
 
 

@@ -21,7 +21,7 @@ from pannsdist.run.planning.data import load_data
 from pannsdist.run.planning.selection import choose_dataset
 from pannsdist.runtime.errors import BadBundle, BadClip, BadRunFolder, UserError
 from pannsdist.training.metrics import ClassScores, Predictions, class_scores, losses, most_confused
-from pannsdist.training.tracking import Kept, read_predictions
+from pannsdist.training.tracking import SavedPredictions, read_predictions
 
 MOST_CLIPS, MOST_PAIRS, CLIPS_OF_A_PAIR = 12, 8, 3
 
@@ -45,7 +45,7 @@ class ReportContent:
     settings: Mapping[str, Any]
     scores: Sequence[Mapping[str, Any]]
     record: BundleRecord | None
-    kept: Kept | None
+    kept: SavedPredictions | None
     classes: Sequence[ClassScores]
     players: Sequence[ClipPlayer]
     notes: Sequence[str]
@@ -117,7 +117,7 @@ def chosen_rows(predictions: Predictions) -> list[int]:
 
 
 def _players(
-    written: Path, kept: Kept, record: BundleRecord, catalog: Catalog, notes: list[str]
+    written: Path, kept: SavedPredictions, record: BundleRecord, catalog: Catalog, notes: list[str]
 ) -> Iterator[ClipPlayer]:
     """Players for the chosen clips, with audio if the dataset is still available."""
     predictions = kept.predictions

@@ -1,11 +1,11 @@
-"""What predictions are worth: pure functions of all predictions of a split, each with its direction.
+"""Metrics: pure functions of all predictions of a split, each with its direction.
 
-Axes: N clips, C classes. Everything is computed in float64 and given as a Python float. Three rules hold for all:
+Axes: N clips, C classes. Everything is computed in float64 and returned as a Python float. Rules for all metrics:
 
-- Without a clip, or with a logit that is not finite, every metric is NaN: a broken network has no score.
-- A macro average leaves out the classes that cannot be scored: those that no clip bears, and for the area under the
-  curve also those that every clip bears. Where no class remains it is NaN. `absent_labels` names the former.
-- Ties are decided by the class index: the first class wins.
+- Without clips, or with a logit that is not finite, every metric is NaN.
+- A macro average excludes classes without a defined score: those without positive clips, and for the area under the
+  curve also those without negative clips. It is NaN if no class remains. `absent_labels` lists the former.
+- Ties are broken by the class index: the first class wins.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pannsdist.contracts.predictions import Predictions, confusion, losses
-from pannsdist.training.metrics import decided, probable, ranked
+from pannsdist.training.metrics import classification, probability, ranking
 from pannsdist.training.metrics.per_class import ClassScores, class_scores, most_confused
 from pannsdist.training.metrics.predictions import absent_labels
 
@@ -36,7 +36,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Metric:
-    """A score with its direction, and the kinds of task that it is for."""
+    """A metric with its direction, and the kinds of task it applies to."""
 
     name: str
     compute: Callable[[Predictions], float]
@@ -46,29 +46,29 @@ class Metric:
     minimum_classes: int = 1
 
     def applies(self, multi_label: bool, classes: int) -> bool:
-        """Whether the score means something for such a task."""
+        """Whether the metric is defined for such a task."""
         return (self.multi_label if multi_label else self.single_label) and classes >= self.minimum_classes
 
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("loss", probable.loss, higher_is_better=False),
-        Metric("accuracy", decided.accuracy, multi_label=False),
-        Metric("top5_accuracy", decided.top5_accuracy, multi_label=False, minimum_classes=6),
-        # Of one label a clip, the mean recall bears this name too (scikit-learn's balanced_accuracy_score).
-        Metric("balanced_accuracy", decided.macro_recall, multi_label=False),
-        Metric("macro_precision", decided.macro_precision),
-        Metric("macro_recall", decided.macro_recall),
-        Metric("macro_f1", decided.macro_f1),
-        Metric("micro_f1", decided.micro_f1),
-        Metric("weighted_f1", decided.weighted_f1),
-        Metric("cohen_kappa", decided.cohen_kappa, multi_label=False),
-        Metric("mean_average_precision", ranked.mean_average_precision),
-        Metric("label_ranking_average_precision", ranked.label_ranking_average_precision),
-        Metric("roc_auc", ranked.roc_auc),
-        Metric("d_prime", ranked.d_prime),
-        Metric("calibration_error", probable.calibration_error, higher_is_better=False),
+        Metric("loss", probability.loss, higher_is_better=False),
+        Metric("accuracy", classification.accuracy, multi_label=False),
+        Metric("top5_accuracy", classification.top5_accuracy, multi_label=False, minimum_classes=6),
+        # Single-label only: the macro recall, as scikit-learn's balanced_accuracy_score.
+        Metric("balanced_accuracy", classification.macro_recall, multi_label=False),
+        Metric("macro_precision", classification.macro_precision),
+        Metric("macro_recall", classification.macro_recall),
+        Metric("macro_f1", classification.macro_f1),
+        Metric("micro_f1", classification.micro_f1),
+        Metric("weighted_f1", classification.weighted_f1),
+        Metric("cohen_kappa", classification.cohen_kappa, multi_label=False),
+        Metric("mean_average_precision", ranking.mean_average_precision),
+        Metric("label_ranking_average_precision", ranking.label_ranking_average_precision),
+        Metric("roc_auc", ranking.roc_auc),
+        Metric("d_prime", ranking.d_prime),
+        Metric("calibration_error", probability.calibration_error, higher_is_better=False),
     )
 }
 
@@ -78,16 +78,15 @@ def metrics_for(multi_label: bool, classes: int) -> dict[str, Metric]:
     return {name: metric for name, metric in METRICS.items() if metric.applies(multi_label, classes)}
 
 
-def scores(predictions: Predictions, split: str, further: Sequence[Metric] = ()) -> dict[str, float]:
-    """Every metric that applies, and all of the `further` ones, as `split/metric`.
+def scores(predictions: Predictions, split: str, extra_metrics: Sequence[Metric] = ()) -> dict[str, float]:
+    """All applicable metrics and the `extra_metrics`, as `split/metric`.
 
-    The rows are sorted by id first: floating-point sums depend on their order, and the order in which processes hand in
-    their shares must not show in the last digit.
+    Rows are sorted by id first: floating-point sums depend on the order, and scores must not depend on the sharding.
     """
     ordered = predictions.sorted_by_id()
     applying = metrics_for(predictions.multi_label, len(predictions.labels))
     own = {f"{split}/{name}": metric.compute(ordered) for name, metric in applying.items()}
-    for array in (ordered.logits, ordered.targets):  # copies of their own: what one metric writes, the next would see
+    for array in (ordered.logits, ordered.targets):  # these are copies; no metric may modify what the next one reads
         array.setflags(write=False)
     usable = ordered.usable
-    return own | {f"{split}/{metric.name}": metric.compute(ordered) if usable else math.nan for metric in further}
+    return own | {f"{split}/{metric.name}": metric.compute(ordered) if usable else math.nan for metric in extra_metrics}

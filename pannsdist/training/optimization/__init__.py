@@ -1,1 +1,1 @@
-"""What a step computes with: losses, optimizers, schedules, precision, freezing, averages."""
+"""Losses, optimizers, learning rate schedules, mixed precision, freezing, weight averages."""

@@ -1,4 +1,4 @@
-"""Averages of the weights: what is evaluated and shipped in the place of the last step's."""
+"""Weight averages, which are evaluated and saved instead of the weights of the last step."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 import paddle
 
 
-class MovingAverage:
+class ExponentialMovingAverage:
     """An exponential moving average of the weights (Polyak and Juditsky 1992, in its exponential form).
 
-    After step t the share of the old average is min(decay, (1 + t) / (10 + t)), so that the first weights, which are
-    hardly trained, are soon forgotten: the warm-up of TensorFlow's ExponentialMovingAverage. Running statistics of
-    batch norm are averages already; those of the training network go with it.
+    The decay at step t is min(decay, (1 + t) / (10 + t)), the warm-up of TensorFlow's ExponentialMovingAverage, which
+    gives early weights less influence. Running statistics of batch norm are averages already; the current ones are
+    used.
     """
 
     def __init__(self, weights: Mapping[str, paddle.Tensor], decay: float) -> None:
@@ -22,16 +22,16 @@ class MovingAverage:
         self._means = {name: tensor.detach().clone() for name, tensor in weights.items()}
 
     def update(self, step: int) -> None:
-        """Take the weights after step `step` in."""
+        """Add the weights after step `step`, counted from 1."""
         weight = 1 - min(self._decay, (1 + step) / (10 + step))
         with paddle.no_grad():
             for name, mean in self._means.items():
                 mean.lerp_(self._weights[name].detach(), weight)
 
     @contextmanager
-    def in_place(self) -> Iterator[None]:
+    def applied(self) -> Iterator[None]:
         """Within the block the network holds the average."""
-        with exchanged(self._weights, self._means):
+        with swapped(self._weights, self._means):
             yield
 
     def state(self) -> dict[str, np.ndarray]:
@@ -39,17 +39,17 @@ class MovingAverage:
         return {f"ema/{name}": mean.numpy() for name, mean in self._means.items()}
 
     def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Put back what `state` gave."""
+        """Restore what `state` returned."""
         for name, mean in self._means.items():
             mean.set_value(arrays[f"ema/{name}"])
 
 
-class EpochMean:
+class StochasticWeightAverage:
     """Stochastic weight averaging: the mean of the weights at the ends of the last epochs.
 
-    Izmailov et al. 2018, arXiv 1803.05407. There the running statistics of batch norm are taken anew in a pass over the
-    training clips with the averaged weights; here they are the mean of those epochs' own statistics, which costs no
-    pass. `values` are weights and running statistics.
+    Izmailov et al. 2018, arXiv 1803.05407. They recompute the running statistics of batch norm in a pass over the
+    training data with the averaged weights; here they are the mean of the statistics at the same epoch ends, which
+    needs no extra pass. `values` are weights and running statistics.
     """
 
     def __init__(self, values: Mapping[str, paddle.Tensor], first_epoch: int) -> None:
@@ -58,8 +58,8 @@ class EpochMean:
         self._epochs = self._last_epoch = 0
 
     def update(self, epoch: int) -> None:
-        """Take the end of an epoch in, if it is one of the last."""
-        if epoch < max(self._first_epoch, self._last_epoch + 1):  # one whose evaluation was stopped is taken in already
+        """Add the weights at the end of an epoch, from `first_epoch` on."""
+        if epoch < max(self._first_epoch, self._last_epoch + 1):  # added already if its evaluation was interrupted
             return
         self._epochs, self._last_epoch = self._epochs + 1, epoch
         with paddle.no_grad():
@@ -70,32 +70,32 @@ class EpochMean:
                     self._means[name] = value.detach().clone()
 
     @contextmanager
-    def in_place(self) -> Iterator[None]:
-        """Within the block the network holds the mean; before the first of the epochs, its own weights."""
-        with exchanged(self._values, self._means):
+    def applied(self) -> Iterator[None]:
+        """Within the block the network holds the mean; before the end of `first_epoch`, its own weights."""
+        with swapped(self._values, self._means):
             yield
 
     def state(self) -> dict[str, np.ndarray]:
-        """The mean by name, of how many epochs it is, and the last of them."""
+        """The mean by name, and under `swa_epochs` the number of averaged epochs and the last of them."""
         means = {f"swa/{name}": mean.numpy() for name, mean in self._means.items()}
         return {**means, "swa_epochs": np.array([self._epochs, self._last_epoch])}
 
     def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Put back what `state` gave."""
+        """Restore what `state` returned."""
         self._epochs, self._last_epoch = map(int, arrays["swa_epochs"])
         means = {name: paddle.to_tensor(arrays[f"swa/{name}"]) for name in self._values} if self._epochs else {}
         self._means = means
 
 
 @contextmanager
-def exchanged(tensors: Mapping[str, paddle.Tensor], others: Mapping[str, paddle.Tensor]) -> Iterator[None]:
-    """Within the block `tensors` hold the values of `others`, where there are any by that name."""
-    own = {name: tensors[name].detach().clone() for name in others}
-    _assign(tensors, others)
+def swapped(tensors: Mapping[str, paddle.Tensor], values: Mapping[str, paddle.Tensor]) -> Iterator[None]:
+    """Within the block `tensors` hold `values`, by name; those without a value stay unchanged."""
+    backup = {name: tensors[name].detach().clone() for name in values}
+    _assign(tensors, values)
     try:
         yield
     finally:
-        _assign(tensors, own)
+        _assign(tensors, backup)
 
 
 def _assign(tensors: Mapping[str, paddle.Tensor], values: Mapping[str, paddle.Tensor]) -> None:

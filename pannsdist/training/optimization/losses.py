@@ -1,4 +1,4 @@
-"""Losses of single clips: (B, C) logits and targets -> (B) values; the mean over clips is taken by the learner."""
+"""Per-clip losses: (B, C) logits and targets -> (B) values. The learner takes the mean over clips."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import paddle.nn.functional as F
 
 @dataclass(frozen=True)
 class TrainingLoss:
-    """Cross entropy of one label a clip, or of several, with what training adds to it.
+    """Cross entropy, or binary cross entropy if multi-label, with label smoothing, class weights and focal loss.
 
-    `smoothing` moves that share of the target to all classes alike (Szegedy et al. 2016, arXiv 1512.00567); with
-    several labels, towards one half. `weights` (C) multiply each class's term; the mean over clips stays the mean over
-    clips, it is not divided by the weights. `focal_gamma` multiplies each term by (1 - p)^gamma, p being the
-    probability of what is right (Lin et al. 2017, arXiv 1708.02002); 0: cross entropy.
+    `smoothing` moves that fraction of the target to all classes equally (Szegedy et al. 2016, arXiv 1512.00567); if
+    multi-label, towards 0.5. `weights` (C) multiply each class's term; the mean over clips is not divided by them.
+    `focal_gamma` multiplies each term by (1 - p)^gamma, where p is the probability of the target (Lin et al. 2017,
+    arXiv 1708.02002); 0 is cross entropy.
     """
 
     multi_label: bool
@@ -26,34 +26,38 @@ class TrainingLoss:
     focal_gamma: float = 0.0
 
     def __call__(self, logits: paddle.Tensor, targets: paddle.Tensor) -> paddle.Tensor:
-        """Logits (B, C), targets (B) int64 class indices or (B, C) float32 shares -> (B)."""
+        """Logits (B, C), targets (B) int64 class indices or (B, C) float32 class probabilities -> (B)."""
         if targets.ndim == 1:
             targets = F.one_hot(targets, logits.shape[1])
-        spread = 0.5 if self.multi_label else 1 / logits.shape[1]
-        targets = targets * (1 - self.smoothing) + self.smoothing * spread
-        terms = self._of_several(logits, targets) if self.multi_label else self._of_one(logits, targets)
+        uniform = 0.5 if self.multi_label else 1 / logits.shape[1]
+        targets = targets * (1 - self.smoothing) + self.smoothing * uniform
+        terms = (
+            self._binary_cross_entropy(logits, targets) if self.multi_label else self._cross_entropy(logits, targets)
+        )
         if self.weights:
             terms = terms * paddle.to_tensor(self.weights, dtype="float32")
         return terms.mean(axis=1) if self.multi_label else terms.sum(axis=1)
 
-    def _of_one(self, logits: paddle.Tensor, targets: paddle.Tensor) -> paddle.Tensor:
-        logarithms = F.log_softmax(logits, axis=1)
-        return -targets * self._focused(logarithms, 1 - logarithms.exp())
+    def _cross_entropy(self, logits: paddle.Tensor, targets: paddle.Tensor) -> paddle.Tensor:
+        log_probabilities = F.log_softmax(logits, axis=1)
+        return -targets * self._focal(log_probabilities, 1 - log_probabilities.exp())
 
-    def _of_several(self, logits: paddle.Tensor, targets: paddle.Tensor) -> paddle.Tensor:
-        yes, no = F.log_sigmoid(logits), F.log_sigmoid(-logits)
-        return -targets * self._focused(yes, no.exp()) - (1 - targets) * self._focused(no, yes.exp())
+    def _binary_cross_entropy(self, logits: paddle.Tensor, targets: paddle.Tensor) -> paddle.Tensor:
+        log_p, log_not_p = F.log_sigmoid(logits), F.log_sigmoid(-logits)
+        return -targets * self._focal(log_p, log_not_p.exp()) - (1 - targets) * self._focal(log_not_p, log_p.exp())
 
-    def _focused(self, logarithms: paddle.Tensor, wrong: paddle.Tensor) -> paddle.Tensor:
+    def _focal(self, log_probabilities: paddle.Tensor, error: paddle.Tensor) -> paddle.Tensor:
         if not self.focal_gamma:
-            return logarithms
-        return logarithms * paddle.clip(wrong, min=1e-8) ** self.focal_gamma  # a power below 1 has no slope at 0
+            return log_probabilities
+        return (
+            log_probabilities * paddle.clip(error, min=1e-8) ** self.focal_gamma
+        )  # the gradient of a power below 1 is infinite at 0
 
 
-def balanced_weights(targets: np.ndarray, classes: int) -> tuple[float, ...]:
-    """A weight for each class, in inverse proportion to its clips: class indices (N), or zeros and ones (N, C).
+def balanced_class_weights(targets: np.ndarray, classes: int) -> tuple[float, ...]:
+    """Class weights (C) inversely proportional to the number of clips; targets are indices (N) or 0/1 values (N, C).
 
-    Their mean over the labels of all clips is 1; a class without a clip weighs 1.
+    Their mean over the labels of all clips is 1; a class without clips has weight 1.
     """
     counts = targets.sum(axis=0) if targets.ndim == 2 else np.bincount(targets, minlength=classes)
     present = counts > 0
@@ -61,6 +65,6 @@ def balanced_weights(targets: np.ndarray, classes: int) -> tuple[float, ...]:
     return tuple(float(weight) for weight in np.where(present, weights, 1.0))
 
 
-def listed_weights(by_label: Mapping[str, float], labels: Sequence[str]) -> tuple[float, ...]:
-    """A weight for each class, those that are not named weighing 1; nothing where none is named."""
+def class_weights(by_label: Mapping[str, float], labels: Sequence[str]) -> tuple[float, ...]:
+    """Class weights (C) from weights by label, 1 for labels without one; empty if `by_label` is."""
     return tuple(float(by_label.get(label, 1.0)) for label in labels) if by_label else ()

@@ -1,4 +1,4 @@
-"""The optimizer, and its state under names that survive a restart."""
+"""Optimizers by name, and their state under names that are stable across processes and restarts."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from paddle.base.layer_helper import LayerHelper
 
 from pannsdist.runtime.errors import BadRunFolder, SettingsError, candidates_line
 
-UNSUITED = ("Optimizer", "LBFGS")
-"""The base class, and one whose step asks for the loss again."""
+UNSUPPORTED = ("Optimizer", "LBFGS")
+"""The base class, and one whose step evaluates the loss again."""
 
 
-def paddle_classes() -> dict[str, type[paddle.optimizer.Optimizer]]:
-    """The optimizers that Paddle has, by name."""
+def paddle_optimizers() -> dict[str, type[paddle.optimizer.Optimizer]]:
+    """The optimizers of paddle.optimizer, by class name."""
     return {
         key: value
         for key, value in vars(paddle.optimizer).items()
-        if inspect.isclass(value) and issubclass(value, paddle.optimizer.Optimizer) and key not in UNSUITED
+        if inspect.isclass(value) and issubclass(value, paddle.optimizer.Optimizer) and key not in UNSUPPORTED
     }
 
 
 def optimizer_class(name: str, params: Mapping[str, Any]) -> type[paddle.optimizer.Optimizer]:
-    """The class of paddle.optimizer with that name. Raises SettingsError for an unknown name or argument."""
-    classes = paddle_classes()
+    """A class of paddle.optimizer by name. Raises SettingsError for an unknown name or argument."""
+    classes = paddle_optimizers()
     if name not in classes:
         raise SettingsError(f"unknown optimizer.name '{name}'", candidates_line(name, classes, "in paddle.optimizer"))
     known = set(inspect.signature(classes[name].__init__).parameters) - {"self", "learning_rate", "parameters", "name"}
@@ -46,50 +46,50 @@ def trainable(layer: paddle.nn.Layer) -> list[paddle.Tensor]:
 def build_optimizer(
     name: str, params: Mapping[str, Any], learning_rate: float, layer: paddle.nn.Layer
 ) -> paddle.optimizer.Optimizer:
-    """An optimizer of the layer's trainable parameters."""
+    """An optimizer of the layer's trainable parameters. Raises SettingsError for invalid `params`."""
     try:
         return optimizer_class(name, params)(learning_rate=learning_rate, parameters=trainable(layer), **params)
     except (TypeError, ValueError, AssertionError) as error:
         raise SettingsError(
-            f"optimizer.params does not suit {name}: {error}", "see paddle.optimizer." + name
+            f"optimizer.params is not valid for {name}: {error}", "see paddle.optimizer." + name
         ) from error
 
 
 def slot_names(optimizer: paddle.optimizer.Optimizer, layer: paddle.nn.Layer) -> list[str]:
-    """The names of the optimizer's state, `parameter/slot`. Raises KeyError for state of what is no parameter."""
-    _make_slots(optimizer)
+    """The names of the optimizer's state, `parameter/slot`. Raises KeyError for state of a tensor outside the layer."""
+    _create_slots(optimizer)
     return [name for name, _ in _slots(optimizer, layer)]
 
 
 def optimizer_arrays(optimizer: paddle.optimizer.Optimizer, layer: paddle.nn.Layer) -> dict[str, np.ndarray]:
     """The optimizer's state by `parameter/slot`, copied to the host.
 
-    Of all its parameters, those too that are frozen and have not been stepped yet.
+    It covers all parameters, including frozen ones that were not updated yet.
     """
-    _make_slots(optimizer)
+    _create_slots(optimizer)
     return {name: tensor.numpy() for name, tensor in _slots(optimizer, layer)}
 
 
 def restore_optimizer(
     optimizer: paddle.optimizer.Optimizer, layer: paddle.nn.Layer, arrays: Mapping[str, np.ndarray]
 ) -> None:
-    """Put back what `optimizer_arrays` gave. Raises BadRunFolder where the state belongs to another optimizer.
+    """Restore what `optimizer_arrays` returned. Raises BadRunFolder if the state belongs to another optimizer.
 
-    Paddle names the state after counters of the process (`linear_0.w_0_moment1_0`), so that a second model built in it
-    could not be continued; here the layer's own names are used, and the slots are made first.
+    Paddle derives state names from per-process counters (`linear_0.w_0_moment1_0`), which differ for a second model in
+    the same process; here structured parameter names are used, and the slots are created first.
     """
-    _make_slots(optimizer)
+    _create_slots(optimizer)
     slots = dict(_slots(optimizer, layer))
     if slots.keys() != arrays.keys():
-        odd = sorted(slots.keys() ^ arrays.keys())
-        right = f"{len(odd)} entries differ, such as {odd[0]}"
+        differing = sorted(slots.keys() ^ arrays.keys())
+        right = f"{len(differing)} entries differ, such as {differing[0]}"
         raise BadRunFolder("the checkpoint's optimizer state is that of another optimizer or model", right)
     for name, tensor in slots.items():
         tensor.set_value(arrays[name].reshape(tensor.shape))
 
 
-def _make_slots(optimizer: paddle.optimizer.Optimizer) -> None:
-    if optimizer.helper is None:  # Paddle 2.6.2 makes it in the first step only
+def _create_slots(optimizer: paddle.optimizer.Optimizer) -> None:
+    if optimizer.helper is None:  # Paddle 2.6.2 creates it in the first step only
         optimizer.helper = LayerHelper(type(optimizer).__name__)
     block = paddle.static.default_main_program().global_block()
     optimizer._create_accumulators(block, list(optimizer._parameter_list))

@@ -1,4 +1,4 @@
-"""Recompute: a stage's activations are thrown away after forward and computed again for backward (arXiv 1604.06174)."""
+"""Activation recomputation (gradient checkpointing, arXiv 1604.06174): less memory for a second forward pass."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from pannsdist.runtime.errors import SettingsError
 from pannsdist.training.optimization.freezing import Stage
 
 
-def recompute_parts(layer: paddle.nn.Layer, stages: Sequence[Stage]) -> list[str]:
-    """Have each stage of a network recomputed; gives the names of the layers that are.
+def enable_recompute(layer: paddle.nn.Layer, stages: Sequence[Stage]) -> list[str]:
+    """Recompute the activations of each stage in backward; returns the names of the recomputed layers.
 
-    A list of layers is no layer itself: its items are recomputed. Raises SettingsError where no stage has parts.
+    For a list of layers, its items are recomputed. Raises SettingsError if no stage has sublayers.
     """
     sublayers = dict(layer.named_sublayers())
     prefixes = [prefix for stage in stages for prefix in stage.prefixes if prefix in sublayers]
     parts = {name: part for prefix in prefixes for name, part in _parts(prefix, sublayers[prefix])}
     if not parts:
-        raise SettingsError("train.recompute has nothing to throw away: no stage of the model has several layers")
+        raise SettingsError("train.recompute has no effect: no stage of the model has sublayers")
     for part in parts.values():
         part.forward = partial(_recomputed, part, part.forward)
     return list(parts)
@@ -39,7 +39,7 @@ def _parts(name: str, layer: paddle.nn.Layer) -> Iterator[tuple[str, paddle.nn.L
 
 
 def _recomputed(part: paddle.nn.Layer, forward: Callable[..., Any], *inputs: Any) -> Any:
-    """The part's forward; in its second run, for backward, it draws the same numbers and moves no statistics."""
+    """The part's forward. The second run, in backward, uses the same random state and updates no running statistics."""
     if not paddle.is_grad_enabled():
         return forward(*inputs)
     state = paddle.get_rng_state()
@@ -50,23 +50,23 @@ def _recomputed(part: paddle.nn.Layer, forward: Callable[..., Any], *inputs: Any
         runs += 1
         if runs == 1:
             return forward(*inputs)
-        with _once_more(part, state):
+        with _replay(part, state):
             return forward(*inputs)
 
     return fleet.recompute(run, *inputs)
 
 
 @contextmanager
-def _once_more(part: paddle.nn.Layer, state: Sequence[Any]) -> Iterator[None]:
-    now = paddle.get_rng_state()
+def _replay(part: paddle.nn.Layer, state: Sequence[Any]) -> Iterator[None]:
+    current_state = paddle.get_rng_state()
     norms = [norm for norm in part.sublayers(include_self=True) if isinstance(norm, _BatchNormBase)]
     momenta = [norm._momentum for norm in norms]
     paddle.set_rng_state(state)
     for norm in norms:
-        norm._momentum = 1.0  # the share of the old value: they stay as they are
+        norm._momentum = 1.0  # the weight of the old value: the statistics stay unchanged
     try:
         yield
     finally:
-        paddle.set_rng_state(now)
+        paddle.set_rng_state(current_state)
         for norm, momentum in zip(norms, momenta, strict=True):
             norm._momentum = momentum

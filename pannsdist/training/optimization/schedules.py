@@ -1,4 +1,4 @@
-"""The learning rate as a pure function of the step: there is no state to save."""
+"""Learning rate schedules as pure functions of the step, without state to save."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 ONE_CYCLE_START, ONE_CYCLE_RISE = 1 / 25, 0.3
-"""Where one cycle starts, and the share of the steps in which it rises: those of fastai."""
+"""Initial learning rate factor of one cycle, and the fraction of the steps in which it rises; as in fastai."""
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """The learning rate of every step: a warm-up to `peak`, then the named shape.
+    """A warm-up to `peak`, then the named shape.
 
-    The warm-up is linear from zero, but for two shapes. `one_cycle` (Smith and Topin 2018, arXiv 1708.07120; the
-    momentum is left alone) rises from a 25th of the peak along half a cosine, over the warm-up where one is set and
-    over 0.3 of the steps otherwise. `warmup_linear_down` rises as exp(-5 (1 - x)^2) (Laine and Aila 2017, arXiv
-    1610.02242), stays for `hold_steps` and falls in a straight line, as PaSST is trained (Koutini et al. 2022, arXiv
-    2110.05069). `step` multiplies by `gamma` after each of the steps in `drops`. All but `constant` and `step` end at
-    `final_lr_factor` of the peak.
+    The warm-up is linear from zero, except for two shapes. `one_cycle` (Smith and Topin 2018, arXiv 1708.07120; without
+    momentum cycling) rises from peak / 25 along half a cosine, over the warm-up if one is set, else over 0.3 of the
+    steps. `warmup_linear_down` rises as exp(-5 (1 - x)^2) (Laine and Aila 2017, arXiv 1610.02242), holds for
+    `hold_steps` and falls linearly, as in the training of PaSST (Koutini et al. 2022, arXiv 2110.05069). `step`
+    multiplies by `gamma` after each of the steps in `drops`. All shapes but `constant` and `step` end at
+    `final_lr_factor` times the peak.
     """
 
     name: str
@@ -32,18 +32,18 @@ class Schedule:
     gamma: float = 0.1
 
     def rate(self, step: int) -> float:
-        """The learning rate of step `step`, counted from 1; beyond the end it stays where it is."""
+        """The learning rate of step `step`, counted from 1; constant beyond the end."""
         warmup = self._warmup_steps
         if step <= warmup:
-            return self.peak * self._risen(step / warmup)
+            return self.peak * self._warmup_factor(step / warmup)
         start = warmup + self.hold_steps
-        done = min(1.0, max(0.0, (step - start) / max(1, self.total_steps - start)))
+        progress = min(1.0, max(0.0, (step - start) / max(1, self.total_steps - start)))
         if self.name == "constant":
             return self.peak
         if self.name == "step":
             return self.peak * self.gamma ** sum(step > drop for drop in self.drops)
-        fallen = done if self.name in ("linear", "warmup_linear_down") else 0.5 * (1 - math.cos(math.pi * done))
-        return self.peak * (1 - (1 - self.final_lr_factor) * fallen)
+        decay = progress if self.name in ("linear", "warmup_linear_down") else 0.5 * (1 - math.cos(math.pi * progress))
+        return self.peak * (1 - (1 - self.final_lr_factor) * decay)
 
     @property
     def _warmup_steps(self) -> int:
@@ -51,17 +51,17 @@ class Schedule:
             return max(1, round(ONE_CYCLE_RISE * self.total_steps))
         return self.warmup_steps
 
-    def _risen(self, lr_factor: float) -> float:
+    def _warmup_factor(self, progress: float) -> float:
         if self.name == "one_cycle":
-            return ONE_CYCLE_START + (1 - ONE_CYCLE_START) * 0.5 * (1 - math.cos(math.pi * lr_factor))
-        return math.exp(-5 * (1 - lr_factor) ** 2) if self.name == "warmup_linear_down" else lr_factor
+            return ONE_CYCLE_START + (1 - ONE_CYCLE_START) * 0.5 * (1 - math.cos(math.pi * progress))
+        return math.exp(-5 * (1 - progress) ** 2) if self.name == "warmup_linear_down" else progress
 
 
 @dataclass(frozen=True)
-class Warmed:
-    """The learning rate of every step: a linear warm-up from zero to `peak`, then shares of it that a plugin gives.
+class PluginSchedule:
+    """A linear warm-up from zero to `peak`, then `peak` times the factor of a schedule plugin.
 
-    `share` takes the step after the warm-up, counted from 1, how many there are of these, and the steps of an epoch.
+    `lr_factor(step, total_steps, epoch_steps)` counts steps from 1 after the warm-up.
     """
 
     lr_factor: Callable[[int, int, int], float]
@@ -71,16 +71,16 @@ class Warmed:
     warmup_steps: int = 0
 
     def rate(self, step: int) -> float:
-        """The learning rate of step `step`, counted from 1; beyond the end it stays where it is."""
+        """The learning rate of step `step`, counted from 1; constant beyond the end."""
         if step <= self.warmup_steps:
             return self.peak * step / self.warmup_steps
-        shared = max(1, self.total_steps - self.warmup_steps)
-        return self.peak * self.lr_factor(min(step - self.warmup_steps, shared), shared, self.epoch_steps)
+        steps = max(1, self.total_steps - self.warmup_steps)
+        return self.peak * self.lr_factor(min(step - self.warmup_steps, steps), steps, self.epoch_steps)
 
 
 @dataclass(frozen=True)
-class Rising:
-    """A rate that grows by the same factor at each step, from `low` to `high`: what a learning-rate finder tries."""
+class RangeTestSchedule:
+    """A learning rate that grows exponentially from `low` to `high`, for the learning rate range test."""
 
     low: float
     high: float

@@ -1,4 +1,4 @@
-"""What a run says on the terminal."""
+"""Training output on the terminal."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from tqdm import tqdm
 from pannsdist.contracts import EpochReport, StepReport
 from pannsdist.training.metrics import absent_labels
 
-SAID = ("loss", "accuracy", "macro_f1", "mean_average_precision")
-"""Of all scores these are said, and the one that selects; every one is in `scores.jsonl`."""
-NAMED = 10
-"""Absent labels that are named before the rest is counted."""
+PRINTED_SCORES = ("loss", "accuracy", "macro_f1", "mean_average_precision")
+"""Printed besides the score that selects the best epoch; `scores.jsonl` has all of them."""
+MAX_LISTED_LABELS = 10
+"""Absent labels that are listed by name; the rest is counted."""
 
 
 def duration(seconds: float) -> str:
-    """Hours, minutes and seconds: `1:02:03`, `2:03`."""
+    """Format as hours, minutes and seconds: `1:02:03`, `2:03`; `?` if not finite."""
     if not math.isfinite(seconds):
         return "?"
     minutes, rest = divmod(round(seconds), 60)
@@ -27,23 +27,23 @@ def duration(seconds: float) -> str:
 
 
 class ConsoleTracker:
-    """A progress bar on a terminal, plain lines elsewhere."""
+    """Prints a progress bar on a terminal, plain lines elsewhere. `note` is appended to each epoch's line."""
 
     def __init__(self, stream: TextIO | None = None, note: str = "") -> None:
         self._stream, self._note = stream or sys.stdout, note
         self._bar: Any = None
-        self._absent_were_named = False
+        self._absent_were_listed = False
 
     def steps(self, report: StepReport) -> None:
-        """Loss, learning rate, speed, its share spent waiting for data, time left."""
+        """Loss, learning rate, clips per second, fraction of time spent waiting for data, remaining time."""
         rate = max(report.learning_rates.values())
-        facts = (
+        values = (
             f"loss {report.loss:.4f}  lr {rate:.2e}  {report.pace.clips_per_s:.1f} clips/s"
             f"  waiting {report.pace.data_wait_fraction:.0%}  left {duration(report.pace.left_s)}"
         )
         if not self._stream.isatty():
             print(
-                f"epoch {report.epoch}  step {report.epoch_step}/{report.epoch_steps}  {facts}",
+                f"epoch {report.epoch}  step {report.epoch_step}/{report.epoch_steps}  {values}",
                 file=self._stream,
                 flush=True,
             )
@@ -54,32 +54,36 @@ class ConsoleTracker:
             )
         self._bar.n = report.epoch_step
         self._bar.set_description_str(f"epoch {report.epoch}", refresh=False)
-        self._bar.set_postfix_str(facts)
+        self._bar.set_postfix_str(values)
 
     def epoch(self, report: EpochReport) -> None:
-        """One line: the scores that are said, and whether it was the best. At the first, which labels no clip bears."""
+        """One line: main scores, and whether the epoch is the best. The first call also lists labels without clips."""
         self._close_bar()
-        said = {"train/loss", report.selected, *(f"{report.split}/{name}" for name in SAID)}
-        scores = "  ".join(f"{name} {value:.4f}" for name, value in report.scores.items() if name in said)
+        printed = {"train/loss", report.selected, *(f"{report.split}/{name}" for name in PRINTED_SCORES)}
+        scores = "  ".join(f"{name} {value:.4f}" for name, value in report.scores.items() if name in printed)
         best = f"  best {report.selected}" if report.is_best else ""
         line = f"epoch {report.epoch}/{report.epochs}  {scores}  ({duration(report.seconds)}){best}{self._note}"
         print(line, file=self._stream, flush=True)
-        if report.predictions is not None and not self._absent_were_named:
-            self._absent_were_named = True
-            self._name_absent(absent_labels(report.predictions), report.split)
+        if report.predictions is not None and not self._absent_were_listed:
+            self._absent_were_listed = True
+            self._list_absent(absent_labels(report.predictions), report.split)
 
-    def _name_absent(self, absent: tuple[str, ...], split: str) -> None:
+    def _list_absent(self, absent: tuple[str, ...], split: str) -> None:
         if absent:
-            named = ", ".join(absent[:NAMED]) + (f" and {len(absent) - NAMED} more" if len(absent) > NAMED else "")
+            listed = ", ".join(absent[:MAX_LISTED_LABELS]) + (
+                f" and {len(absent) - MAX_LISTED_LABELS} more" if len(absent) > MAX_LISTED_LABELS else ""
+            )
             print(
-                f"no clip of {split} bears {named}: left out of every mean over classes", file=self._stream, flush=True
+                f"labels without clips in {split}: {listed}; excluded from macro averages",
+                file=self._stream,
+                flush=True,
             )
 
     def flush(self) -> None:
-        """Each line was shown as it was said."""
+        """Nothing to do: each line is flushed when printed."""
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the progress bar."""
         self._close_bar()
 
     def _close_bar(self) -> None:

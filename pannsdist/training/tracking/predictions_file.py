@@ -1,4 +1,4 @@
-"""The predictions of the best epoch, kept so that what they show can be looked at again without the network."""
+"""The predictions of the best epoch in files, so that they can be analyzed without the network."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ RECORD_FILE, LOGITS_FILE, TARGETS_FILE = "record.json", "logits.npy", "targets.n
 
 
 @dataclass(frozen=True)
-class Kept:
-    """Predictions as they were kept: the epoch and the split that they are of."""
+class SavedPredictions:
+    """Predictions with their epoch and split."""
 
     epoch: int
     split: str
@@ -27,32 +27,32 @@ class Kept:
 
 
 class PredictionsTracker:
-    """A folder with ids, logits and targets of the best epoch: whole, or not there."""
+    """Writes ids, logits and targets of the best epoch into a folder, atomically."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def steps(self, report: StepReport) -> None:
-        """Only epochs are kept."""
+        """Ignored."""
 
     def epoch(self, report: EpochReport) -> None:
-        """Take the place of an epoch that was not as good."""
+        """Replace the saved predictions if the epoch is the best so far."""
         if report.is_best and report.predictions is not None:
-            kept = Kept(report.epoch, report.split, report.predictions)
-            storage.write_folder_atomic(self._folder, lambda aside: _write(aside, kept))
+            saved = SavedPredictions(report.epoch, report.split, report.predictions)
+            storage.write_folder_atomic(self._folder, lambda temporary: _write(temporary, saved))
 
     def flush(self) -> None:
-        """Every file was closed as it was written."""
+        """Nothing to do: files are closed after each write."""
 
     def close(self) -> None:
-        """Every file was closed as it was written."""
+        """Nothing to do: files are closed after each write."""
 
 
-def _write(folder: Path, kept: Kept) -> None:
-    predictions = kept.predictions
+def _write(folder: Path, saved: SavedPredictions) -> None:
+    predictions = saved.predictions
     record = {
-        "epoch": kept.epoch,
-        "split": kept.split,
+        "epoch": saved.epoch,
+        "split": saved.split,
         "multi_label": predictions.multi_label,
         "labels": predictions.labels,
         "ids": predictions.ids,
@@ -63,8 +63,8 @@ def _write(folder: Path, kept: Kept) -> None:
             npy.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
 
 
-def read_predictions(folder: Path) -> Kept | None:
-    """What a run kept; None where it kept nothing. Raises BadRunFolder where it cannot be read."""
+def read_predictions(folder: Path) -> SavedPredictions | None:
+    """The predictions that a run saved; None if there are none. Raises BadRunFolder if they cannot be read."""
     if not folder.is_dir():
         return None
     try:
@@ -72,13 +72,13 @@ def read_predictions(folder: Path) -> Kept | None:
         logits, targets = (_array(folder / name) for name in (LOGITS_FILE, TARGETS_FILE))
         ids, labels = tuple(record["ids"]), tuple(record["labels"])
         predictions = Predictions(ids, logits, targets, labels, record["multi_label"])
-        return Kept(int(record["epoch"]), str(record["split"]), predictions)
+        return SavedPredictions(int(record["epoch"]), str(record["split"]), predictions)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        right = "remove that folder; the best epoch's predictions are then missing, and nothing else"
+        right = "remove that folder; only the predictions of the best epoch are lost"
         raise BadRunFolder(f"the predictions in {folder} are damaged: {error}", right) from error
 
 
 def _array(path: Path) -> np.ndarray:
-    """An array that holds numbers alone: nothing in the file is executed."""
+    """Read an array without pickle, so that nothing in the file is executed."""
     with path.open("rb") as file:
         return np.asarray(npy.read_array(file, allow_pickle=False))

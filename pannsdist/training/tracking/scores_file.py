@@ -1,4 +1,4 @@
-"""`scores.jsonl`: every score of a run, a line for each epoch."""
+"""`scores.jsonl`: all scores of a run, one line per epoch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pannsdist.runtime import storage
 
 
 def _epoch_of(line: str) -> float:
-    """The epoch of a line; infinity for one that a crash cut off."""
+    """The epoch of a line; infinity for an incomplete line."""
     try:
         return float(json.loads(line)["epoch"])
     except (ValueError, TypeError, KeyError):
@@ -19,7 +19,7 @@ def _epoch_of(line: str) -> float:
 
 
 class ScoresFile:
-    """`scores.jsonl`: one line for each epoch. Made anew up to `last_epoch`, so that no epoch stands in it twice."""
+    """Appends one line per epoch. Opening it drops lines after `last_epoch`, so that no epoch is in the file twice."""
 
     def __init__(self, path: Path, last_epoch: int) -> None:
         self._path = path
@@ -28,16 +28,16 @@ class ScoresFile:
         storage.write_atomic(path, "".join(f"{line}\n" for line in kept))
 
     def steps(self, report: StepReport) -> None:
-        """Only epochs are written."""
+        """Ignored."""
 
     def epoch(self, report: EpochReport) -> None:
-        """Epoch, step and every score; a score that is no number is null."""
+        """Append epoch, step, all scores and seconds; a score that is not finite is null."""
         scores = {name: value if math.isfinite(value) else None for name, value in report.scores.items()}
         record = {"epoch": report.epoch, "step": report.step, **scores, "seconds": round(report.seconds, 3)}
         storage.append_line(self._path, json.dumps(record))
 
     def flush(self) -> None:
-        """Each line was closed as it was written."""
+        """Nothing to do: each line is written and closed at once."""
 
     def close(self) -> None:
-        """Each line was closed as it was written."""
+        """Nothing to do: each line is written and closed at once."""

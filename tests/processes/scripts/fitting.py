@@ -34,7 +34,7 @@ def fit(world, config, overrides):
     loader = Loader(chosen.data.workers)
     parts = building.build_parts(plan, world, network, loader)
     KEPT.append(parts)
-    progress = parts.trainer.resume(None)
+    progress = parts.trainer.restore(None)
     with building.opened_results(plan, world, network, folder, progress) as (sinks, _):
         parts.trainer.fit(progress, parts.data, parts.split, sinks)
     loader.close()

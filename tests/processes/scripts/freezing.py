@@ -19,10 +19,16 @@ from paddle import nn  # noqa: E402
 from pannsdist.contracts.batch import Batch  # noqa: E402
 from pannsdist.contracts.network import Network  # noqa: E402
 from pannsdist.distributed import fleet  # noqa: E402
-from pannsdist.training.optimization.freezing import Freezing, apply_scales, choose_stages, rate_scales, stages_of  # noqa: E402
+from pannsdist.training.optimization.freezing import (  # noqa: E402
+    Freezing,
+    apply_lr_factors,
+    choose_stages,
+    stage_lr_factors,
+    stages_of,
+)
 from pannsdist.training.optimization.losses import TrainingLoss  # noqa: E402
 from pannsdist.training.optimization.optimizers import build_optimizer  # noqa: E402
-from pannsdist.training.optimization.recomputing import recompute_parts  # noqa: E402
+from pannsdist.training.optimization.recomputing import enable_recompute  # noqa: E402
 from pannsdist.training.optimization.schedules import Schedule  # noqa: E402
 from pannsdist.training.train_step import Learner, StepOptions  # noqa: E402
 
@@ -68,9 +74,9 @@ def make(world, optimizer_class=None, recompute=False, **options):
     stages = stages_of(network.model, "head")
     frozen = choose_stages(["low"], stages)
     freezing = Freezing(network.model, stages, frozen, THAW_EPOCH)
-    apply_scales(network.model, stages, rate_scales(stages, 0.5, 2.0))
+    apply_lr_factors(network.model, stages, stage_lr_factors(stages, 0.5, 2.0))
     if recompute:
-        recompute_parts(network.model, stages)
+        enable_recompute(network.model, stages)
     trainable = [parameter for parameter in network.model.parameters() if not parameter.stop_gradient]
     if optimizer_class:
         optimizer = optimizer_class(learning_rate=0.01, parameters=trainable)

@@ -130,7 +130,7 @@ def test_two_calls_of_train_are_one_longer_one(trained):
 
 def test_a_checkpoint_of_another_model_is_refused(trained, module):
     trained()
-    with pytest.raises(BadRunFolder, match="the checkpoint in run does not fit the model"):
+    with pytest.raises(BadRunFolder, match="run: the checkpoint does not fit the model"):
         trainer_of(module(label_map=None, num_class=4))
 
 

@@ -25,7 +25,7 @@ def test_stages_of_the_model_are_frozen_and_learn_at_their_rates(decide):
     frozen = {name for name, tensor in learner.network.model.named_parameters() if tensor.stop_gradient}
     assert frozen >= {"norm.weight", "norm.bias"}
     assert not any(name.startswith("classifier") for name in frozen)
-    assert learner.rates(1) == {"body": 0.5, "head": 2.0}
+    assert learner.learning_rates(1) == {"body": 0.5, "head": 2.0}
     assert not any(name.startswith("optimizer/norm") for name in learner.state())
 
 

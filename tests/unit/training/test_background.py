@@ -1,23 +1,23 @@
-"""Writing beside the training: in order, one at a time, and no error is lost."""
+"""Background writes: in order, one at a time, and no error is lost."""
 
 import threading
 
 import pytest
 
-from pannsdist.training.background import Background
+from pannsdist.training.background import BackgroundWriter
 
 
-def test_a_job_is_done_beside_what_started_it():
-    background, go, done = Background(), threading.Event(), []
-    background.start(lambda: (go.wait(60), done.append(1)))
+def test_a_job_runs_in_the_background():
+    background, go, done = BackgroundWriter(), threading.Event(), []
+    background.submit(lambda: (go.wait(60), done.append(1)))
     assert (background.is_busy, done) == (True, [])
     go.set()
-    background.settle()
+    background.wait()
     assert (background.is_busy, done) == (False, [1])
 
 
-def test_jobs_are_done_in_their_order_and_one_at_a_time():
-    background, under_way, seen = Background(), [], []
+def test_jobs_run_in_order_and_one_at_a_time():
+    background, under_way, seen = BackgroundWriter(), [], []
 
     def job(number):
         under_way.append(number)
@@ -25,8 +25,8 @@ def test_jobs_are_done_in_their_order_and_one_at_a_time():
         under_way.remove(number)
 
     for number in range(5):
-        background.start(lambda number=number: job(number))
-    background.settle()
+        background.submit(lambda number=number: job(number))
+    background.wait()
     assert seen == [[0], [1], [2], [3], [4]]
 
 
@@ -34,21 +34,21 @@ def fail():
     raise OSError(28, "No space left on device")
 
 
-def test_an_error_is_seen_without_waiting_and_raised_once():
-    background = Background()
-    background.start(fail)
+def test_an_error_is_visible_without_waiting_and_raised_once():
+    background = BackgroundWriter()
+    background.submit(fail)
     background._thread.join()
     assert background.failed
     with pytest.raises(OSError, match="No space left"):
-        background.settle()
+        background.wait()
     assert not background.failed
-    background.settle()
+    background.wait()
 
 
-def test_the_next_job_is_not_begun_where_the_one_before_it_failed():
-    background, done = Background(), []
-    background.start(fail)
+def test_a_job_is_not_started_after_a_failed_one():
+    background, done = BackgroundWriter(), []
+    background.submit(fail)
     with pytest.raises(OSError, match="No space left"):
-        background.start(lambda: done.append(1))
-    background.settle()
+        background.submit(lambda: done.append(1))
+    background.wait()
     assert done == []

@@ -1,4 +1,4 @@
-"""Which epoch was the best."""
+"""Tracking of the best epochs."""
 
 import json
 import math
@@ -58,7 +58,7 @@ def test_the_state_survives_a_checkpoint(values):
     assert again.value == best.value or (math.isnan(again.value) and math.isnan(best.value))
 
 
-def test_a_restored_tracker_goes_on_from_there():
+def test_a_restored_tracker_continues_from_its_state():
     best, _ = tracked([0.5])
     again = BestTracker("valid/score", True)
     again.restore(best.state())
@@ -67,10 +67,10 @@ def test_a_restored_tracker_goes_on_from_there():
 
 
 def test_the_best_few_are_remembered_in_order():
-    best = BestTracker("valid/score", True, keep=2)
+    best = BestTracker("valid/score", True, top_k=2)
     for epoch, value in enumerate([0.2, 0.6, math.nan, 0.5, 0.6], start=1):
         best.update(epoch, 10 * epoch, {"valid/score": value})
-    assert [(leader["epoch"], leader["step"]) for leader in best.leaders] == [(2, 20), (5, 50)]
-    fewer = BestTracker("valid/score", True, keep=1)
+    assert [(leader["epoch"], leader["step"]) for leader in best.best_epochs] == [(2, 20), (5, 50)]
+    fewer = BestTracker("valid/score", True, top_k=1)
     fewer.restore(best.state())
-    assert [leader["epoch"] for leader in fewer.leaders] == [2]
+    assert [leader["epoch"] for leader in fewer.best_epochs] == [2]

@@ -1,4 +1,4 @@
-"""Checkpoints: folders that are whole or absent, and what is used where one is damaged."""
+"""Checkpoints: atomic writes, checksums, and the fallback from a damaged one."""
 
 import json
 import math
@@ -25,12 +25,12 @@ FILES = (MODEL_FILE, OPTIMIZER_FILE, STATISTICS_FILE, PROGRESS_FILE, SUMS_FILE)
 
 
 def snapshot(step, best=(), value=None):
-    """After a step, where the steps of `best` were the best so far."""
+    """A snapshot after `step`; `best` are the steps of the best epochs so far."""
     array = np.full((2, 3), step if value is None else value, np.float32)
-    leaders = [{"value": 0.5, "epoch": other, "step": other} for other in best]
+    best_epochs = [{"value": 0.5, "epoch": other, "step": other} for other in best]
     scores = {"valid/loss": 0.1 + 0.2, "valid/nan": math.nan, "valid/inf": math.inf}
     window = [[0.1, 3.0], [float(np.float32(0.7)), 2.0]]
-    progress = Progress(step // 10, step, 0, scores, {"leaders": leaders}, [0.3, 4.0], window, 2, 1, 1)
+    progress = Progress(step // 10, step, 0, scores, {"best_epochs": best_epochs}, [0.3, 4.0], window, 2, 1, 1)
     model = {"a.weight": array}
     optimizer = {"a.weight/moment": -array, "a.weight/pow": np.ones(1, np.float32)}
     return Snapshot(progress, model, optimizer, {"0/a._mean": array, "1/a._mean": 2 * array})
@@ -46,12 +46,12 @@ def names(store):
 
 
 def newest_step(store):
-    return store.newest().snapshot.progress.step
+    return store.load_latest().snapshot.progress.step
 
 
-def test_what_is_written_is_read_back_to_the_last_bit(store):
+def test_a_checkpoint_is_read_back_bit_equal(store):
     store.write(snapshot(30))
-    found = store.newest()
+    found = store.load_latest()
     assert found.damaged == {}
     mine, theirs = snapshot(30), found.snapshot
     assert repr(theirs.progress) == repr(mine.progress)
@@ -62,17 +62,17 @@ def test_what_is_written_is_read_back_to_the_last_bit(store):
             np.testing.assert_array_equal(left[name], right[name])
 
 
-def test_an_optimizer_without_state_is_kept_too(store):
+def test_an_optimizer_without_state_is_saved(store):
     store.write(Snapshot(Progress(1, 1), {"a": np.ones(2, np.float32)}, {}))
-    assert store.newest().snapshot.optimizer == {}
+    assert store.load_latest().snapshot.optimizer == {}
 
 
 def test_a_new_folder_has_no_checkpoint(store):
     store.folder.mkdir()
-    assert store.newest().snapshot is None
+    assert store.load_latest().snapshot is None
 
 
-def test_last_and_best_point_at_what_they_say(store):
+def test_the_links_last_and_best_point_at_the_right_checkpoints(store):
     for step, best in ((10, [10]), (15, [10]), (20, [20]), (25, [20])):
         store.write(snapshot(step, best))
     assert (store.folder / "last").readlink().name == "step_00000025"
@@ -85,7 +85,7 @@ def test_only_the_newest_and_the_best_are_kept(store):
     assert names(store) == ["best", "last", "step_00000020", "step_00000040"]
 
 
-def test_as_many_are_kept_as_asked_for(store):
+def test_keep_sets_the_number_of_kept_checkpoints(store):
     store.keep = 3
     for step in range(10, 70, 10):
         store.write(snapshot(step, [10]))
@@ -101,14 +101,14 @@ def test_the_best_few_are_kept_under_names_of_their_own(store):
     assert names(store) == ["best", "last", "step_00000030", "step_00000050"]
 
 
-def test_a_step_that_is_written_again_takes_the_place_of_the_older(store):
+def test_a_step_that_is_written_again_replaces_the_older_checkpoint(store):
     store.write(snapshot(10))
     store.write(snapshot(10, value=9))
-    assert store.newest().snapshot.model["a.weight"][0, 0] == 9
+    assert store.load_latest().snapshot.model["a.weight"][0, 0] == 9
     assert names(store) == ["last", "step_00000010"]
 
 
-def test_a_process_that_died_between_the_two_moves_leaves_the_older_one_to_go_on_from(store):
+def test_a_process_killed_between_the_two_renames_leaves_the_older_checkpoint(store):
     folder = store.write(snapshot(10))
     folder.rename(folder.with_name(f".{folder.name}.older"))
     (store.folder / f".{folder.name}.writing").mkdir()
@@ -116,7 +116,7 @@ def test_a_process_that_died_between_the_two_moves_leaves_the_older_one_to_go_on
     assert names(store) == ["last", "step_00000010"]
 
 
-def test_a_checkpoint_that_cannot_be_written_leaves_the_last_whole_one(store):
+def test_a_failed_write_leaves_the_last_intact_checkpoint(store):
     store.write(snapshot(10, [10]))
     (store.folder / ".step_00000020.writing").write_text("in the way")
     with pytest.raises(CannotWrite, match=r"cannot write .*step_00000020: "):
@@ -144,13 +144,13 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_used(store, name
     (newer / name).unlink()
     if damage:
         (newer / name).write_bytes(damage(data))
-    found = store.newest()
+    found = store.load_latest()
     assert found.snapshot.progress.step == 10
     assert list(found.damaged) == [newer]
     assert (SUMS_FILE if name == SUMS_FILE else name) in found.damaged[newer]
 
 
-def test_every_byte_counts(store):
+def test_a_change_of_any_byte_is_detected(store):
     store.keep = 2
     store.write(snapshot(10))
     newer = store.write(snapshot(20))
@@ -163,12 +163,12 @@ def test_every_byte_counts(store):
     assert newest_step(store) == 20
 
 
-def test_what_is_damaged_is_set_aside_and_never_taken_for_newer(store):
+def test_damaged_checkpoints_are_renamed_and_not_read_again(store):
     store.keep = 2
     store.write(snapshot(10))
     newer = store.write(snapshot(20))
     (newer / MODEL_FILE).unlink()
-    store.set_aside(list(store.newest().damaged))
+    store.rename_damaged(list(store.load_latest().damaged))
     assert names(store) == ["last", "step_00000010", "step_00000020.damaged"]
     store.keep = 1
     store.write(snapshot(15))
@@ -176,21 +176,21 @@ def test_what_is_damaged_is_set_aside_and_never_taken_for_newer(store):
     assert names(store) == ["last", "step_00000015", "step_00000020.damaged"]
 
 
-def test_where_none_is_whole_all_are_named_and_nothing_is_begun_anew(store):
+def test_a_run_with_only_damaged_checkpoints_is_refused_with_all_of_them_listed(store):
     store.keep = 2
     for step in (10, 20):
         (store.write(snapshot(step)) / MODEL_FILE).write_bytes(b"")
     for _ in range(2):  # and again
         with pytest.raises(BadRunFolder) as caught:
-            store.newest()
+            store.load_latest()
         said = str(caught.value)
-        assert said.startswith(f"no checkpoint in {store.folder} is whole")
-        assert f"step_00000010: {MODEL_FILE} is not what was written" in said
-        assert f"step_00000020: {MODEL_FILE} is not what was written" in said
-        assert "to begin again, remove that folder, or give the run another name, as name=NAME" in said
+        assert said.startswith(f"every checkpoint in {store.folder} is damaged")
+        assert f"step_00000010: {MODEL_FILE} was changed" in said
+        assert f"step_00000020: {MODEL_FILE} was changed" in said
+        assert "to start again, remove that folder, or give the run another name, as name=NAME" in said
 
 
-def test_progress_can_be_read_and_the_sums_checked_by_a_person(store):
+def test_progress_is_readable_json_and_sha256sum_verifies_the_files(store):
     folder = store.write(snapshot(20))
     assert json.loads((folder / PROGRESS_FILE).read_text(encoding="utf-8"))["step"] == 20
     done = subprocess.run(["sha256sum", "-c", SUMS_FILE], cwd=folder, capture_output=True, text=True, check=False)
@@ -198,8 +198,8 @@ def test_progress_can_be_read_and_the_sums_checked_by_a_person(store):
     assert done.stdout.count(": OK") == len(FILES) - 1
 
 
-def test_a_disk_that_takes_no_more_leaves_the_last_whole_checkpoint(store):
-    """For real: the kernel refuses to let any file grow beyond a size."""
+def test_a_full_disk_leaves_the_last_intact_checkpoint(store):
+    """With a real limit: the kernel refuses to let a file grow beyond a size."""
     store.write(snapshot(10))
     code = f"""
         import resource, sys

@@ -1,4 +1,4 @@
-"""Speed, waiting and time left, from what was really measured."""
+"""Throughput, waiting time and remaining time."""
 
 import time
 
@@ -17,7 +17,7 @@ def test_time_left_is_that_of_the_steps_that_are_left():
     assert pace.left_s == pytest.approx(6 * seconds / 2)  # two steps of eight are made
 
 
-def test_what_an_epoch_takes_beside_its_steps_is_expected_of_the_others_too():
+def test_time_left_includes_the_evaluations_to_come():
     clock = Clock(steps=1, total_steps=2)
     clock.start_epoch(0)
     first = clock.pace(1, clips=1)
@@ -31,7 +31,7 @@ def test_what_an_epoch_takes_beside_its_steps_is_expected_of_the_others_too():
     assert 0.1 <= last.left_s <= evaluation_s + 0.01
 
 
-def test_waiting_is_a_share_of_the_time():
+def test_waiting_is_reported_as_a_fraction_of_the_time():
     clock = Clock(steps=1, total_steps=1)
     clock.start_epoch(0)
     with clock.waiting():

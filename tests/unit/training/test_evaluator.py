@@ -1,4 +1,4 @@
-"""Scores of a split: every clip counts once, and what is missing is noticed."""
+"""Scores of a split: every clip counts once, missing and duplicate predictions are errors."""
 
 import numpy as np
 import paddle
@@ -52,13 +52,13 @@ def test_scores_are_those_of_all_predictions_together():
     assert evaluation.bad == ()
 
 
-def test_the_size_of_a_batch_hardly_shows_in_a_score():
+def test_scores_hardly_depend_on_the_batch_size():
     one, other = (evaluate(batches(batch_size=size)).scores for size in (1, 7))
     assert one.keys() == other.keys()
     assert one["valid/loss"] == pytest.approx(other["valid/loss"], rel=1e-5)
 
 
-def test_an_evaluation_changes_no_weights_and_leaves_training_on():
+def test_an_evaluation_changes_no_weights_and_restores_training_mode():
     made = network()
     before = made.arrays()
     evaluate(batches(), made=made)
@@ -68,34 +68,34 @@ def test_an_evaluation_changes_no_weights_and_leaves_training_on():
         np.testing.assert_array_equal(array, before[name])
 
 
-def test_a_clip_without_an_answer_is_noticed():
+def test_a_missing_prediction_is_an_error():
     parts = batches()
     ids = [*[name for part in parts for name in part.ids], "forgotten"]
-    with pytest.raises(RuntimeError, match="valid: 8 clips, but 7 answers and 0 bad"):
+    with pytest.raises(RuntimeError, match="valid: 8 clips, but 7 predictions and 0 bad clips"):
         evaluate(parts, ids)
 
 
-def test_a_clip_that_is_answered_twice_is_noticed():
+def test_a_duplicate_prediction_is_an_error():
     parts = batches()
     ids = [name for part in parts for name in part.ids]
-    with pytest.raises(RuntimeError, match=r"odd: \['clip000'"):
+    with pytest.raises(RuntimeError, match=r"duplicate or unknown: \['clip000'"):
         evaluate([*parts, parts[0]], ids)
 
 
-def test_a_clip_twice_in_the_place_of_another_is_noticed():
+def test_a_duplicate_in_place_of_another_clip_is_an_error():
     parts = batches(count=4, batch_size=2)
-    with pytest.raises(RuntimeError, match=r"odd: .'clip000'"):
+    with pytest.raises(RuntimeError, match=r"duplicate or unknown: .'clip000'"):
         evaluate([parts[0], parts[0]], ["clip000", "clip001", "clip002", "clip003"])
 
 
-def test_an_answer_for_a_clip_of_another_split_is_noticed():
+def test_a_prediction_for_a_clip_of_another_split_is_an_error():
     parts = batches()
     ids = [name for part in parts for name in part.ids]
-    with pytest.raises(RuntimeError, match=r"odd: .'clip006'"):
+    with pytest.raises(RuntimeError, match=r"duplicate or unknown: .'clip006'"):
         evaluate(parts, [*ids[:-1], "other"])
 
 
-def test_skipped_clips_are_handed_on_and_the_others_scored():
+def test_skipped_clips_are_returned_and_the_others_scored():
     parts = batches()
     ids = [name for part in parts for name in part.ids]
     error = BadClip("clip 'clip001' is bad")
@@ -104,7 +104,7 @@ def test_skipped_clips_are_handed_on_and_the_others_scored():
     assert evaluation.scores.keys() == evaluate(parts).scores.keys()
 
 
-def test_a_batch_of_skipped_clips_alone_does_no_harm():
+def test_a_batch_of_only_skipped_clips_is_allowed():
     parts = batches(count=4, batch_size=2)
     errors = (BadClip("a"), BadClip("b"))
     empty = Batch((), np.zeros((0, 1600), np.float32), np.zeros(0, np.int64), errors)

@@ -1,4 +1,4 @@
-"""How long a run is."""
+"""When a run evaluates, saves and ends."""
 
 import pytest
 
@@ -20,32 +20,32 @@ def test_max_steps_can_only_shorten_a_run(max_steps, total):
     [(0, 0, 4), (3, 0, 4), (4, 0, 4), (4, 4, 8), (5, 4, 8), (8, 8, 10), (10, 8, 10), (9, 9, 10)],
 )
 def test_evaluations_are_due_at_the_ends_of_epochs_and_of_the_run(step, evaluated, due):
-    assert run_length(max_steps=10).next_evaluation(step, evaluated) == due
+    assert run_length(max_steps=10).next_evaluation_step(step, evaluated) == due
 
 
-def test_a_run_is_over_when_its_last_step_is_evaluated():
-    assert not run_length().is_over_at(Progress(2, 12, 8))
-    assert run_length().is_over_at(Progress(3, 12, 12))
-    assert not run_length(max_steps=10).is_over_at(Progress(2, 10, 8))
-    assert run_length(max_steps=10).is_over_at(Progress(3, 10, 10))
+def test_a_run_has_finished_when_its_last_step_is_evaluated():
+    assert not run_length().has_finished(Progress(2, 12, 8))
+    assert run_length().has_finished(Progress(3, 12, 12))
+    assert not run_length(max_steps=10).has_finished(Progress(2, 10, 8))
+    assert run_length(max_steps=10).has_finished(Progress(3, 10, 10))
 
 
 @pytest.mark.parametrize(
     ("epoch", "best_epoch", "over"), [(2, 2, False), (2, 1, False), (2, 0, True), (1, 0, False), (0, 0, False)]
 )
-def test_patience_ends_where_so_many_epochs_in_a_row_were_not_the_best(epoch, best_epoch, over):
+def test_patience_ends_a_run_after_consecutive_epochs_without_a_new_best(epoch, best_epoch, over):
     progress = Progress(epoch, 4 * epoch, 4 * epoch, {}, {"epoch": best_epoch})
-    assert run_length(patience_epochs=2).is_over_at(progress) is over
-    assert not run_length().is_over_at(progress)
+    assert run_length(patience_epochs=2).has_finished(progress) is over
+    assert not run_length().has_finished(progress)
 
 
 def test_patience_does_not_end_a_run_in_the_middle_of_an_epoch():
-    assert not run_length(patience_epochs=2).is_over_at(Progress(2, 9, 8, {}, {"epoch": 0}))
+    assert not run_length(patience_epochs=2).has_finished(Progress(2, 9, 8, {}, {"epoch": 0}))
 
 
 @pytest.mark.parametrize(
     ("step", "saved", "due"), [(2, 0, False), (3, 0, True), (4, 0, True), (3, 3, False), (5, 4, False), (6, 4, True)]
 )
-def test_a_checkpoint_is_due_once_for_every_so_many_steps_however_late_it_is_made(step, saved, due):
+def test_a_late_checkpoint_does_not_shift_the_next_one(step, saved, due):
     assert run_length(save_every_steps=3).is_save_due(step, saved) is due
     assert not run_length().is_save_due(step, saved)

@@ -63,7 +63,7 @@ def moved_by(made, part, step, all_clips):
     return {name: array - before[name] for name, array in made.network.arrays().items()}, float(loss)
 
 
-def test_a_step_goes_down_the_mean_loss_at_the_rate_of_its_number():
+def test_a_step_descends_the_mean_loss_at_its_learning_rate():
     expected = learner()
     logits = expected.network(paddle.to_tensor(batch().waveforms))
     mean = cross_entropy(logits, paddle.to_tensor(batch().targets)).mean()
@@ -75,20 +75,20 @@ def test_a_step_goes_down_the_mean_loss_at_the_rate_of_its_number():
         assert loss == pytest.approx(4 * float(mean), rel=1e-6)
 
 
-def test_clips_that_others_could_read_count_in_the_mean():
+def test_clips_of_other_processes_count_in_the_mean():
     alone, _ = moved_by(learner(), batch(), 3, all_clips=4)
     among, _ = moved_by(learner(), batch(), 3, all_clips=8)
     np.testing.assert_allclose(2 * among["classifier.weight"], alone["classifier.weight"], rtol=1e-4, atol=1e-7)
 
 
-def test_a_part_without_a_clip_moves_nothing():
+def test_an_empty_batch_changes_no_weights():
     empty = Batch((), np.zeros((0, 2000), np.float32), np.zeros(0, np.int64))
     moved, loss = moved_by(learner(), empty, 3, all_clips=4)
     assert loss == 0.0
     assert not any(change.any() for change in moved.values())
 
 
-def test_no_gradient_is_left_for_the_next_step():
+def test_gradients_are_cleared_after_a_step():
     made = learner()
     first, _ = moved_by(made, batch(), 3, all_clips=4)
     second, _ = moved_by(made, batch(), 3, all_clips=4)
@@ -106,14 +106,14 @@ def test_the_losses_are_those_of_single_clips():
     np.testing.assert_allclose(several.numpy(), [(np.log(2.0) + np.log(4.0)) / 2, np.log(2.0)], rtol=1e-6)
 
 
-def test_an_empty_part_of_several_labels_moves_nothing():
+def test_an_empty_multi_label_batch_changes_no_weights():
     empty = Batch((), np.zeros((0, 2000), np.float32), np.zeros((0, 2), np.float32))
     moved, loss = moved_by(learner(binary_cross_entropy), empty, 3, all_clips=4)
     assert loss == 0.0
     assert not any(change.any() for change in moved.values())
 
 
-def test_a_step_says_how_long_the_gradient_was():
+def test_a_step_returns_the_gradient_norm():
     made = learner()
     before = made.network.arrays()
     outcome = made.step(batch(), 3, 4, seed=0)
@@ -123,7 +123,7 @@ def test_a_step_says_how_long_the_gradient_was():
 
 
 @pytest.mark.parametrize("share", [0.25, 4.0])
-def test_a_longer_gradient_is_cut_to_the_norm_and_a_shorter_one_left(share):
+def test_a_gradient_is_clipped_to_the_maximum_norm_only_if_it_is_longer(share):
     free, _ = moved_by(learner(), batch(), 3, all_clips=4)
     norm = learner().step(batch(), 3, 4, seed=0).gradient_norm
     cut, _ = moved_by(learner(clip_norm=share * norm), batch(), 3, all_clips=4)
@@ -132,7 +132,7 @@ def test_a_longer_gradient_is_cut_to_the_norm_and_a_shorter_one_left(share):
 
 
 @pytest.mark.parametrize("clips", [8, 6, 1], ids=["all read", "two skipped", "one read"])
-def test_a_gradient_in_parts_is_that_of_the_whole(clips):
+def test_gradient_accumulation_gives_the_gradient_of_the_whole_batch(clips):
     whole, loss = moved_by(learner(), batch(clips), 3, all_clips=8)
     in_parts, sum_of_parts = moved_by(learner(accumulate_steps=4), batch(clips), 3, all_clips=8)
     assert sum_of_parts == pytest.approx(loss, rel=1e-6)
@@ -141,7 +141,7 @@ def test_a_gradient_in_parts_is_that_of_the_whole(clips):
 
 
 @pytest.mark.parametrize("fault", ["sample", "loss"])
-def test_a_step_that_is_not_finite_moves_nothing_and_the_next_one_does(fault):
+def test_a_step_that_is_not_finite_is_skipped_and_the_next_one_is_not(fault):
     faults = []
 
     def loss(logits, targets):
@@ -177,7 +177,7 @@ def test_on_a_cpu_half_precision_changes_nothing(amp):
 def scaled(value):
     """A learner whose loss is scaled, as on a GPU with fp16."""
     made = learner()
-    made._scale = LossScale(on=True)
+    made._scale = LossScale(enabled=True)
     made._scale.value = value
     return made
 
@@ -204,7 +204,7 @@ def test_an_overflow_lowers_the_scale_and_is_no_bad_step_until_the_scale_is_one(
     assert not made.step(bad, 4, 4, seed=0).finite
 
 
-def test_a_moving_average_answers_and_the_network_trains_on():
+def test_the_moving_average_is_evaluated_and_training_continues_from_the_weights():
     made = learner(ema_decay=0.5)
     weights = [made.network.arrays()["classifier.weight"]]
     for step in (1, 2, 3):
@@ -219,7 +219,7 @@ def test_a_moving_average_answers_and_the_network_trains_on():
     np.testing.assert_array_equal(made.network.arrays()["classifier.weight"], weights[-1])
 
 
-def test_the_mean_over_the_last_epochs_answers_with_their_statistics():
+def test_the_stochastic_weight_average_includes_running_statistics():
     made = learner(layer=small, swa_first_epoch=2)
     made.network.train()
     ends = []
@@ -237,7 +237,7 @@ def test_the_mean_over_the_last_epochs_answers_with_their_statistics():
     assert_equal(made.network.arrays(), ends[2])
 
 
-def test_a_network_gets_its_own_weights_back_where_an_evaluation_fails():
+def test_the_weights_are_restored_after_a_failed_evaluation():
     made = learner(ema_decay=0.9)
     made.step(batch(), 1, 4, seed=0)
     before = made.network.arrays()
@@ -249,7 +249,7 @@ def test_a_network_gets_its_own_weights_back_where_an_evaluation_fails():
 @pytest.mark.parametrize(
     "options", [{"ema_decay": 0.9}, {"swa_first_epoch": 1}, {"swa_first_epoch": 9}, {"clip_norm": 0.01}]
 )
-def test_a_restored_learner_goes_on_as_if_nothing_had_happened(options):
+def test_a_restored_learner_continues_bit_equal(options):
     made = learner(layer=small, optimizer="AdamW", **options)
     made.network.train()
     for epoch in (1, 2):
@@ -270,26 +270,26 @@ def test_a_restored_learner_goes_on_as_if_nothing_had_happened(options):
 
 
 def test_the_state_of_another_average_is_refused():
-    with pytest.raises(BadRunFolder, match="holds a moving average, but the settings ask for a mean over epochs"):
+    with pytest.raises(BadRunFolder, match="holds a moving average, but the settings require a mean over epochs"):
         learner(swa_first_epoch=1).restore(learner(ema_decay=0.5).state())
-    with pytest.raises(BadRunFolder, match="holds no average, but the settings ask for a moving average"):
+    with pytest.raises(BadRunFolder, match="holds no average, but the settings require a moving average"):
         learner(ema_decay=0.5).restore(learner().state())
-    with pytest.raises(BadRunFolder, match="holds a moving average, but the settings ask for no average"):
+    with pytest.raises(BadRunFolder, match="holds a moving average, but the settings require no average"):
         learner().restore(learner(ema_decay=0.5).state())
 
 
-def test_rates_are_told_by_group():
-    assert learner().rates(1) == {"all": RATE / 2}
-    assert learner(rate_groups={"body": 0.5, "head": 2.0}).rates(3) == {"body": RATE / 2, "head": 2 * RATE}
+def test_learning_rates_are_reported_by_group():
+    assert learner().learning_rates(1) == {"all": RATE / 2}
+    assert learner(lr_factors={"body": 0.5, "head": 2.0}).learning_rates(3) == {"body": RATE / 2, "head": 2 * RATE}
 
 
-def test_soft_targets_weigh_the_losses_of_their_classes():
+def test_soft_targets_weight_the_losses_of_their_classes():
     logits = paddle.to_tensor(np.array([[0.0, np.log(3.0)]], np.float32))
     soft = cross_entropy(logits, paddle.to_tensor(np.array([[0.25, 0.75]], np.float32)))
     np.testing.assert_allclose(soft.numpy(), [0.25 * np.log(4.0) + 0.75 * np.log(4.0 / 3.0)], rtol=1e-6)
 
 
-def test_a_step_mixes_the_clips_of_a_batch_and_counts_what_comes_out():
+def test_a_step_applies_mixup_and_counts_the_mixed_clips():
     plain = batch()
     mixed = Batch(
         ("0", "1"),
@@ -307,7 +307,7 @@ def test_a_step_mixes_the_clips_of_a_batch_and_counts_what_comes_out():
     assert loss == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_mixed_part_without_a_clip_moves_nothing():
+def test_an_empty_mixed_batch_changes_no_weights():
     empty = Batch(
         (),
         np.zeros((0, 2000), np.float32),
@@ -322,7 +322,7 @@ def test_a_mixed_part_without_a_clip_moves_nothing():
 
 
 @pytest.mark.parametrize("pairs", ["panns", "free"])
-def test_mixed_clips_in_parts_give_the_gradient_of_the_whole(pairs):
+def test_gradient_accumulation_with_mixup_gives_the_gradient_of_the_whole_batch(pairs):
     plain, random = batch(8), np.random.default_rng(1)
     clips = 4 if pairs == "panns" else 8
     mixed = Batch(

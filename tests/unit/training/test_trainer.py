@@ -1,4 +1,4 @@
-"""Epochs and steps in one process, on generated sounds with a tiny layer."""
+"""The training loop in one process, on generated sounds with a tiny layer."""
 
 import math
 from dataclasses import replace
@@ -16,11 +16,11 @@ from pannsdist.contracts.batch import Batch
 from pannsdist.distributed.fleet import SingleProcessWorld
 from pannsdist.run import building
 from pannsdist.run.planning.decide import decide
-from pannsdist.runtime.errors import BadClip, CannotWrite, NotFinite, Stopped
-from pannsdist.training.background import Background
+from pannsdist.runtime.errors import BadClip, BadRunFolder, CannotWrite, NotFinite, Stopped
+from pannsdist.training.background import BackgroundWriter
 from pannsdist.training.checkpoint import CheckpointStore
+from pannsdist.training.fit_context import ResultSinks, TrainingData
 from pannsdist.training.metrics import scores
-from pannsdist.training.trainer import ResultSinks, TrainingData
 
 TEXT = """
 model: {name: small}
@@ -33,7 +33,7 @@ log: {every_steps: 3}
 
 
 class Recorder:
-    """A tracker that keeps what it was told."""
+    """A tracker that stores its reports."""
 
     def __init__(self):
         self.step_reports, self.epoch_reports = [], []
@@ -52,24 +52,24 @@ class Recorder:
 
 
 class Run:
-    """A run of the small model; goes on from `snapshot` if there is one."""
+    """A run of the small model; resumes from `snapshot` if there is one."""
 
     def __init__(self, folder, *overrides, snapshot=None, text=TEXT):
         (folder / "run.yaml").write_text(text, encoding="utf-8")
         chosen, origin = settings.load(folder / "run.yaml", overrides)
         self.plan = decide(chosen, origin, catalog(), 1)
         self.network = building.build_network(self.plan)
-        self.start = building.load_initial(self.plan, self.network, snapshot)
+        self.start = building.load_pretrained(self.plan, self.network, snapshot)
         self.parts = building.build_parts(self.plan, SingleProcessWorld(), self.network, Loader(0))
-        self.progress = self.parts.trainer.resume(snapshot)
+        self.progress = self.parts.trainer.restore(snapshot)
         self.recorder, self.bad, self.kept, self.bad_steps = Recorder(), [], [], []
 
-    def fit(self, data=None, is_asked_to_stop=lambda: False):
+    def fit(self, data=None, is_stop_requested=lambda: False):
         sinks = ResultSinks(
             [self.recorder], lambda *kept: self.kept.append(kept), self.bad.extend, self.bad_steps.append
         )
         self.progress = self.parts.trainer.fit(
-            self.progress, data or self.parts.data, self.parts.split, sinks, is_asked_to_stop
+            self.progress, data or self.parts.data, self.parts.split, sinks, is_stop_requested
         )
         return self
 
@@ -95,7 +95,7 @@ def test_the_loss_falls(done):
     assert losses[-1] < 0.5 * losses[0]
 
 
-def test_every_epoch_is_evaluated_reported_and_kept(done):
+def test_every_epoch_is_evaluated_reported_and_saved(done):
     reports = done.recorder.epoch_reports
     assert [(report.epoch, report.epochs, report.step) for report in reports] == [(n, 4, 4 * n) for n in (1, 2, 3, 4)]
     assert [snapshot.progress.epoch for snapshot, _ in done.kept] == [1, 2, 3, 4]
@@ -103,7 +103,7 @@ def test_every_epoch_is_evaluated_reported_and_kept(done):
     assert done.progress.epoch == 4
 
 
-def test_steps_are_reported_every_so_often_and_at_the_end_of_an_epoch(done):
+def test_steps_are_reported_at_intervals_and_at_the_end_of_an_epoch(done):
     reports = done.recorder.step_reports
     assert [(report.epoch, report.epoch_step) for report in reports] == [(n, s) for n in (1, 2, 3, 4) for s in (3, 4)]
     assert [report.step for report in reports[:4]] == [3, 4, 7, 8]
@@ -129,9 +129,9 @@ def test_the_best_epoch_is_the_one_with_the_best_score(done):
     best = values.index(max(values)) + 1
     assert (done.progress.best["metric"], done.progress.best["value"]) == (metric, max(values))
     assert done.progress.best["epoch"] == best
-    shipped = [(snapshot, weights) for snapshot, weights in done.kept if weights is not None]
-    assert shipped[-1][0].progress.epoch == best
-    assert_equal(shipped[-1][1], shipped[-1][0].model)
+    best_weights = [(snapshot, weights) for snapshot, weights in done.kept if weights is not None]
+    assert best_weights[-1][0].progress.epoch == best
+    assert_equal(best_weights[-1][1], best_weights[-1][0].model)
 
 
 def test_the_same_settings_give_the_same_run_bit_by_bit(done, tmp_path):
@@ -145,14 +145,14 @@ def test_another_seed_gives_another_run(done, tmp_path):
 
 
 @pytest.mark.parametrize("optimizer", ["AdamW", "SGD", "Momentum"])
-def test_a_run_that_goes_on_equals_the_uninterrupted_one_bit_by_bit(tmp_path, optimizer):
+def test_a_resumed_run_equals_the_uninterrupted_one_bit_by_bit(tmp_path, optimizer):
     whole = Run(tmp_path, f"optimizer.name={optimizer}").fit()
     store = CheckpointStore(tmp_path, keep=9)
     for snapshot, _ in whole.kept[:2]:
         store.write(snapshot)
     strangers = [paddle.nn.Linear(3, 3), paddle.nn.BatchNorm2D(2)]
     paddle.seed(99)
-    resumed = Run(tmp_path, f"optimizer.name={optimizer}", snapshot=store.newest().snapshot)
+    resumed = Run(tmp_path, f"optimizer.name={optimizer}", snapshot=store.load_latest().snapshot)
     assert resumed.start == "goes on after epoch 2"
     resumed.fit()
     assert [report.epoch for report in resumed.recorder.epoch_reports] == [3, 4]
@@ -163,13 +163,25 @@ def test_a_run_that_goes_on_equals_the_uninterrupted_one_bit_by_bit(tmp_path, op
     del strangers
 
 
+def test_a_snapshot_of_another_model_is_refused(done, tmp_path):
+    model = {**done.last.model, "classifier.bias": np.zeros(7, np.float32)}
+    with pytest.raises(BadRunFolder, match="the checkpoint does not fit the model: 1 tensors do not fit") as caught:
+        Run(tmp_path, snapshot=replace(done.last, model=model))
+    assert "start a run under another name" in str(caught.value)
+
+
+def test_pretrained_weights_are_not_read_where_a_run_resumes(done, tmp_path):
+    plan = replace(done.plan, weights=tmp_path / "removed.pdparams")
+    assert building.load_pretrained(plan, done.network, done.last) == "is finished"
+
+
 def test_a_finished_run_trains_no_more(done, tmp_path):
     again = Run(tmp_path, snapshot=done.kept[-1][0]).fit()
     assert again.kept == []
     assert again.progress.epoch == 4
 
 
-def test_skipped_clips_are_noted_and_training_goes_on(tmp_path):
+def test_skipped_clips_are_logged_and_training_continues(tmp_path):
     run = Run(tmp_path, "train.epochs=1")
     error = BadClip("clip 'a' is bad")
 
@@ -199,7 +211,7 @@ def test_an_error_of_the_data_stops_the_run(tmp_path):
     assert run.kept == []
 
 
-def test_rank_0_hands_on_the_predictions_that_were_scored(done):
+def test_rank_0_reports_the_predictions_that_were_scored(done):
     for report in done.recorder.epoch_reports:
         found = scores(report.predictions, "valid")
         assert {name: report.scores[name] for name in found} == found
@@ -215,7 +227,7 @@ def test_a_full_disk_stops_the_run(tmp_path):
         run.parts.trainer.fit(run.progress, run.parts.data, run.parts.split, ResultSinks([], keep))
 
 
-def test_several_labels_are_trained_too(tmp_path):
+def test_multi_label_data_are_trained(tmp_path):
     rows = ["path,labels,split"]
     for number in range(8):
         samples = 0.1 * np.random.default_rng(number).normal(size=3000)
@@ -238,102 +250,102 @@ STEPS = 16
 
 
 def after(count):
-    """Asked to stop once this was looked at so often."""
+    """Request a stop after `count` calls."""
     looks = []
     return lambda: looks.append(1) or len(looks) > count
 
 
-def stopped(folder, is_asked_to_stop, *overrides, snapshot=None):
-    """A run that is stopped, and what it left on disk."""
+def stopped(folder, is_stop_requested, *overrides, snapshot=None):
+    """A stopped run, its message, and the latest snapshot on disk."""
     run = Run(folder, *overrides, snapshot=snapshot)
     with pytest.raises(Stopped) as caught:
-        run.fit(is_asked_to_stop=is_asked_to_stop)
+        run.fit(is_stop_requested=is_stop_requested)
     store = CheckpointStore(folder / "checkpoints", keep=9)
     for kept, _ in run.kept:
         store.write(kept)
-    return run, str(caught.value), store.newest().snapshot
+    return run, str(caught.value), store.load_latest().snapshot
 
 
-def pieces(reports):
-    """What reports say but for times."""
+def comparable(reports):
+    """The reports without measured times."""
     return [
         repr(replace(report, **{name: None for name in ("pace", "seconds") if hasattr(report, name)}))
         for report in reports
     ]
 
 
-def assert_goes_on_as(whole, first, snapshot, folder, *overrides):
-    """Whether a second start ends as one that was not stopped, with the same reports."""
+def assert_resumes_as(whole, first, snapshot, folder, *overrides):
+    """Assert that a second start ends like an uninterrupted run, with the same reports."""
     second = Run(folder, *overrides, snapshot=snapshot).fit()
     assert_equal(second.last.model, whole.last.model)
     assert_equal(second.last.optimizer, whole.last.optimizer)
     assert repr(second.last.progress) == repr(whole.last.progress)
     for kind in ("step_reports", "epoch_reports"):
-        both = pieces(getattr(first.recorder, kind)) + pieces(getattr(second.recorder, kind))
-        assert both == pieces(getattr(whole.recorder, kind))
+        both = comparable(getattr(first.recorder, kind)) + comparable(getattr(second.recorder, kind))
+        assert both == comparable(getattr(whole.recorder, kind))
 
 
 @pytest.mark.parametrize("looks", range(1, 20))
-def test_a_run_stopped_anywhere_goes_on_as_if_it_had_not_been(done, tmp_path, looks):
-    """It is looked once before each step and once in each evaluation, so that every fifth time is in one."""
+def test_a_run_stopped_anywhere_resumes_bit_equal(done, tmp_path, looks):
+    """A stop is checked before each step and once per evaluation, so that every fifth check is in an evaluation."""
     first, said, snapshot = stopped(tmp_path, after(looks))
     at = looks - looks // 5
-    assert said.startswith(f"stopped after step {at} of {STEPS}, as asked: saved in checkpoints/step_{at:08d}\n")
+    assert said.startswith(f"stopped after step {at} of {STEPS}, as requested: saved in checkpoints/step_{at:08d}\n")
     assert snapshot.progress.step == at
-    assert (snapshot.progress.step > snapshot.progress.evaluated) is (looks % 5 != 0)
-    assert_goes_on_as(done, first, snapshot, tmp_path)
+    assert (snapshot.progress.step > snapshot.progress.evaluated_step) is (looks % 5 != 0)
+    assert_resumes_as(done, first, snapshot, tmp_path)
 
 
 @pytest.mark.parametrize("average", ["train.ema_decay=0.9", "train.swa_epochs=3"])
-def test_an_average_of_the_weights_goes_on_too_and_is_what_is_shipped(tmp_path, average):
+def test_a_weight_average_resumes_bit_equal_and_becomes_the_best_model(tmp_path, average):
     whole = Run(tmp_path, average).fit()
-    for looks in (7, 10, 14, 15):  # the second and the last are in the evaluation after an epoch
+    for looks in (7, 10, 14, 15):  # the second and the last stop an evaluation
         folder = tmp_path / str(looks)
         folder.mkdir()
         first, _, snapshot = stopped(folder, after(looks - 1), average)
-        assert_goes_on_as(whole, first, snapshot, folder, average)
-    shipped = next(weights for snapshot, weights in reversed(whole.kept) if weights is not None)
-    same = next(snapshot for snapshot, weights in whole.kept if weights is shipped)
-    assert any(not np.array_equal(shipped[name], same.model[name]) for name in shipped)
+        assert_resumes_as(whole, first, snapshot, folder, average)
+    best_weights = next(weights for snapshot, weights in reversed(whole.kept) if weights is not None)
+    same = next(snapshot for snapshot, weights in whole.kept if weights is best_weights)
+    assert any(not np.array_equal(best_weights[name], same.model[name]) for name in best_weights)
 
 
-def test_a_run_stopped_twice_goes_on_as_if_it_had_not_been(done, tmp_path):
+def test_a_run_stopped_twice_resumes_bit_equal(done, tmp_path):
     first, _, snapshot = stopped(tmp_path, after(2))
     second, _, snapshot = stopped(tmp_path, after(5), snapshot=snapshot)
     first.recorder.step_reports += second.recorder.step_reports
     first.recorder.epoch_reports += second.recorder.epoch_reports
     assert snapshot.progress.step == 6
-    assert_goes_on_as(done, first, snapshot, tmp_path)
+    assert_resumes_as(done, first, snapshot, tmp_path)
 
 
 def test_a_run_stopped_before_its_first_step_leaves_nothing(tmp_path):
     run = Run(tmp_path)
-    with pytest.raises(Stopped, match="stopped after step 0 of 16, as asked: nothing to save yet"):
-        run.fit(is_asked_to_stop=lambda: True)
+    with pytest.raises(Stopped, match="stopped after step 0 of 16, as requested: nothing to save yet"):
+        run.fit(is_stop_requested=lambda: True)
     assert run.kept == []
 
 
-def test_a_run_that_is_stopped_at_once_after_it_went_on_writes_no_checkpoint_again(tmp_path):
+def test_a_resumed_run_stopped_at_once_writes_no_second_checkpoint(tmp_path):
     _, _, snapshot = stopped(tmp_path, after(2))
     again = Run(tmp_path, snapshot=snapshot)
     with pytest.raises(Stopped, match="saved in checkpoints/step_00000002"):
-        again.fit(is_asked_to_stop=lambda: True)
+        again.fit(is_stop_requested=lambda: True)
     assert again.kept == []
 
 
-def test_checkpoints_are_made_every_so_many_steps_and_change_nothing(done, tmp_path):
+def test_checkpoints_every_n_steps_do_not_change_the_result(done, tmp_path):
     run = Run(tmp_path, "save.every_steps=3").fit()
     steps = [snapshot.progress.step for snapshot, _ in run.kept]
-    assert steps == [3, 4, 6, 8, 9, 12, 15, 16]  # an epoch's end is saved once it is evaluated
+    assert steps == [3, 4, 6, 8, 9, 12, 15, 16]  # the end of an epoch is saved after its evaluation
     assert_equal(run.last.model, done.last.model)
-    for snapshot, shipped in run.kept[:-1]:
-        assert shipped is None or snapshot.progress.step % 4 == 0
+    for snapshot, best_weights in run.kept[:-1]:
+        assert best_weights is None or snapshot.progress.step % 4 == 0
     middle = run.kept[0][0]
     again = Run(tmp_path, "save.every_steps=3", snapshot=middle).fit()
     assert_equal(again.last.model, done.last.model)
 
 
-def test_a_checkpoint_is_due_when_so_many_minutes_have_gone_by(tmp_path):
+def test_checkpoints_are_written_at_intervals_of_minutes(tmp_path):
     run = Run(tmp_path, "save.every_minutes=1e-9", "train.epochs=1").fit()
     assert [snapshot.progress.step for snapshot, _ in run.kept][-4:] == [1, 2, 3, 4]
 
@@ -345,11 +357,11 @@ def test_max_steps_ends_with_an_evaluation_and_a_model(tmp_path):
     assert run.recorder.step_reports[-1].learning_rates["all"] == pytest.approx(
         0.02 * 0.01
     )  # the schedule ends there too
-    assert any(shipped is not None for _, shipped in run.kept)
+    assert any(best_weights is not None for _, best_weights in run.kept)
     assert Run(tmp_path, "train.max_steps=6", snapshot=run.last).start == "is finished"
 
 
-def test_a_run_goes_on_beyond_its_max_steps_in_the_middle_of_the_epoch(tmp_path):
+def test_a_run_resumes_beyond_its_max_steps_within_the_epoch(tmp_path):
     constant = ("schedule.name=constant", "schedule.warmup_epochs=0")
     whole = Run(tmp_path, *constant).fit()
     cut = Run(tmp_path, *constant, "train.max_steps=6").fit()
@@ -361,14 +373,14 @@ def test_a_run_goes_on_beyond_its_max_steps_in_the_middle_of_the_epoch(tmp_path)
     assert longer.recorder.epoch_reports[-1].scores == whole.recorder.epoch_reports[-1].scores
 
 
-def test_max_minutes_end_with_an_evaluation_and_the_next_start_goes_on(tmp_path):
+def test_max_minutes_end_with_an_evaluation_and_the_next_start_resumes(tmp_path):
     first = Run(tmp_path, "train.max_minutes=1e-9").fit()
     assert first.kept == []  # it was up before the first step
     run = Run(tmp_path, "train.max_minutes=1000").fit()
     assert run.progress.step == STEPS
 
 
-def test_patience_ends_a_run_that_does_not_get_better(tmp_path):
+def test_patience_ends_a_run_that_does_not_improve(tmp_path):
     run = Run(tmp_path, "train.patience_epochs=2", "train.epochs=9", "optimizer.learning_rate=1e-12").fit()
     assert run.progress.best["epoch"] == 1
     assert run.progress.epoch == 3
@@ -377,7 +389,7 @@ def test_patience_ends_a_run_that_does_not_get_better(tmp_path):
     assert again.fit().kept == []
 
 
-def test_steps_that_are_not_finite_are_skipped_counted_and_their_clips_named(tmp_path):
+def test_steps_that_are_not_finite_are_skipped_and_counted_and_their_clips_logged(tmp_path):
     run = Run(tmp_path, "train.epochs=1")
     spoilt = []
 
@@ -390,9 +402,9 @@ def test_steps_that_are_not_finite_are_skipped_counted_and_their_clips_named(tmp
             yield replace(batch, waveforms=batch.waveforms * np.nan)
 
     run.fit(TrainingData(batches, run.parts.data.steps))
-    assert (run.progress.step, run.progress.bad_steps, run.progress.bad_steps_in_a_row) == (4, 2, 1)
+    assert (run.progress.step, run.progress.bad_steps, run.progress.consecutive_bad_steps) == (4, 2, 1)
     assert run.bad_steps == [
-        f"step {step} was not taken, its loss or gradient is not finite; its clips: {', '.join(ids)}"
+        f"step {step} was skipped, its loss or gradient is not finite; its clips: {', '.join(ids)}"
         for step, ids in zip((2, 4), spoilt, strict=True)
     ]
     weights = [array for name, array in run.last.model.items() if not name.endswith(("_mean", "_variance"))]
@@ -401,7 +413,7 @@ def test_steps_that_are_not_finite_are_skipped_counted_and_their_clips_named(tmp
 
 
 @pytest.mark.parametrize("saved", [False, True])
-def test_too_many_steps_in_a_row_that_are_not_finite_stop_the_run(tmp_path, saved):
+def test_too_many_consecutive_steps_that_are_not_finite_stop_the_run(tmp_path, saved):
     run = Run(tmp_path, "train.max_bad_steps=2", f"save.every_steps={1 if saved else 'null'}")
 
     def batches(epoch, first):
@@ -411,23 +423,23 @@ def test_too_many_steps_in_a_row_that_are_not_finite_stop_the_run(tmp_path, save
     with pytest.raises(NotFinite) as caught:
         run.fit(TrainingData(batches, run.parts.data.steps))
     said = str(caught.value)
-    assert said.startswith("the loss or the gradient was not finite in steps 2 to 3, and none of them was taken\n")
+    assert said.startswith("the loss or the gradient was not finite in steps 2 to 3; all of them were skipped\n")
     assert (
         "the last good weights are in checkpoints/step_00000001/model.pdparams of the run's folder" in said
     ) is saved
     assert ("no checkpoint was written before" in said) is not saved
-    assert "the clips of each step are named in bad_steps.txt" in said
+    assert "the clips of each step are listed in bad_steps.txt" in said
     assert [snapshot.progress.step for snapshot, _ in run.kept] == ([1] if saved else [])
 
 
-def test_an_error_of_the_writing_stops_the_run_at_the_next_step(tmp_path):
+def test_a_write_error_stops_the_run_at_the_next_step(tmp_path):
     run = Run(tmp_path, "save.every_steps=1")
-    writing = Background()
+    writer = BackgroundWriter()
 
     def fail():
         raise CannotWrite("cannot write runs/run/checkpoints/step_00000001: No space left on device")
 
-    sinks = ResultSinks([run.recorder], lambda *_: writing.start(fail), writing=writing)
+    sinks = ResultSinks([run.recorder], lambda *_: writer.submit(fail), writer=writer)
     with pytest.raises(CannotWrite, match="No space left"):
         run.parts.trainer.fit(run.progress, run.parts.data, run.parts.split, sinks)
     assert run.recorder.epoch_reports == []
@@ -446,7 +458,7 @@ def test_limits_shorten_epochs_and_evaluations(tmp_path):
     assert len(run.parts.split.ids) == 4
 
 
-def test_overfitting_learns_the_same_clips_by_heart_and_is_scored_on_them(tmp_path):
+def test_overfit_batches_train_and_evaluate_on_the_same_clips(tmp_path):
     run = Run(tmp_path, "train.overfit_batches=2", "train.epochs=20").fit()
     epochs = [[(batch.ids, batch.waveforms) for batch in run.parts.data.batches(epoch, 0)] for epoch in (1, 2)]
     for left, right in zip(*epochs, strict=True):

@@ -260,7 +260,7 @@ def test_an_optimizer_plugin_moves_the_weights_at_the_rates_of_its_stages(decide
     weights = ("norm.weight", "norm.bias", "classifier.weight", "classifier.bias")
     slots = [name for name in learner.state() if name.startswith("optimizer/")]
     assert slots == [f"optimizer/{name}/pushed" for name in weights]
-    assert learner.rates(1) == {"body": 1e-4, "head": 4e-4}
+    assert learner.learning_rates(1) == {"body": 1e-4, "head": 4e-4}
 
 
 @pytest.mark.parametrize("name", ["pash", "AdaW"])

@@ -34,7 +34,7 @@ def score(name, given):
     return METRICS[name].compute(given)
 
 
-def test_what_is_decided_of_one_label_agrees_with_scikit_learn():
+def test_single_label_classification_metrics_agree_with_scikit_learn():
     given = random_single()
     truth, answer = given.targets, given.logits.argmax(axis=1)
     expected = {
@@ -49,7 +49,7 @@ def test_what_is_decided_of_one_label_agrees_with_scikit_learn():
     np.testing.assert_array_equal(confusion(given), sk.confusion_matrix(truth, answer))
 
 
-def test_what_is_decided_of_several_labels_agrees_with_scikit_learn():
+def test_multi_label_classification_metrics_agree_with_scikit_learn():
     given = random_multi()
     truth, answer = given.positives, given.probabilities >= 0.5
     expected = {
@@ -61,7 +61,7 @@ def test_what_is_decided_of_several_labels_agrees_with_scikit_learn():
     assert {name: score(name, given) for name in expected} == pytest.approx(expected, rel=1e-12)
 
 
-def test_a_class_that_no_clip_bears_counts_against_the_others_but_not_in_the_mean():
+def test_a_class_without_clips_lowers_the_precision_of_others_but_is_not_in_the_mean():
     given = predictions([[3, 0, 0], [0, 3, 0], [0, 0, 3], [0, 3, 0]], [0, 1, 1, 1])  # one clip is given the absent c
     assert score("macro_precision", given) == pytest.approx((1 + 1) / 2)
     assert score("macro_recall", given) == score("balanced_accuracy", given) == pytest.approx((1 + 2 / 3) / 2)
@@ -69,7 +69,7 @@ def test_a_class_that_no_clip_bears_counts_against_the_others_but_not_in_the_mea
     assert score("micro_f1", given) == 0.75
 
 
-def test_a_class_that_no_clip_was_given_has_a_precision_of_zero():
+def test_a_class_that_is_never_predicted_has_a_precision_of_zero():
     assert score("macro_precision", predictions([[1, 0], [1, 0]], [0, 1])) == pytest.approx((0.5 + 0) / 2)
 
 
@@ -79,7 +79,7 @@ def test_kappa_by_hand_and_where_chance_alone_is_right():
     assert math.isnan(score("cohen_kappa", predictions([[1, 0]] * 3, [0, 0, 0])))
 
 
-def test_a_tie_is_given_to_the_first_class_by_every_metric():
+def test_every_metric_breaks_ties_by_the_class_index():
     given = predictions([[0, 0], [0, 0]], [0, 1])
     np.testing.assert_array_equal(confusion(given), [[1, 0], [1, 0]])
     assert score("macro_recall", given) == 0.5
@@ -92,7 +92,7 @@ def test_the_calibration_error_by_hand():
     assert score("calibration_error", given) == pytest.approx(expected, rel=1e-6)
 
 
-def test_the_calibration_error_of_several_labels_takes_every_probability_at_its_word():
+def test_the_multi_label_calibration_error_uses_every_probability():
     sure, low = math.log(0.9 / 0.1), math.log(0.1 / 0.9)
     given = predictions([[sure, low], [sure, low]], [[1, 0], [0, 0]], multi_label=True)
     assert score("calibration_error", given) == pytest.approx((2 * abs(0.5 - 0.9) + 2 * abs(0 - 0.1)) / 4, rel=1e-6)
@@ -110,7 +110,7 @@ def test_label_ranking_of_one_label_is_the_mean_of_one_over_its_place():
     assert score("label_ranking_average_precision", given) == pytest.approx((1 + 1 / 2 + 1 / 2) / 3)
 
 
-def test_a_clip_with_nothing_to_rank_is_left_out_of_label_ranking():
+def test_a_clip_with_nothing_to_rank_is_excluded_from_label_ranking():
     given = predictions([[2, 1], [1, 2], [2, 1]], [[0, 1], [0, 0], [1, 1]], multi_label=True)
     assert score("label_ranking_average_precision", given) == 0.5
     empty = predictions([[2, 1]], [[0, 0]], multi_label=True)
@@ -130,7 +130,7 @@ def test_the_scores_of_each_class_agree_with_scikit_learn(given):
         assert row.roc_auc == pytest.approx(sk.roc_auc_score(truth[:, column], probabilities[:, column]))
 
 
-def test_a_class_that_no_clip_bears_has_no_scores_but_stands_in_the_table():
+def test_a_class_without_clips_has_no_scores_but_has_a_row():
     absent = class_scores(predictions([[1, 0, 0], [0, 1, 0]], [0, 1]))[2]
     assert (absent.label, absent.support) == ("c", 0)
     assert all(map(math.isnan, (absent.precision, absent.recall, absent.f1, absent.average_precision, absent.roc_auc)))
@@ -151,7 +151,7 @@ def test_a_logit_that_is_not_finite_leaves_a_table_without_scores():
     assert sum(row.support for row in class_scores(given)) == 80
 
 
-def test_the_most_confused_pairs_come_first_and_no_pair_stands_without_a_clip():
+def test_the_most_confused_pairs_come_first_and_pairs_without_clips_are_excluded():
     logits = np.eye(3)[[0, 1, 1, 2, 0, 2]]
     assert most_confused(predictions(logits, [0, 0, 0, 1, 1, 2]), 5) == [(0, 1, 2), (1, 0, 1), (1, 2, 1)]
     assert most_confused(predictions(logits, [0, 0, 0, 1, 1, 2]), 1) == [(0, 1, 2)]

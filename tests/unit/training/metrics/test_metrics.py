@@ -1,4 +1,4 @@
-"""Metrics: hand-computed values, scikit-learn, and what happens at the edges."""
+"""Metrics: hand-computed values, scikit-learn, and edge cases."""
 
 import math
 
@@ -73,11 +73,11 @@ def test_the_losses_agree_with_scikit_learn():
     assert score("loss", predictions) == pytest.approx(expected, rel=1e-12)
 
 
-def test_accuracy_counts_the_largest_logit_and_gives_a_tie_to_the_first_class():
+def test_accuracy_counts_the_largest_logit_and_breaks_ties_by_the_class_index():
     assert score("accuracy", single([[1, 2, 0], [1, 1, 0], [1, 1, 0], [0, 0, 3]], [1, 0, 1, 2])) == 0.75
 
 
-def test_top5_accuracy_counts_the_five_largest_and_settles_ties_by_the_class_index():
+def test_top5_accuracy_counts_the_five_largest_and_breaks_ties_by_the_class_index():
     logits = [[0.0] * 8, [0.0] * 8, [1, 1, 1, 1, 1, 9, 8, 0]]
     assert score("top5_accuracy", single(logits, [4, 5, 2])) == pytest.approx(2 / 3)
     assert score("top5_accuracy", single(logits, [4, 5, 3])) == pytest.approx(1 / 3)
@@ -116,13 +116,13 @@ def test_d_prime_comes_from_the_mean_area_and_is_infinite_for_a_perfect_one():
     assert score("d_prime", multi([[1], [0]], [[0], [1]])) == -math.inf
 
 
-def test_a_ranking_is_not_levelled_by_saturated_probabilities():
+def test_saturated_probabilities_do_not_create_ties():
     targets = [[0], [1], [0]]
     assert score("roc_auc", multi([[50.0], [60.0], [40.0]], targets)) == 1.0
     assert score("roc_auc", single([[0, 50.0], [0, 60.0], [0, 40.0]], [0, 1, 0])) == 1.0
 
 
-def test_a_class_that_no_clip_bears_is_named_and_left_out_of_the_averages():
+def test_a_class_without_clips_is_listed_and_excluded_from_the_averages():
     logits = np.random.default_rng(3).normal(size=(12, 4))
     targets = np.arange(12) % 3
     predictions = single(logits, targets)
@@ -136,7 +136,7 @@ def test_a_class_that_no_clip_bears_is_named_and_left_out_of_the_averages():
     assert score("roc_auc", predictions) == pytest.approx(expected)
 
 
-def test_a_class_that_every_clip_bears_is_left_out_of_the_area_alone():
+def test_a_class_that_every_clip_has_is_excluded_from_roc_auc_only():
     predictions = multi([[1, 3], [2, 2], [3, 1]], [[1, 0], [1, 1], [1, 0]])
     assert absent_labels(predictions) == ()
     assert score("roc_auc", predictions) == 0.5
@@ -162,7 +162,7 @@ def test_one_logit_that_is_not_finite_makes_every_score_nan(predictions, bad):
 
 
 @pytest.mark.parametrize("predictions", [random_single(200), random_multi(200)], ids=["single", "multi"])
-def test_the_order_of_the_rows_does_not_show_in_the_last_digit(predictions):
+def test_scores_do_not_depend_on_the_order_of_the_rows(predictions):
     expected = scores(predictions, "valid")
     for seed in range(5):
         order = np.random.default_rng(seed).permutation(len(predictions.ids))
@@ -192,7 +192,7 @@ def test_scores_are_python_floats_named_after_split_and_metric():
     assert {type(value) for value in found.values()} == {float}
 
 
-def test_each_task_has_the_metrics_that_mean_something_for_it():
+def test_each_task_has_the_metrics_that_apply_to_it():
     both = {"loss", "macro_precision", "macro_recall", "macro_f1", "micro_f1", "weighted_f1", "mean_average_precision"}
     both |= {"label_ranking_average_precision", "roc_auc", "d_prime", "calibration_error"}
     one = both | {"accuracy", "balanced_accuracy", "cohen_kappa"}

@@ -1,4 +1,4 @@
-"""Stages of a network, what of them stands still, and at which rate each learns."""
+"""Stages of a network, freezing, and learning rate factors."""
 
 import numpy as np
 import paddle
@@ -8,10 +8,10 @@ from paddle import nn
 from pannsdist.runtime.errors import BrokenPlugin, SettingsError
 from pannsdist.training.optimization.freezing import (
     Freezing,
-    apply_scales,
+    apply_lr_factors,
     choose_stages,
-    rate_groups,
-    rate_scales,
+    reported_lr_factors,
+    stage_lr_factors,
     stage_of,
     stages_of,
 )
@@ -88,30 +88,30 @@ def test_what_is_frozen_is_a_function_of_the_epoch():
     silent = {"silent.weight", "silent.bias"}
     assert still(layer) == silent
     for epoch, frozen in ((1, True), (2, True), (3, False), (4, False), (1, True)):
-        freezing.begin(epoch)
+        freezing.set_epoch(epoch)
         low = {"low.0.weight", "low.0.bias", "low.1.weight", "low.1.bias"}
         assert still(layer) == (silent | low if frozen else silent), epoch
 
 
-def test_only_a_change_is_told():
+def test_set_epoch_returns_whether_anything_changed():
     _, freezing = made(["low"], unfreeze_epoch=3)
-    assert [freezing.begin(epoch) for epoch in (1, 2, 3, 4)] == [True, False, True, False]
-    assert not made()[1].begin(1)
+    assert [freezing.set_epoch(epoch) for epoch in (1, 2, 3, 4)] == [True, False, True, False]
+    assert not made()[1].set_epoch(1)
 
 
-def test_frozen_parts_are_in_the_mode_of_evaluation_whoever_says_train():
+def test_frozen_sublayers_stay_in_eval_mode_after_train_is_called():
     layer, freezing = made(["low"], unfreeze_epoch=2)
-    freezing.begin(1)
+    freezing.set_epoch(1)
     layer.train()
-    freezing.hold()
+    freezing.keep_frozen_in_eval_mode()
     assert not any(part.training for part in layer.low.sublayers(include_self=True))
     assert all(part.training for part in (layer.high, layer.high[1], layer.top))
-    freezing.begin(2)
-    freezing.hold()
+    freezing.set_epoch(2)
+    freezing.keep_frozen_in_eval_mode()
     assert all(part.training for part in layer.low.sublayers(include_self=True))
 
 
-def test_what_is_frozen_for_good_is_not_in_the_optimizer_and_what_thaws_is_from_the_start():
+def test_permanently_frozen_parameters_are_not_in_the_optimizer_and_unfrozen_ones_are_from_the_start():
     for unfreeze_epoch, expected in ((None, False), (2, True)):
         layer, _ = made(["low"], unfreeze_epoch)
         names = optimizer_arrays(build_optimizer("Momentum", {}, 0.1, layer), layer)
@@ -120,14 +120,14 @@ def test_what_is_frozen_for_good_is_not_in_the_optimizer_and_what_thaws_is_from_
 
 
 @pytest.mark.parametrize("name", ["SGD", "Momentum", "AdamW", "Adam", "RMSProp"])
-def test_each_stage_learns_at_its_share_of_the_rate(name):
+def test_each_stage_learns_at_its_learning_rate_factor(name):
     scales = {"token": 1.0, "low": 0.25, "high": 0.5, "silent": 1.0, "top": 1.0, "top.2": 2.0}
     params = {"weight_decay": 0.0} if name == "AdamW" else {}
     moved = []
     for applied in (scales, dict.fromkeys(scales, 1.0)):
         paddle.seed(0)
         layer = Tower()
-        apply_scales(layer, stages_of(layer, HEAD), applied)
+        apply_lr_factors(layer, stages_of(layer, HEAD), applied)
         optimizer = build_optimizer(name, params, 0.01, layer)
         before = {key: tensor.numpy() for key, tensor in layer.named_parameters()}
         paddle.seed(1)
@@ -143,12 +143,12 @@ def test_each_stage_learns_at_its_share_of_the_rate(name):
 
 def test_rates_decay_from_the_head_down():
     stages = stages_of(Tower(), HEAD)
-    scales = rate_scales(stages, 0.5, 3.0)
+    scales = stage_lr_factors(stages, 0.5, 3.0)
     assert list(scales.items())[-3:] == [("silent", 0.25), ("top", 0.5), ("top.2", 3.0)]
 
 
 def test_rates_are_grouped_as_they_differ():
     stages = stages_of(Tower(), HEAD)
-    assert rate_groups(rate_scales(stages, 1.0, 1.0), HEAD) == {"all": 1.0}
-    assert rate_groups(rate_scales(stages, 1.0, 5.0), HEAD) == {"body": 1.0, "head": 5.0}
-    assert list(rate_groups(rate_scales(stages, 0.5, 1.0), HEAD)) == NAMES
+    assert reported_lr_factors(stage_lr_factors(stages, 1.0, 1.0), HEAD) == {"all": 1.0}
+    assert reported_lr_factors(stage_lr_factors(stages, 1.0, 5.0), HEAD) == {"body": 1.0, "head": 5.0}
+    assert list(reported_lr_factors(stage_lr_factors(stages, 0.5, 1.0), HEAD)) == NAMES

@@ -1,4 +1,4 @@
-"""Optimizers whose state survives a restart."""
+"""Optimizers by name, and their state across restarts."""
 
 import numpy as np
 import paddle
@@ -30,14 +30,14 @@ def test_an_unknown_argument_is_refused_with_the_nearest():
 
 
 @pytest.mark.parametrize("key", ["parameters", "learning_rate", "name"])
-def test_an_argument_that_is_ours_to_give_is_refused(key):
+def test_an_argument_that_the_framework_sets_is_refused(key):
     with pytest.raises(SettingsError, match=f"unknown key optimizer.params.{key}"):
         optimizer_class("AdamW", {key: 1})
 
 
 @pytest.mark.parametrize("params", [{"beta1": 2.0}, {"beta1": "high"}, {"grad_clip": 1.0}])
 def test_a_value_that_paddle_refuses_is_a_users_mistake(params):
-    with pytest.raises(SettingsError, match=r"optimizer\.params does not suit AdamW"):
+    with pytest.raises(SettingsError, match=r"optimizer\.params is not valid for AdamW"):
         build_optimizer("AdamW", params, 0.1, SmallLayer(4, 2))
 
 
@@ -76,7 +76,7 @@ def assert_equal(left, right):
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_a_restored_optimizer_goes_on_as_if_nothing_had_happened(name):
+def test_a_restored_optimizer_continues_bit_equal(name):
     layer = SmallLayer(4, 2)
     optimizer = build_optimizer(name, OPTIMIZERS[name], 0.1, layer)
     trained(layer, optimizer, 3)
@@ -95,7 +95,7 @@ def test_a_restored_optimizer_goes_on_as_if_nothing_had_happened(name):
     del others
 
 
-def test_state_bears_the_layers_own_names():
+def test_state_uses_structured_names():
     layer = SmallLayer(4, 2)
     optimizer = build_optimizer("Momentum", {}, 0.1, layer)
     trained(layer, optimizer, 1)

@@ -1,8 +1,8 @@
-"""The scale of the loss, and where half precision has an effect."""
+"""Loss scaling, and where half precision has an effect."""
 
 import paddle
 
-from pannsdist.training.optimization.precision import FIRST_SCALE, STEPS_TO_GROW, LossScale, autocast, has_effect
+from pannsdist.training.optimization.precision import GROWTH_INTERVAL, INITIAL_SCALE, LossScale, autocast, has_effect
 
 
 def test_half_precision_has_an_effect_on_a_gpu_alone():
@@ -12,45 +12,45 @@ def test_half_precision_has_an_effect_on_a_gpu_alone():
     assert not has_effect("none", "gpu:0")
 
 
-def test_on_a_cpu_paddle_is_not_asked_for_what_it_would_warn_of():
+def test_autocast_is_not_entered_on_a_cpu():
     with autocast("bf16", "cpu"):
         product = paddle.ones([2, 2]) @ paddle.ones([2, 2])
     assert product.dtype == paddle.float32
 
 
-def test_the_scale_is_halved_by_an_overflow_and_doubled_by_a_row_of_steps():
-    scale = LossScale(on=True)
+def test_the_scale_is_halved_by_an_overflow_and_doubled_after_consecutive_finite_steps():
+    scale = LossScale(enabled=True)
     scale.update(False)
-    assert scale.value == FIRST_SCALE / 2
-    for _ in range(STEPS_TO_GROW - 1):
+    assert scale.value == INITIAL_SCALE / 2
+    for _ in range(GROWTH_INTERVAL - 1):
         scale.update(True)
-    assert scale.value == FIRST_SCALE / 2
+    assert scale.value == INITIAL_SCALE / 2
     scale.update(True)
-    assert scale.value == FIRST_SCALE
+    assert scale.value == INITIAL_SCALE
     scale.update(True)
-    assert scale.value == FIRST_SCALE
+    assert scale.value == INITIAL_SCALE
 
 
 def test_the_scale_never_falls_below_one():
-    scale = LossScale(on=True)
+    scale = LossScale(enabled=True)
     for _ in range(40):
         scale.update(False)
     assert scale.value == 1.0
-    assert not scale.can_fall
+    assert not scale.can_decrease
 
 
-def test_a_restored_scale_goes_on_counting():
-    scale, again = LossScale(on=True), LossScale(on=True)
+def test_a_restored_scale_continues_counting():
+    scale, again = LossScale(enabled=True), LossScale(enabled=True)
     scale.update(False)
-    for _ in range(STEPS_TO_GROW - 1):
+    for _ in range(GROWTH_INTERVAL - 1):
         scale.update(True)
     again.restore(scale.state())
     again.update(True)
-    assert again.value == FIRST_SCALE
+    assert again.value == INITIAL_SCALE
 
 
-def test_a_scale_that_is_off_is_one_and_has_no_state():
-    scale = LossScale(on=False)
+def test_a_disabled_scale_is_one_and_has_no_state():
+    scale = LossScale(enabled=False)
     scale.update(False)
     scale.restore({})
-    assert (scale.value, scale.can_fall, scale.state()) == (1.0, False, {})
+    assert (scale.value, scale.can_decrease, scale.state()) == (1.0, False, {})

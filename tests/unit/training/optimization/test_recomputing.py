@@ -1,4 +1,4 @@
-"""Activations that are computed again: the same gradients, statistics that move once, the same dropout."""
+"""Activation recomputation: the same gradients and dropout, running statistics updated once."""
 
 import numpy as np
 import paddle
@@ -7,7 +7,7 @@ from paddle import nn
 
 from pannsdist.runtime.errors import SettingsError
 from pannsdist.training.optimization.freezing import stages_of
-from pannsdist.training.optimization.recomputing import recompute_parts
+from pannsdist.training.optimization.recomputing import enable_recompute
 
 
 class Deep(nn.Layer):
@@ -36,7 +36,7 @@ def trained(recompute, train=True):
     paddle.seed(0)
     layer = Deep()
     if recompute:
-        assert recompute_parts(layer, stages_of(layer, "head")) == ["low", "list.0", "list.1"]
+        assert enable_recompute(layer, stages_of(layer, "head")) == ["low", "list.0", "list.1"]
     layer.train() if train else layer.eval()
     calls = []
     layer.low[0].register_forward_post_hook(lambda *_: calls.append(1))
@@ -53,7 +53,7 @@ def trained(recompute, train=True):
 
 
 @pytest.mark.parametrize("train", [True, False])
-def test_gradients_and_statistics_are_those_without(train):
+def test_recomputation_changes_neither_gradients_nor_statistics(train):
     plain, again = trained(False, train), trained(True, train)
     assert plain.keys() == again.keys()
     for name in plain:
@@ -62,7 +62,7 @@ def test_gradients_and_statistics_are_those_without(train):
 
 def test_an_evaluation_computes_everything_once():
     layer = Deep()
-    recompute_parts(layer, stages_of(layer, "head"))
+    enable_recompute(layer, stages_of(layer, "head"))
     calls = []
     layer.low[0].register_forward_post_hook(lambda *_: calls.append(1))
     with paddle.no_grad():
@@ -70,13 +70,13 @@ def test_an_evaluation_computes_everything_once():
     assert len(calls) == 1
 
 
-def test_nobody_is_warned_of_it(capfd):
+def test_recomputation_prints_no_warning(capfd):
     trained(True)
     out, err = capfd.readouterr()
     assert "ecompute" not in out + err
 
 
-def test_a_model_without_parts_is_refused():
+def test_a_model_without_sublayers_is_refused():
     layer = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
-    with pytest.raises(SettingsError, match=r"train\.recompute has nothing to throw away"):
-        recompute_parts(layer, stages_of(layer, "1"))
+    with pytest.raises(SettingsError, match=r"train\.recompute has no effect"):
+        enable_recompute(layer, stages_of(layer, "1"))

@@ -1,10 +1,10 @@
-"""The learning rate of single steps."""
+"""Learning rate schedules."""
 
 import math
 
 import pytest
 
-from pannsdist.training.optimization.schedules import Rising, Schedule
+from pannsdist.training.optimization.schedules import RangeTestSchedule, Schedule
 
 
 def rates(schedule):
@@ -17,7 +17,7 @@ def test_the_warm_up_rises_in_equal_steps_to_the_peak(name):
     assert rates(schedule)[:4] == pytest.approx([0.2, 0.4, 0.6, 0.8])
 
 
-def test_the_cosine_falls_from_the_peak_to_its_final_share():
+def test_cosine_decays_from_the_peak_to_its_final_factor():
     schedule = Schedule("cosine", 0.8, total_steps=14, warmup_steps=4, final_lr_factor=0.1)
     assert schedule.rate(9) == pytest.approx(0.8 * 0.55)
     assert schedule.rate(14) == pytest.approx(0.08)
@@ -26,13 +26,13 @@ def test_the_cosine_falls_from_the_peak_to_its_final_share():
     assert rates(schedule)[3:] == sorted(rates(schedule)[3:], reverse=True)
 
 
-def test_the_line_falls_by_equal_steps_to_its_final_share():
+def test_linear_decays_by_equal_steps_to_its_final_factor():
     schedule = Schedule("linear", 1.0, total_steps=6, warmup_steps=2, final_lr_factor=0.2)
     assert rates(schedule) == pytest.approx([0.5, 1.0, 0.8, 0.6, 0.4, 0.2])
 
 
 @pytest.mark.parametrize("name", ["cosine", "linear", "one_cycle", "warmup_linear_down"])
-def test_beyond_its_end_a_schedule_stays_where_it_is(name):
+def test_a_schedule_is_constant_beyond_its_end(name):
     assert Schedule(name, 1.0, total_steps=10, final_lr_factor=0.1).rate(50) == pytest.approx(0.1)
 
 
@@ -41,12 +41,12 @@ def test_a_constant_rate_follows_its_warm_up():
     assert [schedule.rate(step) for step in (1, 2, 3, 10)] == [0.25, 0.5, 0.5, 0.5]
 
 
-def test_a_stepped_rate_drops_after_its_steps():
+def test_a_step_schedule_drops_after_its_milestones():
     schedule = Schedule("step", 1.0, total_steps=8, drops=(2, 5), gamma=0.1)
     assert rates(schedule) == pytest.approx([1, 1, 0.1, 0.1, 0.1, 0.01, 0.01, 0.01])
 
 
-def test_one_cycle_rises_from_a_25th_over_three_tenths_and_falls_to_its_final_share():
+def test_one_cycle_rises_from_a_25th_over_three_tenths_and_decays_to_its_final_factor():
     schedule = Schedule("one_cycle", 1.0, total_steps=20, final_lr_factor=0.01)
     assert schedule.rate(3) == pytest.approx((1 + 1 / 25) / 2)
     assert schedule.rate(6) == 1.0
@@ -55,7 +55,7 @@ def test_one_cycle_rises_from_a_25th_over_three_tenths_and_falls_to_its_final_sh
     assert Schedule("one_cycle", 1.0, total_steps=20, warmup_steps=10).rate(10) == 1.0
 
 
-def test_an_exponential_warm_up_holds_and_falls_in_a_line():
+def test_an_exponential_warm_up_holds_and_decays_linearly():
     schedule = Schedule("warmup_linear_down", 2.0, 12, warmup_steps=4, final_lr_factor=0.01, hold_steps=2)
     assert rates(schedule)[:4] == pytest.approx([2 * math.exp(-5 * (1 - x) ** 2) for x in (0.25, 0.5, 0.75, 1.0)])
     assert rates(schedule)[4:6] == [2.0, 2.0]
@@ -68,8 +68,8 @@ def test_without_a_warm_up_nothing_is_divided_by_zero():
     assert Schedule("cosine", 0.5, total_steps=1).rate(1) == 0.0
     assert Schedule("cosine", 0.5, total_steps=3, warmup_steps=3).rate(3) == 0.5
     assert Schedule("one_cycle", 0.5, total_steps=1).rate(1) == 0.5
-    assert Rising(0.1, 1.0, total_steps=1).rate(1) == pytest.approx(0.1)
+    assert RangeTestSchedule(0.1, 1.0, total_steps=1).rate(1) == pytest.approx(0.1)
 
 
-def test_a_search_rises_by_equal_ratios():
-    assert rates(Rising(1e-4, 1.0, total_steps=5)) == pytest.approx([1e-4, 1e-3, 1e-2, 1e-1, 1.0])
+def test_a_range_test_grows_by_equal_ratios():
+    assert rates(RangeTestSchedule(1e-4, 1.0, total_steps=5)) == pytest.approx([1e-4, 1e-3, 1e-2, 1e-1, 1.0])

@@ -1,4 +1,4 @@
-"""What is told of a run on the terminal and in lines of JSON, and the predictions that are kept."""
+"""Terminal output, `scores.jsonl`, and saved predictions."""
 
 import io
 import json
@@ -39,7 +39,7 @@ def predictions(labels=("a", "b", "c"), targets=(0, 1)):
     ("seconds", "text"),
     [(0, "0:00"), (59.4, "0:59"), (59.6, "1:00"), (123, "2:03"), (3600, "1:00:00"), (3723, "1:02:03"), (math.inf, "?")],
 )
-def test_a_duration_is_said_in_hours_minutes_and_seconds(seconds, text):
+def test_a_duration_is_formatted_as_hours_minutes_and_seconds(seconds, text):
     assert duration(seconds) == text
 
 
@@ -58,7 +58,7 @@ def test_an_epoch_is_a_line(is_best, end):
     assert stream.getvalue() == f"epoch 2/3  train/loss 0.7500  valid/accuracy 0.5000  (1:01){end}\n"
 
 
-def test_an_epoch_says_the_scores_that_matter_most_and_the_one_that_selects():
+def test_an_epoch_prints_the_main_scores_and_the_selecting_one():
     stream = io.StringIO()
     scores = {**SCORES, "valid/loss": 1.0, "valid/macro_f1": 0.25, "valid/cohen_kappa": 0.1}
     ConsoleTracker(stream).epoch(epoch(scores=scores))
@@ -70,23 +70,23 @@ def test_an_epoch_says_the_scores_that_matter_most_and_the_one_that_selects():
     assert "valid/cohen_kappa 0.1000  (0:01)  best valid/cohen_kappa" in stream.getvalue()
 
 
-def test_labels_that_no_clip_bears_are_named_once():
+def test_labels_without_clips_are_listed_once():
     stream = io.StringIO()
     tracker = ConsoleTracker(stream)
     for number in (1, 2):
         tracker.epoch(epoch(number, predictions=predictions()))
-    assert stream.getvalue().count("no clip of valid bears c: left out of every mean over classes\n") == 1
+    assert stream.getvalue().count("labels without clips in valid: c; excluded from macro averages\n") == 1
 
 
-def test_many_absent_labels_are_counted_and_none_are_passed_over():
+def test_many_absent_labels_are_cut_short_and_none_print_nothing():
     stream = io.StringIO()
     labels = tuple(f"label{number:02d}" for number in range(15))
     ConsoleTracker(stream).epoch(epoch(predictions=predictions(labels)))
-    assert "bears label02, label03," in stream.getvalue()
-    assert "label11 and 3 more: left out" in stream.getvalue()
+    assert "in valid: label02, label03," in stream.getvalue()
+    assert "label11 and 3 more; excluded" in stream.getvalue()
     stream = io.StringIO()
     ConsoleTracker(stream).epoch(epoch(predictions=predictions(("a", "b"))))
-    assert "no clip" not in stream.getvalue()
+    assert "labels without clips" not in stream.getvalue()
 
 
 class Terminal(io.StringIO):
@@ -108,7 +108,7 @@ def lines(path):
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def test_an_epoch_is_a_line_of_json_with_scores_that_are_no_numbers_as_null(tmp_path):
+def test_an_epoch_is_a_line_of_json_with_non_finite_scores_as_null(tmp_path):
     path = tmp_path / "scores.jsonl"
     ScoresFile(path, 0).epoch(epoch(scores={**SCORES, "valid/loss": math.nan, "valid/auc": math.inf}))
     assert lines(path) == [
@@ -119,7 +119,7 @@ def test_an_epoch_is_a_line_of_json_with_scores_that_are_no_numbers_as_null(tmp_
     ]
 
 
-def test_no_epoch_stands_twice_when_a_run_goes_on(tmp_path):
+def test_a_resumed_run_writes_no_epoch_twice(tmp_path):
     path = tmp_path / "scores.jsonl"
     first = ScoresFile(path, 0)
     for number in (1, 2, 3):
@@ -136,7 +136,7 @@ def test_a_run_from_the_start_empties_the_file(tmp_path):
     assert lines(path) == []
 
 
-def test_a_line_that_was_cut_off_by_a_crash_does_not_stop_the_run_from_going_on(tmp_path):
+def test_a_run_resumes_after_an_incomplete_line(tmp_path):
     path = tmp_path / "scores.jsonl"
     ScoresFile(path, 0).epoch(epoch(1))
     with path.open("a", encoding="utf-8") as file:
@@ -145,7 +145,7 @@ def test_a_line_that_was_cut_off_by_a_crash_does_not_stop_the_run_from_going_on(
     assert [line["epoch"] for line in lines(path)] == [1, 2]
 
 
-def test_the_predictions_of_the_best_epoch_are_kept_and_read_back(tmp_path):
+def test_the_predictions_of_the_best_epoch_are_saved_and_read_back(tmp_path):
     tracker = PredictionsTracker(tmp_path / "kept")
     assert read_predictions(tmp_path / "kept") is None
     given = predictions(("a", "狗", "c"))

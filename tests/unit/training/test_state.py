@@ -1,4 +1,4 @@
-"""What a process takes out of a snapshot that others made too."""
+"""The part of a snapshot that belongs to each process."""
 
 import numpy as np
 
@@ -10,25 +10,25 @@ STATISTICS = {
 }
 
 
-def test_each_process_goes_on_with_its_own_statistics():
+def test_each_process_restores_its_own_statistics():
     for rank in range(2):
         own = own_statistics(STATISTICS, rank, 2)
         assert own.keys() == {"norm._mean"}
         assert own["norm._mean"] is STATISTICS[f"{rank}/norm._mean"]
 
 
-def test_another_number_of_processes_goes_on_with_the_mean():
+def test_another_number_of_processes_restores_the_mean():
     for size in (1, 3):
         own = own_statistics(STATISTICS, size - 1, size)
         np.testing.assert_allclose(own["norm._mean"], [0.2, 0.5], rtol=1e-7)
         assert own["norm._mean"].dtype == np.float32
 
 
-def test_where_all_had_the_same_there_is_nothing_to_put_back():
+def test_equal_statistics_of_all_processes_need_no_restoring():
     assert own_statistics({}, 1, 2) == {}
 
 
-def test_sums_go_to_the_process_that_made_them_or_all_to_the_first():
+def test_loss_sums_go_to_their_own_process_or_all_to_rank_0():
     window = [[0.5, 3.0], [0.25, 2.0]]
     assert [own_window(window, rank, 2) for rank in range(2)] == [(0.5, 3.0), (0.25, 2.0)]
     assert own_window(window, 0, 1) == (0.75, 5.0)
@@ -36,6 +36,6 @@ def test_sums_go_to_the_process_that_made_them_or_all_to_the_first():
     assert own_window((), 0, 1) == (0.0, 0.0)
 
 
-def test_progress_says_where_it_is():
+def test_progress_prints_its_epoch_or_step():
     assert str(Progress(3, 12, 12)) == "epoch 3"
     assert str(Progress(3, 13, 12)) == "step 13"

@@ -115,7 +115,7 @@ def predict(model: Model, paths: Sequence[Path], topk: int, form: str) -> bool:
     def answers() -> Iterator[tuple[str, Sequence[tuple[str, float]]]]:
         for prediction in model.predictor.predict(paths):
             if prediction.error is None:
-                yield str(prediction.sound), prediction.scores[:topk]
+                yield str(prediction.source), prediction.scores[:topk]
             else:
                 failures.append(prediction.error)
 
@@ -144,15 +144,15 @@ def detect(model: Model, paths: Sequence[Path], rule: Rule, form: str, plot: Pat
 
 
 def _drawn(model: Model, path: Path, rule: Rule, output: Path) -> list[Event]:
-    from pannsdist.audio.stream import blocks, duration_s
+    from pannsdist.audio.reader import duration_s, mono_blocks
     from pannsdist.inference.detection import events
     from pannsdist.inference.drawing.outline import Curves, Outline
     from pannsdist.inference.drawing.plot import Scene, draw
 
     length_s = duration_s(path)
     curves = Curves(length_s, len(model.labels))
-    found = events(curves.watch(model.timeline(path)), model.labels, rule)
-    outline = Outline(length_s, model.sample_rate_hz).draw(blocks(path, model.sample_rate_hz))
+    found = events(curves.record(model.timeline(path)), model.labels, rule)
+    outline = Outline(length_s, model.sample_rate_hz).add(mono_blocks(path, model.sample_rate_hz))
     if said := draw(output, outline, curves, Scene(path.name, model.labels, found, rule.threshold)):
         print(f"note: {said}", file=sys.stderr)
     return found

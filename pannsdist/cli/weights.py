@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from pannsdist.contracts import Pretrained
 from pannsdist.registry import Catalog
+from pannsdist.registry.building import build_plugin
 from pannsdist.runtime.errors import BadWeightsFile, BrokenPlugin, UserError, candidates_line
+from pannsdist.settings import SettingsOrigin
 
 if TYPE_CHECKING:
     import paddle
@@ -42,11 +44,11 @@ def add(commands: Any) -> None:
 
 def list_weights(catalog: Catalog) -> None:
     """A row for each published set; a model that cannot be imported is named, and does not stop the others."""
-    from pannsdist.inference.identification import once_each
+    from pannsdist.inference.identification import distinct_models
     from pannsdist.weights.downloads import cache
 
     rows = []
-    for entry in once_each(catalog):
+    for entry in distinct_models(catalog):
         try:
             published = entry.load().weights
         except UserError as error:
@@ -89,13 +91,13 @@ def fetch_weights(catalog: Catalog, model: str, tag: str) -> None:
 
 def inspect_weights(catalog: Catalog, file: Path) -> None:
     """The facts of a weight file, and the installed networks that it fits."""
-    from pannsdist.inference.identification import networks_of
+    from pannsdist.inference.identification import matching_models
     from pannsdist.weights import read_weights
     from pannsdist.weights.summary import summary
 
     weight_file = read_weights(file)
     print(summary(weight_file))
-    print(f"looks like  {', '.join(networks_of(weight_file, catalog)) or 'no installed network'}")
+    print(f"looks like  {', '.join(matching_models(weight_file, catalog)) or 'no installed network'}")
 
 
 def convert_weights(catalog: Catalog, source: Path, target: Path, model: str) -> None:
@@ -111,9 +113,9 @@ def convert_weights(catalog: Catalog, source: Path, target: Path, model: str) ->
 def build(catalog: Catalog, model: str) -> paddle.nn.Layer:
     """A network of a model with its own front end and the default params; the number of classes does not matter."""
     entry = catalog.models.find(model)
-    plugin_class = entry.load()
+    model_plugin = build_plugin(entry, {}, SettingsOrigin(), "model.params").plugin
     try:
-        layer: paddle.nn.Layer = plugin_class(plugin_class.Params()).build(("one", "two"), plugin_class.front_end)
+        layer: paddle.nn.Layer = model_plugin.build(("one", "two"), model_plugin.front_end)
     except UserError:
         raise
     except Exception as error:

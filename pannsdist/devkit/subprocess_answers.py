@@ -125,7 +125,7 @@ def say_listing(say: Say, kind: str, name: str, given: str) -> None:
     """The ids by split, and which audio was opened to list them."""
     import soundfile
 
-    from pannsdist.audio.decode import SOUND_FILE_ENDINGS
+    from pannsdist.audio.reader import SOUND_FILE_ENDINGS
 
     subject, opened = _subject(kind, name, given), []
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from pannsdist.audio.batches import Shard
-from pannsdist.audio.decode import Piece, to_mono
 from pannsdist.audio.loader import Loader
+from pannsdist.audio.reader import resample
 from pannsdist.contracts import FrontEnd
 from pannsdist.contracts.batch import Batch
 from pannsdist.runtime import seeding
@@ -101,7 +101,7 @@ class Items:
             raise UserError(
                 f"{what} is a waveform of unknown rate", "give the dataset an attribute `sample_rate`, in Hz"
             )
-        mono = to_mono(Piece(samples[:, None], int(rate_hz)), self.hearing.front_end.sample_rate_hz)
+        mono = resample(samples, int(rate_hz), self.hearing.front_end.sample_rate_hz)
         return np.pad(mono, (0, max(0, self.hearing.shortest_samples - len(mono))))
 
 

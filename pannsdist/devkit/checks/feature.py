@@ -14,7 +14,9 @@ from paddle import nn
 from pannsdist.contracts import FrontEnd
 from pannsdist.contracts.network import Network
 from pannsdist.devkit.checking import Check, Cost, Subject, require
-from pannsdist.inference.engines.graph import SCORES, OutputLayer, open_paddle, save_graph
+from pannsdist.inference.engines.graph import save_graph
+from pannsdist.inference.engines.output_layer import SCORES, OutputLayer
+from pannsdist.inference.engines.paddle_inference import load_paddle
 
 TOLERANCE = 1e-5
 """Of the largest absolute value of an image: what another order of additions may change."""
@@ -123,7 +125,7 @@ def same_as_graph(asked: OutputLayer, shapes: tuple[tuple[int, int], ...]) -> st
     """Require that the saved graph answers what the layer does, for waveforms of these shapes."""
     asked.eval()
     with tempfile.TemporaryDirectory() as folder:
-        run = open_paddle(save_graph(asked, Path(folder)))
+        run = load_paddle(save_graph(asked, Path(folder)))
         said = ""
         for shape in shapes:
             waveforms = np.random.default_rng(0).normal(0, 0.1, shape).astype(np.float32)

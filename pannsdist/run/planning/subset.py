@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-
 import numpy as np
 
-from pannsdist.audio.batches import BatchOrder, ClipTable, Shard
-from pannsdist.audio.clip_reader import ClipReader
+from pannsdist.audio.batches import ClipTable
 from pannsdist.runtime import seeding
 from pannsdist.runtime.errors import SettingsError
 from pannsdist.settings import SettingsOrigin
@@ -59,23 +55,3 @@ def description(chosen: Settings, steps: int, clips: int) -> str:
     parts = [f"{steps} steps an epoch"] if chosen.train.limit_steps else []
     parts += [f"scores of {clips} clips alone"] if chosen.valid.limit_batches else []
     return ", ".join(parts)
-
-
-@dataclass(frozen=True)
-class SameBatches:
-    """Every epoch the same batches in the same order, with no random crop and no augmentation.
-
-    A network that cannot learn these by heart will not learn the rest either.
-    """
-
-    table: ClipTable
-    batch_size: int
-    reader: ClipReader
-    skip_bad: bool = False
-
-    def orders(self, epoch: int, shard: Shard, first_step: int = 0) -> Iterator[BatchOrder]:  # noqa: ARG002
-        """This process's part of each batch, from a step on; no epoch differs from another."""
-        own = self.batch_size // shard.size
-        for first in range(first_step * self.batch_size, len(self.table), self.batch_size):
-            rows = slice(first + shard.rank * own, first + (shard.rank + 1) * own)
-            yield BatchOrder(tuple(self.table.clips[rows]), self.table.targets[rows], self.reader, self.skip_bad)

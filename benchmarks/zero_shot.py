@@ -76,7 +76,7 @@ def hear(data: Path, model: str, weights: str, clips_of_each: int | None = None)
             raise prediction.error
         scores = dict(prediction.scores)
         found = max(NAMES, key=lambda name: max(scores[label] for label in NAMES[name]))
-        name = Path(str(prediction.sound)).name
+        name = Path(str(prediction.source)).name
         answers.append(Answer(name, files[name], found, prediction.scores[0][0]))
     return answers
 

@@ -39,27 +39,27 @@ AudioInput = Path | Recording
 
 @dataclass(frozen=True)
 class SourceName:
-    """How an error names a source: the clip's id, its place, and what to do about it."""
+    """How an error names a source: the clip's id, its location, and a remedy."""
 
     id: str
-    place: str
+    location: str
     remedy: str
 
     def bad_clip(self, why: str, hint: str = "") -> BadClip:
         """The error for this source; `hint` is a second remedy."""
-        return BadClip(f"clip '{self.id}' ({self.place}): {why}", "\n".join(filter(None, (self.remedy, hint))))
+        return BadClip(f"clip '{self.id}' ({self.location}): {why}", "\n".join(filter(None, (self.remedy, hint))))
 
 
 def clip_name(clip: Clip) -> SourceName:
     """A clip of a dataset, as errors name it."""
-    place = str(clip.source) if isinstance(clip.source, Path) else type(clip.source).__name__
-    return SourceName(clip.id, place, "repair or remove it, or set data.on_bad_clip=skip to skip it")
+    location = str(clip.source) if isinstance(clip.source, Path) else type(clip.source).__name__
+    return SourceName(clip.id, location, "repair or remove it, or set data.on_bad_clip=skip to skip it")
 
 
 def input_name(source: AudioInput) -> SourceName:
     """An input of inference, as errors name it."""
-    place = str(source) if isinstance(source, Path) else "in memory"
-    return SourceName(source.name, place, "repair it, or leave it out")
+    location = str(source) if isinstance(source, Path) else "in memory"
+    return SourceName(source.name, location, "repair it, or leave it out")
 
 
 class OpenSource(Protocol):
@@ -220,7 +220,7 @@ def _checked_mono(blocks: Iterable[np.ndarray], name: SourceName) -> Iterator[np
 
 
 def _resampled_blocks(blocks: Iterable[np.ndarray], own_hz: float, rate_hz: int) -> Iterator[np.ndarray]:
-    """Blocks (S,) at `rate_hz`, which joined are the resampled whole."""
+    """Blocks (S,), resampled without seams: concatenated they are the sound at `rate_hz`."""
     if own_hz == rate_hz:
         yield from blocks
         return

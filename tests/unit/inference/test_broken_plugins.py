@@ -35,8 +35,8 @@ def test_a_constructor_that_raises_is_named_with_its_distribution(load, how, mon
     monkeypatch.setitem(sys.modules, "failing_parts", sys.modules[__name__])
     with pytest.raises(BrokenPlugin) as caught:
         load("failing_parts:Failing", how)
-    wrong = "model plugin 'small' of small-parts 1.0 fails: ValueError: a mistake in the plugin (test_broken_plugins.py, "
-    assert caught.value.wrong.startswith(wrong)
+    fault = "fails: ValueError: a mistake in the plugin (test_broken_plugins.py, line "
+    assert caught.value.wrong.startswith(f"model plugin 'small' of small-parts 1.0 {fault}")
     assert caught.value.command == "pannsdist plugins check model small-parts:small"
 
 

@@ -138,7 +138,7 @@ def test_a_picture_of_several_sounds_is_refused(tmp_path, capsys):
         file.touch()
     order = ["detect", "--model", "no_such_model", "--plot", str(tmp_path / "a.png")]
     assert main([*order, *map(str, files)]) == 2
-    assert "--plot draws one sound, and 2 are given" in capsys.readouterr().err
+    assert "--plot draws one sound, but 2 are given" in capsys.readouterr().err
 
 
 def test_weights_beside_a_model_folder_are_refused(tmp_path, capsys):

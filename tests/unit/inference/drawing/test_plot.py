@@ -110,7 +110,7 @@ def test_an_hour_takes_no_more_memory_than_its_parts():
     peaks = []
     for minutes in (1, 20):
         tracemalloc.start()
-        drawn = Outline(60.0 * minutes, RATE_HZ).draw(minute for _ in range(minutes))
+        drawn = Outline(60.0 * minutes, RATE_HZ).add(minute for _ in range(minutes))
         moments = (WindowScores(at / 10, at / 10 + 0.1, np.zeros(50)) for at in range(600 * minutes))
         for _ in Curves(60.0 * minutes, 50).record(moments):
             pass
@@ -144,7 +144,7 @@ def test_a_picture_that_cannot_be_written_is_refused_beforehand(tmp_path):
     refused = {
         "a.jpg": (["one"], r"a.jpg is not a .png file\n  give a name such as a.png"),
         "gone/a.png": (["one"], r"there is no folder .*gone\n  next: mkdir -p"),
-        "a.png": (["one", "two"], r"draws one sound, and 2 are given"),
+        "a.png": (["one", "two"], r"draws one sound, but 2 are given"),
     }
     for name, (sounds, says) in refused.items():
         with pytest.raises(UserError, match=says):

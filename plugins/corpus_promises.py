@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 from pannsdist import settings
-from pannsdist.audio.decode import SOUND_FILE_ENDINGS
+from pannsdist.audio.reader import SOUND_FILE_ENDINGS
 from pannsdist.contracts import Clip, UserError
 from pannsdist.devkit import Subject, Verdict, checks_of, run_check
 from pannsdist.registry import Catalog

@@ -1,1 +1,1 @@
-"""Sound files become batches of waveforms."""
+"""From sound files to batches of waveforms. Imports no Paddle: all of it runs in worker processes."""

@@ -1,26 +1,25 @@
-"""What one reading of a clip tells of it: length, rate, loudness, and whether another clip sounds the same."""
+"""What one reading of a clip tells: length, rate, peak level, and a checksum to find duplicates."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from pannsdist.audio.decode import bad_clip, length_of, read_file, source_span
+from pannsdist.audio.reader import clip_name, clip_span, open_source
 from pannsdist.contracts import Clip
 from pannsdist.runtime.errors import BadClip
 
 SILENT_PEAK = 1e-4
-"""Of full scale, -80 dB: a clip that never rises above it is silent."""
+"""Of full scale, -80 dB: a clip whose samples all stay below it counts as silent."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What was found of a clip.
+    """The facts of one clip.
 
-    `content` is equal for clips of equal rate and samples. `error` says why the clip cannot be used.
+    `content` is a checksum, equal for clips of equal rate and samples. `error` is why the clip cannot be used.
     """
 
     duration_s: float = 0.0
@@ -31,12 +30,12 @@ class Facts:
 
     @property
     def is_silent(self) -> bool:
-        """Whether nothing is to be heard."""
+        """Whether its peak is below -80 dB of full scale."""
         return not self.error and self.peak < SILENT_PEAK
 
 
 def inspect(clips: tuple[Clip, ...]) -> tuple[Facts, ...]:
-    """Read clips whole, each once; runs in a worker. One that cannot be used does not stop the others."""
+    """Read each clip whole; runs in a worker. A clip that cannot be used gets an `error`, and the others are read."""
     return tuple(_facts(clip) for clip in clips)
 
 
@@ -52,18 +51,11 @@ def _facts(clip: Clip) -> Facts:
 
 
 def _samples(clip: Clip) -> tuple[np.ndarray, int]:
-    """All samples of the clip (S, channels) float32 at its own rate. Raises BadClip for what training would refuse."""
-    if isinstance(clip.source, Path):
-        frames, rate_hz = length_of(clip)
-        first, end = source_span(clip, frames, rate_hz)
-        samples = read_file(clip.source, first, end, clip).samples
-    else:
-        made, rate_hz = clip.source.samples()
-        first, end = source_span(clip, len(made), rate_hz)
-        samples = np.asarray(made, np.float32)[first:end]
-        samples = samples[:, None] if samples.ndim == 1 else samples
+    """All samples of the clip (S, channels) float32 at its own rate. Raises BadClip where training would."""
+    with open_source(clip.source, clip_name(clip)) as source:
+        samples, rate_hz = source.read(*clip_span(clip, source)), source.rate_hz
     if len(samples) == 0:
-        raise bad_clip(clip, "it holds no samples")
+        raise clip_name(clip).bad_clip("it contains no samples")
     if not np.isfinite(samples).all():
-        raise bad_clip(clip, "it holds NaN or infinite samples")
+        raise clip_name(clip).bad_clip("it contains NaN or infinite samples")
     return samples, rate_hz

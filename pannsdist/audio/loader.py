@@ -1,4 +1,4 @@
-"""Batches are decoded ahead of the training, in worker processes that know nothing of Paddle."""
+"""Prefetches batches in worker processes, which import no Paddle."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from pannsdist.audio.batches import read_batch
+from pannsdist.audio.batch_reading import read_batch
 from pannsdist.contracts.batch import Batch
 
-Order = TypeVar("Order")
-Done = TypeVar("Done")
-AHEAD = 3
-"""Batches under way for each worker."""
+Request = TypeVar("Request")
+Result = TypeVar("Result")
+PREFETCH_FACTOR = 3
+"""Batches in flight for each worker."""
+PARENT_POLL_S = 0.5
 
 
 class Loader:
-    """Reads batches in `workers` processes, in the order asked for; with none, in this process.
+    """Reads batches in `workers` processes and yields them in the order of the requests; with 0 in this process.
 
-    The workers are loky's: started once, fresh processes rather than copies of one that holds network threads, and
-    their exceptions arrive here whole, with the worker's own traceback as the cause. They start with the first batch.
-    `read_one` makes a batch out of an order; `prepare` is called once in each worker before its first. Workers see no
-    GPU: it belongs to the training.
+    The workers are loky's, started once, with the first batch: fresh processes and not forks of one that has threads of
+    MPI or CUDA. Exceptions of a worker are raised here, with the worker's traceback as their cause.
+    `read_one` makes a batch from a request; `prepare` is called once in each worker before its first. Workers see no
+    GPU, whose memory belongs to the training.
     """
 
     def __init__(
@@ -38,27 +39,27 @@ class Loader:
         self.workers, self._read_one, self._prepare = workers, read_one, prepare
         self._executor: Any = None
 
-    def read(self, orders: Iterable[Any]) -> Iterator[Batch]:
-        """One batch for each order, in order. Raises what a worker raised; BadClip names the clip and its path."""
-        return self.map(self._read_one, orders)
+    def read(self, requests: Iterable[Any]) -> Iterator[Batch]:
+        """One batch for each request, in order. Raises what a worker raised; BadClip names the clip and its path."""
+        return self.map(self._read_one, requests)
 
-    def map(self, work: Callable[[Order], Done], orders: Iterable[Order]) -> Iterator[Done]:
-        """What `work`, a function of a module, makes of each order, in order. Raises what a worker raised."""
+    def map(self, function: Callable[[Request], Result], requests: Iterable[Request]) -> Iterator[Result]:
+        """`function`, which must be importable, of each request, in order. Raises what a worker raised."""
         if self.workers == 0:
-            yield from map(work, orders)
+            yield from map(function, requests)
             return
         executor = self._started()
-        under_way: deque[Any] = deque()
+        in_flight: deque[Any] = deque()
         try:
-            for order in orders:
-                with _signals_held():
-                    under_way.append(executor.submit(work, order))
-                if len(under_way) >= self.workers * AHEAD:
-                    yield under_way.popleft().result()
-            while under_way:
-                yield under_way.popleft().result()
+            for request in requests:
+                with _signals_blocked():
+                    in_flight.append(executor.submit(function, request))
+                if len(in_flight) >= self.workers * PREFETCH_FACTOR:
+                    yield in_flight.popleft().result()
+            while in_flight:
+                yield in_flight.popleft().result()
         finally:
-            for future in under_way:
+            for future in in_flight:
                 future.cancel()
 
     def close(self) -> None:
@@ -73,36 +74,36 @@ class Loader:
 
             from joblib.externals import loky
 
-            resource_tracker.ensure_running()  # outside `_signals_held`: its start lets them through (Python 3.11)
+            resource_tracker.ensure_running()  # outside `_signals_blocked`: its start unblocks them (Python 3.11)
             env = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
             self._executor = loky.ProcessPoolExecutor(
-                self.workers, env=env, initializer=_begin, initargs=(os.getpid(), self._prepare)
+                self.workers, env=env, initializer=_initialize_worker, initargs=(os.getpid(), self._prepare)
             )
         return self._executor
 
 
 @contextmanager
-def _signals_held() -> Iterator[None]:
-    """A process or thread that starts within the block never hears SIGINT or SIGTERM; for this one they wait outside.
+def _signals_blocked() -> Iterator[None]:
+    """Processes and threads started within the block ignore SIGINT and SIGTERM; this one receives them after it.
 
-    Ctrl-C, and a batch system's SIGTERM, reach every process of a run: the training still needs its batches until it
-    has saved. A worker that were to ignore them by itself would do so too late: it first imports for a second.
+    Ctrl-C, and SIGTERM of a batch system, go to every process of a run, but training needs its batches until it has
+    saved. Ignoring them in the worker itself would be too late: it first imports for a second.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, previous)
 
 
-def _begin(parent: int, prepare: Callable[[], None] | None) -> None:
-    """Let a worker end with its parent, then prepare it: loky's (joblib 1.5) wait for ever for one that was killed."""
-    threading.Thread(target=_leave_after, args=(parent,), daemon=True).start()
+def _initialize_worker(parent: int, prepare: Callable[[], None] | None) -> None:
+    """End this worker when its parent is killed (loky's of joblib 1.5 would wait forever), and call `prepare`."""
+    threading.Thread(target=_exit_after, args=(parent,), daemon=True).start()
     if prepare is not None:
         prepare()
 
 
-def _leave_after(parent: int) -> None:
+def _exit_after(parent: int) -> None:
     while os.getppid() == parent:
-        time.sleep(0.5)
+        time.sleep(PARENT_POLL_S)
     os._exit(0)

@@ -1,6 +1,6 @@
-"""Which clips an epoch takes, and in what order: a function of (seed, epoch), the same in every process.
+"""The order of the clips in an epoch: a function of (seed, epoch), the same in every process.
 
-Whatever the sampling, an epoch of N clips has N places.
+With every sampling, an epoch over N clips has N positions.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ def epoch_steps(clips: int, step_clips: int, limit_steps: int | None = None) -> 
     return steps if limit_steps is None else min(steps, limit_steps)
 
 
-def visited(targets: np.ndarray, sampling: str, seed: int, epoch: int) -> np.ndarray:
-    """The rows of a split in the order of an epoch: (N,) int64. `targets` are (N,) classes or (N, C) zeros and ones.
+def epoch_indices(targets: np.ndarray, sampling: str, seed: int, epoch: int) -> np.ndarray:
+    """The indices of a split in the order of an epoch: (N,) int64. `targets` are (N,) classes or (N, C) multi-hot.
 
-    shuffled: each clip once. balanced: each class equally often, in turn. weighted: drawn with replacement, a clip by
-    the inverse of how many clips its class has.
+    shuffled: each clip once. balanced: each class equally often, in turn. weighted: drawn with replacement, a clip with
+    the inverse of the number of clips of its class.
     """
     if sampling == "shuffled":
         return seeding.epoch_order(len(targets), seed, epoch)
@@ -31,49 +31,50 @@ def visited(targets: np.ndarray, sampling: str, seed: int, epoch: int) -> np.nda
     return _balanced(targets, generator) if sampling == "balanced" else _weighted(targets, generator)
 
 
-def occurrences(rows: np.ndarray) -> np.ndarray:
-    """How often each place's row has come before: (N,) -> (N,) int64."""
-    order = np.argsort(rows, kind="stable")
-    ordered = rows[order]
+def occurrences(indices: np.ndarray) -> np.ndarray:
+    """How often the index at each position occurred before it: (N,) -> (N,) int64."""
+    order = np.argsort(indices, kind="stable")
+    ordered = indices[order]
     first = np.flatnonzero(np.diff(ordered, prepend=-1))
-    counts = np.diff(np.append(first, len(rows)))
-    before = np.empty(len(rows), np.int64)
-    before[order] = np.arange(len(rows)) - np.repeat(first, counts)
+    counts = np.diff(np.append(first, len(indices)))
+    before = np.empty(len(indices), np.int64)
+    before[order] = np.arange(len(indices)) - np.repeat(first, counts)
     return before
 
 
 def _balanced(targets: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """All classes in a random order, again and again, and of each its next clip (N,).
+    """All classes in random order, round after round, and of each class its next clip: (N,).
 
-    The clips of a class are shuffled, and shuffled anew when all have had their turn. A clip of several labels waits
-    in each of their rows; classes without clips are passed over, and so are clips without labels.
-    Source: BalancedTrainSampler of PANNs (Kong et al. 2020); there an epoch has no end, here each begins anew.
+    The clips of a class are shuffled, and shuffled again when all of them were drawn. A clip with several labels is
+    drawn for each of them; classes without clips and clips without labels are left out.
+    Source: BalancedTrainSampler of PANNs (Kong et al. 2020); there an epoch has no end, here each starts anew.
     """
-    members = _members(targets)
-    rounds = -(-len(targets) // len(members))
-    turns = generator.permuted(np.tile(np.arange(len(members)), (rounds, 1)), axis=1).ravel()[: len(targets)]
-    rows = np.empty(len(targets), np.int64)
-    places = np.split(np.argsort(turns, kind="stable"), np.cumsum(np.bincount(turns, minlength=len(members)))[:-1])
-    for clips, own in zip(members, places, strict=True):
-        decks = [generator.permutation(clips) for _ in range(-(-len(own) // len(clips)))]
-        rows[own] = np.concatenate([*decks, clips[:0]])[: len(own)]
-    return rows
+    by_class = _indices_by_class(targets)
+    rounds = -(-len(targets) // len(by_class))
+    classes = generator.permuted(np.tile(np.arange(len(by_class)), (rounds, 1)), axis=1).ravel()[: len(targets)]
+    indices = np.empty(len(targets), np.int64)
+    counts = np.bincount(classes, minlength=len(by_class))
+    positions_by_class = np.split(np.argsort(classes, kind="stable"), np.cumsum(counts)[:-1])
+    for members, positions in zip(by_class, positions_by_class, strict=True):
+        shuffles = [generator.permutation(members) for _ in range(-(-len(positions) // len(members)))]
+        indices[positions] = np.concatenate([*shuffles, members[:0]])[: len(positions)]
+    return indices
 
 
 def _weighted(targets: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Drawn with replacement: (N,). A clip of several labels weighs the sum of theirs, one without labels nothing.
+    """Drawn with replacement: (N,). The weights of a clip's labels are added up; a clip without labels has none.
 
     Source: the sampler of AST (Gong et al. 2021, arXiv 2104.01778), which PaSST and others took over.
     """
     weights = np.zeros(len(targets))
-    for clips in _members(targets):
-        weights[clips] += 1.0 / len(clips)
+    for members in _indices_by_class(targets):
+        weights[members] += 1.0 / len(members)
     return generator.choice(len(targets), size=len(targets), p=weights / weights.sum())
 
 
-def _members(targets: np.ndarray) -> list[np.ndarray]:
-    """The rows of each class that has any."""
+def _indices_by_class(targets: np.ndarray) -> list[np.ndarray]:
+    """The indices of the clips of each class that has any."""
     if targets.ndim == 1:
         order = np.argsort(targets, kind="stable")
         return np.split(order, np.flatnonzero(np.diff(targets[order])) + 1)
-    return [rows for rows in (np.flatnonzero(column) for column in targets.T) if len(rows)]
+    return [indices for indices in (np.flatnonzero(column) for column in targets.T) if len(indices)]

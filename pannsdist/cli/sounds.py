@@ -96,7 +96,7 @@ def predict(model: Model, paths: Sequence[Path], topk: int, form: str) -> bool:
     def results() -> Iterator[tuple[str, Sequence[tuple[str, float]]]]:
         for prediction in model.predictor.predict(paths):
             if prediction.error is None:
-                yield str(prediction.sound), prediction.scores[:topk]
+                yield str(prediction.source), prediction.scores[:topk]
             else:
                 failures.append(prediction.error)
 

@@ -40,11 +40,11 @@ def add(commands: Any) -> None:
 
 def list_weights(catalog: Catalog) -> None:
     """Print a row for each set of published weights; a model that cannot be imported is reported and skipped."""
-    from pannsdist.inference.identification import once_each
+    from pannsdist.inference.identification import distinct_models
     from pannsdist.weights.downloads import cache
 
     rows = []
-    for entry in once_each(catalog):
+    for entry in distinct_models(catalog):
         try:
             published = entry.load().weights
         except UserError as error:
@@ -83,13 +83,13 @@ def fetch_weights(catalog: Catalog, model: str, tag: str) -> None:
 
 def inspect_weights(catalog: Catalog, file: Path) -> None:
     """Print a summary of a weight file, and the installed networks that it fits."""
-    from pannsdist.inference.identification import networks_of
+    from pannsdist.inference.identification import matching_models
     from pannsdist.weights import read_weights
     from pannsdist.weights.summary import summarize
 
     weight_file = read_weights(file)
     print(summarize(weight_file))
-    print(f"looks like  {', '.join(networks_of(weight_file, catalog)) or 'no installed network'}")
+    print(f"looks like  {', '.join(matching_models(weight_file, catalog)) or 'no installed network'}")
 
 
 def convert_weights(catalog: Catalog, source: Path, target: Path, model: str) -> None:

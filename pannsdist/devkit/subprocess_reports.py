@@ -130,7 +130,7 @@ def report_listing(report: Report, kind: str, name: str, given: str) -> None:
     """The clip ids by split, and the audio files opened to list them."""
     import soundfile
 
-    from pannsdist.audio.decode import SOUND_FILE_ENDINGS
+    from pannsdist.audio.reader import SOUND_FILE_ENDINGS
 
     subject, opened = _subject(kind, name, given), []
 

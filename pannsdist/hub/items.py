@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from pannsdist.audio.batches import Shard
-from pannsdist.audio.decode import Piece, to_mono
 from pannsdist.audio.loader import Loader
+from pannsdist.audio.reader import resample
 from pannsdist.contracts import FrontEnd
 from pannsdist.contracts.batch import Batch
 from pannsdist.runtime import seeding
@@ -107,7 +107,7 @@ class Items:
             raise UserError(
                 f"{what} is a waveform of unknown sample rate", "add an attribute `sample_rate` in Hz to the dataset"
             )
-        mono = to_mono(Piece(samples[:, None], int(rate_hz)), self.input_spec.front_end.sample_rate_hz)
+        mono = resample(samples, int(rate_hz), self.input_spec.front_end.sample_rate_hz)
         return np.pad(mono, (0, max(0, self.input_spec.minimum_samples - len(mono))))
 
 

@@ -1,1 +1,1 @@
-"""A trained model as a folder, and what it answers."""
+"""Inference: model folders and published weights, applied to sounds."""

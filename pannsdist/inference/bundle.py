@@ -1,4 +1,4 @@
-"""A trained model as a folder that explains itself: `model.pdparams` and `bundle.json`. Nothing else is needed."""
+"""Model folders: `model.pdparams` and `bundle.json`, all that inference with a trained model needs."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from pannsdist.contracts import FrontEnd
 from pannsdist.contracts.network import Network
 from pannsdist.inference.inference_model import InferenceModel
 from pannsdist.registry import Catalog, Origin
+from pannsdist.registry.building import Part, build_plugin
 from pannsdist.runtime import storage
 from pannsdist.runtime.errors import BadBundle, BadWeightsFile
-from pannsdist.settings import SettingsOrigin, fill_params
+from pannsdist.settings import SettingsOrigin
 from pannsdist.weights import read_paddle
 from pannsdist.weights.downloads.cache import sha256
 
@@ -29,7 +30,7 @@ WEIGHTS_FILE, RECORD_FILE = "model.pdparams", "bundle.json"
 
 @dataclass(frozen=True)
 class PluginRecord:
-    """A plugin as it was used: name, params, and the distribution that it came with."""
+    """A plugin as it was used: name, params, and the distribution that installs it."""
 
     name: str
     params: Mapping[str, Any]
@@ -38,10 +39,10 @@ class PluginRecord:
 
 @dataclass(frozen=True)
 class BundleRecord:
-    """What a model is: how it hears, what it answers, what it was made of, and how good it was.
+    """What `bundle.json` holds: the plugins, the front end, the labels, and the settings and scores of the run.
 
-    `crop_s` are the seconds that it was evaluated on. `scores` are those of `epoch`; a score that is no number is NaN.
-    `further` are the other plugins of the run, by the key of the settings that named each, such as `metrics.f2`.
+    `crop_s` is the length that clips were evaluated at, in seconds. `scores` are those of `epoch`, NaN included.
+    `further` are the other plugins of the run, by their settings key, such as `metrics.f2`.
     """
 
     model: PluginRecord
@@ -70,32 +71,32 @@ class Bundle:
 
     @property
     def inference_model(self) -> InferenceModel:
-        """The network, ready to be asked; it hears what it was evaluated on at a time."""
+        """The network with the window that it was evaluated with; shorter sounds are padded to it."""
         record = self.record
-        lengths = (record.crop_s, record.crop_s, self.minimum_s)
-        return InferenceModel(self.network, record.front_end, record.labels, record.multi_label, *lengths)
+        lengths_s = (record.crop_s, record.crop_s, self.minimum_s)
+        return InferenceModel(self.network, record.front_end, record.labels, record.multi_label, *lengths_s)
 
 
 def write_bundle(folder: Path, record: BundleRecord, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write a model folder in one move, in place of an older one. Rank 0 alone."""
+    """Write a model folder atomically, replacing an older one. Rank 0 only."""
 
-    def fill(aside: Path) -> None:
-        paddle.save(dict(arrays), str(aside / WEIGHTS_FILE))
+    def fill(temporary: Path) -> None:
+        paddle.save(dict(arrays), str(temporary / WEIGHTS_FILE))
         content = dataclasses.asdict(record)
         content["scores"] = {k: v if math.isfinite(v) else repr(v) for k, v in record.scores.items()}
-        content = {"format": FORMAT, "sha256": sha256(aside / WEIGHTS_FILE), **content}
+        content = {"format": FORMAT, "sha256": sha256(temporary / WEIGHTS_FILE), **content}
         text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-        (aside / RECORD_FILE).write_text(text + "\n", encoding="utf-8")
+        (temporary / RECORD_FILE).write_text(text + "\n", encoding="utf-8")
 
     storage.write_folder_atomic(folder, fill)
 
 
 def read_record(folder: Path) -> BundleRecord:
-    """What a model folder says of itself. Raises BadBundle where it is not one, or not whole."""
+    """The record of a model folder. Raises BadBundle for another folder, and for a damaged or incomplete one."""
     path = folder / RECORD_FILE
     if not path.is_file():
         right = "give the best_model folder of a run, such as runs/NAME/best_model"
-        raise BadBundle(f"{folder} is no model folder: it holds no {RECORD_FILE}", right, "ls runs/*/best_model")
+        raise BadBundle(f"{folder} is not a model folder: it has no {RECORD_FILE}", right, "ls runs/*/best_model")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content.pop("format") != FORMAT:
@@ -110,25 +111,25 @@ def read_record(folder: Path) -> BundleRecord:
         content["labels"] = tuple(content["labels"])
         record = BundleRecord(**content)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadBundle(f"{path} cannot be read: {error}", "copy the folder again, whole") from error
+        raise BadBundle(f"{path} cannot be read: {error}", "copy the whole folder again") from error
     if not (folder / WEIGHTS_FILE).is_file() or sha256(folder / WEIGHTS_FILE) != checksum:
-        raise BadBundle(f"{folder / WEIGHTS_FILE} is missing or damaged", "copy the folder again, whole")
+        raise BadBundle(f"{folder / WEIGHTS_FILE} is missing or damaged", "copy the whole folder again")
     return record
 
 
 def load_bundle(folder: Path, catalog: Catalog) -> Bundle:
     """A model folder as a network in evaluation mode, on Paddle's current device.
 
-    Raises BadBundle for a folder that is not whole, for a plugin that is not installed (saying which distribution to
-    install) and for one that no longer hears or builds what it did.
+    Raises BadBundle for a damaged or incomplete folder, for a plugin that is not installed (naming the distribution to
+    install) and for one whose front end or layer is no longer the recorded one; BrokenPlugin for one that fails.
     """
     record = read_record(folder)
-    feature = recorded_plugin(record.feature, "feature", catalog)
+    feature = build_recorded(record.feature, "feature", catalog).plugin
     if feature.front_end != record.front_end:
         wrong = f"feature '{record.feature.name}' no longer computes what the model in {folder} was trained on"
         right = f"then {record.front_end}\nnow  {feature.front_end}"
         raise BadBundle(wrong, right, f"pip install '{_requirement(record.feature.origin)}'")
-    model = recorded_plugin(record.model, "model", catalog)
+    model = build_recorded(record.model, "model", catalog).plugin
     network = Network(feature.build(), model.build(tuple(record.labels), record.front_end))
     try:
         network.restore(read_paddle(folder / WEIGHTS_FILE))
@@ -145,21 +146,24 @@ def _plugin_record(content: Mapping[str, Any]) -> PluginRecord:
 
 
 def require_installed(record: PluginRecord, kind: str, catalog: Catalog, otherwise: str = "") -> None:
-    """Raise BadBundle, saying which distribution to install, where nothing of a plugin's name is installed."""
+    """Raise BadBundle, naming the distribution to install, where no plugin of this name is installed."""
     if record.name not in catalog.registry(kind).entries:
         wrong = f"the model was made with {kind} '{record.name}', which is not installed"
         right = "; ".join(filter(None, (f"it came with {record.origin}", otherwise)))
         raise BadBundle(wrong, right, f"pip install '{_requirement(record.origin)}'")
 
 
-def recorded_plugin(record: PluginRecord, kind: str, catalog: Catalog) -> Any:
-    """A plugin as it was used. Raises BadBundle where it is not installed, UserError where it refuses its params."""
+def build_recorded(record: PluginRecord, kind: str, catalog: Catalog) -> Part:
+    """A plugin as it was used.
+
+    Raises BadBundle where it is not installed, UserError where it refuses its params, BrokenPlugin where it fails.
+    """
     require_installed(record, kind, catalog)
     registry = catalog.registry(kind)
-    names = {entry.origin.distribution for entry in registry.entries[record.name]}
-    same = f"{record.origin.distribution}:{record.name}" if record.origin.distribution in names else record.name
-    plugin_class = registry.find(same).load()
-    return plugin_class(fill_params(plugin_class.Params, record.params, SettingsOrigin(), f"{kind}.params"))
+    distributions = {entry.origin.distribution for entry in registry.entries[record.name]}
+    qualified = f"{record.origin.distribution}:{record.name}"
+    name = qualified if record.origin.distribution in distributions else record.name
+    return build_plugin(registry.find(name), record.params, SettingsOrigin(), f"{kind}.params")
 
 
 def _requirement(origin: Origin) -> str:

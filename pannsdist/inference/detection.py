@@ -1,4 +1,4 @@
-"""Sound events: which label is heard from when to when."""
+"""Sound event detection: from window scores to events with onset and offset."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ TOUCHING_S = 1e-6
 
 @dataclass(frozen=True)
 class Rule:
-    """When a label counts as heard: from which probability; events with a shorter silence between them are one.
+    """When a label counts as detected: its threshold; events of a label less than `min_gap_s` apart are merged.
 
-    What is then shorter than `min_duration_s` is dropped.
+    Events that are then shorter than `min_duration_s` are dropped. Raises UserError for values out of range.
     """
 
     threshold: float = 0.3
@@ -34,16 +34,16 @@ class Rule:
 
 @dataclass(frozen=True)
 class WindowScores:
-    """What a network answers about a stretch of a file: probabilities (C,), or an embedding (E,)."""
+    """The output of a network for one window or frame: probabilities (C,), or an embedding (E,)."""
 
     onset_s: float
     offset_s: float
-    answer: np.ndarray
+    output: np.ndarray
 
 
 @dataclass(frozen=True)
 class Event:
-    """A label that is heard without a break; `score` is its highest probability on the way."""
+    """A label detected without a break; `score` is its highest probability."""
 
     onset_s: float
     offset_s: float
@@ -52,40 +52,40 @@ class Event:
 
 
 def events(timeline: Iterable[WindowScores], labels: Sequence[str], rule: Rule) -> list[Event]:
-    """Events out of a timeline of probabilities, by onset, then by label.
+    """Events from a timeline of probabilities, sorted by onset, then by label.
 
-    A label is heard while its probability is the rule's threshold or more; moments that touch or overlap are one event.
+    Consecutive or overlapping windows in which a label's probability is at least the threshold are one event.
     """
-    joined = _without_gaps(_runs(timeline, labels, rule.threshold), rule.min_gap_s)
-    return [event for event in joined if event.offset_s - event.onset_s >= rule.min_duration_s - TOUCHING_S]
+    merged = _without_gaps(_runs(timeline, labels, rule.threshold), rule.min_gap_s)
+    return [event for event in merged if event.offset_s - event.onset_s >= rule.min_duration_s - TOUCHING_S]
 
 
 def _without_gaps(found: Iterable[Event], min_gap_s: float) -> list[Event]:
-    """Events of one label with less than `min_gap_s` of silence between them become one; the order stays."""
-    joined: list[Event] = []
+    """Merge events of one label less than `min_gap_s` apart; keeps the order."""
+    merged: list[Event] = []
     last: dict[str, int] = {}
     for event in found:
-        place = last.get(event.label)
-        if place is None or event.onset_s - joined[place].offset_s >= min_gap_s - TOUCHING_S:
-            last[event.label] = len(joined)
-            joined.append(event)
+        index = last.get(event.label)
+        if index is None or event.onset_s - merged[index].offset_s >= min_gap_s - TOUCHING_S:
+            last[event.label] = len(merged)
+            merged.append(event)
         else:
-            score = max(joined[place].score, event.score)
-            joined[place] = replace(joined[place], offset_s=event.offset_s, score=score)
-    return joined
+            score = max(merged[index].score, event.score)
+            merged[index] = replace(merged[index], offset_s=event.offset_s, score=score)
+    return merged
 
 
 def _runs(timeline: Iterable[WindowScores], labels: Sequence[str], threshold: float) -> list[Event]:
-    """Stretches without a break in which a label's probability is `threshold` or more, by onset, then by label."""
+    """Runs of windows in which a label's probability is at least `threshold`, sorted by onset, then by label."""
     found: list[Event] = []
-    under_way: dict[int, Event] = {}
-    for moment in timeline:
-        for index in map(int, np.flatnonzero(moment.answer >= threshold)):
-            score, before = float(moment.answer[index]), under_way.get(index)
-            if before is not None and moment.onset_s <= before.offset_s + TOUCHING_S:
-                under_way[index] = Event(before.onset_s, moment.offset_s, before.label, max(before.score, score))
+    active: dict[int, Event] = {}
+    for window in timeline:
+        for index in map(int, np.flatnonzero(window.output >= threshold)):
+            score, previous = float(window.output[index]), active.get(index)
+            if previous is not None and window.onset_s <= previous.offset_s + TOUCHING_S:
+                active[index] = Event(previous.onset_s, window.offset_s, previous.label, max(previous.score, score))
                 continue
-            if before is not None:
-                found.append(before)
-            under_way[index] = Event(moment.onset_s, moment.offset_s, labels[index], score)
-    return sorted([*found, *under_way.values()], key=lambda event: (event.onset_s, event.label))
+            if previous is not None:
+                found.append(previous)
+            active[index] = Event(window.onset_s, window.offset_s, labels[index], score)
+    return sorted([*found, *active.values()], key=lambda event: (event.onset_s, event.label))

@@ -1,4 +1,4 @@
-"""What a network that decides frame by frame answers about a sound of any length, as if it heard it in one piece."""
+"""Framewise probabilities of a sound of any length, equal to those of one pass over the whole sound."""
 
 from __future__ import annotations
 
@@ -6,55 +6,57 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from pannsdist.audio.stream import Window, stretches
+from pannsdist.audio.windows import Window, aligned_windows
 from pannsdist.contracts import FrontEnd
 from pannsdist.inference.detection import WindowScores
 from pannsdist.runtime.errors import UserError
 
 WINDOW_FRAMES = 4096
-"""About 41 s of PANNs' frames of 10 ms: the fewer windows, the less is heard twice."""
+"""About 41 s of PANNs' frames of 10 ms: longer windows compute less twice."""
 MARGIN_FRAMES = 192
-"""What of a window is left to its neighbour, at each side that has one.
+"""Frames at each inner edge of a window that are taken from its neighbour instead.
 
-A decision of PANNs' networks covers 32 frames and hears 160 more to either side: two convolutions of 3 after each of
-five halvings, three segments in the last pooling, and half a Fourier window. Windows that begin at multiples of 32
-frames and leave these margins out join to the very decisions of one pass over the whole sound.
+An output frame of PANNs' networks covers 32 frames, and its receptive field reaches 160 more to either side: two
+convolutions of 3 after each of five poolings by 2, three segments in the last pooling, and half a Fourier window.
+Windows that start at multiples of 32 frames and drop these margins give exactly the output of one pass.
 """
 
 
-def frame_timeline(
-    parts: Iterable[np.ndarray], front_end: FrontEnd, minimum_samples: int, ask: Callable[[np.ndarray], np.ndarray]
+def frame_scores(
+    blocks: Iterable[np.ndarray], front_end: FrontEnd, minimum_samples: int, run: Callable[[np.ndarray], np.ndarray]
 ) -> Iterator[WindowScores]:
-    """The probabilities (C,) of every frame of a sound, each from its hop to the next; the last ends with the sound.
+    """The probabilities (C,) of each frame of a sound, which lasts one hop; the last one ends where the sound ends.
 
-    `ask` takes waveforms (B, S) at the front end's rate and gives (B, T, C). A sound shorter than `minimum_samples` is
-    followed by silence, which gets no moment.
+    `run` computes (B, T, C) from waveforms (B, S) at the front end's rate. A sound shorter than `minimum_samples` is
+    padded with silence, whose frames are left out.
     """
     hop, rate_hz = front_end.hop_samples, front_end.sample_rate_hz
-    before: tuple[Window, np.ndarray] | None = None
+    previous: tuple[Window, np.ndarray] | None = None
     done = 0
-    for window in stretches(parts, WINDOW_FRAMES * hop, (WINDOW_FRAMES - 2 * MARGIN_FRAMES) * hop):
-        heard = np.pad(window.waveform, (0, max(0, minimum_samples - len(window.waveform))))
-        answers = _checked(ask(heard[None])[0], len(window.waveform), hop)
-        if before is not None:
+    for window in aligned_windows(blocks, WINDOW_FRAMES * hop, (WINDOW_FRAMES - 2 * MARGIN_FRAMES) * hop):
+        padded = np.pad(window.waveform, (0, max(0, minimum_samples - len(window.waveform))))
+        outputs = _checked(run(padded[None])[0], len(window.waveform), hop)
+        if previous is not None:
             seam = window.first // hop + MARGIN_FRAMES
-            yield from _moments(*before, range(done, seam), hop, rate_hz)
+            yield from _window_scores(*previous, range(done, seam), hop, rate_hz)
             done = seam
-        before = (window, answers)
-    if before is not None:
-        yield from _moments(*before, range(done, -(-before[0].end // hop)), hop, rate_hz)
+        previous = (window, outputs)
+    if previous is not None:
+        yield from _window_scores(*previous, range(done, -(-previous[0].end // hop)), hop, rate_hz)
 
 
-def _moments(window: Window, answers: np.ndarray, frames: range, hop: int, rate_hz: int) -> Iterator[WindowScores]:
+def _window_scores(
+    window: Window, outputs: np.ndarray, frames: range, hop: int, rate_hz: int
+) -> Iterator[WindowScores]:
     for frame in frames:
         end = min((frame + 1) * hop, window.end)
-        yield WindowScores(frame * hop / rate_hz, end / rate_hz, answers[frame - window.first // hop])
+        yield WindowScores(frame * hop / rate_hz, end / rate_hz, outputs[frame - window.first // hop])
 
 
-def _checked(answers: np.ndarray, samples: int, hop: int) -> np.ndarray:
-    """Answers (T, C), of which there must be one for every hop that the sound has begun."""
+def _checked(outputs: np.ndarray, samples: int, hop: int) -> np.ndarray:
+    """Outputs (T, C), at least one for each hop that starts within the sound. Raises UserError."""
     frames = -(-samples // hop)
-    if len(answers) < frames:
-        wrong = f"the network's framewise() gives {len(answers)} frames for {samples} samples"
+    if len(outputs) < frames:
+        wrong = f"the network's framewise() gives {len(outputs)} frames for {samples} samples"
         raise UserError(wrong, f"the front end has a hop of {hop} samples, which makes {frames}; give --window instead")
-    return answers
+    return outputs

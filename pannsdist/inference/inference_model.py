@@ -1,4 +1,4 @@
-"""A network that can be asked about sound: one's own out of a model folder, or a published one for AudioSet."""
+"""A network ready for inference: from a model folder, or with published AudioSet weights."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from pannsdist.contracts.network import Network
 from pannsdist.inference import audioset
 from pannsdist.inference.identification import load_or_name
 from pannsdist.registry import Catalog
+from pannsdist.registry.building import build_plugin
 from pannsdist.runtime.errors import BadWeightsFile, UserError, candidates_line
-from pannsdist.settings import SettingsOrigin, fill_params
+from pannsdist.settings import SettingsOrigin
 from pannsdist.weights import read_weights
 from pannsdist.weights.downloads.fetch import fetch
 
 TAGGING_WINDOW_S = 10.0
-"""AudioSet's clips are 10 s long, and so were those that the published networks learnt from."""
+"""The length of AudioSet's clips, on which the published weights were trained."""
 
 
 @dataclass(frozen=True)
 class InferenceModel:
-    """A network in evaluation mode, what it hears and what its outputs are called.
+    """A network in evaluation mode, with its front end, labels and input lengths.
 
-    It hears `window_s` of a sound at a time. A shorter sound is heard at its own length, followed by silence up to
-    `shortest_s`: for a model of one's own that is the length of its evaluation, for a published one its minimum.
+    It takes `window_s` of a sound at a time. A shorter sound is padded with silence to `pad_to_s`: the evaluation
+    length for a trained model, `minimum_s` for published weights. `minimum_s` is the shortest input of the network.
     """
 
     network: Network
@@ -33,50 +34,48 @@ class InferenceModel:
     labels: Sequence[str]
     multi_label: bool
     window_s: float
-    shortest_s: float
+    pad_to_s: float
     minimum_s: float
 
     @property
     def rate_hz(self) -> int:
-        """The rate of the waveforms that it takes."""
+        """The sample rate of its input."""
         return self.front_end.sample_rate_hz
 
     @property
-    def answers_by_frame(self) -> bool:
-        """Whether the network decides frame by frame."""
+    def has_framewise(self) -> bool:
+        """Whether the network has framewise outputs."""
         return hasattr(self.network.model, "framewise")
 
 
 def audioset_model(catalog: Catalog, model: str, weights: str) -> InferenceModel:
-    """A network with weights for AudioSet's 527 classes: a tag of the model's, a file, or empty for its first tag.
+    """A model with weights for AudioSet's 527 classes: a tag of the model, a file, or empty for its first tag.
 
-    Raises UserError for an unknown model, for weights that are not there, and for weights of other classes.
+    Raises UserError for an unknown model, for missing weights, and for weights of other classes; BrokenPlugin for a
+    plugin that fails.
     """
-    plugin_class = catalog.models.find(model).load()
-    plugin = plugin_class(fill_params(plugin_class.Params, {}, SettingsOrigin(), "model.params"))
-    feature_class = catalog.features.find(plugin.feature, f"the feature of model '{model}'").load()
-    feature = feature_class(
-        fill_params(feature_class.Params, plugin.feature_params, SettingsOrigin(), "feature.params")
-    )
-    path = _weights_of(plugin, model, weights)
+    plugin = build_plugin(catalog.models.find(model), {}, SettingsOrigin(), "model.params").plugin
+    feature_entry = catalog.features.find(plugin.feature, f"the feature of model '{model}'")
+    feature = build_plugin(feature_entry, plugin.feature_params, SettingsOrigin(), "feature.params").plugin
+    path = _weights_file(plugin, model, weights)
     labels = audioset.labels()
     layer = plugin.build(labels, feature.front_end)
     report = load_or_name(layer, read_weights(path), plugin.head, catalog)
     if report.head != "kept":
         right = f"its head was {report.head}; tagging needs weights for AudioSet's {len(labels)} classes"
-        raise BadWeightsFile(f"{path} does not tag AudioSet", right, f"pannsdist weights inspect {path}")
+        raise BadWeightsFile(f"{path} has no head for AudioSet", right, f"pannsdist weights inspect {path}")
     minimum_s = plugin.minimum_samples(feature.front_end) / feature.front_end.sample_rate_hz
     network = Network(feature.build(), layer)
     network.eval()
     return InferenceModel(network, feature.front_end, labels, True, TAGGING_WINDOW_S, minimum_s, minimum_s)
 
 
-def _weights_of(plugin: object, model: str, weights: str) -> Path:
+def _weights_file(plugin: object, model: str, weights: str) -> Path:
     published = getattr(plugin, "weights", {})
     tag = weights or next(iter(published), "")
     if tag in published:
         return fetch(published[tag])
     if weights and Path(weights).expanduser().is_file():
         return Path(weights).expanduser()
-    wrong = f"no weights '{weights}' for model '{model}'" if weights else f"model '{model}' names no published weights"
+    wrong = f"no weights '{weights}' for model '{model}'" if weights else f"model '{model}' has no published weights"
     raise UserError(wrong, f"give a file as --weights FILE; or {candidates_line(weights, published, 'tags')}")

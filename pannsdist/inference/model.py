@@ -1,4 +1,4 @@
-"""A model to ask from Python: what is heard in sounds, from when to when, and a vector for each."""
+"""The Python API of inference: tagging, sound event detection and embeddings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pannsdist.runtime.errors import BadClip, UserError
 if TYPE_CHECKING:
     import numpy as np
 
-    from pannsdist.audio.stream import AudioInput
+    from pannsdist.audio.reader import AudioInput
     from pannsdist.contracts import FrontEnd
     from pannsdist.inference.bundle import BundleRecord
     from pannsdist.inference.detection import Event, WindowScores
@@ -30,7 +30,7 @@ ON_BAD = ("stop", "skip")
 
 @dataclass(frozen=True)
 class Answer:
-    """What is heard in one sound: a probability for each label, the likeliest first; or why there is no answer."""
+    """The probability of each label in one sound, highest first; or the error of a bad sound."""
 
     sound: str
     scores: Mapping[str, float] = field(default_factory=dict)
@@ -39,7 +39,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Detection:
-    """What is heard in one sound from when to when, by onset; or why there is no answer."""
+    """The events of one sound, sorted by onset; or the error of a bad sound."""
 
     sound: str
     events: Sequence[Event] = ()
@@ -53,14 +53,15 @@ def load_model(
     window_s: float | None = None,
     hop_s: float | None = None,
 ) -> Model:
-    """A model folder of a run, or a published network by its plugin's name, to be asked for what it hears.
+    """Load a trained model from its folder, or a model plugin with published weights by its name.
 
-    A Path, a name with a slash and the name of a folder that is there are folders; any other name is a plugin's.
-    `weights`, for a plugin: a tag of it, or a file; empty for its first tag. `engine` is dygraph, paddle or onnx; by
-    itself paddle on a CPU, once it is worth it. Sounds are heard `window_s` seconds at a time, one window every
-    `hop_s`; by itself a model hears what it was evaluated on (a published one 10 s) side by side. Importing this
-    imports no Paddle; on an AMD processor this call puts it on its fast path, if it comes first.
-    Raises UserError for what is not there, does not fit or is not whole.
+    A Path, a string with a slash and the name of an existing folder are folders; any other string is a plugin's name.
+    `weights`, for a plugin, is one of its tags, or a file; empty for its first tag. `engine` is dygraph, paddle or
+    onnx; the default on a CPU is paddle, from the ninth window on. Sounds are cut into windows of `window_s` seconds,
+    one every `hop_s`; by default the evaluation length of the model (10 s for published weights), without overlap.
+    Importing this module imports no Paddle; on an AMD processor this call enables fast MKL kernels, unless Paddle was
+    imported before.
+    Raises UserError for a missing, damaged or unsuitable model, BrokenPlugin for a plugin that fails.
     """
     cpu.use_fast_kernels()
     from pannsdist.inference.bundle import load_bundle
@@ -77,11 +78,11 @@ def load_model(
 
 
 class Model:
-    """A network that answers about sounds: files of any length and rate, folders of them, and arrays.
+    """A model for inference on files of any length and rate, folders of them, and arrays.
 
-    Every method takes one sound or several: a path, a folder (its sound files, by name), or an array (S,) or
-    (S, channels) of floats in [-1, 1] at `sample_rate_hz`; it gives one answer for each, in their order. The first
-    sound that cannot be heard raises BadClip; with on_bad="skip" it gets its error in the answer's place.
+    Every method takes one sound or several: a path, a folder (its sound files, sorted by name), or an array (S,) or
+    (S, channels) of floats in [-1, 1] at `sample_rate_hz`; it gives one result for each, in order. A bad sound raises
+    BadClip; with on_bad="skip" its result holds the error instead.
     """
 
     def __init__(
@@ -92,34 +93,34 @@ class Model:
         window_s: float | None = None,
         hop_s: float | None = None,
     ) -> None:
-        from pannsdist.inference.engines import engine as engines
+        from pannsdist.inference.engines.selection import build_engine
         from pannsdist.inference.predictor import Predictor
 
         self.inference_model = inference_model
         self._lengths_s = (window_s, hop_s)
-        self._engine = engines.engine(inference_model, engine or "")
+        self._engine = build_engine(inference_model, engine or "")
         self.predictor = Predictor(inference_model, window_s, hop_s, self._engine)
         self.record = record
-        """What the model folder says of itself; None for a published network."""
+        """The content of the model folder's `bundle.json`; None for published weights."""
 
     @property
     def labels(self) -> Sequence[str]:
-        """All class names, in the order of the network's outputs."""
+        """The class names, in the order of the network's outputs."""
         return self.inference_model.labels
 
     @property
     def multi_label(self) -> bool:
-        """Whether probabilities stand side by side; otherwise those of a sound add up to one."""
+        """Whether each label has a sigmoid of its own; otherwise softmax: the probabilities of a sound add up to 1."""
         return self.inference_model.multi_label
 
     @property
     def front_end(self) -> FrontEnd:
-        """How the network hears."""
+        """The feature parameters that the network was trained with."""
         return self.inference_model.front_end
 
     @property
     def sample_rate_hz(self) -> int:
-        """The rate that every sound is brought to."""
+        """The rate that every sound is resampled to."""
         return self.inference_model.rate_hz
 
     def predict(
@@ -129,14 +130,14 @@ class Model:
         topk: int | None = None,
         on_bad: str = "stop",
     ) -> list[Answer]:
-        """The probability of every label in each sound, the likeliest first; with `topk`, of so many.
+        """The probability of every label in each sound, highest first; with `topk` only the first ones.
 
-        Of a sound that is longer than a window it is the mean over its windows.
+        Of a sound longer than a window it is the mean over its windows.
         """
         if topk is not None and topk < 1:
-            raise UserError(f"topk is {topk}", "give a number from 1 up, or None for every label")
+            raise UserError(f"topk is {topk}", "give 1 or more, or None for every label")
         predictions = self._predictions(sounds, sample_rate_hz, on_bad)
-        return [Answer(str(one.sound), dict(one.scores[:topk]), one.error) for one in predictions]
+        return [Answer(str(one.source), dict(one.scores[:topk]), one.error) for one in predictions]
 
     def tag(
         self,
@@ -145,15 +146,17 @@ class Model:
         threshold: float = 0.3,
         on_bad: str = "stop",
     ) -> list[Answer]:
-        """The labels that `predict` gives a probability of `threshold` or more: none, one or several of each sound."""
+        """The labels whose probability in `predict` is at least `threshold`: none, one or several of each sound."""
         from pannsdist.inference.detection import Rule
 
         least = Rule(threshold).threshold
         predictions = self._predictions(sounds, sample_rate_hz, on_bad)
-        heard = [(one, {label: score for label, score in one.scores if score >= least}) for one in predictions]
-        return [Answer(str(one.sound), scores, one.error) for one, scores in heard]
+        return [
+            Answer(str(one.source), {label: score for label, score in one.scores if score >= least}, one.error)
+            for one in predictions
+        ]
 
-    def detect(  # noqa: PLR0913 - what a person types, by name
+    def detect(  # noqa: PLR0913 - keyword arguments of the public API
         self,
         sounds: SoundInput | Sequence[SoundInput],
         sample_rate_hz: float | None = None,
@@ -163,7 +166,7 @@ class Model:
         min_gap_s: float = 0.0,
         on_bad: str = "stop",
     ) -> list[Detection]:
-        """Which labels are heard in each sound from when to when, by `timeline` and a `Rule` of these three."""
+        """The sound events of each sound: a `Rule` of these three applied to its `timeline`."""
         from pannsdist.inference.detection import Rule, events
 
         rule = Rule(threshold, min_duration_s, min_gap_s)
@@ -179,7 +182,7 @@ class Model:
         return found
 
     def embed(self, sounds: SoundInput | Sequence[SoundInput], sample_rate_hz: float | None = None) -> np.ndarray:
-        """The embedding of each sound, the mean over its windows: (N, E) float32. A bad sound raises, always."""
+        """The embedding of each sound, the mean over its windows: (N, E) float32. A bad sound always raises BadClip."""
         import numpy as np
 
         vectors = []
@@ -192,16 +195,16 @@ class Model:
         return np.stack(vectors)
 
     def timeline(self, source: AudioInput) -> Iterator[WindowScores]:
-        """The probabilities (C,) of every moment of one sound, in constant memory. Raises BadClip.
+        """The probabilities (C,) of one sound over time, in constant memory. Raises BadClip.
 
-        A network that decides frame by frame gives its frames, unless the model was loaded with a window or a hop; any
-        other is asked about windows of 1 s, or its own where that is shorter.
+        A network with framewise outputs gives its frames, unless the model was loaded with a window or a hop; any other
+        gives windows of 1 s, or of its own length where that is shorter.
         """
-        by_frame = self.inference_model.answers_by_frame and self._lengths_s == (None, None)
-        return self.predictor.frames(source) if by_frame else self._slider.timeline(source)
+        by_frame = self.inference_model.has_framewise and self._lengths_s == (None, None)
+        return self.predictor.frames(source) if by_frame else self._window_predictor.timeline(source)
 
     @cached_property
-    def _slider(self) -> Predictor:
+    def _window_predictor(self) -> Predictor:
         from pannsdist.inference.predictor import Predictor
 
         window_s, hop_s = self._lengths_s

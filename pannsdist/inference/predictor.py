@@ -1,4 +1,4 @@
-"""What a network answers about sounds of any length, rate and channel count, in files or in memory."""
+"""Runs a network on sounds of any length, rate and channel count, in files or in memory."""
 
 from __future__ import annotations
 
@@ -9,35 +9,38 @@ from itertools import islice
 
 import numpy as np
 
-from pannsdist.audio.prefetch import ahead
-from pannsdist.audio.stream import AudioInput, Window, blocks, windows
+from pannsdist.audio.prefetch import prefetch
+from pannsdist.audio.reader import AudioInput, mono_blocks
+from pannsdist.audio.windows import Window, sliding_windows
 from pannsdist.inference.detection import WindowScores
-from pannsdist.inference.engines.engine import Engine, engine
-from pannsdist.inference.engines.graph import EMBEDDING, FRAMEWISE, SCORES
-from pannsdist.inference.frames import frame_timeline
+from pannsdist.inference.engines.engine import Engine
+from pannsdist.inference.engines.output_layer import EMBEDDING, FRAMEWISE, SCORES
+from pannsdist.inference.engines.selection import build_engine
+from pannsdist.inference.frames import frame_scores
 from pannsdist.inference.inference_model import InferenceModel
 from pannsdist.runtime.errors import BadClip, UserError
 
-WINDOWS_AT_ONCE = 8
-WINDOWS_TO_SORT = 4 * WINDOWS_AT_ONCE
-"""Of so many windows that follow each other, those of one length share batches."""
+BATCH_WINDOWS = 8
+BUFFER_WINDOWS = 4 * BATCH_WINDOWS
+"""Consecutive windows from which those of equal length are put into one batch."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """The answer about one sound: a probability for each label, the likeliest first; or why there is none."""
+    """The probability of each label for one source, highest first; or the error of a bad one."""
 
-    sound: AudioInput
+    source: AudioInput
     scores: tuple[tuple[str, float], ...] = ()
     error: BadClip | None = None
 
 
 class Predictor:
-    """Asks a listener. A sound is heard in windows, so that memory does not grow with its length.
+    """Runs a network window by window, in constant memory.
 
-    Of a sound that is longer than a window the answers of its windows are averaged, the last window ending with the
-    sound. `window_s` and `hop_s` are the listener's own window, side by side, unless given. The next sounds are decoded
-    while the network computes, and windows of equal length share batches, whichever sound they come from.
+    The outputs of the windows of a sound are averaged; the last window ends where the sound ends. `window_s` and
+    `hop_s` default to the model's own window, without overlap. The next sounds are decoded while the network computes,
+    and windows of equal length are batched, also across sounds. Raises UserError for a window or a hop that does not
+    suit the model.
     """
 
     def __init__(
@@ -45,10 +48,10 @@ class Predictor:
         inference_model: InferenceModel,
         window_s: float | None = None,
         hop_s: float | None = None,
-        asking: Engine | None = None,
+        engine: Engine | None = None,
     ) -> None:
         self._inference_model = inference_model
-        self._engine = asking or engine(inference_model)
+        self._engine = engine or build_engine(inference_model)
         self.labels = inference_model.labels
         self.window_s = inference_model.window_s if window_s is None else window_s
         self.hop_s = self.window_s if hop_s is None else hop_s
@@ -59,93 +62,95 @@ class Predictor:
         if not 0 < self.hop_s <= self.window_s:
             raise UserError(f"the hop is {self.hop_s:g} s", f"allowed: above 0, up to the window's {self.window_s:g} s")
 
-    def predict(self, sounds: Sequence[AudioInput]) -> Iterator[Prediction]:
-        """One answer for each sound, in order; one that cannot be heard gets its error in the answer's place."""
-        for sound, mean in zip(sounds, self._means(sounds, SCORES), strict=True):
+    def predict(self, sources: Sequence[AudioInput]) -> Iterator[Prediction]:
+        """One prediction for each source, in order; that of a bad source holds its error."""
+        for source, mean in zip(sources, self._means(sources, SCORES), strict=True):
             if isinstance(mean, BadClip):
-                yield Prediction(sound, error=mean)
+                yield Prediction(source, error=mean)
                 continue
             order = np.argsort(-mean, kind="stable")
-            yield Prediction(sound, tuple((self._inference_model.labels[i], float(mean[i])) for i in order))
+            yield Prediction(source, tuple((self._inference_model.labels[i], float(mean[i])) for i in order))
 
-    def timeline(self, sound: AudioInput) -> Iterator[WindowScores]:
-        """The probabilities (C,) in each window of a sound. Raises BadClip for one that cannot be heard."""
-        for moment in self._moments([sound], SCORES):
-            if isinstance(moment, BadClip):
-                raise moment
-            if moment is not None:
-                yield moment
+    def timeline(self, source: AudioInput) -> Iterator[WindowScores]:
+        """The probabilities (C,) of each window of a source. Raises BadClip."""
+        for window_scores in self._window_outputs([source], SCORES):
+            if isinstance(window_scores, BadClip):
+                raise window_scores
+            if window_scores is not None:
+                yield window_scores
 
-    def frames(self, sound: AudioInput) -> Iterator[WindowScores]:
-        """The probabilities (C,) in each frame of a sound, of a listener that `answers_by_frame`. Raises BadClip."""
+    def frames(self, source: AudioInput) -> Iterator[WindowScores]:
+        """The probabilities (C,) of each frame of a source, of a model that `has_framewise`. Raises BadClip."""
         front_end = self._inference_model.front_end
         minimum_samples = round(self._inference_model.minimum_s * front_end.sample_rate_hz)
-        return frame_timeline(blocks(sound, front_end.sample_rate_hz), front_end, minimum_samples, self._framewise)
+        return frame_scores(mono_blocks(source, front_end.sample_rate_hz), front_end, minimum_samples, self._framewise)
 
-    def embed(self, sound: AudioInput) -> np.ndarray:
-        """The embedding of a sound (E,): the mean over its windows. Raises BadClip for one that cannot be heard."""
-        (vector,) = self.embeddings([sound])
+    def embed(self, source: AudioInput) -> np.ndarray:
+        """The embedding of a source (E,), the mean over its windows. Raises BadClip."""
+        (vector,) = self.embeddings([source])
         if isinstance(vector, BadClip):
             raise vector
         return vector
 
-    def embeddings(self, sounds: Sequence[AudioInput]) -> Iterator[np.ndarray | BadClip]:
-        """The embedding of each sound (E,), in order, or its error. Raises UserError if the network has none."""
-        return self._means(sounds, EMBEDDING)
+    def embeddings(self, sources: Sequence[AudioInput]) -> Iterator[np.ndarray | BadClip]:
+        """The embedding of each source (E,), in order, or its error. Raises UserError if the network has none."""
+        return self._means(sources, EMBEDDING)
 
-    def _means(self, sounds: Sequence[AudioInput], output: str) -> Iterator[np.ndarray | BadClip]:
-        """For each sound the mean of its answers, or its error."""
+    def _means(self, sources: Sequence[AudioInput], output: str) -> Iterator[np.ndarray | BadClip]:
+        """The mean over the windows of each source, in order, or its error."""
         total, count = np.zeros(()), 0
-        for moment in self._moments(sounds, output):
-            if isinstance(moment, WindowScores):
-                total, count = total + moment.answer.astype(np.float64), count + 1
+        for item in self._window_outputs(sources, output):
+            if isinstance(item, WindowScores):
+                total, count = total + item.output.astype(np.float64), count + 1
                 continue
-            yield (total / count).astype(np.float32) if moment is None else moment
+            yield (total / count).astype(np.float32) if item is None else item
             total, count = np.zeros(()), 0
 
-    def _moments(self, sounds: Sequence[AudioInput], output: str) -> Iterator[WindowScores | BadClip | None]:
-        """The moments of each sound in turn, each sound's followed by None, or by its error."""
-        rate_hz, heard = self._inference_model.rate_hz, self._heard(sounds)
-        while waiting := list(islice(heard, WINDOWS_TO_SORT)):
-            answers: dict[int, np.ndarray] = {}
-            for place, item in enumerate(waiting):
+    def _window_outputs(self, sources: Sequence[AudioInput], output: str) -> Iterator[WindowScores | BadClip | None]:
+        """The outputs of the windows of each source in turn, followed by None or by the source's error."""
+        rate_hz, windows = self._inference_model.rate_hz, self._windows(sources)
+        while buffer := list(islice(windows, BUFFER_WINDOWS)):
+            outputs: dict[int, np.ndarray] = {}
+            for index, item in enumerate(buffer):
                 if not isinstance(item, Window):
                     yield item
                     continue
-                if place not in answers:
-                    answers.update(self._answers(waiting, place, output))
-                yield WindowScores(item.first / rate_hz, item.end / rate_hz, answers.pop(place))
+                if index not in outputs:
+                    outputs.update(self._run_batch(buffer, index, output))
+                yield WindowScores(item.first / rate_hz, item.end / rate_hz, outputs.pop(index))
 
-    def _answers(
-        self, waiting: Sequence[Window | BadClip | None], first: int, output: str
+    def _run_batch(
+        self, buffer: Sequence[Window | BadClip | None], first: int, output: str
     ) -> Iterable[tuple[int, np.ndarray]]:
-        """The answers to the window at `first` and to the next ones of its length, each with its place."""
-        windows_at = {place: item for place, item in enumerate(waiting) if place >= first and isinstance(item, Window)}
-        samples = len(windows_at[first].waveform)
-        batch = [place for place, window in windows_at.items() if len(window.waveform) == samples][:WINDOWS_AT_ONCE]
-        waveforms = np.stack([windows_at[place].waveform for place in batch])
-        return zip(batch, self._engine.ask(output, waveforms), strict=True)
+        """(index, output) of the window at index `first` of the buffer and of the next ones of its length."""
+        later = {index: item for index, item in enumerate(buffer) if index >= first and isinstance(item, Window)}
+        samples = len(later[first].waveform)
+        batch = [index for index, window in later.items() if len(window.waveform) == samples][:BATCH_WINDOWS]
+        waveforms = np.stack([later[index].waveform for index in batch])
+        return zip(batch, self._engine.run(output, waveforms), strict=True)
 
-    def _heard(self, sounds: Sequence[AudioInput]) -> Iterator[Window | BadClip | None]:
-        """The windows of each sound in turn, each sound's followed by None, or by its error."""
-        for source in ahead(partial(self._windows, sound) for sound in sounds):
+    def _windows(self, sources: Sequence[AudioInput]) -> Iterator[Window | BadClip | None]:
+        """The windows of each source in turn, followed by None or by the source's error."""
+        for windows in prefetch(partial(self._windows_of, source) for source in sources):
             try:
-                yield from source
+                yield from windows
             except BadClip as error:
                 yield error
             else:
                 yield None
 
-    def _windows(self, sound: AudioInput) -> Iterator[Window]:
+    def _windows_of(self, source: AudioInput) -> Iterator[Window]:
         rate_hz = self._inference_model.rate_hz
-        lengths_s = (self.window_s, self.hop_s, min(self.window_s, self._inference_model.shortest_s))
-        return windows(blocks(sound, rate_hz), *(max(1, round(length_s * rate_hz)) for length_s in lengths_s))
+        lengths_s = (self.window_s, self.hop_s, min(self.window_s, self._inference_model.pad_to_s))
+        samples = (max(1, round(length_s * rate_hz)) for length_s in lengths_s)
+        return sliding_windows(mono_blocks(source, rate_hz), *samples)
 
     def _framewise(self, waveforms: np.ndarray) -> np.ndarray:
-        """Waveforms (B, S) -> probabilities (B, T, C); of one label, odds add up to one as softmax's."""
-        answers = self._engine.ask(FRAMEWISE, waveforms)
+        """Waveforms (B, S) -> probabilities (B, T, C); of a single-label model they are normalised to add up to 1."""
+        outputs = self._engine.run(FRAMEWISE, waveforms)
         if self._inference_model.multi_label:
-            return answers
-        odds = np.maximum(answers, np.finfo(np.float32).tiny) / np.maximum(1.0 - answers, np.finfo(np.float32).eps)
+            return outputs
+        # Odds are the exponentials of the logits, so normalising them is a softmax.
+        odds = np.maximum(outputs, np.finfo(np.float32).tiny) / np.maximum(1.0 - outputs, np.finfo(np.float32).eps)
         probabilities: np.ndarray = odds / odds.sum(axis=-1, keepdims=True)
         return probabilities

@@ -1,4 +1,4 @@
-"""What a person hands over as sounds: paths, folders of files, arrays."""
+"""The inputs of inference: paths, folders and arrays."""
 
 from __future__ import annotations
 
@@ -10,21 +10,20 @@ from typing import Any
 
 import numpy as np
 
-from pannsdist.audio.decode import SOUND_FILE_ENDINGS
-from pannsdist.audio.stream import AudioInput, Recording
+from pannsdist.audio.reader import SOUND_FILE_ENDINGS, AudioInput, Recording
 from pannsdist.runtime.errors import UserError
 
 SoundInput = str | os.PathLike[str] | np.ndarray
 
 
 def sound_files(paths: Iterable[Path]) -> list[Path]:
-    """Files as they are given, and the sound files of folders, by name. Raises UserError for what does not exist."""
+    """Files as given, and the sound files in folders, sorted by name. Raises UserError for what does not exist."""
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
             inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SOUND_FILE_ENDINGS and p.is_file())
             if not inside:
-                raise UserError(f"folder {path} holds no sound file", f"looked for {', '.join(SOUND_FILE_ENDINGS)}")
+                raise UserError(f"folder {path} contains no sound file", f"looked for {', '.join(SOUND_FILE_ENDINGS)}")
             found += inside
         elif path.exists():
             found.append(path)
@@ -34,37 +33,37 @@ def sound_files(paths: Iterable[Path]) -> list[Path]:
 
 
 def sources(sounds: SoundInput | Sequence[SoundInput], sample_rate_hz: float | None) -> list[AudioInput]:
-    """What can be heard of `sounds`, in their order; a folder becomes its sound files, one sound a list of one.
+    """`sounds` as a list, in order, each folder replaced by its sound files; a single sound gives a list of one.
 
-    An array is (S,) or (S, channels), floats in [-1, 1], at `sample_rate_hz`. Raises UserError, naming the sound, for
-    anything else, and for a rate where there is no array or none where there is one.
+    An array is (S,) or (S, channels), floats in [-1, 1], at `sample_rate_hz`. Raises UserError, naming the input, for
+    anything else, for arrays without a rate and for a rate without arrays.
     """
     given: Sequence[Any] = [sounds] if isinstance(sounds, str | os.PathLike | np.ndarray) else list(sounds)
     arrays = [isinstance(sound, np.ndarray) for sound in given]
     if sample_rate_hz is None and any(arrays):
-        raise UserError("the arrays' sample rate is not known", "give it as sample_rate_hz=")
+        raise UserError("the sample rate of the arrays is missing", "give it as sample_rate_hz=")
     if sample_rate_hz is not None and not 0 < sample_rate_hz < math.inf:
         raise UserError(f"sample_rate_hz is {sample_rate_hz}", "give a rate above 0")
     if sample_rate_hz is not None and given and not any(arrays):
-        raise UserError("sample_rate_hz is for arrays, and there is none", "leave it out: files say their own rate")
+        raise UserError("sample_rate_hz is given, but there is no array", "leave it out: files contain their own rate")
     found: list[AudioInput] = []
-    for place, sound in enumerate(given):
+    for index, sound in enumerate(given):
         if isinstance(sound, np.ndarray):
-            found.append(_recording(f"sounds[{place}]", sound, float(sample_rate_hz or 0.0)))
+            found.append(_recording(f"sounds[{index}]", sound, float(sample_rate_hz or 0.0)))
         elif isinstance(sound, str | os.PathLike):
             found += sound_files([Path(sound).expanduser()])
         else:
-            raise UserError(f"sounds[{place}] is a {type(sound).__name__}", "give paths, or numpy arrays of samples")
+            raise UserError(f"sounds[{index}] is a {type(sound).__name__}", "give paths, or numpy arrays of samples")
     return found
 
 
 def _recording(name: str, samples: np.ndarray, rate_hz: float) -> Recording:
     if samples.dtype.kind != "f":
-        right = "give floats in [-1, 1]; samples of 16 bit are divided by 32768"
-        raise UserError(f"{name} holds {samples.dtype}", right)
+        right = "give floats in [-1, 1]; divide 16-bit samples by 32768"
+        raise UserError(f"{name} is of dtype {samples.dtype}", right)
     if samples.ndim not in (1, 2):
-        raise UserError(f"{name} has {samples.ndim} axes", "give (samples,) or (samples, channels)")
+        raise UserError(f"{name} has {samples.ndim} dimensions", "give (samples,) or (samples, channels)")
     if samples.ndim == 2 and samples.shape[1] > samples.shape[0] > 0:
-        right = f"give (samples, channels): turn it with .T; {len(samples)} sounds of one length are a list of arrays"
+        right = f"give (samples, channels), transposed with .T; give {len(samples)} sounds as a list of arrays"
         raise UserError(f"{name} has the shape {samples.shape}, with more channels than samples", right)
     return Recording(name, samples, rate_hz)

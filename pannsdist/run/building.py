@@ -15,7 +15,7 @@ import paddle
 import pannsdist
 from pannsdist import settings as settings_module
 from pannsdist.audio.augmentation import Augmentation
-from pannsdist.audio.batches import EvaluationPlan, Shard, TrainingPlan
+from pannsdist.audio.batches import EvaluationPlan, OverfitPlan, Shard, TrainingPlan
 from pannsdist.audio.clip_reader import ClipReader
 from pannsdist.audio.loader import Loader
 from pannsdist.contracts import Clip, ClipFeatures, TrackedRun
@@ -31,7 +31,6 @@ from pannsdist.run.planning.data import TRAIN, VALID
 from pannsdist.run.planning.metrics import plugin_metrics
 from pannsdist.run.planning.plan import Plan
 from pannsdist.run.planning.plan_table import augmentations, subset_note
-from pannsdist.run.planning.subset import SameBatches
 from pannsdist.run.trackers import PluginTracker, open_trackers
 from pannsdist.runtime import seeding
 from pannsdist.training.best import BestTracker
@@ -85,7 +84,7 @@ def build_parts(plan: Plan, world: World, network: Network, loader: Loader) -> P
     shard = Shard(world.rank, world.size)
     data = training_data(plan, loader, shard)
     evaluation = _evaluation(plan)
-    split = SplitToEvaluate(VALID, evaluation.ids, lambda: loader.read(evaluation.orders(shard)))
+    split = SplitToEvaluate(VALID, evaluation.ids, lambda: loader.read(evaluation.requests(shard)))
     return Parts(Trainer(world, learner, evaluator, best, plan.lengths.run), data, split)
 
 
@@ -93,16 +92,16 @@ def training_data(plan: Plan, loader: Loader, shard: Shard) -> TrainingData:
     """This process's batches of every epoch, from a given step of the epoch on."""
     training, steps = _training(plan), plan.lengths.epoch_steps
     return TrainingData(
-        lambda epoch, first: loader.read(islice(training.orders(epoch, shard, first), steps - first)), steps
+        lambda epoch, first: loader.read(islice(training.requests(epoch, shard, first), steps - first)), steps
     )
 
 
-def _training(plan: Plan) -> TrainingPlan | SameBatches:
+def _training(plan: Plan) -> TrainingPlan | OverfitPlan:
     chosen = plan.settings
     table, reader = plan.data.splits[TRAIN], _reader(plan, plan.lengths.train_crop_s)
     skip_bad = chosen.data.on_bad_clip == "skip"
     if chosen.train.overfit_batches:
-        return SameBatches(table, chosen.train.batch_size, reader, skip_bad)
+        return OverfitPlan(table, chosen.train.batch_size, reader, skip_bad)
     return TrainingPlan(
         table,
         chosen.train.batch_size,

@@ -9,9 +9,9 @@ from itertools import combinations
 from pathlib import Path
 from statistics import median
 
-from pannsdist.audio.decode import SOUND_FILE_ENDINGS
 from pannsdist.audio.inspection import Facts, inspect
 from pannsdist.audio.loader import Loader
+from pannsdist.audio.reader import SOUND_FILE_ENDINGS
 from pannsdist.contracts import Clip
 from pannsdist.run.planning.data import Data
 

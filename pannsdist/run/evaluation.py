@@ -42,7 +42,7 @@ def evaluate_bundle(
     loader = Loader(settings.data.workers)
     try:
         evaluator = Evaluator(SingleProcessWorld(), bundle.network, record.labels, record.multi_label, further)
-        return evaluator.evaluate(SplitToEvaluate(split, plan.ids, lambda: loader.read(plan.orders(Shard(0, 1)))))
+        return evaluator.evaluate(SplitToEvaluate(split, plan.ids, lambda: loader.read(plan.requests(Shard(0, 1)))))
     finally:
         loader.close()
 

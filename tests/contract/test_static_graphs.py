@@ -7,15 +7,11 @@ from installed import CATALOG, built, chosen, opened
 
 from pannsdist.contracts import NoParams
 from pannsdist.contracts.network import Network
-from pannsdist.inference.engines.engine import compare
-from pannsdist.inference.engines.graph import (
-    OutputLayer,
-    convert_to_onnx,
-    need_onnx,
-    open_onnx,
-    open_paddle,
-    save_graph,
-)
+from pannsdist.inference.engines.compiled import compare
+from pannsdist.inference.engines.graph import save_graph
+from pannsdist.inference.engines.onnx_runtime import convert_to_onnx, load_onnx, require_onnx
+from pannsdist.inference.engines.output_layer import OutputLayer
+from pannsdist.inference.engines.paddle_inference import load_paddle
 from pannsdist.runtime.errors import UserError
 
 OUTPUTS_OF = {
@@ -41,20 +37,20 @@ def test_a_graph_answers_what_the_network_answers(name, output, tmp_path):
     paddle.seed(0)
     network = built(CATALOG.models.find(name), CLASSES)
     network.eval()
-    asked = OutputLayer(network, output, multi_label=True)
-    program = save_graph(asked, tmp_path)
-    runs = [open_paddle(program)]
+    layer = OutputLayer(network, output, multi_label=True)
+    program = save_graph(layer, tmp_path)
+    runs = [load_paddle(program)]
     try:
-        need_onnx()
+        require_onnx()
         convert_to_onnx(program, tmp_path / "model.onnx")
-        runs.append(open_onnx(tmp_path / "model.onnx"))
+        runs.append(load_onnx(tmp_path / "model.onnx"))
     except UserError as error:
         assert "ONNX needs" in error.wrong
     shortest = plugin(NoParams() if plugin.Params is NoParams else plugin.Params()).minimum_samples(plugin.front_end)
     for shape in ((1, shortest), (3, shortest + 4001)):
         waveforms = np.random.default_rng(0).normal(0, 0.1, shape).astype(np.float32)
         with paddle.no_grad():
-            expected = asked(paddle.to_tensor(waveforms)).numpy()
+            expected = layer(paddle.to_tensor(waveforms)).numpy()
         for run in runs:
             found = run(waveforms)
             compare(found, expected)
@@ -75,14 +71,14 @@ class Image(OutputLayer):
 @pytest.mark.parametrize("entry", chosen("feature"), ids=lambda entry: entry.name)
 def test_onnx_computes_what_a_feature_computes(entry, tmp_path):
     try:
-        need_onnx()
+        require_onnx()
     except UserError as error:
         pytest.skip(error.wrong)
-    asked = Image(opened(entry).build())
-    convert_to_onnx(save_graph(asked, tmp_path), tmp_path / "image.onnx")
-    run = open_onnx(tmp_path / "image.onnx")
+    layer = Image(opened(entry).build())
+    convert_to_onnx(save_graph(layer, tmp_path), tmp_path / "image.onnx")
+    run = load_onnx(tmp_path / "image.onnx")
     for shape in ((1, 9000), (3, 20001)):
         waveforms = np.random.default_rng(0).normal(0, 0.1, shape).astype(np.float32)
-        expected = asked(paddle.to_tensor(waveforms)).numpy()
+        expected = layer(paddle.to_tensor(waveforms)).numpy()
         # Decibels of bins that hold next to nothing move most; measured: 2e-4 of the largest value.
         np.testing.assert_allclose(run(waveforms), expected, rtol=0, atol=1e-3 * np.abs(expected).max())

@@ -49,9 +49,9 @@ def test_a_bad_clip_of_one_process_ends_both_with_its_name(folder):
     bad.write_bytes(b"no sound at all")
     launched = launching.train(folder / "settings.yaml", processes=2, cwd=folder)
     assert (launched.exit_code, launched.exit_codes) == (2, (2, 2)), str(launched)
-    wrong = f"error: clip '{clip_id(bad, folder)}' ({bad.relative_to(folder)}): it is no sound that libsndfile reads"
+    wrong = f"error: clip '{clip_id(bad, folder)}' ({bad.relative_to(folder)}): libsndfile cannot decode it"
     assert wrong in launched.logs[0]
-    assert "mend or remove it, or set data.on_bad_clip=skip to go on without it" in launched.logs[0]
+    assert "repair or remove it, or set data.on_bad_clip=skip to skip it" in launched.logs[0]
     assert not any("Traceback" in log for log in launched.logs), str(launched)
     assert not (folder / "runs" / "run" / "best_model").exists()
 

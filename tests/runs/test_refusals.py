@@ -83,7 +83,7 @@ class Refusal:
 
 def bad_clip(name, prepare, *says):
     place = f"clip '{BAD}' (sounds/{BAD}): "
-    way_out = "mend or remove it, or set data.on_bad_clip=skip to go on without it"
+    way_out = "repair or remove it, or set data.on_bad_clip=skip to skip it"
     return Refusal(name, "base.yaml", SOUNDS, (place + says[0], way_out, *says[1:]), prepare, begins=True)
 
 
@@ -147,15 +147,15 @@ REFUSALS = (
     bad_clip(
         "a file that is no sound",
         sounds(lambda path: path.write_bytes(b"no sound at all")),
-        "it is no sound that libsndfile reads (",
+        "libsndfile cannot decode it (",
     ),
     bad_clip("an empty file", sounds(Path.touch), "the file is empty"),
-    bad_clip("a sound without samples", sounds(silent_of(0.0)), "it holds no samples"),
-    bad_clip("samples that are no numbers", sounds(not_numbers), "it holds NaN or infinite samples"),
+    bad_clip("a sound without samples", sounds(silent_of(0.0)), "it contains no samples"),
+    bad_clip("samples that are no numbers", sounds(not_numbers), "it contains NaN or infinite samples"),
     bad_clip(
         "a clip shorter than the network hears",
         sounds(silent_of(0.05)),
-        "it lasts 0.050 s, and less than 0.150 s is too short",
+        "it lasts 0.050 s, less than the minimum of 0.150 s",
         "data.min_clip_s=0 pads it with silence instead",
     ),
 )
@@ -319,7 +319,7 @@ def test_evaluate_refuses_a_split_that_the_dataset_has_not(run, work):
 def test_predict_refuses_a_folder_that_is_no_model(work):
     (work / "sound.wav").touch()
     launched = launching.pannsdist("predict", "--model", ".", "sound.wav", cwd=work)
-    command_refused(launched, "is no model folder: it holds no bundle.json", "give the best_model folder of a run")
+    command_refused(launched, "is not a model folder: it has no bundle.json", "give the best_model folder of a run")
 
 
 def test_predict_refuses_a_model_whose_weights_are_damaged(run, work):
@@ -328,7 +328,7 @@ def test_predict_refuses_a_model_whose_weights_are_damaged(run, work):
     (damaged / "model.pdparams").write_bytes(weights[:-100])
     (work / "sound.wav").touch()
     launched = launching.pannsdist("predict", "--model", damaged, "sound.wav", cwd=work)
-    command_refused(launched, f"{damaged / 'model.pdparams'} is missing or damaged", "copy the folder again, whole")
+    command_refused(launched, f"{damaged / 'model.pdparams'} is missing or damaged", "copy the whole folder again")
 
 
 @pytest.mark.any_paddle

@@ -1,4 +1,4 @@
-"""A small listener with every kind of answer, for the tests of engines and exports."""
+"""A small model with every output, for the tests of engines and exports."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from small_parts import FEATURE_PARAMS, RATE_HZ, SmallLayer, SmallModel
 
 from pannsdist.builtin.logmel import LogMel, LogMelParams
 from pannsdist.contracts.network import Network
-from pannsdist.inference.engines.graph import need_onnx
+from pannsdist.inference.engines.onnx_runtime import require_onnx
 from pannsdist.inference.inference_model import InferenceModel
 from pannsdist.runtime.errors import UserError
 
@@ -18,8 +18,8 @@ LABELS = ("a", "b", "c")
 WINDOW_S = 0.2
 
 
-class HearingLayer(SmallLayer):
-    """The small layer, with an embedding and framewise answers."""
+class FullLayer(SmallLayer):
+    """The small layer, with an embedding and framewise outputs."""
 
     def embed(self, image):
         return self.norm(image.squeeze(1).transpose([0, 2, 1])).mean(axis=2)
@@ -30,7 +30,7 @@ class HearingLayer(SmallLayer):
 
 
 class WaveringLayer(SmallLayer):
-    """Answers something else where it is a static graph."""
+    """Gives other outputs in a static graph."""
 
     def forward(self, image):
         factor = 1.0 if paddle.in_dynamic_mode() else -3.0
@@ -38,7 +38,7 @@ class WaveringLayer(SmallLayer):
 
 
 class StubbornLayer(SmallLayer):
-    """Cannot be a static graph."""
+    """Cannot be compiled to a static graph."""
 
     def forward(self, image):
         if not paddle.in_dynamic_mode():
@@ -46,8 +46,8 @@ class StubbornLayer(SmallLayer):
         return SmallLayer.forward(self, image)
 
 
-def inference_model(layer=HearingLayer, multi_label=False):
-    """A listener with random weights."""
+def inference_model(layer=FullLayer, multi_label=False):
+    """A model with random weights."""
     paddle.seed(0)
     feature = LogMel(LogMelParams(**FEATURE_PARAMS)).build()
     network = Network(feature, layer(FEATURE_PARAMS["mel_bins"], len(LABELS)))
@@ -65,6 +65,6 @@ def skip_unless_installed(name):
     """ONNX is an extra, and asks for Paddle 3."""
     if name == "onnx":
         try:
-            need_onnx()
+            require_onnx()
         except UserError as error:
             pytest.skip(str(error))

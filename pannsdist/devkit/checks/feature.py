@@ -14,7 +14,9 @@ from paddle import nn
 from pannsdist.contracts import FrontEnd
 from pannsdist.contracts.network import Network
 from pannsdist.devkit.checking import Check, Cost, Subject, require
-from pannsdist.inference.engines.graph import SCORES, OutputLayer, open_paddle, save_graph
+from pannsdist.inference.engines.graph import save_graph
+from pannsdist.inference.engines.output_layer import SCORES, OutputLayer
+from pannsdist.inference.engines.paddle_inference import load_paddle
 
 TOLERANCE = 1e-5
 """Relative to the largest absolute value of the output: rounding from another order of additions."""
@@ -125,7 +127,7 @@ def same_as_graph(layer: OutputLayer, shapes: tuple[tuple[int, int], ...]) -> st
     """Require that the saved graph gives the layer's outputs, for waveforms of these shapes; returns the difference."""
     layer.eval()
     with tempfile.TemporaryDirectory() as folder:
-        run = open_paddle(save_graph(layer, Path(folder)))
+        run = load_paddle(save_graph(layer, Path(folder)))
         difference = ""
         for shape in shapes:
             waveforms = np.random.default_rng(0).normal(0, 0.1, shape).astype(np.float32)

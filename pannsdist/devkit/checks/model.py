@@ -15,7 +15,7 @@ from pannsdist.devkit import subprocess_probe
 from pannsdist.devkit.checking import Check, Cost, NotApplicable, Subject, require
 from pannsdist.devkit.checks.feature import close, noise, require_storable, same_as_graph
 from pannsdist.devkit.two_processes import named, train_a_step
-from pannsdist.inference.engines.graph import SCORES, OutputLayer
+from pannsdist.inference.engines.output_layer import SCORES, OutputLayer
 from pannsdist.training.optimization.freezing import stages_of
 
 FEW, MANY = 2, 50

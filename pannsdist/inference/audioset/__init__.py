@@ -1,6 +1,6 @@
 """The 527 classes of AudioSet, in the order of the outputs of PANNs and of most networks trained on it.
 
-From the AudioSet ontology (Google, CC BY 4.0): `class_labels.csv` holds index, machine id and name.
+`class_labels.csv` (index, machine id, name) is from the AudioSet ontology (Google, CC BY 4.0).
 """
 
 from __future__ import annotations

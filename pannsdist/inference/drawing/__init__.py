@@ -1,1 +1,1 @@
-"""Pictures of detections."""
+"""Plots of detections."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pannsdist.audio.stream import blocks, duration_s
+from pannsdist.audio.reader import duration_s, mono_blocks
 from pannsdist.inference.detection import Event, Rule, events
 from pannsdist.inference.drawing.outline import Curves, Outline
 from pannsdist.inference.drawing.plot import Scene, draw
@@ -18,6 +18,6 @@ def plot_events(model: Model, path: Path, rule: Rule, output: Path) -> tuple[lis
     """Detect events in a sound file and plot them; returns (the events, a note on the plot, empty if there is none)."""
     length_s = duration_s(path)
     curves = Curves(length_s, len(model.labels))
-    found = events(curves.watch(model.timeline(path)), model.labels, rule)
-    outline = Outline(length_s, model.sample_rate_hz).draw(blocks(path, model.sample_rate_hz))
+    found = events(curves.record(model.timeline(path)), model.labels, rule)
+    outline = Outline(length_s, model.sample_rate_hz).add(mono_blocks(path, model.sample_rate_hz))
     return found, draw(output, outline, curves, Scene(path.name, model.labels, found, rule.threshold))

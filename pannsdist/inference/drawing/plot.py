@@ -1,4 +1,4 @@
-"""The picture of a detection: waveform, log-mel, and what is heard over time."""
+"""The plot of a detection: waveform, log-mel, and the probabilities of the labels over time."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from pannsdist.runtime.errors import UserError
 from pannsdist.runtime.storage import write_atomic
 
 ROWS = 8
-LONGEST_LABEL, LONGEST_TITLE = 34, 80
-INK, FAINT, WAVE, QUIET, HEARD = "#22303c", "#d5dce3", "#31688e", "#c3d3e0", "#e8743b"
+MAX_LABEL, MAX_TITLE = 34, 80
+TEXT, GRID, WAVE, CURVE, EVENT = "#22303c", "#d5dce3", "#31688e", "#c3d3e0", "#e8743b"
 FONTS = (
     "DejaVu Sans",
     "Noto Sans CJK SC",
@@ -27,15 +27,15 @@ FONTS = (
     "WenQuanYi Micro Hei",
     "SimHei",
 )
-"""Of these, what is installed: the first for letters, the others for Chinese labels."""
-MISSING = r"Glyph .* missing from"
-"""What matplotlib says of a letter that it draws as an empty box."""
+"""The installed ones of these are used: the first for Latin letters, the others for Chinese labels."""
+MISSING_GLYPH = r"Glyph .* missing from"
+"""Matplotlib's warning for a character that it draws as an empty box."""
 TICKS_HZ = (500, 2000, 8000)
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What is in the picture: its title, the names of the curves' columns, the events and their threshold."""
+    """The content of a plot beside the curves: title, label names, events and their threshold."""
 
     title: str
     labels: Sequence[str]
@@ -44,28 +44,28 @@ class Scene:
 
 
 def draw(output: Path, outline: Outline, curves: Curves, scene: Scene) -> str:
-    """Write the picture of one sound as PNG, whole or not at all; needs no display.
+    """Write the plot of one sound as PNG, atomically; needs no display.
 
-    It has a row for each of eight labels (`Curves.foremost`). Gives what is to be said of it: nothing, or that no font
-    has the letters of a label.
+    It has a row for each of eight labels (`Curves.top_labels`). Returns a note that no font has the characters of a
+    label, or an empty string.
     """
-    with warnings.catch_warnings(record=True) as said:
-        warnings.filterwarnings("always", message=MISSING)
+    with warnings.catch_warnings(record=True) as missing:
+        warnings.filterwarnings("always", message=MISSING_GLYPH)
         content = _png(outline, curves, scene)
     write_atomic(output, content)
-    if not said:
+    if not missing:
         return ""
-    return f"{output}: no installed font has every letter of it; Noto Sans CJK, for example, has the Chinese ones"
+    return f"{output}: no installed font has all of its characters; install Noto Sans CJK, for example, for Chinese"
 
 
 def check_output(output: Path, sounds: Sequence[object]) -> None:
-    """Whether a picture can be written there, before anything is computed. Raises UserError."""
+    """Check `--plot` before anything is computed. Raises UserError."""
     if output.suffix.lower() != ".png":
-        raise UserError(f"--plot {output} is no .png file", f"give a name such as {output.with_suffix('.png').name}")
+        raise UserError(f"--plot {output} is not a .png file", f"give a name such as {output.with_suffix('.png').name}")
     if not output.parent.is_dir():
         raise UserError(f"--plot {output}: there is no folder {output.parent}", command=f"mkdir -p {output.parent}")
     if len(sounds) != 1:
-        raise UserError(f"--plot draws one sound, and {len(sounds)} are given", "give one file, and call it for each")
+        raise UserError(f"--plot draws one sound, but {len(sounds)} are given", "give one file, in a call for each")
 
 
 def _png(outline: Outline, curves: Curves, scene: Scene) -> bytes:
@@ -78,21 +78,21 @@ def _png(outline: Outline, curves: Curves, scene: Scene) -> bytes:
     style: Any = {
         "font.family": [name for name in FONTS if name in installed],
         "font.size": 9.5,
-        "text.color": INK,
-        "axes.edgecolor": FAINT,
-        "axes.labelcolor": INK,
-        "xtick.color": INK,
-        "ytick.color": INK,
+        "text.color": TEXT,
+        "axes.edgecolor": GRID,
+        "axes.labelcolor": TEXT,
+        "xtick.color": TEXT,
+        "ytick.color": TEXT,
         "text.parse_math": False,
     }
     with rc_context(style):
-        rows = curves.foremost(ROWS, scene.threshold)
+        rows = curves.top_labels(ROWS, scene.threshold)
         heights = (1.0, 1.6, 0.32 * len(rows) + 0.1)
         layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1)
         figure = Figure(figsize=(10.0, 1.3 + sum(heights)), dpi=110, layout=layout)
         FigureCanvasAgg(figure)
         wave, mel, classes = figure.subplots(3, 1, sharex=True, height_ratios=heights)
-        wave.set_title(_drawable(scene.title, LONGEST_TITLE), loc="left", fontsize=11, fontweight="bold", color=INK)
+        wave.set_title(_drawable(scene.title, MAX_TITLE), loc="left", fontsize=11, fontweight="bold", color=TEXT)
         _draw_wave(wave, outline)
         _draw_mel(mel, outline)
         _draw_classes(classes, curves, rows, scene, outline.duration_s)
@@ -105,8 +105,8 @@ def _png(outline: Outline, curves: Curves, scene: Scene) -> bytes:
 
 
 def _draw_wave(axes: Any, outline: Outline) -> None:
-    heard = np.isfinite(outline.lowest)
-    low, high = np.where(heard, outline.lowest, 0.0), np.where(heard, outline.highest, 0.0)
+    filled = np.isfinite(outline.lowest)
+    low, high = np.where(filled, outline.lowest, 0.0), np.where(filled, outline.highest, 0.0)
     peak = max(float(np.abs([low, high]).max()), 1e-3)
     time_s = np.linspace(0.0, outline.duration_s, len(low))
     axes.fill_between(time_s, low, high, color=WAVE, linewidth=0.6)
@@ -119,36 +119,36 @@ def _draw_mel(axes: Any, outline: Outline) -> None:
     where = {"extent": extent, "vmin": -RANGE_DB, "vmax": 0.0}
     axes.imshow(image.T, origin="lower", aspect="auto", cmap="magma", interpolation="nearest", **where)
     hz = [tick for tick in TICKS_HZ if tick < outline.rate_hz / 2]
-    places = np.searchsorted(outline.band_hz, hz) + 0.5
-    axes.set(yticks=places, yticklabels=[_hz(tick) for tick in hz])
+    ticks = np.searchsorted(outline.band_hz, hz) + 0.5
+    axes.set(yticks=ticks, yticklabels=[_hz(tick) for tick in hz])
 
 
 def _draw_classes(axes: Any, curves: Curves, rows: Sequence[int], scene: Scene, duration_s: float) -> None:
-    """A row for each label, the first on top: its probability, and in another colour where it is an event."""
+    """A row for each label, the first at the top: its probability, and its events in another colour."""
     edges = np.linspace(0.0, duration_s, len(curves.highest) + 1)
-    for place, row in enumerate(rows):
-        base = len(rows) - 1 - place
+    for position, row in enumerate(rows):
+        base = len(rows) - 1 - position
         values = 0.86 * np.append(curves.highest[:, row], curves.highest[-1, row])
-        axes.fill_between(edges, base, base + values, step="post", color=QUIET, linewidth=0)
+        axes.fill_between(edges, base, base + values, step="post", color=CURVE, linewidth=0)
         for event in (event for event in scene.events if event.label == scene.labels[row]):
             inside = (edges >= event.onset_s - edges[1]) & (edges <= event.offset_s)
-            axes.fill_between(edges, base, base + values, where=inside, step="post", color=HEARD, linewidth=0)
-            axes.plot([event.onset_s, event.offset_s], [base, base], color=HEARD, linewidth=2.4, solid_capstyle="butt")
-        axes.axhline(base, color=FAINT, linewidth=0.8, zorder=0)
+            axes.fill_between(edges, base, base + values, where=inside, step="post", color=EVENT, linewidth=0)
+            axes.plot([event.onset_s, event.offset_s], [base, base], color=EVENT, linewidth=2.4, solid_capstyle="butt")
+        axes.axhline(base, color=GRID, linewidth=0.8, zorder=0)
         peak = f"{curves.highest[:, row].max():.2f}"
-        axes.text(1.006, base + 0.12, peak, transform=axes.get_yaxis_transform(), fontsize=8.5, color=INK)
+        axes.text(1.006, base + 0.12, peak, transform=axes.get_yaxis_transform(), fontsize=8.5, color=TEXT)
     axes.set(xlim=(0.0, duration_s), ylim=(-0.08, len(rows)), xlabel="seconds")
-    names = [_drawable(scene.labels[row], LONGEST_LABEL) for row in rows]
-    axes.set_yticks([len(rows) - 1 - place + 0.35 for place in range(len(rows))], names)
-    heard = f"probability; orange from {scene.threshold:g} on"
-    axes.text(1.0, 1.0, heard, transform=axes.transAxes, ha="right", va="bottom", fontsize=8, color="#6b7a88")
+    names = [_drawable(scene.labels[row], MAX_LABEL) for row in rows]
+    axes.set_yticks([len(rows) - 1 - position + 0.35 for position in range(len(rows))], names)
+    legend = f"probability; orange from {scene.threshold:g} on"
+    axes.text(1.0, 1.0, legend, transform=axes.transAxes, ha="right", va="bottom", fontsize=8, color="#6b7a88")
 
 
 def _hz(hz: int) -> str:
     return f"{hz} Hz" if hz < 1000 else f"{hz // 1000} kHz"
 
 
-def _drawable(text: str, longest: int) -> str:
-    """Text that can be drawn, whatever was in a file's name or in a label."""
-    text = "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
-    return text if len(text) <= longest else text[: longest - 1] + "…"
+def _drawable(text: str, max_length: int) -> str:
+    """Replace characters that cannot be drawn, and shorten the text."""
+    text = "".join(character if character.isprintable() else "\ufffd" for character in text)
+    return text if len(text) <= max_length else text[: max_length - 1] + "…"

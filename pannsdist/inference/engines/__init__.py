@@ -1,1 +1,1 @@
-"""What computes the answers of a model: Paddle's dygraph, Paddle Inference, onnxruntime."""
+"""What computes the outputs of a network: Paddle in dynamic mode, Paddle Inference, onnxruntime."""

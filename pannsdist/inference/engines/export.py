@@ -1,4 +1,4 @@
-"""A network as a folder that others can run: Paddle Inference or onnxruntime alone, without this package."""
+"""Exports a network as a folder that Paddle Inference or onnxruntime runs without this package."""
 
 from __future__ import annotations
 
@@ -15,20 +15,14 @@ import paddle
 import pannsdist
 from pannsdist.audio.clip_reader import ClipReader
 from pannsdist.contracts import Clip
-from pannsdist.inference.bundle import BundleRecord, recorded_plugin
-from pannsdist.inference.engines.engine import TOLERANCE, Dygraph
-from pannsdist.inference.engines.graph import (
-    INPUT,
-    SCORES,
-    STEM,
-    OutputLayer,
-    Run,
-    convert_to_onnx,
-    need_onnx,
-    open_onnx,
-    open_paddle,
-    save_graph,
-)
+from pannsdist.inference.bundle import BundleRecord, build_recorded
+from pannsdist.inference.engines.compiled import TOLERANCE, max_difference
+from pannsdist.inference.engines.dygraph import Dygraph
+from pannsdist.inference.engines.engine import Engine
+from pannsdist.inference.engines.graph import INPUT, STEM, GraphFunction, save_graph
+from pannsdist.inference.engines.onnx_runtime import convert_to_onnx, load_onnx, require_onnx
+from pannsdist.inference.engines.output_layer import SCORES, OutputLayer
+from pannsdist.inference.engines.paddle_inference import load_paddle
 from pannsdist.inference.inference_model import InferenceModel
 from pannsdist.registry import Catalog
 from pannsdist.runtime import storage
@@ -41,65 +35,62 @@ ONNX_FILE = f"{STEM}.onnx"
 
 
 @dataclasses.dataclass(frozen=True)
-class Checked:
-    """On which clips an export was compared with its network, and by how much their scores differed at most."""
+class ExportCheck:
+    """The clips on which an export was compared with its network, and the largest difference of a score."""
 
     clips: tuple[str, ...]
     difference: float
 
 
 def dataset_clips(record: BundleRecord, catalog: Catalog) -> list[Clip]:
-    """The first clips that the model was validated on; none where its dataset is not found any more."""
+    """The first clips that the model was validated on; none where its dataset is no longer found."""
     try:
-        dataset = recorded_plugin(record.dataset, "dataset", catalog)
+        dataset = build_recorded(record.dataset, "dataset", catalog).plugin
         return list(islice(dataset.clips("valid"), CLIPS_TO_CHECK))
     except UserError:
         return []
 
 
-def export(inference_model: InferenceModel, form: str, out: Path, clips: Sequence[Clip]) -> Checked:
+def export(inference_model: InferenceModel, form: str, out: Path, clips: Sequence[Clip]) -> ExportCheck:
     """Write the graph and `export.json` to the new folder `out`: waveform in, probabilities out, any batch and length.
 
-    Refused, and nothing is left at `out`, where the graph's scores differ from the network's by more than 1e-4 on
-    `clips`: each alone, cut short, and all in one batch. Raises UserError.
+    The graph is compared with the network on `clips`: all in one batch, and each alone, shortened. Raises UserError,
+    and leaves nothing at `out`, where a score differs by more than 1e-4.
     """
     if form == "onnx":
-        need_onnx()
+        require_onnx()
     if out.exists():
-        raise UserError(f"{out} is there already", "an export is a new folder", f"rm -r {out}")
+        raise UserError(f"{out} exists already", "an export is a new folder", f"rm -r {out}")
     if not clips:
         wrong = "no sound to compare the export with: the model's own dataset is not found"
         raise UserError(wrong, "give sound files as --check FILE...")
     waveforms = _waveforms(inference_model, clips)
-    checked: list[Checked] = []
+    ids = tuple(clip.id for clip in clips)
+    checks: list[ExportCheck] = []
 
-    def fill(aside: Path) -> None:
-        run, content = _write(inference_model, form, aside)
-        difference = _difference(run, Dygraph(inference_model), waveforms)
-        if not difference <= TOLERANCE:
-            wrong = f"the export answers something else than the model: the scores differ by {difference:.2g}"
-            raise UserError(wrong, f"allowed is {TOLERANCE:g}; compared on {', '.join(clip.id for clip in clips)}")
-        checked.append(Checked(tuple(clip.id for clip in clips), difference))
-        content["checked"] = dataclasses.asdict(checked[0])
+    def fill(temporary: Path) -> None:
+        graph, content = _write(inference_model, form, temporary)
+        checks.append(_check(graph, Dygraph(inference_model), waveforms, ids))
+        content["checked"] = dataclasses.asdict(checks[0])
         text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-        (aside / RECORD_FILE).write_text(text + "\n", encoding="utf-8")
+        (temporary / RECORD_FILE).write_text(text + "\n", encoding="utf-8")
 
     storage.write_folder_atomic(out, fill)
-    return checked[0]
+    return checks[0]
 
 
-def _write(inference_model: InferenceModel, form: str, folder: Path) -> tuple[Run, dict[str, Any]]:
-    """The graph's files, what runs them, and the record."""
+def _write(inference_model: InferenceModel, form: str, folder: Path) -> tuple[GraphFunction, dict[str, Any]]:
+    """Write the graph's files; gives the loaded graph and the content of `export.json`."""
     program = save_graph(OutputLayer(inference_model.network, SCORES, inference_model.multi_label), folder)
     if form == "onnx":
         convert_to_onnx(program, folder / ONNX_FILE)
-        run, files = open_onnx(folder / ONNX_FILE), [ONNX_FILE]
+        graph, files = load_onnx(folder / ONNX_FILE), [ONNX_FILE]
     else:
-        run, files = open_paddle(program), [program.name, f"{STEM}.pdiparams"]
+        graph, files = load_paddle(program), [program.name, f"{STEM}.pdiparams"]
     for path in folder.iterdir():
         if path.name not in files:
             path.unlink()
-    return run, {
+    return graph, {
         "format": form,
         "files": files,
         "input": {"name": INPUT, "axes": ["batch", "samples"], "type": "float32", "rate_hz": inference_model.rate_hz},
@@ -122,17 +113,18 @@ def _waveforms(inference_model: InferenceModel, clips: Sequence[Clip]) -> np.nda
         ) from error
 
 
-def _difference(run: Run, dygraph: Dygraph, waveforms: np.ndarray) -> float:
-    """The largest one; infinite where something is no number or has another shape."""
-    return max(_differences(run, dygraph, waveforms))
+def _check(graph: GraphFunction, engine: Engine, waveforms: np.ndarray, ids: tuple[str, ...]) -> ExportCheck:
+    """Compare a graph with the network. Raises UserError."""
+    difference = max(max_difference(graph(batch), engine.run(SCORES, batch)) for batch in _batches(waveforms))
+    if not difference <= TOLERANCE:
+        wrong = f"the export gives other scores than the model: they differ by {difference:.2g}"
+        raise UserError(wrong, f"the tolerance is {TOLERANCE:g}; compared on {', '.join(ids)}")
+    return ExportCheck(ids, difference)
 
 
-def _differences(run: Run, dygraph: Dygraph, waveforms: np.ndarray) -> Iterator[float]:
+def _batches(waveforms: np.ndarray) -> Iterator[np.ndarray]:
+    """All clips together, then each alone, the second and third shorter than the first."""
+    yield waveforms
     samples = waveforms.shape[1]
-    alone = [waveforms[place : place + 1, : samples - place * (samples // 8)] for place in range(len(waveforms))]
-    for batch in (waveforms, *alone):
-        found, expected = run(batch), dygraph.ask(SCORES, batch)
-        if found.shape != expected.shape or not np.isfinite(found).all():
-            yield float("inf")
-        else:
-            yield float(np.abs(found - expected).max())
+    for row in range(len(waveforms)):
+        yield waveforms[row : row + 1, : samples - row * (samples // 8)]

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-
 import numpy as np
 
-from pannsdist.audio.batches import BatchOrder, ClipTable, Shard
-from pannsdist.audio.clip_reader import ClipReader
+from pannsdist.audio.batches import ClipTable
 from pannsdist.runtime import seeding
 from pannsdist.runtime.errors import SettingsError
 from pannsdist.settings import SettingsOrigin
@@ -51,23 +47,3 @@ def description(settings: Settings, steps: int, clips: int) -> str:
     parts = [f"{steps} steps per epoch"] if settings.train.limit_steps else []
     parts += [f"scores of {clips} clips only"] if settings.valid.limit_batches else []
     return ", ".join(parts)
-
-
-@dataclass(frozen=True)
-class SameBatches:
-    """The same batches in the same order in every epoch, without random crops or augmentation.
-
-    A network that cannot overfit these will not learn the full data either.
-    """
-
-    table: ClipTable
-    batch_size: int
-    reader: ClipReader
-    skip_bad: bool = False
-
-    def orders(self, epoch: int, shard: Shard, first_step: int = 0) -> Iterator[BatchOrder]:  # noqa: ARG002
-        """This process's slice of each batch, from step `first_step` on; every epoch is the same."""
-        own = self.batch_size // shard.size
-        for first in range(first_step * self.batch_size, len(self.table), self.batch_size):
-            rows = slice(first + shard.rank * own, first + (shard.rank + 1) * own)
-            yield BatchOrder(tuple(self.table.clips[rows]), self.table.targets[rows], self.reader, self.skip_bad)

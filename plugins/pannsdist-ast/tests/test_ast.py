@@ -15,7 +15,7 @@ from pannsdist_ast.network import Ast, Grid
 from pannsdist_kaldi_fbank import FbankParams, KaldiFbank
 
 from pannsdist.contracts import FrontEnd, UserError
-from pannsdist.inference.engines.graph import convert_to_onnx, need_onnx, open_onnx
+from pannsdist.inference.engines.onnx_runtime import convert_to_onnx, load_onnx, require_onnx
 from pannsdist.weights import load_into, read_weights
 from pannsdist.weights.conversion import convert
 from pannsdist.weights.formats.writing import write_weights
@@ -145,9 +145,9 @@ def test_a_saved_graph_hears_any_length(tmp_path, padded_frames):
     graph = paddle.jit.load(str(tmp_path / "graph"))
     runs = [lambda features: graph(paddle.to_tensor(features)).numpy()]
     try:
-        need_onnx()
+        require_onnx()
         convert_to_onnx(tmp_path / "graph.json", tmp_path / "graph.onnx")
-        runs.append(open_onnx(tmp_path / "graph.onnx"))
+        runs.append(load_onnx(tmp_path / "graph.onnx"))
     except UserError as error:
         assert "ONNX needs" in error.wrong
     for frames in (16, 50, 96, 190):

@@ -16,7 +16,8 @@ console.quiet_paddle()
 
 import paddle  # noqa: E402
 
-from pannsdist.audio.batches import ClipTable, EvaluationPlan, Shard, TrainingPlan, clip_table, read_batch  # noqa: E402
+from pannsdist.audio.batch_reading import read_batch  # noqa: E402
+from pannsdist.audio.batches import ClipTable, EvaluationPlan, Shard, TrainingPlan, clip_table  # noqa: E402
 from pannsdist.audio.clip_reader import ClipReader  # noqa: E402
 from pannsdist.builtin.logmel import LogMel, LogMelParams  # noqa: E402
 from pannsdist.builtin.panns import Cnn6  # noqa: E402
@@ -51,7 +52,7 @@ def network(seed):
 
 def own_batches(world, batch_size):
     plan = TrainingPlan(clip_table(TONES.clips("train"), TONES.labels, False), batch_size, 0, READER)
-    return [read_batch(order) for order in plan.orders(1, Shard(world.rank, world.size))]
+    return [read_batch(request) for request in plan.requests(1, Shard(world.rank, world.size))]
 
 
 def without(batch, ids):
@@ -103,7 +104,7 @@ def scores(world):
     plan = EvaluationPlan(ClipTable(clips, table.targets), 3, READER)
 
     def batches():
-        return map(read_batch, plan.orders(Shard(world.rank, world.size)))
+        return map(read_batch, plan.requests(Shard(world.rank, world.size)))
 
     evaluator = Evaluator(world, network(seed=0), TONES.labels, False)
     evaluation = evaluator.evaluate(SplitToEvaluate("valid", [clip.id for clip in clips], batches))

@@ -62,8 +62,8 @@ def training(**how):
 def batches(plan, loader, world):
     """This process's part of each of the first 50 steps, over as many epochs as that takes."""
     epochs = range(1, -(-STEPS // plan.steps) + 1)
-    orders = [order for epoch in epochs for order in plan.orders(epoch, Shard(world.rank, world.size))]
-    yield from loader.read(orders[:STEPS])
+    requests = [request for epoch in epochs for request in plan.requests(epoch, Shard(world.rank, world.size))]
+    yield from loader.read(requests[:STEPS])
 
 
 def checksum(array):

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from small_parts import tone_clips
 
-from pannsdist.audio.batches import ClipTable, EvaluationPlan, Shard, TrainingPlan, clip_table, read_batch
+from pannsdist.audio.batch_reading import read_batch
+from pannsdist.audio.batches import ClipTable, EvaluationPlan, Shard, TrainingPlan, clip_table
 from pannsdist.audio.clip_reader import ClipReader
 from pannsdist.contracts import Clip, Samples
 from pannsdist.runtime.errors import BadClip
@@ -23,8 +24,10 @@ def training(count=26, batch_size=8, seed=0):
 
 def global_batches(plan, epoch, processes):
     """Ids, waveforms and targets of each step over all processes, in the order of their ranks."""
-    shares = [[read_batch(order) for order in plan.orders(epoch, Shard(rank, processes))] for rank in range(processes)]
-    for parts in zip(*shares, strict=True):
+    by_rank = [
+        [read_batch(request) for request in plan.requests(epoch, Shard(rank, processes))] for rank in range(processes)
+    ]
+    for parts in zip(*by_rank, strict=True):
         ids = tuple(name for part in parts for name in part.ids)
         yield ids, np.concatenate([part.waveforms for part in parts]), np.concatenate([part.targets for part in parts])
 
@@ -57,7 +60,7 @@ def test_the_clips_that_are_left_out_are_others_in_each_epoch():
 
 def test_the_order_depends_on_seed_and_epoch():
     orders = [
-        tuple(order.clips[0].id for order in training(seed=seed).orders(epoch, Shard(0, 1)))
+        tuple(request.clips[0].id for request in training(seed=seed).requests(epoch, Shard(0, 1)))
         for seed in (0, 1)
         for epoch in (1, 2)
     ]
@@ -65,8 +68,8 @@ def test_the_order_depends_on_seed_and_epoch():
 
 
 def test_an_epoch_can_be_entered_at_a_step():
-    whole = [order.clips for order in training().orders(1, Shard(1, 2))]
-    rest = [order.clips for order in training().orders(1, Shard(1, 2), first_step=2)]
+    whole = [request.clips for request in training().requests(1, Shard(1, 2))]
+    rest = [request.clips for request in training().requests(1, Shard(1, 2), first_step=2)]
     assert rest == whole[2:]
 
 
@@ -81,7 +84,10 @@ def test_the_targets_of_a_batch_are_those_of_its_clips():
 def test_an_evaluation_meets_each_clip_once_on_any_number_of_processes(processes, count):
     plan = EvaluationPlan(table(count), 4, READER)
     ids = [
-        clip.id for rank in range(processes) for order in plan.orders(Shard(rank, processes)) for clip in order.clips
+        clip.id
+        for rank in range(processes)
+        for request in plan.requests(Shard(rank, processes))
+        for clip in request.clips
     ]
     assert sorted(ids) == [clip.id for clip in tone_clips(count)]
 
@@ -89,15 +95,15 @@ def test_an_evaluation_meets_each_clip_once_on_any_number_of_processes(processes
 @pytest.mark.parametrize("processes", [2, 3])
 def test_a_clip_meets_the_same_neighbours_in_evaluation_on_any_number_of_processes(processes):
     plan = EvaluationPlan(table(17), 4, READER)
-    alone = {order.clips for order in plan.orders(Shard(0, 1))}
-    together = {order.clips for rank in range(processes) for order in plan.orders(Shard(rank, processes))}
+    alone = {request.clips for request in plan.requests(Shard(0, 1))}
+    together = {request.clips for rank in range(processes) for request in plan.requests(Shard(rank, processes))}
     assert alone == together
 
 
 def test_an_evaluation_hears_the_beginning_of_each_clip():
-    (order,) = EvaluationPlan(table(2), 4, READER).orders(Shard(0, 1))
+    (request,) = EvaluationPlan(table(2), 4, READER).requests(Shard(0, 1))
     first = tone_clips(2)[0].source.array[:800]
-    np.testing.assert_array_equal(read_batch(order).waveforms[0], first)
+    np.testing.assert_array_equal(read_batch(request).waveforms[0], first)
 
 
 def test_one_label_becomes_its_index():
@@ -119,25 +125,25 @@ def with_bad(*bad, count=4):
     return ClipTable(clips, np.arange(count))
 
 
-def only_order(clips, skip_bad):
-    (order,) = EvaluationPlan(clips, 8, READER, skip_bad).orders(Shard(0, 1))
-    return order
+def only_request(clips, skip_bad):
+    (request,) = EvaluationPlan(clips, 8, READER, skip_bad).requests(Shard(0, 1))
+    return request
 
 
 def test_a_bad_clip_stops_unless_it_is_to_be_skipped():
     with pytest.raises(BadClip, match="clip 'bad1'"):
-        read_batch(only_order(with_bad(1), skip_bad=False))
+        read_batch(only_request(with_bad(1), skip_bad=False))
 
 
 def test_skipped_clips_are_named_and_the_others_keep_their_targets():
-    batch = read_batch(only_order(with_bad(1, 2), skip_bad=True))
+    batch = read_batch(only_request(with_bad(1, 2), skip_bad=True))
     assert batch.ids == ("clip000", "clip003")
     assert batch.targets.tolist() == [0, 3]
     assert [error.wrong.split(" ")[1] for error in batch.bad] == ["'bad1'", "'bad2'"]
 
 
 def test_a_batch_of_bad_clips_alone_is_empty_and_keeps_its_shape():
-    batch = read_batch(only_order(with_bad(0, 1, count=2), skip_bad=True))
+    batch = read_batch(only_request(with_bad(0, 1, count=2), skip_bad=True))
     assert batch.waveforms.shape == (0, 800)
     assert batch.targets.shape == (0,)
     assert len(batch.bad) == 2

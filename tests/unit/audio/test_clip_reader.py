@@ -37,16 +37,16 @@ def write(tmp_path):
     return put
 
 
-def test_a_shorter_clip_is_followed_by_silence(write):
-    heard = ClipReader(RATE_HZ, 6000).read(clip(write(noise())), clip_generator(0, 1, "a"))
-    np.testing.assert_array_equal(heard, np.concatenate([noise(), np.zeros(2000, np.float32)]))
+def test_a_shorter_clip_is_padded_with_silence(write):
+    waveform = ClipReader(RATE_HZ, 6000).read(clip(write(noise())), clip_generator(0, 1, "a"))
+    np.testing.assert_array_equal(waveform, np.concatenate([noise(), np.zeros(2000, np.float32)]))
 
 
-def test_a_longer_clip_is_heard_from_its_beginning_without_randomness(write):
+def test_a_longer_clip_is_read_from_its_start_without_a_generator(write):
     np.testing.assert_array_equal(ClipReader(RATE_HZ, 1000).read(clip(write(noise())), None), noise()[:1000])
 
 
-def test_a_clip_of_just_the_length_is_heard_whole(write):
+def test_a_clip_of_just_the_length_is_read_whole(write):
     generator = clip_generator(0, 1, "a")
     np.testing.assert_array_equal(ClipReader(RATE_HZ, 4000).read(clip(write(noise())), generator), noise())
 
@@ -54,9 +54,9 @@ def test_a_clip_of_just_the_length_is_heard_whole(write):
 def crop_start(seed, epoch, name, reader=None):
     ramp = np.arange(20000, dtype=np.float32)
     reader = reader or ClipReader(RATE_HZ, 1000)
-    heard = reader.read(clip(Samples(ramp, RATE_HZ)), clip_generator(seed, epoch, name))
-    assert len(heard) == 1000
-    return int(heard[0])
+    waveform = reader.read(clip(Samples(ramp, RATE_HZ)), clip_generator(seed, epoch, name))
+    assert len(waveform) == 1000
+    return int(waveform[0])
 
 
 def test_a_crop_is_decided_by_seed_epoch_and_id():
@@ -86,9 +86,9 @@ def test_a_crop_of_a_file_is_that_of_the_same_sound_in_memory(write):
 @pytest.mark.parametrize("duration_s", [0.05, 0.5, 2.0])
 def test_the_length_is_the_same_for_every_source(source_hz, duration_s):
     sound = Samples(noise(round(duration_s * source_hz)), source_hz)
-    heard = ClipReader(RATE_HZ, 4000).read(clip(sound), clip_generator(0, 1, "a"))
-    assert (heard.shape, heard.dtype) == ((4000,), np.float32)
-    filled = np.flatnonzero(heard)[-1] + 1
+    waveform = ClipReader(RATE_HZ, 4000).read(clip(sound), clip_generator(0, 1, "a"))
+    assert (waveform.shape, waveform.dtype) == ((4000,), np.float32)
+    filled = np.flatnonzero(waveform)[-1] + 1
     assert filled == pytest.approx(min(4000, duration_s * RATE_HZ), abs=1)
 
 
@@ -98,14 +98,14 @@ def test_channels_in_memory_become_their_mean():
 
 
 def test_a_piece_of_a_sound_in_memory_is_cut_out():
-    heard = ClipReader(RATE_HZ, 1600).read(clip(Samples(noise(), RATE_HZ), start_s=0.1, duration_s=0.2), None)
-    np.testing.assert_array_equal(heard, noise()[800:2400])
+    waveform = ClipReader(RATE_HZ, 1600).read(clip(Samples(noise(), RATE_HZ), start_s=0.1, duration_s=0.2), None)
+    np.testing.assert_array_equal(waveform, noise()[800:2400])
 
 
 def test_a_missing_file_is_refused_by_id_and_path(tmp_path):
     assert refusal(tmp_path / "a.wav") == (
         f"clip 'the_id' ({tmp_path}/a.wav): there is no such file\n"
-        "  mend or remove it, or set data.on_bad_clip=skip to go on without it"
+        "  repair or remove it, or set data.on_bad_clip=skip to skip it"
     )
 
 
@@ -116,11 +116,11 @@ def test_an_empty_file_is_refused(tmp_path):
 
 def test_a_text_file_is_refused(tmp_path):
     (tmp_path / "a.wav").write_text("no sound at all, " * 99, encoding="utf-8")
-    assert "): it is no sound that libsndfile reads (" in refusal(tmp_path / "a.wav")
+    assert "): libsndfile cannot decode it (" in refusal(tmp_path / "a.wav")
 
 
 def test_a_folder_is_refused(tmp_path):
-    assert "): it is no sound that libsndfile reads (" in refusal(tmp_path)
+    assert "): libsndfile cannot decode it (" in refusal(tmp_path)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may read everything")
@@ -134,28 +134,28 @@ def test_a_flac_that_was_cut_off_is_refused(tmp_path):
     soundfile.write(tmp_path / "a.flac", noise(40000), RATE_HZ)
     data = (tmp_path / "a.flac").read_bytes()
     (tmp_path / "a.flac").write_bytes(data[: len(data) // 2])
-    assert "it is no sound that libsndfile reads" in refusal(tmp_path / "a.flac", ClipReader(RATE_HZ, 40000))
+    assert "libsndfile cannot decode it" in refusal(tmp_path / "a.flac", ClipReader(RATE_HZ, 40000))
 
 
 def test_a_file_without_samples_is_refused(write):
-    assert "): it holds no samples\n" in refusal(write(noise(0)))
-    assert "(Samples): it holds no samples\n" in refusal(Samples(noise(0), RATE_HZ))
+    assert "): it contains no samples\n" in refusal(write(noise(0)))
+    assert "(Samples): it contains no samples\n" in refusal(Samples(noise(0), RATE_HZ))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_samples_that_are_no_numbers_are_refused(write, bad):
     samples = noise()
     samples[500] = bad
-    assert "): it holds NaN or infinite samples\n" in refusal(write(samples))
+    assert "): it contains NaN or infinite samples\n" in refusal(write(samples))
 
 
 def test_a_clip_that_is_too_short_is_refused_with_its_length_and_the_way_out(write):
     said = refusal(write(noise(800)), ClipReader(RATE_HZ, 1000, min_clip_s=0.25))
-    assert "): it lasts 0.100 s, and less than 0.250 s is too short\n" in said
+    assert "): it lasts 0.100 s, less than the minimum of 0.250 s\n" in said
     assert said.endswith("data.min_clip_s=0 pads it with silence instead")
 
 
-def test_a_clip_of_just_the_shortest_length_is_heard(write):
+def test_a_clip_of_just_the_minimum_length_is_read(write):
     assert len(ClipReader(RATE_HZ, 1000, min_clip_s=0.1).read(clip(write(noise(800))), None)) == 1000
 
 
@@ -163,4 +163,4 @@ def test_a_clip_of_just_the_shortest_length_is_heard(write):
     ("cut", "span"), [({"start_s": 0.5}, "0.5 s"), ({"start_s": 9.0, "duration_s": 1.0}, "9.0 s for 1.0 s")]
 )
 def test_a_piece_beyond_the_end_is_refused(write, cut, span):
-    assert f"): the piece from {span} lies outside its 0.500 s\n" in refusal(write(noise()), **cut)
+    assert f"): the span from {span} lies outside its 0.500 s\n" in refusal(write(noise()), **cut)

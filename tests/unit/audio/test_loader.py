@@ -46,10 +46,10 @@ def evaluation(clips, batch_size=2, skip_bad=False):
     return EvaluationPlan(ClipTable(clips, np.zeros(len(clips), np.int64)), batch_size, READER, skip_bad)
 
 
-def read(orders, workers):
+def read(requests, workers):
     loader = Loader(workers)
     try:
-        return list(loader.read(orders))
+        return list(loader.read(requests))
     finally:
         loader.close()
 
@@ -60,7 +60,7 @@ def sound(source):
 
 def test_workers_read_the_same_bytes_as_none_do():
     plan = TrainingPlan(clip_table(tone_clips(40), ("high", "low"), False), 4, 3, READER)
-    alone, helped = (read(plan.orders(2, Shard(0, 2)), workers) for workers in (0, 2))
+    alone, helped = (read(plan.requests(2, Shard(0, 2)), workers) for workers in (0, 2))
     assert [batch.ids for batch in alone] == [batch.ids for batch in helped]
     assert len(alone) == 10
     for one, other in zip(alone, helped, strict=True):
@@ -71,7 +71,7 @@ def test_workers_read_the_same_bytes_as_none_do():
 def test_workers_serve_one_pass_after_another():
     loader = Loader(2)
     try:
-        passes = [list(loader.read(evaluation(tone_clips(6)).orders(Shard(0, 1)))) for _ in range(2)]
+        passes = [list(loader.read(evaluation(tone_clips(6)).requests(Shard(0, 1)))) for _ in range(2)]
     finally:
         loader.close()
     assert [batch.ids for batch in passes[0]] == [batch.ids for batch in passes[1]]
@@ -80,10 +80,10 @@ def test_workers_serve_one_pass_after_another():
 def test_a_pass_may_be_left_early():
     loader = Loader(2)
     try:
-        batches = loader.read(evaluation(tone_clips(30)).orders(Shard(0, 1)))
+        batches = loader.read(evaluation(tone_clips(30)).requests(Shard(0, 1)))
         assert next(batches).ids == ("clip000", "clip001")
         batches.close()
-        assert len(list(loader.read(evaluation(tone_clips(4)).orders(Shard(0, 1))))) == 2
+        assert len(list(loader.read(evaluation(tone_clips(4)).requests(Shard(0, 1))))) == 2
     finally:
         loader.close()
 
@@ -97,14 +97,14 @@ def test_a_loader_that_read_nothing_closes():
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_bad_clip_arrives_by_id_and_path(tmp_path, workers):
     with pytest.raises(BadClip) as caught:
-        read(evaluation(sound(tmp_path / "absent.wav")).orders(Shard(0, 1)), workers)
+        read(evaluation(sound(tmp_path / "absent.wav")).requests(Shard(0, 1)), workers)
     assert caught.value.wrong == f"clip 'odd' ({tmp_path}/absent.wav): there is no such file"
     assert "data.on_bad_clip=skip" in caught.value.right
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_skipped_clips_are_counted(tmp_path, workers):
-    batches = read(evaluation(sound(tmp_path / "absent.wav"), skip_bad=True).orders(Shard(0, 1)), workers)
+    batches = read(evaluation(sound(tmp_path / "absent.wav"), skip_bad=True).requests(Shard(0, 1)), workers)
     assert [len(batch.ids) for batch in batches] == [2, 1]
     assert [len(batch.bad) for batch in batches] == [0, 1]
     assert isinstance(batches[1].bad[0], BadClip)
@@ -112,7 +112,7 @@ def test_skipped_clips_are_counted(tmp_path, workers):
 
 def test_a_mistake_in_a_sound_arrives_with_its_traceback():
     with pytest.raises(ZeroDivisionError, match="a mistake in a plugin") as caught:
-        read(evaluation(sound(Exploding())).orders(Shard(0, 1)), 2)
+        read(evaluation(sound(Exploding())).requests(Shard(0, 1)), 2)
     assert "_explode" in str(caught.value.__cause__)
 
 
@@ -130,7 +130,7 @@ def test_a_signal_ends_no_worker_however_young(number):
     thread = threading.Thread(target=signal_children)
     thread.start()
     try:
-        batches = read(evaluation(tone_clips(8)).orders(Shard(0, 1)), 2)
+        batches = read(evaluation(tone_clips(8)).requests(Shard(0, 1)), 2)
     finally:
         stop.set()
         thread.join()
@@ -155,5 +155,5 @@ if __name__ == "__main__":
 def test_a_worker_that_dies_ends_the_reading_and_does_not_hang():
     before = time.monotonic()
     with pytest.raises(RuntimeError, match="worker"):
-        read(evaluation(sound(Deadly())).orders(Shard(0, 1)), 2)
+        read(evaluation(sound(Deadly())).requests(Shard(0, 1)), 2)
     assert time.monotonic() - before < 30

@@ -5,7 +5,8 @@ import pytest
 from small_parts import tone_clips
 
 from pannsdist.audio.augmentation import Augmentation
-from pannsdist.audio.batches import ClipTable, Shard, TrainingPlan, clip_table, read_batch
+from pannsdist.audio.batch_reading import read_batch
+from pannsdist.audio.batches import ClipTable, Shard, TrainingPlan, clip_table
 from pannsdist.audio.clip_reader import ClipReader
 from pannsdist.audio.loader import Loader
 from pannsdist.audio.mixup import Mixup
@@ -33,7 +34,7 @@ def training(table=None, batch_size=8, **how):
 def batches(plan, epoch=1, processes=1):
     """The batches of each step, by rank."""
     mix_weights = [
-        [read_batch(order) for order in plan.orders(epoch, Shard(rank, processes))] for rank in range(processes)
+        [read_batch(request) for request in plan.requests(epoch, Shard(rank, processes))] for rank in range(processes)
     ]
     return list(zip(*mix_weights, strict=True))
 
@@ -83,7 +84,7 @@ def test_workers_change_nothing():
     plan = training(augmentations=(GAIN, NOISE), mixup=mixup("free"))
     loader = Loader(2)
     try:
-        read = list(loader.read(plan.orders(1, Shard(0, 1))))
+        read = list(loader.read(plan.requests(1, Shard(0, 1))))
     finally:
         loader.close()
     assert [list(everything(batch)) for batch in read] == [list(everything(batch)) for (batch,) in batches(plan)]
@@ -116,7 +117,7 @@ def test_the_probability_is_the_share_of_the_clips_that_are_changed():
 )
 def test_an_augmentation_that_gives_something_else_is_named(broken):
     plan = training(augmentations=(Augmentation("strange", 1.0, broken),))
-    with pytest.raises(BrokenPlugin, match="augmentation 'strange' gave"):
+    with pytest.raises(BrokenPlugin, match="augmentation 'strange' returned"):
         batches(plan)
 
 

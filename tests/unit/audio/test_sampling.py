@@ -1,9 +1,9 @@
-"""Which clips an epoch takes."""
+"""The order of the clips in an epoch."""
 
 import numpy as np
 import pytest
 
-from pannsdist.audio.sampling import occurrences, visited
+from pannsdist.audio.sampling import epoch_indices, occurrences
 
 SIZES = (60, 25, 10, 5)
 TARGETS = np.repeat(np.arange(4), SIZES)
@@ -15,21 +15,23 @@ SEVERAL[:90, 0] = SEVERAL[:10, 1] = SEVERAL[6:10, 2] = SEVERAL[20, 4] = 1
 @pytest.mark.parametrize("sampling", ["shuffled", "balanced", "weighted"])
 @pytest.mark.parametrize("targets", [TARGETS, SEVERAL], ids=["one label", "several labels"])
 def test_an_epoch_is_a_function_of_seed_and_epoch_and_has_as_many_places_as_clips(sampling, targets):
-    drawn = {(seed, epoch): visited(targets, sampling, seed, epoch).tolist() for seed in (0, 1) for epoch in (1, 2)}
+    drawn = {
+        (seed, epoch): epoch_indices(targets, sampling, seed, epoch).tolist() for seed in (0, 1) for epoch in (1, 2)
+    }
     assert all(len(rows) == 100 for rows in drawn.values())
     assert len({tuple(rows) for rows in drawn.values()}) == 4
-    assert visited(targets, sampling, 1, 2).tolist() == drawn[1, 2]
+    assert epoch_indices(targets, sampling, 1, 2).tolist() == drawn[1, 2]
 
 
 def test_balanced_takes_every_class_equally_often_at_any_time():
-    rows = visited(TARGETS, "balanced", 0, 1)
+    rows = epoch_indices(TARGETS, "balanced", 0, 1)
     np.testing.assert_array_equal(np.bincount(TARGETS[rows]), [25, 25, 25, 25])
     for first in range(0, 100, 4):
         assert sorted(TARGETS[rows[first : first + 4]]) == [0, 1, 2, 3]
 
 
 def test_balanced_takes_each_clip_of_a_class_before_any_comes_again():
-    rows = visited(TARGETS, "balanced", 0, 1)
+    rows = epoch_indices(TARGETS, "balanced", 0, 1)
     for target, size in enumerate(SIZES):
         counts = np.bincount(rows[TARGETS[rows] == target], minlength=100)[target == TARGETS]
         assert counts.sum() == 25
@@ -37,18 +39,18 @@ def test_balanced_takes_each_clip_of_a_class_before_any_comes_again():
 
 
 def test_balanced_with_several_labels_goes_round_the_classes_that_have_clips():
-    rows = visited(SEVERAL, "balanced", 0, 1)
+    rows = epoch_indices(SEVERAL, "balanced", 0, 1)
     assert np.count_nonzero(rows == 20) >= 25, "the one clip of its class comes with each round"
     assert SEVERAL[rows].any(axis=1).all(), "a clip without labels is in no class"
 
 
 def test_weighted_meets_classes_equally_often_on_the_average():
-    rows = np.concatenate([visited(TARGETS, "weighted", 0, epoch) for epoch in range(1, 101)])
+    rows = np.concatenate([epoch_indices(TARGETS, "weighted", 0, epoch) for epoch in range(1, 101)])
     np.testing.assert_allclose(np.bincount(TARGETS[rows]) / len(rows), 0.25, atol=0.02)
 
 
 def test_weighted_adds_up_the_labels_of_a_clip():
-    rows = np.concatenate([visited(SEVERAL, "weighted", 0, epoch) for epoch in range(1, 101)])
+    rows = np.concatenate([epoch_indices(SEVERAL, "weighted", 0, epoch) for epoch in range(1, 101)])
     weights = np.where(SEVERAL[:, 0], 1 / 90, 0) + SEVERAL[:, 1] / 10 + SEVERAL[:, 2] / 4 + SEVERAL[:, 4]
     expected = weights / weights.sum()
     np.testing.assert_allclose(np.bincount(rows, minlength=100) / len(rows), expected, atol=0.01)

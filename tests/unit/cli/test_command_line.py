@@ -136,14 +136,14 @@ def test_a_bad_file_is_named_with_exit_code_2_and_the_others_are_answered(run, m
     assert code == 2
     assert out.count(str(sound)) == (4 if form == "csv" else 2)
     assert "b.wav" not in out
-    assert err.startswith(f"error: clip 'b.wav' ({tmp_path}/b.wav): it is no sound that libsndfile reads")
+    assert err.startswith(f"error: clip 'b.wav' ({tmp_path}/b.wav): libsndfile cannot decode it")
     assert "Traceback" not in err
 
 
 def test_a_folder_that_is_no_model_is_refused(run, sound, tmp_path):
     code, _, err = run("predict", "--model", tmp_path, sound)
     assert code == 2
-    assert err.startswith(f"error: {tmp_path} is no model folder")
+    assert err.startswith(f"error: {tmp_path} is not a model folder")
 
 
 def test_a_missing_file_is_refused_before_anything_is_answered(run, model, sound, tmp_path):

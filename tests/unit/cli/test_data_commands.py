@@ -66,7 +66,7 @@ def test_workers_find_the_same_as_one_process(folder, capsys):
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(b"", "the file is empty"), (b"RIFFnothing of the kind", "it is no sound that libsndfile reads")],
+    [(b"", "the file is empty"), (b"RIFFnothing of the kind", "libsndfile cannot decode it")],
 )
 def test_a_file_that_cannot_be_read_is_named_and_the_exit_code_is_2(folder, capsys, content, said):
     (folder.path / "3.wav").write_bytes(content)

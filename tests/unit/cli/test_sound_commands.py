@@ -118,7 +118,7 @@ def test_short_events_are_dropped_and_short_silences_closed(tagger, bark, capsys
 @pytest.mark.parametrize(
     ("more", "says"),
     [
-        (["--plot", "bark.svg"], "--plot bark.svg is no .png file"),
+        (["--plot", "bark.svg"], "--plot bark.svg is not a .png file"),
         (["--plot", "gone/bark.png"], "there is no folder gone"),
         (["--threshold", "0"], "the threshold is 0"),
         (["--threshold", "2"], "the threshold is 2"),
@@ -138,7 +138,7 @@ def test_a_picture_of_several_sounds_is_refused(tmp_path, capsys):
         file.touch()
     order = ["detect", "--model", "no_such_model", "--plot", str(tmp_path / "a.png")]
     assert main([*order, *map(str, files)]) == 2
-    assert "--plot draws one sound, and 2 are given" in capsys.readouterr().err
+    assert "--plot draws one sound, but 2 are given" in capsys.readouterr().err
 
 
 def test_weights_beside_a_model_folder_are_refused(tmp_path, capsys):
@@ -204,4 +204,4 @@ def test_a_model_of_ones_own_is_exported_on_the_clips_of_its_dataset(own_model, 
     clips = [clip.id for clip in Tones(TonesParams()).clips("valid")][:3]
     assert f"verified with {', '.join(clips)}\n" in said
     assert main(["export", "--model", str(own_model), "-o", str(tmp_path / "out")]) == 2
-    assert "is there already" in capsys.readouterr().err
+    assert "exists already" in capsys.readouterr().err

@@ -106,7 +106,7 @@ def test_a_checkpoint_of_another_number_of_classes_is_refused(module, tmp_path):
 def test_a_checkpoint_of_another_network_is_refused_and_named(tmp_path):
     other = Catalog.installed().models.find("panns_leenet11").load()
     write_weights(tmp_path / "leenet.pdparams", arrays(other(other.Params()).build(("a", "b"), other.front_end)))
-    with pytest.raises(WeightsMismatch, match="it is a file of panns_leenet11"):
+    with pytest.raises(WeightsMismatch, match="it fits panns_leenet11"):
         hub.Module(name="plain", task="sound-cls", num_class=2, load_checkpoint=tmp_path / "leenet.pdparams")
 
 

@@ -98,7 +98,7 @@ def test_a_new_model_takes_the_place_of_the_older(folder):
 
 def test_a_folder_that_is_no_model_is_refused(tmp_path):
     said = refusal(read_record, tmp_path)
-    assert said.startswith(f"{tmp_path} is no model folder: it holds no bundle.json\n  give the best_model folder")
+    assert said.startswith(f"{tmp_path} is not a model folder: it has no bundle.json\n  give the best_model folder")
     assert said.endswith("next: ls runs/*/best_model")
 
 
@@ -111,7 +111,7 @@ def test_damaged_weights_are_refused(folder, damage):
     if damage != "gone":
         path.write_bytes(data if damage == "changed" else data[:-9])
     for action, arguments in ((read_record, (folder,)), (load_bundle, (folder, catalog()))):
-        assert refusal(action, *arguments).startswith(f"{path} is missing or damaged\n  copy the folder again, whole")
+        assert refusal(action, *arguments).startswith(f"{path} is missing or damaged\n  copy the whole folder again")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '{"format": 1}', '{"format": 1, "sha256": "a"}'])

@@ -1,4 +1,4 @@
-"""Which label is heard from when to when."""
+"""From window scores to events."""
 
 import numpy as np
 import pytest
@@ -8,32 +8,32 @@ from pannsdist.runtime.errors import UserError
 
 
 def timeline(*steps):
-    return [WindowScores(onset, offset, np.array(answer)) for onset, offset, answer in steps]
+    return [WindowScores(onset, offset, np.array(output)) for onset, offset, output in steps]
 
 
-def test_moments_that_touch_are_one_event_with_the_highest_score():
-    heard = timeline((0.0, 1.0, [0.5]), (1.0, 2.0, [0.75]), (2.0, 3.0, [0.1]), (3.0, 4.0, [0.5]))
-    assert events(heard, ["dog"], Rule(0.5)) == [Event(0.0, 2.0, "dog", 0.75), Event(3.0, 4.0, "dog", 0.5)]
+def test_windows_that_touch_are_one_event_with_the_highest_score():
+    scores = timeline((0.0, 1.0, [0.5]), (1.0, 2.0, [0.75]), (2.0, 3.0, [0.1]), (3.0, 4.0, [0.5]))
+    assert events(scores, ["dog"], Rule(0.5)) == [Event(0.0, 2.0, "dog", 0.75), Event(3.0, 4.0, "dog", 0.5)]
 
 
-def test_moments_that_overlap_are_one_event():
-    heard = timeline((0.0, 1.0, [0.5]), (0.5, 1.5, [0.25]), (1.0, 2.0, [0.5]))
-    assert events(heard, ["dog"], Rule(0.5)) == [Event(0.0, 2.0, "dog", 0.5)]
+def test_windows_that_overlap_are_one_event():
+    scores = timeline((0.0, 1.0, [0.5]), (0.5, 1.5, [0.25]), (1.0, 2.0, [0.5]))
+    assert events(scores, ["dog"], Rule(0.5)) == [Event(0.0, 2.0, "dog", 0.5)]
 
 
-def test_labels_are_heard_side_by_side_by_onset_and_then_by_name():
-    heard = timeline((0.0, 1.0, [0.75, 0.5, 0.0]), (1.0, 2.0, [0.0, 0.5, 1.0]))
+def test_labels_are_detected_side_by_side_by_onset_and_then_by_name():
+    scores = timeline((0.0, 1.0, [0.75, 0.5, 0.0]), (1.0, 2.0, [0.0, 0.5, 1.0]))
     expected = [Event(0.0, 2.0, "cat", 0.5), Event(0.0, 1.0, "dog", 0.75), Event(1.0, 2.0, "rain", 1.0)]
-    assert events(heard, ["dog", "cat", "rain"], Rule(0.5)) == expected
+    assert events(scores, ["dog", "cat", "rain"], Rule(0.5)) == expected
 
 
-def test_below_the_threshold_nothing_is_heard():
+def test_below_the_threshold_nothing_is_detected():
     assert events(timeline((0.0, 1.0, [0.49])), ["dog"], Rule(0.5)) == []
 
 
-def seconds(*answers):
+def seconds(*probabilities):
     """A label's probability in each second."""
-    return timeline(*((float(place), place + 1.0, [answer]) for place, answer in enumerate(answers)))
+    return timeline(*((float(place), place + 1.0, [probability]) for place, probability in enumerate(probabilities)))
 
 
 def spans(found):
@@ -41,23 +41,23 @@ def spans(found):
 
 
 def test_events_with_a_shorter_silence_between_them_are_one():
-    heard = seconds(0.5, 0.0, 0.75, 0.0, 0.0, 0.5)
-    assert spans(events(heard, ["dog"], Rule(0.5, min_gap_s=1.0))) == [(0, 1, 0.5), (2, 3, 0.75), (5, 6, 0.5)]
-    assert spans(events(heard, ["dog"], Rule(0.5, min_gap_s=1.5))) == [(0, 3, 0.75), (5, 6, 0.5)]
-    assert spans(events(heard, ["dog"], Rule(0.5, min_gap_s=2.5))) == [(0, 6, 0.75)]
+    scores = seconds(0.5, 0.0, 0.75, 0.0, 0.0, 0.5)
+    assert spans(events(scores, ["dog"], Rule(0.5, min_gap_s=1.0))) == [(0, 1, 0.5), (2, 3, 0.75), (5, 6, 0.5)]
+    assert spans(events(scores, ["dog"], Rule(0.5, min_gap_s=1.5))) == [(0, 3, 0.75), (5, 6, 0.5)]
+    assert spans(events(scores, ["dog"], Rule(0.5, min_gap_s=2.5))) == [(0, 6, 0.75)]
 
 
 def test_what_is_still_short_after_joining_is_dropped():
-    heard = seconds(0.5, 0.0, 0.75, 0.0, 0.0, 0.5)
-    assert spans(events(heard, ["dog"], Rule(0.5, min_duration_s=1.0))) == [(0, 1, 0.5), (2, 3, 0.75), (5, 6, 0.5)]
-    assert events(heard, ["dog"], Rule(0.5, min_duration_s=1.5)) == []
-    assert spans(events(heard, ["dog"], Rule(0.5, min_duration_s=1.5, min_gap_s=1.5))) == [(0, 3, 0.75)]
+    scores = seconds(0.5, 0.0, 0.75, 0.0, 0.0, 0.5)
+    assert spans(events(scores, ["dog"], Rule(0.5, min_duration_s=1.0))) == [(0, 1, 0.5), (2, 3, 0.75), (5, 6, 0.5)]
+    assert events(scores, ["dog"], Rule(0.5, min_duration_s=1.5)) == []
+    assert spans(events(scores, ["dog"], Rule(0.5, min_duration_s=1.5, min_gap_s=1.5))) == [(0, 3, 0.75)]
 
 
 def test_a_silence_is_looked_for_in_each_label_by_itself():
-    heard = timeline((0.0, 1.0, [0.5, 0.0]), (1.0, 2.0, [0.0, 0.5]), (2.0, 3.0, [0.5, 0.0]))
+    scores = timeline((0.0, 1.0, [0.5, 0.0]), (1.0, 2.0, [0.0, 0.5]), (2.0, 3.0, [0.5, 0.0]))
     expected = [Event(0.0, 3.0, "dog", 0.5), Event(1.0, 2.0, "cat", 0.5)]
-    assert events(heard, ["dog", "cat"], Rule(0.5, min_gap_s=2.0)) == expected
+    assert events(scores, ["dog", "cat"], Rule(0.5, min_gap_s=2.0)) == expected
 
 
 @pytest.mark.parametrize(

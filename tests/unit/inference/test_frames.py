@@ -1,10 +1,10 @@
-"""Networks that decide frame by frame answer about a long sound as they would in one pass."""
+"""Framewise outputs of a long sound are those of one pass over it."""
 
 import numpy as np
 import paddle
 import pytest
 
-from pannsdist.audio.stream import Recording
+from pannsdist.audio.reader import Recording
 from pannsdist.builtin.logmel import LogMel, LogMelParams
 from pannsdist.builtin.panns import Cnn14DecisionLevelMax
 from pannsdist.contracts.network import Network
@@ -19,7 +19,7 @@ RATE_HZ, HOP = 32000, 320
 SEAM_TOLERANCE = 1e-5
 
 
-def make_listener(plugin_class, multi_label=True):
+def make_model(plugin_class, multi_label=True):
     paddle.seed(0)
     plugin = plugin_class(plugin_class.Params())
     feature = LogMel(LogMelParams())
@@ -33,7 +33,7 @@ def make_listener(plugin_class, multi_label=True):
 
 @pytest.fixture(scope="module")
 def strongest():
-    return make_listener(Cnn14DecisionLevelMax)
+    return make_model(Cnn14DecisionLevelMax)
 
 
 def bursts(duration_s, seed=0):
@@ -53,51 +53,51 @@ def framewise(inference_model, waveform):
         return inference_model.network.model.framewise(features).numpy()[0]
 
 
-def heard(inference_model, waveform):
-    moments = list(Predictor(inference_model).frames(Recording("a", waveform, RATE_HZ)))
-    return moments, np.stack([moment.answer for moment in moments])
+def predicted(inference_model, waveform):
+    scores = list(Predictor(inference_model).frames(Recording("a", waveform, RATE_HZ)))
+    return scores, np.stack([frame.output for frame in scores])
 
 
 @pytest.mark.parametrize("samples", [3 * RATE_HZ, 2 * RATE_HZ + 17, 2 * RATE_HZ - HOP + 1])
 def test_each_frame_lasts_from_its_hop_to_the_next_and_the_last_ends_with_the_sound(strongest, samples):
     waveform = bursts(4.0)[:samples]
-    moments, answers = heard(strongest, waveform)
+    scores, outputs = predicted(strongest, waveform)
     count = -(-samples // HOP)
-    np.testing.assert_array_equal(answers, framewise(strongest, waveform)[:count])
-    assert [moment.onset_s for moment in moments] == [frame * HOP / RATE_HZ for frame in range(count)]
-    assert [moment.offset_s for moment in moments[:-1]] == [moment.onset_s for moment in moments[1:]]
-    assert moments[-1].offset_s == samples / RATE_HZ
+    np.testing.assert_array_equal(outputs, framewise(strongest, waveform)[:count])
+    assert [frame.onset_s for frame in scores] == [frame * HOP / RATE_HZ for frame in range(count)]
+    assert [frame.offset_s for frame in scores[:-1]] == [frame.onset_s for frame in scores[1:]]
+    assert scores[-1].offset_s == samples / RATE_HZ
 
 
-def test_no_seam_is_heard_in_a_long_sound(strongest, monkeypatch):
+def test_a_long_sound_has_no_seam(strongest, monkeypatch):
     waveform = bursts(11.0)
     whole = framewise(strongest, waveform)[:1100]
     monkeypatch.setattr(frames, "WINDOW_FRAMES", 640)
-    moments, joined = heard(strongest, waveform)
-    assert [moment.onset_s for moment in moments] == [frame * HOP / RATE_HZ for frame in range(1100)]
+    scores, joined = predicted(strongest, waveform)
+    assert [frame.onset_s for frame in scores] == [frame * HOP / RATE_HZ for frame in range(1100)]
     assert np.abs(joined - whole).max() < SEAM_TOLERANCE
     assert whole.std(axis=0).min() > 1000 * SEAM_TOLERANCE
     monkeypatch.setattr(frames, "MARGIN_FRAMES", 0)
-    _, without = heard(strongest, waveform)
+    _, without = predicted(strongest, waveform)
     assert np.abs(without - whole).max() > 1000 * SEAM_TOLERANCE
 
 
-def test_a_sound_shorter_than_the_network_hears_gets_its_own_frames_alone(strongest):
+def test_a_sound_shorter_than_the_networks_input_gets_its_own_frames_alone(strongest):
     waveform = bursts(1.0)[:5000]
-    moments, answers = heard(strongest, waveform)
-    assert (len(moments), moments[-1].offset_s) == (16, 5000 / RATE_HZ)
+    scores, outputs = predicted(strongest, waveform)
+    assert (len(scores), scores[-1].offset_s) == (16, 5000 / RATE_HZ)
     padded = np.pad(waveform, (0, round(strongest.minimum_s * RATE_HZ) - 5000))
-    np.testing.assert_array_equal(answers, framewise(strongest, padded)[:16])
+    np.testing.assert_array_equal(outputs, framewise(strongest, padded)[:16])
 
 
-def test_frames_of_one_label_each_are_the_softmax_of_what_the_segments_say(strongest):
-    one = make_listener(Cnn14DecisionLevelMax, multi_label=False)
+def test_frames_of_one_label_each_are_the_softmax_of_the_segments(strongest):
+    one = make_model(Cnn14DecisionLevelMax, multi_label=False)
     waveform = bursts(2.0)
-    _, shares = heard(one, waveform)
-    np.testing.assert_allclose(shares.sum(axis=1), 1.0, atol=1e-5)
+    _, probabilities = predicted(one, waveform)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, atol=1e-5)
     sides = framewise(strongest, waveform)[:200].astype(np.float64)
     logits = np.log(sides) - np.log1p(-sides)
-    np.testing.assert_allclose(shares, np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True), atol=1e-4)
+    np.testing.assert_allclose(probabilities, np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True), atol=1e-4)
 
 
 def test_events_follow_the_frames_unless_a_window_or_a_hop_is_given(strongest):
@@ -108,8 +108,6 @@ def test_events_follow_the_frames_unless_a_window_or_a_hop_is_given(strongest):
         assert first.offset_s - first.onset_s == pytest.approx(expected), (window_s, hop_s)
 
 
-def test_a_network_that_answers_with_too_few_frames_is_refused(strongest):
+def test_a_network_that_gives_too_few_frames_is_refused(strongest):
     with pytest.raises(UserError, match=r"gives 50 frames for 32000 samples\n  the front end has a hop of 320 samples"):
-        list(
-            frames.frame_timeline([np.zeros(32000, np.float32)], strongest.front_end, 1, lambda _: np.zeros((1, 50, 3)))
-        )
+        list(frames.frame_scores([np.zeros(32000, np.float32)], strongest.front_end, 1, lambda _: np.zeros((1, 50, 3))))

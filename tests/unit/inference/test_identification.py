@@ -11,7 +11,7 @@ import small_parts
 
 from pannsdist.cli.command_line import main
 from pannsdist.contracts import Pretrained
-from pannsdist.inference.identification import load_or_name, networks_of
+from pannsdist.inference.identification import load_or_name, matching_models
 from pannsdist.registry import Catalog
 from pannsdist.runtime.errors import WeightsMismatch
 from pannsdist.weights import WeightFile
@@ -40,12 +40,12 @@ def as_torch(layer, weight_file, fft_samples):
 @pytest.mark.parametrize("name", ["panns_cnn6", "panns_cnn10", "panns_resnet38", "panns_leenet24", "panns_cnn14_emb32"])
 @pytest.mark.parametrize("classes", [527, 7])
 def test_a_file_is_recognised_whatever_its_number_of_classes(name, classes):
-    assert networks_of(shaped(name, classes)[1], Catalog.installed()) == [name]
+    assert matching_models(shaped(name, classes)[1], Catalog.installed()) == [name]
 
 
-def test_networks_of_one_shape_are_all_named():
+def test_matching_models_one_shape_are_all_named():
     layer, weight_file = shaped("panns_cnn14")
-    found = networks_of(weight_file, Catalog.installed())
+    found = matching_models(weight_file, Catalog.installed())
     assert set(found) == {
         "panns_cnn14",
         "panns_cnn14_16k",
@@ -53,12 +53,12 @@ def test_networks_of_one_shape_are_all_named():
         "panns_cnn14_decisionlevelmax",
         "panns_cnn14_decisionlevelavg",
     }
-    assert networks_of(as_torch(layer, weight_file, 512), Catalog.installed()) == ["panns_cnn14_16k"]
+    assert matching_models(as_torch(layer, weight_file, 512), Catalog.installed()) == ["panns_cnn14_16k"]
 
 
 def test_what_no_network_has_is_recognised_as_nothing():
     weight_file = WeightFile(Path("odd.bin"), "paddle", "bare keys", {"odd.weight": np.zeros((2, 2), np.float32)})
-    assert networks_of(weight_file, Catalog.installed()) == []
+    assert matching_models(weight_file, Catalog.installed()) == []
 
 
 def test_weights_of_another_network_are_refused_with_its_name():
@@ -68,9 +68,9 @@ def test_weights_of_another_network_are_refused_with_its_name():
         load_or_name(layer, shaped("panns_cnn10")[1], "fc_audioset", Catalog.installed())
     said = str(caught.value).splitlines()
     assert said[0] == "weights.bin (bare keys) does not fit the network"
-    assert said[-1] == "  it is a file of panns_cnn10"
+    assert said[-1] == "  it fits panns_cnn10"
     odd = WeightFile(Path("odd.bin"), "paddle", "bare keys", {"odd.weight": np.zeros((2, 2), np.float32)})
-    with pytest.raises(WeightsMismatch, match="no installed network has such weights"):
+    with pytest.raises(WeightsMismatch, match="no installed model has such weights"):
         load_or_name(layer, odd, "fc_audioset", Catalog.installed())
 
 
@@ -88,10 +88,10 @@ def test_a_network_that_cannot_be_built_is_named_and_stops_nothing(tmp_path, mon
     small_parts.install(tmp_path, "strange-parts", lines)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setitem(sys.modules, __name__, sys.modules[Raising.__module__])
-    assert networks_of(shaped("panns_cnn6")[1], Catalog.installed()) == ["panns_cnn6"]
+    assert matching_models(shaped("panns_cnn6")[1], Catalog.installed()) == ["panns_cnn6"]
     said = capsys.readouterr().err
-    assert "raising was not asked: ZeroDivisionError: division by zero\n" in said
-    assert "absent was not asked: model plugin 'absent' of strange-parts 1.0 is broken" in said
+    assert "model raising was not compared: ZeroDivisionError: division by zero\n" in said
+    assert "model absent was not compared: model plugin 'absent' of strange-parts 1.0 is broken" in said
 
 
 def test_inspect_says_what_a_file_looks_like(tmp_path, capsys):

@@ -118,7 +118,7 @@ def test_moments_are_windows_of_a_second_or_of_the_models_own_where_they_are_sho
     moments = list(model.timeline(write(tmp_path / "a.wav", halves)))
     assert [(moment.onset_s, moment.offset_s) for moment in moments] == [(0.0, 0.2), (0.2, 0.4)]
     for moment, half in zip(moments, np.split(halves, 2), strict=True):
-        np.testing.assert_allclose(moment.answer, list(probabilities(network, half).values()), atol=1e-6)
+        np.testing.assert_allclose(moment.output, list(probabilities(network, half).values()), atol=1e-6)
     write_small_bundle(tmp_path / "longer", LABELS, crop_s=3.0)
     moments = list(load_model(tmp_path / "longer").timeline(write(tmp_path / "b.wav", noise(3 * RATE_HZ))))
     assert [(moment.onset_s, moment.offset_s) for moment in moments] == [(0, 1), (1, 2), (2, 3)]
@@ -147,7 +147,7 @@ def test_an_event_tells_its_span_label_and_score(model):
 
 
 def test_a_network_without_an_embedding_says_so(model):
-    with pytest.raises(UserError, match="gives no embedding"):
+    with pytest.raises(UserError, match="has no embedding"):
         model.embed(noise(), RATE_HZ)
 
 
@@ -155,9 +155,9 @@ def test_a_bad_sound_stops_or_gets_its_error_in_the_answers_place(model, tmp_pat
     (tmp_path / "b.wav").write_text("no sound", encoding="utf-8")
     sounds = [noise(), tmp_path / "b.wav", np.full(9, np.nan), np.zeros(0), noise()]
     names = ["sounds[0]", str(tmp_path / "b.wav"), "sounds[2]", "sounds[3]", "sounds[4]"]
-    whys = [None, "it is no sound that", "holds NaN or infinite samples", "holds no samples", None]
+    whys = [None, "libsndfile cannot decode", "contains NaN or infinite samples", "contains no samples", None]
     for ask in (model.predict, model.tag, model.detect):
-        with pytest.raises(BadClip, match=r"b.wav\): it is no sound"):
+        with pytest.raises(BadClip, match=r"b.wav\): libsndfile cannot decode it"):
             ask(sounds, RATE_HZ)
         answers = ask(sounds, RATE_HZ, on_bad="skip")
         assert [answer.sound for answer in answers] == names
@@ -184,7 +184,7 @@ def test_models_that_are_not_there_are_refused(folder, tmp_path):
     with pytest.raises(UnknownPlugin, match=r"unknown model 'panns_cnn41'\n  closest: panns_cnn14"):
         load_model("panns_cnn41")
     for nothing in (tmp_path / "nothing", str(tmp_path / "nothing"), "runs/nothing/best_model", tmp_path):
-        with pytest.raises(BadBundle, match="is no model folder"):
+        with pytest.raises(BadBundle, match="is not a model folder"):
             load_model(nothing)
     with pytest.raises(UserError, match="weights 'audioset' beside the model folder"):
         load_model(folder, weights="audioset")

@@ -10,7 +10,7 @@ import tiny_sounds
 from small_parts import RATE_HZ
 from tiny_bundle import LABELS, WINDOW, make_bundle
 
-from pannsdist.inference.engines.engine import engine
+from pannsdist.inference.engines.selection import build_engine
 from pannsdist.inference.predictor import Predictor
 from pannsdist.runtime.errors import BadClip, UserError
 
@@ -57,11 +57,11 @@ def test_a_shorter_file_is_followed_by_silence(bundle, tmp_path):
     np.testing.assert_allclose(answer(bundle, tmp_path / "a.wav", noise(700)), probabilities(bundle, padded), atol=1e-6)
 
 
-def test_a_shorter_file_is_followed_by_no_more_silence_than_the_listener_asks_for(bundle, tmp_path):
-    inference_model = replace(bundle.inference_model, shortest_s=1000 / RATE_HZ)
-    for samples, heard in ((700, 1000), (1200, 1200)):
+def test_a_shorter_file_is_padded_to_the_models_length_only(bundle, tmp_path):
+    inference_model = replace(bundle.inference_model, pad_to_s=1000 / RATE_HZ)
+    for samples, padded in ((700, 1000), (1200, 1200)):
         (prediction,) = Predictor(inference_model).predict([write(tmp_path / "a.wav", noise(samples))])
-        expected = probabilities(bundle, np.pad(noise(samples), (0, heard - samples)))
+        expected = probabilities(bundle, np.pad(noise(samples), (0, padded - samples)))
         assert [dict(prediction.scores)[label] for label in LABELS] == pytest.approx(expected.tolist(), abs=1e-6)
 
 
@@ -73,12 +73,12 @@ def test_probabilities_of_one_label_sum_to_one_and_those_of_several_need_not(tmp
     np.testing.assert_allclose(odds / odds.sum(), one, atol=1e-5)
 
 
-def test_windows_that_overlap_are_heard_as_often(bundle, tmp_path):
+def test_overlapping_windows_are_all_averaged(bundle, tmp_path):
     path = write(tmp_path / "a.wav", noise(2 * WINDOW))
     window_s = WINDOW / RATE_HZ
-    moments = list(Predictor(bundle.inference_model, hop_s=window_s / 2).timeline(path))
-    assert [moment.onset_s for moment in moments] == pytest.approx([0.0, window_s / 2, window_s])
-    assert [moment.offset_s for moment in moments] == pytest.approx([window_s, 1.5 * window_s, 2 * window_s])
+    windows = list(Predictor(bundle.inference_model, hop_s=window_s / 2).timeline(path))
+    assert [window.onset_s for window in windows] == pytest.approx([0.0, window_s / 2, window_s])
+    assert [window.offset_s for window in windows] == pytest.approx([window_s, 1.5 * window_s, 2 * window_s])
 
 
 @pytest.mark.parametrize(("window_s", "hop_s"), [(0.2, 0.3), (0.2, 0.0), (0.2, -1.0), (0.005, None), (-1.0, None)])
@@ -96,7 +96,7 @@ def test_the_likeliest_label_comes_first(bundle, tmp_path):
     assert answer.error is None
 
 
-def test_a_file_of_another_rate_is_heard_at_the_models(bundle, tmp_path):
+def test_a_file_of_another_rate_is_resampled_to_the_models(bundle, tmp_path):
     time_s = np.arange(24000) / 48000
     soundfile.write(tmp_path / "a.wav", 0.3 * np.sin(2 * np.pi * 500 * time_s), 48000, subtype="FLOAT")
     tone = (0.3 * np.sin(2 * np.pi * 500 * np.arange(4000) / RATE_HZ)).astype(np.float32)
@@ -118,21 +118,21 @@ def test_a_bad_file_gets_its_error_in_the_answers_place(bundle, tmp_path):
 def test_files_of_unequal_lengths_asked_for_together_get_what_each_gets_alone(tmp_path, name):
     tiny_sounds.skip_unless_installed(name)
     inference_model = tiny_sounds.inference_model()
-    asking = engine(inference_model, name)
+    engine = build_engine(inference_model, name)
     lengths = [700, 1600, 701, 5000, 700, 1600, 900, 20000, 700] * 4
     paths = [write(tmp_path / f"{place}.wav", noise(samples, place)) for place, samples in enumerate(lengths)]
     (tmp_path / "3.wav").write_text("no sound", encoding="utf-8")
-    together = list(Predictor(inference_model, asking=asking).predict(paths))
-    assert [prediction.sound for prediction in together] == paths
+    together = list(Predictor(inference_model, engine=engine).predict(paths))
+    assert [prediction.source for prediction in together] == paths
     for path, prediction in zip(paths, together, strict=True):
-        (alone,) = Predictor(inference_model, asking=asking).predict([path])
+        (alone,) = Predictor(inference_model, engine=engine).predict([path])
         assert (prediction.error is None) == (path.name != "3.wav")
         assert dict(prediction.scores) == pytest.approx(dict(alone.scores), abs=1e-5)
-    vectors = list(Predictor(inference_model, asking=asking).embeddings(paths))
+    vectors = list(Predictor(inference_model, engine=engine).embeddings(paths))
     assert isinstance(vectors.pop(3), BadClip)
     del paths[3]
     for path, vector in zip(paths, vectors, strict=True):
-        np.testing.assert_allclose(vector, Predictor(inference_model, asking=asking).embed(path), rtol=0, atol=1e-5)
+        np.testing.assert_allclose(vector, Predictor(inference_model, engine=engine).embed(path), rtol=0, atol=1e-5)
 
 
 class Counting:
@@ -140,23 +140,23 @@ class Counting:
 
     def __init__(self, inference_model):
         self.batches = []
-        self._engine = engine(inference_model, "dygraph")
+        self._engine = build_engine(inference_model, "dygraph")
 
-    def ask(self, output, waveforms):
+    def run(self, output, waveforms):
         self.batches.append(waveforms.shape)
-        return self._engine.ask(output, waveforms)
+        return self._engine.run(output, waveforms)
 
 
 def test_windows_of_one_length_share_a_batch_whichever_file_they_come_from(tmp_path):
     inference_model = tiny_sounds.inference_model()
-    asking = Counting(inference_model)
+    engine = Counting(inference_model)
     lengths = [1600, 700] * 8
     paths = [write(tmp_path / f"{place}.wav", noise(samples, place)) for place, samples in enumerate(lengths)]
-    answers = Predictor(inference_model, asking=asking).predict(paths)
+    answers = Predictor(inference_model, engine=engine).predict(paths)
     next(answers)
-    assert asking.batches == [(8, 1600)], "a file is answered before the last one is asked about"
+    assert engine.batches == [(8, 1600)], "a file has its result before the last one is computed"
     list(answers)
-    assert asking.batches == [(8, 1600), (8, 700)]
+    assert engine.batches == [(8, 1600), (8, 700)]
 
 
 def test_a_file_that_breaks_off_gets_its_error_and_its_neighbours_their_answers(bundle, tmp_path):

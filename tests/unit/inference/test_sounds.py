@@ -1,11 +1,11 @@
-"""What can be handed over as sounds, and what is refused by its place."""
+"""Which inputs are accepted, and how others are refused by their position."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pannsdist.audio.stream import Recording
+from pannsdist.audio.reader import Recording
 from pannsdist.inference.sounds import sound_files, sources
 from pannsdist.runtime.errors import UserError
 
@@ -35,7 +35,7 @@ def test_a_file_is_taken_whatever_it_is_called_and_in_the_order_given(tmp_path):
 
 
 def test_a_folder_without_sounds_and_a_missing_file_are_refused(tmp_path):
-    with pytest.raises(UserError, match=f"folder {tmp_path} holds no sound file\n  looked for .wav, "):
+    with pytest.raises(UserError, match=f"folder {tmp_path} contains no sound file\n  looked for .wav, "):
         sound_files([tmp_path])
     with pytest.raises(UserError, match=f"there is no file {tmp_path}/a.wav"):
         sound_files([tmp_path / "a.wav"])
@@ -68,12 +68,12 @@ def test_one_sound_is_a_list_of_one(tmp_path):
     [
         (
             (NOISE * 32768).astype(np.int16),
-            "sounds[1] holds int16\n  give floats in [-1, 1]; samples of 16 bit",
+            "sounds[1] is of dtype int16\n  give floats in [-1, 1]; divide 16-bit",
         ),
-        (np.zeros((2, 2, 2)), "sounds[1] has 3 axes\n  give (samples,) or (samples, channels)"),
+        (np.zeros((2, 2, 2)), "sounds[1] has 3 dimensions\n  give (samples,) or (samples, channels)"),
         (np.zeros((2, 800), np.float32), "sounds[1] has the shape (2, 800), with more channels than samples"),
         (NOISE.tolist(), "sounds[1] is a list\n  give paths, or numpy arrays"),
-        (np.array(["a.wav"]), "sounds[1] holds <U5"),
+        (np.array(["a.wav"]), "sounds[1] is of dtype <U5"),
     ],
 )
 def test_what_is_no_sound_is_refused_by_its_place(sound, says):
@@ -85,4 +85,4 @@ def test_arrays_need_a_rate_and_files_none(tmp_path):
     for rate_hz in (0, -8000, float("nan"), float("inf")):
         assert refusal(NOISE, rate_hz) == f"sample_rate_hz is {rate_hz}\n  give a rate above 0"
     (tmp_path / "a.wav").touch()
-    assert "files say their own rate" in refusal([Path(tmp_path / "a.wav")], 8000)
+    assert "files contain their own rate" in refusal([Path(tmp_path / "a.wav")], 8000)

@@ -5,7 +5,8 @@ import paddle
 import pytest
 from small_parts import FEATURE_PARAMS, SmallLayer, tone_clips
 
-from pannsdist.audio.batches import EvaluationPlan, Shard, clip_table, read_batch
+from pannsdist.audio.batch_reading import read_batch
+from pannsdist.audio.batches import EvaluationPlan, Shard, clip_table
 from pannsdist.audio.clip_reader import ClipReader
 from pannsdist.builtin.logmel import LogMel, LogMelParams
 from pannsdist.contracts.batch import Batch
@@ -24,7 +25,7 @@ def network():
 
 def batches(count=7, batch_size=3):
     plan = EvaluationPlan(clip_table(tone_clips(count), LABELS, False), batch_size, ClipReader(8000, 1600))
-    return [read_batch(order) for order in plan.orders(Shard(0, 1))]
+    return [read_batch(request) for request in plan.requests(Shard(0, 1))]
 
 
 def evaluate(parts, ids=None, made=None):

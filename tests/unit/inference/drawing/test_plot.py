@@ -23,19 +23,19 @@ def tone(hz, duration_s=2.0, level=0.5):
 
 
 def outline(waveform, parts=1):
-    return Outline(len(waveform) / RATE_HZ, RATE_HZ).draw(np.array_split(waveform, parts))
+    return Outline(len(waveform) / RATE_HZ, RATE_HZ).add(np.array_split(waveform, parts))
 
 
-def curves(*moments, labels=2, duration_s=2.0):
+def curves(*windows, labels=2, duration_s=2.0):
     drawn = Curves(duration_s, labels)
-    assert len(list(drawn.watch(WindowScores(*moment[:2], np.array(moment[2])) for moment in moments))) == len(moments)
+    assert len(list(drawn.record(WindowScores(*window[:2], np.array(window[2])) for window in windows))) == len(windows)
     return drawn
 
 
 def picture(path, waveform=None, labels=("dog", "rain"), title="a.wav"):
-    heard = curves((0.0, 1.0, [0.9, 0.1]), (1.0, 2.0, [0.2, 0.6]))
+    made = curves((0.0, 1.0, [0.9, 0.1]), (1.0, 2.0, [0.2, 0.6]))
     scene = Scene(title, labels, [Event(0.0, 1.0, labels[0], 0.9), Event(1.0, 2.0, labels[1], 0.6)], 0.5)
-    said = draw(path, outline(tone(500) if waveform is None else waveform), heard, scene)
+    said = draw(path, outline(tone(500) if waveform is None else waveform), made, scene)
     return imread(path)[..., :3], said
 
 
@@ -58,7 +58,7 @@ def test_the_picture_is_wide_coloured_and_differs_between_two_sounds(tmp_path):
 def test_any_label_and_any_title_can_be_drawn(tmp_path, label):
     image, said = picture(tmp_path / "a.png", labels=(label, "rain"), title=label)
     assert image.shape[1] == 1100
-    assert said == "" or said.startswith(f"{tmp_path / 'a.png'}: no installed font has every letter")
+    assert said == "" or said.startswith(f"{tmp_path / 'a.png'}: no installed font has all")
 
 
 def test_a_picture_needs_no_display_and_leaves_the_users_backend_alone(tmp_path):
@@ -110,9 +110,9 @@ def test_an_hour_takes_no_more_memory_than_its_parts():
     peaks = []
     for minutes in (1, 20):
         tracemalloc.start()
-        drawn = Outline(60.0 * minutes, RATE_HZ).draw(minute for _ in range(minutes))
+        drawn = Outline(60.0 * minutes, RATE_HZ).add(minute for _ in range(minutes))
         moments = (WindowScores(at / 10, at / 10 + 0.1, np.zeros(50)) for at in range(600 * minutes))
-        for _ in Curves(60.0 * minutes, 50).watch(moments):
+        for _ in Curves(60.0 * minutes, 50).record(moments):
             pass
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
@@ -132,19 +132,19 @@ def test_a_moment_shorter_than_a_column_is_seen():
 
 
 def test_the_labels_shown_are_those_that_are_somewhere_the_likeliest_and_then_the_highest():
-    heard = curves((0.0, 1.0, [0.9, 0.8, 0.7, 0.0, 0.1]), (1.0, 2.0, [0.0, 0.0, 0.0, 0.4, 0.2]), labels=5)
-    assert heard.foremost(2, 0.3) == [0, 3]
-    assert heard.foremost(3, 0.3) == [0, 1, 3]
-    assert heard.foremost(2, 0.5) == [0, 1]
-    assert sorted(heard.foremost(9, 0.3)) == [0, 1, 2, 3, 4]
+    made = curves((0.0, 1.0, [0.9, 0.8, 0.7, 0.0, 0.1]), (1.0, 2.0, [0.0, 0.0, 0.0, 0.4, 0.2]), labels=5)
+    assert made.top_labels(2, 0.3) == [0, 3]
+    assert made.top_labels(3, 0.3) == [0, 1, 3]
+    assert made.top_labels(2, 0.5) == [0, 1]
+    assert sorted(made.top_labels(9, 0.3)) == [0, 1, 2, 3, 4]
 
 
 def test_a_picture_that_cannot_be_written_is_refused_beforehand(tmp_path):
     check_output(tmp_path / "a.png", ["one"])
     refused = {
-        "a.jpg": (["one"], r"a.jpg is no .png file\n  give a name such as a.png"),
+        "a.jpg": (["one"], r"a.jpg is not a .png file\n  give a name such as a.png"),
         "gone/a.png": (["one"], r"there is no folder .*gone\n  next: mkdir -p"),
-        "a.png": (["one", "two"], r"draws one sound, and 2 are given"),
+        "a.png": (["one", "two"], r"draws one sound, but 2 are given"),
     }
     for name, (sounds, says) in refused.items():
         with pytest.raises(UserError, match=says):

@@ -1,4 +1,4 @@
-"""What computes the answers of a network."""
+"""Every engine computes the outputs of the network."""
 
 import numpy as np
 import paddle
@@ -6,11 +6,12 @@ import paddle.nn.functional as F
 import pytest
 import tiny_sounds
 from small_parts import RATE_HZ, SmallLayer
-from tiny_sounds import HearingLayer, StubbornLayer, WaveringLayer, noise
+from tiny_sounds import FullLayer, StubbornLayer, WaveringLayer, noise
 
-from pannsdist.inference.engines import engine as engines
-from pannsdist.inference.engines.engine import ENGINES, WINDOWS_BEFORE_COMPILING, Compiled, CompiledLater, engine
+from pannsdist.inference.engines.compiled import WINDOWS_BEFORE_COMPILING, Compiled, CompiledLater
 from pannsdist.inference.engines.graph import CannotCompile
+from pannsdist.inference.engines.paddle_inference import compile_paddle
+from pannsdist.inference.engines.selection import ENGINES, build_engine
 from pannsdist.runtime.errors import UserError
 
 OUTPUTS = {"scores": (3,), "embedding": (16,), "framewise": None}
@@ -34,71 +35,75 @@ def expected(inference_model, output, waveforms):
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
-def test_every_engine_gives_the_networks_answers_for_any_batch_and_length(name, output):
+def test_every_engine_gives_the_networks_outputs_for_any_batch_and_length(name, output):
     inference_model = tiny_sounds.inference_model()
-    asked = engine(inference_model, name)
+    engine = build_engine(inference_model, name)
     for clips, samples in SHAPES:
         waveforms = noise(clips, samples)
-        found = asked.ask(output, waveforms)
+        found = engine.run(output, waveforms)
         assert found.dtype == np.float32
         np.testing.assert_allclose(found, expected(inference_model, output, waveforms), rtol=0, atol=1e-5)
 
 
 def test_probabilities_of_several_labels_need_not_sum_to_one(name):
     inference_model = tiny_sounds.inference_model(multi_label=True)
-    found = engine(inference_model, name).ask("scores", noise(2, 1600))
+    found = build_engine(inference_model, name).run("scores", noise(2, 1600))
     np.testing.assert_allclose(found, expected(inference_model, "scores", noise(2, 1600)), rtol=0, atol=1e-5)
     assert (np.abs(found.sum(axis=1) - 1) > 1e-3).all()
 
 
-def test_an_answer_that_the_network_does_not_give_is_refused(name):
+def test_an_output_that_the_network_does_not_have_is_refused(name):
     inference_model = tiny_sounds.inference_model(SmallLayer)
-    with pytest.raises(UserError, match="the network SmallLayer gives no embedding answer"):
-        engine(inference_model, name).ask("embedding", noise(1, 1600))
+    with pytest.raises(UserError, match="the network SmallLayer has no embedding output"):
+        build_engine(inference_model, name).run("embedding", noise(1, 1600))
 
 
-def test_a_layer_whose_graph_answers_something_else_is_refused():
+def test_a_layer_whose_graph_gives_other_outputs_is_refused():
     for name in ("paddle", "onnx"):
         tiny_sounds.skip_unless_installed(name)
-        with pytest.raises(CannotCompile, match="its static graph answers something else than the network: they diff"):
-            engine(tiny_sounds.inference_model(WaveringLayer), name).ask("scores", noise(1, 1600))
+        with pytest.raises(CannotCompile, match="its static graph gives other outputs than the network: they diff"):
+            build_engine(tiny_sounds.inference_model(WaveringLayer), name).run("scores", noise(1, 1600))
 
 
 def test_a_layer_that_cannot_be_a_graph_is_refused_with_what_works():
-    refused = "StubbornLayer cannot be made a static graph: .*\n.*\n  next: use --engine dygraph"
+    refused = "StubbornLayer cannot be compiled to a static graph: .*\n.*\n  next: use --engine dygraph"
     with pytest.raises(CannotCompile, match=refused):
-        engine(tiny_sounds.inference_model(StubbornLayer), "paddle").ask("scores", noise(1, 1600))
+        build_engine(tiny_sounds.inference_model(StubbornLayer), "paddle").run("scores", noise(1, 1600))
 
 
-def test_the_default_on_a_cpu_compiles_once_some_windows_were_heard(monkeypatch):
+def test_the_default_on_a_cpu_compiles_after_some_windows():
     started = []
-    monkeypatch.setattr(engines, "start_paddle", lambda asked: started.append(asked.output) or (lambda _: asked))
-    later = CompiledLater(tiny_sounds.inference_model())
-    later.ask("scores", noise(WINDOWS_BEFORE_COMPILING - 1, 1600))
-    later.ask("scores", noise(1, 1600))
+
+    def compile_layer(layer):
+        started.append(layer.output)
+        return lambda _: layer
+
+    later = CompiledLater(tiny_sounds.inference_model(), compile_layer)
+    later.run("scores", noise(WINDOWS_BEFORE_COMPILING - 1, 1600))
+    later.run("scores", noise(1, 1600))
     assert started == []
     with pytest.raises(AttributeError):
-        later.ask("scores", noise(1, 1600))
+        later.run("scores", noise(1, 1600))
     assert started == ["scores"]
 
 
 def test_the_default_gives_the_same_before_and_after_compiling():
     inference_model = tiny_sounds.inference_model()
-    asked = engine(inference_model)
-    assert isinstance(asked, CompiledLater)
+    engine = build_engine(inference_model)
+    assert isinstance(engine, CompiledLater)
     waveforms = noise(WINDOWS_BEFORE_COMPILING, 1600)
-    before, after = asked.ask("scores", waveforms), asked.ask("scores", waveforms)
+    before, after = engine.run("scores", waveforms), engine.run("scores", waveforms)
     np.testing.assert_allclose(before, after, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("layer", [WaveringLayer, StubbornLayer])
-def test_the_default_says_once_that_a_network_cannot_be_compiled_and_goes_on(layer, capfd):
+def test_the_default_notes_once_that_a_network_cannot_be_compiled_and_goes_on(layer, capfd):
     inference_model = tiny_sounds.inference_model(layer)
-    asked = engine(inference_model)
+    engine = build_engine(inference_model)
     waveforms = noise(WINDOWS_BEFORE_COMPILING, 1600)
     for _ in range(3):
         np.testing.assert_allclose(
-            asked.ask("scores", waveforms), expected(inference_model, "scores", waveforms), atol=1e-6
+            engine.run("scores", waveforms), expected(inference_model, "scores", waveforms), atol=1e-6
         )
     notes = [line for line in capfd.readouterr().err.splitlines() if line.startswith("note: ")]
     assert len(notes) == 1
@@ -107,40 +112,40 @@ def test_the_default_says_once_that_a_network_cannot_be_compiled_and_goes_on(lay
 
 def test_an_unknown_engine_is_refused_with_the_known_ones():
     with pytest.raises(UserError, match="there is no engine 'tensorrt'\n  engines: dygraph, paddle, onnx"):
-        engine(tiny_sounds.inference_model(), "tensorrt")
+        build_engine(tiny_sounds.inference_model(), "tensorrt")
 
 
 def test_without_the_extra_the_engine_onnx_says_what_to_install(monkeypatch):
     monkeypatch.setattr(
-        "pannsdist.inference.engines.graph.find_spec", lambda name: None if name == "paddle2onnx" else name
+        "pannsdist.inference.engines.onnx_runtime.find_spec", lambda name: None if name == "paddle2onnx" else name
     )
     monkeypatch.setattr(paddle, "__version__", "3.3.1")
     with pytest.raises(UserError, match=r"ONNX needs paddle2onnx\n.*\n  next: pip install 'pannsdist\[onnx\]'"):
-        engine(tiny_sounds.inference_model(), "onnx")
+        build_engine(tiny_sounds.inference_model(), "onnx")
 
 
 def test_before_paddle_3_the_engine_onnx_says_what_it_needs(monkeypatch):
     monkeypatch.setattr(paddle, "__version__", "2.6.2")
     with pytest.raises(UserError, match=r"ONNX needs Paddle 3, this is 2\.6\.2"):
-        engine(tiny_sounds.inference_model(), "onnx")
+        build_engine(tiny_sounds.inference_model(), "onnx")
 
 
-class PaddingLayer(HearingLayer):
+class PaddingLayer(FullLayer):
     """Pads its last axis inside a Fourier transform, which oneDNN's own kernel does not survive."""
 
     def forward(self, image):
         spectrum = paddle.fft.rfft(image.squeeze(1), n=2 * image.shape[3])
         power = paddle.as_real(spectrum).square().sum(axis=-1)
-        return HearingLayer.forward(self, power[:, :, :-1].unsqueeze(1))
+        return FullLayer.forward(self, power[:, :, :-1].unsqueeze(1))
 
 
 def test_a_transform_within_a_layer_does_not_end_the_process():
     inference_model = tiny_sounds.inference_model(PaddingLayer)
-    found = engine(inference_model, "paddle").ask("scores", noise(2, RATE_HZ))
+    found = build_engine(inference_model, "paddle").run("scores", noise(2, RATE_HZ))
     np.testing.assert_allclose(found, expected(inference_model, "scores", noise(2, RATE_HZ)), rtol=0, atol=1e-5)
 
 
-class JoiningLayer(HearingLayer):
+class JoiningLayer(FullLayer):
     """Joins two bare parameters, as transformers do with their tokens; Paddle 2.6.2 does not survive fusing that."""
 
     def __init__(self, bins, classes):
@@ -149,25 +154,25 @@ class JoiningLayer(HearingLayer):
 
     def forward(self, image):
         joined = paddle.concat([self.first, self.second], axis=1).mean(axis=1, keepdim=True)
-        return HearingLayer.forward(self, image + joined.unsqueeze(1))
+        return FullLayer.forward(self, image + joined.unsqueeze(1))
 
 
 def test_parameters_that_are_joined_do_not_end_the_process():
     inference_model = tiny_sounds.inference_model(JoiningLayer)
-    found = engine(inference_model, "paddle").ask("scores", noise(2, RATE_HZ))
+    found = build_engine(inference_model, "paddle").run("scores", noise(2, RATE_HZ))
     np.testing.assert_allclose(found, expected(inference_model, "scores", noise(2, RATE_HZ)), rtol=0, atol=1e-5)
 
 
-def test_a_graph_is_made_once_for_each_kind_of_answer():
+def test_a_graph_is_made_once_for_each_output():
     made = []
     inference_model = tiny_sounds.inference_model()
 
-    def start(asked):
-        made.append(asked.output)
-        return engines.start_paddle(asked)
+    def compile_layer(layer):
+        made.append(layer.output)
+        return compile_paddle(layer)
 
-    compiled = Compiled(inference_model, start)
+    compiled = Compiled(inference_model, compile_layer)
     for _ in range(2):
         for output in OUTPUTS:
-            compiled.ask(output, noise(1, 1600))
+            compiled.run(output, noise(1, 1600))
     assert made == list(OUTPUTS)

@@ -16,8 +16,8 @@ from tiny_sounds import WaveringLayer, noise
 
 from pannsdist.contracts import Clip
 from pannsdist.inference.bundle import PluginRecord
-from pannsdist.inference.engines.engine import engine
 from pannsdist.inference.engines.export import dataset_clips, export
+from pannsdist.inference.engines.selection import build_engine
 from pannsdist.registry import Origin
 from pannsdist.runtime.errors import UserError
 
@@ -60,7 +60,7 @@ assert not [name for name in sys.modules if name.split(".")[0] == "pannsdist"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     for place, shape in enumerate(shapes):
-        expected = engine(inference_model, "dygraph").ask("scores", noise(*shape))
+        expected = build_engine(inference_model, "dygraph").run("scores", noise(*shape))
         np.testing.assert_allclose(np.loadtxt(tmp_path / f"{place}.answer", ndmin=2), expected, rtol=0, atol=1e-5)
 
 
@@ -88,8 +88,8 @@ def test_the_record_says_what_goes_in_and_what_comes_out(form, tmp_path):
     assert record["checked"]["difference"] == checked.difference < 1e-5
 
 
-def test_an_export_that_answers_something_else_is_refused_and_leaves_nothing(form, tmp_path):
-    with pytest.raises(UserError, match=r"the export answers something else than the model: the scores differ by "):
+def test_an_export_that_gives_other_scores_is_refused_and_leaves_nothing(form, tmp_path):
+    with pytest.raises(UserError, match=r"the export gives other scores than the model: they differ by "):
         export(tiny_sounds.inference_model(WaveringLayer), form, tmp_path / "out", CLIPS)
     assert list(tmp_path.iterdir()) == []
 
@@ -109,10 +109,10 @@ def test_a_file_to_compare_on_that_is_no_sound_is_refused_by_name(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_what_is_there_already_is_not_overwritten(tmp_path):
+def test_what_exists_already_is_not_overwritten(tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine").touch()
-    with pytest.raises(UserError, match="is there already"):
+    with pytest.raises(UserError, match="exists already"):
         export(tiny_sounds.inference_model(), "paddle", tmp_path / "out", CLIPS)
     assert (tmp_path / "out" / "mine").exists()
 

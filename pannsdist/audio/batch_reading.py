@@ -1,0 +1,159 @@
+"""Reads one batch: decode, augment, mix. Runs in a worker process.
+
+Axes: R clips read, B rows of the batch, S samples, C classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pannsdist.audio.augmentation import Augmentation, augment
+from pannsdist.audio.clip_reader import ClipReader
+from pannsdist.audio.mixup import Mixup
+from pannsdist.contracts import Clip
+from pannsdist.contracts.batch import Batch
+from pannsdist.contracts.feature_augmentation import AUGMENT_NOISE_SIZE
+from pannsdist.runtime import seeding
+from pannsdist.runtime.errors import BadClip
+
+
+@dataclass(frozen=True)
+class BatchRandomness:
+    """The random numbers of a training batch: those of a clip are a function of (seed, epoch, id, occurrence).
+
+    `occurrences` (R) count how often the epoch had each clip before. With mixup the first B clips are the rows of the
+    batch, and `partners` (B) are the indices of the clips that are mixed into them.
+    """
+
+    seed: int
+    epoch: int
+    occurrences: np.ndarray
+    augmentations: tuple[Augmentation, ...] = ()
+    mixup: Mixup | None = None
+    partners: np.ndarray | None = None
+
+    def generator(self, clip: Clip, row: int, use: str) -> np.random.Generator:
+        """The generator for one use of the clip at `row`."""
+        return seeding.clip_generator(self.seed, self.epoch, clip.id, use, int(self.occurrences[row]))
+
+    def mix_weight(self, clip: Clip, row: int) -> float:
+        """The mixup weight of the clip at `row`."""
+        assert self.mixup is not None
+        return self.mixup.mix_weight(self.seed, self.epoch, clip.id, int(self.occurrences[row]))
+
+
+@dataclass(frozen=True)
+class BatchRequest:
+    """The clips (R) of a batch and their targets (R, ...); without `randomness` from their start and unchanged."""
+
+    clips: tuple[Clip, ...]
+    targets: np.ndarray
+    reader: ClipReader
+    skip_bad: bool
+    randomness: BatchRandomness | None = None
+
+
+def read_batch(request: BatchRequest) -> Batch:
+    """Read the clips of a request. Raises BadClip unless bad clips are to be skipped."""
+    waveforms: dict[int, np.ndarray] = {}
+    bad: dict[int, BadClip] = {}
+    for row, clip in enumerate(request.clips):
+        try:
+            waveforms[row] = _waveform(request, row, clip)
+        except BadClip as error:
+            if not request.skip_bad:
+                raise
+            bad[row] = error
+    randomness = request.randomness
+    if randomness is not None and randomness.mixup is not None and randomness.partners is not None:
+        return _mixup_batch(request, randomness, waveforms, bad)
+    rows = list(waveforms)
+    ids = tuple(request.clips[row].id for row in rows)
+    stacked = _stacked(request, [waveforms[row] for row in rows])
+    return Batch(ids, stacked, request.targets[rows], tuple(bad.values()), _augment_noise(request, rows))
+
+
+def _waveform(request: BatchRequest, row: int, clip: Clip) -> np.ndarray:
+    randomness, reader = request.randomness, request.reader
+    if randomness is None:
+        return reader.read(clip, None)
+    waveform = reader.read(clip, randomness.generator(clip, row, "crop"))
+    if not randomness.augmentations:
+        return waveform
+    return augment(
+        waveform,
+        reader.rate_hz,
+        randomness.augmentations,
+        lambda name: randomness.generator(clip, row, f"augment {name}"),
+    )
+
+
+def _mixup_batch(
+    request: BatchRequest, randomness: BatchRandomness, waveforms: dict[int, np.ndarray], bad: dict[int, BadClip]
+) -> Batch:
+    """The batch with mixup: on the features later on the device, or on the waveforms here."""
+    mixup, partners, targets = randomness.mixup, randomness.partners, request.targets
+    assert mixup is not None and partners is not None
+    in_pairs = mixup.pairs == "panns"
+    pairs = _readable_pairs(request, randomness, partners, waveforms)
+    firsts, seconds = [first for first, _, _ in pairs], [second for _, second, _ in pairs]
+    mix_weights = np.array([mix_weight for _, _, mix_weight in pairs], np.float32)
+    soft = mixup.soft_targets(targets)
+    further = sorted(set(seconds) - set(firsts))
+    ids, further_ids = (tuple(request.clips[row].id for row in rows) for rows in (firsts, further))
+    reported = tuple(error for row, error in bad.items() if in_pairs or row < len(partners))
+    mixed_targets = _blend(soft[firsts], soft[seconds], mix_weights)
+    if mixup.domain == "waveform":
+        first, second = (_stacked(request, [waveforms[row] for row in rows]) for rows in (firsts, seconds))
+        blended = _blend(first, second, mix_weights)
+        return Batch(ids, blended, mixed_targets, reported, _augment_noise(request, firsts), further_ids=further_ids)
+    rows = firsts + further
+    row_of = {clip: row for row, clip in enumerate(rows)}
+    stacked = _stacked(request, [waveforms[row] for row in rows])
+    partner_rows = np.array([row_of[clip] for clip in seconds], np.int64)
+    noise = _augment_noise(request, rows)
+    return Batch(ids, stacked, mixed_targets, reported, noise, partner_rows, mix_weights, further_ids)
+
+
+def _readable_pairs(
+    request: BatchRequest, randomness: BatchRandomness, partners: np.ndarray, waveforms: dict[int, np.ndarray]
+) -> list[tuple[int, int, float]]:
+    """(clip, partner, weight) of each row; a clip whose partner is bad stays unmixed.
+
+    In pairs of PANNs this holds for both clips. A free partner is a row of the global batch itself, perhaps of another
+    process, so it neither replaces a bad clip nor is reported here when it is bad.
+    """
+    assert randomness.mixup is not None
+    in_pairs = randomness.mixup.pairs == "panns"
+    pairs: list[tuple[int, int, float]] = []
+    for row, partner in enumerate(partners.tolist()):
+        if row in waveforms and partner in waveforms:
+            pairs.append((row, partner, randomness.mix_weight(request.clips[row], row)))
+        elif row in waveforms or (in_pairs and partner in waveforms):
+            unmixed = row if row in waveforms else partner
+            pairs.append((unmixed, unmixed, 1.0))
+    return pairs
+
+
+def _blend(first: np.ndarray, second: np.ndarray, mix_weights: np.ndarray) -> np.ndarray:
+    """(B, ...) float32 twice and mix_weights (B) -> (B, ...) float32."""
+    mix_weight = mix_weights[:, None]
+    blended: np.ndarray = first * mix_weight + second * (1 - mix_weight)
+    return blended
+
+
+def _stacked(request: BatchRequest, waveforms: list[np.ndarray]) -> np.ndarray:
+    return np.stack(waveforms) if waveforms else np.zeros((0, request.reader.crop_samples), np.float32)
+
+
+def _augment_noise(request: BatchRequest, rows: list[int]) -> np.ndarray | None:
+    if request.randomness is None:
+        return None
+    noise = np.zeros((len(rows), AUGMENT_NOISE_SIZE), np.float32)
+    for index, row in enumerate(rows):
+        # "chances" is a seed: another word would draw other numbers
+        generator = request.randomness.generator(request.clips[row], row, "chances")
+        noise[index] = generator.random(AUGMENT_NOISE_SIZE, dtype=np.float32)
+    return noise

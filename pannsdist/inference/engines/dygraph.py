@@ -1,0 +1,30 @@
+"""The engine `dygraph`: the network in Paddle's dynamic mode, without compiling."""
+
+from __future__ import annotations
+
+import numpy as np
+import paddle
+
+from pannsdist.inference.engines.output_layer import OutputLayer
+from pannsdist.inference.inference_model import InferenceModel
+
+
+class Dygraph:
+    """Runs on Paddle's current device."""
+
+    def __init__(self, inference_model: InferenceModel) -> None:
+        self._inference_model = inference_model
+        self._layers: dict[str, OutputLayer] = {}
+
+    def run(self, output: str, waveforms: np.ndarray) -> np.ndarray:
+        """See Engine."""
+        with paddle.no_grad():
+            outputs: np.ndarray = self.layer(output)(paddle.to_tensor(waveforms)).numpy()
+        return outputs
+
+    def layer(self, output: str) -> OutputLayer:
+        """The layer of an output, in evaluation mode."""
+        if output not in self._layers:
+            self._layers[output] = OutputLayer(self._inference_model.network, output, self._inference_model.multi_label)
+            self._layers[output].eval()
+        return self._layers[output]

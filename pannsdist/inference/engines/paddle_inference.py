@@ -1,0 +1,60 @@
+"""Graphs in Paddle Inference."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from paddle import inference
+
+from pannsdist.inference.engines.graph import GraphFunction, save_graph
+from pannsdist.inference.engines.output_layer import OutputLayer
+from pannsdist.runtime import cpu
+
+FAILING_FUSIONS = (
+    "elementwise_act_onednn_fuse_pass",
+    "fc_act_mkldnn_fuse_pass",
+    "matmul_activation_mkldnn_fuse_pass",
+    "softplus_activation_onednn_fuse_pass",
+    "seqpool_cvm_concat_fuse_pass",
+)
+"""Fusions that fail before Paddle 3: where their operators are not oneDNN's, or where bare parameters are joined."""
+ONEDNN_OPS = {"conv2d", "depthwise_conv2d", "fused_conv2d", "pool2d", "batch_norm", "relu", "elementwise_add"}
+
+
+def compile_paddle(layer: OutputLayer) -> GraphFunction:
+    """Compile for Paddle Inference, through files that are removed after loading. Raises CannotCompile."""
+    with tempfile.TemporaryDirectory(prefix="pannsdist-") as folder:
+        return load_paddle(save_graph(layer, Path(folder)))
+
+
+def load_paddle(program: Path) -> GraphFunction:
+    """Load a saved graph on the CPU with oneDNN, on as many threads as the process has cores.
+
+    Only the convolutions, and what is fused with them, run in oneDNN: its kernel for padding the last axis crashes the
+    process in Paddle 3.3.1 and 2.6.2 (seen with the padding inside `paddle.fft.rfft`), and leaving the rest to Paddle's
+    own kernels was as fast (docs/decisions/0007-engines.md).
+    """
+    config = inference.Config(str(program), str(program.with_suffix(".pdiparams")))
+    config.disable_glog_info()
+    config.enable_mkldnn()
+    config.set_cpu_math_library_num_threads(cpu.cores())
+    if program.suffix == ".json":
+        config.delete_pass("onednn_placement_pass")
+    else:
+        config.set_mkldnn_op(ONEDNN_OPS)
+        for fusion in FAILING_FUSIONS:
+            config.delete_pass(fusion)
+    predictor = inference.create_predictor(config)
+    input_handle = predictor.get_input_handle(predictor.get_input_names()[0])
+    output_handle = predictor.get_output_handle(predictor.get_output_names()[0])
+
+    def run(waveforms: np.ndarray) -> np.ndarray:
+        input_handle.reshape(waveforms.shape)
+        input_handle.copy_from_cpu(np.ascontiguousarray(waveforms))
+        predictor.run()
+        outputs: np.ndarray = output_handle.copy_to_cpu()
+        return outputs
+
+    return run

@@ -93,6 +93,8 @@ class Check:
 
     function: Callable[[Subject], str]
     cost: Cost = Cost.ASKS
+    needs_params: bool = False
+    """Whether it has nothing to look at in a plugin without params."""
 
     @property
     def name(self) -> str:

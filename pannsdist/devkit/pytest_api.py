@@ -24,7 +24,8 @@ def conformance(
 
     `params` is an object of its `Params`, or makes one in an empty folder that it is given, such as a miniature of a
     corpus. `known_gaps` are reasons by the names of checks that fail; one that passes after all is a failure.
-    Checks that start processes bear the mark `pannsdist_slow`. Raises UserError for a plugin that is not installed.
+    Checks that start processes bear the mark `pannsdist_slow`; those of params are left out for a plugin without any.
+    Raises UserError for a plugin that is not installed.
     """
     import pytest
 
@@ -44,7 +45,9 @@ def conformance(
     def marks(check: Check) -> list[Any]:
         return [getattr(pytest.mark, SLOW_MARK)] if check.cost is Cost.LAUNCHES else []
 
-    cases = [pytest.param(check, id=check.sentence, marks=marks(check)) for check in checks]
+    has_params = bool(dataclasses.fields(plugin.Params)) if dataclasses.is_dataclass(plugin.Params) else True
+    fitting = [check for check in checks if has_params or not check.needs_params]
+    cases = [pytest.param(check, id=check.sentence, marks=marks(check)) for check in fitting]
 
     @pytest.mark.parametrize("check", cases)
     def keeps_the_contract(check: Check, tmp_path_factory: Any) -> None:

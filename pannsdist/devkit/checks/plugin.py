@@ -115,9 +115,9 @@ CHECKS = (
     Check(importing_it_has_no_side_effect, Cost.COMPUTES),
     Check(it_says_in_one_line_what_it_is),
     Check(its_params_are_a_frozen_dataclass),
-    Check(each_param_says_what_it_is),
+    Check(each_param_says_what_it_is, needs_params=True),
     Check(the_defaults_of_its_params_are_valid),
-    Check(a_misspelt_param_gets_the_nearest_name),
+    Check(a_misspelt_param_gets_the_nearest_name, needs_params=True),
     Check(its_params_go_into_a_model_folder_and_come_back),
     Check(its_params_reach_a_worker),
 )

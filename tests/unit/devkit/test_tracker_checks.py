@@ -7,6 +7,8 @@ from pannsdist.devkit import Subject, Verdict, checks_of, judge
 from pannsdist.registry import Catalog
 
 pytestmark = pytest.mark.any_paddle
+TOGETHER, STATES = "elsewhere+asks+thread+process", "signal+random"
+"""Faults that are seen from one process, which is started once for them: a check names no more than three things."""
 
 
 @pytest.fixture
@@ -37,12 +39,12 @@ def test_a_tracker_without_fault_passes_every_check(subject):
         ("open", "it_takes_every_report_of_a_run", "ZeroDivisionError: division by zero"),
         ("not finite", "a_value_that_is_no_number_does_no_harm", "ValueError: Out of range float values"),
         ("twice", "going_on_from_one_step_again_and_again_tells_nothing_twice", "after it went on for 3 times"),
-        ("elsewhere", "it_writes_only_below_the_folder_of_the_run", "/elsewhere/lines.jsonl"),
-        ("asks", "at_its_defaults_nothing_leaves_the_machine", "it asks for 192.0.2.1"),
-        ("thread", "the_run_is_as_if_nobody_watched", "after close: thread left behind"),
-        ("process", "the_run_is_as_if_nobody_watched", "after close: process "),
-        ("signal", "the_run_is_as_if_nobody_watched", "the handler of SIGTERM is another"),
-        ("random", "the_run_is_as_if_nobody_watched", "the state of `random` is another"),
+        (TOGETHER, "it_writes_only_below_the_folder_of_the_run", "/elsewhere/lines.jsonl"),
+        (TOGETHER, "at_its_defaults_nothing_leaves_the_machine", "it asks for 192.0.2.1"),
+        (TOGETHER, "the_run_is_as_if_nobody_watched", "after close: thread left behind"),
+        (TOGETHER, "the_run_is_as_if_nobody_watched", "after close: process "),
+        (STATES, "the_run_is_as_if_nobody_watched", "the handler of SIGTERM is another"),
+        (STATES, "the_run_is_as_if_nobody_watched", "the state of `random` is another"),
     ],
 )
 def test_a_fault_of_a_tracker_is_seen_and_named(subject, fault, check, said):

@@ -15,8 +15,10 @@ from pannsdist.devkit import Cost, Subject, Verdict, checks_of, judge
 ENTRIES = [entry for kind in contracts.GROUPS for entry in chosen(kind) if not checked_by_its_own_tests(entry)]
 STATIC_GRAPH = "as_a_static_graph_it_answers_the_same"
 WITHOUT_OBJECT = {
-    "its_published_weights_fit_it_and_have_a_licence": set(),
-    "its_shortest_sound_is_enough_for_every_front_end_that_it_accepts": set(),
+    "its_published_weights_fit_it_and_have_a_licence": {
+        *("ast_small", "ast_tiny", "panns_cnn14_decisionlevelavg", "panns_cnn14_mel32", "panns_cnn14_mel128"),
+        "panns_wavegram_logmel128_cnn14",
+    },
     "what_it_needs_and_is_not_given_is_asked_for_by_name": {"tones"},
     "a_place_that_does_not_exist_is_refused_by_name": {"tones"},
     "each_fold_is_valid_once_and_no_clip_in_two": {"folder"},
@@ -65,13 +67,13 @@ def failures(entry, params, cost):
     return failed
 
 
-@pytest.mark.parametrize("entry", cases(Cost.ASKS))
+@pytest.mark.parametrize("entry", [*cases(Cost.ASKS)])
 def test_what_a_plugin_declares_keeps_the_contract(entry, params_of):
     assert not hasattr(entry.load(), "known_gaps")
     assert failures(entry, params_of(entry), Cost.ASKS) == []
 
 
-@pytest.mark.parametrize("entry", cases(Cost.COMPUTES, *BIG))
+@pytest.mark.parametrize("entry", [*cases(Cost.COMPUTES, *BIG)])
 def test_what_a_plugin_computes_keeps_the_contract(entry, params_of):
     assert failures(entry, params_of(entry), Cost.COMPUTES) == []
 

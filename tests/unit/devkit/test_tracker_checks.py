@@ -41,7 +41,7 @@ def test_a_tracker_without_fault_passes_every_check(subject):
         ("twice", "going_on_from_one_step_again_and_again_tells_nothing_twice", "after it went on for 3 times"),
         (TOGETHER, "it_writes_only_below_the_folder_of_the_run", "/elsewhere/lines.jsonl"),
         (TOGETHER, "at_its_defaults_nothing_leaves_the_machine", "it asks for 192.0.2.1"),
-        (TOGETHER, "the_run_is_as_if_nobody_watched", "after close: thread left behind"),
+        (TOGETHER, "the_run_is_as_if_nobody_watched", "thread left behind"),
         (TOGETHER, "the_run_is_as_if_nobody_watched", "after close: process "),
         (STATES, "the_run_is_as_if_nobody_watched", "the handler of SIGTERM is another"),
         (STATES, "the_run_is_as_if_nobody_watched", "the state of `random` is another"),

@@ -1,7 +1,10 @@
 # What a person types:
 #   make demo    set up .venv, train two processes on generated sounds, predict; no data, no GPU needed
-#   make test    set up .venv and .venv-paddle2.6, run every test under Paddle 3, and again under Paddle 2.6 those that
-#                might end otherwise there (not those marked real or any_paddle, nor plugins that never import Paddle)
+#   make test    set up .venv, run the tests under Paddle 3; those marked long are left out
+#   make test-quick       tests/unit and tests/house alone
+#   make test-paddle2.6   set up .venv-paddle2.6, run under Paddle 2.6 the tests whose result may depend on the version of
+#                Paddle (not those marked real, any_paddle or long, nor plugins that do not import Paddle)
+#   make test-long        the tests marked long: many minutes, run before a release, not in CI
 #   make check   ruff and mypy
 #   make bench   speed of a training step, of what a training does beside it and of tagging, as ratios; zero-shot ESC-10
 #   make clean   remove what these made
@@ -23,7 +26,7 @@ comma := ,
 # PyPI's newest GPU wheel is 2.6.2, which needs an older numpy and protobuf.
 EXTRAS := $(if $(filter gpu,$(PADDLE)),gpu$(comma)paddle26,cpu)
 
-.PHONY: demo test test-paddle2.6 check bench clean
+.PHONY: demo test test-quick test-paddle2.6 test-long check bench clean
 
 demo: .venv/installed
 	NPROC=2 PYTHON=.venv/bin/python launch/one_node.sh configs/demo.yaml
@@ -31,11 +34,16 @@ demo: .venv/installed
 	.venv/bin/pannsdist predict --model runs/demo/best_model --topk 3 runs/demo/sounds
 
 test: .venv/developed
-	.venv/bin/python -m pytest -n 2
-	$(if $(PYTHON26),$(MAKE) test-paddle2.6,@echo "Paddle 2.6.2 has no wheel for this Python: its tests were left out")
+	.venv/bin/python -m pytest -n 2 -m "not long"
 
-test-paddle2.6: .venv-paddle2.6/developed
-	.venv-paddle2.6/bin/python -m pytest -n 2 -m "not real and not any_paddle" tests $(COMPUTING)
+test-quick: .venv/developed
+	.venv/bin/python -m pytest -n 2 -m "not long" tests/unit tests/house
+
+test-paddle2.6: $(if $(PYTHON26),.venv-paddle2.6/developed)
+	$(if $(PYTHON26),.venv-paddle2.6/bin/python -m pytest -n 2 -m "not real and not any_paddle and not long" tests $(COMPUTING),@echo "Paddle 2.6.2 has no wheel for this Python: its tests were left out")
+
+test-long: .venv/developed
+	.venv/bin/python -m pytest -m long
 
 check: .venv/developed
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy

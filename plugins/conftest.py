@@ -2,4 +2,4 @@
 
 import pytest
 
-pytest.register_assert_rewrite("corpus_promises", "heard_sounds")
+pytest.register_assert_rewrite("corpus_tests", "reference_sounds")

@@ -1,4 +1,4 @@
-"""What every test stands on: Paddle's fast kernels, its known warnings kept back, and the shared files."""
+"""Set-up of all tests: Paddle's fast kernels, its known warnings silenced, the shared files, the order under xdist."""
 
 import signal
 import warnings
@@ -22,20 +22,20 @@ with warnings.catch_warnings():
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 LAUNCHING = ("tests/runs/", "tests/processes/")
+LONGEST = ("tests/runs/", "tests/contract/", "tests/processes/")
 
 
 def pytest_collection_modifyitems(config, items):
-    """With `-n 2`: the longest folder first, the other that launches last, so that both workers end together."""
+    """With `-n 2`: the longest folders first, so that short files are left for the end."""
     if hasattr(config, "workerinput"):
-        places = {LAUNCHING[0]: 0, LAUNCHING[1]: 2}
-        items.sort(key=lambda item: next((n for place, n in places.items() if item.nodeid.startswith(place)), 1))
+        items.sort(key=lambda item: next((n for n, place in enumerate(LONGEST) if item.nodeid.startswith(place)), 9))
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """With `-n 2`: each folder that launches processes as a whole, the rest file by file, to whichever worker is free.
+    """With `-n 2`: a folder that launches processes goes to one worker, the rest file by file to whichever is free.
 
-    So most of the time one run alone is launched, and what the tests of a folder or a file share is made once.
+    So the fixtures of such a folder, and those of a file, are set up once.
     """
     from xdist.scheduler import LoadFileScheduling
 

@@ -8,23 +8,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 import paddle
+from fake_model import BINS, FRONT_END, FakeModel
 from paddle import nn
 
-from pannsdist.builtin.logmel import LogMel, LogMelParams
-from pannsdist.contracts import FrontEnd, NoParams, Pretrained
+from pannsdist.contracts import FrontEnd, Pretrained
 from pannsdist.weights.downloads import cache
 from pannsdist.weights.formats.writing import write_weights
-
-RATE_HZ = 8000
-BINS = 16
-FEATURE_PARAMS = {
-    "sample_rate_hz": RATE_HZ,
-    "window_samples": 256,
-    "hop_samples": 128,
-    "fft_samples": 256,
-    "mel_bins": BINS,
-    "high_hz": 4000.0,
-}
 
 
 class PlainLayer(nn.Layer):
@@ -39,26 +28,12 @@ class PlainLayer(nn.Layer):
         return self.classifier(nn.functional.relu(self.hidden(image.mean(axis=[1, 2]) / 50.0)))
 
 
-class Plain:
+class Plain(FakeModel):
     """A model plugin, installed by `install`."""
 
-    Params = NoParams
-    feature: ClassVar[str] = "logmel"
-    feature_params: ClassVar[Mapping[str, Any]] = FEATURE_PARAMS
-    front_end: ClassVar[FrontEnd] = LogMel(LogMelParams(**FEATURE_PARAMS)).front_end
     weights: ClassVar[Mapping[str, Pretrained]] = {
-        "audioset": Pretrained("https://example.org/plain.pdparams", "", front_end, 527, "MIT", "nobody")
+        "audioset": Pretrained("https://example.org/plain.pdparams", "", FRONT_END, 527, "MIT", "nobody")
     }
-    head: ClassVar[str] = "classifier"
-
-    def __init__(self, params: NoParams) -> None:
-        self.params = params
-
-    def accepts(self, front_end: FrontEnd) -> bool:
-        return front_end.kind == "logmel"
-
-    def minimum_samples(self, front_end: FrontEnd) -> int:
-        return 4 * front_end.hop_samples
 
     def build(self, labels, front_end: FrontEnd) -> PlainLayer:
         return PlainLayer(front_end.bins, len(labels))

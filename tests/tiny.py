@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
 
 import numpy as np
+from fake_model import RATE_HZ, FakeModel
 
-from pannsdist.contracts import Clip, FrontEnd, Pretrained
-
-RATE_HZ = 8000
-DETAILS = (("mel", "slaney"), ("pad", "reflect"), ("power_floor", 1e-10), ("scale", "db"), ("window", "hann"))
-FEATURE_PARAMS = {
-    "sample_rate_hz": RATE_HZ,
-    "window_samples": 256,
-    "hop_samples": 128,
-    "fft_samples": 256,
-    "mel_bins": 16,
-    "high_hz": 4000.0,
-}
+from pannsdist.contracts import Clip, FrontEnd
 
 
 def install(folder: Path) -> dict[str, str]:
@@ -42,24 +30,10 @@ class TinyParams:
     fragile: bool = False
 
 
-class Tiny:
+class Tiny(FakeModel):
     """Convolution, batch norm, dropout and one linear layer."""
 
     Params = TinyParams
-    feature: ClassVar[str] = "logmel"
-    feature_params: ClassVar[Mapping[str, Any]] = FEATURE_PARAMS
-    front_end: ClassVar[FrontEnd] = FrontEnd("logmel", RATE_HZ, 256, 128, 256, 16, 50.0, 4000.0, DETAILS)
-    weights: ClassVar[Mapping[str, Pretrained]] = {}
-    head: ClassVar[str] = "classifier"
-
-    def __init__(self, params: TinyParams) -> None:
-        self.params = params
-
-    def accepts(self, front_end: FrontEnd) -> bool:
-        return front_end.kind == "logmel"
-
-    def minimum_samples(self, front_end: FrontEnd) -> int:
-        return 4 * front_end.hop_samples
 
     def build(self, labels, front_end: FrontEnd):
         import paddle

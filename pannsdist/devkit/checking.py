@@ -93,6 +93,8 @@ class Check:
 
     function: Callable[[Subject], str]
     cost: Cost = Cost.QUICK
+    needs_params: bool = False
+    """Whether it does not apply to a plugin without params."""
 
     @property
     def name(self) -> str:

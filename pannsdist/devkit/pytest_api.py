@@ -24,7 +24,8 @@ def conformance(
 
     `params` is an instance of its `Params`, or a function that creates one in a given empty folder, such as for a
     miniature of a corpus. `known_gaps` maps names of failing checks to reasons; a known gap that passes is a failure.
-    Checks that launch processes carry the marker `pannsdist_slow`. Raises UserError for a plugin that is not installed.
+    Checks that launch processes carry the marker `pannsdist_slow`; checks of params are left out for a plugin without
+    params. Raises UserError for a plugin that is not installed.
     """
     import pytest
 
@@ -44,7 +45,9 @@ def conformance(
     def marks(check: Check) -> list[Any]:
         return [getattr(pytest.mark, SLOW_MARK)] if check.cost is Cost.LAUNCHES else []
 
-    cases = [pytest.param(check, id=check.sentence, marks=marks(check)) for check in checks]
+    has_params = bool(dataclasses.fields(plugin.Params)) if dataclasses.is_dataclass(plugin.Params) else True
+    fitting = [check for check in checks if has_params or not check.needs_params]
+    cases = [pytest.param(check, id=check.sentence, marks=marks(check)) for check in fitting]
 
     @pytest.mark.parametrize("check", cases)
     def conforms_to_the_contract(check: Check, tmp_path_factory: Any) -> None:

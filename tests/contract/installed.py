@@ -1,9 +1,14 @@
-"""The installed plugins that the contract is held against, and how much of it."""
+"""The installed plugins that tests/contract checks, and how much of each."""
 
 from __future__ import annotations
 
+import re
+from functools import cache
+from pathlib import Path
+
 import numpy as np
 import paddle
+import pytest
 import soundfile
 
 from pannsdist.contracts.network import Network
@@ -12,9 +17,23 @@ from pannsdist.devkit.checks.feature import noise
 from pannsdist.devkit.checks.model import built as built_of
 from pannsdist.registry import Catalog, Entry
 
-__all__ = ["BIG", "CATALOG", "LAUNCHED", "MINIATURES", "built", "chosen", "noise", "opened"]
+__all__ = [
+    "BIG",
+    "CATALOG",
+    "LAUNCHED",
+    "LONG",
+    "MINIATURES",
+    "PLUGINS",
+    "STATIC_GRAPHS",
+    "built",
+    "checked_by_its_own_tests",
+    "chosen",
+    "noise",
+    "opened",
+]
 
 CATALOG = Catalog.installed()
+PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
 BIG = {
     "ast_base": "its computing is that of ast_tiny, on fifteen times the weights; its tests hold its numbers",
     "ast_small": "its computing is that of ast_tiny, on four times the weights; its tests hold its numbers",
@@ -36,9 +55,13 @@ BIG = {
         )
     },
 }
-"""Models that are only asked what they say of themselves, and why."""
-LAUNCHED = ("panns_mobilenetv2", "efficientat_mn04", "ast_tiny")
-"""Models that two processes train for a step here; tests/runs trains others."""
+"""Models of which only the declarations are checked, and why."""
+LONG = ("efficientat_mn01", "efficientat_mn02", "efficientat_mn05")
+"""Models that differ from efficientat_mn10 in their widths alone: `make test-long` computes with them."""
+LAUNCHED = {"panns_mobilenetv2": (), "ast_tiny": (), "efficientat_mn04": (pytest.mark.long,)}
+"""Models that two processes train for a step here, with marks; tests/runs trains efficientat_mn04 too."""
+STATIC_GRAPHS = ("panns_cnn6", "panns_mobilenetv1", "panns_leenet11", "panns_dainet19", "efficientat_mn04", "ast_tiny")
+"""Small models that test_static_graphs.py compares with both engines, so the devkit's check of one is left out."""
 
 
 def sounds_in_folders(folder):
@@ -66,6 +89,20 @@ MINIATURES = {"folder": sounds_in_folders, "manifest": table_of_folds}
 def chosen(kind: str) -> list[Entry]:
     """The plugins of a kind, each once: a published name such as `Cnn14` is another name of the same plugin."""
     return [entry for entry in CATALOG.registry(kind) if entry.name == entry.name.lower()]
+
+
+def checked_by_its_own_tests(entry: Entry) -> bool:
+    """Whether the tests in the plugin's own folder call `conformance` on its class, or test it as a corpus."""
+    attribute = entry.target.rpartition(":")[2]
+    calls = rf"(conformance\(|^    plugin = ){attribute}\b"
+    return re.search(calls, _tests_of(entry.origin.distribution), re.MULTILINE) is not None
+
+
+@cache
+def _tests_of(distribution: str) -> str:
+    """The source of a shipped plugin's tests; empty for the built-in plugins."""
+    files = sorted((PLUGINS / distribution / "tests").glob("test_*.py"))
+    return "\n".join(file.read_text(encoding="utf-8") for file in files)
 
 
 def opened(entry: Entry, **params: object):

@@ -1,4 +1,4 @@
-"""A tracker with one fault, by a param; without a fault it keeps the contract."""
+"""A tracker with the faults that a param names; without a fault it keeps the contract."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pannsdist.contracts.reporting import AudioExcerpt, epoch_points, epoch_summ
 
 @dataclass(frozen=True)
 class FaultyParams:
-    """`fault` is what is wrong."""
+    """`fault` is what is wrong; several are joined by `+`."""
 
     fault: str = ""
 
@@ -32,45 +32,45 @@ class FaultyTracker:
     look = "cat {folder}/lines.jsonl"
 
     def __init__(self, params):
-        self.fault = params.fault
-        if self.fault == "look":
+        self.faults = params.fault.split("+")
+        if "look" in self.faults:
             self.look = None
 
     def open(self, run):
-        if self.fault == "missing":
+        if "missing" in self.faults:
             raise UserError("nothing to write with is installed", "install it")
-        if self.fault == "open":
+        if "open" in self.faults:
             raise ZeroDivisionError("division by zero")
-        return Told(self.fault, run)
+        return Told(self.faults, run)
 
 
 class Told:
-    def __init__(self, fault, run):
-        self.fault, self.run = fault, run
-        self.lines = StepLines(run.folder / "lines.jsonl", sys.maxsize if fault == "twice" else run.from_step)
-        if fault == "elsewhere":
+    def __init__(self, faults, run):
+        self.faults, self.run = faults, run
+        self.lines = StepLines(run.folder / "lines.jsonl", sys.maxsize if "twice" in faults else run.from_step)
+        if "elsewhere" in faults:
             Path("lines.jsonl").write_text("")
-        if fault == "asks":
+        if "asks" in faults:
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as line:
                 line.connect(("192.0.2.1", 9))  # a datagram's: nothing is sent
-        if fault == "thread":
+        if "thread" in faults:
             threading.Thread(target=time.sleep, args=(60,), name="left behind", daemon=True).start()
-        if fault == "process":
+        if "process" in faults:
             subprocess.Popen([sys.executable, "-c", "import time; time.sleep(5)"])
-        if fault == "signal":
+        if "signal" in faults:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        if fault == "random":
+        if "random" in faults:
             random.random()
 
     def steps(self, report):
-        if self.fault == "steps" and report.step > 2:
+        if "steps" in self.faults and report.step > 2:
             raise OSError("the server is gone")
         self._write(report, step_points(report))
 
     def epoch(self, report):
-        if self.fault == "needs predictions":
+        if "needs predictions" in self.faults:
             len(report.predictions.ids)
-        if self.fault == "not finite":
+        if "not finite" in self.faults:
             json.dumps(dict(report.scores), allow_nan=False)
         self._write(report, epoch_points(report))
         for item in epoch_summaries(self.run, report):
@@ -84,7 +84,7 @@ class Told:
         self.lines.close()
 
     def _write(self, report, values):
-        if self.fault == "twice":
+        if "twice" in self.faults:
             with (self.run.folder / "lines.jsonl").open("a") as file:
                 file.write(json.dumps({"step": report.step, **values}) + "\n")
         else:

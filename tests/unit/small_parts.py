@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import paddle
+from fake_model import FEATURE_PARAMS, FRONT_END, RATE_HZ, FakeModel
 from paddle import nn
 
 from pannsdist import __version__
@@ -18,16 +19,6 @@ from pannsdist.contracts.network import Network
 from pannsdist.inference.bundle import BundleRecord, PluginRecord, write_bundle
 from pannsdist.registry import Catalog, Entry, Origin, Registry
 from pannsdist.settings import to_dict
-
-RATE_HZ = 8000
-FEATURE_PARAMS = {
-    "sample_rate_hz": RATE_HZ,
-    "window_samples": 256,
-    "hop_samples": 128,
-    "fft_samples": 256,
-    "mel_bins": 16,
-    "high_hz": 4000.0,
-}
 
 
 class SmallLayer(nn.Layer):
@@ -50,23 +41,12 @@ def _joined(parts):
     return paddle.concat(parts, axis=1)
 
 
-class SmallModel:
+class SmallModel(FakeModel):
     """A model plugin."""
 
-    Params = NoParams
-    feature: ClassVar[str] = "logmel"
-    feature_params: ClassVar[Mapping[str, Any]] = FEATURE_PARAMS
-    front_end: ClassVar[FrontEnd] = LogMel(LogMelParams(**FEATURE_PARAMS)).front_end
     weights: ClassVar[Mapping[str, Pretrained]] = {
-        "published": Pretrained("https://example.org/small.pdparams", "0" * 64, front_end, 3, "MIT", "nobody")
+        "published": Pretrained("https://example.org/small.pdparams", "0" * 64, FRONT_END, 3, "MIT", "nobody")
     }
-    head: ClassVar[str] = "classifier"
-
-    def __init__(self, params: NoParams) -> None:
-        self.params = params
-
-    def accepts(self, front_end: FrontEnd) -> bool:
-        return front_end.kind == "logmel"
 
     def minimum_samples(self, front_end: FrontEnd) -> int:
         return max(front_end.hop_samples * 4, front_end.fft_samples)

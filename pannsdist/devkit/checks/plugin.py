@@ -115,9 +115,9 @@ CHECKS = (
     Check(importing_it_has_no_side_effect, Cost.COMPUTES),
     Check(its_class_has_a_docstring),
     Check(its_params_are_a_frozen_dataclass),
-    Check(each_param_is_documented),
+    Check(each_param_is_documented, needs_params=True),
     Check(the_defaults_of_its_params_are_valid),
-    Check(a_misspelt_param_is_refused_with_the_closest_name),
+    Check(a_misspelt_param_is_refused_with_the_closest_name, needs_params=True),
     Check(its_params_survive_a_json_round_trip),
     Check(its_params_can_be_pickled),
 )

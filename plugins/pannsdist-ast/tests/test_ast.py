@@ -62,7 +62,9 @@ def logits(network, features):
         return network(paddle.to_tensor(features)[:, None]).numpy()
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.long] if name == "base" else []) for name in CASES]
+)
 def test_a_network_gives_the_numbers_of_the_other_implementation(name, reference, tmp_path):
     network, report = loaded(CASES[name], tmp_path)
     assert report.head == "kept"

@@ -1,7 +1,7 @@
 """What the dataset `audioset` makes of the published lists and of the files that somebody has."""
 
 import pytest
-from corpus_promises import CONFIGS, Promises, touch, write
+from corpus_tests import CONFIGS, CorpusTests, touch, write
 from pannsdist_audioset import BALANCED, EVALUATION, UNBALANCED, AudioSet
 
 from pannsdist.cli.command_line import main
@@ -35,7 +35,7 @@ def make_root(folder):
     return folder
 
 
-class Lists(Promises):
+class Lists(CorpusTests):
     plugin = AudioSet
     recipe = "audioset_mn04.yaml"
     make_root = staticmethod(make_root)

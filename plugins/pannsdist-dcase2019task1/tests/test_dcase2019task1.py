@@ -1,7 +1,7 @@
 """What the dataset `dcase2019task1` makes of a download."""
 
 import pytest
-from corpus_promises import Promises, touch, write
+from corpus_tests import CorpusTests, touch, write
 from pannsdist_dcase2019task1 import Dcase2019Task1
 
 META, TRAIN, EVALUATE = "meta.csv", "evaluation_setup/fold1_train.csv", "evaluation_setup/fold1_evaluate.csv"
@@ -30,7 +30,7 @@ def make_root(folder):
     return folder
 
 
-class TestPromises(Promises):
+class TestCorpus(CorpusTests):
     plugin = Dcase2019Task1
     recipe = "dcase2019task1_cnn14.yaml"
     make_root = staticmethod(make_root)

@@ -1,7 +1,7 @@
 """What the dataset `fsd50k` makes of a download."""
 
 import pytest
-from corpus_promises import Promises, touch, write
+from corpus_tests import CorpusTests, touch, write
 from pannsdist_fsd50k import Fsd50k
 
 DEV, EVAL, VOCABULARY = (f"FSD50K.ground_truth/{name}.csv" for name in ("dev", "eval", "vocabulary"))
@@ -27,7 +27,7 @@ def make_root(folder):
     return folder
 
 
-class TestPromises(Promises):
+class TestCorpus(CorpusTests):
     plugin = Fsd50k
     recipe = "fsd50k_cnn14.yaml"
     make_root = staticmethod(make_root)

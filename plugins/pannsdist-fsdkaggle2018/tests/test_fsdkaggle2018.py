@@ -1,7 +1,7 @@
 """What the dataset `fsdkaggle2018` makes of a download."""
 
 import pytest
-from corpus_promises import Promises, touch, write
+from corpus_tests import FoldedCorpusTests, touch, write
 from pannsdist_fsdkaggle2018 import FsdKaggle2018
 
 TRAIN = "FSDKaggle2018.meta/train_post_competition.csv"
@@ -32,7 +32,7 @@ def block(clip):
     return clip.id[:4]
 
 
-class TestPromises(Promises):
+class TestCorpus(FoldedCorpusTests):
     plugin = FsdKaggle2018
     recipe = "fsdkaggle2018_cnn14.yaml"
     make_root = staticmethod(make_root)

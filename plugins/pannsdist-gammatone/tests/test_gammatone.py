@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from heard_sounds import RATE_HZ, generated, image, needs_paddle_to_be_named, recordings, sound
 from pannsdist_gammatone import Gammatone, GammatoneParams
 from pannsdist_gammatone.filters import centres_hz, gains
+from reference_sounds import RATE_HZ, generated, image, needs_paddle_to_be_named, recordings, sound
 from scipy import signal
 
 from pannsdist.contracts import UserError

@@ -1,7 +1,7 @@
 """What the dataset `gtzan` makes of a download and the lists of the fault-filtered split."""
 
 import pytest
-from corpus_promises import Promises, touch, write
+from corpus_tests import CorpusTests, touch, write
 from pannsdist_gtzan import GENRES, Gtzan
 
 LISTS = {"train": range(0, 3), "valid": range(10, 11), "test": range(20, 22)}
@@ -17,7 +17,7 @@ def make_root(folder):
     return folder
 
 
-class TestPromises(Promises):
+class TestCorpus(CorpusTests):
     plugin = Gtzan
     recipe = "gtzan_cnn14.yaml"
     make_root = staticmethod(make_root)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import librosa
 import numpy as np
 import pytest
-from heard_sounds import generated, image, needs_paddle_to_be_named, recordings, sound
 from pannsdist_mfcc import Mfcc, MfccParams
+from reference_sounds import generated, image, needs_paddle_to_be_named, recordings, sound
 
 from pannsdist.contracts import UserError
 from pannsdist.devkit import conformance

@@ -6,9 +6,9 @@ import librosa
 import numpy as np
 import paddle
 import pytest
-from heard_sounds import image, needs_paddle_to_be_named, recordings, sound
 from pannsdist_pcen import Pcen, PcenParams
 from pannsdist_pcen.normalisation import FORGOTTEN, smoothed, weight_of_a_frame
+from reference_sounds import image, needs_paddle_to_be_named, recordings, sound
 from scipy.signal import lfilter
 
 from pannsdist.contracts import UserError

@@ -1,7 +1,7 @@
 """What the dataset `ravdess` makes of a download."""
 
 import pytest
-from corpus_promises import Promises, touch
+from corpus_tests import FoldedCorpusTests, touch
 from pannsdist_ravdess import EMOTIONS, Ravdess
 
 
@@ -21,7 +21,7 @@ def actor(clip):
     return int(clip.id[-2:])
 
 
-class TestPromises(Promises):
+class TestCorpus(FoldedCorpusTests):
     plugin = Ravdess
     recipe = "ravdess_cnn14.yaml"
     make_root = staticmethod(make_root)

@@ -1,7 +1,7 @@
 """What the dataset `speechcommands` makes of the two downloads, with 35 and with 12 classes."""
 
 import pytest
-from corpus_promises import Promises, touch, write
+from corpus_tests import CorpusTests, touch, write
 from pannsdist_speechcommands import SILENCE, TEST_SET, UNKNOWN, WORDS, SpeechCommands
 
 ALL = (*WORDS, "backward", "bed", "happy")
@@ -30,7 +30,7 @@ def speaker(clip):
     return name.partition("_nohash_")[0]
 
 
-class Official(Promises):
+class Official(CorpusTests):
     plugin = SpeechCommands
     recipe = "speechcommands_mn04.yaml"
     make_root = staticmethod(make_root)

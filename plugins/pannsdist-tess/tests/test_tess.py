@@ -1,6 +1,6 @@
 """What the dataset `tess` makes of a download, whose folders and names are not all of one kind."""
 
-from corpus_promises import Promises, touch
+from corpus_tests import FoldedCorpusTests, touch
 from pannsdist_tess import Tess
 
 FOLDERS = {
@@ -19,7 +19,7 @@ def make_root(folder):
     return folder
 
 
-class TestPromises(Promises):
+class TestCorpus(FoldedCorpusTests):
     plugin = Tess
     recipe = "tess_cnn14.yaml"
     make_root = staticmethod(make_root)

@@ -1,7 +1,7 @@
 """What the dataset `urbansound8k` makes of a download."""
 
 import pytest
-from corpus_promises import Promises, touch, write
+from corpus_tests import FoldedCorpusTests, touch, write
 from pannsdist_urbansound8k import UrbanSound8k
 
 TABLE = "metadata/UrbanSound8K.csv"
@@ -22,7 +22,7 @@ def make_root(folder):
     return folder
 
 
-class TestPromises(Promises):
+class TestCorpus(FoldedCorpusTests):
     plugin = UrbanSound8k
     recipe = "urbansound8k_cnn14.yaml"
     make_root = staticmethod(make_root)

@@ -7,6 +7,8 @@ from pannsdist.devkit import Subject, Verdict, checks_of, run_check
 from pannsdist.registry import Catalog
 
 pytestmark = pytest.mark.any_paddle
+TOGETHER, STATES = "elsewhere+asks+thread+process", "signal+random"
+"""Faults that are seen from one process, which is started once for them: a check names no more than three things."""
 
 
 @pytest.fixture
@@ -37,12 +39,12 @@ def test_a_tracker_without_fault_passes_every_check(subject):
         ("open", "it_accepts_every_report_of_a_run", "ZeroDivisionError: division by zero"),
         ("not finite", "nan_and_infinite_values_are_accepted", "ValueError: Out of range float values"),
         ("twice", "resuming_repeatedly_writes_no_duplicates", "after resuming 3 times"),
-        ("elsewhere", "it_writes_only_inside_the_run_folder", "/elsewhere/lines.jsonl"),
-        ("asks", "with_default_params_it_opens_no_connection", "it connects to 192.0.2.1"),
-        ("thread", "it_leaves_no_threads_processes_or_changed_state", "after close: thread left behind"),
-        ("process", "it_leaves_no_threads_processes_or_changed_state", "after close: process "),
-        ("signal", "it_leaves_no_threads_processes_or_changed_state", "the handler of SIGTERM has changed"),
-        ("random", "it_leaves_no_threads_processes_or_changed_state", "the state of `random` has changed"),
+        (TOGETHER, "it_writes_only_inside_the_run_folder", "/elsewhere/lines.jsonl"),
+        (TOGETHER, "with_default_params_it_opens_no_connection", "it connects to 192.0.2.1"),
+        (TOGETHER, "it_leaves_no_threads_processes_or_changed_state", "thread left behind"),
+        (TOGETHER, "it_leaves_no_threads_processes_or_changed_state", "after close: process "),
+        (STATES, "it_leaves_no_threads_processes_or_changed_state", "the handler of SIGTERM has changed"),
+        (STATES, "it_leaves_no_threads_processes_or_changed_state", "the state of `random` has changed"),
     ],
 )
 def test_a_fault_of_a_tracker_is_seen_and_named(subject, fault, check, said):

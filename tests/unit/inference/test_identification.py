@@ -37,8 +37,10 @@ def as_torch(layer, weight_file, fft_samples):
     return WeightFile(Path("weights.pth"), "torch", "original PANNs", state)
 
 
-@pytest.mark.parametrize("name", ["panns_cnn6", "panns_cnn10", "panns_resnet38", "panns_leenet24", "panns_cnn14_emb32"])
-@pytest.mark.parametrize("classes", [527, 7])
+@pytest.mark.parametrize(
+    ("name", "classes"),
+    [("panns_cnn6", 7), ("panns_cnn10", 7), ("panns_resnet38", 527), ("panns_leenet24", 7), ("panns_cnn14_emb32", 527)],
+)
 def test_a_file_is_recognised_whatever_its_number_of_classes(name, classes):
     assert matching_models(shaped(name, classes)[1], Catalog.installed()) == [name]
 

@@ -229,7 +229,7 @@ print(json.dumps([before, [name for name in ("paddle", "numpy") if name in sys.m
 def test_load_model_sets_the_processors_fast_path_before_paddle_is_imported(folder, tmp_path):
     code = f"""
 import json, os, sys, warnings
-sys.path[:0] = [{str(tmp_path / "site")!r}, {str(PROJECT / "tests" / "unit")!r}]
+sys.path[:0] = [{str(tmp_path / "site")!r}, {str(PROJECT / "tests" / "unit")!r}, {str(PROJECT / "tests")!r}]
 warnings.simplefilter("ignore")
 from pannsdist.runtime import cpu
 from pannsdist import load_model

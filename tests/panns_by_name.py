@@ -44,7 +44,7 @@ SIZES = {
 
 def entry_points():
     config = configparser.ConfigParser()
-    config.read(Path(__file__).resolve().parents[3] / "setup.cfg", encoding="utf-8")
+    config.read(Path(__file__).resolve().parents[1] / "setup.cfg", encoding="utf-8")
     lines = config["options.entry_points"]["pannsdist.models"].split("\n")
     return dict(line.split(" = ") for line in lines if line)
 

@@ -1,4 +1,4 @@
-"""What the tests of every corpus plugin ask, each of a miniature of its corpus that they make themselves."""
+"""The tests of every corpus plugin, each run on a miniature of its corpus that the plugin's own tests write."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def touch(root: Path, names: Iterable[str]) -> None:
         (root / name).touch()
 
 
-class Promises:
-    """The checks; a subclass whose name begins with `Test` says what its corpus is like."""
+class CorpusTests:
+    """The tests; a subclass whose name begins with `Test` describes its corpus."""
 
     plugin: ClassVar[Any]
     params: ClassVar[Mapping[str, Any]] = {}
@@ -52,7 +52,7 @@ class Promises:
     counts: ClassVar[Mapping[str, int]]
     labels: ClassVar[tuple[str, ...]]
     a_sound: ClassVar[str]
-    """A file that is heard, below the root."""
+    """A sound file, below the root."""
     recipe: ClassVar[str]
     """A file of configs/ that trains on the corpus."""
 
@@ -169,16 +169,6 @@ class Promises:
             assert f": {self.a_sound}\n" in said
             assert f"have no file in {root}, such as" in said
 
-    def test_each_fold_is_valid_once_and_no_source_in_two(self, root):
-        """Where there are folds."""
-        if not hasattr(self.plugin, "fold_param"):
-            pytest.skip("it has no folds")
-        folds = self.plugin.folds(self.plugin.Params(str(root), **self.params))
-        held_out = [self.everything(root, **{self.plugin.fold_param: fold})["valid"] for fold in folds]
-        sources = [{type(self).source_of(clip) for clip in clips} for clips in held_out]
-        assert len(folds) >= 2
-        assert sum(map(len, sources)) == len(set.union(*sources))
-
     def test_it_keeps_the_contract(self, root):
         """Every check of the devkit without a gap, once the files of no bytes are sounds."""
         for path in root.rglob("*"):
@@ -214,3 +204,15 @@ class Promises:
             assert file.licence
             assert len(digits) == {"md5": 32, "sha256": 64, "": 0}[kind]
             assert file.unpack in ("zip", "tar", "")
+
+
+class FoldedCorpusTests(CorpusTests):
+    """For a corpus with folds of its own."""
+
+    def test_each_fold_is_valid_once_and_no_source_in_two(self, root):
+        """By speaker, recording or whatever else a source is."""
+        folds = self.plugin.folds(self.plugin.Params(str(root), **self.params))
+        held_out = [self.everything(root, **{self.plugin.fold_param: fold})["valid"] for fold in folds]
+        sources = [{type(self).source_of(clip) for clip in clips} for clips in held_out]
+        assert len(folds) >= 2
+        assert sum(map(len, sources)) == len(set.union(*sources))

@@ -1,4 +1,4 @@
-"""The sounds that the tests of feature plugins are held against their references with."""
+"""The sounds on which the tests of feature plugins compare them with their references."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def run(command):
     sys.argv = command["arguments"]
     os.chdir(command["cwd"])
     path_before = list(sys.path)
-    sys.path[0] = str(Path(sys.argv[0]).parent)
+    sys.path[:1] = [str(Path(sys.argv[0]).parent), *command["path"]]
     try:
         KEPT.append(runpy.run_path(sys.argv[0], run_name="__main__"))
     except SystemExit as end:

@@ -152,10 +152,11 @@ def train(config: Path | str, *overrides: str, processes: int = 1, cwd: Path, **
 
 @dataclass(frozen=True)
 class Command:
-    """A script with its arguments, and the working folder in which it runs."""
+    """A script with its arguments, the working folder in which it runs, and folders of plugins that it alone sees."""
 
     arguments: tuple[object, ...]
     cwd: Path
+    path: tuple[Path | str, ...] = ()
 
 
 def training(config: Path | str, *overrides: object, cwd: Path) -> Command:
@@ -181,7 +182,8 @@ def in_turn(
         command.cwd.mkdir(parents=True, exist_ok=True)
         (folder / str(number)).mkdir()
         arguments = list(map(str, command.arguments))
-        plan.append({"arguments": arguments, "cwd": str(command.cwd), "results": str(folder / str(number))})
+        results, path = folder / str(number), list(map(str, command.path))
+        plan.append({"arguments": arguments, "cwd": str(command.cwd), "path": path, "results": str(results)})
     (folder / "commands.json").write_text(json.dumps(plan))
     script = Path(__file__).with_name("in_turn.py")
     launched = launch(script, folder / "commands.json", processes=processes, env=env, cwd=folder, timeout=timeout)

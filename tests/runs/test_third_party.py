@@ -1,7 +1,6 @@
 """Plugins of somebody else: installed, used, and taken away again."""
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -126,17 +125,20 @@ DATASET = ("pannsdist-beeps", "1.2", BEEPS, "[pannsdist.datasets]\nbeeps = panns
 MODEL = ("pannsdist-plain", "0.3", PLAIN, "[pannsdist.models]\nplain = pannsdist_plain:Plain\n")
 
 
-@pytest.fixture(scope="module")
-def strangers(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("third_party")
-    dataset, model = install(folder / "site_a", *DATASET), install(folder / "site_b", *MODEL)
-    work = folder / "work"
-    work.mkdir()
+def training_with_both(work, _):
+    sites = (install(work / "site_a", *DATASET), install(work / "site_b", *MODEL))
     (work / "settings.yaml").write_text(SETTINGS.format(base=launching.CONFIGS / "base.yaml"))
-    env = {"PYTHONPATH": f"{dataset}:{model}:{os.environ.get('PYTHONPATH', '')}"}
-    launched = launching.train(work / "settings.yaml", processes=2, cwd=work, env=env)
+    return launching.Command((launching.TRAIN, "-c", work / "settings.yaml"), work, sites)
+
+
+IN_TURN = {"plugins of others": training_with_both}
+
+
+@pytest.fixture(scope="module")
+def strangers(together):
+    work, launched = together["plugins of others"].work, together["plugins of others"].launched
     soundfile.write(work / "beep.wav", np.zeros(16000, np.float32), 32000)
-    return Strangers(dataset, model, work, launched)
+    return Strangers(str(work / "site_a"), str(work / "site_b"), work, launched)
 
 
 def test_an_installed_plugin_is_listed_with_its_distribution(strangers):

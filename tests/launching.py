@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -147,6 +148,59 @@ def train(config: Path | str, *overrides: str, processes: int = 1, cwd: Path, **
     return launch(
         TRAIN, "-c", CONFIGS / config, *overrides, processes=0 if processes == 1 else processes, cwd=cwd, **how
     )
+
+
+@dataclass(frozen=True)
+class Command:
+    """A script with its arguments, the working folder in which it runs, and folders of plugins that it alone sees."""
+
+    arguments: tuple[object, ...]
+    cwd: Path
+    path: tuple[Path | str, ...] = ()
+
+
+def training(config: Path | str, *overrides: object, cwd: Path) -> Command:
+    """The command that trains, as `train` runs it."""
+    return Command((TRAIN, "-c", CONFIGS / config, *overrides), cwd)
+
+
+def in_turn(
+    commands: Mapping[str, Command],
+    folder: Path,
+    *,
+    processes: int = 2,
+    env: Mapping[str, str] | None = None,
+    timeout: float = LIMIT_S,
+) -> dict[str, Launched]:
+    """Run commands one after another in the same processes, started once; gives what came of each.
+
+    Their files go into `folder`. With `processes` 0 there is one process, without a launcher.
+    """
+    folder.mkdir()
+    plan = []
+    for number, command in enumerate(commands.values()):
+        command.cwd.mkdir(parents=True, exist_ok=True)
+        (folder / str(number)).mkdir()
+        arguments = list(map(str, command.arguments))
+        results, path = folder / str(number), list(map(str, command.path))
+        plan.append({"arguments": arguments, "cwd": str(command.cwd), "path": path, "results": str(results)})
+    (folder / "commands.json").write_text(json.dumps(plan))
+    script = Path(__file__).with_name("in_turn.py")
+    launched = launch(script, folder / "commands.json", processes=processes, env=env, cwd=folder, timeout=timeout)
+    outcomes = {name: _outcome(folder / str(number), processes) for number, name in enumerate(commands)}
+    said = "".join(f"\n=== {name}: {outcome}" for name, outcome in outcomes.items())
+    assert launched.exit_code == 0, f"{launched}{said}"
+    return outcomes
+
+
+def _outcome(results: Path, processes: int) -> Launched:
+    """What a command in turn left in a folder."""
+    ranks = range(processes or 1)
+    codes = [results / f"exit_code.{rank}" for rank in ranks]
+    logs = [results / f"output.{rank}" for rank in ranks]
+    exit_codes = tuple(int(path.read_text()) if path.exists() else None for path in codes)
+    said = tuple(path.read_text(errors="replace") if path.exists() else "" for path in logs)
+    return Launched(exit_codes[0], exit_codes, said[0], said)
 
 
 def pannsdist(*args: object, cwd: Path, **how: object) -> Launched:

@@ -1,4 +1,4 @@
-"""Plugins for real runs that are to be short: a network of two small layers, and sounds that note who hears them."""
+"""Plugins for short real runs: a network of two small layers, and sounds that note which process read them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def install(folder: Path) -> dict[str, str]:
     info = folder / "pannsdist_tiny-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: pannsdist-tiny\nVersion: 1.0\n")
-    entries = "[pannsdist.models]\ntiny = tiny:Tiny\n[pannsdist.datasets]\nheard = tiny:Heard\n"
+    entries = "[pannsdist.models]\ntiny = tiny:Tiny\n[pannsdist.datasets]\nnoted = tiny:Noted\n"
     (info / "entry_points.txt").write_text(entries)
     paths = (str(folder), str(Path(__file__).parent), os.environ.get("PYTHONPATH", ""))
     return {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
@@ -25,7 +25,7 @@ def install(folder: Path) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class TinyParams:
-    """A `fragile` network answers a silent clip with no number while it is trained."""
+    """The logits of a `fragile` network are NaN for a silent clip while it is trained."""
 
     fragile: bool = False
 
@@ -51,17 +51,17 @@ class Tiny(FakeModel):
 
             def forward(self, image):
                 maps = nn.functional.relu(self.norm(self.convolution(image / 50)))
-                answer = self.classifier(self.dropout(maps.mean(axis=2).flatten(1)))
+                logits = self.classifier(self.dropout(maps.mean(axis=2).flatten(1)))
                 if fragile and self.training:
                     is_silent = image.mean(axis=[1, 2, 3]) < -99
-                    answer = answer + paddle.where(is_silent, float("nan"), 0.0).unsqueeze(1)
-                return answer
+                    logits = logits + paddle.where(is_silent, float("nan"), 0.0).unsqueeze(1)
+                return logits
 
         return TinyLayer()
 
 
 @dataclass(frozen=True)
-class HeardParams:
+class NotedParams:
     """`clips` of each label and split; those named in `silent` are."""
 
     clips: int = 12
@@ -70,7 +70,7 @@ class HeardParams:
 
 @dataclass(frozen=True)
 class NotedSound:
-    """A tone, or silence, whose name is added to the file `NOTE`.RANK (NOTE is set outside) when it is heard."""
+    """A tone, or silence. Reading it adds its name to the file `NOTE`.RANK, where the environment sets NOTE."""
 
     name: str
     pitch_hz: float
@@ -83,13 +83,13 @@ class NotedSound:
         return (0.3 * np.sin(2 * np.pi * self.pitch_hz * time_s)).astype(np.float32), RATE_HZ
 
 
-class Heard:
+class Noted:
     """High tones and low ones."""
 
-    Params = HeardParams
+    Params = NotedParams
     labels, multi_label, splits = ("high", "low"), False, ("train", "valid")
 
-    def __init__(self, params: HeardParams) -> None:
+    def __init__(self, params: NotedParams) -> None:
         self.params = params
 
     def clips(self, split: str) -> list[Clip]:

@@ -1,16 +1,31 @@
-"""Runs of several processes that more than one test looks at, each made once."""
+"""Two, four and one processes that run all scripts of this folder in turn: most of a start is the import of Paddle."""
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
+import hub_parts
 import launching
 import numpy as np
+import paddle
 import pytest
+import tiny
+from bad_clips import skipped_clips
 
 SCRIPTS = Path(__file__).parent / "scripts"
 LATE_S = 35
 """Beyond the 30 s after which gloo gives a collective up."""
+TOOLS = (
+    *("train.epochs=2", "train.accumulate_steps=2", "train.clip_norm=1", "train.amp=bf16", "train.ema_decay=0.9"),
+    *("train.freeze=[conv_block1]", "train.unfreeze_epoch=2", "train.recompute=true", "loss.name=focal"),
+    *("optimizer.layer_decay=0.8", "optimizer.head_lr_factor=5", "schedule.name=one_cycle", "schedule.warmup_epochs=0"),
+)
+REFUSED = {
+    "sync_batch_norm": "train.sync_batch_norm=true",
+    "freeze": "train.freeze=[conv_blok1]",
+    "accumulate_steps": "train.accumulate_steps=3",
+}
 
 
 @dataclass(frozen=True)
@@ -26,6 +41,9 @@ class Results:
         with np.load(self.folder / f"{name}.npz") as file:
             return dict(file)
 
+    def ranks(self, name, size):
+        return [self.arrays(f"{name}.{rank}of{size}") for rank in range(size)]
+
 
 @pytest.fixture(scope="session", autouse=True)
 def late(tmp_path_factory):
@@ -38,32 +56,66 @@ def late(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def met(tmp_path_factory):
-    """Two processes that did everything in common that a world offers: what each of them got."""
-    folder = tmp_path_factory.mktemp("world") / "results"
-    folder.mkdir()
-    launched = launching.launch(SCRIPTS / "world.py", folder, cwd=folder)
-    assert launched.exit_codes == (0, 0), str(launched)
-    return [Results(folder).json(f"world.{rank}") for rank in range(2)]
+def place(tmp_path_factory):
+    """The folder in which every script has one of its own."""
+    return tmp_path_factory.mktemp("processes")
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory):
-    """Steps, gradients and scores of two processes, and of one with the same clips."""
-    folder = tmp_path_factory.mktemp("training") / "results"
-    folder.mkdir()
-    for processes in (2, 0):
-        launched = launching.launch(SCRIPTS / "training.py", folder, processes=processes, cwd=folder)
-        assert launched.exit_code == 0, str(launched)
-    return Results(folder)
+def env(place):
+    """Where the tiny plugins are installed, and the weights of `plain`."""
+    hub_parts.install(place / "hub")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PANNSDIST_HOME", str(place / "home"))
+        paddle.seed(7)
+        hub_parts.put_weights(hub_parts.Plain, hub_parts.PlainLayer(hub_parts.BINS, 527))
+    path = (str(place / "hub"), tiny.install(place / "site")["PYTHONPATH"])
+    return {"PANNSDIST_HOME": str(place / "home"), "PYTHONPATH": os.pathsep.join(path)}
 
 
 @pytest.fixture(scope="session")
-def worlds(tmp_path_factory):
-    """What 50 steps of one, two and four processes saw and lost."""
-    folder = tmp_path_factory.mktemp("worlds") / "results"
-    folder.mkdir()
-    for processes in (0, 2, 4):
-        launched = launching.launch(SCRIPTS / "world_sizes.py", folder, processes=processes, cwd=folder)
-        assert launched.exit_code == 0, str(launched)
-    return Results(folder)
+def results(place):
+    """The results of a script by its name; the fixtures `two`, `four` and `alone` write them."""
+    return lambda name: Results(place / name)
+
+
+def script(place, name):
+    """A script of this folder that leaves its results in a folder of its name."""
+    return launching.Command((SCRIPTS / f"{name}.py", place / name), place / name)
+
+
+def face(place, name, *arguments):
+    """A run of hub.Trainer: batch size of each process, and epochs of each session."""
+    return launching.Command((SCRIPTS / "paddlehub_face.py", name, *arguments), place / "face")
+
+
+def train(place, name, *overrides):
+    return launching.training("tones_cnn6.yaml", *launching.TINY, *overrides, cwd=place / name)
+
+
+@pytest.fixture(scope="session")
+def two(place, env):
+    """What came of each script and command in two processes."""
+    commands = {name: script(place, name) for name in ("world", "training", "freezing", "world_sizes")}
+    commands |= {"both": face(place, "both", 2, 3), "default": face(place, "default", 2, 1, 2)}
+    commands |= {name: train(place, f"refused_{name}", setting) for name, setting in REFUSED.items()}
+    commands |= {"tools": train(place, "tools", *TOOLS)}
+    commands |= {"bad clips": skipped_clips(SCRIPTS / "fitting.py", place / "bad_clips")}
+    return launching.in_turn(commands, place / "two", env=env)
+
+
+@pytest.fixture(scope="session")
+def four(place, env):
+    """The same of four processes, which are joined without fleet."""
+    commands = {name: script(place, name) for name in ("freezing", "world_sizes")}
+    commands |= {"train": train(place, "four_train", "model.name=tiny", "name=tiny")}
+    return launching.in_turn(commands, place / "four", processes=4, env=env)
+
+
+@pytest.fixture(scope="session")
+def alone(place, env):
+    """The same of one process, with which they are compared."""
+    commands = {name: script(place, name) for name in ("training", "freezing", "world_sizes")}
+    commands |= {"alone": face(place, "alone", 4, 3), "unaveraged": face(place, "unaveraged", 2, 3)}
+    commands |= {"train": train(place, "one_train", "model.name=tiny", "name=tiny")}
+    return launching.in_turn(commands, place / "one", processes=0, env=env)

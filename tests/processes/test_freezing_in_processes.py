@@ -1,51 +1,35 @@
-"""Freezing and thawing, gradients in parts, recompute and steps that are not finite, in real processes."""
+"""Freezing, gradient accumulation, recompute and steps that are not finite, in real processes."""
 
-from pathlib import Path
+from dataclasses import dataclass
+from typing import Any
 
-import launching
 import numpy as np
 import pytest
 
-SCRIPT = Path(__file__).parent / "scripts" / "freezing.py"
 STATISTICS = ("._mean", "._variance")
-THAWED_FROM_STEP = 3
+UNFROZEN_FROM_STEP = 3
 
 
-class Results:
+@dataclass(frozen=True)
+class Ranks:
     """What each rank of a world wrote."""
 
-    def __init__(self, folder, size):
-        self.folder, self.size = folder, size
+    results: Any
+    size: int
 
     def ranks(self, name):
-        found = []
-        for rank in range(self.size):
-            with np.load(self.folder / f"{name}.{rank}of{self.size}.npz") as file:
-                found.append(dict(file))
-        return found
+        return self.results.ranks(name, self.size)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("freezing")
-
-
-def run(folder, size):
-    results = folder / f"results{size}"
-    results.mkdir()
-    launched = launching.launch(SCRIPT, results, processes=0 if size == 1 else size, cwd=results)
-    assert launched.exit_code == 0, str(launched)
-    return Results(results, size)
-
-
-@pytest.fixture(scope="module")
-def alone(folder):
-    return run(folder, 1)
+def one(alone, results):  # noqa: ARG001 - it writes the results
+    return Ranks(results("freezing"), 1)
 
 
 @pytest.fixture(scope="module", params=[pytest.param(2, id="two over fleet"), pytest.param(4, id="four")])
-def together(request, folder):
-    return run(folder, request.param)
+def together(request, results):
+    request.getfixturevalue({2: "two", 4: "four"}[request.param])
+    return Ranks(results("freezing"), request.param)
 
 
 def weights(arrays, step):
@@ -59,12 +43,12 @@ def assert_equal(left, right):
         np.testing.assert_array_equal(left[name], right[name], err_msg=name)
 
 
-def assert_close(one, other):
+def assert_close(found, other):
     """To 1e-5 of the size of a step's whole gradient."""
-    assert one.keys() == other.keys()
+    assert found.keys() == other.keys()
     for name, gradient in other.items():
         size = other[f"{name.partition('/')[0]}/norm"]
-        assert np.linalg.norm(one[name] - gradient) <= 1e-5 * size, name
+        assert np.linalg.norm(found[name] - gradient) <= 1e-5 * size, name
 
 
 def test_every_process_holds_the_same_weights_after_every_step(together):
@@ -74,8 +58,8 @@ def test_every_process_holds_the_same_weights_after_every_step(together):
             assert_equal(weights(first, step), weights(other, step))
 
 
-def test_frozen_weights_and_statistics_stand_still_until_they_are_thawed(alone, together):
-    for arrays in (*alone.ranks("training0"), *together.ranks("training0")):
+def test_frozen_weights_and_statistics_do_not_change_until_they_are_unfrozen(one, together):
+    for arrays in (*one.ranks("training0"), *together.ranks("training0")):
         low = [name.partition("/")[2] for name in arrays if name.startswith("0/low")]
         assert any(name.endswith("_mean") for name in low)
         for name in low:
@@ -87,25 +71,25 @@ def test_frozen_weights_and_statistics_stand_still_until_they_are_thawed(alone, 
 
 
 @pytest.mark.parametrize("kind", ["gradients", "accumulated", "recomputed"])
-def test_the_gradients_are_those_of_one_process_before_and_after_the_thaw(alone, together, kind):
-    plain = alone.ranks("gradients")[0]
+def test_the_gradients_are_those_of_one_process_before_and_after_unfreezing(one, together, kind):
+    plain = one.ranks("gradients")[0]
     frozen_at = {name.partition("/")[0] for name in plain if "/low" in name}
-    assert frozen_at == {str(step) for step in range(THAWED_FROM_STEP, 7)}
-    assert_close(alone.ranks(kind)[0], plain)
+    assert frozen_at == {str(step) for step in range(UNFROZEN_FROM_STEP, 7)}
+    assert_close(one.ranks(kind)[0], plain)
     for rank in together.ranks(kind):
         assert_close(rank, plain)
 
 
 @pytest.mark.parametrize("epoch", [1, 2])
-def test_a_run_continued_before_or_after_the_thaw_ends_as_if_it_had_not_stopped(alone, together, epoch):
-    for results in (alone, together):
+def test_a_run_continued_before_or_after_unfreezing_ends_as_if_it_had_not_stopped(one, together, epoch):
+    for results in (one, together):
         for whole, continued in zip(results.ranks("training0"), results.ranks(f"training{epoch}"), strict=True):
             assert_equal(weights(whole, 6), weights(continued, 6))
             assert_equal(weights(whole, "end"), weights(continued, "end"))
 
 
-def test_a_step_that_is_not_finite_in_one_process_is_taken_by_none(alone, together):
-    for arrays in (*alone.ranks("poisoned"), *together.ranks("poisoned")):
+def test_a_step_that_is_not_finite_in_one_process_is_taken_by_none(one, together):
+    for arrays in (*one.ranks("poisoned"), *together.ranks("poisoned")):
         before = {name.partition("/")[2]: array for name, array in arrays.items() if name.startswith("before/")}
         after = {name.partition("/")[2]: array for name, array in arrays.items() if name.startswith("after/")}
         assert len(before) > 30

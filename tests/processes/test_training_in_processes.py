@@ -6,6 +6,12 @@ import pytest
 STATISTICS = ("._mean", "._variance")
 
 
+@pytest.fixture(scope="module")
+def trained(alone, two, results):  # noqa: ARG001 - they write the results
+    """Steps, gradients and scores of two processes, and of one with the same clips."""
+    return results("training")
+
+
 def split(arrays, moment):
     """(weights, running statistics) of one moment."""
     chosen = {name.removeprefix(f"{moment}/"): array for name, array in arrays.items() if name.startswith(moment)}

@@ -6,6 +6,12 @@ import pytest
 MISTAKE = "clip 'a' (a.wav): the file is empty\n  mend it\n  next: ls"
 
 
+@pytest.fixture(scope="module")
+def met(two, results):  # noqa: ARG001 - it is `two` that writes the results
+    """What each process got of everything that a world offers."""
+    return [results("world").json(f"world.{rank}") for rank in range(2)]
+
+
 def test_each_process_knows_its_rank(met):
     assert [facts["who"] for facts in met] == [[0, 2, True], [1, 2, False]]
 

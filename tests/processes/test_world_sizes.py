@@ -1,10 +1,16 @@
-"""One, two and four real processes see the same and learn the same."""
+"""One, two and four real processes train on the same batches with the same losses."""
 
 import numpy as np
 import pytest
 
 SIZES = (2, 4)
 RUNS = ("pairs with SGD", "free with AdamW", "waveforms")
+
+
+@pytest.fixture(scope="module")
+def worlds(alone, two, four, results):  # noqa: ARG001 - they write the results
+    """Losses of 50 steps of one, two and four processes, and all that a step is given."""
+    return results("world_sizes")
 
 
 def steps(worlds, size, name):

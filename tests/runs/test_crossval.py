@@ -9,18 +9,26 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import calling
 import launching
 import pytest
 
 pytestmark = pytest.mark.any_paddle
 
 CONFIG = launching.CONFIGS / "tones_cnn6.yaml"
-SETTINGS = (*launching.TINY, *launching.CONSTANT, "train.epochs=2", "select.metric=valid/loss", "name=tiny")
+SETTINGS = (
+    *launching.TINY,
+    *launching.CONSTANT,
+    "train.epochs=2",
+    "select.metric=valid/loss",
+    "name=tiny",
+    "model.name=tiny",
+)
 METRICS = ("loss", "accuracy", "macro_f1", "mean_average_precision", "roc_auc", "d_prime")
 
 
-def crossval(*args, cwd, config=CONFIG):
-    return launching.pannsdist("crossval", "-c", config, *SETTINGS, *args, cwd=cwd)
+def crossval(*args, cwd, env):
+    return calling.pannsdist("crossval", "-c", CONFIG, *SETTINGS, *args, cwd=cwd, env=env)
 
 
 def said_by(started):
@@ -56,17 +64,17 @@ class Continued:
 
 
 @pytest.fixture(scope="module")
-def continued(tmp_path_factory):
+def continued(tmp_path_factory, env):
     work = tmp_path_factory.mktemp("crossval") / "work"
     work.mkdir()
     folder = work / "runs" / "tiny"
     started = launching.start(
-        "-m", "pannsdist.cli", "crossval", "-c", CONFIG, *SETTINGS, "--folds", "1,2", processes=0, cwd=work
+        "-m", "pannsdist.cli", "crossval", "-c", CONFIG, *SETTINGS, "--folds", "1,2", processes=0, cwd=work, env=env
     )
     stopped = stop_when(started, "fold_2  begins")
     left = launching.contents(folder / "fold_1")
     assert not (folder / "crossval.json").exists()
-    return Continued(folder, stopped, left, crossval("--folds", "1,2", cwd=work))
+    return Continued(folder, stopped, left, crossval("--folds", "1,2", cwd=work, env=env))
 
 
 def test_a_stopped_command_says_so_by_its_code_and_names_the_command_that_goes_on(continued):
@@ -143,10 +151,10 @@ def test_the_table_shows_both_epochs_side_by_side(continued):
         assert f"valid/{metric}" in [row[0] for row in rows if row]
 
 
-def test_a_fold_with_a_users_mistake_stops_all_with_its_message(work):
+def test_a_fold_with_a_users_mistake_stops_all_with_its_message(work, env):
     (work / "runs" / "tiny" / "fold_1").mkdir(parents=True)
     (work / "runs" / "tiny" / "fold_1" / "thesis.txt").touch()
-    launched = crossval("--folds", "1,2", cwd=work)
+    launched = crossval("--folds", "1,2", cwd=work, env=env)
     assert launched.exit_code == 2, str(launched)
     assert "error: fold_1 failed with exit code 2: runs/tiny/fold_1 is not empty" in launched.output
     assert "choose another name" in launched.output
@@ -157,8 +165,8 @@ def test_a_fold_with_a_users_mistake_stops_all_with_its_message(work):
     assert not (work / "runs" / "tiny" / "crossval.json").exists()
 
 
-def test_a_fold_may_have_several_processes_and_keeps_the_launchers_log_to_itself(work):
-    launched = crossval("train.epochs=1", "--nproc", "2", "--folds", "3", cwd=work)
+def test_a_fold_may_have_several_processes_and_keeps_the_launchers_log_to_itself(work, env):
+    launched = crossval("train.epochs=1", "--nproc", "2", "--folds", "3", cwd=work, env=env)
     assert launched.exit_code == 0, str(launched)
     log = work / "runs" / "tiny" / "fold_3" / "log"
     assert stat.S_IMODE(log.stat().st_mode) == 0o700
@@ -167,8 +175,8 @@ def test_a_fold_may_have_several_processes_and_keeps_the_launchers_log_to_itself
     assert "deviation" in launched.output
 
 
-def test_a_dry_run_prints_the_commands_and_writes_nothing(work):
-    launched = crossval("--dry-run", "--nproc", "2", cwd=work)
+def test_a_dry_run_prints_the_commands_and_writes_nothing(work, env):
+    launched = crossval("--dry-run", "--nproc", "2", cwd=work, env=env)
     assert launched.exit_code == 0, str(launched)
     assert "3 runs in runs/tiny; the first:" in launched.output
     for fold in ("fold_1", "fold_2", "fold_3"):

@@ -1,11 +1,12 @@
-"""What a user is told who asked for something that cannot be done, and what is left behind then."""
+"""What is printed where something cannot be done, and what is left behind then."""
 
 import json
+import shutil
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import calling
 import launching
 import numpy as np
 import pytest
@@ -78,7 +79,7 @@ class Refusal:
         work = folder / self.name.replace(" ", "_")
         work.mkdir()
         self.prepare(work)
-        return work, launching.train(self.config, *self.overrides, cwd=work)
+        return work, calling.train(self.config, *self.overrides, cwd=work)
 
 
 def bad_clip(name, prepare, *says):
@@ -113,7 +114,7 @@ REFUSALS = (
         ("no score 'valid/acuracy' is computed (select.metric on the command line)", "closest: valid/accuracy."),
     ),
     Refusal(
-        "a crop shorter than the network hears",
+        "a crop shorter than the network needs",
         "tones_cnn6.yaml",
         ("train.crop_s=0.1",),
         ("train.crop_s on the command line is 0.1 s", "panns_cnn6 needs at least 4800 samples, 0.150 s"),
@@ -153,20 +154,12 @@ REFUSALS = (
     bad_clip("a sound without samples", sounds(silent_of(0.0)), "it contains no samples"),
     bad_clip("samples that are no numbers", sounds(not_numbers), "it contains NaN or infinite samples"),
     bad_clip(
-        "a clip shorter than the network hears",
+        "a clip shorter than the network needs",
         sounds(silent_of(0.05)),
         "it lasts 0.050 s, less than the minimum of 0.150 s",
         "data.min_clip_s=0 pads it with silence instead",
     ),
 )
-
-
-@pytest.fixture(scope="module")
-def refused(tmp_path_factory):
-    """All refusals by name, two at a time: most of each is the import of Paddle."""
-    folder = tmp_path_factory.mktemp("refusals")
-    with ThreadPoolExecutor(2) as executor:
-        yield {refusal.name: executor.submit(refusal.made, folder) for refusal in REFUSALS}
 
 
 def half_written(work):
@@ -177,8 +170,8 @@ def half_written(work):
 
 @pytest.mark.any_paddle
 @pytest.mark.parametrize("refusal", [pytest.param(refusal, id=refusal.name) for refusal in REFUSALS])
-def test_one_process_refuses(refused, refusal):
-    work, launched = refused[refusal.name].result()
+def test_one_process_refuses(tmp_path, refusal):
+    work, launched = refusal.made(tmp_path)
     assert launched.exit_code == 2, str(launched)
     assert "error: " in launched.output
     for text in refusal.says:
@@ -191,18 +184,43 @@ def test_one_process_refuses(refused, refusal):
 @pytest.mark.any_paddle
 @pytest.mark.parametrize(
     ("name", "way_out"),
-    [("an empty file", "data.on_bad_clip=skip"), ("a clip shorter than the network hears", "data.min_clip_s=0")],
+    [("an empty file", "data.on_bad_clip=skip"), ("a clip shorter than the network needs", "data.min_clip_s=0")],
 )
-def test_the_way_out_that_the_refusal_of_a_clip_names_works(refused, name, way_out):
-    work, launched = refused[name].result()
+def test_the_way_out_that_the_refusal_of_a_clip_names_works(tmp_path, name, way_out):
+    work, launched = next(refusal for refusal in REFUSALS if refusal.name == name).made(tmp_path)
     assert way_out in launched.output
-    again = launching.train("base.yaml", *SOUNDS, way_out, cwd=work)
+    again = calling.train("base.yaml", *SOUNDS, way_out, cwd=work)
     assert again.exit_code == 0, str(again)
     assert (work / "runs" / "run" / "best_model").is_dir()
 
 
+def undivided_batch(work, _):
+    return launching.training("tones_cnn6.yaml", "train.batch_size=5", cwd=work)
+
+
+def folder_of_another_run(work, fixture):
+    fixture("run").copied(work)
+    overrides = (*launching.TINY, *launching.CONSTANT, "name=tiny", "seed=1")
+    return launching.training("tones_cnn6.yaml", *overrides, cwd=work)
+
+
+def fine_tuning(run):
+    return (*launching.TINY, f"model.weights={run.folder / 'best_model' / 'model.pdparams'}")
+
+
+def weights_of_another_network(work, fixture):
+    return launching.training("tones_cnn6.yaml", *fine_tuning(fixture("run")), "model.name=panns_cnn10", cwd=work)
+
+
+IN_TURN = {
+    "a batch that cannot be divided": undivided_batch,
+    "the folder of another run": folder_of_another_run,
+    "weights of another network": weights_of_another_network,
+}
+
+
 def refused_by_both(launched, *says):
-    """Whether both processes ended as a user's mistake ends them, rank 0 saying what it should."""
+    """Whether both processes ended as a user's mistake ends them, rank 0 with these texts."""
     assert (launched.exit_code, launched.exit_codes) == (2, (2, 2)), str(launched)
     for text in says:
         assert text in launched.logs[0], str(launched)
@@ -221,70 +239,55 @@ def test_two_processes_refuse_an_unknown_plugin(work):
     assert not (work / "runs").exists()
 
 
-def test_two_processes_refuse_a_batch_that_they_cannot_share(work):
-    launched = launching.train("tones_cnn6.yaml", "train.batch_size=5", processes=2, cwd=work)
+def test_two_processes_refuse_a_batch_that_they_cannot_divide(together):
+    outcome = together["a batch that cannot be divided"]
     refused_by_both(
-        launched,
+        outcome.launched,
         "error: train.batch_size on the command line is 5, which is not divisible by 2 processes",
         "nearest: 4 or 6",
     )
-    assert not (work / "runs").exists()
+    assert not (outcome.work / "runs").exists()
 
 
-def test_two_processes_refuse_the_folder_of_another_run(run, work):
-    other = run.copied(work)
-    before = launching.contents(other.folder)
-    overrides = (*launching.TINY, *launching.CONSTANT, "name=tiny", "seed=1")
-    launched = launching.train("tones_cnn6.yaml", *overrides, processes=2, cwd=work)
+def test_two_processes_refuse_the_folder_of_another_run(together, run):
+    outcome = together["the folder of another run"]
     refused_by_both(
-        launched,
+        outcome.launched,
         "error: runs/tiny contains another run: seed is 0 there, 1 now",
         "choose another name, as name=NAME, or remove that folder",
     )
-    assert launching.contents(other.folder) == before
+    assert launching.contents(outcome.work / "runs" / "tiny") == launching.contents(run.folder)
 
 
 def test_a_run_whose_dataset_has_other_labels_now_is_refused(run, work):
     other = run.copied(work)
     labels = json.loads((other.folder / "labels.json").read_text())
     (other.folder / "labels.json").write_text(json.dumps([labels[0], "whistle", *labels[2:]]))
-    launched = launching.train("tones_cnn6.yaml", *launching.TINY, *launching.CONSTANT, "name=tiny", cwd=work)
-    assert launched.exit_codes == (2,), str(launched)
-    said = str(launched)
-    assert "the dataset's labels differ from those of the run in runs/tiny: sweep, whistle" in said
-    assert "choose another name, as name=NAME" in said
-
-
-@pytest.fixture(scope="module")
-def mismatched(run, tmp_path_factory):
-    """Two processes that were given the weights of another network."""
-    work = tmp_path_factory.mktemp("mismatch") / "work"
-    work.mkdir()
-    weights = f"model.weights={run.folder / 'best_model' / 'model.pdparams'}"
-    overrides = (*launching.TINY, weights)
-    return (
-        work,
-        overrides,
-        launching.train("tones_cnn6.yaml", *overrides, "model.name=panns_cnn10", processes=2, cwd=work),
+    launched = calling.train("tones_cnn6.yaml", *launching.TINY, *launching.CONSTANT, "name=tiny", cwd=work)
+    command_refused(
+        launched,
+        "the dataset's labels differ from those of the run in runs/tiny: sweep, whistle",
+        "choose another name, as name=NAME",
     )
 
 
-def test_two_processes_refuse_the_weights_of_another_network(run, mismatched):
-    work, _, launched = mismatched
+def test_two_processes_refuse_the_weights_of_another_network(run, together):
+    outcome = together["weights of another network"]
     refused_by_both(
-        launched,
+        outcome.launched,
         f"error: {run.folder / 'best_model' / 'model.pdparams'} (",
         "does not fit the network",
         "missing: ",
         "choose the model that these weights belong to",
         "it is a file of panns_cnn6",
     )
-    assert half_written(work) == []
+    assert half_written(outcome.work) == []
 
 
-def test_after_refused_weights_the_same_run_can_be_started_with_the_right_model(mismatched):
-    work, overrides, _ = mismatched
-    again = launching.train("tones_cnn6.yaml", *overrides, "model.name=panns_cnn6", cwd=work)
+def test_after_refused_weights_the_same_run_can_be_started_with_the_right_model(run, together, tmp_path):
+    work = tmp_path / "work"
+    shutil.copytree(together["weights of another network"].work, work, symlinks=True)
+    again = calling.train("tones_cnn6.yaml", *fine_tuning(run), "model.name=panns_cnn6", cwd=work)
     assert again.exit_code == 0, str(again)
     assert "tensors loaded" in again.output
     assert "head kept" in again.output
@@ -300,7 +303,7 @@ def command_refused(launched, *says):
 @pytest.mark.any_paddle
 def test_evaluate_refuses_a_dataset_with_other_labels(run, work):
     model, config = run.folder / "best_model", launching.CONFIGS / "tones_cnn6.yaml"
-    launched = launching.pannsdist("evaluate", "--model", model, "-c", config, "data.params.classes=2", cwd=work)
+    launched = calling.pannsdist("evaluate", "--model", model, "-c", config, "data.params.classes=2", cwd=work)
     command_refused(
         launched,
         f"error: the labels of the dataset differ from those of the model in {model}",
@@ -311,14 +314,14 @@ def test_evaluate_refuses_a_dataset_with_other_labels(run, work):
 @pytest.mark.any_paddle
 def test_evaluate_refuses_a_split_that_the_dataset_has_not(run, work):
     model, config = run.folder / "best_model", launching.CONFIGS / "tones_cnn6.yaml"
-    launched = launching.pannsdist("evaluate", "--model", model, "-c", config, "--split", "vald", cwd=work)
+    launched = calling.pannsdist("evaluate", "--model", model, "-c", config, "--split", "vald", cwd=work)
     command_refused(launched, "has no split 'vald'", "closest: valid.  it has: train, valid")
 
 
 @pytest.mark.any_paddle
 def test_predict_refuses_a_folder_that_is_no_model(work):
     (work / "sound.wav").touch()
-    launched = launching.pannsdist("predict", "--model", ".", "sound.wav", cwd=work)
+    launched = calling.pannsdist("predict", "--model", ".", "sound.wav", cwd=work)
     command_refused(launched, "is not a model folder: it has no bundle.json", "give the best_model folder of a run")
 
 
@@ -327,11 +330,11 @@ def test_predict_refuses_a_model_whose_weights_are_damaged(run, work):
     weights = (damaged / "model.pdparams").read_bytes()
     (damaged / "model.pdparams").write_bytes(weights[:-100])
     (work / "sound.wav").touch()
-    launched = launching.pannsdist("predict", "--model", damaged, "sound.wav", cwd=work)
+    launched = calling.pannsdist("predict", "--model", damaged, "sound.wav", cwd=work)
     command_refused(launched, f"{damaged / 'model.pdparams'} is missing or damaged", "copy the whole folder again")
 
 
 @pytest.mark.any_paddle
 def test_predict_refuses_a_file_that_is_not_there(run, work):
-    launched = launching.pannsdist("predict", "--model", run.folder / "best_model", "nowhere.wav", cwd=work)
+    launched = calling.pannsdist("predict", "--model", run.folder / "best_model", "nowhere.wav", cwd=work)
     command_refused(launched, "error: there is no file nowhere.wav", "give sound files or folders of them")

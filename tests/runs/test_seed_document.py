@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import calling
 import hub_parts
 import launching
 import paddle
@@ -30,7 +31,6 @@ IMPORTS = (
 """All that a user changes. pannsdist comes before paddle: it sets what must be set before that import."""
 SMALLER = (("name='panns_cnn14'", "name='panns_cnn6'"), ("epochs=50", "epochs=2"))
 """What the tests change beside that, for time: the small network, and two epochs."""
-NOTED = "\nimport json; json.dump(result, open('result.json', 'w'))\n"
 TRAINING, PREDICTION, TAGGING = slice(0, 4), 4, 5
 ROWS = 2
 """Clips of each split, of ESC-10's real ones."""
@@ -70,12 +70,12 @@ class Place:
     work: Path
     env: dict[str, str]
 
-    def run(self, code, work=None, **how):
-        script = (work or self.work) / "snippet.py"
-        script.write_text(changed(code, (*IMPORTS, *SMALLER)), encoding="utf-8")
-        launched = launching.launch(script.name, env=self.env, cwd=script.parent, **how)
-        assert launched.exit_code == 0, str(launched)
-        return launched
+    def script(self, name, code, work):
+        """The path of a script with the code of the document, as the tests change it."""
+        work.mkdir(exist_ok=True)
+        path = work / name
+        path.write_text(changed(code, (*IMPORTS, *SMALLER)), encoding="utf-8")
+        return path
 
 
 @pytest.fixture(scope="module")
@@ -102,16 +102,25 @@ def place(seed, tmp_path_factory):  # noqa: ARG001 without the document there is
 
 
 @pytest.fixture(scope="module")
-def trained(place, seed):
-    """The four steps, in one process."""
-    return place.run("\n".join(seed[TRAINING]), processes=0)
+def alone(place, seed):
+    """The four steps, the prediction and the tagging in one process, as three scripts in turn."""
+    code = {"train": "\n".join(seed[TRAINING])}
+    code |= {"predict": seed[PREDICTION] + noted("predicted.json"), "tag": seed[TAGGING] + noted("tagged.json")}
+    scripts = {name: place.script(f"{name}.py", text, place.work) for name, text in code.items()}
+    commands = {name: launching.Command((path,), place.work) for name, path in scripts.items()}
+    return launching.in_turn(commands, place.work.parent / "alone", processes=0, env=place.env)
+
+
+def noted(name):
+    return f"\nimport json; json.dump(result, open('{name}', 'w'))\n"
 
 
 def without_gpu():
     return not paddle.device.is_compiled_with_cuda()
 
 
-def test_the_four_steps_train_and_evaluate(trained, place):
+def test_the_four_steps_train_and_evaluate(alone, place):
+    trained = alone["train"]
     assert re.search(r"^epoch 2/2  train/loss \d", trained.output, re.MULTILINE)
     assert re.search(r"^evaluation  acc [01]\.\d{4}  loss \d", trained.output, re.MULTILINE)
     assert trained.output.count("use_gpu=True, but Paddle sees no GPU: this runs on the CPU\n") == without_gpu()
@@ -122,33 +131,30 @@ def test_the_four_steps_train_and_evaluate(trained, place):
     assert json.loads((place.work / "best_model" / "bundle.json").read_text())["labels"] == ESC50.label_list
 
 
-@pytest.mark.usefixtures("trained")
-def test_the_prediction_snippet_gives_every_label_its_probability(place, seed):
-    launched = place.run(seed[PREDICTION] + NOTED, processes=0)
-    assert "OrderedDict(" in launched.output
-    (result,) = json.loads((place.work / "result.json").read_text())
+def test_the_prediction_snippet_gives_every_label_its_probability(alone, place):
+    assert "OrderedDict(" in alone["predict"].output
+    (result,) = json.loads((place.work / "predicted.json").read_text())
     assert sorted(result) == sorted(ESC50.label_list)
     assert list(result.values()) == sorted(result.values(), reverse=True)
     assert sum(result.values()) == pytest.approx(1.0, abs=1e-5)
     command = ("predict", "--model", "best_model", "cat.wav", "--topk", "50", "--format", "json")
-    launched = launching.pannsdist(*command, cwd=place.work)
+    launched = calling.pannsdist(*command, cwd=place.work)
     assert launched.exit_code == 0, str(launched)
     shown = {name: float(value) for name, value in re.findall(r'"([A-Z][^"]*)": ([\d.e-]+)', launched.output)}
-    assert shown == pytest.approx(result, abs=1e-4), "the command says the same of the same folder"
+    assert shown == pytest.approx(result, abs=1e-4), "the command gives the same for the same folder"
 
 
-def test_the_tagging_snippet_gives_ten_of_audiosets_labels(place, seed):
-    launched = place.run(seed[TAGGING] + NOTED, processes=0)
-    (result,) = json.loads((place.work / "result.json").read_text())
+def test_the_tagging_snippet_gives_ten_of_audiosets_labels(alone, place):
+    (result,) = json.loads((place.work / "tagged.json").read_text())
     assert sorted(result) == sorted(audioset.labels())
-    shown = re.findall(r"^(.+): (\d\.\S+)$", launched.output, re.MULTILINE)
+    shown = re.findall(r"^(.+): (\d\.\S+)$", alone["tag"].output, re.MULTILINE)
     assert [(label, float(score)) for label, score in shown if label in result] == list(result.items())[:10]
 
 
 def test_the_four_steps_train_under_the_launcher(place, seed):
     work = place.work.parent / "together"
-    work.mkdir()
-    launched = place.run("\n".join(seed[TRAINING]), work=work, processes=2)
+    script = place.script("train.py", "\n".join(seed[TRAINING]), work)
+    launched = launching.launch(script.name, env=place.env, cwd=work)
     assert launched.exit_codes == (0, 0), str(launched)
     first, second = launched.logs
     assert re.search(r"^epoch 2/2  train/loss \d", first, re.MULTILINE)

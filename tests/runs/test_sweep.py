@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import calling
 import launching
 import pytest
 
@@ -15,12 +16,11 @@ RATES = ("1e-4", "1e-3")
 FOLDERS = [f"learning_rate={rate}" for rate in RATES]
 
 
-def sweep(*args, cwd):
+def sweep(*args, cwd, env, model="tiny"):
     settings = [item for item in SETTINGS if not item.startswith("optimizer.learning_rate=")]
-    grid = f"optimizer.learning_rate={','.join(RATES)}"
-    return launching.pannsdist(
-        "sweep", "-c", launching.CONFIGS / "tones_cnn6.yaml", *settings, grid, "--parallel", "2", *args, cwd=cwd
-    )
+    grid = (f"model.name={model}", f"optimizer.learning_rate={','.join(RATES)}")
+    config = launching.CONFIGS / "tones_cnn6.yaml"
+    return calling.pannsdist("sweep", "-c", config, *settings, *grid, "--parallel", "2", *args, cwd=cwd, env=env)
 
 
 @dataclass(frozen=True)
@@ -42,18 +42,18 @@ class Swept:
 
 
 @pytest.fixture(scope="module")
-def swept(tmp_path_factory):
+def swept(tmp_path_factory, env):
     work = tmp_path_factory.mktemp("sweep") / "work"
     folder = work / "runs" / "grid"
     stray = folder / FOLDERS[0] / "thesis.txt"
     stray.parent.mkdir(parents=True)
     stray.touch()
-    failed = sweep(cwd=work)
+    failed = sweep(cwd=work, env=env)
     with (folder / "sweep.csv").open() as file:
         rows = list(csv.DictReader(file))
     left = {name: launching.contents(folder / name) for name in FOLDERS[1:]}
     stray.unlink()
-    return Swept(folder, failed, rows, left, sweep(cwd=work))
+    return Swept(folder, failed, rows, left, sweep(cwd=work, env=env))
 
 
 def test_a_combination_that_fails_stands_in_the_table_and_the_others_go_on(swept):
@@ -102,8 +102,8 @@ def test_the_same_table_is_a_file_of_columns_and_on_the_terminal(swept):
     ]
 
 
-def test_a_mistake_in_the_last_combination_is_told_before_the_first_starts(work):
-    launched = sweep("model.name=panns_cnn6,panns_cnn10,cnn41", cwd=work)
+def test_a_mistake_in_the_last_combination_is_told_before_the_first_starts(work, env):
+    launched = sweep(cwd=work, env=env, model="panns_cnn6,panns_cnn10,cnn41")
     assert launched.exit_code == 2, str(launched)
     assert "unknown model 'cnn41' (model.name on the command line)" in launched.output
     assert list(work.iterdir()) == []

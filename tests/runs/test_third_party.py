@@ -1,12 +1,10 @@
 """Plugins of somebody else: installed, used, and taken away again."""
 
 import json
-import subprocess
-import sys
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import calling
 import launching
 import numpy as np
 import pytest
@@ -96,22 +94,17 @@ optimizer: {{learning_rate: 0.1}}
 
 
 def install(target: Path, name: str, version: str, code: str, entry_points: str) -> str:
-    """Build a distribution and let pip put it into a folder; gives the folder, for PYTHONPATH."""
+    """Put a distribution into a folder, as pip does with its wheel; gives the folder, for PYTHONPATH."""
     module = name.replace("-", "_")
     info = f"{module}-{version}.dist-info"
     files = {
         f"{module}.py": code,
         f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         f"{info}/entry_points.txt": entry_points,
     }
-    files[f"{info}/RECORD"] = "".join(f"{path},,\n" for path in (*files, f"{info}/RECORD"))
-    wheel = target.parent / f"{module}-{version}-py3-none-any.whl"
-    with zipfile.ZipFile(wheel, "w") as archive:
-        for path, text in files.items():
-            archive.writestr(path, text)
-    command = ["-m", "pip", "install", "-q", "--no-index", "--no-deps", "--target", str(target), str(wheel)]
-    subprocess.run([sys.executable, *command], check=True, capture_output=True)
+    for path, text in files.items():
+        (target / path).parent.mkdir(parents=True, exist_ok=True)
+        (target / path).write_text(text)
     return str(target)
 
 
@@ -125,24 +118,27 @@ class Strangers:
     launched: launching.Launched
 
     def pannsdist(self, *args, path):
-        return launching.pannsdist(*args, cwd=self.work, env={"PYTHONPATH": path})
+        return calling.pannsdist(*args, cwd=self.work, env={"PYTHONPATH": path})
+
+
+DATASET = ("pannsdist-beeps", "1.2", BEEPS, "[pannsdist.datasets]\nbeeps = pannsdist_beeps:Beeps\n")
+MODEL = ("pannsdist-plain", "0.3", PLAIN, "[pannsdist.models]\nplain = pannsdist_plain:Plain\n")
+
+
+def training_with_both(work, _):
+    sites = (install(work / "site_a", *DATASET), install(work / "site_b", *MODEL))
+    (work / "settings.yaml").write_text(SETTINGS.format(base=launching.CONFIGS / "base.yaml"))
+    return launching.Command((launching.TRAIN, "-c", work / "settings.yaml"), work, sites)
+
+
+IN_TURN = {"plugins of others": training_with_both}
 
 
 @pytest.fixture(scope="module")
-def strangers(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("third_party")
-    dataset = install(
-        folder / "site_a", "pannsdist-beeps", "1.2", BEEPS, "[pannsdist.datasets]\nbeeps = pannsdist_beeps:Beeps\n"
-    )
-    model = install(
-        folder / "site_b", "pannsdist-plain", "0.3", PLAIN, "[pannsdist.models]\nplain = pannsdist_plain:Plain\n"
-    )
-    work = folder / "work"
-    work.mkdir()
-    (work / "settings.yaml").write_text(SETTINGS.format(base=launching.CONFIGS / "base.yaml"))
-    launched = launching.train(work / "settings.yaml", processes=2, cwd=work, env={"PYTHONPATH": f"{dataset}:{model}"})
+def strangers(together):
+    work, launched = together["plugins of others"].work, together["plugins of others"].launched
     soundfile.write(work / "beep.wav", np.zeros(16000, np.float32), 32000)
-    return Strangers(dataset, model, work, launched)
+    return Strangers(str(work / "site_a"), str(work / "site_b"), work, launched)
 
 
 def test_an_installed_plugin_is_listed_with_its_distribution(strangers):
@@ -187,7 +183,7 @@ def test_predict_without_the_model_names_the_distribution_to_install(strangers):
 
 
 def test_training_without_the_dataset_says_what_is_installed(strangers):
-    launched = launching.train(
+    launched = calling.train(
         strangers.work / "settings.yaml", "name=other", cwd=strangers.work, env={"PYTHONPATH": strangers.model}
     )
     assert launched.exit_code == 2, str(launched)
@@ -203,12 +199,12 @@ def test_two_distributions_with_one_name_are_refused_with_both_named_and_one_can
     path = f"{strangers.dataset}:{strangers.model}:{other}"
     how = {"cwd": strangers.work, "env": {"PYTHONPATH": path}}
     settings = strangers.work / "settings.yaml"
-    refused = launching.train(settings, "--dry-run", "name=clash", **how)
+    refused = calling.train(settings, "--dry-run", "name=clash", **how)
     assert refused.exit_code == 2, str(refused)
     assert "error: two distributions offer dataset 'beeps' (data.name in " in refused.output
     assert "pannsdist-beeps 1.2" in refused.output
     assert "pannsdist-boops 2.0" in refused.output
-    chosen = launching.train(settings, "--dry-run", "name=clash", "data.name=pannsdist-boops:beeps", **how)
+    chosen = calling.train(settings, "--dry-run", "name=clash", "data.name=pannsdist-boops:beeps", **how)
     assert chosen.exit_code == 0, str(chosen)
     assert "beeps (pannsdist-boops 2.0)" in chosen.output
 
@@ -216,12 +212,12 @@ def test_two_distributions_with_one_name_are_refused_with_both_named_and_one_can
 def test_what_is_left_of_a_plugin_stops_nothing_that_does_not_ask_for_it(strangers, tmp_path):
     left = install(tmp_path / "site", "pannsdist-gone", "1.0", "", "[pannsdist.models]\ngone = pannsdist_gone:Gone\n")
     for site in (left, strangers.dataset):
-        launched = launching.train(
+        launched = calling.train(
             "tones_cnn6.yaml", "--dry-run", "name=left", cwd=strangers.work, env={"PYTHONPATH": site}
         )
         assert launched.exit_code == 0, str(launched)
         assert "panns_cnn6" in launched.output
-    gone = launching.train(
+    gone = calling.train(
         "tones_cnn6.yaml", "--dry-run", "model.name=gone", cwd=strangers.work, env={"PYTHONPATH": left}
     )
     assert gone.exit_code == 2, str(gone)

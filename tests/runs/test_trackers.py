@@ -1,65 +1,48 @@
 """Runs of two processes that are watched in several places, stopped, and gone on with; and trackers that fail."""
 
 import json
-import os
-import signal
-import time
 import warnings
-from pathlib import Path
 
+import calling
 import launching
 import pytest
-import tiny
 
-from pannsdist.runtime.errors import EXIT_STOPPED, EXIT_USER_ERROR
+from pannsdist.runtime.errors import EXIT_USER_ERROR
 from pannsdist.training.checkpoint import CheckpointStore
 
 SETTINGS = """\
 name: watched
 model: {name: tiny}
-data: {name: heard, workers: 1}
+data: {name: noted, workers: 0}
 train: {epochs: 12, batch_size: 4, crop_s: 0.3}
 optimizer: {learning_rate: 0.001}
 save: {every_steps: 1}
 log: {every_steps: 2, worst_clips: 1}
 """
-STEPS = 6
-"""Of an epoch: 24 clips in batches of four."""
-LAST = 12 * STEPS
-WHOLE = "train/loss"
-UNIT = Path(__file__).resolve().parents[1] / "unit"
+LAST = 12 * 6
+"""Step of the killed run: 24 clips in batches of four make an epoch."""
+LOSS = "train/loss"
 
 
-@pytest.fixture(scope="module")
-def env(tmp_path_factory):
-    """Small plugins, and a tracker with a fault; W&B's own log goes into a folder of the test."""
-    site = tmp_path_factory.mktemp("tiny") / "site"
-    found = tiny.install(site)
-    info = site / "faulty_trackers-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: faulty-trackers\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[pannsdist.trackers]\nfaulty = faulty_trackers:FaultyTracker\n")
-    places = {f"WANDB_{name}_DIR": str(site.parent / "wandb") for name in ("CACHE", "CONFIG", "DATA")}
-    return {**places, "PYTHONPATH": os.pathsep.join((found["PYTHONPATH"], str(UNIT)))}
+def settings_file(work):
+    path = work / "settings.yaml"
+    path.write_text(SETTINGS)
+    return path
 
 
-def start(work, env, *overrides, processes=2):
-    (work / "settings.yaml").write_text(SETTINGS)
-    arguments = ("-c", work / "settings.yaml", *overrides)
-    return launching.start(launching.TRAIN, *arguments, processes=processes, cwd=work, env=env)
+def planned(*overrides):
+    return lambda work, _: launching.Command((launching.TRAIN, "-c", settings_file(work), *overrides), work)
+
+
+IN_TURN = {
+    "a tracker that cannot be opened": planned("trackers.faulty.fault=open"),
+    "a tracker that fails on the way": planned("trackers.faulty.fault=steps", "train.epochs=2"),
+}
 
 
 def steps_of(work):
     store = CheckpointStore(work / "runs" / "watched" / "checkpoints", keep=1)
     return [int(path.name.removeprefix("step_")) for path in store.folders]
-
-
-def wait_for_step(started, work, step):
-    limit = time.monotonic() + 120
-    while max(steps_of(work), default=0) < step:
-        assert started.process.poll() is None, "it ended before it was stopped"
-        assert time.monotonic() < limit, "no checkpoint in 120 s"
-        time.sleep(0.01)
 
 
 def in_visualdl(folder, tag):
@@ -84,24 +67,13 @@ def in_wandb(folder, tag):
     return [(step, values[tag]) for step, values in history(folder) if tag in values]
 
 
-def test_a_run_that_is_stopped_and_killed_stands_in_every_tracker_once(work, env):
+def test_a_run_that_is_stopped_and_killed_stands_in_every_tracker_once(killed):
     for name in ("pannsdist_tensorboard", "pannsdist_wandb"):
         pytest.importorskip(name, reason=f"pip install -e plugins/{name.replace('_', '-')}")
-    trackers = ("trackers.tensorboard={}", "trackers.wandb={}")
-    started = start(work, env, *trackers)
-    wait_for_step(started, work, 8)
-    started.process.send_signal(signal.SIGTERM)
-    launched = started.finish()
-    assert launched.exit_codes == (EXIT_STOPPED, EXIT_STOPPED), str(launched)
-    started = start(work, env, *trackers)
-    wait_for_step(started, work, max(steps_of(work)) + 9)
-    started.kill()
-    launched = start(work, env, *trackers).finish()
+    launched = killed.launched
     assert launched.exit_codes == (0, 0), str(launched)
-    assert "goes on after" in launched.logs[0]
-
-    folder = work / "runs" / "watched"
-    curves = [sorted(read(folder, WHOLE)) for read in (in_visualdl, in_tensorboard, in_wandb)]
+    folder = killed.work / "runs" / "killed"
+    curves = [sorted(read(folder, LOSS)) for read in (in_visualdl, in_tensorboard, in_wandb)]
     for curve in curves:
         steps = [step for step, _ in curve]
         assert len(set(steps)) == len(steps)
@@ -117,13 +89,16 @@ def test_a_run_that_is_stopped_and_killed_stands_in_every_tracker_once(work, env
         "tensorboard --logdir {}/tensorboard",
         "wandb sync {}/wandb/offline-run-*",
     ):
-        assert f"        {look.format('runs/watched')}" in said
+        assert f"        {look.format('runs/killed')}" in said
     assert "tracker" not in launched.logs[1]
 
 
 @pytest.mark.any_paddle
-def test_a_tracker_that_cannot_be_opened_ends_every_process_before_the_first_step(work, env):
-    launched = start(work, env, "trackers.faulty.fault=open").finish()
+def test_a_tracker_that_cannot_be_opened_ends_every_process_before_the_first_step(together):
+    work, launched = (
+        together["a tracker that cannot be opened"].work,
+        together["a tracker that cannot be opened"].launched,
+    )
     assert launched.exit_codes == (EXIT_USER_ERROR, EXIT_USER_ERROR), str(launched)
     said = launched.logs[0]
     wrong = "tracker plugin 'faulty' of faulty-trackers 1.0 cannot be opened: ZeroDivisionError: division by zero"
@@ -135,20 +110,23 @@ def test_a_tracker_that_cannot_be_opened_ends_every_process_before_the_first_ste
 
 
 @pytest.mark.any_paddle
-def test_a_tracker_that_fails_on_the_way_is_named_and_the_run_comes_to_its_end(work, env):
-    launched = start(work, env, "trackers.faulty.fault=steps", "train.epochs=2").finish()
+def test_a_tracker_that_fails_on_the_way_is_named_and_the_run_comes_to_its_end(together):
+    work, launched = (
+        together["a tracker that fails on the way"].work,
+        together["a tracker that fails on the way"].launched,
+    )
     assert launched.exit_codes == (0, 0), str(launched)
     named = "faulty (faulty-trackers 1.0) failed at step 4: OSError: the server is gone"
     assert f"tracker {named}" in launched.logs[0]
     assert f"  {named}" in launched.logs[0].splitlines()[-2:][0] + launched.logs[0].splitlines()[-1]
     folder = work / "runs" / "watched"
-    assert [step for step, _ in in_visualdl(folder, WHOLE)] == [2, 4, 6, 8, 10, 12]
+    assert [step for step, _ in in_visualdl(folder, LOSS)] == [2, 4, 6, 8, 10, 12]
     assert steps_of(work)[-1] == 12
 
 
 @pytest.mark.any_paddle
 def test_a_run_that_nobody_watches_has_its_own_files(work, env):
-    launched = start(work, env, "trackers.visualdl=null", "train.epochs=1", processes=0).finish()
+    launched = calling.train(settings_file(work), "trackers.visualdl=null", "train.epochs=1", cwd=work, env=env)
     assert launched.exit_code == 0, str(launched)
     assert "trackers   none; scores are in the run folder" in launched.output
     assert not (work / "runs" / "watched" / "vdl").exists()
@@ -157,7 +135,7 @@ def test_a_run_that_nobody_watches_has_its_own_files(work, env):
 
 @pytest.mark.any_paddle
 def test_an_unknown_tracker_is_refused_with_the_nearest_name(work, env):
-    launched = start(work, env, "trackers.visualdll={}", processes=0).finish()
+    launched = calling.train(settings_file(work), "trackers.visualdll={}", cwd=work, env=env)
     assert launched.exit_code == EXIT_USER_ERROR, str(launched)
     assert "unknown tracker 'visualdll' (trackers on the command line)" in launched.output
     assert "closest: visualdl." in launched.output

@@ -1,10 +1,12 @@
 """What a run leaves, and what can be done with it."""
 
+import dataclasses
 import json
 import math
 import stat
 import warnings
 
+import calling
 import launching
 import numpy as np
 import pytest
@@ -40,7 +42,7 @@ def test_a_run_leaves_these_files_and_no_others(run):
     }
 
 
-def test_a_run_says_its_plan_and_what_it_came_to(run):
+def test_a_run_prints_its_plan_and_its_result(run):
     said = run.launched.logs[0]
     for line in (
         f"model      panns_cnn6 (pannsdist {pannsdist.__version__}), random weights",
@@ -56,7 +58,7 @@ def test_a_run_says_its_plan_and_what_it_came_to(run):
     assert f"best valid/accuracy {run.scores[0]['valid/accuracy']:.4f} in epoch 1 of 1: runs/tiny/best_model" in said
 
 
-def test_only_rank_0_speaks(run):
+def test_only_rank_0_prints(run):
     assert "panns_cnn6" not in run.launched.logs[1]
     assert "epoch 1" not in run.launched.logs[1]
 
@@ -119,7 +121,7 @@ def test_visualdl_reads_every_curve_back(run):
 
 def test_evaluate_gives_the_scores_of_the_run_to_the_last_digit(run):
     model, config = "runs/tiny/best_model", "runs/tiny/settings.yaml"
-    launched = launching.pannsdist("evaluate", "--model", model, "-c", config, cwd=run.work)
+    launched = calling.pannsdist("evaluate", "--model", model, "-c", config, cwd=run.work)
     assert launched.exit_code == 0, str(launched)
     said = dict(line.split() for line in launched.output.splitlines() if line.startswith("valid/"))
     valid = {name: value for name, value in run.scores[0].items() if name.startswith("valid/")}
@@ -129,7 +131,7 @@ def test_evaluate_gives_the_scores_of_the_run_to_the_last_digit(run):
 
 
 def test_a_report_is_one_page_that_shows_the_run_with_its_sounds(run, tmp_path):
-    launched = launching.pannsdist("report", "runs/tiny", "-o", tmp_path / "page.html", cwd=run.work)
+    launched = calling.pannsdist("report", "runs/tiny", "-o", tmp_path / "page.html", cwd=run.work)
     assert launched.exit_code == 0, str(launched)
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert f"<b>{run.scores[0]['valid/accuracy']:.4f}</b>" in page
@@ -153,7 +155,7 @@ def sounds(work):
 
 def test_predict_answers_for_every_file_that_can_be_read_and_names_the_others(run, sounds):
     model = run.folder / "best_model"
-    launched = launching.pannsdist("predict", "--model", model, sounds, "--format", "json", cwd=sounds.parent)
+    launched = calling.pannsdist("predict", "--model", model, sounds, "--format", "json", cwd=sounds.parent)
     assert launched.exit_code == 2
     assert f"error: clip 'void.wav' ({sounds / 'void.wav'}): the file is empty" in launched.output
     assert "Traceback" not in launched.output
@@ -168,7 +170,7 @@ def test_predict_answers_for_every_file_that_can_be_read_and_names_the_others(ru
 
 
 def test_predict_is_the_same_for_one_file_and_gives_the_first_labels_alone(run, sounds):
-    launched = launching.pannsdist(
+    launched = calling.pannsdist(
         "predict", "--model", run.folder / "best_model", sounds / "tone.wav", "--topk", "1", cwd=sounds.parent
     )
     assert launched.exit_code == 0, str(launched)
@@ -183,7 +185,7 @@ def test_a_finished_run_that_is_started_again_says_so_and_changes_nothing(run, w
     kept = ("checkpoints", "best_model")
     before = [launching.contents(again.folder / name) for name in kept]
     scores = again.scores
-    launched = launching.train("tones_cnn6.yaml", *OVERRIDES, cwd=work)
+    launched = calling.train("tones_cnn6.yaml", *OVERRIDES, cwd=work)
     assert launched.exit_code == 0, str(launched)
     assert "is finished" in launched.output
     assert "in epoch 1 of 1: runs/tiny/best_model" in launched.output
@@ -192,29 +194,39 @@ def test_a_finished_run_that_is_started_again_says_so_and_changes_nothing(run, w
     assert again.scores == scores
 
 
-def test_a_run_that_goes_on_becomes_what_it_would_have_become_without_a_stop(run, work, tmp_path):
-    stopped = run.copied(work)
-    straight = tmp_path / "straight"
-    straight.mkdir()
-    for folder in (work, straight):
-        launched = launching.train("tones_cnn6.yaml", *OVERRIDES, "train.epochs=2", processes=2, cwd=folder)
+def more_epochs(work, fixture):
+    fixture("run").copied(work)
+    return launching.training("tones_cnn6.yaml", *OVERRIDES, "train.epochs=2", cwd=work)
+
+
+def all_epochs(work, _):
+    return launching.training("tones_cnn6.yaml", *OVERRIDES, "train.epochs=2", cwd=work)
+
+
+IN_TURN = {"more epochs": more_epochs, "all epochs": all_epochs}
+
+
+def test_a_finished_run_with_more_epochs_becomes_what_it_would_have_become_in_one_go(run, together):
+    for name, said in (("more epochs", "goes on after epoch 1"), ("all epochs", "starts from random weights")):
+        launched = together[name].launched
         assert launched.exit_codes == (0, 0), str(launched)
-        said = "goes on after epoch 1" if folder == work else "starts from random weights"
         assert said in launched.logs[0]
+    work, straight = together["more epochs"].work, together["all epochs"].work
+    extended = dataclasses.replace(run, work=work, folder=work / "runs" / "tiny")
     for name in ("checkpoints/last/model.pdparams", "checkpoints/last/optimizer.pdopt", "best_model/model.pdparams"):
         left, right = (read_paddle(folder / "runs" / "tiny" / name) for folder in (work, straight))
         assert left.keys() == right.keys()
         for key, value in left.items():
             assert np.array_equal(value, right[key]), (name, key)
     uninterrupted = [json.loads(line) for line in (straight / "runs/tiny/scores.jsonl").read_text().splitlines()]
-    for left, right in zip(stopped.scores, uninterrupted, strict=True):
+    for left, right in zip(extended.scores, uninterrupted, strict=True):
         assert {**left, "seconds": 0} == {**right, "seconds": 0}
-    assert [step for step, _ in curves(stopped)["valid/accuracy"]] == [3, 6]
-    assert len(list((stopped.folder / "vdl").iterdir())) == 1, "VisualDL shows only one file of a folder"
+    assert [step for step, _ in curves(extended)["valid/accuracy"]] == [3, 6]
+    assert len(list((extended.folder / "vdl").iterdir())) == 1, "VisualDL shows only one file of a folder"
 
 
 def test_a_dry_run_prints_the_plan_and_writes_nothing(work):
-    launched = launching.train("tones_cnn6.yaml", *OVERRIDES, "--dry-run", cwd=work)
+    launched = calling.train("tones_cnn6.yaml", *OVERRIDES, "--dry-run", cwd=work)
     assert launched.exit_code == 0, str(launched)
     assert "run        runs/tiny" in launched.output
     assert "length     1 epochs of 3 steps" in launched.output
@@ -222,18 +234,10 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(work):
 
 
 def test_a_dry_run_refuses_a_stage_that_the_network_lacks(work):
-    launched = launching.train("tones_cnn6.yaml", *OVERRIDES, "--dry-run", "train.freeze=[conv_block9]", cwd=work)
+    launched = calling.train("tones_cnn6.yaml", *OVERRIDES, "--dry-run", "train.freeze=[conv_block9]", cwd=work)
     assert launched.exit_code == 2, str(launched)
     assert "unknown stage 'conv_block9' in train.freeze\n  closest: conv_block" in launched.output
     assert "Traceback" not in launched.output
-
-
-def test_four_processes_that_share_two_batches_of_evaluation_finish_as_one_would(work, run):
-    launched = launching.train("tones_cnn6.yaml", *OVERRIDES, "data.workers=0", processes=4, cwd=work)
-    assert launched.exit_codes == (0, 0, 0, 0), str(launched)
-    (scores,) = [json.loads(line) for line in (work / "runs" / "tiny" / "scores.jsonl").read_text().splitlines()]
-    assert scores.keys() == run.scores[0].keys()
-    assert scores["step"] == run.scores[0]["step"]
 
 
 def test_an_evaluation_skips_the_clips_that_training_would_skip(run, work):
@@ -247,6 +251,6 @@ def test_an_evaluation_skips_the_clips_that_training_would_skip(run, work):
     (work / "labels.txt").write_text("\n".join(tones.labels))
     order = ["evaluate", "--model", run.folder / "best_model", "-c", launching.CONFIGS / "tones_cnn6.yaml"]
     manifest = ["data.name=manifest", "data.params.path=clips.csv", "data.params.labels=labels.txt"]
-    launched = launching.pannsdist(*order, *manifest, "data.on_bad_clip=skip", cwd=work)
+    launched = calling.pannsdist(*order, *manifest, "data.on_bad_clip=skip", cwd=work)
     assert launched.exit_code == 0, str(launched)
     assert "0.wav): it lasts 0.062 s, less than the minimum of 0.150 s" in str(launched)

@@ -1,4 +1,4 @@
-"""A network that is frozen at first and thawed later; each rank writes arrays of every step. Arguments: folder.
+"""A network that is frozen at first and unfrozen later; each rank writes arrays of every step. Arguments: folder.
 
 Run it under the launcher, or alone for what the processes together are compared with.
 """
@@ -33,7 +33,7 @@ from pannsdist.training.optimization.schedules import Schedule  # noqa: E402
 from pannsdist.training.train_step import Learner, StepOptions  # noqa: E402
 
 CLIPS, SAMPLES, BINS, CLASSES = 8, 160, 16, 3
-EPOCHS, STEPS, THAW_EPOCH = 3, 2, 2
+EPOCHS, STEPS, UNFREEZE_EPOCH = 3, 2, 2
 KEPT = []
 """Wrapped layers: Paddle 3.3.1 may crash where one is dropped before the next is made."""
 
@@ -73,7 +73,7 @@ def make(world, optimizer_class=None, recompute=False, **options):
     network = Network(Image(), Three())
     stages = stages_of(network.model, "head")
     frozen = choose_stages(["low"], stages)
-    freezing = Freezing(network.model, stages, frozen, THAW_EPOCH)
+    freezing = Freezing(network.model, stages, frozen, UNFREEZE_EPOCH)
     apply_lr_factors(network.model, stages, stage_lr_factors(stages, 0.5, 2.0))
     if recompute:
         enable_recompute(network.model, stages)
@@ -104,7 +104,7 @@ def own_part(world, step):
 
 
 def gradients(world, **how):
-    """The gradients of every step, without the statistics of batches, whose shares each process has for itself."""
+    """The gradients of every step, without the statistics of batches, which each process has of its own clips."""
     learner = make(world, Recording, clip_norm=0.5, **how)
     names = {parameter.name: name for name, parameter in learner.network.model.named_parameters()}
     found = {}

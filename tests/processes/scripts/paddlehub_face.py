@@ -22,9 +22,9 @@ KEPT = []
 
 
 class Unaveraged(hub.Trainer):
-    """Reads the first of two shares."""
+    """Reads the first of two shards."""
 
-    _share = Shard(0, 2)
+    _shard = Shard(0, 2)
 
 
 def session(name, batch_size, epochs):

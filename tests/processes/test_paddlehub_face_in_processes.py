@@ -68,12 +68,12 @@ def test_different_weights_at_first_become_those_of_the_first_process(runs):
 
 def test_only_the_first_process_prints(runs):
     _, said = runs
-    remark = "use_gpu=True, but Paddle sees no GPU: this runs on the CPU"
+    remark = "use_gpu=True, but Paddle finds no GPU: using the CPU"
     counts = [said[name].logs[0].count(remark) for name in ("both", "default", "alone")]
     if not paddle.device.is_compiled_with_cuda():
         assert counts == [1, 0, 1], "once in a process, and `both` and `default` ran in the same ones"
     for name in ("both", "default"):
         first, second = said[name].logs
-        assert "epochs done; best model of epoch" in first
+        assert "epochs done; best model from epoch" in first
         for line in ("use_gpu", "plain starts from", "epochs done", "evaluation  acc"):
             assert line not in second

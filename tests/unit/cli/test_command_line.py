@@ -47,7 +47,7 @@ def config(tmp_path):
 def test_without_a_file_every_key_is_shown_with_its_meaning(run):
     code, out, _ = run("config", "show")
     assert code == 0
-    assert "train.epochs = 30   # passes over the training clips\n" in out
+    assert "train.epochs = 30   # number of training epochs\n" in out
     assert "model.name = (required)   # model plugin\n" in out
 
 

@@ -43,7 +43,7 @@ def test_without_a_network_it_says_which_file_to_put_where_and_gives_no_random_w
     monkeypatch.setattr(hub_parts.Plain, "weights", {"audioset": weights})
     with pytest.raises(BadWeightsFile) as caught:
         hub.Module(name="plain", task="sound-cls", num_class=3)
-    assert f"put it at {home / 'other.pdparams'}" in str(caught.value)
+    assert f"copy the file to {home / 'other.pdparams'}" in str(caught.value)
 
 
 @pytest.mark.parametrize("options", [{"num_class": 3}, {"num_classes": 3}, {"label_map": LABELS}], ids=str)

@@ -216,7 +216,7 @@ def test_published_weights_with_another_checksum_are_refused(decide, tmp_path, m
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights" / "small.pdparams").write_bytes(b"damaged")
     said = refusal(BadWeightsFile, decide, "model.weights=published")
-    assert f"it should be {'0' * 64}, as published: remove it" in said
+    assert f"expected {'0' * 64}, as published: remove it" in said
 
 
 def test_a_feature_that_the_weights_were_not_trained_on_is_refused_with_both_sides(decide, tmp_path):

@@ -243,7 +243,7 @@ def test_a_run_with_another_metric_is_another_run(decide, tmp_path):
     (tmp_path / "run" / "checkpoints" / "step_0000001").mkdir(parents=True)
     (tmp_path / "run" / "settings.yaml").write_text(settings.to_yaml(plain))
     check_same_run(tmp_path / "run", plain)
-    assert "another run: metrics.hits is None there and {} now" in refusal(
+    assert "another run: metrics.hits is None there, {} now" in refusal(
         BadRunFolder, check_same_run, tmp_path / "run", named
     )
 

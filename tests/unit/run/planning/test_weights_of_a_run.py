@@ -50,8 +50,8 @@ def test_a_failed_download_ends_the_decision_with_which_file_to_put_where(decide
         BadWeightsFile, match=r"small\.pdparams could not be downloaded: the server responded 404"
     ) as caught:
         decided()
-    assert f"address: {server.url('/small.pdparams')}\n" in str(caught.value)
-    assert f"put it at {home / 'small.pdparams'}\n" in str(caught.value)
+    assert f"URL: {server.url('/small.pdparams')}\n" in str(caught.value)
+    assert f"copy the file to {home / 'small.pdparams'}\n" in str(caught.value)
 
 
 def test_a_file_is_taken_as_it_is(decided, tmp_path, server):

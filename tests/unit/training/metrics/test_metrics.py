@@ -208,7 +208,7 @@ def test_only_loss_and_calibration_error_are_better_when_they_are_lower():
 
 
 def test_predictions_that_do_not_fit_their_labels_are_refused():
-    with pytest.raises(ValueError, match=r"logits are \(1, 3\); 1 ids and 2 labels ask for \(1, 2\)"):
+    with pytest.raises(ValueError, match=r"logits are \(1, 3\); 1 ids and 2 labels require \(1, 2\)"):
         single([[1, 2, 3]], [0], labels=("a", "b"))
     with pytest.raises(ValueError, match=r"targets are \(1,\); \(2,\) was expected"):
         single([[1, 2], [1, 2]], [0])

@@ -142,6 +142,9 @@ class TrainingRows:
         """Steps per epoch, equal in all processes."""
         return self.count // self.all_items + (self.count % self.all_items >= self.shard.size)
 
+    def __str__(self) -> str:
+        return f"{self.steps} steps per epoch, {self.all_items} items per step"
+
     def epoch(self, epoch: int, first_step: int = 0) -> Iterator[np.ndarray]:
         """The rows of each step of an epoch (counted from 1), starting after `first_step` steps."""
         order = seeding.epoch_order(self.count, self.seed, epoch)

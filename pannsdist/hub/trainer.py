@@ -137,7 +137,7 @@ class Trainer:
             self._split(eval_dataset, batch_size, num_workers, collate_fn) as split,
         ):
             data = TrainingData(lambda epoch, first: loader.read(rows.epoch(epoch, first)), rows.steps)
-            _print_size(len(items), rows, epochs)
+            console.print_main(f"{len(items)} items, {rows}, {epochs} epochs")
             record = self._world.agree(lambda: self._record(items, eval_dataset, request))
             with ExitStack() as stack:
                 sinks = self._world.agree(lambda: self._sinks(record, request, stack))
@@ -283,11 +283,6 @@ def _trainable(model: nn.Layer, kwargs: dict[str, Any]) -> Module:
     if model.task != TASK:
         raise UserError(f"the model was created with task={model.task!r}", f"training needs task={TASK!r}")
     return model
-
-
-def _print_size(count: int, rows: TrainingRows, epochs: int) -> None:
-    size = f"{count} items, {rows.steps} steps per epoch, {rows.all_items} items per step, {epochs} epochs"
-    console.print_main(size)
 
 
 @contextmanager

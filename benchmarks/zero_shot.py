@@ -78,7 +78,7 @@ def classify(data: Path, model: str, weights: str, clips_of_each: int | None = N
             raise prediction.error
         scores = dict(prediction.scores)
         found = max(NAMES, key=lambda name: max(scores[label] for label in NAMES[name]))
-        name = Path(str(prediction.sound)).name
+        name = Path(str(prediction.source)).name
         results.append(Result(name, files[name], found, prediction.scores[0][0]))
     return results
 

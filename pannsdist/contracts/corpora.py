@@ -100,8 +100,8 @@ class Corpus(ABC):
         for needed in ("train", "valid"):
             if needed not in self._clips:
                 parts = ", ".join(sorted({str(item.part) for item in listed})[:20])
-                asked = [f"data.params.{key} is {value!r}" for key, value in vars(params).items() if key != "root"]
-                wrong = f"{', '.join(asked)}: no clip is left for {needed!r} in {self.root}"
+                selected = [f"data.params.{key} is {value!r}" for key, value in vars(params).items() if key != "root"]
+                wrong = f"{', '.join(selected)}: no clip is left for {needed!r} in {self.root}"
                 raise UserError(wrong.removeprefix(": "), f"the lists have: {parts}")
 
     @abstractmethod

@@ -11,7 +11,7 @@ import killing
 import launching
 import pytest
 import tiny
-import tiny_deciders
+import tiny_training_plugins
 
 FAULTY_TRACKERS = Path(__file__).resolve().parents[1] / "unit"
 
@@ -72,7 +72,7 @@ def all_plugins(tmp_path_factory, env):
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: faulty-trackers\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[pannsdist.trackers]\nfaulty = faulty_trackers:FaultyTracker\n")
-    judge = tiny_deciders.install(folder / "judge")
+    judge = tiny_training_plugins.install(folder / "judge")
     path = (judge, str(folder / "faulty"), str(FAULTY_TRACKERS), env["PYTHONPATH"])
     return {**env, "PYTHONPATH": os.pathsep.join(path)}
 

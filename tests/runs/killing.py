@@ -46,7 +46,7 @@ schedule: {name: saw, params: {low: 0.1}, warmup_steps: 3}
 log: {every_steps: 2, worst_clips: 1}
 """
 )
-"""With the optimizer, the schedule and the metric of another distribution, `tiny_deciders`."""
+"""With the optimizer, the schedule and the metric of another distribution, `tiny_training_plugins`."""
 STEPS_AHEAD, LONGEST_WAIT_S = 5, 0.3
 """A run is killed up to so many checkpoints after its first new one, and then up to so much later."""
 
@@ -73,7 +73,7 @@ def store(work: Path) -> CheckpointStore:
 
 
 def newest_step(work: Path) -> int:
-    return max((int(path.name.removeprefix("step_")) for path in store(work).whole), default=0)
+    return max((int(path.name.removeprefix("step_")) for path in store(work).folders), default=0)
 
 
 def wait_for_steps(started: launching.Started, work: Path, steps: int) -> None:

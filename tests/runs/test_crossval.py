@@ -71,7 +71,7 @@ def continued(tmp_path_factory, env):
     started = launching.start(
         "-m", "pannsdist.cli", "crossval", "-c", CONFIG, *SETTINGS, "--folds", "1,2", processes=0, cwd=work, env=env
     )
-    stopped = stop_when(started, "fold_2  begins")
+    stopped = stop_when(started, "fold_2  starts")
     left = launching.contents(folder / "fold_1")
     assert not (folder / "crossval.json").exists()
     return Continued(folder, stopped, left, crossval("--folds", "1,2", cwd=work, env=env))

@@ -279,7 +279,7 @@ def test_two_processes_refuse_the_weights_of_another_network(run, together):
         "does not fit the network",
         "missing: ",
         "choose the model that these weights belong to",
-        "it is a file of panns_cnn6",
+        "it fits panns_cnn6",
     )
     assert half_written(outcome.work) == []
 

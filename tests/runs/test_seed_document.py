@@ -123,7 +123,7 @@ def test_the_four_steps_train_and_evaluate(alone, place):
     trained = alone["train"]
     assert re.search(r"^epoch 2/2  train/loss \d", trained.output, re.MULTILINE)
     assert re.search(r"^evaluation  acc [01]\.\d{4}  loss \d", trained.output, re.MULTILINE)
-    assert trained.output.count("use_gpu=True, but Paddle sees no GPU: this runs on the CPU\n") == without_gpu()
+    assert trained.output.count("use_gpu=True, but Paddle finds no GPU: using the CPU\n") == without_gpu()
     assert sorted(path.name for path in (place.work / "best_model").iterdir()) == ["bundle.json", "model.pdparams"]
     progress = json.loads((place.work / "checkpoints" / "last" / "progress.json").read_text())
     assert progress["epoch"] == 2
@@ -158,7 +158,7 @@ def test_the_four_steps_train_under_the_launcher(place, seed):
     assert launched.exit_codes == (0, 0), str(launched)
     first, second = launched.logs
     assert re.search(r"^epoch 2/2  train/loss \d", first, re.MULTILINE)
-    assert first.count("use_gpu=True, but Paddle sees no GPU: this runs on the CPU\n") == without_gpu()
+    assert first.count("use_gpu=True, but Paddle finds no GPU: using the CPU\n") == without_gpu()
     assert "use_gpu" not in second and "epoch 2/2" not in second
     assert (work / "best_model" / "model.pdparams").is_file()
 

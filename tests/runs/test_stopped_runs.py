@@ -220,4 +220,4 @@ def test_a_full_disk_stops_both_and_the_run_goes_on_where_there_is_room(together
     again = train(work, env, *ON_A_FULL_DISK)
     assert again.exit_code == 0, str(again)
     assert f"goes on after {before.snapshot.progress}" in again.output
-    assert store(work).newest().snapshot.progress.step == 4 * STEPS
+    assert store(work).load_latest().snapshot.progress.step == 4 * STEPS

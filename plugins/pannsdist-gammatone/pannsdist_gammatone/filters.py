@@ -73,6 +73,6 @@ class FilterBank(BandImage):
     def __init__(self, front_end: FrontEnd) -> None:
         super().__init__(front_end, power_weights(front_end))
 
-    def image(self, heard: paddle.Tensor) -> paddle.Tensor:
+    def image(self, energy: paddle.Tensor) -> paddle.Tensor:
         """Output power of each filter (B, T, F) -> dB."""
-        return decibels(heard, POWER_FLOOR)
+        return decibels(energy, POWER_FLOOR)

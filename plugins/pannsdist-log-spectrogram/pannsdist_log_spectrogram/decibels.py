@@ -19,6 +19,6 @@ class Decibels(SpectrumImage):
         super().__init__(front_end, bins.start, bins.stop)
         self._power_floor = power_floor
 
-    def image(self, heard: paddle.Tensor) -> paddle.Tensor:
+    def image(self, energy: paddle.Tensor) -> paddle.Tensor:
         """Power of each bin (B, T, F) -> dB."""
-        return decibels(heard, self._power_floor)
+        return decibels(energy, self._power_floor)

@@ -34,9 +34,9 @@ class Cepstrum(BandImage):
         self.register_buffer("cosines", paddle.to_tensor(cosines.astype(np.float32)), persistable=False)
         self._range_db = params.range_db
 
-    def image(self, heard: paddle.Tensor) -> paddle.Tensor:
+    def image(self, energy: paddle.Tensor) -> paddle.Tensor:
         """Power of each mel band (B, T, K) -> coefficients (B, T, F); `range_db` is relative to each clip's maximum."""
-        loudness = decibels(heard, POWER_FLOOR)
+        loudness = decibels(energy, POWER_FLOOR)
         if self._range_db:
             loudness = paddle.maximum(loudness, loudness.max(axis=[1, 2], keepdim=True) - self._range_db)
         return paddle.matmul(loudness, self.cosines)

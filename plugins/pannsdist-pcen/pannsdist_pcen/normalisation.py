@@ -56,9 +56,9 @@ class NormalisedMel(BandImage):
         self._params = params
         self._weight = weight_of_a_frame(params.time_constant_s * front_end.sample_rate_hz / front_end.hop_samples)
 
-    def image(self, heard: paddle.Tensor) -> paddle.Tensor:
+    def image(self, magnitude: paddle.Tensor) -> paddle.Tensor:
         """Magnitude of each mel band (B, T, F) -> the same normalised."""
-        params, energy = self._params, FULL_SCALE * heard
+        params, energy = self._params, FULL_SCALE * magnitude
         loudness = params.eps + smoothed(energy, self._weight)
         normalised = energy * paddle.exp(-params.gain * paddle.log(loudness))
         return paddle.pow(normalised + params.bias, params.power) - params.bias**params.power

@@ -38,6 +38,16 @@ def test_balanced_takes_each_clip_of_a_class_before_any_comes_again():
         assert counts.max() - counts.min() <= 1, f"{size} clips"
 
 
+def test_balanced_draws_the_order_of_a_class_anew_for_each_round_and_each_epoch():
+    rounds = []
+    for epoch in (1, 2):
+        rows = epoch_indices(TARGETS, "balanced", 0, epoch)
+        clips = rows[TARGETS[rows] == 2].tolist()  # 25 places for 10 clips
+        rounds += [tuple(clips[:10]), tuple(clips[10:20])]
+    assert len(set(rounds)) == 4
+    assert all(sorted(clips) == list(range(85, 95)) for clips in rounds)
+
+
 def test_balanced_with_several_labels_goes_round_the_classes_that_have_clips():
     rows = epoch_indices(SEVERAL, "balanced", 0, 1)
     assert np.count_nonzero(rows == 20) >= 25, "the one clip of its class comes with each round"

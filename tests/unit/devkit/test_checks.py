@@ -22,11 +22,11 @@ faulty = faulty_plugins:Model
 [pannsdist.augmentations]
 faulty = faulty_plugins:Augmentation
 [pannsdist.metrics]
-faulty = deciding:Hits
+faulty = faulty_training_plugins:Hits
 [pannsdist.optimizers]
-faulty = deciding:Push
+faulty = faulty_training_plugins:Push
 [pannsdist.schedules]
-faulty = deciding:Halves
+faulty = faulty_training_plugins:Halves
 """
 
 

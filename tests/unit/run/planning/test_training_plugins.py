@@ -6,7 +6,7 @@ import math
 import numpy as np
 import paddle
 import pytest
-from deciding import Mean, deciding_catalog, entries
+from faulty_training_plugins import Mean, deciding_catalog, entries
 from small_parts import catalog, write_small_bundle
 
 from pannsdist import settings
@@ -124,14 +124,14 @@ def test_a_network_with_non_finite_logits_has_no_score_and_a_metric_is_not_calle
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
-        ("raises", "fails: ZeroDivisionError: division by zero (deciding.py, line "),
+        ("raises", "fails: ZeroDivisionError: division by zero (faulty_training_plugins.py, line "),
         ("text", "gives a str as a score, where a number is due"),
     ],
 )
 def test_a_metric_that_gives_no_number_is_blamed_by_its_distribution(decide, fault, said):
     message = refusal(BrokenPlugin, further, decide(f"metrics.hits.fault={fault}"))
     assert f"metric plugin 'hits' of pannsdist-deciding 0.3 {said}" in message
-    assert "next: pannsdist plugins check metric pannsdist-deciding:hits" in message
+    assert "next: pannsdist plugins check metric pannsdist-faulty_training_plugins:hits" in message
 
 
 def test_a_metric_that_is_installed_but_not_named_is_no_score_and_how_to_name_it_is_said(decide):
@@ -163,7 +163,7 @@ def test_two_distributions_with_one_metric_are_refused_and_both_can_be_computed(
     more = entries("metric", OTHER, hits="Hits")
     said = refusal(AmbiguousPlugin, decide, "metrics.hits={}", more=more)
     assert "pannsdist-deciding 0.3 and pannsdist-others 2.0" in said
-    names = ["pannsdist-others:hits", "pannsdist-deciding:hits"]
+    names = ["pannsdist-others:hits", "pannsdist-faulty_training_plugins:hits"]
     plan = decide(*(f"metrics.{name}={{}}" for name in names), f"select.metric=valid/{names[0]}", more=more)
     assert list(plan.plugins.metrics) == names
     assert plan.best_metric.name == "valid/pannsdist-others:hits"
@@ -295,7 +295,7 @@ def test_a_plugin_with_a_name_of_ours_is_refused_with_both_named_and_can_be_chos
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
-        ("raises", "fails: ZeroDivisionError: division by zero (deciding.py"),
+        ("raises", "fails: ZeroDivisionError: division by zero (faulty_training_plugins.py"),
         ("none", "builds a NoneType, not a paddle.optimizer.Optimizer"),
         ("some", "updates other parameters than those that it was given"),
         ("clips", "clips gradients itself"),
@@ -348,7 +348,7 @@ def test_settings_of_built_in_shapes_and_of_plugins_do_not_mix(decide, overrides
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
-        ("raises", "fails: ZeroDivisionError: division by zero (deciding.py"),
+        ("raises", "fails: ZeroDivisionError: division by zero (faulty_training_plugins.py"),
         ("nan", "gives nan as the lr_factor at step 12 of 12"),
         ("negative", "gives -0.1 as the lr_factor at step 12 of 12"),
         ("text", "gives a str as the lr_factor at step 12 of 12"),

@@ -77,9 +77,9 @@ def test_evaluating_the_model_computes_the_metric_and_without_it_names_the_distr
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        ((), "unknown optimizer 'nudge' (optimizer.name in "),
-        (("optimizer.name=SGD",), "unknown schedule 'saw' (schedule.name in "),
-        (("optimizer.name=SGD", "schedule.name=constant"), "unknown metric 'margin' (metrics in "),
+        ((), "unknown metric 'margin' (metrics in "),
+        (("metrics.margin=null",), "unknown optimizer 'nudge' (optimizer.name in "),
+        (("metrics.margin=null", "optimizer.name=SGD"), "unknown schedule 'saw' (schedule.name in "),
     ],
 )
 def test_training_on_without_the_distribution_is_refused_with_the_name_that_is_missing(judged, env, overrides, said):
@@ -92,6 +92,6 @@ def test_training_on_without_the_distribution_is_refused_with_the_name_that_is_m
 def test_a_metric_that_fails_ends_every_process_with_its_distributions_name(together):
     launched = together["a metric that fails"].launched
     assert launched.exit_codes == (2, 2), str(launched)
-    said = "metric plugin 'margin' of pannsdist-judge 0.7 fails: ZeroDivisionError: division by zero (tiny_deciders"
+    said = "metric plugin 'margin' of pannsdist-judge 0.7 fails: ZeroDivisionError: division by zero (tiny_training"
     assert f"error: {said}" in launched.logs[0]
     assert "Traceback" not in "".join(launched.logs)

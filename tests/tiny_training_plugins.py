@@ -16,11 +16,11 @@ from pannsdist.contracts.predictions import Predictions
 
 ENTRIES = """\
 [pannsdist.metrics]
-margin = tiny_deciders:Margin
+margin = tiny_training_plugins:Margin
 [pannsdist.optimizers]
-nudge = tiny_deciders:Nudge
+nudge = tiny_training_plugins:Nudge
 [pannsdist.schedules]
-saw = tiny_deciders:Saw
+saw = tiny_training_plugins:Saw
 """
 
 

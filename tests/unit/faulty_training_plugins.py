@@ -18,7 +18,7 @@ NUMBERS = itertools.count()
 
 
 def entries(kind, origin=ORIGIN, **targets):
-    return [Entry(kind, name, origin, f"deciding:{target}") for name, target in targets.items()]
+    return [Entry(kind, name, origin, f"faulty_training_plugins:{target}") for name, target in targets.items()]
 
 
 def deciding_catalog(*more: Entry) -> Catalog:

@@ -11,9 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if (
-    __name__ == "__main__" and not __package__
-):  # run by path: import `pannsdist` as a package, not the modules inside it
+if __name__ == "__main__" and not __package__:  # run by path: make `pannsdist` importable, not its modules by name
     sys.path[0] = str(Path(__file__).resolve().parents[1])
     from pannsdist.runtime import console
 
@@ -76,7 +74,7 @@ def fit(plan: Plan) -> None:
     world = fleet.connect()
     loader = Loader(plan.settings.data.workers)
     try:
-        with signals.stop_on_signals() as is_asked_to_stop:
+        with signals.stop_on_signals() as is_stop_requested:
             folder = world.agree(lambda: RunFolder.open(plan.settings, plan.data.labels) if world.is_main else None)
             snapshot = world.agree(lambda: folder.snapshot() if folder else None)
             network = world.agree(lambda: building.build_network(plan))
@@ -86,7 +84,7 @@ def fit(plan: Plan) -> None:
                 console.print_main(remark)
             progress = parts.trainer.restore(snapshot)
             with building.opened_results(plan, world, network, folder, progress) as (sinks, trackers):
-                progress = parts.trainer.fit(progress, parts.data, parts.split, sinks, is_asked_to_stop)
+                progress = parts.trainer.fit(progress, parts.data, parts.split, sinks, is_stop_requested)
             if folder:
                 console.print_main(folder.summary(progress, trackers))
     finally:

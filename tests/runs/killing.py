@@ -186,13 +186,13 @@ def assert_equal(left, right):
 
 def assert_same(work: Path, straight: Path) -> None:
     """Whether two runs ended with the same: to the last bit, but for times."""
-    one, other = (store(folder).newest().snapshot for folder in (work, straight))
+    one, other = (store(folder).load_latest().snapshot for folder in (work, straight))
     assert repr(one.progress) == repr(other.progress)
     assert_equal(one.model, other.model)
     assert_equal(one.optimizer, other.optimizer)
     assert scores(work) == scores(straight)
     assert curves(work) == curves(straight)
-    names = [[path.name for path in store(folder).whole] for folder in (work, straight)]
+    names = [[path.name for path in store(folder).folders] for folder in (work, straight)]
     assert names[0] == names[1]
     models = [folder / "runs" / "killed" / "best_model" for folder in (work, straight)]
     assert_equal(*(read_paddle(folder / "model.pdparams") for folder in models))

@@ -131,7 +131,7 @@ def test_a_network_with_non_finite_logits_has_no_score_and_a_metric_is_not_calle
 def test_a_metric_that_gives_no_number_is_blamed_by_its_distribution(decide, fault, said):
     message = refusal(BrokenPlugin, further, decide(f"metrics.hits.fault={fault}"))
     assert f"metric plugin 'hits' of pannsdist-deciding 0.3 {said}" in message
-    assert "next: pannsdist plugins check metric pannsdist-faulty_training_plugins:hits" in message
+    assert "next: pannsdist plugins check metric pannsdist-deciding:hits" in message
 
 
 def test_a_metric_that_is_installed_but_not_named_is_no_score_and_how_to_name_it_is_said(decide):
@@ -163,7 +163,7 @@ def test_two_distributions_with_one_metric_are_refused_and_both_can_be_computed(
     more = entries("metric", OTHER, hits="Hits")
     said = refusal(AmbiguousPlugin, decide, "metrics.hits={}", more=more)
     assert "pannsdist-deciding 0.3 and pannsdist-others 2.0" in said
-    names = ["pannsdist-others:hits", "pannsdist-faulty_training_plugins:hits"]
+    names = ["pannsdist-others:hits", "pannsdist-deciding:hits"]
     plan = decide(*(f"metrics.{name}={{}}" for name in names), f"select.metric=valid/{names[0]}", more=more)
     assert list(plan.plugins.metrics) == names
     assert plan.best_metric.name == "valid/pannsdist-others:hits"

@@ -86,7 +86,7 @@ class Items:
             or not np.issubdtype(target.dtype, np.integer)
             or not 0 <= target[0] < self.input_spec.classes
         ):
-            raise UserError(f"{what} has the label {label!r}", f"an integer from 0 to {self.input_spec.classes - 1}")
+            raise UserError(f"{what} has the label {label}", f"an integer from 0 to {self.input_spec.classes - 1}")
         if not np.isfinite(array).all() or array.size == 0:
             raise UserError(f"{what} is empty or has NaN or infinite values")
         if array.ndim == 1:

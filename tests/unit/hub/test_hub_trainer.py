@@ -290,7 +290,7 @@ class Odd(hub_parts.Features):
 @pytest.mark.parametrize(
     ("fault", "wrong", "right"),
     [
-        ("label", "has the label np.int64(3)", "an integer from 0 to 2"),
+        ("label", "has the label 3", "an integer from 0 to 2"),
         ("share", "has the label 0.5", "an integer from 0 to 2"),
         ("bins", "has the shape (9, 10)", "the network takes features (frames, 16), or a waveform"),
         ("frames", "has 2 frames", "the network needs at least 5"),

@@ -67,7 +67,7 @@ def load_pretrained(plan: Plan, network: Network, snapshot: Snapshot | None) -> 
     """
     if snapshot is not None:
         has_finished = plan.lengths.run.has_finished(snapshot.progress)
-        return "is finished" if has_finished else f"goes on after {snapshot.progress}"
+        return "is finished" if has_finished else f"resumes after {snapshot.progress}"
     if plan.weights is None:
         return "starts from random weights"
     weights, head = read_weights(plan.weights), plan.plugins.model.plugin.head

@@ -163,7 +163,7 @@ class RunFolder:
             self.checkpoints.write(snapshot)
         except CannotWrite as error:
             folders = self.checkpoints.folders
-            left = f"the run can go on from {folders[-1]}" if folders else "the run has no checkpoint yet"
+            left = f"the run can resume from {folders[-1]}" if folders else "the run has no checkpoint yet"
             right = f"{left}: make room in {self.path}, and repeat the command"
             raise CannotWrite(error.wrong, right, error.command) from error
 

@@ -126,7 +126,7 @@ def test_a_run_of_two_processes_goes_on_in_one_with_the_same_clips_in_the_same_o
 
     launched = train(work, {**env, "NOTE": "one"}, "train.epochs=5")
     assert launched.exit_code == 0, str(launched)
-    assert "goes on after" in launched.output
+    assert "resumes after" in launched.output
     assert clips_read(work / "one.0") == expected[4 * step :]
 
 
@@ -166,7 +166,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_used(work, env):
     place = "runs/tiny/checkpoints/step_00000008"
     said = f"not used: {place} is damaged: {MODEL_FILE} was changed: its SHA-256 is not the one in SHA256SUMS"
     assert f"{said}; it is now step_00000008.damaged" in again.output
-    assert f"goes on after {'epoch 1' if before == STEPS else f'step {before}'}\n" in again.output
+    assert f"resumes after {'epoch 1' if before == STEPS else f'step {before}'}\n" in again.output
     for path in store(work).folders:
         shutil.rmtree(path)
     shutil.copytree(store(work).folder / "step_00000008.damaged", store(work).folder / "step_00000008")
@@ -219,5 +219,5 @@ def test_a_full_disk_stops_both_and_the_run_goes_on_where_there_is_room(together
     disks.enlarge(work / "runs")
     again = train(work, env, *ON_A_FULL_DISK)
     assert again.exit_code == 0, str(again)
-    assert f"goes on after {before.snapshot.progress}" in again.output
+    assert f"resumes after {before.snapshot.progress}" in again.output
     assert store(work).load_latest().snapshot.progress.step == 4 * STEPS

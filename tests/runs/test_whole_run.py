@@ -189,7 +189,7 @@ def test_a_finished_run_that_is_started_again_says_so_and_changes_nothing(run, w
     assert launched.exit_code == 0, str(launched)
     assert "is finished" in launched.output
     assert "in epoch 1 of 1: runs/tiny/best_model" in launched.output
-    assert "step" not in launched.output.partition("goes on")[2]
+    assert "step" not in launched.output.partition("resumes")[2]
     assert [launching.contents(again.folder / name) for name in kept] == before
     assert again.scores == scores
 
@@ -207,7 +207,7 @@ IN_TURN = {"more epochs": more_epochs, "all epochs": all_epochs}
 
 
 def test_a_finished_run_with_more_epochs_becomes_what_it_would_have_become_in_one_go(run, together):
-    for name, said in (("more epochs", "goes on after epoch 1"), ("all epochs", "starts from random weights")):
+    for name, said in (("more epochs", "resumes after epoch 1"), ("all epochs", "starts from random weights")):
         launched = together[name].launched
         assert launched.exit_codes == (0, 0), str(launched)
         assert said in launched.logs[0]

@@ -59,7 +59,7 @@ class CompiledLater:
             try:
                 return self._compiled.run(output, waveforms)
             except CannotCompile as error:
-                print(f"note: {error.wrong}; going on with the engine dygraph", file=sys.stderr, flush=True)
+                print(f"note: {error.wrong}; using the engine dygraph instead", file=sys.stderr, flush=True)
                 self._compiled = None
         self._windows_done += len(waveforms)
         return self._dygraph.run(output, waveforms)

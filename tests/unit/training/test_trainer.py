@@ -153,7 +153,7 @@ def test_a_resumed_run_equals_the_uninterrupted_one_bit_by_bit(tmp_path, optimiz
     strangers = [paddle.nn.Linear(3, 3), paddle.nn.BatchNorm2D(2)]
     paddle.seed(99)
     resumed = Run(tmp_path, f"optimizer.name={optimizer}", snapshot=store.load_latest().snapshot)
-    assert resumed.start == "goes on after epoch 2"
+    assert resumed.start == "resumes after epoch 2"
     resumed.fit()
     assert [report.epoch for report in resumed.recorder.epoch_reports] == [3, 4]
     last, expected = resumed.kept[-1][0], whole.kept[-1][0]
@@ -366,7 +366,7 @@ def test_a_run_resumes_beyond_its_max_steps_within_the_epoch(tmp_path):
     whole = Run(tmp_path, *constant).fit()
     cut = Run(tmp_path, *constant, "train.max_steps=6").fit()
     longer = Run(tmp_path, *constant, snapshot=cut.last)
-    assert longer.start == "goes on after epoch 2"
+    assert longer.start == "resumes after epoch 2"
     longer.fit()
     assert [(report.epoch, report.step) for report in longer.recorder.epoch_reports] == [(2, 8), (3, 12), (4, 16)]
     assert_equal(longer.last.model, whole.last.model)

@@ -107,7 +107,7 @@ def test_the_default_notes_once_that_a_network_cannot_be_compiled_and_goes_on(la
         )
     notes = [line for line in capfd.readouterr().err.splitlines() if line.startswith("note: ")]
     assert len(notes) == 1
-    assert notes[0].endswith("; going on with the engine dygraph")
+    assert notes[0].endswith("; using the engine dygraph instead")
 
 
 def test_an_unknown_engine_is_refused_with_the_known_ones():

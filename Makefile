@@ -34,13 +34,13 @@ demo: .venv/installed
 	.venv/bin/pannsdist predict --model runs/demo/best_model --topk 3 runs/demo/sounds
 
 test: .venv/developed
-	.venv/bin/python -m pytest -n 2 -m "not long"
+	.venv/bin/python -m pytest -n 2 --max-worker-restart 0 -m "not long"
 
 test-quick: .venv/developed
-	.venv/bin/python -m pytest -n 2 -m "not long" tests/unit tests/house
+	.venv/bin/python -m pytest -n 2 --max-worker-restart 0 -m "not long" tests/unit tests/house
 
 test-paddle2.6: $(if $(PYTHON26),.venv-paddle2.6/developed)
-	$(if $(PYTHON26),.venv-paddle2.6/bin/python -m pytest -n 2 -m "not real and not any_paddle and not long" tests $(COMPUTING),@echo "Paddle 2.6.2 has no wheel for this Python: its tests were left out")
+	$(if $(PYTHON26),.venv-paddle2.6/bin/python -m pytest -n 2 --max-worker-restart 0 -m "not real and not any_paddle and not long" tests $(COMPUTING),@echo "Paddle 2.6.2 has no wheel for this Python: its tests were left out")
 
 test-long: .venv/developed
 	.venv/bin/python -m pytest -m long

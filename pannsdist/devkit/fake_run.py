@@ -112,8 +112,18 @@ def observe_tracker(subject: Subject, folder: Path) -> dict[str, list[str]]:
     after = _state()
     left = [f"{what} has changed" for what in before if before[what] != after[what]]
     left += [f"thread {thread.name}" for thread in set(threading.enumerate()) - threads if thread.is_alive()]
-    left += [f"process {' '.join(process.cmdline()[:2])}" for process in psutil.Process().children(recursive=True)]
+    left += [f"process {_command(process)}" for process in psutil.Process().children(recursive=True)]
     return {"outside": sorted(set(outside)), "connected": sorted(set(connected)), "left": sorted(left)}
+
+
+def _command(process: Any) -> str:
+    """The first two words of a process's command line; of one that has ended and was not waited for, its id."""
+    import psutil
+
+    try:
+        return " ".join(process.cmdline()[:2])
+    except psutil.ZombieProcess:
+        return f"{process.pid}, a zombie"
 
 
 def _state() -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import paddle
+from paddle import nn
 
 from pannsdist.inference.engines.output_layer import OutputLayer
 from pannsdist.runtime.errors import UserError
@@ -19,8 +20,37 @@ GraphFunction = Callable[[np.ndarray], np.ndarray]
 """A loaded graph: waveforms (B, S) float32 -> output (B, ...) float32."""
 
 
+_traced_programs: list[paddle.static.Program] = []
+"""The program that is being traced, and those whose tracing failed: kept as long as the process, some KB each.
+
+Paddle 3.3 leaves the parameters of a failed trace in a table whose key is the address of the program. A later program
+at that address would get them: foreign weights in its files, or a segmentation fault. A program that lives keeps its
+address.
+"""
+
+
 class CannotCompile(UserError):
     """A network that has no static graph, or whose static graph gives other outputs."""
+
+
+class _TracedLayer(nn.Layer):
+    """A layer that notes the program that it is traced into."""
+
+    def __init__(self, layer: OutputLayer) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, waveform: paddle.Tensor) -> paddle.Tensor:
+        """What the layer gives."""
+        _keep_program()
+        return self.layer(waveform)
+
+
+def _keep_program() -> None:
+    _traced_programs.append(paddle.static.default_main_program())
+
+
+paddle.jit.not_to_static(_keep_program)
 
 
 def save_graph(layer: OutputLayer, folder: Path) -> Path:
@@ -28,12 +58,14 @@ def save_graph(layer: OutputLayer, folder: Path) -> Path:
 
     Raises CannotCompile for a layer that Paddle cannot trace.
     """
-    layer.eval()
+    traced = _TracedLayer(layer)
+    traced.eval()
     spec = [paddle.static.InputSpec([None, None], "float32", INPUT)]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            paddle.jit.save(layer, str(folder / STEM), input_spec=spec)
+            paddle.jit.save(traced, str(folder / STEM), input_spec=spec)
+        _traced_programs.pop()
     except OSError as error:
         raise UserError(f"the graph cannot be written: {error}", "free some space, or use --engine dygraph") from error
     except Exception as error:  # whatever Paddle or a plugin's layer raises while it is traced

@@ -8,6 +8,7 @@ import tiny_sounds
 from small_parts import RATE_HZ, SmallLayer
 from tiny_sounds import FullLayer, StubbornLayer, WaveringLayer, noise
 
+from pannsdist.inference.engines import graph
 from pannsdist.inference.engines.compiled import WINDOWS_BEFORE_COMPILING, Compiled, CompiledLater
 from pannsdist.inference.engines.graph import CannotCompile
 from pannsdist.inference.engines.paddle_inference import compile_paddle
@@ -69,6 +70,18 @@ def test_a_layer_that_cannot_be_a_graph_is_refused_with_what_works():
     refused = "StubbornLayer cannot be compiled to a static graph: .*\n.*\n  next: use --engine dygraph"
     with pytest.raises(CannotCompile, match=refused):
         build_engine(tiny_sounds.inference_model(StubbornLayer), "paddle").run("scores", noise(1, 1600))
+
+
+def test_what_paddle_keeps_of_a_refused_graph_never_reaches_a_later_one():
+    parameter_recorder = pytest.importorskip(
+        "paddle.jit.dy2static.parameter_recorder", reason="Paddle 3 has this table"
+    )
+    with pytest.raises(CannotCompile, match="cannot be compiled"):
+        build_engine(tiny_sounds.inference_model(StubbornLayer), "paddle").run("scores", noise(1, 1600))
+    kept = {id(program) for program in graph._traced_programs}
+    assert kept.issuperset(parameter_recorder._global_parameter_recorder.params_dict)
+    build_engine(tiny_sounds.inference_model(SmallLayer), "paddle").run("scores", noise(1, 1600))
+    assert {id(program) for program in graph._traced_programs} == kept
 
 
 def test_the_default_on_a_cpu_compiles_after_some_windows():

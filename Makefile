@@ -1,7 +1,7 @@
 # What a person types:
 #   make demo    set up .venv, train two processes on generated sounds, predict; no data, no GPU needed
 #   make test    set up .venv, run the tests under Paddle 3; those marked long are left out
-#   make test-quick       tests/unit and tests/house alone
+#   make test-quick       tests/unit and tests/house alone, without those marked slow
 #   make test-paddle2.6   set up .venv-paddle2.6, run under Paddle 2.6 the tests whose result may depend on the version of
 #                Paddle (not those marked real, any_paddle or long, nor plugins that do not import Paddle)
 #   make test-long        the tests marked long: many minutes, run before a release, not in CI
@@ -37,7 +37,7 @@ test: .venv/developed
 	.venv/bin/python -m pytest -n 2 --max-worker-restart 0 -m "not long"
 
 test-quick: .venv/developed
-	.venv/bin/python -m pytest -n 2 --max-worker-restart 0 -m "not long" tests/unit tests/house
+	.venv/bin/python -m pytest -n 2 --max-worker-restart 0 -m "not long and not slow" tests/unit tests/house
 
 test-paddle2.6: $(if $(PYTHON26),.venv-paddle2.6/developed)
 	$(if $(PYTHON26),.venv-paddle2.6/bin/python -m pytest -n 2 --max-worker-restart 0 -m "not real and not any_paddle and not long" tests $(COMPUTING),@echo "Paddle 2.6.2 has no wheel for this Python: its tests were left out")

@@ -22,15 +22,11 @@ with warnings.catch_warnings():
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 LAUNCHING = ("tests/runs/", "tests/processes/")
-LONGEST = ("tests/unit/inference/engines/", "tests/runs/", "tests/contract/", "tests/processes/")
+LONGEST = ("tests/runs/", "tests/contract/", "tests/processes/")
 
 
 def pytest_collection_modifyitems(config, items):
-    """With `-n 2`: the longest folders first, so that short files are left for the end.
-
-    Graphs are compiled before anything else: in a worker that had run thousands of tests, `paddle.jit.save` of Paddle
-    3.3.1 ended the process with a segmentation fault in two of three long test runs.
-    """
+    """With `-n 2`: the longest folders first, so that short files are left for the end."""
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: next((n for n, place in enumerate(LONGEST) if item.nodeid.startswith(place)), 9))
 

@@ -17,6 +17,7 @@ from pannsdist.cli.command_line import main
 from pannsdist.inference.bundle import BundleRecord, PluginRecord, write_bundle
 from pannsdist.registry import Origin
 
+pytestmark = pytest.mark.slow
 CLIPS = {"1-100032-A-0": "Dog", "1-17367-A-10": "Rain", "1-26806-A-1": "Chicken, rooster", "1-116765-A-41": "Chainsaw"}
 UNCOMPILED = ("--engine", "dygraph")
 """For what is asked of one sound again and again, since compiling takes longer than hearing it."""

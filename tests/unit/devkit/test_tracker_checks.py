@@ -6,7 +6,7 @@ from small_parts import install
 from pannsdist.devkit import Subject, Verdict, checks_of, run_check
 from pannsdist.registry import Catalog
 
-pytestmark = pytest.mark.any_paddle
+pytestmark = [pytest.mark.any_paddle, pytest.mark.slow]
 TOGETHER, STATES = "elsewhere+asks+thread+process", "signal+random"
 """Faults that are seen from one process, which is started once for them: a check names no more than three things."""
 

@@ -14,6 +14,7 @@ from pannsdist.contracts.network import Network
 from pannsdist.inference.bundle import BundleRecord, PluginRecord, write_bundle
 from pannsdist.registry import Origin
 
+pytestmark = pytest.mark.slow
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 LABELS = tuple(tones.FAMILIES)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pannsdist import contracts
 from pannsdist.registry import Catalog
+from pannsdist.runtime import outputs, storage
 from pannsdist.runtime.errors import UserError, candidates_line
 
 TEMPLATES = {
@@ -59,13 +60,11 @@ def write_plugin(kind: str, name: str, place: Path, catalog: Catalog) -> Path:
         "distribution": distribution,
         "group": contracts.GROUPS[kind],
     }
+    outputs.require_folder(folder, "-o")
     for template, target in {**TEMPLATES, f"{kind}.py": "@package@.py"}.items():
         path = folder / _filled(target, words)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(_filled(_template(template), words), encoding="utf-8")
-        except OSError as error:
-            raise UserError(f"cannot write {path}: {error.strerror}", "give another folder with -o") from error
+        storage.make_folder(path.parent)
+        storage.write_file(path, _filled(_template(template), words))
     return folder
 
 

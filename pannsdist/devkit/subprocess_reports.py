@@ -16,6 +16,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from pannsdist.runtime.storage import append_line
+
 DEVICE_MODULES = ("paddle.tensor", "paddle.device", "paddle.nn.initializer")
 SEEDING_MODULES = ("paddle.framework.random",)
 
@@ -24,20 +26,14 @@ Report = Callable[[Any], None]
 
 def main(path: str, probe: str, *arguments: str) -> None:
     """Run a probe and append its results to the file, one JSON value per line."""
-    with Path(path).open("a", encoding="utf-8") as file:
-
-        def report(value: Any) -> None:
-            file.write(json.dumps(value) + "\n")
-            file.flush()
-
-        probes: dict[str, Callable[..., None]]
-        probes = {
-            "effects": report_effects,
-            "listing": report_listing,
-            "shortest": report_shortest,
-            "tracked": report_tracked,
-        }
-        probes[probe](report, *arguments)
+    probes: dict[str, Callable[..., None]]
+    probes = {
+        "effects": report_effects,
+        "listing": report_listing,
+        "shortest": report_shortest,
+        "tracked": report_tracked,
+    }
+    probes[probe](lambda value: append_line(Path(path), json.dumps(value)), *arguments)
 
 
 def report_effects(report: Report, module: str) -> None:

@@ -7,7 +7,6 @@ import json
 import os
 import random
 import sys
-import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -16,7 +15,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from pannsdist.runtime.storage import append_line
+from pannsdist.runtime.storage import append_line, temporary_file
 
 DEVICE_MODULES = ("paddle.tensor", "paddle.device", "paddle.nn.initializer")
 SEEDING_MODULES = ("paddle.framework.random",)
@@ -79,7 +78,7 @@ def _state(np: Any, paddle: Any) -> dict[str, Any]:
 def _output() -> Iterator[list[str]]:
     """Capture what is printed in the block, including output from C."""
     lines: list[str] = []
-    with tempfile.TemporaryFile() as file:
+    with temporary_file() as file:
         sys.stdout.flush(), sys.stderr.flush()
         kept = os.dup(1), os.dup(2)
         os.dup2(file.fileno(), 1), os.dup2(file.fileno(), 2)

@@ -15,13 +15,14 @@ from pannsdist.runtime.errors import CannotWrite, UserError
 from pannsdist.runtime.storage import WRITING, cannot_write
 
 PROBE_BYTES = 4096
-MAX_PATH_BYTES = 4000
-"""Linux allows 4096; files inside need the rest."""
+MAX_NAME_BYTES, MAX_PATH_BYTES = 255, 4000
+"""Linux allows paths of 4096 bytes; files inside need the rest."""
 NOT_SUPPORTED = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT)
 
 
 def require_file(path: Path, option: str) -> None:
     """Raise CannotWrite unless a file can be written at `path`, whose folder must exist; `option` named the path."""
+    _refuse_name(path, option)
     if path.is_dir():
         raise cannot_write(path, _error(errno.EISDIR), option)
     if not path.parent.is_dir():
@@ -44,18 +45,24 @@ def require_suffix(path: Path, suffixes: tuple[str, ...], option: str) -> None:
 
 def require_folder(path: Path, option: str) -> None:
     """Raise CannotWrite unless files can be written in the folder `path`, which need not exist, nor its parents."""
+    _refuse_name(path, option)
     if path.is_dir():
         _probe_named(path, path, option)
     else:
         _require(path, option)
 
 
+def _refuse_name(path: Path, option: str) -> None:
+    """Raise CannotWrite for a name that no file system takes, and that Python would not even look up."""
+    if "\0" in str(path):
+        raise cannot_write(path, _error(errno.EINVAL, "the name has a NUL character"), option)
+    too_long = any(len(os.fsencode(part)) > MAX_NAME_BYTES for part in path.parts)
+    if too_long or len(os.fsencode(Path.cwd() / path)) > MAX_PATH_BYTES:
+        raise cannot_write(path, _error(errno.ENAMETOOLONG), option)
+
+
 def _require(path: Path, option: str) -> None:
     """Raise CannotWrite unless `path`, and its missing parents, can be created."""
-    if "\0" in str(path):
-        raise cannot_write(path, OSError(errno.EINVAL, "the name has a NUL character"), option)
-    if len(os.fsencode(Path.cwd() / path)) > MAX_PATH_BYTES:
-        raise cannot_write(path, _error(errno.ENAMETOOLONG), option)
     parents = [path, *path.parents] if path.is_absolute() else [path, *path.parents, Path()]
     above = next(one for one in parents[1:] if os.path.lexists(one))
     if not above.is_dir():
@@ -71,6 +78,8 @@ def _require(path: Path, option: str) -> None:
 def _probe_named(folder: Path, path: Path, option: str) -> None:
     try:
         _probe(folder)
+    except FileNotFoundError as error:  # such as /proc
+        raise cannot_write(path, _error(errno.EACCES, f"nothing can be created in {folder}"), option) from error
     except OSError as error:
         raise cannot_write(path, error, option) from error
 

@@ -128,11 +128,20 @@ def remove(path: Path) -> None:
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
     """A folder for temporary files, removed at the end of the block. Raises CannotWrite where there is no room."""
-    place = Path(os.environ.get("TMPDIR") or "/tmp")  # noqa: S108 - only for the message
-    with writing(place):
+    with writing(_temporary_place()):
         folder = tempfile.TemporaryDirectory(prefix="pannsdist-")
     with folder as name:
         yield Path(name)
+
+
+def temporary_file() -> IO[bytes]:
+    """An open file without a name, for reading and writing; it goes with its closing."""
+    with writing(_temporary_place()):
+        return tempfile.TemporaryFile()
+
+
+def _temporary_place() -> Path:
+    return Path(os.environ.get("TMPDIR") or "/tmp")  # noqa: S108 - only for the message
 
 
 def write_folder_atomic(path: Path, fill: Callable[[Path], None]) -> None:

@@ -14,7 +14,9 @@ import time
 from pathlib import Path
 
 UMASK = "PANNSDIST_UMASK"
-"""Environment variable with the user's umask in octal digits, where our own start gave the launcher a private one."""
+"""Environment variable with the user's umask in octal digits, where our start gave the launcher a private one."""
+CLOCK_S = 0.05
+"""The clocks of processes and of files tick every 10 ms; the launcher imports Paddle before it makes a folder."""
 BTIME, BTIME_SECONDS, STATX_BYTES = 0x800, 80, 256
 """From linux/stat.h: the bit that asks for the time of creation, and where it stands in the answer."""
 
@@ -60,7 +62,7 @@ def _made_by_launcher(place: Path) -> bool:
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or started_s is None:
         return False
     made_s = _creation_s(place)
-    return made_s is not None and made_s >= started_s
+    return made_s is not None and made_s >= started_s + CLOCK_S
 
 
 def _launcher_start_s(pid: int) -> float | None:

@@ -48,6 +48,8 @@ def require_folder(path: Path, option: str) -> None:
     _refuse_name(path, option)
     if path.is_dir():
         _probe_named(path, path, option)
+    elif path.exists():
+        raise cannot_write(path, _error(errno.ENOTDIR), option)
     else:
         _require(path, option)
 

@@ -52,15 +52,18 @@ def run(config: Path, overrides: Sequence[str], dry_run: bool) -> None:
     """Check everything, then train. All processes raise the same UserError."""
     from pannsdist.registry import Catalog
     from pannsdist.run import learner_building
-    from pannsdist.run.folder import refuse_folder
+    from pannsdist.run.folder import refuse_folder, run_path
     from pannsdist.run.planning.decide import decide
     from pannsdist.run.planning.plan_table import plan_table
+    from pannsdist.runtime.folder_lock import refuse_held
 
     with console.sigterm_ignored():
         chosen, origin = settings.load(config, overrides)
         plan = decide(chosen, origin, Catalog.installed(), launcher.size())
         if launcher.nodes() == 1:  # of several nodes one has the folder, and refuses it after they are connected
             refuse_folder(plan.settings, plan.data.labels)
+    if dry_run:
+        refuse_held(run_path(plan.settings))  # a run finds that out on rank 0, when it locks the folder
     console.print_main(plan_table(plan))
     if dry_run:
         learner_building.rehearse(plan)

@@ -178,6 +178,9 @@ def _predict(chosen: argparse.Namespace) -> bool:
 def _detect(chosen: argparse.Namespace) -> bool:
     from pannsdist.inference.detection import Rule
 
+    if chosen.plot is not None:
+        outputs.require_suffix(chosen.plot, (".png",), "--plot")
+        outputs.require_file(chosen.plot, "--plot")
     rule = Rule(chosen.threshold, chosen.min_duration, chosen.min_gap)
     paths = _paths(chosen.files)
     if chosen.plot is not None:

@@ -49,6 +49,7 @@ def write_plugin(kind: str, name: str, place: Path, catalog: Catalog) -> Path:
     distribution = f"pannsdist-{name.replace('_', '-')}"
     _refuse_taken(kind, name, distribution, catalog)
     folder = place / distribution
+    outputs.require_folder(folder, "-o")
     if folder.exists():
         raise UserError(f"{folder} already exists", "choose another name, or another folder with -o")
     words = {
@@ -60,7 +61,6 @@ def write_plugin(kind: str, name: str, place: Path, catalog: Catalog) -> Path:
         "distribution": distribution,
         "group": contracts.GROUPS[kind],
     }
-    outputs.require_folder(folder, "-o")
     for template, target in {**TEMPLATES, f"{kind}.py": "@package@.py"}.items():
         path = folder / _filled(target, words)
         storage.make_folder(path.parent)

@@ -19,7 +19,7 @@ from pannsdist.inference.bundle import BundleRecord, write_bundle
 from pannsdist.run.trackers import PluginTracker
 from pannsdist.runtime import console, launcher, outputs, storage
 from pannsdist.runtime.errors import BadClip, BadRunFolder, CannotWrite
-from pannsdist.runtime.folder_lock import FolderLock, refuse_held
+from pannsdist.runtime.folder_lock import FolderLock
 from pannsdist.runtime.redaction import published_text
 from pannsdist.settings.schema import Settings
 from pannsdist.training.background import BackgroundWriter
@@ -62,14 +62,12 @@ def run_path(settings: Settings) -> Path:
 
 
 def refuse_folder(settings: Settings, labels: Sequence[str]) -> None:
-    """Raise what `RunFolder.open` would raise, and touch nothing.
+    """Raise what `RunFolder.open` would raise for a folder that no process has, and touch nothing.
 
-    Raises CannotWrite for a folder that cannot be written, BadRunFolder if another process has it, or if it contains
-    another run or unrelated files.
+    Raises CannotWrite for a folder that cannot be written, BadRunFolder if it contains another run or unrelated files.
     """
     path = run_path(settings)
     outputs.require_folder(path, "the run folder")
-    refuse_held(path)
     if (path / SETTINGS_FILE).is_file():  # without a checkpoint, an earlier start was refused: nothing is another run's
         if CheckpointStore(path / "checkpoints", settings.save.keep).folders:
             _refuse_other_run(path / SETTINGS_FILE, settings)
@@ -90,8 +88,9 @@ class RunFolder:
 
     @classmethod
     def open(cls, settings: Settings, labels: Sequence[str]) -> RunFolder:
-        """Open or create the run folder, and lock it. Raises what `refuse_folder` raises, before anything is written.
+        """Open or create the run folder, and lock it.
 
+        Before anything is written, raises what `refuse_folder` raises, and BadRunFolder if another process has it.
         A run also counts as another one if the dataset's labels have changed.
         """
         refuse_folder(settings, labels)

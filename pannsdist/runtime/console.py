@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -79,6 +80,9 @@ def exit_code(work: Callable[[], None]) -> int:
         _discard_output()
         return 128 + signal.SIGPIPE
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            print(f"error: {error.strerror}: {error.filename}", file=sys.stderr, flush=True)
+            return EXIT_USER_ERROR
         if error.errno not in NO_ROOM or error.filename:
             raise
         _discard_output()

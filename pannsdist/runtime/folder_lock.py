@@ -70,19 +70,26 @@ class FolderLock:
         if mine is not None and again:
             mine._uses += 1
             return mine
-        path = folder / LOCK_FILE
-        with storage.writing(path):
-            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        lock = cls._opened(folder)
+        while not lock.is_in_place:  # its holder has removed the file meanwhile
+            os.close(lock.handle)
+            lock = cls._opened(folder)
+        with storage.writing(folder / LOCK_FILE):
+            _record(lock.handle, json.dumps(asdict(_this_process())) + "\n")
+        _held.append(lock)
+        return lock
+
+    @classmethod
+    def _opened(cls, folder: Path) -> FolderLock:
+        """The lock of a folder, taken, without a record."""
+        with storage.writing(folder / LOCK_FILE):
+            handle = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             _lock(handle, folder)
-            with storage.writing(path):
-                _record(handle, json.dumps(asdict(_this_process())) + "\n")
         except BaseException:
             os.close(handle)
             raise
-        lock = cls(folder, handle)
-        _held.append(lock)
-        return lock
+        return cls(folder, handle)
 
     @property
     def is_in_place(self) -> bool:
@@ -102,11 +109,12 @@ class FolderLock:
             raise CannotWrite(wrong, right, f"ls -ld {shlex.quote(str(self.folder))}")
 
     def close(self) -> None:
-        """Release the lock, once for each time that it was acquired."""
+        """Release the lock, once for each time that it was acquired; the last time removes the file."""
         self._uses -= 1
         if self._uses == 0:
             _held.remove(self)
-            _record(self.handle, "")
+            if self.is_in_place:
+                storage.remove(self.folder / LOCK_FILE)
             os.close(self.handle)
 
 
@@ -150,9 +158,8 @@ def _lock(handle: int, folder: Path, exclusive: bool = True) -> None:
             if error.errno not in NO_LOCKS:
                 raise storage.cannot_write(folder / LOCK_FILE, error) from error
             _refuse_recorded(handle, folder)
-            print_main(
-                f"note: the file system of {folder} has no locks; a second run there is noticed on this host only"
-            )
+            if exclusive:
+                print_main(f"note: {folder} is on a file system without locks: only this host notices a second run")
             return
         else:
             return
@@ -181,6 +188,7 @@ def _in_use(folder: Path, holder: Holder | None) -> BadRunFolder:
 
 
 def _record(handle: int, text: str) -> None:
+    """Replace the content of the lock file."""
     os.ftruncate(handle, 0)
     os.pwrite(handle, text.encode(), 0)
 

@@ -122,9 +122,9 @@ def refuse_target(path: Path) -> None:
     """Raise BadWeightsFile for an unknown suffix, or if the file exists; CannotWrite where it cannot be written."""
     if path.suffix not in WRITERS:
         raise BadWeightsFile(f"unknown format: {path}", f"supported suffixes: {', '.join(WRITERS)}")
+    require_file(path, "weights")
     if path.exists():
         raise BadWeightsFile(f"{path} already exists", "remove it, or choose another name")
-    require_file(path, "weights")
 
 
 def write_weights(path: Path, state: State) -> None:

@@ -44,12 +44,12 @@ def test_every_way_out_hides_them(tmp_path, capsys):
 
 
 def test_a_record_for_others_has_relative_paths_and_keeps_labels(tmp_path, monkeypatch):
-    (tmp_path / "work").mkdir()
-    monkeypatch.chdir(tmp_path / "work")
+    (tmp_path / "inner").mkdir()
+    monkeypatch.chdir(tmp_path / "inner")
     record = {
-        "data": {"root": f"{tmp_path}/sounds", "own": f"{tmp_path}/work/a"},
+        "data": {"root": f"{tmp_path}/sounds", "own": f"{tmp_path}/inner/a"},
         "labels": ["/m/09x0r", "a/b"],
         "n": 3,
     }
     assert published(record) == {"data": {"root": "../sounds", "own": "a"}, "labels": ["/m/09x0r", "a/b"], "n": 3}
-    assert published_text(f"clip ({tmp_path}/work/a.wav) is bad") == "clip (a.wav) is bad"
+    assert published_text(f"clip ({tmp_path}/inner/a.wav) is bad") == "clip (a.wav) is bad"

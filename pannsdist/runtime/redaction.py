@@ -12,7 +12,7 @@ HIDDEN = "***"
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\"'<>]+")
 _USER = re.compile(r"(?<=://)[^/?#]*@")
 _SECRET = re.compile(
-    r"([?&;#](?:[\w.%-]*(?:token|secret|passw|pwd|signature|credential|key|auth|session)[\w.%-]*|sig|sas)=)[^&;#]*",
+    r"([?&;#](?:[\w.%-]{0,40}(?:token|secret|passw|pwd|signature|credential|key|auth|session)[\w.%-]{0,40}|sig|sas)=)[^&;#]*",
     re.IGNORECASE,
 )
 

@@ -129,8 +129,13 @@ def reason(error: Exception, part: Path, timeout_s: float) -> str:
         return f"the connection was interrupted after {received}"
     if isinstance(error, requests.ConnectionError):
         cause = re.search(r"\[Errno -?\d+\] ([^'\")]+)", str(error))
-        return f"no connection ({cause[1] if cause else str(error)[:200]})"
-    return str(error)[:200]
+        return f"no connection ({cause[1] if cause else _without_query(error)})"
+    return _without_query(error)
+
+
+def _without_query(error: Exception) -> str:
+    """The text of an error of a library, which shows the path of a URL with its query, where a token may be."""
+    return re.sub(r"\?\S+", "?***", without_credentials(str(error)))[:200]
 
 
 @contextmanager

@@ -62,12 +62,16 @@ run_folder() {  # WORLD_SIZE CONFIG [key=value ...]
 
 # Paddle's launcher writes the whole environment, secrets included, into its log folder: nobody else may read there.
 private_folder() {  # PATH
-    mkdir -p "$1"
+    mkdir -p "$(dirname "$1")"
+    (umask 077 && mkdir -p "$1")
     chmod 700 "$1"
 }
 
 # In place of this script, so that the launcher itself gets Ctrl-C and SIGTERM and gives the exit code.
 launch() {  # launcher's and script's arguments
+    PANNSDIST_UMASK=$(umask)  # train.py goes on with it: the mask below is for the files of the launcher
+    export PANNSDIST_UMASK
+    umask 077
     exec "$python" -W "ignore:No ccache found" -m paddle.distributed.launch --log_level WARNING \
         "${devices[@]}" "$@"
 }

@@ -8,11 +8,16 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if __name__ == "__main__" and not __package__:  # run by path: make `pannsdist` importable, not its modules by name
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
+if __name__ == "__main__":
+    if not __package__:  # run by path: make `pannsdist` importable, not its modules by name
+        sys.path[0] = str(Path(__file__).resolve().parents[1])
+    from pannsdist.runtime import launcher_logs
+
+    launcher_logs.close()
     from pannsdist.runtime import console
 
     console.ignore_sigterm()
@@ -47,12 +52,18 @@ def run(config: Path, overrides: Sequence[str], dry_run: bool) -> None:
     """Check everything, then train. All processes raise the same UserError."""
     from pannsdist.registry import Catalog
     from pannsdist.run import learner_building
+    from pannsdist.run.folder import refuse_folder, run_path
     from pannsdist.run.planning.decide import decide
     from pannsdist.run.planning.plan_table import plan_table
+    from pannsdist.runtime.folder_lock import refuse_held
 
     with console.sigterm_ignored():
         chosen, origin = settings.load(config, overrides)
         plan = decide(chosen, origin, Catalog.installed(), launcher.size())
+        if launcher.nodes() == 1:  # of several nodes one has the folder, and refuses it after they are connected
+            refuse_folder(plan.settings, plan.data.labels)
+    if dry_run:
+        refuse_held(run_path(plan.settings))  # a run finds that out on rank 0, when it locks the folder
     console.print_main(plan_table(plan))
     if dry_run:
         learner_building.rehearse(plan)
@@ -72,10 +83,15 @@ def fit(plan: Plan) -> None:
     from pannsdist.run.folder import RunFolder
 
     world = fleet.connect()
-    loader = Loader(plan.settings.data.workers)
-    try:
+    with closing(world), closing(Loader(plan.settings.data.workers)) as loader, ExitStack() as stack:
+
+        def opened() -> RunFolder | None:
+            if not world.is_main:
+                return None
+            return stack.enter_context(closing(RunFolder.open(plan.settings, plan.data.labels)))
+
         with signals.stop_on_signals() as is_stop_requested:
-            folder = world.agree(lambda: RunFolder.open(plan.settings, plan.data.labels) if world.is_main else None)
+            folder = world.agree(opened)
             snapshot = world.agree(lambda: folder.snapshot() if folder else None)
             network = world.agree(lambda: building.build_network(plan))
             console.print_main(world.on_main(lambda: building.load_pretrained(plan, network, snapshot)))
@@ -87,9 +103,6 @@ def fit(plan: Plan) -> None:
                 progress = parts.trainer.fit(progress, parts.data, parts.split, sinks, is_stop_requested)
             if folder:
                 console.print_main(folder.summary(progress, trackers))
-    finally:
-        loader.close()
-        world.close()
 
 
 if __name__ == "__main__":

@@ -102,6 +102,9 @@ def _clip(row: Row, root: Path, params: ManifestParams) -> Clip:
     inside = os.path.relpath(root / row.text("path"), root)
     if Path(inside).parts[:1] in ((), (os.pardir,)):
         row.refuse(f"path {row.text('path')!r} is outside of {root}", "paths are relative to data.params.root")
+    if Path(os.path.realpath(root)) not in Path(os.path.realpath(root / inside)).parents:
+        right = "point data.params.root at the real folder, or copy the files into it"
+        row.refuse(f"path {row.text('path')!r} is a link that leads out of {root}", right)
     start_s, duration_s = row.seconds("start"), row.seconds("duration")
     if duration_s == 0:
         row.refuse("duration is 0", "it is a number of seconds above 0")
@@ -114,7 +117,8 @@ def _read_labels(path: Path) -> tuple[str, ...]:
     for line, text in enumerate(read_text(path, "data.params.labels").split("\n"), start=1):
         label = text.strip()
         if label in labels:
-            raise UserError(f"{path}:{line}: label {label!r} is already in line {labels[label]}", "remove one")
+            named = f"label {label!r}" if path.suffix == ".txt" else "this label"  # another file's lines are not shown
+            raise UserError(f"{path}:{line}: {named} is already in line {labels[label]}", "remove one")
         if label:
             labels[label] = line
     if not labels:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pannsdist.contracts import Clip, UserError, param
+from pannsdist.contracts.writing import make_folder, write_atomic
 
 Waveform = NDArray[np.float64]
 FOLDS = (1, 2, 3)
@@ -168,10 +170,12 @@ def main(folder: Path, clips_per_family: int = 1) -> None:
     """Write sounds that are not in the default training set, as WAV files named after their class."""
     import soundfile
 
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     for clip in Tones(TonesParams(valid_clips_per_class=clips_per_family, seed=1)).clips("valid"):
         samples, rate_hz = clip.source.samples()  # type: ignore[union-attr]
-        soundfile.write(folder / f"{clip.labels[0]}_{clip.id.rpartition('/')[2]}.wav", samples, rate_hz)
+        sound = io.BytesIO()
+        soundfile.write(sound, samples, rate_hz, format="WAV")
+        write_atomic(folder / f"{clip.labels[0]}_{clip.id.rpartition('/')[2]}.wav", sound.getvalue())
     print(f"{clips_per_family} sounds of each family: {folder}")
 
 

@@ -29,6 +29,8 @@ def add(commands: Any) -> None:
 
 
 def _run(chosen: argparse.Namespace) -> None:
+    if chosen.plot:
+        lr_finder.check_plot(chosen.plot)
     search = lr_finder.find(chosen.config, chosen.overrides, chosen.steps, (chosen.low, chosen.high))
     console.print_main(lr_finder.table(search))
     if chosen.plot:

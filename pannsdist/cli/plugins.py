@@ -12,6 +12,7 @@ from typing import Any
 from pannsdist import contracts, settings
 from pannsdist.registry import Catalog, Entry
 from pannsdist.runtime.errors import UserError
+from pannsdist.runtime.redaction import without_credentials
 
 KINDS = ", ".join(contracts.GROUPS)
 
@@ -82,7 +83,7 @@ def show_plugin(catalog: Catalog, kind: str, name: str) -> None:
         allowed = settings.allowed_range(item.metadata) if _is_limited(item.metadata) else ""
         print("   ".join(filter(None, (f"    {key} = {default}", doc, f"({allowed})" if allowed else ""))))
     for line in _of_its_kind(entry, plugin):
-        print(f"  {line}")
+        print(f"  {without_credentials(line)}")
 
 
 def _is_limited(metadata: Mapping[str, Any]) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pannsdist.cli.formats import EVENTS, SCORES, write
-from pannsdist.runtime import console
+from pannsdist.runtime import console, outputs, storage
 from pannsdist.runtime.errors import BadClip
 
 if TYPE_CHECKING:
@@ -140,7 +140,8 @@ def embed(model: Model, paths: Sequence[Path], output: Path) -> bool:
             vectors.append(vector)
             read.append(str(path))
     if vectors:
-        np.savez(output, paths=np.array(read), embeddings=np.stack(vectors))
+        stacked = np.stack(vectors)
+        storage.stream_atomic(output, lambda file: np.savez(file, paths=np.array(read), embeddings=stacked))
         print(f"{len(read)} embeddings of size {len(vectors[0])}: {output}")
     return _print_errors(failures)
 
@@ -148,6 +149,7 @@ def embed(model: Model, paths: Sequence[Path], output: Path) -> bool:
 def export(chosen: argparse.Namespace) -> None:
     """Export a model into a folder that can be used without this package."""
     console.quiet_compiler()
+    outputs.require_folder(chosen.output, "-o")
     from pannsdist.contracts import Clip
     from pannsdist.inference.engines import export as exporting
     from pannsdist.inference.model import load_model
@@ -176,6 +178,9 @@ def _predict(chosen: argparse.Namespace) -> bool:
 def _detect(chosen: argparse.Namespace) -> bool:
     from pannsdist.inference.detection import Rule
 
+    if chosen.plot is not None:
+        outputs.require_suffix(chosen.plot, (".png",), "--plot")
+        outputs.require_file(chosen.plot, "--plot")
     rule = Rule(chosen.threshold, chosen.min_duration, chosen.min_gap)
     paths = _paths(chosen.files)
     if chosen.plot is not None:
@@ -186,6 +191,8 @@ def _detect(chosen: argparse.Namespace) -> bool:
 
 
 def _embed(chosen: argparse.Namespace) -> bool:
+    outputs.require_suffix(chosen.output, (".npz",), "-o")
+    outputs.require_file(chosen.output, "-o")
     paths = _paths(chosen.files)
     return embed(_model(chosen), paths, chosen.output)
 

@@ -152,19 +152,33 @@ class Corpus(ABC):
     def _missing(self, listed: Sequence[Listed]) -> Sequence[Listed]:
         """Clips whose files are missing; lists each folder once and opens no file."""
         present: dict[str, set[str]] = {}
+        outside: set[tuple[str, str]] = set()
         missing = []
         for item in listed:
             folder, name = self._place(item)
             if folder not in present:
-                place = self.root / folder
-                present[folder] = {entry.name for entry in os.scandir(place)} if place.is_dir() else set()
+                entries = self._entries(folder)
+                present[folder] = {entry.name for entry in entries}
+                outside.update((folder, entry.name) for entry in entries if self._leads_out(entry))
             if name not in present[folder]:
                 missing.append(item)
+            if (folder, name) in outside:
+                right = "copy the file into the corpus, or point data.params.root at the real folder"
+                item.row.refuse(f"path {item.path!r} is a link that leads out of {self.root}", right)
         if missing and not self.skips_missing:
             some = "\n".join(f"{item.row.place}: {item.path}" for item in missing[:SHOWN])
             wrong = f"{len(missing)} of {len(listed)} clips of the lists have no file in {self.root}, such as"
             raise UserError(wrong, f"{some}\nall files of the download are needed: {self.home}")
         return missing
+
+    def _entries(self, folder: str) -> Sequence[os.DirEntry[str]]:
+        """The entries of a folder below the root; none where there is no such folder."""
+        place = self.root / folder
+        return list(os.scandir(place)) if place.is_dir() else []
+
+    def _leads_out(self, entry: os.DirEntry[str]) -> bool:
+        """Whether an entry is a link to a file outside of the root. Folders may be links: of large corpora they are."""
+        return entry.is_symlink() and Path(os.path.realpath(self.root)) not in Path(os.path.realpath(entry)).parents
 
     def _place(self, item: Listed) -> tuple[str, str]:
         """(folder, name) below the root, as text: creating a Path for each of two million clips takes minutes."""

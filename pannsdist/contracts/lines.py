@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pannsdist.runtime import storage
+
 __all__ = ["StepLines"]
 
 
@@ -21,20 +23,15 @@ class StepLines:
         self.kept = [line for line in _complete_lines(path) if line["step"] <= from_step]
         """The kept lines, in the order of the file."""
         self._last = {tag: line["step"] for line in self.kept for tag in line}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.writing")
-        with temporary.open("w", encoding="utf-8") as file:
-            file.writelines(_line(line) for line in self.kept)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        self._file = path.open("a", encoding="utf-8")
+        storage.make_folder(path.parent)
+        storage.write_atomic(path, "".join(map(_line, self.kept)))
+        self._file = storage.opened(path, "ab")
 
     def add(self, step: int, values: Mapping[str, Any]) -> dict[str, Any]:
         """Write the values whose tags have no value at this step or later; return these values."""
         fresh = {tag: value for tag, value in values.items() if step > self._last.get(tag, -1)}
         if fresh:
-            self._file.write(_line({"step": step, **fresh}))
+            self._file.write(storage.encoded(_line({"step": step, **fresh})))
             self._last.update(dict.fromkeys(fresh, step))
         return fresh
 

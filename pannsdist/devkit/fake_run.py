@@ -17,6 +17,7 @@ from pannsdist.contracts import ClipFeatures, EpochReport, Pace, StepReport, Tra
 from pannsdist.contracts.predictions import Predictions
 from pannsdist.devkit.checking import Subject
 from pannsdist.runtime.errors import BadClip
+from pannsdist.runtime.storage import make_folder
 
 LABELS = ("dog", "rain", "50% 狗")
 MISSING_CLIP = "clip9"
@@ -26,7 +27,7 @@ LOCAL_HOSTS = ("127.", "::1", "localhost")
 
 def tracked_run(folder: Path, from_step: int = 0, **changed: Any) -> TrackedRun:
     """A simulated run in its own folder, with every kind of tracked output enabled."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     given = {
         "hyper_parameters": {"model": "small", "epochs": 3, "learning_rate": 0.5, "weights": None, "amp": True},
         "score_names": ["train/loss", "valid/accuracy", "valid/loss"],
@@ -100,7 +101,7 @@ def observe_tracker(subject: Subject, folder: Path) -> dict[str, list[str]]:
     pictures.font_for("a")  # fills matplotlib's own font cache
     plugin = subject.plugin()
     elsewhere = folder / "elsewhere"
-    elsewhere.mkdir()
+    make_folder(elsewhere)
     os.chdir(elsewhere)
     before, threads = _state(), set(threading.enumerate())
     outside: list[str] = []

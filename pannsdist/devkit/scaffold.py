@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pannsdist import contracts
 from pannsdist.registry import Catalog
+from pannsdist.runtime import outputs, storage
 from pannsdist.runtime.errors import UserError, candidates_line
 
 TEMPLATES = {
@@ -48,6 +49,7 @@ def write_plugin(kind: str, name: str, place: Path, catalog: Catalog) -> Path:
     distribution = f"pannsdist-{name.replace('_', '-')}"
     _refuse_taken(kind, name, distribution, catalog)
     folder = place / distribution
+    outputs.require_folder(folder, "-o")
     if folder.exists():
         raise UserError(f"{folder} already exists", "choose another name, or another folder with -o")
     words = {
@@ -61,11 +63,8 @@ def write_plugin(kind: str, name: str, place: Path, catalog: Catalog) -> Path:
     }
     for template, target in {**TEMPLATES, f"{kind}.py": "@package@.py"}.items():
         path = folder / _filled(target, words)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(_filled(_template(template), words), encoding="utf-8")
-        except OSError as error:
-            raise UserError(f"cannot write {path}: {error.strerror}", "give another folder with -o") from error
+        storage.make_folder(path.parent)
+        storage.write_file(path, _filled(_template(template), words))
     return folder
 
 

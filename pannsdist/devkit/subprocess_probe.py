@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +14,7 @@ from typing import Any
 
 from pannsdist.devkit.checking import CheckFailed, Subject
 from pannsdist.registry import Entry
+from pannsdist.runtime import storage
 
 LIMIT_S = 600.0
 """Timeout against hanging processes."""
@@ -53,9 +53,9 @@ def tracking_side_effects(subject: Subject) -> Mapping[str, list[str]]:
 
 @cache
 def _tracking_side_effects(*names: str) -> dict[str, list[str]]:
-    with tempfile.TemporaryDirectory(prefix="pannsdist-check-") as place:
-        folder = Path(place).resolve()
-        (folder / "temporary").mkdir()
+    with storage.temporary_folder() as place:
+        folder = place.resolve()
+        storage.make_folder(folder / "temporary")
         variables = {"TMPDIR": str(folder / "temporary"), "PYTHONDONTWRITEBYTECODE": "1"}
         (found,) = _lines(["tracked", *names, str(folder)], variables)
         return dict(found)
@@ -79,9 +79,9 @@ def _names(subject: Subject) -> list[str]:
 
 def _lines(probe: list[str], variables: Mapping[str, str] | None = None, may_die: bool = False) -> list[Any]:
     """Run a probe in a fresh interpreter and return its results. Raises CheckFailed if the process fails."""
-    with tempfile.TemporaryDirectory() as folder:
-        results = Path(folder) / "results"
-        results.touch()
+    with storage.temporary_folder() as folder:
+        results = folder / "results"
+        storage.write_file(results, "")
         command = [sys.executable, "-m", "pannsdist.devkit.subprocess_reports", str(results), *probe]
         try:
             done = subprocess.run(  # noqa: S603 our own interpreter

@@ -7,7 +7,6 @@ import json
 import os
 import random
 import sys
-import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -15,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
+
+from pannsdist.runtime.storage import append_line, temporary_file
 
 DEVICE_MODULES = ("paddle.tensor", "paddle.device", "paddle.nn.initializer")
 SEEDING_MODULES = ("paddle.framework.random",)
@@ -24,20 +25,14 @@ Report = Callable[[Any], None]
 
 def main(path: str, probe: str, *arguments: str) -> None:
     """Run a probe and append its results to the file, one JSON value per line."""
-    with Path(path).open("a", encoding="utf-8") as file:
-
-        def report(value: Any) -> None:
-            file.write(json.dumps(value) + "\n")
-            file.flush()
-
-        probes: dict[str, Callable[..., None]]
-        probes = {
-            "effects": report_effects,
-            "listing": report_listing,
-            "shortest": report_shortest,
-            "tracked": report_tracked,
-        }
-        probes[probe](report, *arguments)
+    probes: dict[str, Callable[..., None]]
+    probes = {
+        "effects": report_effects,
+        "listing": report_listing,
+        "shortest": report_shortest,
+        "tracked": report_tracked,
+    }
+    probes[probe](lambda value: append_line(Path(path), json.dumps(value)), *arguments)
 
 
 def report_effects(report: Report, module: str) -> None:
@@ -83,7 +78,7 @@ def _state(np: Any, paddle: Any) -> dict[str, Any]:
 def _output() -> Iterator[list[str]]:
     """Capture what is printed in the block, including output from C."""
     lines: list[str] = []
-    with tempfile.TemporaryFile() as file:
+    with temporary_file() as file:
         sys.stdout.flush(), sys.stderr.flush()
         kept = os.dup(1), os.dup(2)
         os.dup2(file.fileno(), 1), os.dup2(file.fileno(), 2)

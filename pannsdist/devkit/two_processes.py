@@ -8,13 +8,13 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pannsdist.devkit import subprocess_probe
 from pannsdist.devkit.checking import CheckFailed, NotApplicable, Subject, require
+from pannsdist.runtime import storage
 
 TRAIN = Path(__file__).resolve().parents[1] / "train.py"
 LIMIT_S = 600.0
@@ -29,10 +29,9 @@ def train_a_step(sections: Mapping[str, Any], rate_hz: int, shortest_samples: in
     """
     if not 8000 <= rate_hz <= 192_000:
         raise NotApplicable(f"the test clips cannot be generated at {rate_hz} Hz")
-    with tempfile.TemporaryDirectory(prefix="pannsdist-check-") as place:
-        folder = Path(place)
+    with storage.temporary_folder() as folder:
         settings = folder / "settings.yaml"
-        settings.write_text(json.dumps(_settings(sections, folder, rate_hz, shortest_samples)), encoding="utf-8")
+        storage.write_file(settings, json.dumps(_settings(sections, folder, rate_hz, shortest_samples)))
         code, output = _launched(settings, folder)
         if code != 0:
             raise CheckFailed(f"exit code {code}: {_last_lines(output)}")
@@ -65,7 +64,7 @@ def _launched(settings: Path, folder: Path) -> tuple[int, str]:
     """The exit code of the launcher, and the output of all processes."""
     launcher = ["-W", "ignore:No ccache found", "-m", "paddle.distributed.launch", "--nproc_per_node", "2"]
     command = [sys.executable, *launcher, "--log_dir", str(folder / "log"), str(TRAIN), "-c", str(settings)]
-    with (folder / "output").open("w+b") as output:
+    with storage.opened(folder / "output", "wb") as output:
         process = subprocess.Popen(  # noqa: S603 our own interpreter
             command,
             cwd=folder,

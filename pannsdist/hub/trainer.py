@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import atexit
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import cache, partial
@@ -21,6 +21,7 @@ from pannsdist.contracts.network import Network
 from pannsdist.distributed import fleet
 from pannsdist.hub.devices import use_device
 from pannsdist.hub.items import Collate, InputSpec, Items, TrainingRows, evaluation_rows
+from pannsdist.hub.locking import lock_for
 from pannsdist.hub.module import TASK, Module
 from pannsdist.hub.optimizers import OptimizerSchedule
 from pannsdist.hub.records import TrainRequest, model_record
@@ -28,7 +29,7 @@ from pannsdist.hub.scores import SPLIT, Compare, HubBest, Newest, NoEvaluation, 
 from pannsdist.hub.tracking import open_visualdl
 from pannsdist.inference.bundle import BundleRecord, write_bundle
 from pannsdist.run.folder import load_latest_snapshot
-from pannsdist.runtime import console, storage
+from pannsdist.runtime import console, launcher_logs, outputs, storage
 from pannsdist.runtime.errors import BadRunFolder, UserError
 from pannsdist.training.background import BackgroundWriter
 from pannsdist.training.checkpoint import CheckpointStore, Snapshot
@@ -53,6 +54,7 @@ HOOKS = ("training_step", "validation_step", "optimizer_step", "learning_rate_st
 @cache
 def connected(use_gpu: bool) -> fleet.World:
     """Connect the launcher's processes once; the connection is closed at exit."""
+    launcher_logs.close()
     world = fleet.connect(use_gpu)
     atexit.register(world.close)
     return world
@@ -83,6 +85,8 @@ class Trainer:
         self.nranks, self.local_rank = self._world.size, self._world.rank
         name = self._world.on_main(lambda: str(checkpoint_dir or f"ckpt_{time.time()}"))
         self.checkpoint_dir = Path(name)
+        lock = self._world.agree(lambda: lock_for(self, self.checkpoint_dir) if self._world.is_main else None)
+        self._check_folder: Callable[[], None] = lock or (lambda: None)
         self._input_spec = InputSpec(self.model.front_end, self.model.minimum_samples, self.model.num_class)
         self._network = Network(self.model.feature, self.model.network)
         self._best = HubBest(compare_metrics)
@@ -194,7 +198,7 @@ class Trainer:
 
     def _newest(self) -> Snapshot | None:
         """The newest checkpoint. Rank 0 only."""
-        self.checkpoint_dir.mkdir(parents=True, exist_ok=True)
+        storage.make_folder(self._store.folder)
         return load_latest_snapshot(self._store)
 
     def _loop(self, best: HubBest, run_length: RunLength, evaluated: bool = True) -> Loop:
@@ -228,6 +232,7 @@ class Trainer:
             trackers += stack.enter_context(open_visualdl(self.checkpoint_dir, step, record.settings, weights))
 
         def write(snapshot: Snapshot, best_weights: Any) -> None:
+            self._check_folder()
             epoch, scores = snapshot.progress.epoch, snapshot.progress.scores
             if best_weights is not None:
                 write_bundle(self._best_model, replace(record, epoch=epoch, scores=scores), best_weights)
@@ -259,13 +264,10 @@ class Trainer:
             raise UserError(
                 f"{folder} contains other files, such as {other[0]}", "use a separate folder for save_model"
             )
+        outputs.require_folder(folder, "save_dir")
         record = model_record(self.model, self.optimizer, self.model.labels, None, {})
         write_bundle(folder, record, self._network.arrays())
-        aside = folder / f".{OPTIMIZER_FILE}.writing"
-        with aside.open("wb") as file:
-            write_paddle(file, self._learner.state())
-        storage.sync(aside)
-        aside.replace(folder / OPTIMIZER_FILE)
+        storage.stream_atomic(folder / OPTIMIZER_FILE, lambda file: write_paddle(file, self._learner.state()))
 
     def _load(self, folder: Path) -> None:
         load_into(self.model.network, read_weights(folder / MODEL_FILE), head=self.model.part.plugin.head)

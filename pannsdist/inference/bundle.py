@@ -20,6 +20,7 @@ from pannsdist.registry import Catalog, Origin
 from pannsdist.registry.building import Part, build_plugin
 from pannsdist.runtime import storage
 from pannsdist.runtime.errors import BadBundle, BadWeightsFile
+from pannsdist.runtime.redaction import published
 from pannsdist.settings import SettingsOrigin
 from pannsdist.weights import read_paddle
 from pannsdist.weights.downloads.cache import sha256
@@ -78,15 +79,19 @@ class Bundle:
 
 
 def write_bundle(folder: Path, record: BundleRecord, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write a model folder atomically, replacing an older one. Rank 0 only."""
+    """Write a model folder atomically, replacing an older one. Rank 0 only.
+
+    Paths in the settings and in the dataset's params become relative to the working folder; no credentials are written.
+    """
 
     def fill(temporary: Path) -> None:
         paddle.save(dict(arrays), str(temporary / WEIGHTS_FILE))
         content = dataclasses.asdict(record)
         content["scores"] = {k: v if math.isfinite(v) else repr(v) for k, v in record.scores.items()}
+        content["settings"], content["dataset"] = published(content["settings"]), published(content["dataset"])
         content = {"format": FORMAT, "sha256": sha256(temporary / WEIGHTS_FILE), **content}
         text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-        (temporary / RECORD_FILE).write_text(text + "\n", encoding="utf-8")
+        storage.write_file(temporary / RECORD_FILE, text + "\n")
 
     storage.write_folder_atomic(folder, fill)
 

@@ -86,9 +86,17 @@ def build_plugins(requests: Iterable[PluginRequest], catalog: Catalog, origin: S
 
 
 def build_plugin(entry: Entry, params: Mapping[str, Any], origin: SettingsOrigin, prefix: str) -> Part:
-    """A plugin with its params checked. Raises BrokenPlugin where it fails with anything but a UserError."""
+    """A plugin with its params checked. Raises BrokenPlugin where it fails with anything but a UserError.
+
+    Also for params that a model folder could not hold, which would end a run at its first best epoch.
+    """
     plugin_class = entry.load()
     filled = settings_module.fill_params(plugin_class.Params, params, origin, prefix)
+    try:
+        settings_module.to_dict(filled)
+    except settings_module.NotPlain as error:
+        right = "params are text, finite numbers, booleans, paths, enumerations, and lists and dictionaries of them"
+        raise broken(entry, f"has a param that cannot be stored: {prefix}.{error}", right) from error
     with blamed(entry, filled):
         return Part(entry, filled, plugin_class(filled))
 

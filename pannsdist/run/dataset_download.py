@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import stat
 import sys
 import tarfile
@@ -14,8 +13,9 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from pannsdist.contracts import Download
+from pannsdist.runtime import outputs, storage
 from pannsdist.runtime.errors import BadDataset
-from pannsdist.runtime.storage import write_atomic
+from pannsdist.runtime.redaction import without_credentials
 from pannsdist.weights.downloads import cache
 from pannsdist.weights.downloads.fetch import TIMEOUT_S, fetch_remote
 
@@ -36,11 +36,8 @@ def fetch_corpus(name: str, plugin: Any, folder: Path, timeout_s: float = TIMEOU
         layout = f"\nroot is the folder that contains {plugin.layout}" if hasattr(plugin, "layout") else ""
         command = f"pannsdist plugins show dataset {name}"
         raise BadDataset(f"dataset '{name}' has no files that can be downloaded automatically", home + layout, command)
-    try:
-        (folder / DOWNLOADS).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        wrong = f"{folder / DOWNLOADS} cannot be created: {error.strerror}"
-        raise BadDataset(wrong, "", f"pannsdist data fetch {name} -o FOLDER") from error
+    outputs.require_folder(folder, "-o")
+    storage.make_folder(folder / DOWNLOADS)
     for licence in dict.fromkeys(file.licence for file in downloads):
         print(f"licence of {name}: {licence}", file=sys.stderr)
     for file in downloads:
@@ -53,19 +50,19 @@ def fetch_file(file: Download, folder: Path, timeout_s: float) -> None:
     name = cache.file_name(file.url, "corpora", BadDataset)
     target = folder / inside(file.into, "the plugin") if file.into else folder
     archive, marker = folder / DOWNLOADS / name, folder / DOWNLOADS / f"{name}.done"
-    content = f"{file.url}\n{file.checksum}\n"
+    content = without_credentials(f"{file.url}\n{file.checksum}\n")
     if marker.is_file() and marker.read_text(encoding="utf-8") == content:
         print(f"already downloaded: {name}", file=sys.stderr)
         return
     tells = bool(file.unpack)
     fetch_remote(cache.Remote(file.url, archive, file.checksum, file.size_bytes, tells, error=BadDataset), timeout_s)
     if not file.unpack:
-        target.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(archive, target / name)
+        with archive.open("rb") as copied:
+            storage.copy_stream(copied, target / name)
     else:
         unpack(archive, file.unpack, target)
-    write_atomic(marker, content)
-    archive.unlink()
+    storage.write_atomic(marker, content)
+    storage.remove(archive)
 
 
 def unpack(archive: Path, kind: str, target: Path) -> None:
@@ -80,9 +77,7 @@ def unpack(archive: Path, kind: str, target: Path) -> None:
     with _refused_if_damaged(archive):
         for name, content in readers[kind](archive):
             place = target / inside(name, archive.name)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            with place.open("wb") as file:
-                shutil.copyfileobj(content, file, 1 << 20)
+            storage.copy_stream(content, place)
 
 
 def inside(name: str, source: str) -> PurePosixPath:
@@ -99,8 +94,8 @@ def _refused_if_damaged(archive: Path) -> Iterator[None]:
     try:
         yield
     except DAMAGED as error:
-        archive.unlink()
-        cache.checksum_path(archive).unlink(missing_ok=True)
+        storage.remove(archive)
+        storage.remove(cache.checksum_path(archive))
         wrong = f"{archive.name} is truncated or damaged, and was removed: {error}"
         raise BadDataset(wrong, "repeat the command to download it again") from error
     except OSError as error:

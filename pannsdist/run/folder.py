@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,8 +17,10 @@ from pannsdist import settings as settings_module
 from pannsdist.contracts import Tracker
 from pannsdist.inference.bundle import BundleRecord, write_bundle
 from pannsdist.run.trackers import PluginTracker
-from pannsdist.runtime import console, launcher, storage
+from pannsdist.runtime import console, launcher, outputs, storage
 from pannsdist.runtime.errors import BadClip, BadRunFolder, CannotWrite
+from pannsdist.runtime.folder_lock import FolderLock
+from pannsdist.runtime.redaction import published_text
 from pannsdist.settings.schema import Settings
 from pannsdist.training.background import BackgroundWriter
 from pannsdist.training.checkpoint import DAMAGED, CheckpointStore, Progress, Snapshot
@@ -53,36 +56,61 @@ def load_latest_snapshot(checkpoints: CheckpointStore) -> Snapshot | None:
     return found.snapshot
 
 
-class RunFolder:
-    """The folder `runs/NAME`, new or resumed."""
+def run_path(settings: Settings) -> Path:
+    """The folder of a run, `runs/NAME`."""
+    return Path(settings.runs) / settings.name
 
-    def __init__(self, path: Path, settings: Settings) -> None:
-        self.path = path
+
+def refuse_folder(settings: Settings, labels: Sequence[str]) -> None:
+    """Raise what `RunFolder.open` would raise for a folder that no process has, and touch nothing.
+
+    Raises CannotWrite for a folder that cannot be written, BadRunFolder if it contains another run or unrelated files.
+    """
+    path = run_path(settings)
+    outputs.require_folder(path, "the run folder")
+    if (path / SETTINGS_FILE).is_file():  # without a checkpoint, an earlier start was refused: nothing is another run's
+        if CheckpointStore(path / "checkpoints", settings.save.keep).folders:
+            _refuse_other_run(path / SETTINGS_FILE, settings)
+            _refuse_other_labels(path / LABELS_FILE, list(labels))
+    elif path.exists() and any(item.name != "log" and item.name[0] != "." for item in path.iterdir()):
+        wrong = f"{path} is not empty, and has no {SETTINGS_FILE} of a run"
+        raise BadRunFolder(
+            wrong, "choose another name, as name=NAME, or empty the folder", f"ls {shlex.quote(str(path))}"
+        )
+
+
+class RunFolder:
+    """The folder `runs/NAME`, new or resumed, locked against other processes until `close`."""
+
+    def __init__(self, path: Path, settings: Settings, lock: FolderLock) -> None:
+        self.path, self._lock = path, lock
         self.checkpoints = CheckpointStore(path / "checkpoints", settings.save.keep)
 
     @classmethod
     def open(cls, settings: Settings, labels: Sequence[str]) -> RunFolder:
-        """Open or create the run folder. Raises BadRunFolder if it contains another run or unrelated files.
+        """Open or create the run folder, and lock it.
 
+        Before anything is written, raises what `refuse_folder` raises, and BadRunFolder if another process has it.
         A run also counts as another one if the dataset's labels have changed.
         """
-        path = Path(settings.runs) / settings.name
-        written = path / SETTINGS_FILE
-        if written.is_file():  # without a checkpoint, an earlier start was refused: nothing there is another run's
-            if CheckpointStore(path / "checkpoints", settings.save.keep).folders:
-                _refuse_other_run(written, settings)
-                _refuse_other_labels(path / LABELS_FILE, list(labels))
-        elif path.exists() and any(item.name != "log" and item.name[0] != "." for item in path.iterdir()):
-            wrong = f"{path} is not empty, and has no {SETTINGS_FILE} of a run"
-            raise BadRunFolder(wrong, "choose another name, as name=NAME, or empty the folder", f"ls {path}")
-        path.mkdir(parents=True, exist_ok=True)
-        storage.write_atomic(
-            written, settings_module.to_yaml(settings)
-        )  # written first, so that a killed start can be repeated
-        storage.write_atomic(path / LABELS_FILE, json.dumps(list(labels), ensure_ascii=False) + "\n")
-        (path / "checkpoints").mkdir(exist_ok=True)
-        _guard_log(path)
-        return cls(path, settings)
+        refuse_folder(settings, labels)
+        path = run_path(settings)
+        lock = FolderLock.acquire(path)
+        try:
+            refuse_folder(settings, labels)  # again: another process may have had it until now
+            # written first, so that a killed start can be repeated
+            storage.write_atomic(path / SETTINGS_FILE, settings_module.to_yaml(settings))
+            storage.write_atomic(path / LABELS_FILE, json.dumps(list(labels), ensure_ascii=False) + "\n")
+            storage.make_folder(path / "checkpoints")
+            _link_log(path)
+        except BaseException:
+            lock.close()
+            raise
+        return cls(path, settings, lock)
+
+    def close(self) -> None:
+        """Let other processes have the folder."""
+        self._lock.close()
 
     def snapshot(self) -> Snapshot | None:
         """The latest intact checkpoint of the run, to continue from; prints a line for each damaged later one.
@@ -145,7 +173,7 @@ class RunFolder:
         """Add clips that were skipped to `bad_clips.txt`, each once."""
         path = self.path / "bad_clips.txt"
         known = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        fresh = [clip.wrong.replace("\n", " ") for clip in clips]
+        fresh = [published_text(clip.wrong.replace("\n", " ")) for clip in clips]
         storage.write_atomic(path, "".join(f"{line}\n" for line in dict.fromkeys([*known, *fresh])))
 
     def log_bad_step(self, line: str) -> None:
@@ -156,6 +184,7 @@ class RunFolder:
         console.print_main(line)
 
     def _write(self, snapshot: Snapshot, best_weights: Mapping[str, np.ndarray] | None, record: BundleRecord) -> None:
+        self._lock.check()
         try:
             if best_weights is not None:
                 filled = replace(record, epoch=snapshot.progress.epoch, scores=snapshot.progress.scores)
@@ -176,7 +205,7 @@ def check_same_run(path: Path, settings: Settings) -> None:
 
 def _refuse_other_run(written: Path, settings: Settings) -> None:
     before = _flat(settings_module.read_yaml(written))
-    now = _flat(settings_module.to_dict(settings))
+    now = _flat(settings_module.as_written(settings))
     empty = {key for tree in (before, now) for key, value in tree.items() if value == {}}
     for key in sorted(
         before.keys() | now.keys(), key=lambda key: (key in empty, key)
@@ -184,7 +213,8 @@ def _refuse_other_run(written: Path, settings: Settings) -> None:
         free = any(key == name or key.startswith(f"{name}.") for name in FREE_KEYS)
         if not free and before.get(key) != now.get(key):
             wrong = f"{written.parent} contains another run: {key} is {before.get(key)!r} there, {now.get(key)!r} now"
-            raise BadRunFolder(wrong, "choose another name, as name=NAME, or remove that folder", f"cat {written}")
+            command = f"cat {shlex.quote(str(written))}"
+            raise BadRunFolder(wrong, "choose another name, as name=NAME, or remove that folder", command)
 
 
 def _refuse_other_labels(written: Path, labels: list[str]) -> None:
@@ -210,15 +240,8 @@ def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _guard_log(run: Path) -> None:
-    """Make the launcher's log folder private, because it contains all environment variables, and link it in the run."""
-    folder = launcher.log_folder()
-    if folder is None or not folder.is_dir():
-        return
-    log = folder.resolve()
-    log.chmod(0o700)
-    link = run / "log"
-    if link.is_symlink():
-        link.unlink()
-    if not link.exists() and log != link.resolve():
-        link.symlink_to(os.path.relpath(log, run.resolve()))
+def _link_log(run: Path) -> None:
+    """Link the launcher's log folder in the run."""
+    folder, link = launcher.log_folder(), run / "log"
+    if folder is not None and folder.is_dir() and (link.is_symlink() or folder.resolve() != link.resolve()):
+        storage.make_link(link, os.path.relpath(folder.resolve(), run.resolve()))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from pannsdist import settings
 from pannsdist.registry import Catalog
-from pannsdist.runtime import console, launcher
+from pannsdist.runtime import console, launcher, outputs, storage
 from pannsdist.runtime.errors import SettingsError, UserError
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pannsdist.training.fit_context import TrainingData
 
 LOW, HIGH, STEPS, MIN_STEPS = 1e-7, 1.0, 100, 10
+PLOT_SUFFIXES = (".png", ".pdf", ".svg")
 SMOOTHING, BLOWN_UP, ROWS = 0.9, 4.0, 15
 """Weight of the old value in the smoothed loss; multiple of the best loss that ends the search; rows of the table."""
 
@@ -113,6 +114,12 @@ def _forever(data: TrainingData) -> Iterator[Batch]:
             )
 
 
+def check_plot(path: Path) -> None:
+    """Check `--plot` before anything is computed. Raises UserError."""
+    outputs.require_suffix(path, PLOT_SUFFIXES, "--plot")
+    outputs.require_file(path, "--plot")
+
+
 def table(search: Search) -> str:
     """A table of learning rates and losses, and the suggestion."""
     every = max(1, math.ceil(len(search.rates) / ROWS))
@@ -126,7 +133,7 @@ def table(search: Search) -> str:
 
 
 def plot(search: Search, path: Path) -> None:
-    """Write the curve as an image. Raises UserError if it cannot be written."""
+    """Write the curve as an image, in the format of the suffix. Raises CannotWrite."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 4), layout="constrained")
@@ -136,7 +143,4 @@ def plot(search: Search, path: Path) -> None:
         axes.axvline(search.suggestion, linestyle=":", label=f"steepest at {search.suggestion:.1e}")
         axes.legend()
     axes.set(xscale="log", xlabel="learning rate", ylabel="smoothed loss")
-    try:
-        figure.savefig(path)
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot write {path}: {error}", "give a file such as lr.png in an existing folder") from error
+    storage.stream_atomic(path, lambda file: figure.savefig(file, format=path.suffix[1:].lower()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -11,12 +12,14 @@ from contextlib import contextmanager
 
 from pannsdist.runtime import launcher, signals
 from pannsdist.runtime.errors import EXIT_STOPPED, EXIT_USER_ERROR, Stopped, UserError
+from pannsdist.runtime.redaction import without_credentials
+from pannsdist.runtime.storage import NO_ROOM
 
 
 def print_main(text: str) -> None:
-    """Print on rank 0 only. Any process may call this."""
+    """Print on rank 0 only, without credentials. Any process may call this."""
     if launcher.rank() == 0:
-        print(text, flush=True)
+        print(without_credentials(text), flush=True)
 
 
 def quiet_paddle() -> None:
@@ -74,6 +77,20 @@ def exit_code(work: Callable[[], None]) -> int:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return EXIT_USER_ERROR
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         return 128 + signal.SIGPIPE
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            print(f"error: {error.strerror}: {error.filename}", file=sys.stderr, flush=True)
+            return EXIT_USER_ERROR
+        if error.errno not in NO_ROOM or error.filename:
+            raise
+        _discard_output()
+        print(f"error: the output cannot be written: {error.strerror}", file=sys.stderr, flush=True)
+        return EXIT_USER_ERROR
     return 0
+
+
+def _discard_output() -> None:
+    """Send what is still to be printed nowhere, or Python would fail again at its exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from pannsdist.runtime.redaction import without_credentials
+
 EXIT_USER_ERROR = 2
 EXIT_STOPPED = 75
 """The run was stopped on request, saved, and can be resumed: EX_TEMPFAIL of sysexits.h, "try again later"."""
@@ -13,10 +15,11 @@ EXIT_STOPPED = 75
 class UserError(Exception):
     """An error that the user can fix; printed without a traceback, exit code 2.
 
-    `wrong` states what was found, `right` what would be valid, `command` the next command.
+    `wrong` states what was found, `right` what would be valid, `command` the next command; none keeps credentials.
     """
 
     def __init__(self, wrong: str, right: str = "", command: str = "") -> None:
+        wrong, right, command = map(without_credentials, (wrong, right, command))
         super().__init__(wrong, right, command)
         self.wrong, self.right, self.command = wrong, right, command
 

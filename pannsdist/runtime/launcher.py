@@ -18,6 +18,11 @@ def size() -> int:
     return int(os.environ.get("PADDLE_TRAINERS_NUM", "1"))
 
 
+def nodes() -> int:
+    """Number of machines of this run; 1 without a launcher."""
+    return int(os.environ.get("PADDLE_NNODES", "1"))
+
+
 def log_folder() -> Path | None:
     """Folder in which the launcher logs the output and environment of the processes; None without a launcher."""
     folder = os.environ.get("PADDLE_LOG_DIR")
@@ -29,6 +34,6 @@ def command() -> str:
     own = shlex.join(sys.argv)
     if size() == 1:
         return f"python {own}"
-    if int(os.environ.get("PADDLE_NNODES", "1")) > 1:
+    if nodes() > 1:
         return "the same command on every node"
     return f"python -m paddle.distributed.launch --nproc_per_node {size()} {own}"

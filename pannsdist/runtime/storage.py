@@ -1,36 +1,147 @@
-"""Atomic writes of files and folders: a crash or a full disk leaves the previous content intact.
+"""The one room that writes files and folders: every error of the file system becomes `CannotWrite`.
 
-Functions that write raise `CannotWrite`.
+Text is written as UTF-8 without credentials. What is called atomic leaves the previous content intact after a crash or
+on a full disk.
 """
 
 from __future__ import annotations
 
+import errno
 import os
+import shlex
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from pannsdist.runtime.errors import CannotWrite
+from pannsdist.runtime.redaction import without_credentials
 
 WRITING, OLDER = "writing", "older"
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+REMEDIES = {
+    errno.ENOENT: "the folder does not exist, or was removed meanwhile; create it, then repeat the command",
+    errno.ENOTDIR: "part of the path is a file where a folder is needed; give another path",
+    errno.EISDIR: "this is a folder; give the name of a file",
+    errno.EEXIST: "something else has this name; give another path",
+    errno.ENAMETOOLONG: "give a shorter name",
+    errno.EINVAL: "give another name",
+    errno.EROFS: "this file system is read-only; give a path on another one",
+}
+"""What to do about an error, where it is neither room nor permission."""
+
+
+def encoded(content: str | bytes) -> bytes:
+    """Content as bytes: text as UTF-8 without credentials.
+
+    A character that UTF-8 does not have, of a file name in another encoding, becomes an escape as in JSON.
+    """
+    if isinstance(content, bytes):
+        return content
+    return without_credentials(content).encode("utf-8", "backslashreplace")
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
-    """Write a temporary file, then rename it to `path`; text is encoded as UTF-8."""
-    temporary = _sibling(path, WRITING)
-    with _raising_cannot_write(path):
-        with temporary.open("wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+    """Write a temporary file, then rename it to `path`."""
+    raw = encoded(content)
+    stream_atomic(path, lambda file: file.write(raw))
+
+
+def stream_atomic(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Let `write` fill a temporary file, then rename it to `path`; if it raises, no temporary file is left.
+
+    A link is followed; a device or a pipe, such as /dev/stdout, is written directly.
+    """
+    with writing(path):
+        if path.is_symlink():
+            path = Path(os.path.realpath(path))
+        if path.exists() and not path.is_file() and not path.is_dir():
+            with path.open("wb") as file:
+                write(file)
+            return
+        temporary = _sibling(path, WRITING)
+        try:
+            with temporary.open("wb") as file:
+                write(file)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+def write_file(path: Path, content: str | bytes) -> None:
+    """Write a file directly, not atomically: for a file of a folder that `write_folder_atomic` fills."""
+    raw = encoded(content)
+    with writing(path), path.open("wb") as file:
+        file.write(raw)
 
 
 def append_line(path: Path, line: str) -> None:
     """Append a line to a text file. Not atomic: a crash may leave part of the line."""
-    with _raising_cannot_write(path), path.open("a", encoding="utf-8") as file:
-        file.write(f"{line}\n")
+    with writing(path), path.open("ab") as file:
+        file.write(encoded(f"{line}\n"))
+
+
+def copy_stream(source: IO[bytes], path: Path) -> None:
+    """Copy the rest of an open file into a new file, whose folder is created. Errors of `source` are raised as such."""
+    make_folder(path.parent)
+    with opened(path, "wb") as file:
+        while block := source.read(1 << 20):
+            with writing(path):
+                file.write(block)
+
+
+def opened(path: Path, mode: str) -> IO[bytes]:
+    """A file opened for writing in a binary mode; the caller closes it. Errors of later writes are not translated."""
+    with writing(path):
+        file: IO[bytes] = path.open(mode)
+    return file
+
+
+def make_folder(path: Path, private: bool = False) -> None:
+    """Create a folder with its parents, unless it exists; `private` makes it accessible to its owner only."""
+    with writing(path):
+        path.mkdir(parents=True, exist_ok=True)
+        if private:
+            path.chmod(0o700)
+
+
+def rename(path: Path, target: Path) -> None:
+    """Rename a file or folder, within its file system."""
+    with writing(target):
+        path.rename(target)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link or a whole folder; nothing where there is none."""
+    with writing(path):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder for temporary files, removed at the end of the block. Raises CannotWrite where there is no room."""
+    with writing(_temporary_place()):
+        folder = tempfile.TemporaryDirectory(prefix="pannsdist-")
+    with folder as name:
+        yield Path(name)
+
+
+def temporary_file() -> IO[bytes]:
+    """An open file without a name, for reading and writing; it goes with its closing."""
+    with writing(_temporary_place()):
+        return tempfile.TemporaryFile()
+
+
+def _temporary_place() -> Path:
+    return Path(os.environ.get("TMPDIR") or "/tmp")  # noqa: S108 - only for the message
 
 
 def write_folder_atomic(path: Path, fill: Callable[[Path], None]) -> None:
@@ -40,7 +151,7 @@ def write_folder_atomic(path: Path, fill: Callable[[Path], None]) -> None:
     `path` is always complete. If `fill` raises, the temporary folder is removed.
     """
     temporary, older = _sibling(path, WRITING), _sibling(path, OLDER)
-    with _raising_cannot_write(path):
+    with writing(path):
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         try:
@@ -64,24 +175,30 @@ def recover(parent: Path) -> None:
     for older in parent.glob(f".*.{OLDER}"):
         path = parent / older.name.removeprefix(".").removesuffix(f".{OLDER}")
         if path.exists():
-            shutil.rmtree(older)
+            remove(older)
         else:
-            older.rename(path)
+            rename(older, path)
     for temporary in parent.glob(f".*.{WRITING}"):
-        if temporary.is_dir() and not temporary.is_symlink():
-            shutil.rmtree(temporary)
-        else:
-            temporary.unlink()
+        remove(temporary)
 
 
 def link_atomic(link: Path, target: Path) -> None:
     """Create or replace the symbolic link `link` to its sibling `target`."""
     temporary = _sibling(link, WRITING)
-    with _raising_cannot_write(link):
+    with writing(link):
         temporary.unlink(missing_ok=True)
         temporary.symlink_to(target.name)
         temporary.replace(link)
         sync(link.parent)
+
+
+def make_link(link: Path, target: str) -> None:
+    """Create the symbolic link `link` to a path relative to its folder; replaces a link, and nothing else."""
+    with writing(link):
+        if link.is_symlink():
+            link.unlink()
+        if not link.exists():
+            link.symlink_to(target)
 
 
 def sync(path: Path) -> None:
@@ -98,10 +215,25 @@ def _sibling(path: Path, state: str) -> Path:
 
 
 @contextmanager
-def _raising_cannot_write(path: Path) -> Iterator[None]:
+def writing(path: Path) -> Iterator[None]:
+    """Turn an OSError of the block, and a name that no file can have, into CannotWrite about `path`."""
     try:
         yield
     except OSError as error:
-        wrong = f"cannot write {path}: {error.strerror or error}"
-        right = "existing files are unchanged; free disk space or check the permissions, then repeat the command"
-        raise CannotWrite(wrong, right, f"df -h {path.parent}") from error
+        raise cannot_write(path, error) from error
+    except ValueError as error:
+        if "\0" not in str(path):
+            raise
+        raise cannot_write(path, OSError(errno.EINVAL, "the name has a NUL character")) from error
+
+
+def cannot_write(path: Path, error: OSError, option: str = "") -> CannotWrite:
+    """The message for an error of the file system; `option` is what names the path on the command line."""
+    named = f"{option} {path}" if option else str(path)
+    wrong = f"cannot write {named}: {error.strerror or error}".replace("\0", "\\0")
+    right = "existing files are unchanged; free disk space or check the permissions, then repeat the command"
+    existing = next((one for one in (path.parent, *path.parents) if os.path.lexists(one)), Path())
+    command = f"df -h {shlex.quote(str(path.parent))}"
+    if error.errno in REMEDIES or existing != path.parent:
+        right, command = REMEDIES.get(error.errno or 0, right), f"ls -ld {shlex.quote(str(existing))}"
+    return CannotWrite(wrong, right, command)

@@ -5,6 +5,7 @@ from pannsdist.settings.loading import (
     Layer,
     SettingsOrigin,
     allowed_range,
+    as_written,
     describe,
     documented,
     fill_params,
@@ -15,12 +16,15 @@ from pannsdist.settings.loading import (
     to_dict,
     to_yaml,
 )
+from pannsdist.settings.plain import NotPlain
 
 __all__ = [
     "COMMAND_LINE",
     "Layer",
+    "NotPlain",
     "SettingsOrigin",
     "allowed_range",
+    "as_written",
     "describe",
     "documented",
     "fill_params",

@@ -18,10 +18,14 @@ from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from pannsdist.runtime.errors import SettingsError, candidates_line
+from pannsdist.runtime.redaction import without_credentials
+from pannsdist.settings.plain import NotPlain, plain
 from pannsdist.settings.schema import Settings
 
 P = TypeVar("P")
 COMMAND_LINE = "the command line"
+ENDINGS = (".yaml", ".yml", ".json")
+"""Of settings files. A file with another ending is not read, so that no message shows the lines of, say, a key file."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,13 @@ def load(path: Path, overrides: Sequence[str] = ()) -> tuple[Settings, SettingsO
     """
     layers = [*_file_layers(path, ()), Layer(COMMAND_LINE, parsed(overrides))]
     origin = SettingsOrigin(tuple(layers))
-    return _fill(Settings, _without_replaced_params([layer.values for layer in layers]), origin, prefix=""), origin
+    filled = _fill(Settings, _without_replaced_params([layer.values for layer in layers]), origin, prefix="")
+    try:
+        plain(filled)
+    except NotPlain as error:
+        right = "allowed: text, finite numbers, true and false, lists, and sections with text keys"
+        raise SettingsError(f"setting {error}", right, origin.command) from error
+    return filled, origin
 
 
 def subset_overrides(limit: int | None, overfit: int | None) -> list[str]:
@@ -76,8 +86,15 @@ def fill_params(params_class: type[P], values: Mapping[str, Any], origin: Settin
 
 
 def to_dict(settings: Any) -> dict[str, Any]:
-    """Settings as plain nested dictionaries, as they are saved in run folders."""
-    return dataclasses.asdict(settings)
+    """Settings or params as plain nested dictionaries, as they are saved in run and model folders. Raises NotPlain."""
+    tree: dict[str, Any] = plain(settings)
+    return tree
+
+
+def as_written(settings: Settings) -> dict[str, Any]:
+    """Settings as `read_yaml` gives them from the file of a run, which holds no credentials."""
+    tree = OmegaConf.to_container(OmegaConf.create(without_credentials(to_yaml(settings))))
+    return {str(key): value for key, value in tree.items()} if isinstance(tree, dict) else {}
 
 
 def to_yaml(settings: Settings) -> str:
@@ -116,15 +133,23 @@ def documented(schema: type[Any], item: dataclasses.Field[Any]) -> str:
 
 def _file_layers(path: Path, chain: tuple[Path, ...]) -> list[Layer]:
     """The layers of a file, those of its `base:` file first; `base:` is a path relative to the file."""
+    if "\0" in str(path):
+        raise SettingsError(f"{str(path)!r} is not the name of a file", "give a YAML file with -c")
     if path.resolve() in chain:
         loop = " -> ".join(str(p) for p in (*chain, path))
         raise SettingsError(f"circular base files: {loop}", "remove one `base:` line")
+    for name in (path, path.resolve()):
+        if name.suffix.lower() not in ENDINGS:
+            right = f"the name of a settings file, and of what it links to, ends in {' or '.join(ENDINGS)}"
+            raise SettingsError(f"{path} is not a settings file: it is not read", right)
     try:
         values = OmegaConf.to_container(OmegaConf.load(path))
     except FileNotFoundError:
         raise SettingsError(f"no settings file {path}", "give a YAML file with -c", "ls configs") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"cannot read {path}: {error}", "give a YAML file with -c") from error
+    except OSError as error:
+        raise SettingsError(f"cannot read {path}: {error.strerror or error}", "give a YAML file with -c") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"cannot read {path}: it is not UTF-8", "save the file as UTF-8") from error
     except Exception as error:  # PyYAML and OmegaConf raise many kinds
         raise SettingsError(
             f"{path} is not valid YAML: {error}", "one `key: value` per line, two spaces per level"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -67,7 +66,7 @@ class CheckpointStore:
         kept = {folder, *best, *self.folders[-self.keep :]}
         for path in self.folders:
             if path not in kept:
-                shutil.rmtree(path)
+                storage.remove(path)
         return folder
 
     def load_latest(self) -> LatestCheckpoint:
@@ -94,15 +93,15 @@ class CheckpointStore:
         """Append `.damaged` to the names of damaged checkpoints, so that they are not read again."""
         for folder in damaged:
             target = folder.with_name(folder.name + DAMAGED)
-            shutil.rmtree(target, ignore_errors=True)
-            folder.rename(target)
+            storage.remove(target)
+            storage.rename(folder, target)
 
     def _link_best(self, best: Sequence[Path]) -> None:
         names = ["best", *(f"best_{place}" for place in range(2, len(best) + 1))]
         links = {name: folder for name, folder in zip(names, best, strict=False) if folder.is_dir()}
         for link in self.folder.glob("best*"):
             if link.name not in links:
-                link.unlink()
+                storage.remove(link)
         for name, folder in links.items():
             storage.link_atomic(self.folder / name, folder)
 
@@ -115,9 +114,9 @@ def _write(folder: Path, snapshot: Snapshot) -> None:
     if snapshot.statistics:
         paddle.save(dict(snapshot.statistics), str(folder / STATISTICS_FILE))
     record = dataclasses.asdict(snapshot.progress)
-    (folder / PROGRESS_FILE).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    storage.write_file(folder / PROGRESS_FILE, json.dumps(record, indent=1) + "\n")
     lines = [f"{sha256(path)}  {path.name}\n" for path in sorted(folder.iterdir())]
-    (folder / SUMS_FILE).write_text("".join(lines), encoding="utf-8")
+    storage.write_file(folder / SUMS_FILE, "".join(lines))
 
 
 def _read(folder: Path) -> Snapshot:

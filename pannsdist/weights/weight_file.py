@@ -18,6 +18,7 @@ from pannsdist.weights.formats.torch import is_torch, read_torch
 from pannsdist.weights.layouts import bare
 
 Format = Literal["torch", "paddle", "safetensors"]
+ENDINGS = (".pth", ".pt", ".pdparams", ".pdopt", ".safetensors", ".ckpt", ".bin")
 ENVELOPES = ("model", "state_dict")
 """Keys of the weights in checkpoints of other training programs."""
 
@@ -65,7 +66,9 @@ def format_of(path: Path) -> Format:
         return "torch"
     if is_paddle(first):
         return "paddle"
-    found = f"starts with {first[:12]!r}" if first else "is empty"
+    # the content of a file with another ending, which may be secret, is not shown
+    start = f"with {first[:12]!r}" if path.suffix in ENDINGS else "as another kind of file does"
+    found = f"starts {start}" if first else "is empty"
     raise BadWeightsFile(f"{path} is not a weight file: it {found}", READABLE)
 
 

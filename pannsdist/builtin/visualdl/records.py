@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pannsdist.contracts.writing import make_folder, remove
+
 HEADER = struct.Struct("<Q")
 PATTERN = "vdlrecords.*.log"
 ONCE = ("hparam", "meta_data")
@@ -25,7 +27,7 @@ class RecordLog:
     def __init__(self, folder: Path, from_step: int) -> None:
         from visualdl.writer.record_writer import RecordFileWriter
 
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         older = sorted(folder.glob(PATTERN))
         kept = _kept(older, from_step)
         self._last = {(kind, tag): step for kind, tag, step in kept}
@@ -35,7 +37,7 @@ class RecordLog:
             self._file.add_record(record)
         self._file.flush()
         for path in older:
-            path.unlink()
+            remove(path)
 
     def add(self, record: Any) -> None:
         """Write a record, unless its step was kept."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from pannsdist.contracts import Clip
 from pannsdist.devkit import subprocess_probe
 from pannsdist.devkit.checking import Check, Cost, NotApplicable, Subject, require
 from pannsdist.devkit.checks.plugin import pickle_round_trip, words
+from pannsdist.runtime import storage
 from pannsdist.runtime.errors import SettingsError, UserError
 
 FIRST_CLIPS = 3
@@ -118,10 +118,10 @@ def its_clips_can_be_pickled(subject: Subject) -> str:
 def a_path_that_does_not_exist_is_refused_by_name(subject: Subject) -> str:
     """With a UserError that names the param and the path."""
     names = _path_params(subject)
-    with tempfile.TemporaryDirectory() as folder:
+    with storage.temporary_folder() as folder:
         for name in names:
             try:
-                subject.plugin(**{name: str(Path(folder) / NOWHERE)})
+                subject.plugin(**{name: str(folder / NOWHERE)})
             except UserError as error:
                 require(NOWHERE in str(error), f"the error does not name the path: {error}")
                 require(name in words(str(error)), f"the error does not name {subject.section}.{name}: {error}")

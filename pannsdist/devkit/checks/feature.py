@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
 import paddle
@@ -17,6 +15,7 @@ from pannsdist.devkit.checking import Check, Cost, Subject, require
 from pannsdist.inference.engines.graph import save_graph
 from pannsdist.inference.engines.output_layer import SCORES, OutputLayer
 from pannsdist.inference.engines.paddle_inference import load_paddle
+from pannsdist.runtime import storage
 
 TOLERANCE = 1e-5
 """Relative to the largest absolute value of the output: rounding from another order of additions."""
@@ -126,8 +125,8 @@ class _FeatureOutput(OutputLayer):
 def same_as_graph(layer: OutputLayer, shapes: tuple[tuple[int, int], ...]) -> str:
     """Require that the saved graph gives the layer's outputs, for waveforms of these shapes; returns the difference."""
     layer.eval()
-    with tempfile.TemporaryDirectory() as folder:
-        run = load_paddle(save_graph(layer, Path(folder)))
+    with storage.temporary_folder() as folder:
+        run = load_paddle(save_graph(layer, folder))
         difference = ""
         for shape in shapes:
             waveforms = np.random.default_rng(0).normal(0, 0.1, shape).astype(np.float32)

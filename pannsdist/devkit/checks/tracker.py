@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from pannsdist.contracts import Tracker
 from pannsdist.devkit import fake_run, subprocess_probe
 from pannsdist.devkit.checking import Check, Cost, Subject, require
 from pannsdist.devkit.fake_run import EPOCH_STEPS, epoch, predictions, reports, send_reports, steps, tracked_run
+from pannsdist.runtime import storage
 
 STARTS = 4
 
@@ -55,8 +55,8 @@ def nan_and_infinite_values_are_accepted(subject: Subject) -> str:
 
 def resuming_repeatedly_writes_no_duplicates(subject: Subject) -> str:
     """Each start sends the same reports again, so the files must not grow."""
-    with tempfile.TemporaryDirectory(prefix="pannsdist-check-") as place:
-        folder = Path(place).resolve() / "run"
+    with storage.temporary_folder() as place:
+        folder = place.resolve() / "run"
         sizes = []
         for start in range(STARTS):
             from_step = EPOCH_STEPS if start else 0
@@ -93,8 +93,8 @@ def it_leaves_no_threads_processes_or_changed_state(subject: Subject) -> str:
 @contextmanager
 def _open_tracker(subject: Subject) -> Iterator[tuple[Tracker, Path]]:
     """A tracker opened for a run in a new folder, closed at the end."""
-    with tempfile.TemporaryDirectory(prefix="pannsdist-check-") as place:
-        folder = Path(place).resolve() / "run"
+    with storage.temporary_folder() as place:
+        folder = place.resolve() / "run"
         tracker: Any = subject.plugin().open(tracked_run(folder))
         try:
             yield tracker, folder

@@ -13,6 +13,7 @@ import numpy as np
 
 from pannsdist.inference.detection import Event
 from pannsdist.inference.drawing.outline import RANGE_DB, Curves, Outline
+from pannsdist.runtime import outputs
 from pannsdist.runtime.errors import UserError
 from pannsdist.runtime.storage import write_atomic
 
@@ -60,10 +61,8 @@ def draw(output: Path, outline: Outline, curves: Curves, scene: Scene) -> str:
 
 def check_output(output: Path, sounds: Sequence[object]) -> None:
     """Check `--plot` before anything is computed. Raises UserError."""
-    if output.suffix.lower() != ".png":
-        raise UserError(f"--plot {output} is not a .png file", f"give a name such as {output.with_suffix('.png').name}")
-    if not output.parent.is_dir():
-        raise UserError(f"--plot {output}: there is no folder {output.parent}", command=f"mkdir -p {output.parent}")
+    outputs.require_suffix(output, (".png",), "--plot")
+    outputs.require_file(output, "--plot")
     if len(sounds) != 1:
         raise UserError(f"--plot draws one sound, but {len(sounds)} are given", "give one file, in a call for each")
 

@@ -27,6 +27,7 @@ from pannsdist.inference.inference_model import InferenceModel
 from pannsdist.registry import Catalog
 from pannsdist.runtime import storage
 from pannsdist.runtime.errors import BadClip, UserError
+from pannsdist.runtime.redaction import published
 
 FORMATS = ("paddle", "onnx")
 RECORD_FILE = "export.json"
@@ -71,9 +72,9 @@ def export(inference_model: InferenceModel, form: str, out: Path, clips: Sequenc
     def fill(temporary: Path) -> None:
         graph, content = _write(inference_model, form, temporary)
         checks.append(_check(graph, Dygraph(inference_model), waveforms, ids))
-        content["checked"] = dataclasses.asdict(checks[0])
+        content["checked"] = published(dataclasses.asdict(checks[0]))
         text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-        (temporary / RECORD_FILE).write_text(text + "\n", encoding="utf-8")
+        storage.write_file(temporary / RECORD_FILE, text + "\n")
 
     storage.write_folder_atomic(out, fill)
     return checks[0]
@@ -89,7 +90,7 @@ def _write(inference_model: InferenceModel, form: str, folder: Path) -> tuple[Gr
         graph, files = load_paddle(program), [program.name, f"{STEM}.pdiparams"]
     for path in folder.iterdir():
         if path.name not in files:
-            path.unlink()
+            storage.remove(path)
     return graph, {
         "format": form,
         "files": files,

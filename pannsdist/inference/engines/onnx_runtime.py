@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import paddle
 
 from pannsdist.inference.engines.graph import CannotCompile, GraphFunction, save_graph
 from pannsdist.inference.engines.output_layer import OutputLayer
-from pannsdist.runtime import cpu
+from pannsdist.runtime import cpu, storage
 from pannsdist.runtime.errors import UserError
 
 OPSET = 17
@@ -32,9 +31,9 @@ def require_onnx() -> None:
 
 def compile_onnx(layer: OutputLayer) -> GraphFunction:
     """Compile for onnxruntime, through files that are removed after loading. Raises CannotCompile."""
-    with tempfile.TemporaryDirectory(prefix="pannsdist-") as folder:
-        path = Path(folder) / "model.onnx"
-        convert_to_onnx(save_graph(layer, Path(folder)), path)
+    with storage.temporary_folder() as folder:
+        path = folder / "model.onnx"
+        convert_to_onnx(save_graph(layer, folder), path)
         return load_onnx(path)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ from paddle import inference
 
 from pannsdist.inference.engines.graph import GraphFunction, save_graph
 from pannsdist.inference.engines.output_layer import OutputLayer
-from pannsdist.runtime import cpu
+from pannsdist.runtime import cpu, storage
 
 FAILING_FUSIONS = (
     "elementwise_act_onednn_fuse_pass",
@@ -25,8 +24,8 @@ ONEDNN_OPS = {"conv2d", "depthwise_conv2d", "fused_conv2d", "pool2d", "batch_nor
 
 def compile_paddle(layer: OutputLayer) -> GraphFunction:
     """Compile for Paddle Inference, through files that are removed after loading. Raises CannotCompile."""
-    with tempfile.TemporaryDirectory(prefix="pannsdist-") as folder:
-        return load_paddle(save_graph(layer, Path(folder)))
+    with storage.temporary_folder() as folder:
+        return load_paddle(save_graph(layer, folder))
 
 
 def load_paddle(program: Path) -> GraphFunction:

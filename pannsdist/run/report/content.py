@@ -20,6 +20,7 @@ from pannsdist.registry import Catalog
 from pannsdist.run.planning.data import load_data
 from pannsdist.run.planning.selection import choose_dataset
 from pannsdist.runtime.errors import BadBundle, BadClip, BadRunFolder, UserError
+from pannsdist.runtime.redaction import published, published_text
 from pannsdist.training.metrics import ClassScores, Predictions, class_scores, losses, most_confused
 from pannsdist.training.tracking import SavedPredictions, read_predictions
 
@@ -69,7 +70,8 @@ def read_content(folder: Path, catalog: Catalog) -> ReportContent:
         notes.append(f"The predictions are from epoch {kept.epoch}, the best model is from epoch {record.epoch}.")
     players = [] if kept is None or record is None else list(_players(written, kept, record, catalog, notes))
     classes = class_scores(kept.predictions) if kept else []
-    return ReportContent(folder, flat(settings.read_yaml(written)), scores, record, kept, classes, players, notes)
+    shown, notes = flat(published(settings.read_yaml(written))), [published_text(note) for note in notes]
+    return ReportContent(folder, shown, scores, record, kept, classes, players, notes)
 
 
 def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -7,14 +7,21 @@ from pathlib import Path
 from pannsdist.registry import Catalog
 from pannsdist.run.report.content import read_content
 from pannsdist.run.report.page import page
-from pannsdist.runtime import storage
+from pannsdist.runtime import outputs, storage
 
 
 def write_report(run: Path, output: Path | None) -> None:
-    """Write the report of a run and print its path. Raises BadRunFolder if there is no run, or it has no scores yet."""
-    content = read_content(run, Catalog.installed())
+    """Write the report of a run and print its path.
+
+    Raises CannotWrite for an output that cannot be written, BadRunFolder if there is no run, or it has no scores yet.
+    """
     path = output or run / "report.html"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if output or run.is_dir():
+        outputs.require_folder(path.parent, "-o")
+        if path.parent.is_dir():
+            outputs.require_file(path, "-o")
+    content = read_content(run, Catalog.installed())
+    storage.make_folder(path.parent)
     storage.write_atomic(path, page(content))
     for note in content.notes:
         print(f"note: {note}")

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from pannsdist.runtime import launcher_logs, storage
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 POLL_S = 0.2
 SHOWN_LINES = 15
@@ -114,14 +116,17 @@ class JobPool:
 
     def _start(self, job: Job, slot: Mapping[str, str]) -> _Started:
         if job.private:
-            job.private.mkdir(parents=True, exist_ok=True)
-            job.private.chmod(0o700)
-        job.log.parent.mkdir(parents=True, exist_ok=True)
-        with job.log.open("ab") as log:
+            storage.make_folder(job.private, private=True)
+        storage.make_folder(job.log.parent)
+        environment = {**os.environ, **slot}
+        if job.private:
+            environment[launcher_logs.UMASK] = f"{_umask():o}"
+        with storage.opened(job.log, "ab") as log:
             start = log.tell()
             process = subprocess.Popen(  # noqa: S603 - our own command, no shell
                 job.command,
-                env={**os.environ, **slot},
+                env=environment,
+                umask=0o077 if job.private else -1,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -150,6 +155,13 @@ class JobPool:
 
     def _on_signal(self, *_: object) -> None:
         self.stop()
+
+
+def _umask() -> int:
+    """The umask of this process, which can only be read by setting it."""
+    umask = os.umask(0o077)
+    os.umask(umask)
+    return umask
 
 
 def _result(started: _Started, code: int) -> JobResult:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,14 +16,16 @@ from omegaconf import OmegaConf
 import pannsdist
 from pannsdist import settings as settings_module
 from pannsdist.registry import Catalog
-from pannsdist.run.folder import SETTINGS_FILE, check_same_run
+from pannsdist.run.folder import SETTINGS_FILE, check_same_run, run_path
 from pannsdist.run.planning.decide import decide
 from pannsdist.run.planning.plan import Plan
 from pannsdist.run.planning.plan_table import plan_table
-from pannsdist.runtime import launcher, storage
+from pannsdist.runtime import launcher, outputs, storage
 from pannsdist.runtime.errors import BadRunFolder, SettingsError, UserError
+from pannsdist.runtime.folder_lock import FolderLock, refuse_held
+from pannsdist.runtime.redaction import published
 
-FINISHED_FILE, LOCK_FILE = "finished.json", ".lock"
+FINISHED_FILE = "finished.json"
 OWN_KEYS = ("name", "runs")
 """Settings that a series sets for each run."""
 
@@ -94,11 +95,13 @@ class Series:
     def is_finished(self, run: Run) -> bool:
         """Whether the run was finished with exactly the current settings, and its folder still exists."""
         known = self._finished().get(run.name)
-        return known == settings_module.to_dict(run.plan.settings) and (run.folder / "scores.jsonl").is_file()
+        return (
+            known == published(settings_module.to_dict(run.plan.settings)) and (run.folder / "scores.jsonl").is_file()
+        )
 
     def mark_finished(self, run: Run) -> None:
         """Record that the run is finished with its settings."""
-        known = {**self._finished(), run.name: settings_module.to_dict(run.plan.settings)}
+        known = {**self._finished(), run.name: published(settings_module.to_dict(run.plan.settings))}
         storage.write_atomic(self.folder / FINISHED_FILE, json.dumps(known, indent=1) + "\n")
 
     def _finished(self) -> dict[str, Any]:
@@ -114,14 +117,8 @@ class Series:
     @contextmanager
     def locked(self) -> Iterator[int]:
         """Lock the series folder, yielding the descriptor. Runs inherit it, so the lock outlives a killed command."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / LOCK_FILE).open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                wrong = f"another command, or a run that it left behind, is running in {self.folder}"
-                raise BadRunFolder(wrong, "wait for it to end, or stop it", "ps aux | grep train.py") from None
-            yield file.fileno()
+        with closing(FolderLock.acquire(self.folder, again=False)) as lock:
+            yield lock.handle
 
 
 def plan_series(request: Request, members: Mapping[str, Sequence[str]]) -> Series:
@@ -154,7 +151,9 @@ def series_folder(request: Request) -> Path:
         wrong = "this command was started by Paddle's launcher, but it starts the launcher itself for each run"
         raise SettingsError(wrong, "start it directly, with --nproc for the processes of each run")
     chosen, _ = settings_module.load(request.config, request.overrides)
-    folder = Path(chosen.runs) / chosen.name
+    folder = run_path(chosen)
+    outputs.require_folder(folder, "the folder of the series")
+    refuse_held(folder)
     if (folder / SETTINGS_FILE).is_file():
         wrong = f"{folder} is the folder of a single run, but a series needs its own folder"
         raise BadRunFolder(wrong, f"choose another name, as name={chosen.name}_series")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pannsdist.runtime.errors import BadRunFolder
+from pannsdist.runtime.redaction import published
 from pannsdist.training.best import BestTracker
 
 SCORES_FILE = "scores.jsonl"
@@ -37,7 +38,7 @@ class Result:
     def record(self) -> dict[str, Any]:
         """The result as a JSON record."""
         best = vars(self.best) if self.best else None
-        return {"run": str(self.folder), "best": best, "last": vars(self.last), "seconds": self.seconds}
+        return {"run": published(str(self.folder)), "best": best, "last": vars(self.last), "seconds": self.seconds}
 
 
 @dataclass(frozen=True)

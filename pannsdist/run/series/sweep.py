@@ -22,6 +22,7 @@ from pannsdist.run.series.scores import Result, duration, number, read_result, t
 from pannsdist.runtime import storage
 from pannsdist.runtime.console import print_main
 from pannsdist.runtime.errors import SettingsError
+from pannsdist.runtime.redaction import published, published_text
 
 OPENING, CLOSING, QUOTES = "[{(", "]})", "\"'"
 LONGEST_NAME = 100
@@ -123,7 +124,11 @@ def ranked_rows(
 
     done = [{"settings": dict(combinations[name]), **result.record()} for name, result in results.items()]
     lost = [
-        {"settings": dict(combinations[name]), "run": str(series.folder / name), "failed": message}
+        {
+            "settings": dict(combinations[name]),
+            "run": published(str(series.folder / name)),
+            "failed": published_text(message),
+        }
         for name, message in failed.items()
     ]
     return [*sorted(done, key=place), *lost]

@@ -57,9 +57,9 @@ def _write(folder: Path, saved: SavedPredictions) -> None:
         "labels": predictions.labels,
         "ids": predictions.ids,
     }
-    (folder / RECORD_FILE).write_text(json.dumps(record, ensure_ascii=False) + "\n", encoding="utf-8")
+    storage.write_file(folder / RECORD_FILE, json.dumps(record, ensure_ascii=False) + "\n")
     for name, array in ((LOGITS_FILE, predictions.logits), (TARGETS_FILE, predictions.targets)):
-        with (folder / name).open("wb") as file:
+        with storage.opened(folder / name, "wb") as file:
             npy.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
 
 

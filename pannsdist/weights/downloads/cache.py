@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlparse
 
 from pannsdist.contracts import Pretrained
 from pannsdist.runtime.errors import BadWeightsFile, UserError
+from pannsdist.runtime.redaction import without_credentials
 from pannsdist.runtime.storage import write_atomic
 
 
@@ -77,7 +78,7 @@ def expected(file: Remote) -> str:
     except FileNotFoundError:
         return ""
     pinned_url, stored = (lines[0].removeprefix("# "), lines[1].partition(" ")[0]) if len(lines) > 1 else ("", "")
-    if pinned_url != file.url:
+    if pinned_url != without_credentials(file.url):  # as it was written
         wrong = f"{file.path} was downloaded from {pinned_url or 'an unknown URL'}, not from {file.url}"
         right = f"neither has a published checksum, so they cannot be distinguished; move it and {stored_in} away"
         raise file.error(wrong, right)

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import IO
 
 from pannsdist.contracts import Pretrained
-from pannsdist.runtime.errors import BadWeightsFile, UserError
-from pannsdist.runtime.storage import sync
+from pannsdist.runtime import storage
+from pannsdist.runtime.errors import BadWeightsFile, CannotWrite, UserError
+from pannsdist.runtime.redaction import published_text, without_credentials
 from pannsdist.weights.downloads import cache
 from pannsdist.weights.downloads.cache import Remote
 
@@ -54,18 +55,18 @@ def download(file: Remote, timeout_s: float) -> None:
     """
     part = file.path.with_name(f"{file.path.name}.part")
     size = f" ({file.size_bytes / 1e6:.1f} MB)" if file.size_bytes else ""
-    print(f"downloading {file.url}{size}\n  to {file.path}", file=sys.stderr, flush=True)
+    print(f"downloading {without_credentials(file.url)}{size}\n  to {file.path}", file=sys.stderr, flush=True)
     try:
         receive(file, part, timeout_s)
-        sync(part)
+        storage.sync(part)
         print_unpublished(file)
         cache.verify(part, file)
-        part.replace(file.path)
-        sync(file.path.parent)
+        storage.rename(part, file.path)
+        storage.sync(file.path.parent)
     except DownloadError as error:
         raise file.error(f"{file.path.name} could not be downloaded: {error}", manual_download(file)) from error
     finally:
-        part.unlink(missing_ok=True)
+        storage.remove(part)
 
 
 def manual_download(file: Remote) -> str:
@@ -128,8 +129,13 @@ def reason(error: Exception, part: Path, timeout_s: float) -> str:
         return f"the connection was interrupted after {received}"
     if isinstance(error, requests.ConnectionError):
         cause = re.search(r"\[Errno -?\d+\] ([^'\")]+)", str(error))
-        return f"no connection ({cause[1] if cause else str(error)[:200]})"
-    return str(error)[:200]
+        return f"no connection ({cause[1] if cause else _without_query(error)})"
+    return _without_query(error)
+
+
+def _without_query(error: Exception) -> str:
+    """The text of an error of a library, which shows the path of a URL with its query, where a token may be."""
+    return re.sub(r"\?\S+", "?***", without_credentials(str(error)))[:200]
 
 
 @contextmanager
@@ -141,18 +147,19 @@ def exclusive(path: Path, error_type: type[UserError] = BadWeightsFile) -> Itera
     """
     lock = path.with_name(f".{path.name}.lock")
     try:
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        file = lock.open("a+", encoding="utf-8")
-    except OSError as error:
+        storage.make_folder(lock.parent)
+        file = storage.opened(lock, "a+b")
+    except CannotWrite as error:
         right = "make the folder writable, or choose another as PANNSDIST_HOME"
-        raise error_type(f"{lock.parent} cannot be written: {error.strerror}", right) from error
+        raise error_type(error.wrong, right) from error
     with file:
         text = acquire(file, path)
         file.truncate(0)
+        file.flush()
         try:
             yield previous_error(text)
         except UserError as error:
-            file.write(json.dumps([error.wrong, error.right]))
+            file.write(json.dumps([published_text(error.wrong), published_text(error.right)]).encode())
             raise
 
 
@@ -164,7 +171,7 @@ def previous_error(text: str) -> tuple[str, str] | None:
     return str(wrong), str(right)
 
 
-def acquire(file: IO[str], path: Path) -> str:
+def acquire(file: IO[bytes], path: Path) -> str:
     """Acquire the lock; return the content left by its previous holder if this process had to wait, else empty."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -172,5 +179,5 @@ def acquire(file: IO[str], path: Path) -> str:
         print(f"waiting for another process that downloads {path.name}", file=sys.stderr, flush=True)
         fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(0)
-        return file.read()
+        return file.read().decode("utf-8", "replace")
     return ""

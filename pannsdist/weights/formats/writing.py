@@ -11,7 +11,8 @@ from typing import IO
 import numpy as np
 
 from pannsdist.runtime.errors import BadWeightsFile
-from pannsdist.runtime.storage import sync
+from pannsdist.runtime.outputs import require_file
+from pannsdist.runtime.storage import stream_atomic
 from pannsdist.weights.formats import opcodes as op
 from pannsdist.weights.formats.arrays import Array
 from pannsdist.weights.formats.safetensors import TYPES
@@ -117,24 +118,20 @@ WRITERS: dict[str, Callable[[IO[bytes], State], None]] = {
 }
 
 
-def write_weights(path: Path, state: State) -> None:
-    """Write weights to a new file atomically, in the format of its suffix.
-
-    Raises `BadWeightsFile` for an unknown suffix, or if the file exists.
-    """
+def refuse_target(path: Path) -> None:
+    """Raise BadWeightsFile for an unknown suffix, or if the file exists; CannotWrite where it cannot be written."""
     if path.suffix not in WRITERS:
         raise BadWeightsFile(f"unknown format: {path}", f"supported suffixes: {', '.join(WRITERS)}")
+    require_file(path, "weights")
     if path.exists():
         raise BadWeightsFile(f"{path} already exists", "remove it, or choose another name")
-    temporary = path.with_name(f".{path.name}.writing")
+
+
+def write_weights(path: Path, state: State) -> None:
+    """Write weights to a new file atomically, in the format of its suffix. Raises what `refuse_target` raises."""
+    refuse_target(path)
+    arrays = {key: np.asarray(value) for key, value in state.items()}
     try:
-        with temporary.open("wb") as file:
-            WRITERS[path.suffix](file, {key: np.asarray(value) for key, value in state.items()})
-        sync(temporary)
-        temporary.replace(path)
+        stream_atomic(path, lambda file: WRITERS[path.suffix](file, arrays))
     except KeyError as error:
         raise BadWeightsFile(f"{path.suffix} does not support type {error}", "choose another format") from error
-    except OSError as error:
-        raise BadWeightsFile(f"{path} cannot be written: {error.strerror}", "choose another folder") from error
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pannsdist.contracts.writing import make_folder, remove
+
 LENGTH = struct.Struct("<Q")
 CHECKSUM_BYTES = 4
 PATTERN = "events.out.tfevents.*"
@@ -27,7 +29,7 @@ class EventLog:
         from tensorboardX.proto.event_pb2 import Event
         from tensorboardX.record_writer import RecordWriter
 
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         older = sorted(folder.glob(PATTERN))
         kept = _kept(older, from_step)
         self._event, self._last = Event, {tag: step for tag, step in kept}  # noqa: C416 - the last step wins
@@ -39,7 +41,7 @@ class EventLog:
             self._write(event)
         self.flush()
         for path in older:
-            path.unlink()
+            remove(path)
 
     def add(self, summary: Any, step: int, wall_time_s: float) -> None:
         """Write the summary of a tag at a step, unless it was kept from an earlier file."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -25,6 +24,7 @@ from pannsdist.contracts.reporting import (
     epoch_summaries,
     step_points,
 )
+from pannsdist.contracts.writing import make_folder, remove, stream_atomic, write_atomic
 
 if TYPE_CHECKING:
     from pannsdist_wandb.params import WandbParams
@@ -48,7 +48,7 @@ class WandbTracker:
         for line in self._lines.kept:
             self._log(line["step"], {tag: value for tag, value in line.items() if tag != "step"})
         for folder in earlier:
-            shutil.rmtree(folder)
+            remove(folder)
         self._open.add(id(self))
 
     def steps(self, report: StepReport) -> None:
@@ -89,16 +89,16 @@ class WandbTracker:
         if not isinstance(item, (Picture, AudioExcerpt)):
             return {}
         path = self._folder / KEPT / "media" / f"{item.tag}_{step}{'.png' if isinstance(item, Picture) else '.wav'}"
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         name = path.relative_to(self._folder).as_posix()
         if isinstance(item, Picture):
             from PIL import Image
 
-            Image.fromarray(item.pixels).save(path)
+            stream_atomic(path, lambda file: Image.fromarray(item.pixels).save(file, format="PNG"))
             return {item.tag: {"picture": name}}
         import soundfile
 
-        soundfile.write(path, item.waveform, item.rate_hz)
+        stream_atomic(path, lambda file: soundfile.write(file, item.waveform, item.rate_hz, format="WAV"))
         return {item.tag: {"sound": name, "caption": item.description}}
 
     def _as_shown(self, value: Any) -> Any:
@@ -117,8 +117,8 @@ class WandbTracker:
 def _run_id(path: Path) -> str:
     """The W&B run id, created once, without the run's random generators."""
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(secrets.token_hex(6), encoding="utf-8")
+        make_folder(path.parent)
+        write_atomic(path, secrets.token_hex(6))
     return path.read_text(encoding="utf-8").strip()
 
 

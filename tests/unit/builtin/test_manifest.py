@@ -291,3 +291,28 @@ def test_bad_settings_are_refused_by_their_key(root):
 def test_an_unknown_split_is_refused(root):
     with pytest.raises(UserError, match="no split 'test'"):
         manifest(root, GOOD).clips("test")
+
+
+@pytest.mark.parametrize("link", ["c.wav", "out/c.wav"])
+def test_a_link_that_leads_out_of_the_root_is_refused_by_its_line(root, tmp_path_factory, link):
+    outside = tmp_path_factory.mktemp("outside")
+    (outside / "c.wav").touch()
+    (root / "c.wav").unlink()
+    (root / link.partition("/")[0]).symlink_to(outside / "c.wav" if link == "c.wav" else outside)
+    said = refusal(root, GOOD + f"{link},cat,train\n")
+    assert f"clips.csv:4: path {link!r} is a link that leads out of {root}" in said
+
+
+def test_a_link_inside_the_root_and_a_root_that_is_a_link_are_followed(root, tmp_path_factory):
+    (root / "c.wav").unlink()
+    (root / "c.wav").symlink_to("a.wav")
+    alias = tmp_path_factory.mktemp("alias") / "root"
+    alias.symlink_to(root)
+    assert len(manifest(alias, GOOD + "c.wav,cat,train\n").clips("train")) == 2
+
+
+def test_the_lines_of_a_file_that_is_no_list_of_labels_are_not_shown(root):
+    (root / "shadow").write_text("root:secret\nroot:secret\n")
+    said = refusal(root, GOOD, labels=str(root / "shadow"))
+    assert "shadow:2: this label is already in line 1" in said
+    assert "secret" not in said

@@ -207,3 +207,16 @@ def test_a_param_that_is_none_of_the_words_is_refused_by_name():
     assert allowed("subset", "all", ("some", "all")) == "all"
     with pytest.raises(UserError, match=r"data.params.subset is 'most'\n  allowed: some, all\n  next: .*subset=all"):
         allowed("subset", "most", ("some", "all"))
+
+
+def test_a_link_that_leads_out_of_the_root_is_refused_by_its_line(tmp_path):
+    (tmp_path / "root").mkdir()
+    root = make_root(tmp_path / "root")
+    (tmp_path / "outside.wav").touch()
+    name = ROWS[0].split(",")[0]
+    (root / name).unlink()
+    (root / name).symlink_to(tmp_path / "outside.wav")
+    assert f"list.csv:2: path {name!r} is a link that leads out of {root}" in refusal(root)
+    (root / name).unlink()
+    (root / name).symlink_to(root / ROWS[1].split(",")[0])
+    assert opened(root).splits

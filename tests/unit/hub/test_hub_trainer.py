@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from functools import partial
 from pathlib import Path
 
@@ -9,11 +10,12 @@ import hub_parts
 import numpy as np
 import paddle
 import pytest
+from holding import holder
 
 from pannsdist import hub
 from pannsdist.inference.bundle import load_bundle
 from pannsdist.registry import Catalog
-from pannsdist.runtime.errors import BadRunFolder, UserError
+from pannsdist.runtime.errors import BadRunFolder, CannotWrite, UserError
 
 RATE = 5e-3
 
@@ -335,3 +337,25 @@ def test_what_cannot_be_trained_is_refused(module):
         hub.Trainer(hub.Module(name="plain"), optimizer)
     with pytest.raises(UserError, match=r"hub\.Trainer does not call optimizer_step"):
         type("Own", (hub.Trainer,), {"optimizer_step": lambda *_: None})
+
+
+def test_a_checkpoint_folder_of_another_process_is_refused_and_left_as_it_is(trained, module):
+    first = trained(epochs=1)
+    assert trainer_of(module()).current_epoch == 1  # in this process: a cell of a notebook that is run again
+    del first
+    Path("other/checkpoints/.step_00000006.writing").mkdir(parents=True)
+    with holder(Path("other").resolve()) as process:
+        with pytest.raises(BadRunFolder, match=f"process {process.pid} on .* is running in other"):
+            trainer_of(module(), "other")
+        assert Path("other/checkpoints/.step_00000006.writing").is_dir()
+    Path("file").touch()
+    with pytest.raises(CannotWrite, match="cannot write checkpoint_dir file/deep: Not a directory"):
+        trainer_of(module(), "file/deep")
+
+
+def test_a_checkpoint_folder_that_is_removed_meanwhile_is_not_made_again(trained):
+    trainer = trained(epochs=1)
+    shutil.rmtree("run")
+    with pytest.raises(CannotWrite, match="run was removed, moved or replaced while"):
+        trainer.train(hub_parts.Features(), epochs=2, batch_size=4)
+    assert not Path("run/best_model").exists()

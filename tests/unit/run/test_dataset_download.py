@@ -14,7 +14,7 @@ from pannsdist.cli import data
 from pannsdist.cli.command_line import main
 from pannsdist.contracts import Download
 from pannsdist.run.dataset_download import DOWNLOADS, fetch_corpus
-from pannsdist.runtime.errors import BadDataset
+from pannsdist.runtime.errors import BadDataset, CannotWrite
 
 pytestmark = pytest.mark.usefixtures("home")
 FILES = {"bell-1/audio/1.wav": b"one" * 9000, "bell-1/meta/list.csv": b"path\n1.wav\n"}
@@ -184,7 +184,7 @@ def test_only_https_and_http_are_fetched(refusal):
 
 def test_a_folder_that_cannot_be_made_is_said(tmp_path, server):
     (tmp_path / "file").touch()
-    with pytest.raises(BadDataset, match="cannot be created: Not a directory"):
+    with pytest.raises(CannotWrite, match=r"cannot write -o .*: Not a directory: "):
         fetch_corpus("bells", corpus(Download(server.url("/x.zip"), "MIT")), tmp_path / "file" / "bells")
 
 

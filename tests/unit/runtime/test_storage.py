@@ -1,5 +1,6 @@
 """Atomic writes of files and folders."""
 
+import json
 import subprocess
 import sys
 import textwrap
@@ -81,11 +82,9 @@ def test_a_text_file_replaces_the_older(tmp_path):
     assert names(tmp_path) == ["a.txt"]
 
 
-def test_a_text_that_cannot_be_written_leaves_the_older_file(tmp_path):
-    storage.write_atomic(tmp_path / "a.txt", "old")
-    with pytest.raises(UnicodeEncodeError):
-        storage.write_atomic(tmp_path / "a.txt", "new \ud800")
-    assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "old"
+def test_a_name_that_is_not_utf_8_is_written_as_an_escape_that_json_reads(tmp_path):
+    storage.write_atomic(tmp_path / "a.json", json.dumps({"name": "b\udcc4"}, ensure_ascii=False))
+    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {"name": "b\udcc4"}
 
 
 def test_a_link_moves_to_another_sibling(tmp_path):

@@ -293,3 +293,17 @@ def test_flags_of_a_first_try_stand_for_settings():
     assert subset_overrides(None, None) == []
     assert subset_overrides(3, None) == ["train.limit_steps=3", "valid.limit_batches=3"]
     assert subset_overrides(None, 2) == ["train.overfit_batches=2"]
+
+
+@pytest.mark.parametrize("way", ["named", "linked"])
+def test_a_file_that_is_no_settings_file_is_not_read_nor_shown(write, tmp_path, way):
+    (tmp_path / "shadow").write_text("root:$6$secret: 19\n  x: [\n")
+    (tmp_path / "linked.yaml").symlink_to("shadow")
+    said = refusal(write(f"base: {'shadow' if way == 'named' else 'linked.yaml'}\n"))
+    assert "is not a settings file: it is not read" in said
+    assert "secret" not in said
+
+
+def test_a_base_that_no_file_can_be_is_refused(write):
+    assert "is not the name of a file" in refusal(write('base: "a\\0b.yaml"\n'))
+    assert "File name too long" in refusal(write(f"base: {'n' * 300}.yaml\n"))

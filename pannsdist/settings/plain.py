@@ -1,0 +1,58 @@
+"""Settings and plugin params as plain values, which YAML and JSON can hold and give back."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Set
+from enum import Enum
+from pathlib import PurePath
+from typing import Any
+
+
+class NotPlain(ValueError):
+    """A value that settings files and model folders cannot hold; the message names its key."""
+
+
+def plain(value: Any, key: str = "") -> Any:
+    """The value as dictionaries with text keys, lists, text, finite numbers, booleans and None.
+
+    A path becomes text, an enumeration member its name, a numpy scalar or array Python numbers, a set a sorted list, a
+    dataclass a dictionary. Raises NotPlain, with the dotted `key`, for anything else.
+    """
+    if isinstance(value, (Enum, PurePath)):
+        return value.name if isinstance(value, Enum) else str(value)
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return _scalar(value, key)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = {item.name: getattr(value, item.name) for item in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {_name(name, key): plain(one, _joined(key, name)) for name, one in value.items()}
+    if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
+        return plain(value.tolist(), key)
+    if isinstance(value, Set):
+        return sorted((plain(one, key) for one in value), key=lambda one: (str(type(one)), str(one)))
+    if not isinstance(value, (list, tuple)):
+        raise NotPlain(f"{key} is a {type(value).__name__}, which a settings file cannot hold")
+    return [plain(one, _joined(key, number)) for number, one in enumerate(value)]
+
+
+def _scalar(value: Any, key: str) -> Any:
+    """A value of a plain type; one of a subclass, such as numpy's float64, becomes a float."""
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise NotPlain(f"{key} is {value}, which is no finite number")
+        return float(value)
+    return str(value) if isinstance(value, str) else value
+
+
+def _name(name: Any, key: str) -> str:
+    if isinstance(name, Enum):
+        return name.name
+    if not isinstance(name, str):
+        raise NotPlain(f"{key} has the key {name!r}, a {type(name).__name__}: keys must be text")
+    return name
+
+
+def _joined(key: str, name: Any) -> str:
+    return f"{key}.{name}" if key else str(name)

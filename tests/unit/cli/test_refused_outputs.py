@@ -1,0 +1,58 @@
+"""Every command refuses an output that cannot be written before it begins: nothing else is even looked at."""
+
+import os
+import subprocess
+import sys
+
+import calling
+import launching
+import pytest
+
+CONFIG = ("-c", launching.CONFIGS / "tones_cnn6.yaml")
+COMMANDS = {
+    "embed": ("embed", "--model", "no_such_model", "a.wav", "-o", "{}.npz"),
+    "detect": ("detect", "--model", "no_such_model", "a.wav", "--plot", "{}.png"),
+    "export": ("export", "--model", "no_such_model", "-o", "{}"),
+    "find-lr": ("find-lr", *CONFIG, "--plot", "{}.png"),
+    "weights": ("weights", "convert", "no_such.pth", "{}.pdparams"),
+    "fetch": ("data", "fetch", "esc50", "-o", "{}"),
+    "plugins": ("plugins", "new", "metric", "birdsong", "-o", "{}"),
+    "report": ("report", "run", "-o", "{}.html"),
+    "crossval": ("crossval", *CONFIG, "runs={}"),
+    "sweep": ("sweep", *CONFIG, "train.epochs=1,2", "runs={}"),
+    "train": ("runs={}",),
+}
+BAD = ("file/deep", "/proc/a", "n" * 300)
+
+
+@pytest.mark.parametrize("place", BAD, ids=lambda place: place[:9])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_it_is_refused_with_what_to_do(tmp_path, command, place):
+    (tmp_path / "file").touch()
+    (tmp_path / "run").mkdir()
+    arguments = [argument.format(place) if isinstance(argument, str) else argument for argument in COMMANDS[command]]
+    called = (
+        calling.train("tones_cnn6.yaml", *launching.TINY, *arguments, cwd=tmp_path)
+        if command == "train"
+        else calling.pannsdist(*arguments, cwd=tmp_path)
+    )
+    assert called.exit_code == 2, str(called)
+    assert called.output.startswith("error: cannot write "), called.output
+    assert "\n  next: " in called.output
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "run"]
+
+
+def test_embeddings_go_into_an_npz_file(tmp_path):
+    called = calling.pannsdist("embed", "--model", "no_such_model", "a.wav", "-o", "x", cwd=tmp_path)
+    assert called.output == "error: -o x is not a .npz file\n  give a name such as x.npz\n"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no such device here")  # noqa: PTH110
+def test_a_full_standard_output_is_no_traceback():
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        command = [sys.executable, "-m", "pannsdist.cli", "config", "show"]
+        done = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, cwd=launching.PROJECT, text=True, check=False
+        )
+    assert done.returncode == 2
+    assert done.stderr == "error: the output cannot be written: No space left on device\n"

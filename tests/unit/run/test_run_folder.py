@@ -1,0 +1,143 @@
+"""The run folder: locked against a second run, refused before anything is written, and noticed when it goes."""
+
+import dataclasses
+import json
+import shutil
+
+import calling
+import launching
+import pytest
+from holding import holder
+
+from pannsdist import settings
+from pannsdist.run.folder import RunFolder
+from pannsdist.runtime.errors import BadRunFolder, CannotWrite
+from pannsdist.training.checkpoint import checkpoint_name
+
+TEXT = "model: {name: panns_cnn6}\ndata: {name: tones}\nname: a\n"
+LABELS = ["low", "high"]
+TINY = ("tones_cnn6.yaml", *launching.TINY, "trackers.visualdl=null")
+
+
+@pytest.fixture
+def chosen(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run.yaml").write_text(TEXT)
+    return lambda *overrides: settings.load(tmp_path / "run.yaml", overrides)[0]
+
+
+@pytest.fixture
+def begun(tmp_path, chosen):
+    """A run folder with a checkpoint, and another that its writer has not finished."""
+    RunFolder.open(chosen(), LABELS).close()
+    folder = tmp_path / "runs" / "a"
+    for name in (checkpoint_name(3), ".step_00000006.writing"):
+        (folder / "checkpoints" / name).mkdir()
+        (folder / "checkpoints" / name / "model.pdparams").write_text("weights")
+    return folder
+
+
+def test_a_second_run_is_refused_and_the_first_keeps_what_it_has(begun, chosen):
+    with holder(begun) as other:
+        before = launching.contents(begun)
+        with pytest.raises(BadRunFolder, match=f"process {other.pid} on .* is running in runs/a"):
+            RunFolder.open(chosen(), LABELS)
+        assert launching.contents(begun) == before
+        other.kill()
+        other.wait()
+        run = RunFolder.open(chosen(), LABELS)
+    run.checkpoints.rename_damaged([])
+    run.close()
+
+
+def test_a_folder_of_another_run_is_refused_without_a_lock_in_it(begun, chosen, tmp_path):
+    with pytest.raises(BadRunFolder, match=r"contains another run: seed is 0 there, 1 now"):
+        RunFolder.open(chosen("seed=1"), LABELS)
+    with pytest.raises(BadRunFolder, match="labels differ"):
+        RunFolder.open(chosen(), ["low"])
+    (tmp_path / "runs" / "thesis").mkdir()
+    (tmp_path / "runs" / "thesis" / "text").touch()
+    with pytest.raises(BadRunFolder, match=r"is not empty, and has no settings.yaml"):
+        RunFolder.open(chosen("name=thesis"), LABELS)
+    assert not (begun / ".lock").exists()
+    assert [path.name for path in (tmp_path / "runs" / "thesis").iterdir()] == ["text"]
+
+
+def test_a_closed_folder_is_free(chosen, tmp_path):
+    run = RunFolder.open(chosen(), LABELS)
+    run.close()
+    with holder(tmp_path / "runs" / "a"):
+        pass
+
+
+def test_a_run_whose_folder_goes_writes_nothing_more(chosen, tmp_path):
+    run = RunFolder.open(chosen(), LABELS)
+    shutil.rmtree(run.path)
+    with pytest.raises(CannotWrite, match="runs/a was removed, moved or replaced while"):
+        run._write(None, {}, None)
+    assert list((tmp_path / "runs").iterdir()) == []
+    run.close()
+
+
+def test_a_password_in_the_settings_is_not_written_and_the_run_goes_on(chosen, begun):
+    url = "data.params.mirror=https://me:s3cret@host/sounds?token=s3cret"
+    RunFolder.open(chosen(url, "name=b"), LABELS).close()
+    other = begun.with_name("b")
+    assert "https://***@host/sounds?token=***" in (other / "settings.yaml").read_text()
+    assert "s3cret" not in (other / "settings.yaml").read_text()
+    (other / "checkpoints" / checkpoint_name(3)).mkdir()
+    RunFolder.open(chosen(url, "name=b"), LABELS).close()
+
+
+@pytest.mark.parametrize("flag", [(), ("--dry-run",)], ids=["run", "dry run"])
+@pytest.mark.parametrize(
+    "override",
+    [
+        "runs=file",
+        "runs=/proc/a",
+        "runs=link",
+        f"name={'n' * 300}",
+        f"runs={'n' * 300}/a",
+        'name="a\\0b"',
+        "runs=/dev/null",
+    ],
+    ids=lambda override: override[:14],
+)
+def test_a_run_folder_that_cannot_be_written_is_refused_while_planning(tmp_path, override, flag):
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("nowhere")
+    launched = calling.train(*TINY, override, *flag, cwd=tmp_path)
+    assert launched.exit_code == 2
+    assert launched.output.startswith("error: cannot write the run folder ")
+    assert "\n  next: " in launched.output
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "link"]
+
+
+def test_a_dry_run_and_a_series_of_runs_name_who_has_the_folder(tmp_path):
+    folds = ("crossval", "-c", launching.CONFIGS / "tones_cnn6.yaml", *launching.TINY, "--dry-run")
+    with holder(tmp_path / "runs" / "tones_cnn6"):
+        for launched in (calling.train(*TINY, "--dry-run", cwd=tmp_path), calling.pannsdist(*folds, cwd=tmp_path)):
+            assert launched.exit_code == 2
+            assert " is running in runs/tones_cnn6\n" in launched.output
+    (tmp_path / "file").touch()
+    launched = calling.pannsdist(*folds, "runs=file", cwd=tmp_path)
+    assert launched.output.startswith("error: cannot write the folder of the series file/tones_cnn6: Not a directory")
+
+
+def test_what_a_run_records_holds_no_absolute_path_and_no_password(tmp_path, monkeypatch):
+    """In its model folder; the settings file keeps paths as they were given, because a run goes on with them."""
+    from small_parts import write_small_bundle
+
+    from pannsdist.inference.bundle import RECORD_FILE, read_record, write_bundle
+
+    monkeypatch.chdir(tmp_path)
+    network = write_small_bundle(tmp_path / "model")
+    record = read_record(tmp_path / "model")
+    params = {"root": str(tmp_path), "mirror": "https://me:s3cret@host/a"}
+    dataset = dataclasses.replace(record.dataset, params=params)
+    changed = dataclasses.replace(record, dataset=dataset, settings={"data": {"params": params}, "runs": str(tmp_path)})
+    write_bundle(tmp_path / "model", changed, network.arrays())
+    text = (tmp_path / "model" / RECORD_FILE).read_text()
+    assert "s3cret" not in text
+    assert str(tmp_path) not in text
+    assert json.loads(text)["settings"]["data"]["params"]["mirror"] == "https://***@host/a"

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pannsdist.runtime.errors import CannotWrite
+from pannsdist.runtime.reading import names_in
 
 WRITING, OLDER = "writing", "older"
 
@@ -60,18 +61,23 @@ def write_folder_atomic(path: Path, fill: Callable[[Path], None]) -> None:
 
 
 def recover(parent: Path) -> None:
-    """Restore older folders and delete temporary ones that a crashed `write_folder_atomic` left in `parent`."""
-    for older in parent.glob(f".*.{OLDER}"):
-        path = parent / older.name.removeprefix(".").removesuffix(f".{OLDER}")
-        if path.exists():
-            shutil.rmtree(older)
-        else:
-            older.rename(path)
-    for temporary in parent.glob(f".*.{WRITING}"):
-        if temporary.is_dir() and not temporary.is_symlink():
-            shutil.rmtree(temporary)
-        else:
-            temporary.unlink()
+    """Restore older folders and delete temporary ones that a crashed `write_folder_atomic` left in `parent`.
+
+    Raises CannotRead or CannotWrite.
+    """
+    hidden = [parent / name for name in names_in(parent) if name.startswith(".")]
+    with _raising_cannot_write(parent):
+        for older in (path for path in hidden if path.name.endswith(f".{OLDER}")):
+            path = parent / older.name.removeprefix(".").removesuffix(f".{OLDER}")
+            if path.exists():
+                shutil.rmtree(older)
+            else:
+                older.rename(path)
+        for temporary in (path for path in hidden if path.name.endswith(f".{WRITING}")):
+            if temporary.is_dir() and not temporary.is_symlink():
+                shutil.rmtree(temporary)
+            else:
+                temporary.unlink()
 
 
 def link_atomic(link: Path, target: Path) -> None:

@@ -7,7 +7,9 @@ the best are kept, are for people only: nothing is read through them.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
+import shlex
 import shutil
 import warnings
 from collections.abc import Mapping, Sequence
@@ -15,14 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import paddle
 
-from pannsdist.runtime import storage
+from pannsdist.runtime import reading, storage
 from pannsdist.runtime.errors import BadRunFolder, BadWeightsFile
 from pannsdist.training.state import Progress, Snapshot
-from pannsdist.weights import read_paddle
 from pannsdist.weights.downloads.cache import sha256
+from pannsdist.weights.formats.errors import translate_errors
+from pannsdist.weights.formats.paddle import paddle_tree
 
 __all__ = ["CheckpointStore", "LatestCheckpoint", "Progress", "Snapshot", "checkpoint_name"]
 
@@ -30,6 +32,8 @@ MODEL_FILE, OPTIMIZER_FILE, STATISTICS_FILE = "model.pdparams", "optimizer.pdopt
 PROGRESS_FILE, SUMS_FILE = "progress.json", "SHA256SUMS"
 REQUIRED_FILES = {MODEL_FILE, OPTIMIZER_FILE, PROGRESS_FILE}
 PREFIX, DAMAGED = "step_", ".damaged"
+FORMAT = 1
+"""The number in `progress.json` of what a checkpoint holds; another one is refused."""
 
 
 def checkpoint_name(step: int) -> str:
@@ -53,9 +57,13 @@ class CheckpointStore:
 
     @property
     def folders(self) -> list[Path]:
-        """The folders of all checkpoints, the latest last. Checksums are not verified here."""
-        found = [path for path in self.folder.glob(f"{PREFIX}*") if path.name.removeprefix(PREFIX).isdigit()]
-        return sorted(found, key=lambda path: int(path.name.removeprefix(PREFIX)))
+        """The folders of all checkpoints, the latest step last. Checksums are not verified here.
+
+        Raises CannotRead if the folder cannot be read, which does not mean that there are none.
+        """
+        names = [name for name in reading.names_in(self.folder) if name.startswith(PREFIX)]
+        found = [name for name in names if name.removeprefix(PREFIX).isdigit()]
+        return sorted((self.folder / name for name in found), key=lambda path: int(path.name.removeprefix(PREFIX)))
 
     def write(self, snapshot: Snapshot) -> Path:
         """Write a checkpoint, update the links, and remove checkpoints that are neither recent nor among the best."""
@@ -73,21 +81,22 @@ class CheckpointStore:
     def load_latest(self) -> LatestCheckpoint:
         """The latest checkpoint whose checksums match; the link `last` is not used.
 
-        Only completes or removes what a killed process left half-written. Raises BadRunFolder if there are checkpoints
-        and all of them are damaged.
+        Only completes or removes what a killed process left half-written. A checkpoint counts as damaged only if its
+        content is proven to differ from what was written. Raises BadRunFolder if there are checkpoints and all of them
+        are damaged, or if another version of this package wrote the latest; CannotRead if the system cannot read it.
         """
         storage.recover(self.folder)
         damaged: dict[Path, str] = {}
         for folder in reversed(self.folders):
             try:
                 return LatestCheckpoint(_read(folder), damaged)
-            except (OSError, ValueError, TypeError, KeyError, BadWeightsFile) as error:
+            except _Damaged as error:
                 damaged[folder] = str(error)
         if damaged:
             wrong = f"every checkpoint in {self.folder} is damaged"
             right = "\n".join(f"{folder.name}: {reason}" for folder, reason in damaged.items())
             right += "\nto start again, remove that folder, or give the run another name, as name=NAME"
-            raise BadRunFolder(wrong, right, f"ls -l {self.folder}/*")
+            raise BadRunFolder(wrong, right, f"ls -l {shlex.quote(str(self.folder))}")
         return LatestCheckpoint(None, {})
 
     def rename_damaged(self, damaged: Sequence[Path]) -> None:
@@ -114,29 +123,58 @@ def _write(folder: Path, snapshot: Snapshot) -> None:
         paddle.save(dict(snapshot.optimizer), str(folder / OPTIMIZER_FILE))
     if snapshot.statistics:
         paddle.save(dict(snapshot.statistics), str(folder / STATISTICS_FILE))
-    record = dataclasses.asdict(snapshot.progress)
+    record = {"format": FORMAT, **dataclasses.asdict(snapshot.progress)}
     (folder / PROGRESS_FILE).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     lines = [f"{sha256(path)}  {path.name}\n" for path in sorted(folder.iterdir())]
     (folder / SUMS_FILE).write_text("".join(lines), encoding="utf-8")
 
 
+class _Damaged(Exception):
+    """A checkpoint whose content is proven not to be what was written; the message says which file."""
+
+
 def _read(folder: Path) -> Snapshot:
-    """Verify the checksums, then read a checkpoint. Raises ValueError, or whatever reading damaged files raises."""
-    sums = folder / SUMS_FILE
-    if not sums.is_file():
-        raise ValueError(f"{SUMS_FILE} is missing")
-    lines = sums.read_text(encoding="utf-8").splitlines()
+    """Read a checkpoint, each file once, and verify its checksum. Raises _Damaged, BadRunFolder, CannotRead."""
+    try:
+        content = reading.retried(lambda: _verified_files(folder))
+    except (OSError, MemoryError) as error:
+        raise reading.cannot_read(folder, error) from error
+    try:
+        record: dict[str, Any] = json.loads(content.pop(PROGRESS_FILE))
+        reading.check_format(record, FORMAT, folder / PROGRESS_FILE, BadRunFolder)
+        del record["format"]
+        trees = {name: _tree(folder / name, data) for name, data in content.items()}
+        return Snapshot(Progress(**record), trees[MODEL_FILE], trees[OPTIMIZER_FILE], trees.get(STATISTICS_FILE, {}))
+    except (ValueError, TypeError, KeyError, BadWeightsFile) as error:
+        wrong = f"{folder} is intact by its checksums, but this pannsdist cannot read it: {error}"
+        right = "another version may have written it; use that one, or give the run another name, as name=NAME"
+        raise BadRunFolder(wrong, right) from error
+
+
+def _tree(path: Path, data: bytes) -> dict[str, Any]:
+    with translate_errors(path, "Paddle"):
+        return paddle_tree(data)
+
+
+def _verified_files(folder: Path) -> dict[str, bytes]:
+    """The content of every file by name. Raises OSError if the system cannot read, _Damaged if the content is wrong."""
+    try:
+        lines = (folder / SUMS_FILE).read_bytes().decode("ascii", "replace").splitlines()
+    except FileNotFoundError:
+        raise _Damaged(f"{SUMS_FILE} is missing") from None
     expected = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
     for name in sorted(REQUIRED_FILES - expected.keys()):
-        raise ValueError(f"{SUMS_FILE} does not name {name}")
-    for name, digest in expected.items():
-        if not (folder / name).is_file():
-            raise ValueError(f"{name} is missing")
-        if sha256(folder / name) != digest:
-            raise ValueError(f"{name} was changed: its SHA-256 is not the one in {SUMS_FILE}")
-    record: dict[str, Any] = json.loads((folder / PROGRESS_FILE).read_text(encoding="utf-8"))
-    statistics: Mapping[str, np.ndarray] = {}
-    if STATISTICS_FILE in expected:
-        statistics = read_paddle(folder / STATISTICS_FILE)
-    model, optimizer = read_paddle(folder / MODEL_FILE), read_paddle(folder / OPTIMIZER_FILE)
-    return Snapshot(Progress(**record), model, optimizer, statistics)
+        raise _Damaged(f"{SUMS_FILE} does not name {name}")
+    for name in sorted(expected.keys() - REQUIRED_FILES - {STATISTICS_FILE}):
+        raise _Damaged(f"{SUMS_FILE} names {name!r}, which is no file of a checkpoint")
+    return {name: _verified(folder / name, digest) for name, digest in expected.items()}
+
+
+def _verified(path: Path, digest: str) -> bytes:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise _Damaged(f"{path.name} is missing") from None
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise _Damaged(f"{path.name} was changed: its SHA-256 is not the one in {SUMS_FILE}")
+    return data

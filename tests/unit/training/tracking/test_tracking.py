@@ -3,6 +3,7 @@
 import io
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -126,6 +127,22 @@ def test_a_resumed_run_writes_no_epoch_twice(tmp_path):
         first.epoch(epoch(number))
     again = ScoresFile(path, 2)
     again.epoch(epoch(3))
+    assert [line["epoch"] for line in lines(path)] == [1, 2, 3]
+
+
+def test_an_epoch_that_is_evaluated_again_replaces_its_line(tmp_path):
+    """Within a session, after a resume, and in a file that an older version left."""
+    path = tmp_path / "scores.jsonl"
+    file = ScoresFile(path, 0)
+    for number, step in ((1, 4), (2, 5), (2, 8)):
+        file.epoch(replace(epoch(number), step=step))
+    assert [(line["epoch"], line["step"]) for line in lines(path)] == [(1, 4), (2, 8)]
+    file = ScoresFile(path, 2)
+    for number, step in ((2, 9), (3, 12)):
+        file.epoch(replace(epoch(number), step=step))
+    assert [(line["epoch"], line["step"]) for line in lines(path)] == [(1, 4), (2, 9), (3, 12)]
+    path.write_text(path.read_text(encoding="utf-8") * 2, encoding="utf-8")
+    ScoresFile(path, 3)
     assert [line["epoch"] for line in lines(path)] == [1, 2, 3]
 
 

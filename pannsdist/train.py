@@ -69,14 +69,13 @@ def fit(plan: Plan) -> None:
     from pannsdist.audio.loader import Loader
     from pannsdist.distributed import fleet
     from pannsdist.run import building, learner_building
-    from pannsdist.run.folder import RunFolder
+    from pannsdist.run.folder import opened_run
 
     world = fleet.connect()
     loader = Loader(plan.settings.data.workers)
     try:
         with signals.stop_on_signals() as is_stop_requested:
-            folder = world.agree(lambda: RunFolder.open(plan.settings, plan.data.labels) if world.is_main else None)
-            snapshot = world.agree(lambda: folder.snapshot() if folder else None)
+            folder, snapshot = world.agree(lambda: opened_run(plan) if world.is_main else (None, None))
             network = world.agree(lambda: building.build_network(plan))
             console.print_main(world.on_main(lambda: building.load_pretrained(plan, network, snapshot)))
             parts = world.agree(lambda: building.build_parts(plan, world, network, loader))

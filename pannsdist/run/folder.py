@@ -15,13 +15,18 @@ import numpy as np
 from pannsdist import settings as settings_module
 from pannsdist.contracts import Tracker
 from pannsdist.inference.bundle import BundleRecord, write_bundle
+from pannsdist.run.changed_data import ResumedData, refuse_changed_data
+from pannsdist.run.data_record import DATA_FILE, DataRecord, data_record
+from pannsdist.run.planning.data import Data
+from pannsdist.run.planning.plan import Plan
 from pannsdist.run.trackers import PluginTracker
 from pannsdist.runtime import console, launcher, storage
 from pannsdist.runtime.errors import BadClip, BadRunFolder, CannotWrite
 from pannsdist.settings.schema import Settings
 from pannsdist.training.background import BackgroundWriter
-from pannsdist.training.checkpoint import DAMAGED, CheckpointStore, Progress, Snapshot
+from pannsdist.training.checkpoint import DAMAGED, CheckpointStore, LatestCheckpoint, Progress, Snapshot
 from pannsdist.training.fit_context import ResultSinks
+from pannsdist.training.run_length import RunLength
 from pannsdist.training.tracking import ConsoleTracker, PredictionsTracker, ScoresFile
 
 SETTINGS_FILE, LABELS_FILE = "settings.yaml", "labels.json"
@@ -37,11 +42,12 @@ FREE_KEYS = (
     "trackers",
     "data.workers",
     "data.on_bad_clip",
+    "data.on_change",
 )
 """Settings that may change when a run is resumed; a change of any other key is refused."""
 
 
-def load_latest_snapshot(checkpoints: CheckpointStore) -> Snapshot | None:
+def load_latest(checkpoints: CheckpointStore) -> LatestCheckpoint:
     """The latest intact checkpoint; later damaged ones are renamed, and a line is printed for each. Rank 0 only.
 
     Raises BadRunFolder if there are checkpoints and all of them are damaged.
@@ -50,18 +56,19 @@ def load_latest_snapshot(checkpoints: CheckpointStore) -> Snapshot | None:
     for folder, reason in found.damaged.items():
         console.print_main(f"not used: {folder} is damaged: {reason}; it is now {folder.name}{DAMAGED}")
     checkpoints.rename_damaged(list(found.damaged))
-    return found.snapshot
+    return found
 
 
 class RunFolder:
     """The folder `runs/NAME`, new or resumed."""
 
-    def __init__(self, path: Path, settings: Settings) -> None:
+    def __init__(self, path: Path, settings: Settings, data_digest: str) -> None:
         self.path = path
-        self.checkpoints = CheckpointStore(path / "checkpoints", settings.save.keep)
+        self.checkpoints = CheckpointStore(path / "checkpoints", settings.save.keep, data_digest)
+        self._on_change = settings.data.on_change
 
     @classmethod
-    def open(cls, settings: Settings, labels: Sequence[str]) -> RunFolder:
+    def open(cls, settings: Settings, record: DataRecord) -> RunFolder:
         """Open or create the run folder. Raises BadRunFolder if it contains another run or unrelated files.
 
         A run also counts as another one if the dataset's labels have changed.
@@ -71,7 +78,7 @@ class RunFolder:
         if written.is_file():  # without a checkpoint, an earlier start was refused: nothing there is another run's
             if CheckpointStore(path / "checkpoints", settings.save.keep).folders:
                 _refuse_other_run(written, settings)
-                _refuse_other_labels(path / LABELS_FILE, list(labels))
+                _refuse_other_labels(path / LABELS_FILE, list(record.labels))
         elif path.exists() and any(item.name != "log" and item.name[0] != "." for item in path.iterdir()):
             wrong = f"{path} is not empty, and has no {SETTINGS_FILE} of a run"
             raise BadRunFolder(wrong, "choose another name, as name=NAME, or empty the folder", f"ls {path}")
@@ -79,18 +86,29 @@ class RunFolder:
         storage.write_atomic(
             written, settings_module.to_yaml(settings)
         )  # written first, so that a killed start can be repeated
-        storage.write_atomic(path / LABELS_FILE, json.dumps(list(labels), ensure_ascii=False) + "\n")
+        storage.write_atomic(path / LABELS_FILE, json.dumps(list(record.labels), ensure_ascii=False) + "\n")
         (path / "checkpoints").mkdir(exist_ok=True)
         _guard_log(path)
-        return cls(path, settings)
+        return cls(path, settings, record.digest)
 
-    def snapshot(self) -> Snapshot | None:
+    def snapshot(self, record: DataRecord, length: RunLength) -> Snapshot | None:
         """The latest intact checkpoint of the run, to continue from; prints a line for each damaged later one.
 
-        Raises BadRunFolder if there are checkpoints and all of them are damaged.
+        If the data has changed since, and the settings say to continue, it is the state at the start of its epoch; it
+        has replaced all checkpoints then, since they count steps of other epochs. Raises BadRunFolder if the data has
+        changed otherwise, and if there are checkpoints and all of them are damaged.
         """
         storage.recover(self.path)
-        return load_latest_snapshot(self.checkpoints)
+        found = load_latest(self.checkpoints)
+        snapshot, changed = found.snapshot, ""
+        if snapshot is not None:
+            resumed = ResumedData(self.path, record, length, self._on_change)
+            snapshot, changed = resumed.resolved(snapshot, found.data)
+        if snapshot is not None and changed:
+            console.print_main(changed)
+            self.checkpoints.write_alone(snapshot)
+        storage.write_atomic(self.path / DATA_FILE, record.text)
+        return snapshot
 
     @contextmanager
     def sinks(
@@ -168,10 +186,18 @@ class RunFolder:
             raise CannotWrite(error.wrong, right, error.command) from error
 
 
-def check_same_run(path: Path, settings: Settings) -> None:
-    """Raise BadRunFolder where a run with other settings is in the folder; touches nothing."""
+def opened_run(plan: Plan) -> tuple[RunFolder, Snapshot | None]:
+    """The folder of a run, and the checkpoint that it continues from, if any. Rank 0 only; raises BadRunFolder."""
+    record = data_record(plan.data)
+    folder = RunFolder.open(plan.settings, record)
+    return folder, folder.snapshot(record, plan.lengths.run)
+
+
+def check_same_run(path: Path, settings: Settings, data: Data) -> None:
+    """Raise BadRunFolder where a run with other settings or other data is in the folder; touches nothing."""
     if (path / SETTINGS_FILE).is_file() and CheckpointStore(path / "checkpoints", settings.save.keep).folders:
         _refuse_other_run(path / SETTINGS_FILE, settings)
+        refuse_changed_data(path, data_record(data), settings.data.on_change)
 
 
 def _refuse_other_run(written: Path, settings: Settings) -> None:

@@ -43,17 +43,21 @@ def checkpoint_name(step: int) -> str:
 
 @dataclass(frozen=True)
 class LatestCheckpoint:
-    """The latest intact checkpoint, and why each later one is damaged, by folder."""
+    """The latest intact checkpoint, why each later one is damaged, by folder, and the digest of the data it is of."""
 
     snapshot: Snapshot | None
     damaged: Mapping[Path, str]
+    data: str = ""
 
 
 class CheckpointStore:
-    """The checkpoints of a run in one folder: the latest `keep` and the best are kept. Rank 0 only."""
+    """The checkpoints of a run in one folder: the latest `keep` and the best are kept. Rank 0 only.
 
-    def __init__(self, folder: Path, keep: int) -> None:
-        self.folder, self.keep = folder, keep
+    `data` is a digest of the data that the run trains and evaluates on; each checkpoint holds it.
+    """
+
+    def __init__(self, folder: Path, keep: int, data: str = "") -> None:
+        self.folder, self.keep, self.data = folder, keep, data
 
     @property
     def folders(self) -> list[Path]:
@@ -68,7 +72,7 @@ class CheckpointStore:
     def write(self, snapshot: Snapshot) -> Path:
         """Write a checkpoint, update the links, and remove checkpoints that are neither recent nor among the best."""
         folder = self.folder / checkpoint_name(snapshot.progress.step)
-        storage.write_folder_atomic(folder, lambda temporary: _write(temporary, snapshot))
+        storage.write_folder_atomic(folder, lambda temporary: _write(temporary, snapshot, self.data))
         storage.link_atomic(self.folder / "last", folder)
         best = [self.folder / checkpoint_name(entry["step"]) for entry in snapshot.progress.best.get("best_epochs", ())]
         self._link_best(best)
@@ -77,6 +81,16 @@ class CheckpointStore:
             if path not in kept:
                 shutil.rmtree(path)
         return folder
+
+    def write_alone(self, snapshot: Snapshot) -> None:
+        """Write a checkpoint, then remove all others, whatever their steps: they count steps of other epochs.
+
+        A process that is killed in between leaves the latest of the others, and the new one if its step is lower.
+        """
+        written = self.write(snapshot)
+        for path in self.folders:
+            if path != written:
+                shutil.rmtree(path)
 
     def load_latest(self) -> LatestCheckpoint:
         """The latest checkpoint whose checksums match; the link `last` is not used.
@@ -89,7 +103,8 @@ class CheckpointStore:
         damaged: dict[Path, str] = {}
         for folder in reversed(self.folders):
             try:
-                return LatestCheckpoint(_read(folder), damaged)
+                snapshot, data = _read(folder)
+                return LatestCheckpoint(snapshot, damaged, data)
             except _Damaged as error:
                 damaged[folder] = str(error)
         if damaged:
@@ -116,14 +131,14 @@ class CheckpointStore:
             storage.link_atomic(self.folder / name, folder)
 
 
-def _write(folder: Path, snapshot: Snapshot) -> None:
+def _write(folder: Path, snapshot: Snapshot, data: str) -> None:
     paddle.save(dict(snapshot.model), str(folder / MODEL_FILE))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The input state dict is empty")  # SGD has no state
         paddle.save(dict(snapshot.optimizer), str(folder / OPTIMIZER_FILE))
     if snapshot.statistics:
         paddle.save(dict(snapshot.statistics), str(folder / STATISTICS_FILE))
-    record = {"format": FORMAT, **dataclasses.asdict(snapshot.progress)}
+    record = {"format": FORMAT, "data": data, **dataclasses.asdict(snapshot.progress)}
     (folder / PROGRESS_FILE).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     lines = [f"{sha256(path)}  {path.name}\n" for path in sorted(folder.iterdir())]
     (folder / SUMS_FILE).write_text("".join(lines), encoding="utf-8")
@@ -133,8 +148,11 @@ class _Damaged(Exception):
     """A checkpoint whose content is proven not to be what was written; the message says which file."""
 
 
-def _read(folder: Path) -> Snapshot:
-    """Read a checkpoint, each file once, and verify its checksum. Raises _Damaged, BadRunFolder, CannotRead."""
+def _read(folder: Path) -> tuple[Snapshot, str]:
+    """(checkpoint, digest of its data), from files that are read once and verified.
+
+    Raises _Damaged, and BadRunFolder or CannotRead for one that is not damaged.
+    """
     try:
         content = reading.retried(lambda: _verified_files(folder))
     except (OSError, MemoryError) as error:
@@ -143,8 +161,10 @@ def _read(folder: Path) -> Snapshot:
         record: dict[str, Any] = json.loads(content.pop(PROGRESS_FILE))
         reading.check_format(record, FORMAT, folder / PROGRESS_FILE, BadRunFolder)
         del record["format"]
+        data = str(record.pop("data"))
         trees = {name: _tree(folder / name, data) for name, data in content.items()}
-        return Snapshot(Progress(**record), trees[MODEL_FILE], trees[OPTIMIZER_FILE], trees.get(STATISTICS_FILE, {}))
+        arrays = (trees[MODEL_FILE], trees[OPTIMIZER_FILE], trees.get(STATISTICS_FILE, {}))
+        return Snapshot(Progress(**record), *arrays), data
     except (ValueError, TypeError, KeyError, BadWeightsFile) as error:
         wrong = f"{folder} is intact by its checksums, but this pannsdist cannot read it: {error}"
         right = "another version may have written it; use that one, or give the run another name, as name=NAME"

@@ -136,7 +136,7 @@ def plan_series(request: Request, members: Mapping[str, Sequence[str]]) -> Serie
         try:
             chosen, origin = settings_module.load(request.config, overrides)
             plan = decide(chosen, origin, Catalog.installed(), request.processes)
-            check_same_run(folder / name, chosen)
+            check_same_run(folder / name, chosen, plan.data)
         except UserError as error:
             error.wrong = f"{name}: {error.wrong}"
             raise

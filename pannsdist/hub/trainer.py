@@ -266,6 +266,7 @@ class Trainer:
             write_paddle(file, self._learner.state())
         storage.sync(aside)
         aside.replace(folder / OPTIMIZER_FILE)
+        storage.sync(folder)
 
     def _load(self, folder: Path) -> None:
         load_into(self.model.network, read_weights(folder / MODEL_FILE), head=self.model.part.plugin.head)

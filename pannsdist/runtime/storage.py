@@ -26,6 +26,7 @@ def write_atomic(path: Path, content: str | bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+        sync(path.parent)
 
 
 def append_line(path: Path, line: str) -> None:
@@ -46,7 +47,7 @@ def write_folder_atomic(path: Path, fill: Callable[[Path], None]) -> None:
         temporary.mkdir(parents=True)
         try:
             fill(temporary)
-            for file in temporary.iterdir():
+            for file in temporary.rglob("*"):
                 sync(file)
             sync(temporary)
         except BaseException:

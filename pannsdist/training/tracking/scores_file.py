@@ -48,7 +48,8 @@ class ScoresFile:
         self._last_epoch = report.epoch
 
     def flush(self) -> None:
-        """Nothing to do: each line is written and closed at once."""
+        """Flush all lines to disk (fsync), since a checkpoint that follows counts on them."""
+        storage.sync(self._path)
 
     def close(self) -> None:
         """Nothing to do: each line is written and closed at once."""

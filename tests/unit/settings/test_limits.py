@@ -153,5 +153,5 @@ def test_a_limit_allows_its_edge_and_refuses_what_is_next_to_it(key):
         except UserError as error:  # a plugin may refuse it beside its other params, but not by this limit
             assert "__post_init__" in vars(schema) or not isinstance(error, SettingsError), error
     for value in refused:
-        with pytest.raises(UserError, match="allowed: |must be|is "):
+        with pytest.raises(UserError, match=r"allowed: |must be|is "):
             filled(schema, item, value)

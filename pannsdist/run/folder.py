@@ -20,7 +20,7 @@ from pannsdist.run.data_record import DATA_FILE, DataRecord, data_record
 from pannsdist.run.planning.data import Data
 from pannsdist.run.planning.plan import Plan
 from pannsdist.run.trackers import PluginTracker
-from pannsdist.runtime import console, launcher, storage
+from pannsdist.runtime import console, launcher, reading, storage
 from pannsdist.runtime.errors import BadClip, BadRunFolder, CannotWrite
 from pannsdist.settings.schema import Settings
 from pannsdist.training.background import BackgroundWriter
@@ -152,8 +152,7 @@ class RunFolder:
             lines.append(f"  no epoch had a finite {best.get('metric', 'score')}, so there is no best model")
         lines += filter(None, (tracker.summary_line(self.path) for tracker in plugins))
         bad = self.path / "bad_clips.txt"
-        if bad.exists():
-            count = len(bad.read_text(encoding="utf-8").splitlines())
+        if count := len(reading.text_or_empty(bad).splitlines()):
             lines.append(f"  {count} clips could not be read: {bad}")
         if progress.bad_steps:
             lines.append(f"  {progress.bad_steps} steps were skipped: {self.path / 'bad_steps.txt'}")
@@ -162,14 +161,14 @@ class RunFolder:
     def log_bad_clips(self, clips: Sequence[BadClip]) -> None:
         """Add clips that were skipped to `bad_clips.txt`, each once."""
         path = self.path / "bad_clips.txt"
-        known = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        known = reading.text_or_empty(path).splitlines()
         fresh = [clip.wrong.replace("\n", " ") for clip in clips]
         storage.write_atomic(path, "".join(f"{line}\n" for line in dict.fromkeys([*known, *fresh])))
 
     def log_bad_step(self, line: str) -> None:
         """Add the line of a skipped step to `bad_steps.txt`, once, and print it."""
         path = self.path / "bad_steps.txt"
-        known = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        known = reading.text_or_empty(path).splitlines()
         storage.write_atomic(path, "".join(f"{item}\n" for item in dict.fromkeys([*known, line])))
         console.print_main(line)
 

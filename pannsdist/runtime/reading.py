@@ -53,6 +53,19 @@ def names_in(folder: Path) -> list[str]:
         raise cannot_read(folder, error) from error
 
 
+def text_or_empty(path: Path, errors: str = "strict") -> str:
+    """The text of a file in UTF-8; empty where there is no file. Raises CannotRead.
+
+    Unlike a test with `Path.exists`, which may take a file that cannot be read for one that does not exist.
+    """
+    try:
+        return retried(lambda: path.read_text(encoding="utf-8", errors=errors))
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise cannot_read(path, error) from error
+
+
 def cannot_read(path: Path, error: OSError | MemoryError) -> CannotRead:
     """The error for a file or folder that could not be read, and was left as it is."""
     named = getattr(error, "filename", None) or path

@@ -21,7 +21,7 @@ from pannsdist.run.folder import SETTINGS_FILE, check_same_run
 from pannsdist.run.planning.decide import decide
 from pannsdist.run.planning.plan import Plan
 from pannsdist.run.planning.plan_table import plan_table
-from pannsdist.runtime import launcher, storage
+from pannsdist.runtime import launcher, reading, storage
 from pannsdist.runtime.errors import BadRunFolder, SettingsError, UserError
 
 FINISHED_FILE, LOCK_FILE = "finished.json", ".lock"
@@ -104,9 +104,7 @@ class Series:
     def _finished(self) -> dict[str, Any]:
         path = self.folder / FINISHED_FILE
         try:
-            return dict(json.loads(path.read_text(encoding="utf-8")))
-        except FileNotFoundError:
-            return {}
+            return dict(json.loads(reading.text_or_empty(path) or "{}"))
         except ValueError as error:
             right = "remove it: finished runs are then recognized when they are started again"
             raise BadRunFolder(f"{path} is damaged: {error}", right, f"rm {path}") from error

@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 
 from pannsdist.contracts import EpochReport, StepReport
-from pannsdist.runtime import storage
+from pannsdist.runtime import reading, storage
 
 
 def _epoch_of(line: str) -> float:
@@ -30,8 +30,7 @@ class ScoresFile:
         self._keep_up_to(last_epoch)
 
     def _keep_up_to(self, epoch: int) -> None:
-        lines = self._path.read_text(encoding="utf-8").splitlines() if self._path.exists() else []
-        kept = {_epoch_of(line): line for line in lines}
+        kept = {_epoch_of(line): line for line in reading.text_or_empty(self._path).splitlines()}
         storage.write_atomic(self._path, "".join(f"{line}\n" for number, line in kept.items() if number <= epoch))
         self._last_epoch = epoch
 

@@ -80,29 +80,22 @@ def fit(plan: Plan) -> None:
     from pannsdist.audio.loader import Loader
     from pannsdist.distributed import fleet
     from pannsdist.run import building, learner_building
-    from pannsdist.run.folder import RunFolder
+    from pannsdist.run.folder import opened_run
 
     world = fleet.connect()
     with closing(world), closing(Loader(plan.settings.data.workers)) as loader, ExitStack() as stack:
-
-        def opened() -> RunFolder | None:
-            if not world.is_main:
-                return None
-            return stack.enter_context(closing(RunFolder.open(plan.settings, plan.data.labels)))
-
-        with signals.stop_on_signals() as is_stop_requested:
-            folder = world.agree(opened)
-            snapshot = world.agree(lambda: folder.snapshot() if folder else None)
-            network = world.agree(lambda: building.build_network(plan))
-            console.print_main(world.on_main(lambda: building.load_pretrained(plan, network, snapshot)))
-            parts = world.agree(lambda: building.build_parts(plan, world, network, loader))
-            for remark in learner_building.remarks(plan, world):
-                console.print_main(remark)
-            progress = parts.trainer.restore(snapshot)
-            with building.opened_results(plan, world, network, folder, progress) as (sinks, trackers):
-                progress = parts.trainer.fit(progress, parts.data, parts.split, sinks, is_stop_requested)
-            if folder:
-                console.print_main(folder.summary(progress, trackers))
+        is_stop_requested = stack.enter_context(signals.stop_on_signals())
+        folder, snapshot = world.agree(lambda: stack.enter_context(opened_run(plan)) if world.is_main else (None, None))
+        network = world.agree(lambda: building.build_network(plan))
+        console.print_main(world.on_main(lambda: building.load_pretrained(plan, network, snapshot)))
+        parts = world.agree(lambda: building.build_parts(plan, world, network, loader))
+        for remark in learner_building.remarks(plan, world):
+            console.print_main(remark)
+        progress = parts.trainer.restore(snapshot)
+        with building.opened_results(plan, world, network, folder, progress) as (sinks, trackers):
+            progress = parts.trainer.fit(progress, parts.data, parts.split, sinks, is_stop_requested)
+        if folder:
+            console.print_main(folder.summary(progress, trackers))
 
 
 if __name__ == "__main__":

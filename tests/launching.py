@@ -33,8 +33,9 @@ TINY = (
     "train.epochs=1",
     "optimizer.learning_rate=1e-3",
     "data.workers=0",
+    "valid.batch_size=2",
 )
-"""For configs/tones_cnn6.yaml: three steps of four clips, and six clips to evaluate."""
+"""For configs/tones_cnn6.yaml: three steps of four clips, and six clips to evaluate, of which each process has some."""
 CONSTANT = ("schedule.name=constant", "schedule.warmup_epochs=0")
 """A learning rate that does not depend on the number of epochs, so that a run can go on as if it had never stopped."""
 

@@ -61,7 +61,7 @@ class Folder:
                 f"cannot list {error.filename}: {error.strerror}", "all folders below data.params.root must be readable"
             ) from error
         self.splits = tuple(self._clips)
-        self.labels = tuple(sorted({clip.labels[0] for clip in self._clips["train"]}))
+        self.labels = tuple(sorted({clip.labels[0] for clips in self._clips.values() for clip in clips}))
         if len(self.labels) < 2:
             raise UserError(
                 f"only one class folder, {self.labels[0]!r}, in {root} (data.params.root)",
@@ -105,13 +105,6 @@ def _folder_splits(root: Path) -> dict[str, tuple[Clip, ...]]:
         )
     _check_no_loose_files(root)
     classes = {name: _classes(root / name, root) for name in found}
-    for name in found:
-        untrained = sorted(set(classes[name]) - set(classes["train"]))
-        if untrained:
-            raise UserError(
-                f"class {untrained[0]!r} is in {name}/ but not in train/, in {root} (data.params.root)",
-                f"a network cannot learn a class without clips; in train/: {', '.join(sorted(classes['train']))}",
-            )
     return {name: _sorted(clip for clips in classes[name].values() for clip in clips) for name in found}
 
 

@@ -176,8 +176,6 @@ def _check(rows: list[Row], clips: list[Clip], labels: tuple[str, ...], params: 
             row.refuse(f"unknown label {unknown[0]!r}", f"labels are listed in {params.labels} (data.params.labels)")
         if lines.setdefault(clip.id, row.line) != row.line:
             row.refuse(f"id {clip.id!r} is already in line {lines[clip.id]}", "add a column 'id' with unique values")
-    if len(labels) < (1 if params.multi_label else 2):
-        raise UserError(f"{params.path} has {len(labels)} label(s): {', '.join(labels)}", "a classifier needs two")
     missing = [
         f"line {row.line}: {clip.source}" for row, clip in zip(rows, clips, strict=True) if not present[clip.source]
     ]

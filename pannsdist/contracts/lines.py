@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pannsdist.runtime import storage
+from pannsdist.runtime.reading import text_or_empty
 
 __all__ = ["StepLines"]
 
@@ -52,8 +53,7 @@ def _line(values: Mapping[str, Any]) -> str:
 def _complete_lines(path: Path) -> list[dict[str, Any]]:
     """Complete lines of a file, up to the first truncated one."""
     found: list[dict[str, Any]] = []
-    text_of_all = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
-    for text in text_of_all.split("\n"):
+    for text in text_or_empty(path, errors="replace").split("\n"):
         try:
             line = json.loads(text)
         except ValueError:

@@ -28,7 +28,7 @@ from pannsdist.hub.records import TrainRequest, model_record
 from pannsdist.hub.scores import SPLIT, Compare, HubBest, Newest, NoEvaluation, hub_metrics
 from pannsdist.hub.tracking import open_visualdl
 from pannsdist.inference.bundle import BundleRecord, write_bundle
-from pannsdist.run.folder import load_latest_snapshot
+from pannsdist.run.folder import load_latest
 from pannsdist.runtime import console, launcher_logs, outputs, storage
 from pannsdist.runtime.errors import BadRunFolder, UserError
 from pannsdist.training.background import BackgroundWriter
@@ -199,7 +199,7 @@ class Trainer:
     def _newest(self) -> Snapshot | None:
         """The newest checkpoint. Rank 0 only."""
         storage.make_folder(self._store.folder)
-        return load_latest_snapshot(self._store)
+        return load_latest(self._store).snapshot
 
     def _loop(self, best: HubBest, run_length: RunLength, evaluated: bool = True) -> Loop:
         evaluator = self._evaluator(Evaluator if evaluated else NoEvaluation)

@@ -18,7 +18,7 @@ from pannsdist.contracts.network import Network
 from pannsdist.inference.inference_model import InferenceModel
 from pannsdist.registry import Catalog, Origin
 from pannsdist.registry.building import Part, build_plugin
-from pannsdist.runtime import storage
+from pannsdist.runtime import reading, storage
 from pannsdist.runtime.errors import BadBundle, BadWeightsFile
 from pannsdist.runtime.redaction import published
 from pannsdist.settings import SettingsOrigin
@@ -99,13 +99,10 @@ def write_bundle(folder: Path, record: BundleRecord, arrays: Mapping[str, np.nda
 def read_record(folder: Path) -> BundleRecord:
     """The record of a model folder. Raises BadBundle for another folder, and for a damaged or incomplete one."""
     path = folder / RECORD_FILE
-    if not path.is_file():
-        right = "give the best_model folder of a run, such as runs/NAME/best_model"
-        raise BadBundle(f"{folder} is not a model folder: it has no {RECORD_FILE}", right, "ls runs/*/best_model")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content.pop("format") != FORMAT:
-            raise BadBundle(f"{path} was written by a newer pannsdist", "upgrade it", "pip install -U pannsdist")
+        content = json.loads(reading.retried(lambda: path.read_text(encoding="utf-8")))
+        reading.check_format(content, FORMAT, path, BadBundle)
+        del content["format"]
         checksum = content.pop("sha256")
         for kind in ("model", "feature", "dataset"):
             content[kind] = _plugin_record(content[kind])
@@ -115,11 +112,24 @@ def read_record(folder: Path) -> BundleRecord:
         content["scores"] = {name: float(value) for name, value in content["scores"].items()}
         content["labels"] = tuple(content["labels"])
         record = BundleRecord(**content)
+        found = reading.retried(lambda: sha256(folder / WEIGHTS_FILE))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise _incomplete(folder) from error
+    except OSError as error:
+        said = reading.cannot_read(folder, error)
+        raise BadBundle(said.wrong, said.right, said.command) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadBundle(f"{path} cannot be read: {error}", "copy the whole folder again") from error
-    if not (folder / WEIGHTS_FILE).is_file() or sha256(folder / WEIGHTS_FILE) != checksum:
+    if found != checksum:
         raise BadBundle(f"{folder / WEIGHTS_FILE} is missing or damaged", "copy the whole folder again")
     return record
+
+
+def _incomplete(folder: Path) -> BadBundle:
+    if (folder / RECORD_FILE).exists():
+        return BadBundle(f"{folder / WEIGHTS_FILE} is missing or damaged", "copy the whole folder again")
+    right = "give the best_model folder of a run, such as runs/NAME/best_model"
+    return BadBundle(f"{folder} is not a model folder: it has no {RECORD_FILE}", right, "ls runs/*/best_model")
 
 
 def load_bundle(folder: Path, catalog: Catalog) -> Bundle:

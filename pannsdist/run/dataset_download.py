@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import stat
 import sys
-import tarfile
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from pathlib import Path
+from typing import Any
 
 from pannsdist.contracts import Download
+from pannsdist.run.unpacking import inside, unpack
 from pannsdist.runtime import outputs, storage
 from pannsdist.runtime.errors import BadDataset
 from pannsdist.runtime.redaction import without_credentials
@@ -21,8 +16,6 @@ from pannsdist.weights.downloads.fetch import TIMEOUT_S, fetch_remote
 
 DOWNLOADS = ".fetched"
 """Subfolder of a corpus for downloaded archives, and a marker for each unpacked one."""
-DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError, RuntimeError)
-"""Exceptions raised for damaged archives."""
 
 
 def fetch_corpus(name: str, plugin: Any, folder: Path, timeout_s: float = TIMEOUT_S) -> Path:
@@ -63,69 +56,3 @@ def fetch_file(file: Download, folder: Path, timeout_s: float) -> None:
         unpack(archive, file.unpack, target)
     storage.write_atomic(marker, content)
     storage.remove(archive)
-
-
-def unpack(archive: Path, kind: str, target: Path) -> None:
-    """Extract an archive into a folder, replacing existing files.
-
-    Raises BadDataset for a damaged archive, and before extracting a link, a device or a path outside the folder.
-    """
-    readers: dict[str, Callable[[Path], Iterator[tuple[str, IO[bytes]]]]] = {"zip": _zipped, "tar": _tarred}
-    if kind not in readers:
-        raise BadDataset(f"{archive.name} has the archive type {kind!r}", "allowed: zip, tar; fix the plugin")
-    print(f"unpacking {archive.name}\n  to {target}", file=sys.stderr, flush=True)
-    with _refused_if_damaged(archive):
-        for name, content in readers[kind](archive):
-            place = target / inside(name, archive.name)
-            storage.copy_stream(content, place)
-
-
-def inside(name: str, source: str) -> PurePosixPath:
-    """The name as a relative path. Raises BadDataset if it would leave the folder it is joined to."""
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or not path.parts or set(name) & set("\\:\0"):
-        raise BadDataset(f"{source} names {name!r}, which is outside the target folder", "do not trust this archive")
-    return path
-
-
-@contextmanager
-def _refused_if_damaged(archive: Path) -> Iterator[None]:
-    """Remove a damaged archive, because an existing archive is assumed to be complete."""
-    try:
-        yield
-    except DAMAGED as error:
-        storage.remove(archive)
-        storage.remove(cache.checksum_path(archive))
-        wrong = f"{archive.name} is truncated or damaged, and was removed: {error}"
-        raise BadDataset(wrong, "repeat the command to download it again") from error
-    except OSError as error:
-        raise BadDataset(
-            f"{archive.name} cannot be unpacked: {error}", "fix the cause, and repeat the command"
-        ) from error
-
-
-def _zipped(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
-    """The files of a zip archive; checksums are verified while reading."""
-    with zipfile.ZipFile(archive) as opened:
-        for entry in opened.infolist():
-            kind = stat.S_IFMT(entry.external_attr >> 16)
-            if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-                raise _unsafe(archive, entry.filename)
-            if not entry.is_dir():
-                with opened.open(entry) as content:
-                    yield entry.filename, content
-
-
-def _tarred(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
-    """The files of a tar archive with any compression."""
-    with tarfile.open(archive) as opened:
-        for entry in opened:
-            if not entry.isfile() and not entry.isdir():
-                raise _unsafe(archive, entry.name)
-            content = opened.extractfile(entry)
-            if content is not None:
-                yield entry.name, content
-
-
-def _unsafe(archive: Path, name: str) -> BadDataset:
-    return BadDataset(f"{archive.name} contains a link or a device: {name!r}", "do not trust this archive")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 from pannsdist.audio.batches import EvaluationPlan, Shard
@@ -11,6 +13,8 @@ from pannsdist.distributed.fleet import SingleProcessWorld
 from pannsdist.inference.bundle import BundleRecord, load_bundle, require_installed
 from pannsdist.registry import Catalog
 from pannsdist.registry.building import Part
+from pannsdist.run.building import plugin_record
+from pannsdist.run.data_record import DATA_FILE, changes, data_record, read_record
 from pannsdist.run.planning.data import Data, load_data
 from pannsdist.run.planning.metrics import plugin_metrics, refuse_unsuitable_metrics
 from pannsdist.run.planning.selection import choose_dataset, choose_metrics
@@ -33,6 +37,7 @@ def evaluate_bundle(
     bundle = load_bundle(folder, catalog)
     record = bundle.record
     _refuse_other_labels(folder, tuple(record.labels), data.labels)
+    _note_other_clips(folder, record, data, split)
     further = plugin_metrics(_metrics(record, settings, origin, catalog, data))
     rate_hz = record.front_end.sample_rate_hz
     chosen_s = settings.data.min_clip_s
@@ -45,6 +50,18 @@ def evaluate_bundle(
         return evaluator.evaluate(SplitToEvaluate(split, plan.ids, lambda: loader.read(plan.requests(Shard(0, 1)))))
     finally:
         loader.close()
+
+
+def _note_other_clips(folder: Path, record: BundleRecord, data: Data, split: str) -> None:
+    """Say where the clips are not those that the run in the folder above evaluated, of the same dataset and split."""
+    known = read_record(folder.parent / DATA_FILE)
+    is_same = plugin_record(data.part) == record.dataset
+    if known is None or not is_same or split not in known[0].splits:
+        return
+    before = replace(known[0], splits={split: known[0].splits[split]})
+    found = changes(before, data_record(data)).lines
+    if found:
+        print(f"note: the clips are not those that the run evaluated: {'; '.join(found)}", file=sys.stderr)
 
 
 def _metrics(

@@ -6,7 +6,7 @@ import json
 import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,20 @@ import numpy as np
 from pannsdist import settings as settings_module
 from pannsdist.contracts import Tracker
 from pannsdist.inference.bundle import BundleRecord, write_bundle
+from pannsdist.run.changed_data import ResumedData, refuse_changed_data
+from pannsdist.run.data_record import DATA_FILE, DataRecord, data_record
+from pannsdist.run.planning.data import Data
+from pannsdist.run.planning.plan import Plan
 from pannsdist.run.trackers import PluginTracker
-from pannsdist.runtime import console, launcher, outputs, storage
+from pannsdist.runtime import console, launcher, outputs, reading, storage
 from pannsdist.runtime.errors import BadClip, BadRunFolder, CannotWrite
 from pannsdist.runtime.folder_lock import FolderLock
 from pannsdist.runtime.redaction import published_text
 from pannsdist.settings.schema import Settings
 from pannsdist.training.background import BackgroundWriter
-from pannsdist.training.checkpoint import DAMAGED, CheckpointStore, Progress, Snapshot
+from pannsdist.training.checkpoint import DAMAGED, CheckpointStore, LatestCheckpoint, Progress, Snapshot
 from pannsdist.training.fit_context import ResultSinks
+from pannsdist.training.run_length import RunLength
 from pannsdist.training.tracking import ConsoleTracker, PredictionsTracker, ScoresFile
 
 SETTINGS_FILE, LABELS_FILE = "settings.yaml", "labels.json"
@@ -40,11 +45,12 @@ FREE_KEYS = (
     "trackers",
     "data.workers",
     "data.on_bad_clip",
+    "data.on_change",
 )
 """Settings that may change when a run is resumed; a change of any other key is refused."""
 
 
-def load_latest_snapshot(checkpoints: CheckpointStore) -> Snapshot | None:
+def load_latest(checkpoints: CheckpointStore) -> LatestCheckpoint:
     """The latest intact checkpoint; later damaged ones are renamed, and a line is printed for each. Rank 0 only.
 
     Raises BadRunFolder if there are checkpoints and all of them are damaged.
@@ -53,7 +59,7 @@ def load_latest_snapshot(checkpoints: CheckpointStore) -> Snapshot | None:
     for folder, reason in found.damaged.items():
         console.print_main(f"not used: {folder} is damaged: {reason}; it is now {folder.name}{DAMAGED}")
     checkpoints.rename_damaged(list(found.damaged))
-    return found.snapshot
+    return found
 
 
 def run_path(settings: Settings) -> Path:
@@ -82,43 +88,55 @@ def refuse_folder(settings: Settings, labels: Sequence[str]) -> None:
 class RunFolder:
     """The folder `runs/NAME`, new or resumed, locked against other processes until `close`."""
 
-    def __init__(self, path: Path, settings: Settings, lock: FolderLock) -> None:
+    def __init__(self, path: Path, settings: Settings, lock: FolderLock, data_digest: str) -> None:
         self.path, self._lock = path, lock
-        self.checkpoints = CheckpointStore(path / "checkpoints", settings.save.keep)
+        self.checkpoints = CheckpointStore(path / "checkpoints", settings.save.keep, data_digest)
+        self._on_change = settings.data.on_change
 
     @classmethod
-    def open(cls, settings: Settings, labels: Sequence[str]) -> RunFolder:
+    def open(cls, settings: Settings, record: DataRecord) -> RunFolder:
         """Open or create the run folder, and lock it.
 
         Before anything is written, raises what `refuse_folder` raises, and BadRunFolder if another process has it.
         A run also counts as another one if the dataset's labels have changed.
         """
-        refuse_folder(settings, labels)
+        refuse_folder(settings, record.labels)
         path = run_path(settings)
         lock = FolderLock.acquire(path)
         try:
-            refuse_folder(settings, labels)  # again: another process may have had it until now
+            refuse_folder(settings, record.labels)  # again: another process may have had it until now
             # written first, so that a killed start can be repeated
             storage.write_atomic(path / SETTINGS_FILE, settings_module.to_yaml(settings))
-            storage.write_atomic(path / LABELS_FILE, json.dumps(list(labels), ensure_ascii=False) + "\n")
+            storage.write_atomic(path / LABELS_FILE, json.dumps(list(record.labels), ensure_ascii=False) + "\n")
             storage.make_folder(path / "checkpoints")
             _link_log(path)
         except BaseException:
             lock.close()
             raise
-        return cls(path, settings, lock)
+        return cls(path, settings, lock, record.digest)
 
     def close(self) -> None:
         """Let other processes have the folder."""
         self._lock.close()
 
-    def snapshot(self) -> Snapshot | None:
+    def snapshot(self, record: DataRecord, length: RunLength) -> Snapshot | None:
         """The latest intact checkpoint of the run, to continue from; prints a line for each damaged later one.
 
-        Raises BadRunFolder if there are checkpoints and all of them are damaged.
+        If the data has changed since, and the settings say to continue, it is the state at the start of its epoch; it
+        has replaced all checkpoints then, since they count steps of other epochs. Raises BadRunFolder if the data has
+        changed otherwise, and if there are checkpoints and all of them are damaged.
         """
         storage.recover(self.path)
-        return load_latest_snapshot(self.checkpoints)
+        found = load_latest(self.checkpoints)
+        snapshot, changed = found.snapshot, ""
+        if snapshot is not None:
+            resumed = ResumedData(self.path, record, length, self._on_change)
+            snapshot, changed = resumed.resolved(snapshot, found.data)
+        if snapshot is not None and changed:
+            console.print_main(changed)
+            self.checkpoints.write_alone(snapshot)
+        storage.write_atomic(self.path / DATA_FILE, record.text)
+        return snapshot
 
     @contextmanager
     def sinks(
@@ -162,8 +180,7 @@ class RunFolder:
             lines.append(f"  no epoch had a finite {best.get('metric', 'score')}, so there is no best model")
         lines += filter(None, (tracker.summary_line(self.path) for tracker in plugins))
         bad = self.path / "bad_clips.txt"
-        if bad.exists():
-            count = len(bad.read_text(encoding="utf-8").splitlines())
+        if count := len(reading.text_or_empty(bad).splitlines()):
             lines.append(f"  {count} clips could not be read: {bad}")
         if progress.bad_steps:
             lines.append(f"  {progress.bad_steps} steps were skipped: {self.path / 'bad_steps.txt'}")
@@ -172,14 +189,14 @@ class RunFolder:
     def log_bad_clips(self, clips: Sequence[BadClip]) -> None:
         """Add clips that were skipped to `bad_clips.txt`, each once."""
         path = self.path / "bad_clips.txt"
-        known = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        known = reading.text_or_empty(path).splitlines()
         fresh = [published_text(clip.wrong.replace("\n", " ")) for clip in clips]
         storage.write_atomic(path, "".join(f"{line}\n" for line in dict.fromkeys([*known, *fresh])))
 
     def log_bad_step(self, line: str) -> None:
         """Add the line of a skipped step to `bad_steps.txt`, once, and print it."""
         path = self.path / "bad_steps.txt"
-        known = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        known = reading.text_or_empty(path).splitlines()
         storage.write_atomic(path, "".join(f"{item}\n" for item in dict.fromkeys([*known, line])))
         console.print_main(line)
 
@@ -197,10 +214,22 @@ class RunFolder:
             raise CannotWrite(error.wrong, right, error.command) from error
 
 
-def check_same_run(path: Path, settings: Settings) -> None:
-    """Raise BadRunFolder where a run with other settings is in the folder; touches nothing."""
+@contextmanager
+def opened_run(plan: Plan) -> Iterator[tuple[RunFolder, Snapshot | None]]:
+    """The folder of a run, locked within the block, and the checkpoint that it continues from, if any. Rank 0 only.
+
+    Raises BadRunFolder, CannotWrite.
+    """
+    record = data_record(plan.data)
+    with closing(RunFolder.open(plan.settings, record)) as folder:
+        yield folder, folder.snapshot(record, plan.lengths.run)
+
+
+def check_same_run(path: Path, settings: Settings, data: Data) -> None:
+    """Raise BadRunFolder where a run with other settings or other data is in the folder; touches nothing."""
     if (path / SETTINGS_FILE).is_file() and CheckpointStore(path / "checkpoints", settings.save.keep).folders:
         _refuse_other_run(path / SETTINGS_FILE, settings)
+        refuse_changed_data(path, data_record(data), settings.data.on_change)
 
 
 def _refuse_other_run(written: Path, settings: Settings) -> None:

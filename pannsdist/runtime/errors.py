@@ -75,6 +75,10 @@ class CannotWrite(UserError):
     """A file or folder that cannot be written, for example on a full disk."""
 
 
+class CannotRead(UserError):
+    """A file or folder that the system cannot read now; nothing says that its content is damaged."""
+
+
 class NotFinite(UserError):
     """Training whose loss or gradient is no longer finite."""
 

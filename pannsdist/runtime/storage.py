@@ -14,12 +14,22 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 from pannsdist.runtime.errors import CannotWrite
+from pannsdist.runtime.reading import names_in
 from pannsdist.runtime.redaction import without_credentials
 
 WRITING, OLDER = "writing", "older"
+
+
+class Readable(Protocol):
+    """What a file is copied from."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most `size` bytes; none at the end."""
+
+
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 REMEDIES = {
     errno.ENOENT: "the folder does not exist, or was removed meanwhile; create it, then repeat the command",
@@ -68,6 +78,7 @@ def stream_atomic(path: Path, write: Callable[[IO[bytes]], object]) -> None:
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
+            sync(path.parent)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
@@ -86,7 +97,7 @@ def append_line(path: Path, line: str) -> None:
         file.write(encoded(f"{line}\n"))
 
 
-def copy_stream(source: IO[bytes], path: Path) -> None:
+def copy_stream(source: Readable, path: Path) -> None:
     """Copy the rest of an open file into a new file, whose folder is created. Errors of `source` are raised as such."""
     make_folder(path.parent)
     with opened(path, "wb") as file:
@@ -156,7 +167,7 @@ def write_folder_atomic(path: Path, fill: Callable[[Path], None]) -> None:
         temporary.mkdir(parents=True)
         try:
             fill(temporary)
-            for file in temporary.iterdir():
+            for file in temporary.rglob("*"):
                 sync(file)
             sync(temporary)
         except BaseException:
@@ -171,14 +182,18 @@ def write_folder_atomic(path: Path, fill: Callable[[Path], None]) -> None:
 
 
 def recover(parent: Path) -> None:
-    """Restore older folders and delete temporary ones that a crashed `write_folder_atomic` left in `parent`."""
-    for older in parent.glob(f".*.{OLDER}"):
+    """Restore older folders and delete temporary ones that a crashed `write_folder_atomic` left in `parent`.
+
+    Raises CannotRead or CannotWrite.
+    """
+    hidden = [parent / name for name in names_in(parent) if name.startswith(".")]
+    for older in (path for path in hidden if path.name.endswith(f".{OLDER}")):
         path = parent / older.name.removeprefix(".").removesuffix(f".{OLDER}")
         if path.exists():
             remove(older)
         else:
             rename(older, path)
-    for temporary in parent.glob(f".*.{WRITING}"):
+    for temporary in (path for path in hidden if path.name.endswith(f".{WRITING}")):
         remove(temporary)
 
 

@@ -47,6 +47,11 @@ class DataSettings:
         2, "data loader workers per training process; 0: load in the process itself", low=0, high=256
     )
     on_bad_clip: str = setting("stop", "action on a clip that cannot be used", choices=("stop", "skip"))
+    on_change: str = setting(
+        "stop",
+        "action if the data of a resumed run has changed; continue: from the epoch's start",
+        choices=("stop", "continue"),
+    )
     min_clip_s: float | None = setting(
         None, "minimum clip length in seconds; null: minimum of the model; 0: pad short clips", low=0, high=3600
     )

@@ -14,6 +14,7 @@ class BestTracker:
         self.metric, self.higher_is_better, self._top_k = metric, higher_is_better, top_k
         self.best_epochs: list[dict[str, Any]] = []
         """Best first: `value`, and the `epoch` and `step` it was reached after."""
+        self._since = 0
 
     @property
     def value(self) -> float:
@@ -24,6 +25,11 @@ class BestTracker:
     def epoch(self) -> int:
         """The epoch of the best value; 0 if there is none."""
         return int(self.best_epochs[0]["epoch"]) if self.best_epochs else 0
+
+    @property
+    def patience_epoch(self) -> int:
+        """The epoch that patience counts from: that of the best value, or the one that the tracker started after."""
+        return max(self.epoch, self._since)
 
     def update(self, epoch: int, step: int, scores: Mapping[str, float]) -> bool:
         """Add an epoch; returns whether it is the best so far. Infinity is a valid score. Raises KeyError."""
@@ -40,8 +46,15 @@ class BestTracker:
         """The state for a checkpoint."""
         value = None if math.isnan(self.value) else self.value
         best_epochs = [dict(entry) for entry in self.best_epochs]
-        return {"metric": self.metric, "value": value, "epoch": self.epoch, "best_epochs": best_epochs}
+        return {
+            "metric": self.metric,
+            "value": value,
+            "epoch": self.epoch,
+            "best_epochs": best_epochs,
+            "since": self._since,
+        }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Restore what `state` returned."""
         self.best_epochs = [dict(entry) for entry in state["best_epochs"]][: self._top_k]
+        self._since = int(state.get("since", 0))

@@ -7,21 +7,23 @@ the best are kept, are for people only: nothing is read through them.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
+import shlex
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import paddle
 
-from pannsdist.runtime import storage
+from pannsdist.runtime import reading, storage
 from pannsdist.runtime.errors import BadRunFolder, BadWeightsFile
 from pannsdist.training.state import Progress, Snapshot
-from pannsdist.weights import read_paddle
 from pannsdist.weights.downloads.cache import sha256
+from pannsdist.weights.formats.errors import translate_errors
+from pannsdist.weights.formats.paddle import paddle_tree
 
 __all__ = ["CheckpointStore", "LatestCheckpoint", "Progress", "Snapshot", "checkpoint_name"]
 
@@ -29,6 +31,8 @@ MODEL_FILE, OPTIMIZER_FILE, STATISTICS_FILE = "model.pdparams", "optimizer.pdopt
 PROGRESS_FILE, SUMS_FILE = "progress.json", "SHA256SUMS"
 REQUIRED_FILES = {MODEL_FILE, OPTIMIZER_FILE, PROGRESS_FILE}
 PREFIX, DAMAGED = "step_", ".damaged"
+FORMAT = 1
+"""The number in `progress.json` of what a checkpoint holds; another one is refused."""
 
 
 def checkpoint_name(step: int) -> str:
@@ -38,28 +42,36 @@ def checkpoint_name(step: int) -> str:
 
 @dataclass(frozen=True)
 class LatestCheckpoint:
-    """The latest intact checkpoint, and why each later one is damaged, by folder."""
+    """The latest intact checkpoint, why each later one is damaged, by folder, and the digest of the data it is of."""
 
     snapshot: Snapshot | None
     damaged: Mapping[Path, str]
+    data: str = ""
 
 
 class CheckpointStore:
-    """The checkpoints of a run in one folder: the latest `keep` and the best are kept. Rank 0 only."""
+    """The checkpoints of a run in one folder: the latest `keep` and the best are kept. Rank 0 only.
 
-    def __init__(self, folder: Path, keep: int) -> None:
-        self.folder, self.keep = folder, keep
+    `data` is a digest of the data that the run trains and evaluates on; each checkpoint holds it.
+    """
+
+    def __init__(self, folder: Path, keep: int, data: str = "") -> None:
+        self.folder, self.keep, self.data = folder, keep, data
 
     @property
     def folders(self) -> list[Path]:
-        """The folders of all checkpoints, the latest last. Checksums are not verified here."""
-        found = [path for path in self.folder.glob(f"{PREFIX}*") if path.name.removeprefix(PREFIX).isdigit()]
-        return sorted(found, key=lambda path: int(path.name.removeprefix(PREFIX)))
+        """The folders of all checkpoints, the latest step last. Checksums are not verified here.
+
+        Raises CannotRead if the folder cannot be read, which does not mean that there are none.
+        """
+        names = [name for name in reading.names_in(self.folder) if name.startswith(PREFIX)]
+        found = [name for name in names if name.removeprefix(PREFIX).isdigit()]
+        return sorted((self.folder / name for name in found), key=lambda path: int(path.name.removeprefix(PREFIX)))
 
     def write(self, snapshot: Snapshot) -> Path:
         """Write a checkpoint, update the links, and remove checkpoints that are neither recent nor among the best."""
         folder = self.folder / checkpoint_name(snapshot.progress.step)
-        storage.write_folder_atomic(folder, lambda temporary: _write(temporary, snapshot))
+        storage.write_folder_atomic(folder, lambda temporary: _write(temporary, snapshot, self.data))
         storage.link_atomic(self.folder / "last", folder)
         best = [self.folder / checkpoint_name(entry["step"]) for entry in snapshot.progress.best.get("best_epochs", ())]
         self._link_best(best)
@@ -69,24 +81,36 @@ class CheckpointStore:
                 storage.remove(path)
         return folder
 
+    def write_alone(self, snapshot: Snapshot) -> None:
+        """Write a checkpoint, then remove all others, whatever their steps: they count steps of other epochs.
+
+        A process that is killed in between leaves the latest of the others, and the new one if its step is lower.
+        """
+        written = self.write(snapshot)
+        for path in self.folders:
+            if path != written:
+                storage.remove(path)
+
     def load_latest(self) -> LatestCheckpoint:
         """The latest checkpoint whose checksums match; the link `last` is not used.
 
-        Only completes or removes what a killed process left half-written. Raises BadRunFolder if there are checkpoints
-        and all of them are damaged.
+        Only completes or removes what a killed process left half-written. A checkpoint counts as damaged only if its
+        content is proven to differ from what was written. Raises BadRunFolder if there are checkpoints and all of them
+        are damaged, or if another version of this package wrote the latest; CannotRead if the system cannot read it.
         """
         storage.recover(self.folder)
         damaged: dict[Path, str] = {}
         for folder in reversed(self.folders):
             try:
-                return LatestCheckpoint(_read(folder), damaged)
-            except (OSError, ValueError, TypeError, KeyError, BadWeightsFile) as error:
+                snapshot, data = _read(folder)
+                return LatestCheckpoint(snapshot, damaged, data)
+            except _Damaged as error:
                 damaged[folder] = str(error)
         if damaged:
             wrong = f"every checkpoint in {self.folder} is damaged"
             right = "\n".join(f"{folder.name}: {reason}" for folder, reason in damaged.items())
             right += "\nto start again, remove that folder, or give the run another name, as name=NAME"
-            raise BadRunFolder(wrong, right, f"ls -l {self.folder}/*")
+            raise BadRunFolder(wrong, right, f"ls -l {shlex.quote(str(self.folder))}")
         return LatestCheckpoint(None, {})
 
     def rename_damaged(self, damaged: Sequence[Path]) -> None:
@@ -106,36 +130,70 @@ class CheckpointStore:
             storage.link_atomic(self.folder / name, folder)
 
 
-def _write(folder: Path, snapshot: Snapshot) -> None:
+def _write(folder: Path, snapshot: Snapshot, data: str) -> None:
     paddle.save(dict(snapshot.model), str(folder / MODEL_FILE))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The input state dict is empty")  # SGD has no state
         paddle.save(dict(snapshot.optimizer), str(folder / OPTIMIZER_FILE))
     if snapshot.statistics:
         paddle.save(dict(snapshot.statistics), str(folder / STATISTICS_FILE))
-    record = dataclasses.asdict(snapshot.progress)
+    record = {"format": FORMAT, "data": data, **dataclasses.asdict(snapshot.progress)}
     storage.write_file(folder / PROGRESS_FILE, json.dumps(record, indent=1) + "\n")
     lines = [f"{sha256(path)}  {path.name}\n" for path in sorted(folder.iterdir())]
     storage.write_file(folder / SUMS_FILE, "".join(lines))
 
 
-def _read(folder: Path) -> Snapshot:
-    """Verify the checksums, then read a checkpoint. Raises ValueError, or whatever reading damaged files raises."""
-    sums = folder / SUMS_FILE
-    if not sums.is_file():
-        raise ValueError(f"{SUMS_FILE} is missing")
-    lines = sums.read_text(encoding="utf-8").splitlines()
+class _Damaged(Exception):
+    """A checkpoint whose content is proven not to be what was written; the message says which file."""
+
+
+def _read(folder: Path) -> tuple[Snapshot, str]:
+    """(checkpoint, digest of its data), from files that are read once and verified.
+
+    Raises _Damaged, and BadRunFolder or CannotRead for one that is not damaged.
+    """
+    try:
+        content = reading.retried(lambda: _verified_files(folder))
+    except (OSError, MemoryError) as error:
+        raise reading.cannot_read(folder, error) from error
+    try:
+        record: dict[str, Any] = json.loads(content.pop(PROGRESS_FILE))
+        reading.check_format(record, FORMAT, folder / PROGRESS_FILE, BadRunFolder)
+        del record["format"]
+        data = str(record.pop("data"))
+        trees = {name: _tree(folder / name, data) for name, data in content.items()}
+        arrays = (trees[MODEL_FILE], trees[OPTIMIZER_FILE], trees.get(STATISTICS_FILE, {}))
+        return Snapshot(Progress(**record), *arrays), data
+    except (ValueError, TypeError, KeyError, BadWeightsFile) as error:
+        wrong = f"{folder} is intact by its checksums, but this pannsdist cannot read it: {error}"
+        right = "another version may have written it; use that one, or give the run another name, as name=NAME"
+        raise BadRunFolder(wrong, right) from error
+
+
+def _tree(path: Path, data: bytes) -> dict[str, Any]:
+    with translate_errors(path, "Paddle"):
+        return paddle_tree(data)
+
+
+def _verified_files(folder: Path) -> dict[str, bytes]:
+    """The content of every file by name. Raises OSError if the system cannot read, _Damaged if the content is wrong."""
+    try:
+        lines = (folder / SUMS_FILE).read_bytes().decode("ascii", "replace").splitlines()
+    except FileNotFoundError:
+        raise _Damaged(f"{SUMS_FILE} is missing") from None
     expected = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
     for name in sorted(REQUIRED_FILES - expected.keys()):
-        raise ValueError(f"{SUMS_FILE} does not name {name}")
-    for name, digest in expected.items():
-        if not (folder / name).is_file():
-            raise ValueError(f"{name} is missing")
-        if sha256(folder / name) != digest:
-            raise ValueError(f"{name} was changed: its SHA-256 is not the one in {SUMS_FILE}")
-    record: dict[str, Any] = json.loads((folder / PROGRESS_FILE).read_text(encoding="utf-8"))
-    statistics: Mapping[str, np.ndarray] = {}
-    if STATISTICS_FILE in expected:
-        statistics = read_paddle(folder / STATISTICS_FILE)
-    model, optimizer = read_paddle(folder / MODEL_FILE), read_paddle(folder / OPTIMIZER_FILE)
-    return Snapshot(Progress(**record), model, optimizer, statistics)
+        raise _Damaged(f"{SUMS_FILE} does not name {name}")
+    for name in sorted(expected.keys() - REQUIRED_FILES - {STATISTICS_FILE}):
+        raise _Damaged(f"{SUMS_FILE} names {name!r}, which is no file of a checkpoint")
+    return {name: _verified(folder / name, digest) for name, digest in expected.items()}
+
+
+def _verified(path: Path, digest: str) -> bytes:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise _Damaged(f"{path.name} is missing") from None
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise _Damaged(f"{path.name} was changed: its SHA-256 is not the one in {SUMS_FILE}")
+    return data

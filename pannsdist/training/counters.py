@@ -28,12 +28,13 @@ class LossSum:
 
 
 class Counters:
-    """Counters that start from `progress`. `saved_step` is the step of the last checkpoint.
+    """Counters that start from `progress`, in epochs of `steps` steps. `saved_step` is the step of the last checkpoint.
 
     `window` sums this process's losses since the last report, `epoch_sum` the reported losses of all processes.
     """
 
-    def __init__(self, progress: Progress, rank: int, size: int) -> None:
+    def __init__(self, progress: Progress, rank: int, size: int, steps: int) -> None:
+        self._steps = steps
         self.epoch, self.step, self.evaluated_step = progress.epoch, progress.step, progress.evaluated_step
         self.scores: Mapping[str, float] = progress.scores
         self.epoch_sum = LossSum(*progress.epoch_sum)
@@ -57,10 +58,10 @@ class Counters:
         self.epoch_sum.add(loss, clips)
         self.window, self.window_steps = LossSum(), 0
 
-    def record_evaluation(self, steps: int, scores: Mapping[str, float]) -> None:
-        """Store the scores after the current step. The end of an epoch, after `steps` steps, resets its loss sum."""
-        self.epoch, self.evaluated_step, self.scores = (self.step - 1) // steps + 1, self.step, scores
-        if self.step % steps == 0:
+    def record_evaluation(self, scores: Mapping[str, float]) -> None:
+        """Store the scores after the current step. The end of an epoch resets its loss sum."""
+        self.epoch, self.evaluated_step, self.scores = (self.step - 1) // self._steps + 1, self.step, scores
+        if self.step % self._steps == 0:
             self.epoch_sum = LossSum()
 
     @property
@@ -82,4 +83,5 @@ class Counters:
             self.window_steps,
             self.bad_steps,
             self.consecutive_bad_steps,
+            self._steps,
         )

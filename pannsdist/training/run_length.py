@@ -50,5 +50,5 @@ class RunLength:
 
     def has_finished(self, progress: Progress) -> bool:
         """Whether a run restored from `progress` has nothing left to do."""
-        best_epoch = int(progress.best.get("epoch", 0))
+        best_epoch = max(int(progress.best.get(key, 0)) for key in ("epoch", "since"))
         return self.should_stop(progress.epoch, progress.step, progress.evaluated_step, best_epoch)

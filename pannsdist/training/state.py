@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ class Progress:
     """The position of a run. There is no random state: randomness is a function of the seed, the step and the clip.
 
     `epoch` is the last evaluated one, `evaluated_step` the step of that evaluation; `scores` and `best` (the state of
-    the best tracker) belong to it. `step` counts from the start of the run.
+    the best tracker) belong to it. `step` counts from the start of the run, `epoch_steps` are the steps of an epoch.
 
     Losses of the current epoch: `epoch_sum` is (sum of losses, clips) of all reported steps over all processes;
     `window` holds the same for the `window_steps` steps since the last report, by rank. `bad_steps` and
@@ -31,6 +31,7 @@ class Progress:
     window_steps: int = 0
     bad_steps: int = 0
     consecutive_bad_steps: int = 0
+    epoch_steps: int = 0
 
     def __str__(self) -> str:
         """`epoch 3`, or `step 31` within an epoch."""
@@ -49,6 +50,23 @@ class Snapshot:
     model: Mapping[str, np.ndarray]
     optimizer: Mapping[str, np.ndarray]
     statistics: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+def at_epoch_start(snapshot: Snapshot, epoch_steps: int, keep_best: bool) -> Snapshot:
+    """The same weights and optimizer at the start of the epoch that is under way, in a run of `epoch_steps` per epoch.
+
+    Steps are counted anew as if all epochs had had that length. Without `keep_best` no epoch has been the best so far,
+    and patience counts from here.
+    """
+    progress = snapshot.progress
+    epoch = progress.step // progress.epoch_steps if progress.epoch_steps else progress.epoch
+    best = dict(progress.best)
+    best["best_epochs"] = [{**entry, "step": 0} for entry in best.get("best_epochs", ())]  # its checkpoint is removed
+    if not keep_best:
+        best |= {"value": None, "epoch": 0, "best_epochs": [], "since": epoch}
+    step = epoch * epoch_steps
+    moved = Progress(epoch, step, step, progress.scores, best, bad_steps=progress.bad_steps, epoch_steps=epoch_steps)
+    return replace(snapshot, progress=moved)
 
 
 def own_statistics(statistics: Mapping[str, np.ndarray], rank: int, size: int) -> dict[str, np.ndarray]:

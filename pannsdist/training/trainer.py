@@ -71,12 +71,13 @@ class Trainer:
         Raises Stopped, after a save, once `is_stop_requested()` is true in any process; NotFinite after
         `max_bad_steps` consecutive bad steps.
         """
-        run_length, counters = self._run_length, Counters(progress, self._world.rank, self._world.size)
-        context = FitContext(data, split, sinks, Clock(data.steps, run_length.total_steps), is_stop_requested)
+        run_length, steps = self._run_length, data.steps
+        counters = Counters(progress, self._world.rank, self._world.size, steps)
+        context = FitContext(data, split, sinks, Clock(steps, run_length.total_steps), is_stop_requested)
         self._learner.network.train()
         is_time_up = False
         while not is_time_up and not run_length.should_stop(
-            counters.epoch, counters.step, counters.evaluated_step, self._best.epoch
+            counters.epoch, counters.step, counters.evaluated_step, self._best.patience_epoch
         ):
             is_time_up = self._train_epoch(counters, context)
             if counters.step > counters.evaluated_step:
@@ -159,7 +160,7 @@ class Trainer:
             with self._learner.averaged_weights():
                 evaluation = self._evaluator.evaluate(split)
                 scores = {"train/loss": counters.train_loss, **evaluation.scores}
-                counters.record_evaluation(context.data.steps, scores)
+                counters.record_evaluation(scores)
                 is_best = self._best.update(counters.epoch, counters.step, scores)
                 best_weights = self._learner.network.arrays() if is_best and self._world.is_main else None
         except Stopped:

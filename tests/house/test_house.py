@@ -46,6 +46,7 @@ SETTINGS_KEYS = [
     "data.params",
     "data.workers",
     "data.on_bad_clip",
+    "data.on_change",
     "data.min_clip_s",
     "train.epochs",
     "train.batch_size",

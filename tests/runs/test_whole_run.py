@@ -27,6 +27,7 @@ def test_a_run_leaves_these_files_and_no_others(run):
     assert len(curves) == 1
     assert found - curves == {
         "settings.yaml",
+        "data.json",
         "labels.json",
         "scores.jsonl",
         *(f"checkpoints/step_00000003/{name}" for name in ("model.pdparams", "optimizer.pdopt", "progress.json")),

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pannsdist.audio.batches import ClipTable, clip_table
-from pannsdist.contracts import Clip
 from pannsdist.registry.building import Part
 from pannsdist.run.planning import subset
+from pannsdist.run.planning.clips import notes, refuse_clips, refuse_labels, refuse_leaks, refuse_untrained_classes
 from pannsdist.runtime.errors import BadDataset, BrokenPlugin, candidates_line
 from pannsdist.settings import SettingsOrigin
 from pannsdist.settings.schema import Settings
@@ -19,12 +18,13 @@ TRAIN, VALID = "train", "valid"
 
 @dataclass(frozen=True)
 class Data:
-    """A dataset's labels and the splits that were loaded."""
+    """A dataset's labels and the splits that were loaded; `notes` are what may be a mistake in them."""
 
     part: Part
     labels: tuple[str, ...]
     multi_label: bool
     splits: Mapping[str, ClipTable]
+    notes: tuple[str, ...] = ()
 
     @property
     def labels_of_clip(self) -> str:
@@ -38,20 +38,23 @@ def load_train_and_valid(dataset: Part, settings: Settings, origin: SettingsOrig
     Raises BadDataset as `load_data` does and for clips in both splits, SettingsError for a subset that is too large.
     """
     data = load_data(dataset, (TRAIN, VALID))
-    _refuse_leaks(data)
+    refuse_leaks(data.splits, TRAIN, VALID)
+    found = notes(data.splits, data.labels, TRAIN, VALID)
     train, valid = subset.limited(data.splits[TRAIN], data.splits[VALID], settings, origin)
-    return replace(data, splits={TRAIN: train, VALID: valid})
+    return replace(data, splits={TRAIN: train, VALID: valid}, notes=tuple(found))
 
 
 def load_data(dataset: Part, splits: Sequence[str] = ()) -> Data:
-    """Labels, and the clips of `splits` or of all. Raises BadDataset for empty splits and invalid ids or labels."""
+    """Labels, and the clips of `splits` or of all.
+
+    Raises BadDataset for an empty split, invalid ids or labels, and a class that no clip of `train` has, if loaded.
+    """
     plugin, show = dataset.plugin, f"pannsdist plugins show dataset {dataset.entry.name}"
     lacking = [name for name in ("labels", "multi_label", "splits") if not hasattr(plugin, name)]
     if lacking:
         raise BrokenPlugin(f"dataset {dataset} lacks {', '.join(lacking)}", "it does not keep the contract", show)
     labels, multi_label = tuple(plugin.labels), bool(plugin.multi_label)
-    if len(set(labels)) != len(labels) or not labels:
-        raise BadDataset(f"dataset {dataset} has {len(labels)} labels, of which {len(set(labels))} differ", "", show)
+    refuse_labels(labels, multi_label, str(dataset), show)
     for split in splits:
         if split not in plugin.splits:
             right = candidates_line(split, plugin.splits, "it has")
@@ -59,27 +62,7 @@ def load_data(dataset: Part, splits: Sequence[str] = ()) -> Data:
     tables = {}
     for split in splits or plugin.splits:
         clips = plugin.clips(split)
-        _check_clips(clips, labels, multi_label, f"split '{split}' of dataset {dataset}", show)
+        refuse_clips(clips, labels, multi_label, f"split '{split}' of dataset {dataset}", show)
         tables[split] = clip_table(clips, labels, multi_label)
+    refuse_untrained_classes(tables, labels, TRAIN, show)
     return Data(dataset, labels, multi_label, tables)
-
-
-def _check_clips(clips: Sequence[Clip], labels: tuple[str, ...], multi_label: bool, what: str, show: str) -> None:
-    if not clips:
-        raise BadDataset(f"{what} is empty", "check its folders and folds", show)
-    known = set(labels)
-    for clip in clips:
-        if not set(clip.labels) <= known or (not multi_label and len(clip.labels) != 1):
-            right = f"every clip must have {'labels' if multi_label else 'exactly one label'} of the dataset's list"
-            raise BadDataset(f"{what}: clip '{clip.id}' is labelled {clip.labels}", right, show)
-    double = [name for name, count in Counter(clip.id for clip in clips).items() if count > 1]
-    if double:
-        raise BadDataset(f"{what}: {len(double)} duplicate ids, such as '{double[0]}'", "ids must be unique", show)
-
-
-def _refuse_leaks(data: Data) -> None:
-    train, valid = ({clip.id for clip in data.splits[name].clips} for name in (TRAIN, VALID))
-    shared = sorted(train & valid)
-    if shared:
-        wrong = f"{len(shared)} clips are in both {TRAIN} and {VALID}, such as '{shared[0]}'"
-        raise BadDataset(wrong, "the scores of clips that were trained on do not measure generalization")

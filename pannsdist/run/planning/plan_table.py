@@ -47,6 +47,7 @@ def _rows(plan: Plan) -> dict[str, str]:
         TRAIN: f"{lengths.clips} clips, {lengths.train_crop_s:g} s of each{_sampling(plan)}",
         "augment": "; ".join(augmentations(plan)) or "nothing",
         VALID: f"{len(data.splits[VALID])} clips, {lengths.valid_crop_s:g} s of each",
+        "note": _listed(data.notes),
         "batch": f"{batch_size} = {plan.world_size} x {batch_size // plan.world_size}",
         "length": _listed([_length(plan), subset_note(plan)]),
         "optimizer": _optimizer(plan),

@@ -20,7 +20,7 @@ from pannsdist.run.folder import SETTINGS_FILE, check_same_run, run_path
 from pannsdist.run.planning.decide import decide
 from pannsdist.run.planning.plan import Plan
 from pannsdist.run.planning.plan_table import plan_table
-from pannsdist.runtime import launcher, outputs, storage
+from pannsdist.runtime import launcher, outputs, reading, storage
 from pannsdist.runtime.errors import BadRunFolder, SettingsError, UserError
 from pannsdist.runtime.folder_lock import FolderLock, refuse_held
 from pannsdist.runtime.redaction import published
@@ -107,9 +107,7 @@ class Series:
     def _finished(self) -> dict[str, Any]:
         path = self.folder / FINISHED_FILE
         try:
-            return dict(json.loads(path.read_text(encoding="utf-8")))
-        except FileNotFoundError:
-            return {}
+            return dict(json.loads(reading.text_or_empty(path) or "{}"))
         except ValueError as error:
             right = "remove it: finished runs are then recognized when they are started again"
             raise BadRunFolder(f"{path} is damaged: {error}", right, f"rm {path}") from error
@@ -133,7 +131,7 @@ def plan_series(request: Request, members: Mapping[str, Sequence[str]]) -> Serie
         try:
             chosen, origin = settings_module.load(request.config, overrides)
             plan = decide(chosen, origin, Catalog.installed(), request.processes)
-            check_same_run(folder / name, chosen)
+            check_same_run(folder / name, chosen, plan.data)
         except UserError as error:
             error.wrong = f"{name}: {error.wrong}"
             raise

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pannsdist.runtime import reading
 from pannsdist.runtime.errors import BadRunFolder
 from pannsdist.runtime.redaction import published
 from pannsdist.training.best import BestTracker
@@ -60,9 +61,7 @@ class Spread:
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """The lines of a run's scores file; empty if there is no file. An incomplete last line is skipped."""
-    if not path.exists():
-        return []
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    lines = reading.text_or_empty(path).splitlines(keepends=True)
     try:
         return [dict(json.loads(line)) for line in lines if line.endswith("\n")]
     except ValueError as error:

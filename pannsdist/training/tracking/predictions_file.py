@@ -12,6 +12,7 @@ from numpy.lib import format as npy
 from pannsdist.contracts import EpochReport, StepReport
 from pannsdist.runtime import storage
 from pannsdist.runtime.errors import BadRunFolder
+from pannsdist.runtime.reading import cannot_read
 from pannsdist.training.metrics import Predictions
 
 RECORD_FILE, LOGITS_FILE, TARGETS_FILE = "record.json", "logits.npy", "targets.npy"
@@ -64,7 +65,7 @@ def _write(folder: Path, saved: SavedPredictions) -> None:
 
 
 def read_predictions(folder: Path) -> SavedPredictions | None:
-    """The predictions that a run saved; None if there are none. Raises BadRunFolder if they cannot be read."""
+    """The predictions that a run saved; None if there are none. Raises BadRunFolder or CannotRead."""
     if not folder.is_dir():
         return None
     try:
@@ -73,9 +74,17 @@ def read_predictions(folder: Path) -> SavedPredictions | None:
         ids, labels = tuple(record["ids"]), tuple(record["labels"])
         predictions = Predictions(ids, logits, targets, labels, record["multi_label"])
         return SavedPredictions(int(record["epoch"]), str(record["split"]), predictions)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        right = "remove that folder; only the predictions of the best epoch are lost"
-        raise BadRunFolder(f"the predictions in {folder} are damaged: {error}", right) from error
+    except FileNotFoundError as error:
+        raise _damaged(folder, error) from error
+    except OSError as error:
+        raise cannot_read(folder, error) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise _damaged(folder, error) from error
+
+
+def _damaged(folder: Path, error: Exception) -> BadRunFolder:
+    right = "remove that folder; only the predictions of the best epoch are lost"
+    return BadRunFolder(f"the predictions in {folder} are damaged: {error}", right)
 
 
 def _array(path: Path) -> np.ndarray:

@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 
 from pannsdist.contracts import EpochReport, StepReport
-from pannsdist.runtime import storage
+from pannsdist.runtime import reading, storage
 
 
 def _epoch_of(line: str) -> float:
@@ -19,25 +19,36 @@ def _epoch_of(line: str) -> float:
 
 
 class ScoresFile:
-    """Appends one line per epoch. Opening it drops lines after `last_epoch`, so that no epoch is in the file twice."""
+    """One line per epoch, appended. Opening it drops the lines after `last_epoch`.
+
+    An epoch that is evaluated again replaces its line: a run that a limit of time or steps ended within an epoch was
+    evaluated there, and completes the epoch when it goes on.
+    """
 
     def __init__(self, path: Path, last_epoch: int) -> None:
         self._path = path
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        kept = [line for line in lines if _epoch_of(line) <= last_epoch]
-        storage.write_atomic(path, "".join(f"{line}\n" for line in kept))
+        self._keep_up_to(last_epoch)
+
+    def _keep_up_to(self, epoch: int) -> None:
+        kept = {_epoch_of(line): line for line in reading.text_or_empty(self._path).splitlines()}
+        storage.write_atomic(self._path, "".join(f"{line}\n" for number, line in kept.items() if number <= epoch))
+        self._last_epoch = epoch
 
     def steps(self, report: StepReport) -> None:
         """Ignored."""
 
     def epoch(self, report: EpochReport) -> None:
-        """Append epoch, step, all scores and seconds; a score that is not finite is null."""
+        """Write epoch, step, all scores and seconds; a score that is not finite is null."""
+        if report.epoch <= self._last_epoch:
+            self._keep_up_to(report.epoch - 1)
         scores = {name: value if math.isfinite(value) else None for name, value in report.scores.items()}
         record = {"epoch": report.epoch, "step": report.step, **scores, "seconds": round(report.seconds, 3)}
         storage.append_line(self._path, json.dumps(record))
+        self._last_epoch = report.epoch
 
     def flush(self) -> None:
-        """Nothing to do: each line is written and closed at once."""
+        """Flush all lines to disk (fsync), since a checkpoint that follows counts on them."""
+        storage.sync(self._path)
 
     def close(self) -> None:
         """Nothing to do: each line is written and closed at once."""

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlparse
 
 from pannsdist.contracts import Pretrained
+from pannsdist.runtime import reading
 from pannsdist.runtime.errors import BadWeightsFile, UserError
 from pannsdist.runtime.redaction import without_credentials
 from pannsdist.runtime.storage import write_atomic
@@ -86,9 +87,16 @@ def expected(file: Remote) -> str:
 
 
 def verify(found: Path, file: Remote) -> None:
-    """Verify the checksum of a file, or store it if no checksum is known. Raises `file.error` on a mismatch."""
+    """Verify the checksum of a file, or store it if no checksum is known. Raises `file.error` on a mismatch.
+
+    A file with a wrong checksum is left in place, since somebody may have copied it there; a download never is.
+    """
     kind, _, expected_digest = expected(file).partition(":")
-    found_digest = digest(found, kind or "sha256")
+    try:
+        found_digest = reading.retried(lambda: digest(found, kind or "sha256"))
+    except OSError as error:
+        said = reading.cannot_read(found, error)
+        raise file.error(said.wrong, said.right, said.command) from error
     if not expected_digest:
         write_atomic(checksum_path(file.path), f"# {file.url}\n{found_digest}  {file.path.name}\n")
     elif found_digest != expected_digest.lower():

@@ -19,6 +19,7 @@ from pannsdist.audio.loader import Loader  # noqa: E402
 from pannsdist.distributed import fleet  # noqa: E402
 from pannsdist.registry import Catalog  # noqa: E402
 from pannsdist.run import building  # noqa: E402
+from pannsdist.run.data_record import data_record  # noqa: E402
 from pannsdist.run.folder import RunFolder  # noqa: E402
 from pannsdist.run.planning.decide import decide  # noqa: E402
 
@@ -29,7 +30,7 @@ KEPT = []
 def fit(world, config, overrides):
     chosen, origin = settings.load(config, overrides)
     plan = decide(chosen, origin, Catalog.installed(), launcher.size())
-    folder = world.agree(lambda: RunFolder.open(chosen, plan.data.labels) if world.is_main else None)
+    folder = world.agree(lambda: RunFolder.open(chosen, data_record(plan.data)) if world.is_main else None)
     network = building.build_network(plan)
     loader = Loader(chosen.data.workers)
     parts = building.build_parts(plan, world, network, loader)

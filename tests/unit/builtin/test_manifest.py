@@ -269,13 +269,6 @@ def test_a_manifest_without_clips_or_with_an_empty_split_is_refused(root):
     assert "found: test, train" in message
 
 
-def test_too_few_labels_are_refused(root):
-    assert "has 1 label(s): dog" in refusal(root, GOOD.replace("cat", "dog"))
-    assert "has 0 label(s)" in refusal(
-        root, GOOD.replace("dog", "").replace("cat", "").replace("label", "labels"), multi_label=True
-    )
-
-
 def test_a_manifest_that_cannot_be_read_is_refused_by_name(root):
     for name, wrong in (("none.csv", "cannot read"), ("a.wav", "is not a manifest")):
         with pytest.raises(UserError, match=wrong) as caught:

@@ -1,8 +1,14 @@
 """A file of JSON lines that a run goes on with."""
 
+import errno
 import json
 
+import disk_calls
+import faulty_disk
+import pytest
+
 from pannsdist.contracts.lines import StepLines
+from pannsdist.runtime.errors import CannotRead
 
 
 def written(path, from_step, *rows):
@@ -42,3 +48,17 @@ def test_what_was_flushed_is_there_while_the_file_is_open(tmp_path):
     lines.flush()
     assert read(tmp_path / "lines.jsonl") == [{"step": 2, "loss": 1.0}]
     lines.close()
+
+
+def test_lines_that_cannot_be_read_now_are_not_lost(tmp_path):
+    path = tmp_path / "lines.jsonl"
+    lines = StepLines(path, 0)
+    lines.add(3, {"loss": 1.0})
+    lines.close()
+    with faulty_disk.failing(path, errno.EIO), pytest.raises(CannotRead):
+        StepLines(path, 3)
+    with disk_calls.recorded() as calls:
+        again = StepLines(path, 3)
+    again.close()
+    assert again.kept == [{"step": 3, "loss": 1.0}]
+    assert calls == [("sync", ".lines.jsonl.writing"), ("rename", ".lines.jsonl.writing -> lines.jsonl")]

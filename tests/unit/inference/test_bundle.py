@@ -128,7 +128,9 @@ def test_bytes_that_are_no_text_are_refused(folder):
 def test_a_folder_of_a_newer_version_is_refused(folder):
     change(folder, format=2)
     said = refusal(read_record, folder)
-    assert said.startswith(f"{folder}/bundle.json was written by a newer pannsdist\n  upgrade it")
+    assert said.startswith(
+        f"{folder}/bundle.json was written by a newer pannsdist: its format is 2, this one reads format 1"
+    )
 
 
 def test_a_plugin_that_is_not_installed_is_refused_with_its_distribution(folder):

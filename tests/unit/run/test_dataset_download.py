@@ -1,11 +1,14 @@
 """A corpus is downloaded, verified and unpacked, and nothing of it lands outside its folder."""
 
+import errno
 import hashlib
 import io
 import stat
 import tarfile
 import zipfile
 
+import faulty_disk
+import numpy as np
 import pytest
 import serving
 from small_parts import catalog
@@ -14,15 +17,16 @@ from pannsdist.cli import data
 from pannsdist.cli.command_line import main
 from pannsdist.contracts import Download
 from pannsdist.run.dataset_download import DOWNLOADS, fetch_corpus
+from pannsdist.run.unpacking import unpack
 from pannsdist.runtime.errors import BadDataset, CannotWrite
 
 pytestmark = pytest.mark.usefixtures("home")
 FILES = {"bell-1/audio/1.wav": b"one" * 9000, "bell-1/meta/list.csv": b"path\n1.wav\n"}
 
 
-def zipped(files=FILES, links=()):
+def zipped(files=FILES, links=(), method=zipfile.ZIP_DEFLATED):
     made = io.BytesIO()
-    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(made, "w", method) as archive:
         archive.writestr("bell-1/", b"")
         for name, content in files.items():
             archive.writestr(name, content)
@@ -107,7 +111,106 @@ def test_a_host_that_does_not_tell_the_length_is_good_enough_for_an_archive(fold
     assert found(folder) == FILES
 
 
-@pytest.mark.parametrize(("kind", "data"), [("zip", zipped()), ("tar", tarred())])
+NOISE = {"a.wav": np.random.default_rng(0).bytes(5000), "b/c.wav": bytes(5000), "d.wav": b"last" * 99}
+ZIPS = {name: getattr(zipfile, f"ZIP_{name}") for name in ("STORED", "DEFLATED", "BZIP2", "LZMA")}
+ARCHIVES = {
+    **{f"zip {name}": ("zip", zipped(NOISE, method=method)) for name, method in ZIPS.items()},
+    **{f"tar {mode}": ("tar", tarred(NOISE, mode=f"w:{mode}")) for mode in ("", "gz", "bz2", "xz")},
+}
+
+
+def damaged(data):
+    """Cut at many places, a tar at the borders of its members too, and with other bytes at many places."""
+    end = len(data.rstrip(b"\0")) - 1
+    for place in {*range(0, end, max(1, end // 40)), end, *(border for border in (512, 6144, 11776) if border < end)}:
+        yield f"cut at {place}", data[:place]
+    for place in range(0, len(data), max(1, len(data) // 60)):
+        yield f"changed at {place}", data[:place] + bytes([data[place] ^ 0x55]) + data[place + 1 :]
+
+
+@pytest.mark.parametrize("kind", ARCHIVES)
+def test_a_damaged_archive_of_any_kind_is_refused_and_removed(tmp_path, kind):
+    kind, whole = ARCHIVES[kind]
+    archive, refused = tmp_path / "bells", 0
+    for what, content in damaged(whole):
+        archive.write_bytes(content)
+        folder = tmp_path / what
+        try:
+            unpack(archive, kind, folder)
+        except BadDataset as error:
+            refused += 1
+            assert not archive.exists() or "by hand" in error.right or "do not trust" in error.right, (what, str(error))
+        else:
+            assert not what.startswith("cut"), what
+            plain = len(list(folder.rglob("*.wav")))  # a byte that nothing depends on, as of a time
+            assert plain == len(NOISE), what
+    assert refused > 45
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE])
+@pytest.mark.parametrize("kind", ["zip STORED", "tar xz"])
+def test_an_archive_that_cannot_be_read_now_is_kept(tmp_path, kind, number):
+    kind, data = ARCHIVES[kind]
+    archive = tmp_path / "bells"
+    archive.write_bytes(data)
+    with faulty_disk.failing(archive, number), pytest.raises(BadDataset, match="cannot be read: ") as caught:
+        unpack(archive, kind, tmp_path / "out")
+    assert "nothing was removed" in caught.value.right
+    assert archive.read_bytes() == data
+
+
+def test_a_folder_that_cannot_be_written_does_not_cost_the_archive(tmp_path):
+    archive = tmp_path / "bells"
+    archive.write_bytes(zipped({"a": b"x", "a/b": b"y"}))
+    with pytest.raises(CannotWrite, match="cannot write .*/out/a"):
+        unpack(archive, "zip", tmp_path / "out")
+    assert archive.exists()
+
+
+class Endless:
+    """80 MB of zeros that are never in memory at once."""
+
+    def read(self, size):
+        return bytes(size)
+
+
+def bomb(kind):
+    made = io.BytesIO()
+    if kind == "zip":
+        with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("zeros.wav", "w") as entry:
+            for _ in range(80):
+                entry.write(bytes(1 << 20))
+        return made.getvalue()
+    with tarfile.open(fileobj=made, mode="w:xz", preset=0) as archive:
+        entry = tarfile.TarInfo("zeros.wav")
+        entry.size = 80 << 20
+        if kind == "header":  # a name of 80 MB, which tarfile reads at once
+            entry.type = tarfile.GNUTYPE_LONGNAME
+        archive.addfile(entry, Endless())
+    return made.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "header"])
+def test_an_archive_that_unpacks_to_far_more_than_its_size_is_refused(tmp_path, kind):
+    archive = tmp_path / "bells"
+    archive.write_bytes(bomb(kind))
+    assert archive.stat().st_size < 1 << 20
+    with pytest.raises(BadDataset, match="unpacks to more than 67108864 bytes"):
+        unpack(archive, "zip" if kind == "zip" else "tar", tmp_path / "out")
+
+
+def test_an_encrypted_archive_is_kept_and_said(tmp_path):
+    data = bytearray(zipped({"a.wav": b"x"}))
+    for signature, place in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        data[data.index(b"a.wav") - 30 + place if place == 6 else data.rindex(signature) + place] |= 1
+    archive = tmp_path / "bells"
+    archive.write_bytes(bytes(data))
+    with pytest.raises(BadDataset, match="is encrypted"):
+        unpack(archive, "zip", tmp_path / "out")
+    assert archive.exists()
+
+
+@pytest.mark.parametrize(("kind", "data"), [("zip", zipped()), ("tar", tarred()), ("tar", tarred(mode="w:xz"))])
 def test_an_archive_that_is_cut_off_is_refused_and_fetched_anew(folder, server, refusal, kind, data):
     url = server.serve(f"/bells.{kind}", serving.without_length(data[: len(data) * 2 // 3]))
     said = refusal(Download(url, "MIT", unpack=kind))

@@ -10,12 +10,13 @@ import pytest
 from holding import holder
 
 from pannsdist import settings
+from pannsdist.run.data_record import DataRecord
 from pannsdist.run.folder import RunFolder
 from pannsdist.runtime.errors import BadRunFolder, CannotWrite
 from pannsdist.training.checkpoint import checkpoint_name
 
 TEXT = "model: {name: panns_cnn6}\ndata: {name: tones}\nname: a\n"
-LABELS = ["low", "high"]
+RECORD = DataRecord(("low", "high"), (), {})
 TINY = ("tones_cnn6.yaml", *launching.TINY, "trackers.visualdl=null")
 
 
@@ -29,7 +30,7 @@ def chosen(tmp_path, monkeypatch):
 @pytest.fixture
 def begun(tmp_path, chosen):
     """A run folder with a checkpoint, and another that its writer has not finished."""
-    RunFolder.open(chosen(), LABELS).close()
+    RunFolder.open(chosen(), RECORD).close()
     folder = tmp_path / "runs" / "a"
     for name in (checkpoint_name(3), ".step_00000006.writing"):
         (folder / "checkpoints" / name).mkdir()
@@ -41,37 +42,37 @@ def test_a_second_run_is_refused_and_the_first_keeps_what_it_has(begun, chosen):
     with holder(begun) as other:
         before = launching.contents(begun)
         with pytest.raises(BadRunFolder, match=f"process {other.pid} on .* is running in runs/a"):
-            RunFolder.open(chosen(), LABELS)
+            RunFolder.open(chosen(), RECORD)
         assert launching.contents(begun) == before
         other.kill()
         other.wait()
-        run = RunFolder.open(chosen(), LABELS)
+        run = RunFolder.open(chosen(), RECORD)
     run.checkpoints.rename_damaged([])
     run.close()
 
 
 def test_a_folder_of_another_run_is_refused_without_a_lock_in_it(begun, chosen, tmp_path):
     with pytest.raises(BadRunFolder, match=r"contains another run: seed is 0 there, 1 now"):
-        RunFolder.open(chosen("seed=1"), LABELS)
+        RunFolder.open(chosen("seed=1"), RECORD)
     with pytest.raises(BadRunFolder, match="labels differ"):
-        RunFolder.open(chosen(), ["low"])
+        RunFolder.open(chosen(), dataclasses.replace(RECORD, labels=("low",)))
     (tmp_path / "runs" / "thesis").mkdir()
     (tmp_path / "runs" / "thesis" / "text").touch()
     with pytest.raises(BadRunFolder, match=r"is not empty, and has no settings.yaml"):
-        RunFolder.open(chosen("name=thesis"), LABELS)
+        RunFolder.open(chosen("name=thesis"), RECORD)
     assert not (begun / ".lock").exists()
     assert [path.name for path in (tmp_path / "runs" / "thesis").iterdir()] == ["text"]
 
 
 def test_a_closed_folder_is_free(chosen, tmp_path):
-    run = RunFolder.open(chosen(), LABELS)
+    run = RunFolder.open(chosen(), RECORD)
     run.close()
     with holder(tmp_path / "runs" / "a"):
         pass
 
 
 def test_a_run_whose_folder_goes_writes_nothing_more(chosen, tmp_path):
-    run = RunFolder.open(chosen(), LABELS)
+    run = RunFolder.open(chosen(), RECORD)
     shutil.rmtree(run.path)
     with pytest.raises(CannotWrite, match="runs/a was removed, moved or replaced while"):
         run._write(None, {}, None)
@@ -81,12 +82,12 @@ def test_a_run_whose_folder_goes_writes_nothing_more(chosen, tmp_path):
 
 def test_a_password_in_the_settings_is_not_written_and_the_run_goes_on(chosen, begun):
     url = "data.params.mirror=https://me:s3cret@host/sounds?token=s3cret"
-    RunFolder.open(chosen(url, "name=b"), LABELS).close()
+    RunFolder.open(chosen(url, "name=b"), RECORD).close()
     other = begun.with_name("b")
     assert "https://***@host/sounds?token=***" in (other / "settings.yaml").read_text()
     assert "s3cret" not in (other / "settings.yaml").read_text()
     (other / "checkpoints" / checkpoint_name(3)).mkdir()
-    RunFolder.open(chosen(url, "name=b"), LABELS).close()
+    RunFolder.open(chosen(url, "name=b"), RECORD).close()
 
 
 @pytest.mark.parametrize("flag", [(), ("--dry-run",)], ids=["run", "dry run"])

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 
+import disk_calls
 import pytest
 
 from pannsdist.runtime import storage
@@ -122,3 +123,45 @@ def test_lines_are_added_and_a_file_that_cannot_be_written_is_named(tmp_path):
     for write in (storage.append_line, storage.write_atomic):
         with pytest.raises(CannotWrite, match=r"cannot write .*nowhere/a.txt: No such file or directory"):
             write(tmp_path / "nowhere" / "a.txt", "three")
+
+
+def test_a_file_is_on_the_disk_before_it_gets_its_name(tmp_path):
+    """Otherwise a loss of power leaves an empty file under the name of the older one."""
+    with disk_calls.recorded() as calls:
+        storage.write_atomic(tmp_path / "a.txt", "new")
+    assert calls == [("sync", ".a.txt.writing"), ("rename", ".a.txt.writing -> a.txt"), ("sync", tmp_path.name)]
+
+
+def two_files_and_a_folder(folder):
+    (folder / "sub").mkdir()
+    for name in ("one", "two", "sub/three"):
+        (folder / name).write_text(name, encoding="utf-8")
+
+
+def test_all_files_of_a_folder_are_on_the_disk_before_it_gets_its_name(tmp_path):
+    with disk_calls.recorded() as calls:
+        storage.write_folder_atomic(tmp_path / "made", two_files_and_a_folder)
+    renamed = calls.index(("rename", ".made.writing -> made"))
+    assert {name for what, name in calls[:renamed]} == {"one", "two", "three", "sub", ".made.writing"}
+    assert calls[renamed - 1] == ("sync", ".made.writing")
+    assert calls[renamed + 1 :] == [("sync", tmp_path.name)]
+
+
+def test_an_older_folder_steps_aside_only_when_the_new_one_is_on_the_disk(tmp_path):
+    storage.write_folder_atomic(tmp_path / "made", filled("old"))
+    with disk_calls.recorded() as calls:
+        storage.write_folder_atomic(tmp_path / "made", filled("new"))
+    assert calls == [
+        ("sync", "file"),
+        ("sync", ".made.writing"),
+        ("rename", "made -> .made.older"),
+        ("rename", ".made.writing -> made"),
+        ("sync", tmp_path.name),
+    ]
+
+
+def test_a_link_is_on_the_disk_after_its_target(tmp_path):
+    (tmp_path / "one").mkdir()
+    with disk_calls.recorded() as calls:
+        storage.link_atomic(tmp_path / "last", tmp_path / "one")
+    assert calls == [("rename", ".last.writing -> last"), ("sync", tmp_path.name)]

@@ -1,15 +1,19 @@
 """Checkpoints: atomic writes, checksums, and the fallback from a damaged one."""
 
+import errno
+import hashlib
 import json
 import math
+import os
 import subprocess
 import sys
 import textwrap
 
+import faulty_disk
 import numpy as np
 import pytest
 
-from pannsdist.runtime.errors import BadRunFolder, CannotWrite
+from pannsdist.runtime.errors import BadRunFolder, CannotRead, CannotWrite
 from pannsdist.training.checkpoint import (
     MODEL_FILE,
     OPTIMIZER_FILE,
@@ -220,3 +224,79 @@ def test_a_full_disk_leaves_the_last_intact_checkpoint(store):
     assert done.stdout.startswith(f"cannot write {store.folder}/step_00000020: File too large\n"), done.stderr
     assert names(store) == ["last", "step_00000010"]
     assert newest_step(store) == 10
+
+
+@pytest.mark.parametrize("number", [errno.ESTALE, errno.EIO, errno.ENOMEM, errno.EACCES], ids=errno.errorcode.get)
+@pytest.mark.parametrize("name", [*FILES, "checkpoints"])
+def test_a_checkpoint_that_cannot_be_read_is_not_taken_for_damaged(store, name, number):
+    store.keep = 2
+    for step in (10, 20):
+        store.write(snapshot(step))
+    place = store.folder if name == "checkpoints" else store.folder / "step_00000020" / name
+    with faulty_disk.failing(place, number), pytest.raises(CannotRead) as caught:
+        store.load_latest()
+    assert f"{place} cannot be read: {os.strerror(number)}" in str(caught.value)
+    assert "repeat the command" in str(caught.value)
+    assert names(store) == ["last", "step_00000010", "step_00000020"]
+    assert newest_step(store) == 20
+
+
+@pytest.mark.parametrize("name", [*FILES, "checkpoints"])
+def test_a_passing_fault_of_the_disk_is_retried(store, name):
+    store.write(snapshot(20))
+    place = store.folder if name == "checkpoints" else store.folder / "step_00000020" / name
+    with faulty_disk.failing(place, errno.ESTALE, times=1):
+        assert newest_step(store) == 20
+
+
+def rewrite_progress(folder, **changes):
+    """Change the record and its checksum, as another version of the package would have written it."""
+    path = folder / PROGRESS_FILE
+    record = {**json.loads(path.read_text(encoding="utf-8")), **changes}
+    old = hashlib.sha256(path.read_bytes()).hexdigest()
+    path.write_text(json.dumps({key: value for key, value in record.items() if value is not None}), encoding="utf-8")
+    sums = (folder / SUMS_FILE).read_text(encoding="utf-8")
+    new = hashlib.sha256(path.read_bytes()).hexdigest()
+    (folder / SUMS_FILE).write_text(sums.replace(old, new), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"format": 2}, "was written by a newer pannsdist: its format is 2, this one reads format 1"),
+        ({"format": None}, "its format is None, but this pannsdist reads format 1"),
+        ({"format": True}, "its format is True"),
+        ({"colour": "red"}, "is intact by its checksums, but this pannsdist cannot read it"),
+    ],
+)
+def test_a_checkpoint_of_another_version_is_refused_and_left_alone(store, changes, said):
+    store.keep = 2
+    for step in (10, 20):
+        store.write(snapshot(step))
+    rewrite_progress(store.folder / "step_00000020", **changes)
+    with pytest.raises(BadRunFolder) as caught:
+        store.load_latest()
+    assert said in str(caught.value)
+    assert names(store) == ["last", "step_00000010", "step_00000020"]
+
+
+def test_the_newest_checkpoint_is_the_one_of_the_latest_step_whatever_the_file_times(store):
+    store.keep = 3
+    for step in (10, 20, 30):
+        store.write(snapshot(step))
+    for age, step in enumerate((30, 20, 10)):
+        os.utime(store.folder / f"step_{step:08d}", (1e9 + age, 1e9 + age))
+    assert newest_step(store) == 30
+    store.keep = 1
+    store.write(snapshot(40))
+    assert names(store) == ["last", "step_00000040"]
+
+
+def test_older_checkpoints_are_removed_by_step_and_not_by_file_time(store):
+    store.keep = 3
+    for step in (10, 20, 30):
+        store.write(snapshot(step))
+    os.utime(store.folder / "step_00000010", (4e9, 4e9))
+    store.keep = 2
+    store.write(snapshot(40))
+    assert names(store) == ["last", "step_00000030", "step_00000040"]

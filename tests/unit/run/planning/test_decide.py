@@ -275,7 +275,7 @@ def test_two_labels_are_refused_for_a_dataset_of_one_label_a_clip(listed):
 
 
 def test_a_duplicate_label_is_refused(listed):
-    assert "has 2 labels, of which 1 differ" in refusal(BadDataset, listed, "labels")
+    assert "lists the label 'high' twice" in refusal(BadDataset, listed, "labels")
 
 
 def test_a_plugin_that_fails_is_named(listed):

@@ -1,14 +1,18 @@
 """Terminal output, `scores.jsonl`, and saved predictions."""
 
+import errno
 import io
 import json
 import math
+from dataclasses import replace
 
+import disk_calls
+import faulty_disk
 import numpy as np
 import pytest
 
 from pannsdist.contracts import EpochReport, Pace, StepReport
-from pannsdist.runtime.errors import BadRunFolder
+from pannsdist.runtime.errors import BadRunFolder, CannotRead
 from pannsdist.training.metrics import Predictions
 from pannsdist.training.tracking import (
     ConsoleTracker,
@@ -127,6 +131,47 @@ def test_a_resumed_run_writes_no_epoch_twice(tmp_path):
     again = ScoresFile(path, 2)
     again.epoch(epoch(3))
     assert [line["epoch"] for line in lines(path)] == [1, 2, 3]
+
+
+def test_an_epoch_that_is_evaluated_again_replaces_its_line(tmp_path):
+    """Within a session, after a resume, and in a file that an older version left."""
+    path = tmp_path / "scores.jsonl"
+    file = ScoresFile(path, 0)
+    for number, step in ((1, 4), (2, 5), (2, 8)):
+        file.epoch(replace(epoch(number), step=step))
+    assert [(line["epoch"], line["step"]) for line in lines(path)] == [(1, 4), (2, 8)]
+    file = ScoresFile(path, 2)
+    for number, step in ((2, 9), (3, 12)):
+        file.epoch(replace(epoch(number), step=step))
+    assert [(line["epoch"], line["step"]) for line in lines(path)] == [(1, 4), (2, 9), (3, 12)]
+    path.write_text(path.read_text(encoding="utf-8") * 2, encoding="utf-8")
+    ScoresFile(path, 3)
+    assert [line["epoch"] for line in lines(path)] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES], ids=errno.errorcode.get)
+def test_lines_that_cannot_be_read_now_are_not_lost(tmp_path, number):
+    path = tmp_path / "scores.jsonl"
+    ScoresFile(path, 0).epoch(epoch(1))
+    with faulty_disk.failing(path, number), pytest.raises(CannotRead, match=r"scores.jsonl cannot be read"):
+        ScoresFile(path, 1)
+    with faulty_disk.failing(path, errno.ESTALE, times=1):
+        ScoresFile(path, 1)
+    assert [line["epoch"] for line in lines(path)] == [1]
+
+
+def test_a_checkpoint_can_count_on_the_lines(tmp_path):
+    file = ScoresFile(tmp_path / "scores.jsonl", 0)
+    file.epoch(epoch(1))
+    with disk_calls.recorded() as calls:
+        file.flush()
+    assert calls == [("sync", "scores.jsonl")]
+
+
+def test_predictions_that_cannot_be_read_now_are_not_called_damaged(tmp_path):
+    PredictionsTracker(tmp_path / "kept").epoch(epoch(predictions=predictions()))
+    with faulty_disk.failing("record.json", errno.EIO), pytest.raises(CannotRead):
+        read_predictions(tmp_path / "kept")
 
 
 def test_a_run_from_the_start_empties_the_file(tmp_path):

@@ -1,11 +1,14 @@
 """Published weights are downloaded once, whole and verified, or not at all, and what to do is said."""
 
+import errno
 import hashlib
 import subprocess
 import sys
 import threading
 import time
 
+import disk_calls
+import faulty_disk
 import pytest
 import serving
 
@@ -252,3 +255,20 @@ def test_the_cache_is_in_the_users_cache_folder_unless_told_otherwise(monkeypatc
     monkeypatch.setenv("XDG_CACHE_HOME", "~/elsewhere")
     assert str(cache.home()).endswith("/elsewhere/pannsdist")
     assert "~" not in str(cache.home())
+
+
+def test_a_download_is_on_the_disk_before_it_gets_its_name(home, server):
+    with disk_calls.recorded() as calls:
+        fetch(published(server.serve("/net.pth", serving.whole(DATA))))
+    assert calls == [("sync", "net.pth.part"), ("rename", "net.pth.part -> net.pth"), ("sync", home.name)]
+
+
+def test_a_cached_file_that_cannot_be_read_now_is_kept(home, server):
+    weights = published(server.serve("/net.pth", serving.whole(DATA)))
+    fetch(weights)
+    with faulty_disk.failing(home / "net.pth", errno.EIO):
+        said = refusal(weights)
+    assert said.startswith(f"{home / 'net.pth'} cannot be read: Input/output error")
+    with faulty_disk.failing(home / "net.pth", errno.ESTALE, times=1):
+        assert fetch(weights) == home / "net.pth"
+    assert server.asked == ["/net.pth"]

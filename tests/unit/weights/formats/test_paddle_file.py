@@ -1,8 +1,10 @@
 """Paddle files are read without running what they hold."""
 
+import errno
 import pickle
 from collections import OrderedDict
 
+import faulty_disk
 import numpy as np
 import paddle
 import pytest
@@ -143,3 +145,12 @@ def test_a_file_that_is_not_there_says_where_it_was_looked_for(tmp_path):
 def test_a_file_of_no_known_format_says_how_it_begins(write, data, said):
     with pytest.raises(BadWeightsFile, match=said):
         read_weights(write(data))
+
+
+def test_a_file_that_the_system_cannot_read_is_not_called_damaged(tmp_path):
+    path = tmp_path / "net.pdparams"
+    paddle.save({"a": paddle.ones([2])}, str(path))
+    with faulty_disk.failing(path, errno.EIO), pytest.raises(BadWeightsFile) as caught:
+        read_paddle(path)
+    assert f"{path} cannot be read: Input/output error" in str(caught.value)
+    assert "download" not in str(caught.value)

@@ -1,0 +1,164 @@
+"""The clips that a run trains and evaluates on, as a record: ids, labels, segments, and sizes of files.
+
+No file is opened: a size is asked of the file system. Contents are compared by `pannsdist data check` alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import permutations
+from pathlib import Path
+from typing import Any
+
+from pannsdist.contracts import Clip, SampleSource
+from pannsdist.run.planning.data import VALID, Data
+from pannsdist.runtime import reading
+from pannsdist.runtime.errors import BadRunFolder
+
+DATA_FILE = "data.json"
+FORMAT = 1
+NAMED = 3
+"""Names given as examples of a change."""
+
+
+@dataclass(frozen=True)
+class DataRecord:
+    """The record of a run's data, as `data.json` holds it; equal data give the same `digest`.
+
+    `splits` has columns by split, one entry per clip in the order of the split: `ids`; `labels`, numbers of rows of
+    `label_sets`; `sizes` in bytes, -1 where there is no file; and `segments` as [start, duration] in seconds, or None
+    for a whole file.
+    """
+
+    labels: Sequence[str]
+    label_sets: Sequence[Sequence[str]]
+    splits: Mapping[str, Mapping[str, Sequence[Any]]]
+
+    @cached_property
+    def text(self) -> str:
+        """The content of `data.json`."""
+        content = {"format": FORMAT, "labels": self.labels, "label_sets": self.label_sets, "splits": self.splits}
+        return json.dumps(content, separators=(",", ":")) + "\n"
+
+    @cached_property
+    def digest(self) -> str:
+        """The SHA-256 of the text in hexadecimal digits; checkpoints hold it."""
+        return _sha256(self.text.encode())
+
+    def clips(self, split: str) -> dict[str, tuple[Any, ...]]:
+        """(labels, size, segment) of the clips of a split by id; empty for a split that it does not have."""
+        columns = self.splits.get(split)
+        if columns is None:
+            return {}
+        rows = zip(*(columns[name] for name in ("ids", "labels", "sizes", "segments")), strict=True)
+        sets = [tuple(labels) for labels in self.label_sets]
+        return {name: (sets[row], size, segment and tuple(segment)) for name, row, size, segment in rows}
+
+
+def data_record(data: Data) -> DataRecord:
+    """The record of loaded splits. Asks the size of every file; rank 0 only, since the answers may differ by node."""
+    label_sets: dict[tuple[str, ...], int] = {}
+    splits = {name: _columns(table.clips, label_sets) for name, table in data.splits.items()}
+    return DataRecord(data.labels, list(label_sets), splits)
+
+
+def read_record(path: Path) -> tuple[DataRecord, str] | None:
+    """A record and its digest from a file; None where there is no file or it is damaged.
+
+    Raises CannotRead where the system cannot read it, BadRunFolder for the file of another version.
+    """
+    try:
+        text = reading.retried(path.read_bytes)
+        content = json.loads(text)
+        reading.check_format(content, FORMAT, path, BadRunFolder)
+        return DataRecord(content["labels"], content["label_sets"], content["splits"]), _sha256(text)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise reading.cannot_read(path, error) from error
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+@dataclass(frozen=True)
+class Changes:
+    """The differences between two records in words, and whether scores of the two can be compared."""
+
+    lines: tuple[str, ...]
+    is_comparable: bool
+
+
+def changes(before: DataRecord, now: DataRecord) -> Changes:
+    """What changed from one record to another: the labels, and in every split clips, their properties and order."""
+    names = list(dict.fromkeys([*before.splits, *now.splits]))
+    old, new = ({split: record.clips(split) for split in names} for record in (before, now))
+    lines = [] if list(before.labels) == list(now.labels) else ["the list of labels"]
+    is_comparable = not lines
+    moved: set[str] = set()
+    for left, right in permutations(names, 2):
+        found = [name for name in old[left] if name in new[right] and name not in new[left] and name not in old[right]]
+        moved.update(found)
+        lines += [_line(found, f"moved from {left} to {right}")] if found else []
+        is_comparable &= not (found and VALID in (left, right))
+    for split in names:
+        own = list(_changes_of_split(old[split], new[split], moved, split))
+        is_comparable &= not (own and split == VALID)
+        stayed = [[name for name in of[split] if name in old[split] and name in new[split]] for of in (old, new)]
+        lines += own if stayed[0] == stayed[1] else [*own, f"the order of the clips of {split}"]
+    return Changes(tuple(lines), is_comparable)
+
+
+def _changes_of_split(
+    old: Mapping[str, tuple[Any, ...]], new: Mapping[str, tuple[Any, ...]], moved: Collection[str], split: str
+) -> Iterator[str]:
+    kinds = {
+        f"added to {split}": [name for name in new if name not in old and name not in moved],
+        f"removed from {split}": [name for name in old if name not in new and name not in moved],
+    }
+    both = [name for name in old if name in new]
+    for place, what in enumerate(("relabelled", "of another size", "of another start or duration")):
+        kinds[f"{what} in {split}"] = [name for name in both if old[name][place] != new[name][place]]
+    for what, found in kinds.items():
+        if found:
+            yield _line(found, what)
+
+
+def _line(names: Sequence[str], what: str) -> str:
+    named = ", ".join(f"'{name}'" for name in sorted(names)[:NAMED])
+    more = ", ..." if len(names) > NAMED else ""
+    return f"{len(names)} {'clip' if len(names) == 1 else 'clips'} {what}: {named}{more}"
+
+
+def _columns(clips: Sequence[Clip], label_sets: dict[tuple[str, ...], int]) -> dict[str, list[Any]]:
+    return {
+        "ids": [clip.id for clip in clips],
+        "labels": [label_sets.setdefault(tuple(clip.labels), len(label_sets)) for clip in clips],
+        "sizes": [_size_bytes(clip.source) for clip in clips],
+        "segments": [_segment(clip) for clip in clips],
+    }
+
+
+def _segment(clip: Clip) -> list[float | None] | None:
+    if clip.duration_s is None and not clip.start_s:
+        return None
+    return [float(clip.start_s), None if clip.duration_s is None else float(clip.duration_s)]
+
+
+def _size_bytes(source: Path | SampleSource) -> int:
+    """The size of a file; -1 where there is none, which is the business of its reader. Raises CannotRead."""
+    if not isinstance(source, Path):
+        return -1
+    try:
+        return reading.retried(source.stat).st_size
+    except (FileNotFoundError, NotADirectoryError, PermissionError, ValueError):
+        return -1
+    except OSError as error:
+        raise reading.cannot_read(source, error) from error
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,123 @@
+"""What holds for the clips of every dataset, whichever plugin lists them: refused, or noted in the plan."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from pannsdist.audio.batches import ClipTable
+from pannsdist.contracts import Clip
+from pannsdist.runtime.errors import BadDataset
+
+NAMED = 5
+"""Names given as examples in a message."""
+
+
+def refuse_labels(labels: Sequence[str], multi_label: bool, dataset: str, show: str) -> None:
+    """Raise BadDataset for a list of labels that no classifier can have."""
+    unnamed = [label for label in labels if not (isinstance(label, str) and label)]
+    if unnamed:
+        raise BadDataset(f"dataset {dataset} has the label {unnamed[0]!r}", "labels are non-empty strings", show)
+    twice = [label for label, count in Counter(labels).items() if count > 1]
+    if twice:
+        raise BadDataset(f"dataset {dataset} lists the label '{twice[0]}' twice", "every label is listed once", show)
+    needed = 1 if multi_label else 2
+    if len(labels) < needed:
+        wrong = f"dataset {dataset} has {len(labels)} label(s): {', '.join(labels)}"
+        raise BadDataset(wrong, "a classifier needs two; one is enough if a clip may have several labels", show)
+
+
+def refuse_clips(clips: Sequence[Clip], labels: Sequence[str], multi_label: bool, what: str, show: str) -> None:
+    """Raise BadDataset for a split, described by `what`, that is empty or has a clip which cannot be used."""
+    if not clips:
+        raise BadDataset(f"{what} is empty", "check its folders and folds", show)
+    known = set(labels)
+    for clip in clips:
+        if not (isinstance(clip.id, str) and clip.id):
+            raise BadDataset(f"{what} has a clip with the id {clip.id!r}", "an id is a non-empty string", show)
+        given = clip.labels
+        if not set(given) <= known or len(set(given)) != len(given) or (not multi_label and len(given) != 1):
+            right = f"every clip must have {'labels' if multi_label else 'exactly one label'} of the dataset's list"
+            raise BadDataset(f"{what}: clip '{clip.id}' is labelled {given}", right, show)
+        if not (0 <= clip.start_s < math.inf and (clip.duration_s is None or 0 < clip.duration_s < math.inf)):
+            wrong = f"{what}: clip '{clip.id}' starts at {clip.start_s} s and lasts {clip.duration_s} s"
+            raise BadDataset(wrong, "the start is 0 or more, the duration above 0 or None", show)
+    double = [name for name, count in Counter(clip.id for clip in clips).items() if count > 1]
+    if double:
+        raise BadDataset(f"{what}: {len(double)} duplicate ids, such as '{double[0]}'", "ids must be unique", show)
+
+
+def refuse_untrained_classes(splits: Mapping[str, ClipTable], labels: Sequence[str], train: str, show: str) -> None:
+    """Raise BadDataset for a class with clips in another split and none in `train`; the split may be missing."""
+    if train not in splits:
+        return
+    trained = clips_of_class(splits[train], len(labels))
+    for name, table in splits.items():
+        found = np.flatnonzero((clips_of_class(table, len(labels)) > 0) & (trained == 0))
+        if len(found):
+            wrong = f"{_classes(labels, found)} in {name}, but not in {train}"
+            right = f"a network cannot learn a class without clips: add some to {train}, or leave the class out"
+            raise BadDataset(wrong, right, show)
+
+
+def refuse_leaks(splits: Mapping[str, ClipTable], train: str, valid: str) -> None:
+    """Raise BadDataset for ids in both splits, and for parts of a file in both that overlap."""
+    right = "the scores of clips that were trained on do not measure generalization"
+    ids = {clip.id for clip in splits[train].clips}
+    shared = sorted(clip.id for clip in splits[valid].clips if clip.id in ids)
+    if shared:
+        raise BadDataset(f"{len(shared)} clips are in both {train} and {valid}, such as '{shared[0]}'", right)
+    for one, other in _overlapping(splits[train].clips, splits[valid].clips):
+        wrong = f"clip '{one.id}' of {train} and clip '{other.id}' of {valid} are the same sound of {one.source}"
+        raise BadDataset(wrong, right)
+
+
+def notes(splits: Mapping[str, ClipTable], labels: Sequence[str], train: str, valid: str) -> list[str]:
+    """What is allowed, and yet may be a mistake: classes that are not trained, not evaluated, or have a single clip."""
+    trained, evaluated = (clips_of_class(splits[name], len(labels)) for name in (train, valid))
+    masks = {
+        "listed without any clip": (trained == 0) & (evaluated == 0),
+        f"in {train}, but not in {valid}": (trained > 0) & (evaluated == 0),
+        f"in {train} with a single clip": trained == 1,
+    }
+    return [f"{_classes(labels, np.flatnonzero(mask))} {what}" for what, mask in masks.items() if mask.any()]
+
+
+def clips_of_class(table: ClipTable, classes: int) -> np.ndarray:
+    """(C,) number of clips of each class."""
+    if table.targets.ndim == 1:
+        return np.bincount(table.targets, minlength=classes)
+    return np.asarray((table.targets > 0).sum(axis=0))
+
+
+def _classes(labels: Sequence[str], found: np.ndarray) -> str:
+    """`class 'a' is`, or `3 classes are`, with examples."""
+    named = [f"'{labels[int(index)]}'" for index in found[:NAMED]]
+    if len(found) == 1:
+        return f"class {named[0]} is"
+    return f"{len(found)} classes ({', '.join(named)}{', ...' if len(found) > NAMED else ''}) are"
+
+
+def _overlapping(train: Sequence[Clip], valid: Sequence[Clip]) -> Iterator[tuple[Clip, Clip]]:
+    """Clips of train and of valid that share sound of one file; only files that are in both are looked at."""
+    both = {clip.source for clip in train if isinstance(clip.source, Path)}
+    both &= {clip.source for clip in valid if isinstance(clip.source, Path)}
+    pieces: dict[Path, list[tuple[float, float, int, Clip]]] = {}
+    for place, clips in enumerate((train, valid) if both else ()):
+        for clip in clips:
+            if isinstance(clip.source, Path) and clip.source in both:
+                end_s = math.inf if clip.duration_s is None else clip.start_s + clip.duration_s
+                pieces.setdefault(clip.source, []).append((clip.start_s, end_s, place, clip))
+    for found in pieces.values():
+        last: list[tuple[float, Clip] | None] = [None, None]
+        for start_s, end_s, place, clip in sorted(found, key=lambda piece: piece[:3]):
+            earlier = last[1 - place]
+            if earlier and earlier[0] > start_s:
+                yield (earlier[1], clip) if place else (clip, earlier[1])
+            own = last[place]
+            if own is None or end_s > own[0]:
+                last[place] = end_s, clip

@@ -1,0 +1,39 @@
+"""The order in which this process syncs and renames: what a loss of power may leave follows from it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_recorded: list[list[tuple[str, str]]] = []
+
+
+def _record(event: str, arguments: tuple[object, ...]) -> None:
+    if _recorded and event == "os.rename":
+        source, target = (Path(os.fsdecode(path)).name for path in arguments[:2])  # type: ignore[arg-type]
+        _recorded[-1].append(("rename", f"{source} -> {target}"))
+
+
+sys.addaudithook(_record)
+
+
+@contextmanager
+def recorded() -> Iterator[list[tuple[str, str]]]:
+    """The calls within the block, as ("sync", name) and ("rename", "old -> new"), by the last parts of the paths."""
+    calls: list[tuple[str, str]] = []
+    real = os.fsync
+
+    def fsync(handle: int) -> None:
+        calls.append(("sync", Path(f"/proc/self/fd/{handle}").readlink().name))
+        real(handle)
+
+    _recorded.append(calls)
+    os.fsync = fsync
+    try:
+        yield calls
+    finally:
+        os.fsync = real
+        _recorded.pop()

@@ -47,6 +47,7 @@ def run(config: Path, overrides: Sequence[str], dry_run: bool) -> None:
     """Check everything, then train. All processes raise the same UserError."""
     from pannsdist.registry import Catalog
     from pannsdist.run import learner_building
+    from pannsdist.run.folder import check_same_run
     from pannsdist.run.planning.decide import decide
     from pannsdist.run.planning.plan_table import plan_table
 
@@ -55,6 +56,7 @@ def run(config: Path, overrides: Sequence[str], dry_run: bool) -> None:
         plan = decide(chosen, origin, Catalog.installed(), launcher.size())
     console.print_main(plan_table(plan))
     if dry_run:
+        check_same_run(Path(chosen.runs) / chosen.name, chosen, plan.data)
         learner_building.rehearse(plan)
     else:
         fit(plan)

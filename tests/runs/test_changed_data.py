@@ -145,6 +145,7 @@ def test_a_change_is_refused_with_what_it_is_and_nothing_is_touched(folder, chan
         assert "name=NAME\n" in launched.output
         assert "data.on_change=continue" in launched.output
         assert "Traceback" not in launched.output
+    assert folder.run("--dry-run").exit_code == 2
     is_of_valid = change in (removed, moved, resized)
     assert ("the best score so far is forgotten" in launched.output) is is_of_valid
     assert [path.name for path in folder.store.folders] == before

@@ -52,7 +52,7 @@ def run(config: Path, overrides: Sequence[str], dry_run: bool) -> None:
     """Check everything, then train. All processes raise the same UserError."""
     from pannsdist.registry import Catalog
     from pannsdist.run import learner_building
-    from pannsdist.run.folder import refuse_folder, run_path
+    from pannsdist.run.folder import check_same_run, refuse_folder, run_path
     from pannsdist.run.planning.decide import decide
     from pannsdist.run.planning.plan_table import plan_table
     from pannsdist.runtime.folder_lock import refuse_held
@@ -66,6 +66,7 @@ def run(config: Path, overrides: Sequence[str], dry_run: bool) -> None:
         refuse_held(run_path(plan.settings))  # a run finds that out on rank 0, when it locks the folder
     console.print_main(plan_table(plan))
     if dry_run:
+        check_same_run(run_path(plan.settings), plan.settings, plan.data)
         learner_building.rehearse(plan)
     else:
         fit(plan)

@@ -145,6 +145,7 @@ def test_a_change_is_refused_with_what_it_is_and_nothing_is_touched(folder, chan
         assert "name=NAME\n" in launched.output
         assert "data.on_change=continue" in launched.output
         assert "Traceback" not in launched.output
+    assert folder.run("--dry-run").exit_code == 2
     is_of_valid = change in (removed, moved, resized)
     assert ("the best score so far is forgotten" in launched.output) is is_of_valid
     assert [path.name for path in folder.store.folders] == before
@@ -187,8 +188,11 @@ def test_a_run_that_is_to_go_on_starts_the_epoch_again_with_steps_of_the_new_dat
 def test_the_best_score_is_forgotten_with_the_clips_it_is_of_and_patience_begins_again(folder):
     removed(folder)
     folder.listed()
-    launched = folder.run("data.on_change=continue", "train.patience_epochs=1", "train.epochs=3")
+    launched = folder.run("data.on_change=continue", "train.patience_epochs=1", "train.epochs=3", NO_STEP)
     assert "the best score so far is forgotten, since it is of other clips" in launched.output
+    best = folder.progress.best
+    assert (best["value"], best["epoch"], best["best_epochs"]) == (None, 0, [])
+    assert folder.run("train.patience_epochs=1", "train.epochs=3").exit_code == 0
     assert folder.progress.epoch >= 2
     assert folder.progress.best["epoch"] >= 2
     assert json.loads((folder.work / "runs/heard/best_model/bundle.json").read_text())["epoch"] >= 2

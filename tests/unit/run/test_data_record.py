@@ -1,0 +1,74 @@
+"""The record of a run's clips: what makes it another one, and the words for it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from small_parts import tone
+
+from pannsdist.audio.batches import ClipTable
+from pannsdist.contracts import Clip
+from pannsdist.run.data_record import changes, data_record, read_record
+from pannsdist.run.planning.data import Data
+from pannsdist.runtime.errors import BadRunFolder
+
+LABELS = ("cat", "dog")
+
+
+def recorded(train, valid=(), labels=LABELS):
+    tables = {"train": ClipTable(train, np.zeros(len(train))), "valid": ClipTable(valid, np.zeros(len(valid)))}
+    return data_record(Data(None, labels, False, tables))
+
+
+@pytest.fixture
+def clips(tmp_path):
+    for name in "ab":
+        (tmp_path / name).write_bytes(b"x" * 10)
+    return [Clip(name, tmp_path / name, ("cat",), 1.0, 2.0) for name in "ab"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"start_s": 1.5}, "1 clip of another start or duration in train: 'b'"),
+        ({"duration_s": None}, "1 clip of another start or duration in train: 'b'"),
+        ({"labels": ("dog",)}, "1 clip relabelled in train: 'b'"),
+        ({"source": tone(440.0)}, "1 clip of another size in train: 'b'"),
+    ],
+)
+def test_each_property_of_a_clip_counts(clips, change, said):
+    before, now = recorded(clips), recorded([clips[0], replace(clips[1], **change)])
+    assert before.digest != now.digest
+    assert changes(before, now).lines == (said,)
+    assert changes(before, now).is_comparable
+
+
+def test_a_change_of_the_evaluated_clips_or_of_the_labels_ends_the_comparison(clips):
+    before = recorded(clips[:1], clips[1:])
+    assert not changes(before, recorded(clips[:1], [replace(clips[1], start_s=0.0)])).is_comparable
+    assert not changes(before, recorded(clips)).is_comparable
+    other = changes(before, recorded(clips[:1], clips[1:], labels=LABELS[::-1]))
+    assert (other.lines, other.is_comparable) == (("the list of labels",), False)
+
+
+def test_the_same_clips_give_the_same_record_and_it_is_read_back(clips, tmp_path):
+    odd = [*clips, Clip("\udcff\n'", tone(440.0), ("dog", "cat")), Clip("gone", tmp_path / "gone", ())]
+    one, other = recorded(odd), recorded(list(odd))
+    assert one.digest == other.digest
+    (tmp_path / "data.json").write_text(one.text, encoding="utf-8")
+    read, digest = read_record(tmp_path / "data.json")
+    assert digest == one.digest
+    assert changes(read, other).lines == ()
+    assert list(read.splits["train"]["sizes"]) == [10, 10, -1, -1]
+
+
+def test_a_damaged_record_is_none_and_one_of_another_version_is_refused(clips, tmp_path):
+    path = tmp_path / "data.json"
+    text = recorded(clips).text
+    assert read_record(path) is None
+    for damaged in ("", text[:-9], "[]", '{"format":1}'):
+        path.write_text(damaged, encoding="utf-8")
+        assert read_record(path) is None
+    path.write_text(text.replace('"format":1', '"format":2'), encoding="utf-8")
+    with pytest.raises(BadRunFolder, match="written by a newer pannsdist"):
+        read_record(path)

@@ -1,12 +1,14 @@
 """Every engine computes the outputs of the network."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import paddle
 import paddle.nn.functional as F
 import pytest
 import tiny_sounds
 from small_parts import RATE_HZ, SmallLayer
-from tiny_sounds import FullLayer, StubbornLayer, WaveringLayer, noise
+from tiny_sounds import DriftingLayer, FullLayer, StubbornLayer, WaveringLayer, noise
 
 from pannsdist.inference.engines import graph
 from pannsdist.inference.engines.compiled import WINDOWS_BEFORE_COMPILING, Compiled, CompiledLater
@@ -64,6 +66,14 @@ def test_a_layer_whose_graph_gives_other_outputs_is_refused():
         tiny_sounds.skip_unless_installed(name)
         with pytest.raises(CannotCompile, match="its static graph gives other outputs than the network: they diff"):
             build_engine(tiny_sounds.inference_model(WaveringLayer), name).run("scores", noise(1, 1600))
+
+
+@pytest.mark.parametrize(("drift", "refused"), [(1e-2, True), (1e-3, True), (1e-5, False)])
+def test_a_graph_is_refused_where_its_outputs_differ_by_more_than_the_tolerance(drift, refused, monkeypatch):
+    monkeypatch.setattr(DriftingLayer, "DRIFT", drift)
+    engine = build_engine(tiny_sounds.inference_model(DriftingLayer, multi_label=True), "paddle")
+    with pytest.raises(CannotCompile, match=r"the tolerance is 0\.0001") if refused else nullcontext():
+        engine.run("scores", noise(1, 1600))
 
 
 def test_a_layer_that_cannot_be_a_graph_is_refused_with_what_works():

@@ -15,6 +15,7 @@ from paddle import nn
 
 from pannsdist.audio.reader import resample
 from pannsdist.contracts import FrontEnd
+from pannsdist.contracts.network import evaluation_mode
 from pannsdist.hub.devices import use_device
 from pannsdist.inference import audioset
 from pannsdist.inference.identification import load_or_name
@@ -173,10 +174,9 @@ class Module(nn.Layer):
         if batch_size < 1 or sample_rate < 1:
             raise UserError(f"batch_size is {batch_size} and sample_rate {sample_rate}", "allowed: 1 or more")
         use_device(self, use_gpu)
-        self.eval()
         waveforms = [self._waveform(samples, sample_rate, number) for number, samples in enumerate(data)]
         scores = np.zeros((len(waveforms), self.num_class), np.float32)
-        with paddle.no_grad():
+        with evaluation_mode(self), paddle.no_grad():
             for rows in _equal_length_batches(waveforms, batch_size):
                 scores[rows] = self(paddle.to_tensor(np.stack([waveforms[row] for row in rows]))).numpy()
         return [self._ranked(row) for row in scores]

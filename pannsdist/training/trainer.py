@@ -13,7 +13,7 @@ import numpy as np
 
 from pannsdist.contracts import EpochReport, StepReport
 from pannsdist.contracts.batch import Batch
-from pannsdist.contracts.network import Network
+from pannsdist.contracts.network import Network, training_mode
 from pannsdist.distributed.world import World
 from pannsdist.runtime.errors import BadRunFolder, NotFinite, Stopped
 from pannsdist.training.best import BestTracker
@@ -68,19 +68,21 @@ class Trainer:
     ) -> Progress:
         """Run all remaining steps. All processes must call this.
 
+        Sublayers in evaluation mode, such as a frozen batch norm, stay so; a network in evaluation mode is trained as a
+        whole and is in evaluation mode again afterwards.
         Raises Stopped, after a save, once `is_stop_requested()` is true in any process; NotFinite after
         `max_bad_steps` consecutive bad steps.
         """
         run_length, counters = self._run_length, Counters(progress, self._world.rank, self._world.size)
         context = FitContext(data, split, sinks, Clock(data.steps, run_length.total_steps), is_stop_requested)
-        self._learner.network.train()
         is_time_up = False
-        while not is_time_up and not run_length.should_stop(
-            counters.epoch, counters.step, counters.evaluated_step, self._best.epoch
-        ):
-            is_time_up = self._train_epoch(counters, context)
-            if counters.step > counters.evaluated_step:
-                self._evaluate(counters, context)
+        with training_mode(self._learner.network):
+            while not is_time_up and not run_length.should_stop(
+                counters.epoch, counters.step, counters.evaluated_step, self._best.epoch
+            ):
+                is_time_up = self._train_epoch(counters, context)
+                if counters.step > counters.evaluated_step:
+                    self._evaluate(counters, context)
         self._world.agree(sinks.writer.wait)
         return counters.progress(self._best.state(), self._world.all_gather_after_barrier(counters.window.read()))
 

@@ -186,6 +186,19 @@ def test_parameters_that_are_joined_do_not_end_the_process():
     np.testing.assert_allclose(found, expected(inference_model, "scores", noise(2, RATE_HZ)), rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("layer", [FullLayer, StubbornLayer])
+@pytest.mark.parametrize("frozen", [False, True])
+def test_no_engine_changes_the_modes_of_a_network(name, layer, frozen):
+    inference_model = tiny_sounds.inference_model(layer)
+    network = inference_model.network
+    network.train()
+    network.model.norm.training = not frozen
+    before = [part.training for part in network.sublayers(include_self=True)]
+    with nullcontext() if layer is FullLayer or name == "dygraph" else pytest.raises(CannotCompile):
+        build_engine(inference_model, name).run("scores", noise(1, 1600))
+    assert [part.training for part in network.sublayers(include_self=True)] == before
+
+
 def test_a_graph_is_made_once_for_each_output():
     made = []
     inference_model = tiny_sounds.inference_model()

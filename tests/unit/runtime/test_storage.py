@@ -123,3 +123,43 @@ def test_lines_are_added_and_a_file_that_cannot_be_written_is_named(tmp_path):
     for write in (storage.append_line, storage.write_atomic):
         with pytest.raises(CannotWrite, match=r"cannot write .*nowhere/a.txt: No such file or directory"):
             write(tmp_path / "nowhere" / "a.txt", "three")
+
+
+KILLED = """
+    import os, sys
+    from pathlib import Path
+    from pannsdist.runtime import storage
+
+    left, exchanges = int(sys.argv[2]), sys.argv[3] == "exchanges"
+    if not exchanges:
+        storage.swap_paths = lambda *_: False  # as on a file system without it
+
+    def audit(event, _):
+        global left
+        if event in ("os.rename", "shutil.rmtree", "os.remove", "os.rmdir"):
+            left -= 1
+            if left < 0:
+                os._exit(9)
+
+    sys.addaudithook(audit)
+    storage.write_folder_atomic(Path(sys.argv[1]), lambda folder: (folder / "file").write_text("new"))
+"""
+
+
+@pytest.mark.parametrize("exchanges", ["exchanges", "renames"])
+def test_a_folder_is_found_complete_wherever_its_replacement_is_killed(tmp_path, exchanges):
+    found = []
+    for moment in range(20):
+        made = tmp_path / str(moment) / "made"
+        storage.write_folder_atomic(made, filled("old"))
+        command = [sys.executable, "-c", textwrap.dedent(KILLED), str(made), str(moment), exchanges]
+        done = subprocess.run(command, check=False)
+        found.append(made.exists())
+        assert (storage.complete_version(made) / "file").read_text(encoding="utf-8") in ("old", "new")
+        storage.recover_folder(made)
+        assert (made / "file").read_text(encoding="utf-8") in ("old", "new")
+        assert names(made.parent) == ["made"]
+        if done.returncode == 0:
+            break
+    assert done.returncode == 0 and moment > 1
+    assert all(found) if exchanges == "exchanges" else not all(found)

@@ -11,7 +11,7 @@ import paddle
 from paddle import nn
 
 from pannsdist.contracts.network import evaluation_mode
-from pannsdist.inference.engines.output_layer import OutputLayer
+from pannsdist.inference.engines.output_layer import OutputLayer, SoundLayer
 from pannsdist.runtime.errors import UserError
 
 INPUT = "waveform"
@@ -37,7 +37,7 @@ class CannotCompile(UserError):
 class _TracedLayer(nn.Layer):
     """A layer that notes the program that it is traced into."""
 
-    def __init__(self, layer: OutputLayer) -> None:
+    def __init__(self, layer: OutputLayer | SoundLayer) -> None:
         super().__init__()
         self.layer = layer
 
@@ -54,7 +54,7 @@ def _keep_program() -> None:
 paddle.jit.not_to_static(_keep_program)
 
 
-def save_graph(layer: OutputLayer, folder: Path) -> Path:
+def save_graph(layer: OutputLayer | SoundLayer, folder: Path) -> Path:
     """Write the graph of a layer in evaluation mode; returns the path of the program.
 
     The files are `model.pdiparams` and the program, `model.json` (before Paddle 3 `model.pdmodel`).

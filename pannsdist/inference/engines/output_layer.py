@@ -44,7 +44,7 @@ class OutputLayer(nn.Layer):
         return F.softmax(logits, axis=-1)
 
 
-class SoundLayer(OutputLayer):
+class SoundLayer(nn.Layer):
     """(B, S) sounds -> (B, C): what `Predictor.predict` gives, for any S from 1: windows, padding and their mean.
 
     Windows and padding are one gather, whose indices past the end are masked. It needs no padding operator, which some
@@ -52,13 +52,20 @@ class SoundLayer(OutputLayer):
     """
 
     def __init__(self, network: Network, multi_label: bool, windowing: Windowing) -> None:
-        super().__init__(network, SCORES, multi_label)
+        super().__init__()
+        self.window_layer = OutputLayer(network, SCORES, multi_label)
         self.windowing = windowing
+
+    @property
+    def network(self) -> Network:
+        """The network of each window."""
+        network: Network = self.window_layer.network
+        return network
 
     def forward(self, waveform: paddle.Tensor) -> paddle.Tensor:
         """Sounds (B, S) float32 at the front end's rate -> the mean over the windows of each."""
         windows, count = self._windows(waveform)
-        outputs = OutputLayer.forward(self, windows)  # Paddle 2.6 knows no super() in a graph
+        outputs = self.window_layer(windows)
         return outputs.reshape([-1, count, outputs.shape[1]]).mean(axis=1)
 
     def _windows(self, waveform: paddle.Tensor) -> tuple[paddle.Tensor, paddle.Tensor]:

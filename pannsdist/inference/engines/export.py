@@ -99,9 +99,10 @@ def _windows_record(lengths: Windowing, rate_hz: int) -> dict[str, Any]:
     """What the graph does to a sound before and after the network."""
     return {
         "in_graph": True,
-        "crop_s": lengths.pad_to / rate_hz,
+        "crop_s": lengths.window / rate_hz,
         "window_s": lengths.window / rate_hz,
         "hop_s": lengths.hop / rate_hz,
+        "pad_to_s": lengths.pad_to / rate_hz,
         "pad_to_samples": lengths.pad_to,
         "window_samples": lengths.window,
         "hop_samples": lengths.hop,

@@ -135,7 +135,7 @@ def test_the_record_says_what_goes_in_and_what_comes_out(form, tmp_path):
     assert (record["labels"], record["multi_label"]) == (["a", "b", "c"], False)
     windows = record["windows"]
     assert windows["in_graph"] is True
-    assert (windows["crop_s"], windows["window_s"], windows["hop_s"]) == (0.2, 0.2, 0.2)
+    assert [windows[name] for name in ("crop_s", "window_s", "hop_s", "pad_to_s")] == [0.2] * 4
     assert (windows["pad_to_samples"], windows["window_samples"], windows["hop_samples"]) == (WINDOW,) * 3
     assert windows["average"] == "mean of the probabilities of the windows"
     assert record["front_end"]["kind"] == "logmel"

@@ -1,4 +1,4 @@
-"""The order in which this process syncs and renames: what a loss of power may leave follows from it."""
+"""The order in which this process syncs, renames and swaps: what a loss of power may leave follows from it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from pannsdist.runtime import storage
 
 _recorded: list[list[tuple[str, str]]] = []
 
@@ -22,7 +24,7 @@ sys.addaudithook(_record)
 
 @contextmanager
 def recorded() -> Iterator[list[tuple[str, str]]]:
-    """The calls within the block, as ("sync", name) and ("rename", "old -> new"), by the last parts of the paths."""
+    """The calls within the block: ("sync", name), ("rename", "old -> new") and ("swap", "a <-> b"), without folders."""
     calls: list[tuple[str, str]] = []
     real = os.fsync
 
@@ -30,10 +32,16 @@ def recorded() -> Iterator[list[tuple[str, str]]]:
         calls.append(("sync", Path(f"/proc/self/fd/{handle}").readlink().name))
         real(handle)
 
+    swap = storage.swap_paths
+
+    def swap_paths(first: Path, second: Path) -> bool:
+        calls.append(("swap", f"{first.name} <-> {second.name}"))
+        return swap(first, second)
+
     _recorded.append(calls)
-    os.fsync = fsync
+    os.fsync, storage.swap_paths = fsync, swap_paths
     try:
         yield calls
     finally:
-        os.fsync = real
+        os.fsync, storage.swap_paths = real, swap
         _recorded.pop()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import numpy as np
 import paddle
@@ -75,6 +76,38 @@ class Network(nn.Layer):
             raise ValueError(f"{len(differing)} tensors do not fit, such as {differing[0]}")
         for name, tensor in own.items():
             tensor.set_value(arrays[name])
+
+
+@contextmanager
+def evaluation_mode(layer: nn.Layer) -> Iterator[None]:
+    """Within the block a layer is in evaluation mode; then every sublayer has its own mode again, errors included."""
+    with _modes_restored(layer):
+        layer.eval()
+        yield
+
+
+@contextmanager
+def training_mode(layer: nn.Layer) -> Iterator[None]:
+    """Within the block a layer is in training mode; sublayers in evaluation mode, such as a frozen batch norm, stay so.
+
+    A layer that is in evaluation mode itself is set to training mode as a whole, and every mode is restored afterwards.
+    """
+    if layer.training:
+        yield
+        return
+    with _modes_restored(layer):
+        layer.train()
+        yield
+
+
+@contextmanager
+def _modes_restored(layer: nn.Layer) -> Iterator[None]:
+    modes = [(part, part.training) for part in layer.sublayers(include_self=True)]
+    try:
+        yield
+    finally:
+        for part, mode in modes:
+            part.training = mode
 
 
 def _masked(features: paddle.Tensor, augment_noise: paddle.Tensor) -> paddle.Tensor:

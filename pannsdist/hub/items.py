@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -109,6 +110,18 @@ class Items:
             )
         mono = resample(samples, int(rate_hz), self.input_spec.front_end.sample_rate_hz)
         return np.pad(mono, (0, max(0, self.input_spec.minimum_samples - len(mono))))
+
+
+@contextmanager
+def opened(items: Items, workers: int) -> Iterator[Loader]:
+    """A loader whose workers end with the block."""
+    if workers < 0:
+        raise UserError(f"num_workers is {workers}", "allowed: 0 or more")
+    loader = items.loader(workers)
+    try:
+        yield loader
+    finally:
+        loader.close()
 
 
 def _hold_in_worker(items: Items) -> None:

@@ -14,9 +14,12 @@ import paddle.nn.functional as F
 from paddle import nn
 
 from pannsdist.audio.reader import resample
+from pannsdist.audio.windows import sliding_windows
 from pannsdist.contracts import FrontEnd
+from pannsdist.contracts.network import evaluation_mode
 from pannsdist.hub.devices import use_device
 from pannsdist.inference import audioset
+from pannsdist.inference.bundle import record_beside
 from pannsdist.inference.identification import load_or_name
 from pannsdist.registry import Catalog
 from pannsdist.registry.building import build_plugin
@@ -98,10 +101,12 @@ class Module(nn.Layer):
         _refuse_unsupported(version, directory=directory, source=source, update=update, branch=branch)
         options = Options(**kwargs)
         catalog = Catalog.installed()
-        self.labels = options.labels
-        self.task, self.num_class = options.task, len(self.labels)
-        self.label_map = dict(enumerate(self.labels))
+        self.task, self.num_class = options.task, len(options.labels)
+        self.labels: tuple[str, ...] = ()
+        self.clip_s: float | None = None
+        """The length of the clips that it was trained on, in seconds; None where it is unknown."""
         self.has_label_map = options.label_map is not None or options.task is None
+        self.describe(options.labels, None)
         entry = catalog.models.find(name or "", "hub.Module(name=...)")
         self.part = build_plugin(entry, {}, SettingsOrigin(), "model.params")
         feature = catalog.features.find(self.part.plugin.feature, f"the feature of model '{entry.name}'")
@@ -112,6 +117,16 @@ class Module(nn.Layer):
         self.criterion = nn.CrossEntropyLoss()
         self.metric = paddle.metric.Accuracy()
         self._load(options, catalog)
+
+    def describe(self, labels: Sequence[str], clip_s: float | None) -> None:
+        """Take the labels and the clip length of a model folder or of a training.
+
+        Labels of another number, and those of a module that has a `label_map`, are left as they are.
+        """
+        if not self.labels or (len(labels) == self.num_class and not self.has_label_map):
+            self.labels = tuple(labels)
+        self.label_map = dict(enumerate(self.labels))
+        self.clip_s = clip_s
 
     @property
     def network(self) -> nn.Layer:
@@ -164,8 +179,10 @@ class Module(nn.Layer):
     ) -> list[OrderedDict[str, float]]:
         """The scores of all labels for each waveform (S,) of `data`, highest first.
 
-        Waveforms are resampled from `sample_rate`, in Hz, to the network's rate. They may differ in length; short ones
-        are zero-padded to the minimum length. Scores do not depend on the other clips of a batch.
+        Waveforms are resampled from `sample_rate`, in Hz, to the network's rate. They may differ in length. A trained
+        module, or one loaded from a model folder, pads and cuts them to the clips that it was trained on, and averages,
+        as `pannsdist predict` does. Of any other the network gets a whole waveform, padded to its minimum length.
+        Scores do not depend on the other clips of a batch.
         """
         wanted = "raw" if self.front_end.kind == "waveform" else "mel"
         if feat_type != wanted:
@@ -173,13 +190,23 @@ class Module(nn.Layer):
         if batch_size < 1 or sample_rate < 1:
             raise UserError(f"batch_size is {batch_size} and sample_rate {sample_rate}", "allowed: 1 or more")
         use_device(self, use_gpu)
-        self.eval()
         waveforms = [self._waveform(samples, sample_rate, number) for number, samples in enumerate(data)]
-        scores = np.zeros((len(waveforms), self.num_class), np.float32)
-        with paddle.no_grad():
-            for rows in _equal_length_batches(waveforms, batch_size):
-                scores[rows] = self(paddle.to_tensor(np.stack([waveforms[row] for row in rows]))).numpy()
-        return [self._ranked(row) for row in scores]
+        owners, windows = zip(
+            *((row, part) for row, one in enumerate(waveforms) for part in self._windows(one)), strict=True
+        )
+        outputs = np.zeros((len(windows), self.num_class))
+        with evaluation_mode(self), paddle.no_grad():
+            for rows in _equal_length_batches(windows, batch_size):
+                outputs[rows] = self(paddle.to_tensor(np.stack([windows[row] for row in rows]))).numpy()
+        means = [outputs[np.equal(owners, row)].mean(axis=0).astype(np.float32) for row in range(len(waveforms))]
+        return [self._ranked(mean) for mean in means]
+
+    def _windows(self, mono: np.ndarray) -> list[np.ndarray]:
+        """The windows of a waveform at the network's rate, as predictions from a model folder cut them."""
+        if self.clip_s is None:
+            return [np.pad(mono, (0, max(0, self.minimum_samples - len(mono))))]
+        samples = max(self.minimum_samples, round(self.clip_s * self.front_end.sample_rate_hz))
+        return [window.waveform for window in sliding_windows([mono], samples, samples, samples)]
 
     def _ranked(self, scores: np.ndarray) -> OrderedDict[str, float]:
         return OrderedDict((self.labels[i], float(scores[i])) for i in np.argsort(-scores, kind="stable"))
@@ -189,8 +216,7 @@ class Module(nn.Layer):
         if array.ndim != 1 or array.size == 0 or not np.isfinite(array).all():
             wrong = f"data[{number}] is not a waveform: shape {array.shape}"
             raise UserError(wrong, "one dimension of finite samples, such as librosa.load(path, sr=sample_rate)[0]")
-        mono = resample(array, sample_rate, self.front_end.sample_rate_hz)
-        return np.pad(mono, (0, max(0, self.minimum_samples - len(mono))))
+        return resample(array, sample_rate, self.front_end.sample_rate_hz)
 
     def _with_labels(self, batch: Sequence[paddle.Tensor]) -> Any:
         if self.task != TASK:
@@ -201,6 +227,9 @@ class Module(nn.Layer):
     def _load(self, options: Options, catalog: Catalog) -> None:
         name, head = self.part.entry.name, self.part.plugin.head
         path = _published(name, self.part.plugin) if options.load_checkpoint is None else Path(options.load_checkpoint)
+        record = record_beside(path)
+        if record is not None:
+            self.describe(record.labels, record.crop_s)
         report = load_or_name(self.network, read_weights(path), head, catalog)
         if not _may_start(report, self.task):
             wrong = f"{path} has another number of classes: its head would be {report.head}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from pannsdist.runtime import launcher
 from pannsdist.runtime.errors import UserError
 
 DEFAULT_CLIP_S = 10.0
-"""Window length of predictions if there is no evaluation dataset: the length of AudioSet clips."""
+"""Window length of predictions of a module that was never trained: the length of AudioSet clips."""
 
 
 @dataclass(frozen=True)
@@ -37,22 +37,21 @@ class TrainRequest:
 
 
 def model_record(
-    model: Module,
-    optimizer: paddle.optimizer.Optimizer,
-    labels: Sequence[str],
-    items: Items | None,
-    settings: Mapping[str, Any],
+    model: Module, optimizer: paddle.optimizer.Optimizer, items: Items | None, settings: Mapping[str, Any]
 ) -> BundleRecord:
-    """The record of a model; `items` are the evaluation items, `settings` the arguments of the training."""
+    """The record of a model, with its own labels and clip length.
+
+    `items` are those of the training's evaluation, `settings` its arguments.
+    """
     data = type(items.dataset) if items else type(None)
     return BundleRecord(
         model=building.plugin_record(model.part),
         feature=building.plugin_record(model.feature_part),
         dataset=PluginRecord(data.__qualname__, {}, Origin(data.__module__, "unknown")),
         front_end=model.front_end,
-        labels=tuple(labels),
+        labels=tuple(model.labels),
         multi_label=False,
-        crop_s=items.seconds() if items else DEFAULT_CLIP_S,
+        crop_s=model.clip_s or DEFAULT_CLIP_S,
         metric=METRIC,
         settings={
             "model": model.part.entry.name,

@@ -32,7 +32,12 @@ class HubBest(BestTracker):
         self.metrics: dict[str, float] = {}
 
     def update(self, epoch: int, step: int, scores: Mapping[str, float]) -> bool:
-        """Record an epoch, and return whether it is the best so far."""
+        """Record an epoch, and return whether its model is to be kept as the best one.
+
+        An epoch without evaluation is never recorded: its model is kept only until one was evaluated.
+        """
+        if self.metric not in scores:
+            return not self.best_epochs
         new = hub_metrics(scores)
         if self._compare is None:
             better = super().update(epoch, step, scores)
@@ -50,15 +55,6 @@ class HubBest(BestTracker):
         """Restore a result of `state`."""
         super().restore(state)
         self.metrics = dict(state.get("metrics", {}))
-
-
-class Newest(HubBest):
-    """Selects the newest epoch, for training without evaluation."""
-
-    def update(self, epoch: int, step: int, scores: Mapping[str, float]) -> bool:
-        """Record an epoch; always returns True."""
-        self.best_epochs = [{"value": scores["train/loss"], "epoch": epoch, "step": step}]
-        return True
 
 
 class NoEvaluation(Evaluator):

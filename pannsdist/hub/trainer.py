@@ -15,22 +15,21 @@ import paddle
 from paddle import nn
 
 from pannsdist.audio.batches import Shard
-from pannsdist.audio.loader import Loader
 from pannsdist.contracts import Tracker
-from pannsdist.contracts.network import Network
+from pannsdist.contracts.network import Network, training_mode
 from pannsdist.distributed import fleet
 from pannsdist.hub.devices import use_device
-from pannsdist.hub.items import Collate, InputSpec, Items, TrainingRows, evaluation_rows
+from pannsdist.hub.items import Collate, InputSpec, Items, TrainingRows, evaluation_rows, opened
 from pannsdist.hub.locking import lock_for
 from pannsdist.hub.module import TASK, Module
 from pannsdist.hub.optimizers import OptimizerSchedule
 from pannsdist.hub.records import TrainRequest, model_record
-from pannsdist.hub.scores import SPLIT, Compare, HubBest, Newest, NoEvaluation, hub_metrics
+from pannsdist.hub.scores import SPLIT, Compare, HubBest, NoEvaluation, hub_metrics
 from pannsdist.hub.tracking import open_visualdl
-from pannsdist.inference.bundle import BundleRecord, write_bundle
+from pannsdist.inference.bundle import BundleRecord, record_beside, write_bundle
 from pannsdist.run.folder import load_latest
 from pannsdist.runtime import console, launcher_logs, outputs, storage
-from pannsdist.runtime.errors import BadRunFolder, UserError
+from pannsdist.runtime.errors import BadBundle, BadRunFolder, UserError
 from pannsdist.training.background import BackgroundWriter
 from pannsdist.training.checkpoint import CheckpointStore, Snapshot
 from pannsdist.training.evaluator import Evaluator, SplitToEvaluate
@@ -42,7 +41,6 @@ from pannsdist.training.tracking import ConsoleTracker
 from pannsdist.training.train_step import Learner
 from pannsdist.training.trainer import Trainer as Loop
 from pannsdist.weights import load_into, read_paddle, read_weights
-from pannsdist.weights.formats.writing import write_paddle
 
 SEED = 0
 ALL = 10**9
@@ -92,6 +90,7 @@ class Trainer:
         self._best = HubBest(compare_metrics)
         schedule = OptimizerSchedule(optimizer)
         self._learner = Learner(self._world, self._network, TrainingLoss(multi_label=False), optimizer, schedule)
+        self._record: BundleRecord | None = None
         self._progress = self._restored()
         if self._progress.epoch:
             console.print_main(f"resuming {self.checkpoint_dir} after epoch {self._progress.epoch}")
@@ -128,31 +127,31 @@ class Trainer:
 
         Items are (features (T, F), label) or (waveform (S,), label); the latter need an attribute `sample_rate` of the
         dataset. `batch_size` is per process. A checkpoint is written every `save_interval` epochs and after the last
-        one; `best_model` is written for each new best epoch, or for every epoch without `eval_dataset`.
+        one; `best_model` is written for each new best epoch. Without `eval_dataset` it is the newest epoch, unless an
+        evaluated one is there, which stays. A module in evaluation mode is trained and is in it again afterwards;
+        sublayers in evaluation mode, such as a frozen batch norm, stay so.
         """
         request = TrainRequest(epochs, batch_size, log_interval, save_interval)
         items = Items(train_dataset, self._input_spec, collate_fn)
         rows = TrainingRows(len(items), batch_size, self._shard, SEED)
         if not rows.steps:
             raise UserError(f"the training set has {len(items)} items", f"at least {self.nranks}, one for each process")
-        best = self._best if eval_dataset is not None else Newest(None)
         with (
-            _opened(items, num_workers) as loader,
+            training_mode(self.model),
+            opened(items, num_workers) as loader,
             self._split(eval_dataset, batch_size, num_workers, collate_fn) as split,
         ):
             data = TrainingData(lambda epoch, first: loader.read(rows.epoch(epoch, first)), rows.steps)
             console.print_main(f"{len(items)} items, {rows}, {epochs} epochs")
-            record = self._world.agree(lambda: self._record(items, eval_dataset, request))
+            record = self._record = self._world.agree(lambda: self._described(items, eval_dataset, request))
             with ExitStack() as stack:
                 sinks = self._world.agree(lambda: self._sinks(record, request, stack))
-                run_length = RunLength(epochs, rows.steps, SEED, log_interval)
-                loop = self._loop(best, run_length, evaluated=eval_dataset is not None)
-                done = self._progress.epoch * rows.steps  # the number of steps per epoch may have changed
-                progress = replace(self._progress, step=done, evaluated_step=done)
-                self._progress = loop.fit(progress, data, split, sinks)
-        console.print_main(
-            f"{self._progress.epoch} epochs done; best model from epoch {best.epoch}: {self._best_model}"
-        )
+                ahead = self._progress.step - self._progress.epoch * rows.steps  # of epochs of another number of steps
+                run_length = RunLength(epochs, rows.steps, SEED, log_interval, offset=ahead)
+                loop = self._loop(run_length, evaluated=eval_dataset is not None)
+                self._progress = loop.fit(self._progress, data, split, sinks)
+        which = f"best model from epoch {self._best.epoch}" if self._best.epoch else "newest model"
+        console.print_main(f"{self._progress.epoch} epochs done; {which}: {self._best_model}")
 
     def evaluate(
         self, eval_dataset: Any, batch_size: int = 1, num_workers: int = 0, collate_fn: Collate | None = None
@@ -191,19 +190,32 @@ class Trainer:
         """Restore the newest checkpoint in `checkpoint_dir`, if there is one. All processes must call this."""
         snapshot = self._world.agree(lambda: self._newest() if self._world.is_main else None)
         try:
-            return self._loop(self._best, RunLength(0, 1, SEED, 1)).restore(snapshot)
+            progress = self._loop(RunLength(0, 1, SEED, 1)).restore(snapshot)
         except BadRunFolder as error:
             right = "give another checkpoint_dir, or the model and the optimizer that it was trained with"
             raise BadRunFolder(f"{self.checkpoint_dir}: {error.wrong}", right) from error
+        record = self._world.on_main(self._best_record) if progress.epoch else None
+        if record is not None:
+            self.model.describe(record.labels, record.crop_s)
+        return progress
+
+    def _best_record(self) -> BundleRecord | None:
+        """The record of the best model of earlier sessions, for its labels. A damaged one is named. Rank 0 only."""
+        try:
+            return record_beside(self._best_model / MODEL_FILE)
+        except BadBundle as error:
+            console.print_main(f"not used: {error.wrong}")
+            return None
 
     def _newest(self) -> Snapshot | None:
         """The newest checkpoint. Rank 0 only."""
         storage.make_folder(self._store.folder)
+        storage.recover_folder(self._best_model)
         return load_latest(self._store).snapshot
 
-    def _loop(self, best: HubBest, run_length: RunLength, evaluated: bool = True) -> Loop:
+    def _loop(self, run_length: RunLength, evaluated: bool = True) -> Loop:
         evaluator = self._evaluator(Evaluator if evaluated else NoEvaluation)
-        return Loop(self._world, self._learner, evaluator, best, run_length)
+        return Loop(self._world, self._learner, evaluator, self._best, run_length)
 
     def _evaluator(self, kind: type[Evaluator] = Evaluator) -> Evaluator:
         return kind(self._world, self._network, self.model.labels, False)
@@ -217,7 +229,7 @@ class Trainer:
         if not len(items) or batch_size < 1:
             wrong = f"the evaluation set has {len(items)} items, and batch_size is {batch_size}"
             raise UserError(wrong, "allowed: 1 or more")
-        with _opened(items, workers) as loader:
+        with opened(items, workers) as loader:
             rows = partial(evaluation_rows, len(items), batch_size, self._shard)
             yield SplitToEvaluate(SPLIT, [str(row) for row in range(len(items))], lambda: loader.read(rows()))
 
@@ -248,14 +260,12 @@ class Trainer:
         stack.callback(writer.wait)
         return ResultSinks(trackers, save_snapshot, writer=writer)
 
-    def _record(self, items: Items, eval_dataset: Any, request: TrainRequest) -> BundleRecord:
-        """The record for the model folder."""
-        names = getattr(items.dataset, "label_list", None) or ()
-        own = self.model.has_label_map or len(names) != self.model.num_class
+    def _described(self, items: Items, eval_dataset: Any, request: TrainRequest) -> BundleRecord:
+        """Take labels and clip length of the training's datasets, and give the record for model folders."""
         evaluated = items if eval_dataset is None else replace(items, dataset=eval_dataset)
-        return model_record(
-            self.model, self.optimizer, tuple(self.model.labels if own else names), evaluated, vars(request)
-        )
+        labels = getattr(items.dataset, "label_list", None) or self.model.labels
+        self.model.describe(labels, evaluated.seconds())
+        return model_record(self.model, self.optimizer, evaluated, vars(request))
 
     def _save(self, folder: Path) -> None:
         ours = {MODEL_FILE, OPTIMIZER_FILE, RECORD_FILE}
@@ -265,11 +275,13 @@ class Trainer:
                 f"{folder} contains other files, such as {other[0]}", "use a separate folder for save_model"
             )
         outputs.require_folder(folder, "save_dir")
-        record = model_record(self.model, self.optimizer, self.model.labels, None, {})
-        write_bundle(folder, record, self._network.arrays())
-        storage.stream_atomic(folder / OPTIMIZER_FILE, lambda file: write_paddle(file, self._learner.state()))
+        record = self._record or model_record(self.model, self.optimizer, None, {})
+        write_bundle(folder, record, self._network.arrays(), {OPTIMIZER_FILE: self._learner.state()})
 
     def _load(self, folder: Path) -> None:
+        record = record_beside(folder / MODEL_FILE)
+        if record is not None:
+            self.model.describe(record.labels, record.crop_s)
         load_into(self.model.network, read_weights(folder / MODEL_FILE), head=self.model.part.plugin.head)
         if (folder / OPTIMIZER_FILE).exists():
             self._learner.restore(read_paddle(folder / OPTIMIZER_FILE))
@@ -285,15 +297,3 @@ def _trainable(model: nn.Layer, kwargs: dict[str, Any]) -> Module:
     if model.task != TASK:
         raise UserError(f"the model was created with task={model.task!r}", f"training needs task={TASK!r}")
     return model
-
-
-@contextmanager
-def _opened(items: Items, workers: int) -> Iterator[Loader]:
-    """A loader whose workers end with the block."""
-    if workers < 0:
-        raise UserError(f"num_workers is {workers}", "allowed: 0 or more")
-    loader = items.loader(workers)
-    try:
-        yield loader
-    finally:
-        loader.close()

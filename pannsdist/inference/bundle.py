@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,14 +79,23 @@ class Bundle:
         return InferenceModel(self.network, record.front_end, record.labels, record.multi_label, *lengths_s)
 
 
-def write_bundle(folder: Path, record: BundleRecord, arrays: Mapping[str, np.ndarray]) -> None:
+def write_bundle(
+    folder: Path,
+    record: BundleRecord,
+    arrays: Mapping[str, np.ndarray],
+    further: Mapping[str, Mapping[str, np.ndarray]] | None = None,
+) -> None:
     """Write a model folder atomically, replacing an older one. Rank 0 only.
 
-    Paths in the settings and in the dataset's params become relative to the working folder; no credentials are written.
+    `further` are more files of arrays, by file name. Paths in the settings and in the dataset's params become relative
+    to the working folder; no credentials are written.
     """
 
     def fill(temporary: Path) -> None:
-        paddle.save(dict(arrays), str(temporary / WEIGHTS_FILE))
+        for name, tensors in {WEIGHTS_FILE: arrays, **(further or {})}.items():
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message="The input state dict is empty")  # SGD has no state
+                paddle.save(dict(tensors), str(temporary / name))
         content = dataclasses.asdict(record)
         content["scores"] = {k: v if math.isfinite(v) else repr(v) for k, v in record.scores.items()}
         content["settings"], content["dataset"] = published(content["settings"]), published(content["dataset"])
@@ -96,8 +106,16 @@ def write_bundle(folder: Path, record: BundleRecord, arrays: Mapping[str, np.nda
     storage.write_folder_atomic(folder, fill)
 
 
+def record_beside(weights: Path) -> BundleRecord | None:
+    """The record of the model folder that a weights file belongs to; None for any other file. Raises BadBundle."""
+    if weights.name != WEIGHTS_FILE or not (weights.parent / RECORD_FILE).is_file():
+        return None
+    return read_record(weights.parent)
+
+
 def read_record(folder: Path) -> BundleRecord:
     """The record of a model folder. Raises BadBundle for another folder, and for a damaged or incomplete one."""
+    folder = storage.complete_version(folder)
     path = folder / RECORD_FILE
     try:
         content = json.loads(reading.retried(lambda: path.read_text(encoding="utf-8")))
@@ -138,6 +156,7 @@ def load_bundle(folder: Path, catalog: Catalog) -> Bundle:
     Raises BadBundle for a damaged or incomplete folder, for a plugin that is not installed (naming the distribution to
     install) and for one whose front end or layer is no longer the recorded one; BrokenPlugin for one that fails.
     """
+    folder = storage.complete_version(folder)
     record = read_record(folder)
     feature = build_recorded(record.feature, "feature", catalog).plugin
     if feature.front_end != record.front_end:

@@ -23,18 +23,19 @@ Windows that start at multiples of 32 frames and drop these margins give exactly
 
 
 def frame_scores(
-    blocks: Iterable[np.ndarray], front_end: FrontEnd, minimum_samples: int, run: Callable[[np.ndarray], np.ndarray]
+    blocks: Iterable[np.ndarray], front_end: FrontEnd, pad_to_samples: int, run: Callable[[np.ndarray], np.ndarray]
 ) -> Iterator[WindowScores]:
     """The probabilities (C,) of each frame of a sound, which lasts one hop; the last one ends where the sound ends.
 
-    `run` computes (B, T, C) from waveforms (B, S) at the front end's rate. A sound shorter than `minimum_samples` is
-    padded with silence, whose frames are left out.
+    `run` computes (B, T, C) from waveforms (B, S) at the front end's rate. A sound shorter than `pad_to_samples` (41 s
+    at most) is padded with silence, whose frames are left out.
     """
     hop, rate_hz = front_end.hop_samples, front_end.sample_rate_hz
     previous: tuple[Window, np.ndarray] | None = None
     done = 0
     for window in aligned_windows(blocks, WINDOW_FRAMES * hop, (WINDOW_FRAMES - 2 * MARGIN_FRAMES) * hop):
-        padded = np.pad(window.waveform, (0, max(0, minimum_samples - len(window.waveform))))
+        missing = min(pad_to_samples, WINDOW_FRAMES * hop) - len(window.waveform) if window.first == 0 else 0
+        padded = np.pad(window.waveform, (0, max(0, missing)))
         outputs = _checked(run(padded[None])[0], len(window.waveform), hop)
         if previous is not None:
             seam = window.first // hop + MARGIN_FRAMES

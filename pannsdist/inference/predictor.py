@@ -18,7 +18,8 @@ from pannsdist.inference.engines.output_layer import EMBEDDING, FRAMEWISE, SCORE
 from pannsdist.inference.engines.selection import build_engine
 from pannsdist.inference.frames import frame_scores
 from pannsdist.inference.inference_model import InferenceModel
-from pannsdist.runtime.errors import BadClip, UserError
+from pannsdist.inference.windowing import windowing
+from pannsdist.runtime.errors import BadClip
 
 BATCH_WINDOWS = 8
 BUFFER_WINDOWS = 4 * BATCH_WINDOWS
@@ -52,15 +53,8 @@ class Predictor:
     ) -> None:
         self._inference_model = inference_model
         self._engine = engine or build_engine(inference_model)
+        self._windowing = windowing(inference_model, window_s, hop_s)
         self.labels = inference_model.labels
-        self.window_s = inference_model.window_s if window_s is None else window_s
-        self.hop_s = self.window_s if hop_s is None else hop_s
-        if self.window_s < inference_model.minimum_s:
-            raise UserError(
-                f"the window is {self.window_s:g} s", f"the network needs at least {inference_model.minimum_s:.3f} s"
-            )
-        if not 0 < self.hop_s <= self.window_s:
-            raise UserError(f"the hop is {self.hop_s:g} s", f"allowed: above 0, up to the window's {self.window_s:g} s")
 
     def predict(self, sources: Sequence[AudioInput]) -> Iterator[Prediction]:
         """One prediction for each source, in order; that of a bad source holds its error."""
@@ -82,8 +76,8 @@ class Predictor:
     def frames(self, source: AudioInput) -> Iterator[WindowScores]:
         """The probabilities (C,) of each frame of a source, of a model that `has_framewise`. Raises BadClip."""
         front_end = self._inference_model.front_end
-        minimum_samples = round(self._inference_model.minimum_s * front_end.sample_rate_hz)
-        return frame_scores(mono_blocks(source, front_end.sample_rate_hz), front_end, minimum_samples, self._framewise)
+        blocks = mono_blocks(source, front_end.sample_rate_hz)
+        return frame_scores(blocks, front_end, self._windowing.pad_to, self._framewise)
 
     def embed(self, source: AudioInput) -> np.ndarray:
         """The embedding of a source (E,), the mean over its windows. Raises BadClip."""
@@ -140,14 +134,14 @@ class Predictor:
                 yield None
 
     def _windows_of(self, source: AudioInput) -> Iterator[Window]:
-        rate_hz = self._inference_model.rate_hz
-        lengths_s = (self.window_s, self.hop_s, min(self.window_s, self._inference_model.pad_to_s))
-        samples = (max(1, round(length_s * rate_hz)) for length_s in lengths_s)
-        return sliding_windows(mono_blocks(source, rate_hz), *samples)
+        lengths = self._windowing
+        blocks = mono_blocks(source, self._inference_model.rate_hz)
+        return sliding_windows(blocks, lengths.window, lengths.hop, lengths.pad_to)
 
     def _framewise(self, waveforms: np.ndarray) -> np.ndarray:
         """Waveforms (B, S) -> probabilities (B, T, C); of a single-label model they are normalised to add up to 1."""
-        outputs = self._engine.run(FRAMEWISE, waveforms)
+        missing = round(self._inference_model.minimum_s * self._inference_model.rate_hz) - waveforms.shape[1]
+        outputs = self._engine.run(FRAMEWISE, np.pad(waveforms, ((0, 0), (0, max(0, missing)))))
         if self._inference_model.multi_label:
             return outputs
         # Odds are the exponentials of the logits, so normalising them is a softmax.

@@ -56,6 +56,8 @@ def build_network(plan: Plan) -> Network:
     paddle.seed(seeding.initial_seed(plan.settings.seed))
     feature = plan.plugins.feature.plugin.build()
     model = plan.plugins.model.plugin.build(plan.data.labels, plan.front_end)
+    if not model.training:  # as a whole; what a plugin freezes inside of a layer in training mode stays frozen
+        model.train()
     return Network(feature, model, spec_augment=plan.masks_features)
 
 

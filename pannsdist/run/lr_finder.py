@@ -84,7 +84,6 @@ def _search(plan: Plan, data: TrainingData, steps: int, limits: tuple[float, flo
     network = building.build_network(plan)
     console.print_main(building.load_pretrained(plan, network, None))
     learner = learner_building.build_learner(plan, fleet.connect(), network, RangeTestSchedule(*limits, steps))
-    network.train()
     rates: list[float] = []
     smoothed: list[float] = []
     mean = 0.0

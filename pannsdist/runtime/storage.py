@@ -19,6 +19,7 @@ from typing import IO, Protocol
 from pannsdist.runtime.errors import CannotWrite
 from pannsdist.runtime.reading import names_in
 from pannsdist.runtime.redaction import without_credentials
+from pannsdist.runtime.swapping import swap_paths
 
 WRITING, OLDER = "writing", "older"
 
@@ -158,8 +159,9 @@ def _temporary_place() -> Path:
 def write_folder_atomic(path: Path, fill: Callable[[Path], None]) -> None:
     """Let `fill` write a temporary folder, then rename it to `path`, replacing an older folder.
 
-    A crash leaves the older folder; between the last two renames it leaves none, until `recover` is called. A folder at
-    `path` is always complete. If `fill` raises, the temporary folder is removed.
+    A crash leaves the older folder or the new one, complete: the two change places in one step. On a file system that
+    cannot do this, a crash between two renames leaves none, until `recover` or `recover_folder` is called, or the next
+    folder is written; `complete_version` finds it before. If `fill` raises, the temporary folder is removed.
     """
     temporary, older = _sibling(path, WRITING), _sibling(path, OLDER)
     with writing(path):
@@ -173,12 +175,33 @@ def write_folder_atomic(path: Path, fill: Callable[[Path], None]) -> None:
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
-        shutil.rmtree(older, ignore_errors=True)
-        if path.exists():
-            path.rename(older)
-        temporary.rename(path)
+        if not (path.exists() and swap_paths(temporary, path)):
+            _complete(path, older)
+            if path.exists():
+                path.rename(older)
+            temporary.rename(path)
         sync(path.parent)
-        shutil.rmtree(older, ignore_errors=True)
+        for replaced in (older, temporary):
+            shutil.rmtree(replaced, ignore_errors=True)
+
+
+def complete_version(path: Path) -> Path:
+    """The folder to read in place of `path`: itself, or the older one while a crashed replacement is not recovered."""
+    older = _sibling(path, OLDER)
+    return older if older.is_dir() and not path.exists() else path
+
+
+def recover_folder(path: Path) -> None:
+    """Restore the older folder that a crashed `write_folder_atomic` left of `path`, and delete its temporary one."""
+    with writing(path):
+        _complete(path, _sibling(path, OLDER))
+        shutil.rmtree(_sibling(path, WRITING), ignore_errors=True)
+
+
+def _complete(path: Path, older: Path) -> None:
+    if older.is_dir() and not path.exists():
+        older.rename(path)
+    shutil.rmtree(older, ignore_errors=True)
 
 
 def recover(parent: Path) -> None:

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from pannsdist.runtime.errors import BadRunFolder
+
 
 class BestTracker:
     """The `top_k` best epochs by one score. NaN never wins; a tie keeps the older epoch. Writes no files."""
@@ -55,6 +57,10 @@ class BestTracker:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Restore what `state` returned."""
+        """Restore what `state` returned. Raises BadRunFolder for the best epochs by another metric."""
+        metric = state.get("metric", self.metric)
+        if metric != self.metric:
+            right = "values of two metrics cannot be compared: start a run under another name"
+            raise BadRunFolder(f"the checkpoint has the best epochs by {metric}, not by {self.metric}", right)
         self.best_epochs = [dict(entry) for entry in state["best_epochs"]][: self._top_k]
         self._since = int(state.get("since", 0))

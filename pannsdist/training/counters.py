@@ -58,10 +58,10 @@ class Counters:
         self.epoch_sum.add(loss, clips)
         self.window, self.window_steps = LossSum(), 0
 
-    def record_evaluation(self, scores: Mapping[str, float]) -> None:
-        """Store the scores after the current step. The end of an epoch resets its loss sum."""
-        self.epoch, self.evaluated_step, self.scores = (self.step - 1) // self._steps + 1, self.step, scores
-        if self.step % self._steps == 0:
+    def record_evaluation(self, epoch: int, is_epoch_end: bool, scores: Mapping[str, float]) -> None:
+        """Store the scores of an epoch after the current step. The end of the epoch resets its loss sum."""
+        self.epoch, self.evaluated_step, self.scores = epoch, self.step, scores
+        if is_epoch_end:
             self.epoch_sum = LossSum()
 
     @property

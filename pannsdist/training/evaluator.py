@@ -10,7 +10,7 @@ import numpy as np
 import paddle
 
 from pannsdist.contracts.batch import Batch
-from pannsdist.contracts.network import Network
+from pannsdist.contracts.network import Network, evaluation_mode
 from pannsdist.distributed.world import World
 from pannsdist.runtime.errors import BadClip, BadDataset
 from pannsdist.training import metrics
@@ -51,8 +51,9 @@ class Evaluator:
     def evaluate(self, split: SplitToEvaluate) -> Evaluation:
         """The exact scores of a split, the same in every process. All processes must call this.
 
-        Nothing is padded or repeated; rank 0 computes the metrics once, from the predictions of all processes. Raises
-        BadDataset if no clip could be read, RuntimeError if clips are missing, duplicated or unknown.
+        Nothing is padded or repeated; rank 0 computes the metrics once, from the predictions of all processes. The
+        network keeps its modes, also after an error. Raises BadDataset if no clip could be read, RuntimeError if clips
+        are missing, duplicated or unknown.
         """
         own = self._world.agree(lambda: self._predict(split.batches()))
         gathered = self._world.all_gather_after_barrier(own)
@@ -69,14 +70,12 @@ class Evaluator:
     def _predict(self, batches: Iterable[Batch]) -> Batch:
         """This process's ids, logits (B, C) in place of waveforms, and targets."""
         parts: list[Batch] = []
-        self._network.eval()
-        with paddle.no_grad():
+        with evaluation_mode(self._network), paddle.no_grad():
             for batch in batches:
                 logits = np.zeros((0, len(self._labels)), np.float32)
                 if len(batch.ids):
                     logits = self._network(paddle.to_tensor(batch.waveforms)).astype("float32").numpy()
                 parts.append(Batch(batch.ids, logits, batch.targets, batch.bad))
-        self._network.train()
         return _concatenated(parts)
 
     def _predictions(self, split: SplitToEvaluate, gathered: Sequence[Batch], bad: int) -> metrics.Predictions:

@@ -9,7 +9,11 @@ from pannsdist.training.state import Progress
 
 @dataclass(frozen=True)
 class RunLength:
-    """`epochs` epochs of `steps` steps, the seed, report and save intervals, and the conditions of an early end."""
+    """`epochs` epochs of `steps` steps, the seed, report and save intervals, and the conditions of an early end.
+
+    `offset` is by how many steps the epochs before were longer together than the same number of epochs of `steps`:
+    steps count on where a run goes on with epochs of another length.
+    """
 
     epochs: int
     steps: int
@@ -21,20 +25,28 @@ class RunLength:
     max_bad_steps: int = 10
     save_every_steps: int | None = None
     save_every_minutes: float | None = None
+    offset: int = 0
 
     @property
     def total_steps(self) -> int:
         """Steps of the whole run; `max_steps` may cut the last epoch short."""
-        steps = self.epochs * self.steps
+        steps = self.epoch_end(self.epochs)
         return steps if self.max_steps is None else min(steps, self.max_steps)
 
     def next_evaluation_step(self, step: int, evaluated_step: int) -> int:
         """The step after which the next evaluation is due, at position `step`, last evaluated at `evaluated_step`."""
-        return min(-(-max(step, evaluated_step + 1) // self.steps) * self.steps, self.total_steps)
+        return min(self.epoch_end(self._epoch_of(max(step, evaluated_step + 1))), self.total_steps)
 
     def current_epoch(self, step: int, evaluated_step: int) -> int:
         """The epoch that the next evaluation belongs to, counted from 1."""
-        return (self.next_evaluation_step(step, evaluated_step) - 1) // self.steps + 1
+        return self._epoch_of(self.next_evaluation_step(step, evaluated_step))
+
+    def epoch_end(self, epoch: int) -> int:
+        """The last step of an epoch; of epoch 0 the step that the first one starts after."""
+        return self.offset + epoch * self.steps
+
+    def _epoch_of(self, step: int) -> int:
+        return (step - self.offset - 1) // self.steps + 1
 
     def is_save_due(self, step: int, saved_step: int) -> bool:
         """Whether a multiple of `save_every_steps` lies in (saved_step, step]."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from pannsdist.contracts import EpochReport, StepReport
 from pannsdist.contracts.batch import Batch
-from pannsdist.contracts.network import Network
+from pannsdist.contracts.network import Network, training_mode
 from pannsdist.distributed.world import World
 from pannsdist.runtime.errors import BadRunFolder, NotFinite, Stopped
 from pannsdist.training.best import BestTracker
@@ -68,20 +68,22 @@ class Trainer:
     ) -> Progress:
         """Run all remaining steps. All processes must call this.
 
+        Sublayers in evaluation mode, such as a frozen batch norm, stay so; a network in evaluation mode is trained as a
+        whole and is in evaluation mode again afterwards.
         Raises Stopped, after a save, once `is_stop_requested()` is true in any process; NotFinite after
         `max_bad_steps` consecutive bad steps.
         """
-        run_length, steps = self._run_length, data.steps
-        counters = Counters(progress, self._world.rank, self._world.size, steps)
-        context = FitContext(data, split, sinks, Clock(steps, run_length.total_steps), is_stop_requested)
-        self._learner.network.train()
+        run_length = self._run_length
+        counters = Counters(progress, self._world.rank, self._world.size, data.steps)
+        context = FitContext(data, split, sinks, Clock(data.steps, run_length.total_steps), is_stop_requested)
         is_time_up = False
-        while not is_time_up and not run_length.should_stop(
-            counters.epoch, counters.step, counters.evaluated_step, self._best.patience_epoch
-        ):
-            is_time_up = self._train_epoch(counters, context)
-            if counters.step > counters.evaluated_step:
-                self._evaluate(counters, context)
+        with training_mode(self._learner.network):
+            while not is_time_up and not run_length.should_stop(
+                counters.epoch, counters.step, counters.evaluated_step, self._best.patience_epoch
+            ):
+                is_time_up = self._train_epoch(counters, context)
+                if counters.step > counters.evaluated_step:
+                    self._evaluate(counters, context)
         self._world.agree(sinks.writer.wait)
         return counters.progress(self._best.state(), self._world.all_gather_after_barrier(counters.window.read()))
 
@@ -90,7 +92,8 @@ class Trainer:
         end = self._run_length.next_evaluation_step(counters.step, counters.evaluated_step)
         epoch = self._run_length.current_epoch(counters.step, counters.evaluated_step)
         self._learner.start_epoch(epoch)
-        batches = iter(context.data.batches(epoch, counters.step - (epoch - 1) * context.data.steps))
+        first = self._run_length.epoch_end(epoch - 1)
+        batches = iter(context.data.batches(epoch, counters.step - first))
         context.clock.start_epoch(counters.step)
         is_time_up = False
         while counters.step < end and not is_time_up:
@@ -104,8 +107,7 @@ class Trainer:
             is_time_up = inputs.request.is_time_up
             if not is_time_up:
                 self._step(inputs, counters, context)
-                epoch_step = counters.step - (epoch - 1) * context.data.steps
-                if epoch_step % self._run_length.report_every_steps == 0:
+                if (counters.step - first) % self._run_length.report_every_steps == 0:
                     self._report_steps(epoch, counters, context)
         if counters.window_steps:
             self._report_steps(epoch, counters, context)
@@ -139,7 +141,7 @@ class Trainer:
         report = StepReport(
             epoch=epoch,
             step=counters.step,
-            epoch_step=counters.step - (epoch - 1) * context.data.steps,
+            epoch_step=counters.step - self._run_length.epoch_end(epoch - 1),
             epoch_steps=context.data.steps,
             loss=loss / clips if clips else float("nan"),
             learning_rates=self._learner.learning_rates(counters.step),
@@ -151,16 +153,17 @@ class Trainer:
 
     def _evaluate(self, counters: Counters, context: FitContext) -> None:
         """Evaluate, report, and save. A run that is killed before the save is complete repeats the report."""
-        is_epoch_end = counters.step % context.data.steps == 0
+        epoch = self._run_length.current_epoch(counters.step, counters.evaluated_step)
+        is_epoch_end = counters.step == self._run_length.epoch_end(epoch)
         statistics = self._gather_statistics()
         self._world.sync_statistics(self._learner.network)
-        self._learner.end_epoch(self._run_length.current_epoch(counters.step, counters.evaluated_step))
+        self._learner.end_epoch(epoch)
         split = SplitToEvaluate(context.split.name, context.split.ids, lambda: _batches_until_stop(context))
         try:
             with self._learner.averaged_weights():
                 evaluation = self._evaluator.evaluate(split)
                 scores = {"train/loss": counters.train_loss, **evaluation.scores}
-                counters.record_evaluation(scores)
+                counters.record_evaluation(epoch, is_epoch_end, scores)
                 is_best = self._best.update(counters.epoch, counters.step, scores)
                 best_weights = self._learner.network.arrays() if is_best and self._world.is_main else None
         except Stopped:

@@ -37,6 +37,16 @@ class WaveringLayer(SmallLayer):
         return factor * SmallLayer.forward(self, image)  # Paddle 2.6 knows no super() in a graph
 
 
+class DriftingLayer(SmallLayer):
+    """Its first logit differs by `DRIFT` in a static graph."""
+
+    DRIFT = 0.0
+
+    def forward(self, image):
+        drift = 0.0 if paddle.in_dynamic_mode() else self.DRIFT
+        return SmallLayer.forward(self, image) + paddle.to_tensor([drift, 0.0, 0.0])
+
+
 class StubbornLayer(SmallLayer):
     """Cannot be compiled to a static graph."""
 
@@ -46,14 +56,15 @@ class StubbornLayer(SmallLayer):
         return SmallLayer.forward(self, image)
 
 
-def inference_model(layer=FullLayer, multi_label=False):
-    """A model with random weights."""
+def inference_model(layer=FullLayer, multi_label=False, trained=True):
+    """A model with random weights; a trained one pads to its window, a published one to what its network needs."""
     paddle.seed(0)
     feature = LogMel(LogMelParams(**FEATURE_PARAMS)).build()
     network = Network(feature, layer(FEATURE_PARAMS["mel_bins"], len(LABELS)))
     network.eval()
     minimum_s = 512 / RATE_HZ
-    return InferenceModel(network, SmallModel.front_end, LABELS, multi_label, WINDOW_S, minimum_s, minimum_s)
+    pad_to_s = WINDOW_S if trained else minimum_s
+    return InferenceModel(network, SmallModel.front_end, LABELS, multi_label, WINDOW_S, pad_to_s, minimum_s)
 
 
 def noise(clips, samples, seed=0):

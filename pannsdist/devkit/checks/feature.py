@@ -10,7 +10,7 @@ import paddle
 from paddle import nn
 
 from pannsdist.contracts import FrontEnd
-from pannsdist.contracts.network import Network
+from pannsdist.contracts.network import Network, evaluation_mode, training_mode
 from pannsdist.devkit.checking import Check, Cost, Subject, require
 from pannsdist.inference.engines.graph import save_graph
 from pannsdist.inference.engines.output_layer import SCORES, OutputLayer
@@ -78,10 +78,11 @@ def its_output_does_not_depend_on_the_batch(subject: Subject) -> str:
 def train_and_eval_mode_give_the_same_output(subject: Subject) -> str:
     """Randomness belongs in augmentations."""
     layer, waveforms = subject.plugin().build(), noise(2, _samples(subject))
-    layer.train()
-    training = layer(waveforms).numpy()
-    layer.eval()
-    require(np.array_equal(layer(waveforms).numpy(), training), "train() and eval() give different outputs")
+    with training_mode(layer):
+        training = layer(waveforms).numpy()
+    with evaluation_mode(layer):
+        evaluated = layer(waveforms).numpy()
+    require(np.array_equal(evaluated, training), "train() and eval() give different outputs")
     return "train() and eval() are equal"
 
 
@@ -124,13 +125,12 @@ class _FeatureOutput(OutputLayer):
 
 def same_as_graph(layer: OutputLayer, shapes: tuple[tuple[int, int], ...]) -> str:
     """Require that the saved graph gives the layer's outputs, for waveforms of these shapes; returns the difference."""
-    layer.eval()
     with storage.temporary_folder() as folder:
         run = load_paddle(save_graph(layer, folder))
         difference = ""
         for shape in shapes:
             waveforms = np.random.default_rng(0).normal(0, 0.1, shape).astype(np.float32)
-            with paddle.no_grad():
+            with evaluation_mode(layer), paddle.no_grad():
                 expected = layer(paddle.to_tensor(waveforms)).numpy()
             difference = close(run(waveforms), expected, "outputs of the graph and of the layer", 10 * TOLERANCE)
     return difference

@@ -10,7 +10,7 @@ import paddle
 from paddle import nn
 
 from pannsdist.contracts import FrontEnd
-from pannsdist.contracts.network import Network
+from pannsdist.contracts.network import Network, evaluation_mode, training_mode
 from pannsdist.devkit import subprocess_probe
 from pannsdist.devkit.checking import Check, Cost, NotApplicable, Subject, require
 from pannsdist.devkit.checks.feature import close, noise, require_storable, same_as_graph
@@ -86,9 +86,8 @@ def its_logits_are_finite_from_the_minimum_length_on(subject: Subject) -> str:
     require(samples > 0, f"minimum_samples is {samples}")
     for classes in (FEW, MANY):
         network = built(subject, classes)
-        network.eval()
         for extra in (0, 1):
-            with paddle.no_grad():
+            with evaluation_mode(network), paddle.no_grad():
                 logits = network(noise(2, samples + extra))
             require(logits.shape == [2, classes], f"{classes} classes: logits {tuple(logits.shape)}")
             require(logits.dtype == paddle.float32, f"logits are {logits.dtype}")
@@ -109,8 +108,7 @@ def its_minimum_length_suffices_for_every_accepted_front_end(subject: Subject) -
 def evaluation_is_deterministic_and_independent_of_the_batch(subject: Subject) -> str:
     """Repeated calls give equal outputs, and no row of a batch depends on another."""
     network, waveforms = built(subject), noise(3, 2 * minimum_samples(subject) + 1000)
-    network.eval()
-    with paddle.no_grad():
+    with evaluation_mode(network), paddle.no_grad():
         batched, repeated = (network(waveforms).numpy() for _ in range(2))
         single = np.concatenate([network(waveforms[row : row + 1]).numpy() for row in range(3)])
     require(np.array_equal(batched, repeated), "the same batch gives a different output the second time")
@@ -121,13 +119,13 @@ def evaluation_is_deterministic_and_independent_of_the_batch(subject: Subject) -
 def every_trainable_parameter_gets_a_gradient(subject: Subject) -> str:
     """Finite, and not zero everywhere. Zero-initialized parameters are set first, since they block gradients."""
     network = built(subject)
-    network.train()
     parameters = {name: item for name, item in network.model.named_parameters() if not item.stop_gradient}
     require(parameters, "it has no trainable parameters")
     for parameter in parameters.values():
         if not parameter.numpy().any():
             parameter.set_value(paddle.full_like(parameter, 0.1))
-    network(noise(4, max(8000, 4 * minimum_samples(subject)))).square().mean().backward()
+    with training_mode(network):
+        network(noise(4, max(8000, 4 * minimum_samples(subject)))).square().mean().backward()
     for name, parameter in parameters.items():
         require(parameter.grad is not None, f"{name} gets no gradient")
         largest = float(parameter.grad.abs().max())
@@ -138,13 +136,11 @@ def every_trainable_parameter_gets_a_gradient(subject: Subject) -> str:
 def its_state_dict_restores_identical_outputs(subject: Subject) -> str:
     """Including running statistics; outputs are bit-identical."""
     first, second, waveforms = built(subject, seed=1), built(subject, seed=2), noise(2, minimum_samples(subject))
-    first.train()
-    with paddle.no_grad():
+    with training_mode(first), paddle.no_grad():
         first(noise(4, 2 * minimum_samples(subject)))  # updates the running statistics
     arrays = first.arrays()
     second.restore(arrays)
-    first.eval(), second.eval()
-    with paddle.no_grad():
+    with evaluation_mode(first), evaluation_mode(second), paddle.no_grad():
         equal = np.array_equal(first(waveforms).numpy(), second(waveforms).numpy())
     require(equal, "a second network with the same weights gives other outputs: some state is not in state_dict")
     return f"{len(arrays)} tensors"

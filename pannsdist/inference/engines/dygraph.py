@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import paddle
 
+from pannsdist.contracts.network import evaluation_mode
 from pannsdist.inference.engines.output_layer import OutputLayer
 from pannsdist.inference.inference_model import InferenceModel
 
@@ -18,13 +19,13 @@ class Dygraph:
 
     def run(self, output: str, waveforms: np.ndarray) -> np.ndarray:
         """See Engine."""
-        with paddle.no_grad():
-            outputs: np.ndarray = self.layer(output)(paddle.to_tensor(waveforms)).numpy()
+        layer = self.layer(output)
+        with evaluation_mode(layer), paddle.no_grad():
+            outputs: np.ndarray = layer(paddle.to_tensor(waveforms)).numpy()
         return outputs
 
     def layer(self, output: str) -> OutputLayer:
-        """The layer of an output, in evaluation mode."""
+        """The layer of an output."""
         if output not in self._layers:
             self._layers[output] = OutputLayer(self._inference_model.network, output, self._inference_model.multi_label)
-            self._layers[output].eval()
         return self._layers[output]

@@ -4,43 +4,33 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator, Sequence
+import shlex
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import paddle
 
 import pannsdist
-from pannsdist.audio.clip_reader import ClipReader
 from pannsdist.contracts import Clip
 from pannsdist.inference.bundle import BundleRecord, build_recorded
-from pannsdist.inference.engines.compiled import TOLERANCE, max_difference
-from pannsdist.inference.engines.dygraph import Dygraph
-from pannsdist.inference.engines.engine import Engine
+from pannsdist.inference.engines.export_check import ExportCheck, check_export, read_sounds
 from pannsdist.inference.engines.graph import INPUT, STEM, GraphFunction, save_graph
 from pannsdist.inference.engines.onnx_runtime import convert_to_onnx, load_onnx, require_onnx
-from pannsdist.inference.engines.output_layer import SCORES, OutputLayer
+from pannsdist.inference.engines.output_layer import SoundLayer
 from pannsdist.inference.engines.paddle_inference import load_paddle
 from pannsdist.inference.inference_model import InferenceModel
+from pannsdist.inference.windowing import Windowing, windowing
 from pannsdist.registry import Catalog
 from pannsdist.runtime import storage
-from pannsdist.runtime.errors import BadClip, UserError
+from pannsdist.runtime.errors import UserError
 from pannsdist.runtime.redaction import published
 
 FORMATS = ("paddle", "onnx")
 RECORD_FILE = "export.json"
 CLIPS_TO_CHECK = 3
 ONNX_FILE = f"{STEM}.onnx"
-
-
-@dataclasses.dataclass(frozen=True)
-class ExportCheck:
-    """The clips on which an export was compared with its network, and the largest difference of a score."""
-
-    clips: tuple[str, ...]
-    difference: float
 
 
 def dataset_clips(record: BundleRecord, catalog: Catalog) -> list[Clip]:
@@ -53,25 +43,26 @@ def dataset_clips(record: BundleRecord, catalog: Catalog) -> list[Clip]:
 
 
 def export(inference_model: InferenceModel, form: str, out: Path, clips: Sequence[Clip]) -> ExportCheck:
-    """Write the graph and `export.json` to the new folder `out`: waveform in, probabilities out, any batch and length.
+    """Write the graph and `export.json` to the new folder `out`: sounds in, what `predict` gives out.
 
-    The graph is compared with the network on `clips`: all in one batch, and each alone, shortened. Raises UserError,
-    and leaves nothing at `out`, where a score differs by more than 1e-4.
+    The graph itself cuts a sound into windows, pads a short one and averages, for any batch size and length. It is
+    compared with `predict` on `clips`, at their own length and at others. Raises UserError, and leaves nothing at
+    `out`, where a score differs by more than 1e-4.
     """
     if form == "onnx":
         require_onnx()
     if out.exists():
-        raise UserError(f"{out} exists already", "an export is a new folder", f"rm -r {out}")
+        raise UserError(f"{out} exists already", "an export is a new folder", f"rm -r {shlex.quote(str(out))}")
     if not clips:
         wrong = "no sound to compare the export with: the model's own dataset is not found"
         raise UserError(wrong, "give sound files as --check FILE...")
-    waveforms = _waveforms(inference_model, clips)
-    ids = tuple(clip.id for clip in clips)
+    sounds = read_sounds(inference_model, clips)
+    ids = [clip.id for clip in clips]
     checks: list[ExportCheck] = []
 
     def fill(temporary: Path) -> None:
         graph, content = _write(inference_model, form, temporary)
-        checks.append(_check(graph, Dygraph(inference_model), waveforms, ids))
+        checks.append(check_export(graph, inference_model, sounds, ids))
         content["checked"] = published(dataclasses.asdict(checks[0]))
         text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
         storage.write_file(temporary / RECORD_FILE, text + "\n")
@@ -82,7 +73,8 @@ def export(inference_model: InferenceModel, form: str, out: Path, clips: Sequenc
 
 def _write(inference_model: InferenceModel, form: str, folder: Path) -> tuple[GraphFunction, dict[str, Any]]:
     """Write the graph's files; gives the loaded graph and the content of `export.json`."""
-    program = save_graph(OutputLayer(inference_model.network, SCORES, inference_model.multi_label), folder)
+    lengths = windowing(inference_model)
+    program = save_graph(SoundLayer(inference_model.network, inference_model.multi_label, lengths), folder)
     if form == "onnx":
         convert_to_onnx(program, folder / ONNX_FILE)
         graph, files = load_onnx(folder / ONNX_FILE), [ONNX_FILE]
@@ -96,7 +88,7 @@ def _write(inference_model: InferenceModel, form: str, folder: Path) -> tuple[Gr
         "files": files,
         "input": {"name": INPUT, "axes": ["batch", "samples"], "type": "float32", "rate_hz": inference_model.rate_hz},
         "output": {"axes": ["batch", "labels"], "type": "float32", "is": "probabilities"},
-        "minimum_samples": round(inference_model.minimum_s * inference_model.rate_hz),
+        "windows": _windows_record(lengths, inference_model.rate_hz),
         "multi_label": inference_model.multi_label,
         "labels": list(inference_model.labels),
         "front_end": dataclasses.asdict(inference_model.front_end),
@@ -104,28 +96,18 @@ def _write(inference_model: InferenceModel, form: str, folder: Path) -> tuple[Gr
     }
 
 
-def _waveforms(inference_model: InferenceModel, clips: Sequence[Clip]) -> np.ndarray:
-    reader = ClipReader(inference_model.rate_hz, round(inference_model.window_s * inference_model.rate_hz))
-    try:
-        return np.stack([reader.read(clip, None) for clip in clips])
-    except BadClip as error:
-        raise UserError(
-            f"the export cannot be checked: {error.wrong}", "give other files as --check FILE..."
-        ) from error
-
-
-def _check(graph: GraphFunction, engine: Engine, waveforms: np.ndarray, ids: tuple[str, ...]) -> ExportCheck:
-    """Compare a graph with the network. Raises UserError."""
-    difference = max(max_difference(graph(batch), engine.run(SCORES, batch)) for batch in _batches(waveforms))
-    if not difference <= TOLERANCE:
-        wrong = f"the export gives other scores than the model: they differ by {difference:.2g}"
-        raise UserError(wrong, f"the tolerance is {TOLERANCE:g}; compared on {', '.join(ids)}")
-    return ExportCheck(ids, difference)
-
-
-def _batches(waveforms: np.ndarray) -> Iterator[np.ndarray]:
-    """All clips together, then each alone, the second and third shorter than the first."""
-    yield waveforms
-    samples = waveforms.shape[1]
-    for row in range(len(waveforms)):
-        yield waveforms[row : row + 1, : samples - row * (samples // 8)]
+def _windows_record(lengths: Windowing, rate_hz: int) -> dict[str, Any]:
+    """What the graph does to a sound before and after the network."""
+    return {
+        "in_graph": True,
+        "crop_s": lengths.window / rate_hz,
+        "window_s": lengths.window / rate_hz,
+        "hop_s": lengths.hop / rate_hz,
+        "pad_to_s": lengths.pad_to / rate_hz,
+        "pad_to_samples": lengths.pad_to,
+        "window_samples": lengths.window,
+        "hop_samples": lengths.hop,
+        "padding": "zeros behind the sound",
+        "last_window": "ends where the sound ends",
+        "average": "mean of the probabilities of the windows",
+    }

@@ -10,7 +10,8 @@ import numpy as np
 import paddle
 from paddle import nn
 
-from pannsdist.inference.engines.output_layer import OutputLayer
+from pannsdist.contracts.network import evaluation_mode
+from pannsdist.inference.engines.output_layer import OutputLayer, SoundLayer
 from pannsdist.runtime.errors import UserError
 
 INPUT = "waveform"
@@ -36,7 +37,7 @@ class CannotCompile(UserError):
 class _TracedLayer(nn.Layer):
     """A layer that notes the program that it is traced into."""
 
-    def __init__(self, layer: OutputLayer) -> None:
+    def __init__(self, layer: OutputLayer | SoundLayer) -> None:
         super().__init__()
         self.layer = layer
 
@@ -53,16 +54,16 @@ def _keep_program() -> None:
 paddle.jit.not_to_static(_keep_program)
 
 
-def save_graph(layer: OutputLayer, folder: Path) -> Path:
-    """Write the graph: `model.pdiparams` and the program (`.json`, before Paddle 3 `.pdmodel`), whose path is returned.
+def save_graph(layer: OutputLayer | SoundLayer, folder: Path) -> Path:
+    """Write the graph of a layer in evaluation mode; returns the path of the program.
 
+    The files are `model.pdiparams` and the program, `model.json` (before Paddle 3 `model.pdmodel`).
     Raises CannotCompile for a layer that Paddle cannot trace.
     """
     traced = _TracedLayer(layer)
-    traced.eval()
     spec = [paddle.static.InputSpec([None, None], "float32", INPUT)]
     try:
-        with warnings.catch_warnings():
+        with evaluation_mode(traced), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             paddle.jit.save(traced, str(folder / STEM), input_spec=spec)
         _traced_programs.pop()

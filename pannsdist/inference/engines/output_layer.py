@@ -1,4 +1,4 @@
-"""One output of a network as a layer: waveform in, probabilities or an embedding out."""
+"""One output of a network as a layer: a window in, or a whole sound; probabilities or an embedding out."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import paddle.nn.functional as F
 from paddle import nn
 
 from pannsdist.contracts.network import Network
+from pannsdist.inference.windowing import Windowing
 from pannsdist.runtime.errors import UserError
 
 SCORES, EMBEDDING, FRAMEWISE = "scores", "embedding", "framewise"
@@ -41,3 +42,42 @@ class OutputLayer(nn.Layer):
         if self.multi_label:
             return F.sigmoid(logits)
         return F.softmax(logits, axis=-1)
+
+
+class SoundLayer(nn.Layer):
+    """(B, S) sounds -> (B, C): what `Predictor.predict` gives, for any S from 1: windows, padding and their mean.
+
+    Windows and padding are one gather, whose indices past the end are masked. It needs no padding operator, which some
+    converters and engines compute wrongly, and traces to a graph for any batch size and length.
+    """
+
+    def __init__(self, network: Network, multi_label: bool, windowing: Windowing) -> None:
+        super().__init__()
+        self.window_layer = OutputLayer(network, SCORES, multi_label)
+        self.windowing = windowing
+
+    @property
+    def network(self) -> Network:
+        """The network of each window."""
+        network: Network = self.window_layer.network
+        return network
+
+    def forward(self, waveform: paddle.Tensor) -> paddle.Tensor:
+        """Sounds (B, S) float32 at the front end's rate -> the mean over the windows of each."""
+        windows, count = self._windows(waveform)
+        outputs = self.window_layer(windows)
+        return outputs.reshape([-1, count, outputs.shape[1]]).mean(axis=1)
+
+    def _windows(self, waveform: paddle.Tensor) -> tuple[paddle.Tensor, paddle.Tensor]:
+        """Sounds (B, S) -> their windows one after the other (B * N, W), and N. The last one ends where they end."""
+        samples = paddle.shape(waveform)[1].astype("int64")
+        padded = paddle.clip(samples, min=self.windowing.pad_to)
+        window = self.windowing.window
+        if self.windowing.pad_to < window:
+            window = paddle.clip(padded, max=window)
+        count = (padded - window + self.windowing.hop - 1) // self.windowing.hop + 1
+        first = paddle.minimum(paddle.arange(count, dtype="int64") * self.windowing.hop, padded - window)
+        places = first.unsqueeze(1) + paddle.arange(window, dtype="int64").unsqueeze(0)
+        inside = (places < samples).astype("float32")
+        found = paddle.gather(waveform, paddle.minimum(places, samples - 1).flatten(), axis=1)
+        return (found.reshape([-1, count, window]) * inside).reshape([-1, window]), count

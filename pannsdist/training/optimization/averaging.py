@@ -91,8 +91,8 @@ class StochasticWeightAverage:
 def swapped(tensors: Mapping[str, paddle.Tensor], values: Mapping[str, paddle.Tensor]) -> Iterator[None]:
     """Within the block `tensors` hold `values`, by name; those without a value stay unchanged."""
     backup = {name: tensors[name].detach().clone() for name in values}
-    _assign(tensors, values)
     try:
+        _assign(tensors, values)
         yield
     finally:
         _assign(tensors, backup)

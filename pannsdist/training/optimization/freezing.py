@@ -79,20 +79,27 @@ class Freezing:
         trainable = [(name, parameter) for name, parameter in layer.named_parameters() if not parameter.stop_gradient]
         self._parameters = [parameter for name, parameter in trainable if stage_of(name, stages) in frozen]
         self._sublayers = [part for name, part in layer.named_sublayers() if stage_of(name, stages) in frozen]
+        self._frozen_by_owner: list[paddle.nn.Layer] = []
         self._is_frozen = False
         if unfreeze_epoch is None:
             self.set_epoch(1)
 
     def set_epoch(self, epoch: int) -> bool:
-        """Freeze or unfreeze for an epoch; returns whether anything changed. All processes must call this."""
+        """Freeze or unfreeze for an epoch; returns whether anything changed. All processes must call this.
+
+        A sublayer that was in evaluation mode before, such as a batch norm that its owner froze, is so afterwards too.
+        """
         is_frozen = bool(self._parameters) and (self._unfreeze_epoch is None or epoch < self._unfreeze_epoch)
         changed = is_frozen != self._is_frozen
         self._is_frozen = is_frozen
         if changed:
             for parameter in self._parameters:
                 parameter.stop_gradient = is_frozen
+            if is_frozen and self._layer.training:
+                self._frozen_by_owner = [part for part in self._sublayers if not part.training]
+            kept = {id(part) for part in self._frozen_by_owner}
             for part in self._sublayers:
-                part.training = not is_frozen and self._layer.training
+                part.training = not is_frozen and self._layer.training and id(part) not in kept
         return changed
 
     def keep_frozen_in_eval_mode(self) -> None:

@@ -61,7 +61,7 @@ class ConsoleTracker:
         self._close_bar()
         printed = {"train/loss", report.selected, *(f"{report.split}/{name}" for name in PRINTED_SCORES)}
         scores = "  ".join(f"{name} {value:.4f}" for name, value in report.scores.items() if name in printed)
-        best = f"  best {report.selected}" if report.is_best else ""
+        best = f"  best {report.selected}" if report.is_best and report.selected in report.scores else ""
         line = f"epoch {report.epoch}/{report.epochs}  {scores}  ({duration(report.seconds)}){best}{self._note}"
         print(line, file=self._stream, flush=True)
         if report.predictions is not None and not self._absent_were_listed:

@@ -1,12 +1,14 @@
 """Feature and model as one layer, and its weights as arrays."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import paddle
 import pytest
 from small_parts import FEATURE_PARAMS, SmallLayer
 
 from pannsdist.builtin.logmel import LogMel, LogMelParams
-from pannsdist.contracts.network import Network
+from pannsdist.contracts.network import Network, evaluation_mode, training_mode
 
 
 def network(classes=2):
@@ -131,3 +133,25 @@ def test_without_spec_augment_chances_change_nothing():
     np.testing.assert_array_equal(
         echo()(waveform(), augment_noise=AUGMENT_NOISE_SIZE).numpy(), echo()(waveform()).numpy()
     )
+
+
+def modes(layer):
+    return [part.training for part in layer.sublayers(include_self=True)]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("frozen", ["", "norm", "model", "everything"])
+def test_modes_are_those_from_before_after_either_block_also_after_an_error(frozen, fails):
+    made = network()
+    {"": paddle.nn.Identity(), "norm": made.model.norm, "model": made.model, "everything": made}[frozen].eval()
+    before = modes(made)
+    for mode in (evaluation_mode, training_mode):
+        with pytest.raises(ValueError, match="inside") if fails else nullcontext(), mode(made):
+            during = modes(made)
+            if fails:
+                raise ValueError("inside")
+        assert modes(made) == before
+        if mode is evaluation_mode:
+            assert not any(during)
+        else:
+            assert all(during) if frozen == "everything" else during == before

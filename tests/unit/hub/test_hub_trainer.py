@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +14,9 @@ import pytest
 from holding import holder
 
 from pannsdist import hub
+from pannsdist.audio.reader import Recording
 from pannsdist.inference.bundle import load_bundle
+from pannsdist.inference.predictor import Predictor
 from pannsdist.registry import Catalog
 from pannsdist.runtime.errors import BadRunFolder, CannotWrite, UserError
 
@@ -89,6 +92,10 @@ def test_the_best_model_predicts_what_the_model_did(trained, module):
     bundle = load_bundle(Path("run/best_model"), Catalog.installed())
     assert bundle.record.labels == ("low", "middle", "high")
     assert bundle.record.crop_s == pytest.approx(8 * 128 / 8000)
+    sounds = [np.random.default_rng(n).normal(0.0, 0.1, n).astype(np.float32) for n in (1, 300, 1023, 1024, 1025, 9000)]
+    expected = Predictor(bundle.inference_model).predict([Recording("a", sound, 8000) for sound in sounds])
+    for answer, one in zip(loaded.predict(sounds, 8000, batch_size=3), expected, strict=True):
+        assert answer == pytest.approx(dict(one.scores), abs=1e-6)
     trainer.model.eval()
     noise = np.random.default_rng(4).normal(0.0, 0.1, (1, 2000)).astype(np.float32)
     assert np.array_equal(
@@ -161,6 +168,118 @@ def test_without_a_dataset_to_evaluate_the_newest_model_is_kept(trained):
     record = json.loads(Path("run/best_model/bundle.json").read_text())
     assert record["epoch"] == 3 and set(record["scores"]) == {"train/loss"}
     assert trainer.best_metrics == {}
+
+
+def best(folder="run"):
+    """The record of the best model of a training."""
+    return json.loads(Path(folder, "best_model/bundle.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("compare", [None, lambda old, new: new["loss"] < old["loss"]], ids=["accuracy", "own"])
+@pytest.mark.parametrize("restart", [False, True])
+def test_an_evaluation_finds_the_best_model_after_a_training_without_one(trained, compare, restart):
+    options = {"trainer": {"compare_metrics": compare}}
+    trainer = trained(epochs=3, eval_dataset=None, **options)
+    best_of_checkpoint = json.loads(Path("run/checkpoints/last/progress.json").read_text())["best"]
+    assert (best_of_checkpoint["value"], best_of_checkpoint["epoch"]) == (None, 0)
+    if restart:
+        trainer = trained(epochs=4, **options)
+    else:
+        trainer.train(hub_parts.Features(), epochs=4, batch_size=4, eval_dataset=hub_parts.Features(9))
+    assert best()["epoch"] == 4 and "valid/accuracy" in best()["scores"]
+    assert trainer.best_metrics["acc"] == best()["scores"]["valid/accuracy"]
+
+
+def test_a_training_without_evaluation_keeps_a_best_model_that_was_evaluated(trained, capsys):
+    trained(epochs=4)
+    before = best()
+    capsys.readouterr()
+    trainer = trained(epochs=6, eval_dataset=None)
+    printed = capsys.readouterr().out
+    assert "best valid/accuracy" not in printed and f"best model from epoch {before['epoch']}: " in printed
+    assert best() == before and trainer.best_metrics["acc"] == before["scores"]["valid/accuracy"]
+    assert trained(epochs=8).best_metrics["acc"] >= trainer.best_metrics["acc"]
+
+
+@pytest.mark.parametrize(("first", "second"), [(2, 6), (6, 2), (4, 12)])
+def test_steps_count_on_where_a_training_goes_on_with_another_batch_size(trained, capsys, first, second):
+    before, after = 12 // first, 12 // second
+    trained(epochs=2, batch_size=first, save_interval=1, log_interval=1)
+    trainer = trained(epochs=4, batch_size=second, save_interval=1, log_interval=1)
+    steps = [before, 2 * before, 2 * before + after, 2 * before + 2 * after]
+    assert [path.name for path in sorted(Path("run/checkpoints").glob("step_*"))] == [f"step_{n:08d}" for n in steps]
+    assert [step for step, _ in sorted(points(Path("run/visualization"), "train/loss"))] == list(
+        range(1, steps[-1] + 1)
+    )
+    assert [step for step, _ in sorted(points(Path("run/visualization"), "valid/accuracy"))] == steps
+    assert re.findall(rf"epoch 4  step (\d+)/{after} ", capsys.readouterr().out) == [str(n + 1) for n in range(after)]
+    weights = arrays(trainer)
+    resumed = trained(epochs=4, batch_size=first)
+    assert resumed.current_epoch == 4 and equal(arrays(resumed), weights)
+
+
+def test_a_best_model_that_a_kill_between_two_renames_moved_aside_is_there_again(trained):
+    trained()
+    before = best()
+    Path("run/best_model").rename("run/.best_model.older")
+    Path("run/.best_model.writing").mkdir()
+    Path("run/.mine.writing").touch()
+    trained(epochs=2)
+    assert best() == before
+    assert sorted(path.name for path in Path("run").glob(".*")) == [".mine.writing"]
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_saved_model_has_the_labels_and_the_clip_length_of_the_best_model(module, restart):
+    trainer = trainer_of(module(label_map=None, num_class=3))
+    trainer.train(hub_parts.Features(), epochs=2, batch_size=4, eval_dataset=hub_parts.Features(9))
+    if restart:
+        trainer = trainer_of(module(label_map=None, num_class=3))
+    trainer.save_model("kept")
+    saved = json.loads(Path("kept/bundle.json").read_text(encoding="utf-8"))
+    assert saved["labels"] == best()["labels"] == ["low", "middle", "high"]
+    assert saved["crop_s"] == best()["crop_s"] == pytest.approx(8 * 128 / 8000)
+    other = trainer_of(module(label_map=None, num_class=3), "other")
+    other.load_model("kept")
+    assert other.model.labels == ("low", "middle", "high")
+
+
+def test_a_label_map_stays_whatever_a_dataset_or_a_folder_says(module):
+    own = {0: "bass", 1: "tenor", 2: "soprano"}
+    trainer = trainer_of(module(label_map=own))
+    trainer.train(hub_parts.Features(), batch_size=4)
+    trainer.save_model("kept")
+    assert best()["labels"] == list(own.values()) == json.loads(Path("kept/bundle.json").read_text())["labels"]
+    loaded = module(load_checkpoint="kept/model.pdparams")
+    assert loaded.labels == ("low", "middle", "high")
+
+
+def test_a_damaged_best_model_is_named_and_the_training_goes_on(trained, capsys):
+    trained()
+    Path("run/best_model/model.pdparams").write_bytes(b"no weights")
+    assert trained(epochs=3).current_epoch == 3
+    assert "not used: run/best_model/model.pdparams is missing or damaged" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("frozen", ["nothing", "a part", "everything"])
+@pytest.mark.parametrize("fails", [False, True])
+def test_training_evaluation_and_prediction_keep_every_mode(module, frozen, fails):
+    model, seen = module(), []
+    {"nothing": paddle.nn.Identity(), "a part": model.network.hidden, "everything": model}[frozen].eval()
+    before = [part.training for part in model.sublayers(include_self=True)]
+    model.network.hidden.register_forward_pre_hook(lambda layer, _: seen.append(layer.training))
+    trainer = trainer_of(model)
+    dataset = Odd("nan") if fails else hub_parts.Features()
+    for run in (
+        lambda: trainer.train(dataset, batch_size=12),
+        lambda: trainer.evaluate(dataset),
+        lambda: model.predict([np.full(2000, np.nan if fails else 0.1)], 8000),
+    ):
+        with pytest.raises(UserError) if fails else nullcontext():
+            run()
+        assert [part.training for part in model.sublayers(include_self=True)] == before
+    if not fails:
+        assert seen[0] is (frozen != "a part") and not any(seen[1:])
 
 
 def test_curves_are_left_out_where_they_are_not_wanted(trained):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import paddle
 import pytest
-from small_parts import SmallModel, catalog
+from small_parts import SmallModel, catalog, write_small_bundle
 
 from pannsdist.builtin.logmel import LogMel, LogMelParams
 from pannsdist.contracts import NoParams
@@ -170,3 +170,9 @@ def test_nothing_in_a_model_folder_is_run(folder):
     change(folder, sha256=sha256(Path(folder / "model.pdparams")))
     assert "do not fit model 'small'" in refusal(load_bundle, folder, catalog())
     assert not marker.exists()
+
+
+def test_a_folder_whose_replacement_was_killed_between_two_renames_is_read(tmp_path):
+    write_small_bundle(tmp_path / "best_model")
+    (tmp_path / "best_model").rename(tmp_path / ".best_model.older")
+    assert load_bundle(tmp_path / "best_model", catalog()).record.labels == ("high", "low")

@@ -2,7 +2,11 @@
 
 import numpy as np
 import paddle
+import paddle.nn.functional as F
 import pytest
+import small_parts
+import tiny_sounds
+from tiny_sounds import FullLayer
 
 from pannsdist.audio.reader import Recording
 from pannsdist.builtin.logmel import LogMel, LogMelParams
@@ -111,3 +115,21 @@ def test_events_follow_the_frames_unless_a_window_or_a_hop_is_given(strongest):
 def test_a_network_that_gives_too_few_frames_is_refused(strongest):
     with pytest.raises(UserError, match=r"gives 50 frames for 32000 samples\n  the front end has a hop of 320 samples"):
         list(frames.frame_scores([np.zeros(32000, np.float32)], strongest.front_end, 1, lambda _: np.zeros((1, 50, 3))))
+
+
+class RelativeLayer(FullLayer):
+    """Each frame is compared with the mean over all of them, so that padding changes it."""
+
+    def framewise(self, image):
+        frames = FullLayer.framewise(self, image)
+        return F.sigmoid(20 * (frames - frames.mean(axis=1, keepdim=True)))
+
+
+@pytest.mark.parametrize("samples", [1, 300, 1599, 1600, 2000])
+def test_the_frames_of_a_sound_shorter_than_the_crop_are_those_of_the_padded_sound(samples):
+    inference_model = tiny_sounds.inference_model(RelativeLayer, multi_label=True)
+    sound = tiny_sounds.noise(1, samples)[0]
+    found = list(Predictor(inference_model).frames(Recording("a", sound, small_parts.RATE_HZ)))
+    expected = framewise(inference_model, np.pad(sound, (0, max(0, 1600 - samples))))[: -(-samples // 128)]
+    np.testing.assert_allclose([frame.output for frame in found], expected, rtol=0, atol=1e-6)
+    assert found[-1].offset_s == samples / small_parts.RATE_HZ

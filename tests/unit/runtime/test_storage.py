@@ -147,15 +147,14 @@ def test_all_files_of_a_folder_are_on_the_disk_before_it_gets_its_name(tmp_path)
     assert calls[renamed + 1 :] == [("sync", tmp_path.name)]
 
 
-def test_an_older_folder_steps_aside_only_when_the_new_one_is_on_the_disk(tmp_path):
+def test_a_folder_is_exchanged_for_the_older_one_only_when_it_is_on_the_disk(tmp_path):
     storage.write_folder_atomic(tmp_path / "made", filled("old"))
     with disk_calls.recorded() as calls:
         storage.write_folder_atomic(tmp_path / "made", filled("new"))
     assert calls == [
         ("sync", "file"),
         ("sync", ".made.writing"),
-        ("rename", "made -> .made.older"),
-        ("rename", ".made.writing -> made"),
+        ("swap", ".made.writing <-> made"),
         ("sync", tmp_path.name),
     ]
 
@@ -165,3 +164,43 @@ def test_a_link_is_on_the_disk_after_its_target(tmp_path):
     with disk_calls.recorded() as calls:
         storage.link_atomic(tmp_path / "last", tmp_path / "one")
     assert calls == [("rename", ".last.writing -> last"), ("sync", tmp_path.name)]
+
+
+KILLED = """
+    import os, sys
+    from pathlib import Path
+    from pannsdist.runtime import storage
+
+    left, exchanges = int(sys.argv[2]), sys.argv[3] == "exchanges"
+    if not exchanges:
+        storage.swap_paths = lambda *_: False  # as on a file system without it
+
+    def audit(event, _):
+        global left
+        if event in ("os.rename", "shutil.rmtree", "os.remove", "os.rmdir"):
+            left -= 1
+            if left < 0:
+                os._exit(9)
+
+    sys.addaudithook(audit)
+    storage.write_folder_atomic(Path(sys.argv[1]), lambda folder: (folder / "file").write_text("new"))
+"""
+
+
+@pytest.mark.parametrize("exchanges", ["exchanges", "renames"])
+def test_a_folder_is_found_complete_wherever_its_replacement_is_killed(tmp_path, exchanges):
+    found = []
+    for moment in range(20):
+        made = tmp_path / str(moment) / "made"
+        storage.write_folder_atomic(made, filled("old"))
+        command = [sys.executable, "-c", textwrap.dedent(KILLED), str(made), str(moment), exchanges]
+        done = subprocess.run(command, check=False)
+        found.append(made.exists())
+        assert (storage.complete_version(made) / "file").read_text(encoding="utf-8") in ("old", "new")
+        storage.recover_folder(made)
+        assert (made / "file").read_text(encoding="utf-8") in ("old", "new")
+        assert names(made.parent) == ["made"]
+        if done.returncode == 0:
+            break
+    assert done.returncode == 0 and moment > 1
+    assert all(found) if exchanges == "exchanges" else not all(found)

@@ -5,6 +5,7 @@ import math
 
 import pytest
 
+from pannsdist.runtime.errors import BadRunFolder
 from pannsdist.training.best import BestTracker
 
 
@@ -74,3 +75,10 @@ def test_the_best_few_are_remembered_in_order():
     fewer = BestTracker("valid/score", True, top_k=1)
     fewer.restore(best.state())
     assert [leader["epoch"] for leader in fewer.best_epochs] == [2]
+
+
+def test_the_best_epochs_by_another_metric_are_refused():
+    other = BestTracker("valid/loss", higher_is_better=False)
+    other.update(1, 4, {"valid/loss": 0.5})
+    with pytest.raises(BadRunFolder, match="the best epochs by valid/loss, not by valid/accuracy"):
+        BestTracker("valid/accuracy", higher_is_better=True).restore(other.state())

@@ -1,5 +1,7 @@
 """Scores of a split: every clip counts once, missing and duplicate predictions are errors."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import paddle
 import pytest
@@ -67,6 +69,31 @@ def test_an_evaluation_changes_no_weights_and_restores_training_mode():
     assert made.model.norm.training
     for name, array in made.arrays().items():
         np.testing.assert_array_equal(array, before[name])
+
+
+def failing(parts):
+    yield parts[0]
+    raise OSError("the disk is gone")
+
+
+def modes(layer):
+    return {name: part.training for name, part in layer.named_sublayers(include_self=True)}
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("frozen", ["", "model.norm", "model", "everything"])
+def test_every_mode_is_as_before_an_evaluation_also_after_an_error(frozen, fails):
+    made, parts, during = network(), batches(), []
+    layers = dict(made.named_sublayers())
+    (made if frozen == "everything" else layers.get(frozen, paddle.nn.Identity())).eval()
+    before = modes(made)
+    made.model.norm.register_forward_pre_hook(lambda *_: during.append(set(modes(made).values())))
+    evaluator = Evaluator(SingleProcessWorld(), made, LABELS, False)
+    ids = [name for part in parts for name in part.ids]
+    with pytest.raises(OSError, match="the disk is gone") if fails else nullcontext():
+        evaluator.evaluate(SplitToEvaluate("valid", ids, lambda: failing(parts) if fails else parts))
+    assert modes(made) == before
+    assert during and all(seen == {False} for seen in during)
 
 
 def test_a_missing_prediction_is_an_error():

@@ -7,6 +7,7 @@ from itertools import islice
 import numpy as np
 import paddle
 import pytest
+import small_parts
 import soundfile
 from small_parts import catalog
 
@@ -469,3 +470,35 @@ def test_overfit_batches_train_and_evaluate_on_the_same_clips(tmp_path):
     assert all(len({name.split("/")[1] for name in ids}) == 2 for ids, _ in epochs[0])
     assert [batch.ids for batch in run.parts.data.batches(1, 1)] == [epochs[0][1][0]]
     assert run.recorder.epoch_reports[-1].scores["valid/accuracy"] == 1.0
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_batch_norm_that_its_owner_froze_stays_so_through_training_and_evaluation(tmp_path, frozen):
+    run = Run(tmp_path, "train.epochs=2")
+    run.network.model.norm.training = not frozen
+    before = run.network.statistics()
+    run.fit()
+    assert run.network.training and run.network.model.training
+    assert run.network.model.norm.training is not frozen
+    moved = [not np.array_equal(before[name], array) for name, array in run.network.statistics().items()]
+    assert all(moved) if not frozen else not any(moved)
+
+
+def test_a_network_in_evaluation_mode_is_trained_as_a_whole_and_is_in_evaluation_mode_again(tmp_path, done):
+    run = Run(tmp_path)
+    run.network.eval()
+    run.fit()
+    assert not any(part.training for part in run.network.sublayers(include_self=True))
+    assert_equal(run.network.arrays(), done.network.arrays())
+
+
+def test_a_plugin_whose_layer_is_in_evaluation_mode_is_trained_all_the_same(tmp_path, done, monkeypatch):
+    build = small_parts.SmallModel.build
+
+    def evaluated(plugin, *arguments):
+        layer = build(plugin, *arguments)
+        layer.eval()
+        return layer
+
+    monkeypatch.setattr(small_parts.SmallModel, "build", evaluated)
+    assert_equal(Run(tmp_path).fit().network.arrays(), done.network.arrays())

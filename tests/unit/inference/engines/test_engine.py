@@ -1,12 +1,14 @@
 """Every engine computes the outputs of the network."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import paddle
 import paddle.nn.functional as F
 import pytest
 import tiny_sounds
 from small_parts import RATE_HZ, SmallLayer
-from tiny_sounds import FullLayer, StubbornLayer, WaveringLayer, noise
+from tiny_sounds import DriftingLayer, FullLayer, StubbornLayer, WaveringLayer, noise
 
 from pannsdist.inference.engines import graph
 from pannsdist.inference.engines.compiled import WINDOWS_BEFORE_COMPILING, Compiled, CompiledLater
@@ -64,6 +66,14 @@ def test_a_layer_whose_graph_gives_other_outputs_is_refused():
         tiny_sounds.skip_unless_installed(name)
         with pytest.raises(CannotCompile, match="its static graph gives other outputs than the network: they diff"):
             build_engine(tiny_sounds.inference_model(WaveringLayer), name).run("scores", noise(1, 1600))
+
+
+@pytest.mark.parametrize(("drift", "refused"), [(1e-2, True), (1e-3, True), (1e-5, False)])
+def test_a_graph_is_refused_where_its_outputs_differ_by_more_than_the_tolerance(drift, refused, monkeypatch):
+    monkeypatch.setattr(DriftingLayer, "DRIFT", drift)
+    engine = build_engine(tiny_sounds.inference_model(DriftingLayer, multi_label=True), "paddle")
+    with pytest.raises(CannotCompile, match=r"the tolerance is 0\.0001") if refused else nullcontext():
+        engine.run("scores", noise(1, 1600))
 
 
 def test_a_layer_that_cannot_be_a_graph_is_refused_with_what_works():
@@ -174,6 +184,19 @@ def test_parameters_that_are_joined_do_not_end_the_process():
     inference_model = tiny_sounds.inference_model(JoiningLayer)
     found = build_engine(inference_model, "paddle").run("scores", noise(2, RATE_HZ))
     np.testing.assert_allclose(found, expected(inference_model, "scores", noise(2, RATE_HZ)), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("layer", [FullLayer, StubbornLayer])
+@pytest.mark.parametrize("frozen", [False, True])
+def test_no_engine_changes_the_modes_of_a_network(name, layer, frozen):
+    inference_model = tiny_sounds.inference_model(layer)
+    network = inference_model.network
+    network.train()
+    network.model.norm.training = not frozen
+    before = [part.training for part in network.sublayers(include_self=True)]
+    with nullcontext() if layer is FullLayer or name == "dygraph" else pytest.raises(CannotCompile):
+        build_engine(inference_model, name).run("scores", noise(1, 1600))
+    assert [part.training for part in network.sublayers(include_self=True)] == before
 
 
 def test_a_graph_is_made_once_for_each_output():

@@ -3,21 +3,31 @@
 import json
 import subprocess
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import paddle
 import pytest
 import soundfile
 import tiny_sounds
 from small_parts import RATE_HZ, catalog, tone_clips
 from tiny_bundle import make_bundle
-from tiny_sounds import WaveringLayer, noise
+from tiny_sounds import DriftingLayer, WaveringLayer, noise
 
+from pannsdist.audio.reader import Recording
 from pannsdist.contracts import Clip
 from pannsdist.inference.bundle import PluginRecord
 from pannsdist.inference.engines.export import dataset_clips, export
+from pannsdist.inference.engines.export_check import check_export
+from pannsdist.inference.engines.graph import save_graph
+from pannsdist.inference.engines.onnx_runtime import convert_to_onnx, load_onnx
+from pannsdist.inference.engines.output_layer import SoundLayer
+from pannsdist.inference.engines.paddle_inference import load_paddle
 from pannsdist.inference.engines.selection import build_engine
+from pannsdist.inference.predictor import Predictor
+from pannsdist.inference.windowing import Windowing, windowing
 from pannsdist.registry import Origin
 from pannsdist.runtime.errors import UserError
 
@@ -31,42 +41,83 @@ def form(request):
     return request.param
 
 
-def snippet(form, page="en/export.md"):
-    """The Python code of the documentation for this format."""
-    blocks = (DOCS / page).read_text(encoding="utf-8").split("```python\n")[1:]
-    (code,) = [block.split("```")[0] for block in blocks if ("paddle.inference" in block) == (form == "paddle")]
-    return code
+def snippets(page="en/export.md"):
+    """The Python code of the documentation: for Paddle Inference, for onnxruntime, and for files with either."""
+    blocks = [block.split("```")[0] for block in (DOCS / page).read_text(encoding="utf-8").split("```python\n")[1:]]
+    assert len(blocks) == 3
+    return dict(zip(("paddle", "onnx", "files"), blocks, strict=True))
 
 
-def test_an_export_is_run_as_the_documentation_says_by_paddle_or_onnxruntime_alone(form, tmp_path):
-    inference_model = tiny_sounds.inference_model(multi_label=True)
-    export(inference_model, form, tmp_path / "out", CLIPS)
-    shapes = [(1, 1600), (3, 1600), (2, 777)]
-    for place, shape in enumerate(shapes):
-        np.savetxt(tmp_path / f"{place}.txt", noise(*shape))
-    code = f"""
-import sys, warnings
-warnings.simplefilter("ignore")
-import numpy as np
-{snippet(form)}
-for place in range({len(shapes)}):
-    waveforms = np.loadtxt(f"{{place}}.txt", dtype=np.float32, ndmin=2)
-    np.savetxt(f"{{place}}.answer", predict(waveforms))
-assert record["labels"] == ["a", "b", "c"]
+def snippet_answers(form, folder, names):
+    """What the printed code says of files in `folder`, beside an export in `exported`, in a process of its own."""
+    code = f"""{snippets()[form]}{snippets()["files"]}
+import sys
+answers = [[function(read(name))[0].tolist() for function in (predict, predict_long)] for name in {names!r}]
+json.dump(answers, open("answers.json", "w", encoding="utf-8"))
 assert not [name for name in sys.modules if name.split(".")[0] == "pannsdist"]
 """
-    (tmp_path / "run.py").write_text(code.replace('"exported"', '"out"'), encoding="utf-8")
-    command = [sys.executable, "run.py"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    (folder / "run.py").write_text(code, encoding="utf-8")
+    command = [sys.executable, "-W", "ignore", "run.py"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    for place, shape in enumerate(shapes):
-        expected = build_engine(inference_model, "dygraph").run("scores", noise(*shape))
-        np.testing.assert_allclose(np.loadtxt(tmp_path / f"{place}.answer", ndmin=2), expected, rtol=0, atol=1e-5)
+    return json.loads((folder / "answers.json").read_text(encoding="utf-8")), done.stdout
 
 
-@pytest.mark.parametrize("name", ["paddle", "onnx"])
+def predicted(inference_model, sources):
+    """(N, C): what `predict` says, in the order of the labels."""
+    answers = [dict(one.scores) for one in Predictor(inference_model).predict(sources)]
+    return np.array([[answer[label] for label in inference_model.labels] for answer in answers])
+
+
+WINDOW = round(tiny_sounds.WINDOW_S * RATE_HZ)
+LENGTHS = (1, 300, 511, WINDOW - 1, WINDOW, WINDOW + 1, 2 * WINDOW - 1, 2 * WINDOW, 2 * WINDOW + 1, 9 * WINDOW + 77)
+"""In samples: shorter than the network takes, shorter than the crop, equal to it, longer, much longer."""
+
+
+@pytest.mark.parametrize("trained", [True, False], ids=["trained", "published"])
+def test_the_printed_code_gives_the_scores_of_predict_at_every_length(form, trained, tmp_path):
+    inference_model = tiny_sounds.inference_model(multi_label=True, trained=trained)
+    export(inference_model, form, tmp_path / "exported", CLIPS)
+    names = ["dog.wav", *(f"{samples}.wav" for samples in LENGTHS)]
+    soundfile.write(tmp_path / "dog.wav", noise(2, 44100).T, 44100)
+    for name, samples in zip(names[1:], LENGTHS, strict=True):
+        soundfile.write(tmp_path / name, noise(1, samples, samples)[0], RATE_HZ, "FLOAT")
+    answers, printed = snippet_answers(form, tmp_path, names)
+    expected = predicted(inference_model, [tmp_path / name for name in names])
+    assert np.ptp(expected, axis=0).max() > 1e-2
+    for place in (0, 1):
+        np.testing.assert_allclose([answer[place] for answer in answers], expected, rtol=0, atol=1e-5)
+    assert printed.split()[0] == inference_model.labels[expected[0].argmax()]
+
+
+def test_a_batch_of_sounds_gets_what_each_gets_alone(form, tmp_path):
+    inference_model = tiny_sounds.inference_model(multi_label=True)
+    lengths = windowing(inference_model)
+    program = save_graph(SoundLayer(inference_model.network, True, lengths), tmp_path)
+    if form == "onnx":
+        convert_to_onnx(program, tmp_path / "model.onnx")
+    graph = load_onnx(tmp_path / "model.onnx") if form == "onnx" else load_paddle(program)
+    for samples in (300, WINDOW, 2 * WINDOW + 1):
+        batch = noise(3, samples)
+        expected = predicted(inference_model, [Recording("row", row, RATE_HZ) for row in batch])
+        np.testing.assert_allclose(graph(batch), expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("hop", [1, 700, 1600])
+def test_the_layer_of_a_sound_cuts_the_windows_that_predict_cuts(hop):
+    inference_model = tiny_sounds.inference_model(multi_label=True)
+    layer = SoundLayer(inference_model.network, True, Windowing(WINDOW, hop, WINDOW))
+    predictor = Predictor(inference_model, hop_s=hop / RATE_HZ, engine=build_engine(inference_model, "dygraph"))
+    for samples in (300, WINDOW, WINDOW + 1, WINDOW + 701):
+        sound = noise(1, samples)
+        (answer,) = predictor.predict([Recording("a", sound[0], RATE_HZ)])
+        expected = [dict(answer.scores)[label] for label in inference_model.labels]
+        np.testing.assert_allclose(layer(paddle.to_tensor(sound)).numpy()[0], expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["paddle", "onnx", "files"])
 def test_both_languages_show_the_same_code(name):
-    assert snippet(name) == snippet(name, "zh/export.md")
+    assert snippets()[name] == snippets("zh/export.md")[name]
 
 
 def test_the_record_says_what_goes_in_and_what_comes_out(form, tmp_path):
@@ -82,16 +133,50 @@ def test_the_record_says_what_goes_in_and_what_comes_out(form, tmp_path):
     }
     assert record["output"] == {"axes": ["batch", "labels"], "type": "float32", "is": "probabilities"}
     assert (record["labels"], record["multi_label"]) == (["a", "b", "c"], False)
-    assert record["minimum_samples"] == 512
+    windows = record["windows"]
+    assert windows["in_graph"] is True
+    assert [windows[name] for name in ("crop_s", "window_s", "hop_s", "pad_to_s")] == [0.2] * 4
+    assert (windows["pad_to_samples"], windows["window_samples"], windows["hop_samples"]) == (WINDOW,) * 3
+    assert windows["average"] == "mean of the probabilities of the windows"
     assert record["front_end"]["kind"] == "logmel"
     assert record["checked"]["clips"] == [clip.id for clip in CLIPS] == list(checked.clips)
     assert record["checked"]["difference"] == checked.difference < 1e-5
+    assert record["checked"]["samples"] == list(checked.samples)
+    assert checked.samples[0] < WINDOW and WINDOW in checked.samples and checked.samples[-1] > 2 * WINDOW
 
 
 def test_an_export_that_gives_other_scores_is_refused_and_leaves_nothing(form, tmp_path):
     with pytest.raises(UserError, match=r"the export gives other scores than the model: they differ by "):
         export(tiny_sounds.inference_model(WaveringLayer), form, tmp_path / "out", CLIPS)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("drift", "refused"), [(1e-2, True), (1e-3, True), (1e-5, False)])
+def test_an_export_is_refused_where_a_score_differs_by_more_than_the_tolerance(drift, refused, tmp_path, monkeypatch):
+    monkeypatch.setattr(DriftingLayer, "DRIFT", drift)
+    inference_model = tiny_sounds.inference_model(DriftingLayer, multi_label=True)
+    with pytest.raises(UserError, match=r"the tolerance is 0\.0001") if refused else nullcontext():
+        export(inference_model, "paddle", tmp_path / "out", CLIPS)
+
+
+@pytest.mark.parametrize("samples", [WINDOW // 3, 3 * WINDOW], ids=["shorter than the crop", "longer"])
+def test_a_graph_that_is_wrong_at_one_length_only_is_refused(samples):
+    inference_model = tiny_sounds.inference_model(multi_label=True)
+    layer = SoundLayer(inference_model.network, True, windowing(inference_model))
+
+    def graph(waveforms):
+        return layer(paddle.to_tensor(waveforms)).numpy() + 3e-4 * (waveforms.shape[1] == samples)
+
+    sounds = [noise(1, WINDOW)[0]]
+    with pytest.raises(UserError, match=f"at {samples} samples"):
+        check_export(graph, inference_model, sounds, ["a"])
+
+
+def test_a_graph_without_the_padding_is_refused_though_every_file_is_as_long_as_the_crop():
+    inference_model = tiny_sounds.inference_model(multi_label=True)
+    unpadded = build_engine(inference_model, "dygraph")
+    with pytest.raises(UserError, match="the export gives other scores than the model"):
+        check_export(lambda batch: unpadded.run("scores", batch), inference_model, [noise(1, WINDOW)[0]], ["a"])
 
 
 def test_without_sound_to_compare_on_an_export_is_refused(tmp_path):

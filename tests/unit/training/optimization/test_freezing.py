@@ -152,3 +152,14 @@ def test_rates_are_grouped_as_they_differ():
     assert reported_lr_factors(stage_lr_factors(stages, 1.0, 1.0), HEAD) == {"all": 1.0}
     assert reported_lr_factors(stage_lr_factors(stages, 1.0, 5.0), HEAD) == {"body": 1.0, "head": 5.0}
     assert list(reported_lr_factors(stage_lr_factors(stages, 0.5, 1.0), HEAD)) == NAMES
+
+
+def test_what_its_owner_froze_is_in_evaluation_mode_after_unfreezing_too():
+    layer = Tower()
+    layer.low[1].eval()
+    stages = stages_of(layer, HEAD)
+    freezing = Freezing(layer, stages, choose_stages(["low"], stages), unfreeze_epoch=2)
+    for epoch, linear in ((1, False), (2, True), (1, False), (2, True)):
+        freezing.set_epoch(epoch)
+        freezing.keep_frozen_in_eval_mode()
+        assert (layer.low[0].training, layer.low[1].training, layer.high.training) == (linear, False, True)

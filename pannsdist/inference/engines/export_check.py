@@ -1,0 +1,96 @@
+"""Compares an exported graph with what `Predictor.predict` gives, on sounds of many lengths."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pannsdist.audio.reader import AudioInput, Recording, clip_name, clip_span, mono_blocks, open_source
+from pannsdist.contracts import Clip
+from pannsdist.inference.engines.compiled import TOLERANCE, max_difference
+from pannsdist.inference.engines.dygraph import Dygraph
+from pannsdist.inference.engines.graph import GraphFunction
+from pannsdist.inference.inference_model import InferenceModel
+from pannsdist.inference.predictor import Predictor
+from pannsdist.inference.windowing import Windowing, windowing
+from pannsdist.runtime.errors import BadClip, UserError
+
+LONGEST_WINDOWS = 8
+"""A longer sound is compared up to here: the graph takes all windows at once."""
+
+
+@dataclass(frozen=True)
+class ExportCheck:
+    """The clips that an export was compared on, the lengths in samples, and the largest difference of a score."""
+
+    clips: tuple[str, ...]
+    samples: tuple[int, ...]
+    difference: float
+
+
+def read_sounds(inference_model: InferenceModel, clips: Sequence[Clip]) -> list[np.ndarray]:
+    """The clips at the model's rate: (S,) float32, at most eight windows of each. Raises UserError for a bad one."""
+    limit = LONGEST_WINDOWS * windowing(inference_model).window
+    try:
+        return [_read(_source(clip), inference_model.rate_hz, limit) for clip in clips]
+    except BadClip as error:
+        wrong = f"the export cannot be checked: {error.wrong}"
+        raise UserError(wrong, "give other files as --check FILE...") from error
+
+
+def check_export(
+    graph: GraphFunction, inference_model: InferenceModel, sounds: Sequence[np.ndarray], ids: Sequence[str]
+) -> ExportCheck:
+    """Compare a graph with the predictions of its model: each sound alone, all in one batch, and at many lengths.
+
+    The lengths are shorter than the crop, equal to it, and longer. Raises UserError where a score differs by more than
+    1e-4.
+    """
+    predictor = Predictor(inference_model, engine=Dygraph(inference_model))
+    difference, lengths = 0.0, []
+    for batch in _batches(sounds, windowing(inference_model)):
+        expected = _predicted(predictor, batch, inference_model)
+        found = max_difference(graph(batch), expected)
+        lengths.append(batch.shape[1])
+        if not found <= TOLERANCE:
+            wrong = f"the export gives other scores than the model: they differ by {found:.2g}"
+            right = f"the tolerance is {TOLERANCE:g}; compared on {', '.join(ids)}, at {batch.shape[1]} samples"
+            raise UserError(wrong, right)
+        difference = max(difference, found)
+    return ExportCheck(tuple(ids), tuple(sorted(set(lengths))), difference)
+
+
+def _predicted(predictor: Predictor, batch: np.ndarray, inference_model: InferenceModel) -> np.ndarray:
+    """(B, S) -> (B, C): what `predict` gives for each row alone, in the order of the labels."""
+    sounds = [Recording(f"row {row}", samples, inference_model.rate_hz) for row, samples in enumerate(batch)]
+    answers = [dict(prediction.scores) for prediction in predictor.predict(sounds)]
+    return np.array([[answer[label] for label in inference_model.labels] for answer in answers], np.float32)
+
+
+def _batches(sounds: Sequence[np.ndarray], lengths: Windowing) -> Iterator[np.ndarray]:
+    """Batches (B, S): each sound as it is; the first one at other lengths; all of them in one batch of equal length."""
+    yield from (sound[None] for sound in sounds)
+    window, pad_to = lengths.window, lengths.pad_to
+    for samples in sorted({max(1, pad_to // 3), (pad_to + window) // 2, window, 3 * window}):
+        yield np.resize(sounds[0], samples)[None]
+    yield np.stack([np.resize(sound, window + window // 2 + 1) for sound in sounds])
+
+
+def _source(clip: Clip) -> AudioInput:
+    """A clip as `predict` takes it: its file, or the part of its source in memory."""
+    if isinstance(clip.source, Path) and not clip.start_s and clip.duration_s is None:
+        return clip.source
+    with open_source(clip.source, clip_name(clip)) as opened:
+        return Recording(clip.id, opened.read(*clip_span(clip, opened)), opened.rate_hz)
+
+
+def _read(source: AudioInput, rate_hz: int, limit: int) -> np.ndarray:
+    blocks: list[np.ndarray] = []
+    for block in mono_blocks(source, rate_hz):
+        blocks.append(block)
+        if sum(map(len, blocks)) >= limit:
+            break
+    return np.concatenate(blocks)[:limit]

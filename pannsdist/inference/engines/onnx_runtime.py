@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import paddle
 
-from pannsdist.inference.engines.graph import GraphFunction, save_graph
+from pannsdist.inference.engines.graph import CannotCompile, GraphFunction, save_graph
+from pannsdist.inference.engines.onnx_writer.operators import WORKS
 from pannsdist.inference.engines.output_layer import OutputLayer
 from pannsdist.runtime import cpu, storage
 from pannsdist.runtime.errors import UserError
@@ -45,15 +46,20 @@ def convert_to_onnx(program: Path, target: Path) -> None:
 
 
 def load_onnx(source: Path | bytes) -> GraphFunction:
-    """Load an ONNX file, or its content, on the CPU, on as many threads as the process has cores."""
+    """Load an ONNX file, or its content, on the CPU, on as many threads as the process has cores.
+
+    Raises CannotCompile for a graph that onnxruntime does not take.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = cpu.cores()
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(
-        source if isinstance(source, bytes) else str(source), options, providers=["CPUExecutionProvider"]
-    )
+    model = source if isinstance(source, bytes) else str(source)
+    try:
+        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own classes have no other base
+        raise CannotCompile(f"onnxruntime cannot load this network: {error}", *WORKS) from error
     name = session.get_inputs()[0].name
 
     def run(waveforms: np.ndarray) -> np.ndarray:

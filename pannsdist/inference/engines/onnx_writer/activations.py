@@ -15,7 +15,7 @@ Translation = Callable[[Builder, Operator], str]
 def gelu(graph: Builder, op: Operator) -> str:
     """x / 2 * (1 + erf(x / sqrt(2))), or its approximation by tanh (Hendrycks and Gimpel, arXiv 1606.08415)."""
     x = op.value("x")
-    if op.attributes["approximate"]:
+    if op.attribute("approximate"):
         cube = graph.add("Mul", graph.add("Mul", x, x), graph.add("Mul", x, number(0.044715, x)))
         inner = graph.add("Mul", graph.add("Add", x, cube), number(math.sqrt(2 / math.pi), x))
         curve = graph.add("Tanh", inner)

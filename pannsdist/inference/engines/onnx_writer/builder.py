@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-from pannsdist.inference.engines.onnx_writer.operators import Value
+from pannsdist.inference.engines.onnx_writer.operators import Value, not_translated
 
 Item = str | Value | np.ndarray | None
 """An operand of a node: the name of a tensor, a tensor of the program, a constant, or a missing optional one."""
@@ -85,5 +85,8 @@ def integers(*numbers: int) -> np.ndarray:
 
 
 def tensor_type(dtype: str) -> int:
-    """ONNX's number of a type."""
-    return int(helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+    """ONNX's number of a type. Raises CannotCompile for one that numpy does not have."""
+    try:
+        return int(helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+    except (TypeError, KeyError) as error:
+        raise not_translated(f"the type {dtype}") from error

@@ -24,7 +24,7 @@ def full_int_array(_: Builder, op: Operator) -> Translated:
 
 def assign_value(_: Builder, op: Operator) -> Translated:
     """Numbers that are known."""
-    return np.array(op.attributes["values"]).reshape(op.integers("shape")).astype(op.result.dtype)
+    return np.array(op.attribute("values")).reshape(op.integers("shape")).astype(op.result.dtype)
 
 
 def full_like(graph: Builder, op: Operator) -> Translated:

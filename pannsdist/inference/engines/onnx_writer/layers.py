@@ -31,15 +31,16 @@ def _turned(graph: Builder, value: Value, turn: bool | None) -> Item:
 
 def einsum(graph: Builder, op: Operator) -> str:
     """A sum of products in Einstein's notation."""
-    return graph.add("Einsum", *op.values("x"), equation=op.attributes["equation"])
+    return graph.add("Einsum", *op.values("x"), equation=op.attribute("equation"))
 
 
 def window(op: Operator, axes: int) -> dict[str, Any]:
     """Padding of a convolution or pooling over so many axes, in ONNX's attributes."""
     op.require("data_format", *CHANNELS_FIRST)
-    if op.attributes["padding_algorithm"] == "SAME":
+    algorithm = op.attributes.get("padding_algorithm", "EXPLICIT")
+    if algorithm == "SAME":
         return {"auto_pad": "SAME_UPPER"}
-    given = [0] * axes if op.attributes["padding_algorithm"] == "VALID" else op.integers("paddings")
+    given = [0] * axes if algorithm == "VALID" else op.integers("paddings")
     before, after = (given, given) if len(given) == axes else (given[::2], given[1::2])
     return {"pads": [*before, *after]}
 
@@ -59,7 +60,7 @@ def transposed_convolution(graph: Builder, op: Operator) -> str:
     if op.has("output_size") and len(op.content("output_size")):
         raise op.cannot("the size of its result is given")
     attributes = {"strides": op.integers("strides"), "dilations": op.integers("dilations"), **window(op, axes)}
-    if len(op.attributes["output_padding"]):
+    if len(op.attribute("output_padding")):
         attributes["output_padding"] = op.integers("output_padding")
     return graph.add("ConvTranspose", op.value("x"), op.value("filter"), group=op.integer("groups"), **attributes)
 
@@ -70,12 +71,12 @@ def pool(graph: Builder, op: Operator) -> str:
     op.require("ceil_mode", False)
     if op.attributes.get("global_pooling"):
         return _over_all(graph, op, x, range(2, len(x.shape)))
-    if op.attributes["adaptive"]:
+    if op.attribute("adaptive"):
         return _adaptive(graph, op, kernel)
     attributes = {"kernel_shape": kernel, "strides": op.integers("strides"), **window(op, len(kernel))}
     if _takes_largest(op):
         return graph.add("MaxPool", x, **attributes)
-    return graph.add("AveragePool", x, count_include_pad=int(not op.attributes["exclusive"]), **attributes)
+    return graph.add("AveragePool", x, count_include_pad=int(not op.attribute("exclusive")), **attributes)
 
 
 def _adaptive(graph: Builder, op: Operator, wanted: list[int]) -> str:
@@ -105,10 +106,10 @@ def _takes_largest(op: Operator) -> bool:
 def interpolate(graph: Builder, op: Operator) -> str:
     """A tensor at another size, by a factor or to a size."""
     op.require("data_format", *CHANNELS_FIRST)
-    x, kind = op.value("x"), op.attributes["interp_method"]
+    x, kind = op.value("x"), op.attribute("interp_method")
     if op.has("size_tensor") or op.has("scale_tensor"):
         raise op.cannot("its size is computed from the waveform")
-    if op.attributes["align_corners"]:
+    if op.attribute("align_corners"):
         place = "align_corners"
     else:
         place = "asymmetric" if kind == "nearest" or op.integer("align_mode") == 1 else "half_pixel"
@@ -117,27 +118,24 @@ def interpolate(graph: Builder, op: Operator) -> str:
         raise op.cannot(f"the method is {kind}")
     attributes = {"mode": mode, "coordinate_transformation_mode": place, "nearest_mode": "floor"}
     axes = len(x.shape) - 2
-    if op.has("out_size") or not op.attributes["scale"]:
-        wanted = [op.attributes[f"out_{axis}"] for axis in "dhw"[-axes:]]
+    if op.has("out_size") or not op.attribute("scale"):
+        wanted = [op.attribute(f"out_{axis}") for axis in "dhw"[-axes:]]
         size: Item = graph.cast(op.value("out_size"), "int64") if op.has("out_size") else np.array(wanted, np.int64)
         sizes = graph.add("Concat", graph.add("Shape", x, end=2), size, axis=0)
         return graph.add("Resize", x, None, None, sizes, **attributes)
-    return graph.add("Resize", x, None, np.array([1, 1, *op.attributes["scale"]], np.float32), **attributes)
+    return graph.add("Resize", x, None, np.array([1, 1, *op.attribute("scale")], np.float32), **attributes)
 
 
 LAYERS: dict[str, Translation] = {
     "matmul": matmul,
     "bmm": matmul,
-    "mv": matmul,
     "einsum": einsum,
     "conv2d": convolution,
     "depthwise_conv2d": convolution,
     "conv3d": convolution,
     "conv2d_transpose": transposed_convolution,
     "depthwise_conv2d_transpose": transposed_convolution,
-    "conv3d_transpose": transposed_convolution,
     "pool2d": pool,
-    "pool3d": pool,
     "max_pool2d_with_index": pool,
     "nearest_interp": interpolate,
     "linear_interp": interpolate,

@@ -62,7 +62,7 @@ def dropout(graph: Builder, op: Operator) -> str:
     """Nothing in use; one of its two modes then has to scale."""
     op.require("is_test", True)
     x = op.value("x")
-    if op.attributes["mode"] == "upscale_in_train":
+    if op.attribute("mode") == "upscale_in_train":
         return graph.name_of(x)
     return graph.add("Mul", x, number(1 - op.number("p"), x))
 
@@ -94,7 +94,6 @@ def _pad(graph: Builder, op: Operator, pairs: list[tuple[int, int]]) -> str:
 
 NORMALIZING: dict[str, Translation] = {
     "batch_norm_": batch_norm,
-    "batch_norm": batch_norm,
     "layer_norm": layer_norm,
     "instance_norm": instance_norm,
     "group_norm": group_norm,

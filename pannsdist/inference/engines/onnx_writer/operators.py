@@ -33,7 +33,6 @@ class Operator:
     """An operator of the program. Its methods raise CannotCompile where an operand is not what a translation needs."""
 
     name: str
-    scope: str
     inputs: Mapping[str, Operand]
     attributes: Mapping[str, Any]
     result: Value
@@ -63,6 +62,12 @@ class Operator:
         if content is None:
             raise self.cannot(f"its operand {name} is computed from the waveform")
         return content
+
+    def attribute(self, name: str) -> Any:
+        """An attribute that this version of Paddle must have written."""
+        if name not in self.attributes:
+            raise self.cannot(f"it has no attribute {name}")
+        return self.attributes[name]
 
     def integers(self, name: str) -> list[int]:
         """Integers that Paddle keeps in an attribute or in an operand."""

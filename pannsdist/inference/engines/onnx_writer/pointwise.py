@@ -13,7 +13,7 @@ from pannsdist.inference.engines.onnx_writer.operators import Operator, Value
 Translation = Callable[[Builder, Operator], str]
 
 SAME = (
-    *("abs", "ceil", "cos", "erf", "exp", "floor", "log", "not", "reciprocal", "relu", "round", "sigmoid", "sign"),
+    *("abs", "ceil", "cos", "erf", "exp", "floor", "log", "reciprocal", "relu", "round", "sigmoid", "sign"),
     *("sin", "softsign", "sqrt", "tanh", "isnan", "isinf"),
 )
 """Operators of one operand that ONNX has too, with the same meaning."""
@@ -56,7 +56,7 @@ def scale(graph: Builder, op: Operator) -> str:
     """scale * x + bias, or scale * (x + bias); in the type of x."""
     x = op.value("x")
     factor, bias = graph.scalar(op.value("scale"), x.dtype), number(op.number("bias"), x)
-    if not op.attributes["bias_after_scale"]:
+    if not op.attribute("bias_after_scale"):
         return graph.add("Mul", graph.add("Add", x, bias), factor)
     product = graph.add("Mul", x, factor)
     return graph.add("Add", product, bias) if bias != 0 else product

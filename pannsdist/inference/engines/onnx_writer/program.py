@@ -44,29 +44,35 @@ class Program:
             self.inputs.append(_described(operation.result(0), operation.attrs()["name"]))
             yield self.inputs[-1]
         elif kind == PARAMETER:
-            content = self._parameters[operation.attrs()["parameter_name"]].numpy()
-            yield Value("", content.shape, content.dtype.name, content)
+            yield self._parameter(_described(operation.result(0), operation.attrs()["parameter_name"]))
         elif kind == "builtin.combine":
             yield tuple(self._value(source) for source in sources)
         elif kind == "builtin.split":
             items = self._operand(sources[0])
             for result, item in zip(operation.results(), items if isinstance(items, tuple) else (), strict=True):
-                yield _described(result, item.name)
+                yield item if item.content is not None else _described(result, item.name)
         else:
             yield from self._translated(operation, builder)
 
+    def _parameter(self, described: Value) -> Value:
+        content = self._parameters[described.name].numpy()
+        if content.dtype.name != described.dtype:  # numpy has no bfloat16: Paddle gives its bits
+            raise not_translated(f"parameters of the type {described.dtype}")
+        return Value("", content.shape, described.dtype, content)
+
     def _translated(self, operation: Any, builder: Builder) -> Iterator[Operand]:
         kind = operation.name().removeprefix("pd_op.")
-        translation = TRANSLATIONS.get(kind) if operation.name() != kind else None
-        if translation is None:
+        if kind not in TRANSLATIONS or operation.name() == kind:
             raise not_translated(f"the operator {kind}")
         attributes = operation.attrs()
         builder.scope = attributes.get("struct_name", "").lstrip("/").partition("/")[2]
-        inputs = dict(
-            zip(operation.get_input_names(), map(self._operand, operation.operands_source()), strict=True),
-        )
-        described = _described(operation.result(0), "")
-        found = translation(builder, Operator(kind, builder.scope, inputs, attributes, described))
+        operands = map(self._operand, operation.operands_source())
+        inputs = dict(zip(operation.get_input_names(), operands, strict=True))
+        op = Operator(kind, inputs, attributes, _described(operation.result(0), ""))
+        try:
+            found = TRANSLATIONS[kind](builder, op)
+        except (LookupError, TypeError, ValueError) as error:  # attributes that another Paddle writes otherwise
+            raise op.cannot(f"{type(error).__name__}: {error}") from error
         for result, item in zip(operation.results(), found if isinstance(found, tuple) else (found,), strict=False):
             yield _operand_of(item, result)
 

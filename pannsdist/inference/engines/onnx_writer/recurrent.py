@@ -21,7 +21,7 @@ def rnn(graph: Builder, op: Operator) -> Translated:
     op.require("is_test", True)
     if op.has("sequence_length"):
         raise op.cannot("it has lengths of sequences")
-    directions = 1 + int(op.attributes["is_bidirec"])
+    directions = 1 + int(op.attribute("is_bidirec"))
     weights = [_by_gate(value.content, op) for value in op.values("weight_list")]
     matrices, biases = weights[: len(weights) // 2], weights[len(weights) // 2 :]
     found: Item = op.value("x")
@@ -39,7 +39,7 @@ def rnn(graph: Builder, op: Operator) -> Translated:
 
 def _layer(graph: Builder, op: Operator, operands: Sequence[Item]) -> tuple[str, list[str]]:
     """One layer: (T, B, directions * H), and its states (directions, B, H)."""
-    mode, directions, size = op.attributes["mode"], 1 + int(op.attributes["is_bidirec"]), op.integer("hidden_size")
+    mode, directions, size = op.attribute("mode"), 1 + int(op.attribute("is_bidirec")), op.integer("hidden_size")
     kind = mode.partition("_")[0]
     attributes: dict[str, Any] = {"direction": "bidirectional" if directions == 2 else "forward", "hidden_size": size}
     if kind == "GRU":
@@ -56,8 +56,8 @@ def _by_gate(weight: np.ndarray | None, op: Operator) -> np.ndarray:
     """Rows in the order of ONNX's gates."""
     if weight is None:
         raise op.cannot("its weights are computed from the waveform")
-    gates = np.split(weight, len(GATES[op.attributes["mode"]]))
-    return np.concatenate([gates[place] for place in GATES[op.attributes["mode"]]])
+    gates = np.split(weight, len(GATES[op.attribute("mode")]))
+    return np.concatenate([gates[place] for place in GATES[op.attribute("mode")]])
 
 
 def _stacked(weights: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

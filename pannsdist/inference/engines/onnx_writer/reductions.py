@@ -30,7 +30,7 @@ def _reduction(kind: str) -> Translation:
 
     def translate(graph: Builder, op: Operator) -> str:
         x = graph.cast(op.value("x"), op.result.dtype)
-        return _reduce(graph, kind, x, _axes(op), op.attributes["keepdim"])
+        return _reduce(graph, kind, x, _axes(op), op.attribute("keepdim"))
 
     return translate
 
@@ -39,7 +39,7 @@ def _truth(kind: str) -> Translation:
     """`any` is the largest of 0 and 1, `all` the smallest."""
 
     def translate(graph: Builder, op: Operator) -> str:
-        found = _reduce(graph, kind, graph.cast(op.value("x"), "int32"), _axes(op), op.attributes["keepdim"])
+        found = _reduce(graph, kind, graph.cast(op.value("x"), "int32"), _axes(op), op.attribute("keepdim"))
         return graph.add("Cast", found, to=9)
 
     return translate
@@ -48,15 +48,15 @@ def _truth(kind: str) -> Translation:
 def p_norm(graph: Builder, op: Operator) -> str:
     """The 1- or 2-norm along an axis."""
     op.require("porder", 1.0, 2.0)
-    axes = [] if op.attributes["asvector"] else op.integers("axis")
+    axes = [] if op.attribute("asvector") else op.integers("axis")
     kind = "ReduceL1" if op.number("porder") == 1 else "ReduceL2"
-    return _reduce(graph, kind, op.value("x"), axes, op.attributes["keepdim"])
+    return _reduce(graph, kind, op.value("x"), axes, op.attribute("keepdim"))
 
 
 def argmax(graph: Builder, op: Operator) -> str:
     """The index of the largest value along an axis."""
     op.require("flatten", False)
-    keep = int(op.attributes["keepdims"])
+    keep = int(op.attribute("keepdims"))
     found = graph.add("ArgMax", op.value("x"), axis=op.integer("axis"), keepdims=keep)
     return found if op.result.dtype == "int64" else graph.add("Cast", found, to=6)
 
@@ -64,9 +64,9 @@ def argmax(graph: Builder, op: Operator) -> str:
 def cumsum(graph: Builder, op: Operator) -> str:
     """Running sums along an axis, or over all elements in their order."""
     x: Item = op.value("x")
-    if op.attributes["flatten"]:
+    if op.attribute("flatten"):
         x = graph.add("Reshape", x, integers(-1))
-    axis = np.array(0 if op.attributes["flatten"] else op.integer("axis"), np.int64)
+    axis = np.array(0 if op.attribute("flatten") else op.integer("axis"), np.int64)
     exclusive, reverse = (int(op.attributes[name]) for name in ("exclusive", "reverse"))
     return graph.add("CumSum", x, axis, exclusive=exclusive, reverse=reverse)
 

@@ -183,7 +183,6 @@ def _triangle(upper: int) -> Translation:
 
 SHAPING: dict[str, Translation] = {
     "assign": same,
-    "share_data_": same,
     "reshape": reshape,
     "flatten": flatten,
     "unsqueeze": unsqueeze,

@@ -68,11 +68,11 @@ def dropout(graph: Builder, op: Operator) -> str:
 
 
 def pad3d(graph: Builder, op: Operator) -> str:
-    """Padding of the last axes, of which Paddle names the last first."""
-    op.require("data_format", *CHANNELS_FIRST)
+    """Padding of all axes but those of batch and channels; Paddle names the last first."""
     given = op.integers("paddings")
     pairs = list(zip(given[::2], given[1::2], strict=True))[::-1]
-    return _pad(graph, op, [(0, 0), (0, 0), *pairs])
+    channels_first = op.attribute("data_format") in CHANNELS_FIRST
+    return _pad(graph, op, [(0, 0), (0, 0), *pairs] if channels_first else [(0, 0), *pairs, (0, 0)])
 
 
 def pad(graph: Builder, op: Operator) -> str:

@@ -161,6 +161,7 @@ FUNCTIONS = {
     "einsum": lambda x: paddle.einsum("btc,bsc->bts", frames(x), frames(x)),
     "pad_reflect": lambda x: F.pad(x.unsqueeze(1), [5, 7], mode="reflect", data_format="NCL"),
     "pad_constant": lambda x: F.pad(image(x), [1, 2, 0, 3], value=-2.5),
+    "pad_channels_last": lambda x: F.pad(frames(x), [3, 1], value=1.5, data_format="NLC"),
     "pad_replicate": lambda x: F.pad(image(x), [1, 2, 0, 3], mode="replicate"),
     "pad_every_axis": lambda x: F.pad(x, [0, 0, 2, 1], value=1.5),
     "average_pool": lambda x: F.avg_pool2d(image(x), [3, 2], [2, 2], [1, 0]),

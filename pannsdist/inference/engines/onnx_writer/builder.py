@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from onnx import NodeProto, TensorProto, helper, numpy_helper
+from onnx import NodeProto, helper
 
 from pannsdist.inference.engines.onnx_writer.operators import Value, not_translated
 
@@ -21,7 +22,6 @@ class Builder:
 
     def __init__(self) -> None:
         self.nodes: list[NodeProto] = []
-        self.constants: list[TensorProto] = []
         self.scope = ""
         """The layer, within the network, whose operators are being translated; names begin with it."""
         self._names: dict[str, int] = {}
@@ -55,7 +55,6 @@ class Builder:
         if id(operand) not in self._written:
             name = self._unique("constant")
             self._written[id(operand)] = (operand, name)
-            self.constants.append(numpy_helper.from_array(np.ascontiguousarray(operand).reshape(operand.shape), name))
         return self._written[id(operand)][1]
 
     def cast(self, value: Value, dtype: str) -> Value:
@@ -72,6 +71,10 @@ class Builder:
         if value.content is not None:
             return value.content.reshape(())
         return value if value.shape == () else self.add("Reshape", value, integers())
+
+    def constants(self) -> Iterator[tuple[np.ndarray, str]]:
+        """Every constant that a node uses, once, with its name."""
+        yield from self._written.values()
 
     def _unique(self, kind: str) -> str:
         name = f"{self.scope}{kind}"

@@ -55,7 +55,7 @@ class Program:
             yield from self._translated(operation, builder)
 
     def _parameter(self, described: Value) -> Value:
-        content = self._parameters[described.name].numpy()
+        content = self._parameters.pop(described.name).numpy()
         if content.dtype.name != described.dtype:  # numpy has no bfloat16: Paddle gives its bits
             raise not_translated(f"parameters of the type {described.dtype}")
         return Value("", content.shape, described.dtype, content)

@@ -28,7 +28,7 @@ def onnx_bytes(path: Path) -> bytes:
     builder, program = Builder(), Program(path)
     output = program.translate(builder)
     builder.end(output, OUTPUT)
-    size = sum(len(constant.raw_data) for constant in builder.constants)
+    size = sum(content.nbytes for content, _ in builder.constants())
     if size > MAX_BYTES:
         wrong = f"the network cannot be written as ONNX: a file holds 2 GB, its weights are {size / 2**30:.1f} GB"
         raise CannotCompile(wrong, *WORKS)
@@ -37,15 +37,18 @@ def onnx_bytes(path: Path) -> bytes:
 
 
 def _model(builder: Builder, inputs: list[Value], output: Value) -> ModelProto:
-    described = [_described(value.name, value) for value in inputs]
-    graph = helper.make_graph(builder.nodes, "network", described, [_described(OUTPUT, output)], builder.constants)
-    model = helper.make_model(
-        graph,
-        opset_imports=[helper.make_opsetid("", OPSET)],
-        producer_name="pannsdist",
-        producer_version=pannsdist.__version__,
-    )
-    model.ir_version = FORMAT
+    """The weights are copied once: the helpers of the library copy them for each level of the model."""
+    model = ModelProto(ir_version=FORMAT, producer_name="pannsdist", producer_version=pannsdist.__version__)
+    model.opset_import.add(version=OPSET)
+    graph = model.graph
+    graph.name = "network"
+    graph.input.extend(_described(value.name, value) for value in inputs)
+    graph.output.append(_described(OUTPUT, output))
+    graph.node.extend(builder.nodes)
+    for content, name in builder.constants():
+        little_endian = content.astype(content.dtype.newbyteorder("<"), copy=False)
+        kind = tensor_type(content.dtype.name)
+        graph.initializer.add(name=name, data_type=kind, dims=content.shape, raw_data=little_endian.tobytes())
     return model
 
 

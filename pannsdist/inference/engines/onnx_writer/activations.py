@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
-from pannsdist.inference.engines.onnx_writer.builder import Builder
+from pannsdist.inference.engines.onnx_writer.builder import Builder, Translation
 from pannsdist.inference.engines.onnx_writer.operators import Operator
 from pannsdist.inference.engines.onnx_writer.pointwise import number
-
-Translation = Callable[[Builder, Operator], str]
 
 
 def gelu(graph: Builder, op: Operator) -> str:
@@ -76,6 +73,11 @@ def elu(graph: Builder, op: Operator) -> str:
     return graph.add("Elu", op.value("x"), alpha=op.number("alpha"))
 
 
+def celu(graph: Builder, op: Operator) -> str:
+    """X, or alpha * (exp(x / alpha) - 1) below 0."""
+    return graph.add("Celu", op.value("x"), alpha=op.number("alpha"))
+
+
 def selu(graph: Builder, op: Operator) -> str:
     """A scaled `elu`."""
     return graph.add("Selu", op.value("x"), alpha=op.number("alpha"), gamma=op.number("scale"))
@@ -111,6 +113,7 @@ ACTIVATIONS: dict[str, Translation] = {
     "hardswish": hardswish,
     "leaky_relu": leaky_relu,
     "elu": elu,
+    "celu": celu,
     "selu": selu,
     "prelu": prelu,
     "softmax": softmax,

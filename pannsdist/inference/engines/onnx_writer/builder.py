@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 from onnx import NodeProto, helper
 
-from pannsdist.inference.engines.onnx_writer.operators import Value, not_translated
+from pannsdist.inference.engines.onnx_writer.operators import Operator, Value, not_translated
 
 Item = str | Value | np.ndarray | None
 """An operand of a node: the name of a tensor, a tensor of the program, a constant, or a missing optional one."""
@@ -80,6 +80,10 @@ class Builder:
         name = f"{self.scope}{kind}"
         self._names[name] = self._names.get(name, -1) + 1
         return f"{name}_{self._names[name]}"
+
+
+Translation = Callable[[Builder, Operator], Translated]
+"""Writes one operator and gives its result. Raises CannotCompile for a form of it that ONNX does not have."""
 
 
 def integers(*numbers: int) -> np.ndarray:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
-from pannsdist.inference.engines.onnx_writer.builder import Builder, Translated, integers
+from pannsdist.inference.engines.onnx_writer.builder import Builder, Translated, Translation, integers
 from pannsdist.inference.engines.onnx_writer.operators import Operator
-
-Translation = Callable[[Builder, Operator], Translated]
 
 
 def full(_: Builder, op: Operator) -> Translated:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from pannsdist.inference.engines.onnx_writer.builder import Builder, Item
+from pannsdist.inference.engines.onnx_writer.builder import Builder, Item, Translation
 from pannsdist.inference.engines.onnx_writer.operators import Operator, Value
-
-Translation = Callable[[Builder, Operator], str]
 
 CHANNELS_FIRST = ("NCL", "NCHW", "NCDHW", "AnyLayout")
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
-from pannsdist.inference.engines.onnx_writer.builder import Builder, Item, integers
+from pannsdist.inference.engines.onnx_writer.builder import Builder, Item, Translation, integers
 from pannsdist.inference.engines.onnx_writer.layers import CHANNELS_FIRST
 from pannsdist.inference.engines.onnx_writer.operators import Operator
 from pannsdist.inference.engines.onnx_writer.pointwise import number
-
-Translation = Callable[[Builder, Operator], str]
 
 
 def batch_norm(graph: Builder, op: Operator) -> str:

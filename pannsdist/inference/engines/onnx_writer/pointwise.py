@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 
-from pannsdist.inference.engines.onnx_writer.builder import Builder
+from pannsdist.inference.engines.onnx_writer.builder import Builder, Translation
 from pannsdist.inference.engines.onnx_writer.operators import Operator, Value
-
-Translation = Callable[[Builder, Operator], str]
 
 SAME = (
     *("abs", "ceil", "cos", "erf", "exp", "floor", "log", "reciprocal", "relu", "round", "sigmoid", "sign"),
@@ -44,7 +41,7 @@ def _logical(kind: str) -> Translation:
 
 def not_equal(graph: Builder, op: Operator) -> str:
     """Whether two tensors differ."""
-    return graph.add("Not", _comparison("Equal")(graph, op))
+    return graph.add("Not", graph.add("Equal", op.value("x"), graph.cast(op.value("y"), op.value("x").dtype)))
 
 
 def logical_not(graph: Builder, op: Operator) -> str:
@@ -98,6 +95,11 @@ def cast(graph: Builder, op: Operator) -> str:
 def where(graph: Builder, op: Operator) -> str:
     """Elements of x or y."""
     return graph.add("Where", op.value("condition"), op.value("x"), op.value("y"))
+
+
+def masked_fill(graph: Builder, op: Operator) -> str:
+    """X, or one value where the mask is true."""
+    return graph.add("Where", op.value("mask"), graph.cast(op.value("value"), op.value("x").dtype), op.value("x"))
 
 
 def add_n(graph: Builder, op: Operator) -> str:
@@ -155,6 +157,7 @@ POINTWISE: dict[str, Translation] = {
     "clip": clip,
     "cast": cast,
     "where": where,
+    "masked_fill": masked_fill,
     "add_n": add_n,
     "log10": _logarithm(10),
     "log2": _logarithm(2),

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from pannsdist.inference.engines.onnx_writer.builder import Builder, Item, Translated, integers
+from pannsdist.inference.engines.onnx_writer.builder import Builder, Item, Translated, Translation, integers
 from pannsdist.inference.engines.onnx_writer.operators import Operator
-
-Translation = Callable[[Builder, Operator], Translated]
 
 GATES = {"LSTM": (0, 3, 1, 2), "GRU": (1, 0, 2), "RNN_TANH": (0,), "RNN_RELU": (0,)}
 """The order of ONNX's gates in Paddle's weights: LSTM i o f c of i f c o, GRU z r h of r z c."""

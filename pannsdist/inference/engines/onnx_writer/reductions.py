@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from pannsdist.inference.engines.onnx_writer.builder import Builder, Item, integers
+from pannsdist.inference.engines.onnx_writer.builder import (
+    Builder,
+    Item,
+    Translated,
+    Translation,
+    integers,
+    tensor_type,
+)
 from pannsdist.inference.engines.onnx_writer.operators import Operator
-
-Translation = Callable[[Builder, Operator], str]
 
 
 def _axes(op: Operator) -> list[int]:
@@ -40,7 +44,7 @@ def _truth(kind: str) -> Translation:
 
     def translate(graph: Builder, op: Operator) -> str:
         found = _reduce(graph, kind, graph.cast(op.value("x"), "int32"), _axes(op), op.attribute("keepdim"))
-        return graph.add("Cast", found, to=9)
+        return graph.add("Cast", found, to=tensor_type("bool"))
 
     return translate
 
@@ -58,7 +62,14 @@ def argmax(graph: Builder, op: Operator) -> str:
     op.require("flatten", False)
     keep = int(op.attribute("keepdims"))
     found = graph.add("ArgMax", op.value("x"), axis=op.integer("axis"), keepdims=keep)
-    return found if op.result.dtype == "int64" else graph.add("Cast", found, to=6)
+    return found if op.result.dtype == "int64" else graph.add("Cast", found, to=tensor_type("int32"))
+
+
+def topk(graph: Builder, op: Operator) -> Translated:
+    """The largest or smallest values along an axis in their order, and their indices."""
+    count, axis = integers(op.integer("k")), op.integer("axis")
+    first, ordered = (int(op.attribute(name)) for name in ("largest", "sorted"))
+    return tuple(graph.add_many("TopK", op.value("x"), count, results=2, axis=axis, largest=first, sorted=ordered))
 
 
 def cumsum(graph: Builder, op: Operator) -> str:
@@ -84,5 +95,6 @@ REDUCTIONS: dict[str, Translation] = {
     "all": _truth("ReduceMin"),
     "p_norm": p_norm,
     "argmax": argmax,
+    "topk": topk,
     "cumsum": cumsum,
 }

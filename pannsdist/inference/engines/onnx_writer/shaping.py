@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
-from pannsdist.inference.engines.onnx_writer.builder import Builder, Item, Translated, integers
+from pannsdist.inference.engines.onnx_writer.builder import Builder, Item, Translated, Translation, integers
 from pannsdist.inference.engines.onnx_writer.operators import Operator, Value
-
-Translation = Callable[[Builder, Operator], Translated]
 
 
 def same(_: Builder, op: Operator) -> Translated:
@@ -159,6 +155,12 @@ def embedding(graph: Builder, op: Operator) -> Translated:
     return graph.add("Gather", op.value("weight"), op.value("x"))
 
 
+def pixel_shuffle(graph: Builder, op: Operator) -> Translated:
+    """Channels spread over two axes."""
+    op.require("data_format", "NCHW")
+    return graph.add("DepthToSpace", op.value("x"), blocksize=op.integer("upscale_factor"), mode="CRD")
+
+
 def take_along_axis(graph: Builder, op: Operator) -> Translated:
     """An element for each index, along an axis."""
     return graph.add("GatherElements", op.value("arr"), op.value("indices"), axis=op.integer("axis"))
@@ -203,6 +205,7 @@ SHAPING: dict[str, Translation] = {
     "gather": rows,
     "index_select": rows,
     "embedding": embedding,
+    "pixel_shuffle": pixel_shuffle,
     "take_along_axis": take_along_axis,
     "shape": shape,
     "shape64": shape,

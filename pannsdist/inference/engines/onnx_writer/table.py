@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from pannsdist.inference.engines.onnx_writer.activations import ACTIVATIONS
-from pannsdist.inference.engines.onnx_writer.builder import Builder, Translated
+from pannsdist.inference.engines.onnx_writer.builder import Translation
 from pannsdist.inference.engines.onnx_writer.creating import CREATING
 from pannsdist.inference.engines.onnx_writer.layers import LAYERS
 from pannsdist.inference.engines.onnx_writer.normalizing import NORMALIZING
-from pannsdist.inference.engines.onnx_writer.operators import Operator
 from pannsdist.inference.engines.onnx_writer.pointwise import POINTWISE
 from pannsdist.inference.engines.onnx_writer.recurrent import RECURRENT
 from pannsdist.inference.engines.onnx_writer.reductions import REDUCTIONS
 from pannsdist.inference.engines.onnx_writer.shaping import SHAPING
 
-TRANSLATIONS: dict[str, Callable[[Builder, Operator], Translated]] = {
+TRANSLATIONS: dict[str, Translation] = {
     **CREATING,
     **POINTWISE,
     **ACTIVATIONS,
@@ -25,4 +22,3 @@ TRANSLATIONS: dict[str, Callable[[Builder, Operator], Translated]] = {
     **NORMALIZING,
     **RECURRENT,
 }
-"""Each writes one operator and gives its result. Raises CannotCompile for a form of it that ONNX does not have."""

@@ -100,6 +100,7 @@ FUNCTIONS = {
         + 4 * paddle.logical_xor(x > 0, x > 1).cast("float32")
     ),
     "where": lambda x: paddle.where(x > 0, x, -3 * x),
+    "masked_fill": lambda x: frames(x).masked_fill(frames(x) > 0, 0.5),
     "not_numbers": lambda x: (
         sum(found(paddle.log(x)).cast("float32") for found in (paddle.isnan, paddle.isfinite))
         + paddle.isinf(1 / paddle.floor(x)).cast("float32")
@@ -109,7 +110,7 @@ FUNCTIONS = {
     "swish": lambda x: F.silu(x) + F.swish(x) + F.mish(x),
     "softplus": lambda x: F.softplus(x, beta=2) + F.log_sigmoid(20 * x),
     "hard": lambda x: F.hardswish(x) + F.hardsigmoid(x) + F.hardtanh(x, -0.3, 0.7) + F.relu6(4 * x),
-    "elu": lambda x: F.elu(x, 0.7) + F.selu(x) + F.leaky_relu(x, 0.2) + F.relu(x),
+    "elu": lambda x: F.elu(x, 0.7) + F.celu(x, 0.7) + F.selu(x) + F.leaky_relu(x, 0.2) + F.relu(x),
     "softmax": lambda x: F.softmax(image(x), axis=1) + F.log_softmax(image(x), axis=2),
     "means": lambda x: image(x).mean([2, 3]) + image(x).mean(),
     "sums": lambda x: image(x).sum([1, -1]).mean(1, keepdim=True) + image(x).sum() + (x > 0).sum().cast("float32"),
@@ -120,6 +121,7 @@ FUNCTIONS = {
     "norms": lambda x: F.normalize(frames(x), axis=-1) + paddle.linalg.norm(frames(x), p=1, axis=-1, keepdim=True),
     "variance": lambda x: frames(x).std(-1) + frames(x).var(-1, unbiased=False),
     "argmax": lambda x: frames(x).argmax(-1).cast("float32") + image(x).argmax(1, dtype="int32").cast("float32").sum(),
+    "topk": lambda x: frames(x).topk(3)[0] + frames(x).topk(3, largest=False)[1].cast("float32"),
     "cumsum": lambda x: paddle.cumsum(x, 1) + paddle.cumsum(x).reshape(paddle.shape(x)),
     "flatten": lambda x: image(x).flatten(1, 2).flatten(-2) + image(x).flatten().sum(),
     "flatten_the_front": lambda x: image(x).flatten(0, 1),
@@ -146,6 +148,7 @@ FUNCTIONS = {
     "index_select": lambda x: paddle.index_select(image(x), paddle.arange(2), axis=3),
     "take_along_axis": lambda x: paddle.take_along_axis(x, x.argmax(1, keepdim=True), 1),
     "sizes": lambda x: x / float(2) * paddle.numel(x).cast("float32") + paddle.shape(image(x)).sum().cast("float32"),
+    "pixel_shuffle": lambda x: F.pixel_shuffle(image(x), 2),
     "triangles": lambda x: paddle.tril(image(x)[:, :, :4]) - 2 * paddle.triu(image(x)[:, :, :4], 1),
     "constants": lambda x: (
         x[:, :3] + paddle.to_tensor([1.5, 2.5, -4.0]) + paddle.ones([1, 3]) + paddle.full_like(x, 7).sum()

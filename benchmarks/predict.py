@@ -63,7 +63,7 @@ def main() -> None:
 
 def available() -> Iterable[str]:
     """The arms whose packages are installed."""
-    yield from OURS if find_spec("paddle2onnx") and find_spec("onnxruntime") else OURS[:-1]
+    yield from OURS if find_spec("onnx") and find_spec("onnxruntime") else OURS[:-1]
     if find_spec("panns_inference") and find_spec("torch"):
         yield from THEIRS
 

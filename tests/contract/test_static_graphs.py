@@ -53,6 +53,7 @@ def engines(layer, folder):
 
 
 def compare_engines(layer, shortest, folder):
+    layer.eval()
     runs = engines(layer, folder)
     for shape in ((1, shortest), (3, shortest + 4001)):
         waveforms = np.random.default_rng(0).normal(0, 0.1, shape).astype(np.float32)
@@ -119,14 +120,17 @@ def test_a_graph_computes_what_a_narrow_network_computes(name, tmp_path):
 
 
 class Image(OutputLayer):
-    """(B, S) -> (B, 1, T, F): no answer but the image of sound. paddle2onnx needs a weight to go with it."""
+    """(B, S) -> (B, 1, T, F): no answer but the image of sound."""
 
     def __init__(self, feature):
         super().__init__(Network(feature, paddle.nn.Identity()), "scores", multi_label=True)
-        self.one = self.create_parameter([1], default_initializer=paddle.nn.initializer.Constant(1.0))
 
     def forward(self, waveform):
-        return self.network.feature(waveform) * self.one
+        return self.network.feature(waveform)
+
+
+LOOSER = {"log_spectrogram": 5e-4, "efficientat_mel": 5e-5}
+"""Logarithms of single bins that hold next to nothing move most; measured: 1.4e-4 and 1.3e-5 of the largest value."""
 
 
 @pytest.mark.parametrize("entry", chosen("feature"), ids=lambda entry: entry.name)
@@ -141,5 +145,5 @@ def test_onnx_computes_what_a_feature_computes(entry, tmp_path):
     for shape in ((1, 9000), (3, 20001)):
         waveforms = np.random.default_rng(0).normal(0, 0.1, shape).astype(np.float32)
         expected = layer(paddle.to_tensor(waveforms)).numpy()
-        # Decibels of bins that hold next to nothing move most; measured: 2e-4 of the largest value.
-        np.testing.assert_allclose(run(waveforms), expected, rtol=0, atol=1e-3 * np.abs(expected).max())
+        tolerance = LOOSER.get(entry.name, 1e-5)
+        np.testing.assert_allclose(run(waveforms), expected, rtol=0, atol=tolerance * np.abs(expected).max())

@@ -210,8 +210,5 @@ class Ast(nn.Layer):
         if not wanted:
             return features
         # Always pad and then cut, because a static graph does not know the length and cannot handle empty tensors.
-        # `concat` instead of `F.pad`, whose value paddle2onnx 2.1.0 exports as uninitialized memory.
-        clips, _, _, bins = paddle.shape(features)
-        behind = paddle.full([clips, 1, wanted, bins], self._grid.padding, "float32")
-        longer = paddle.concat([features, behind], axis=2)
+        longer = F.pad(features, [0, 0, 0, wanted], value=self._grid.padding)
         return longer[:, :, : paddle.clip(paddle.shape(features)[2], min=wanted)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 import paddle
+import paddle.nn.functional as F
 
 from pannsdist.contracts import FrontEnd
 from pannsdist.contracts.spectrum import BandImage, mel_bands
@@ -31,14 +32,11 @@ def smoothed(energy: paddle.Tensor, weight: float) -> paddle.Tensor:
     times the sum over the n frames before, so a few doublings cover all relevant frames. E is 1 before the first frame.
     Frames with a weight of 2^-24 or less are ignored, so the error of M is at most 2^-24 of the largest of them. The
     order of additions does not depend on the batch.
-
-    `concat` instead of `F.pad`, whose value paddle2onnx 2.1.0 exports as uninitialized memory.
     """
     reach, kept = 1, 1.0 - weight
     while kept**reach > FORGOTTEN:
         reach *= 2
-    before = paddle.tile(paddle.ones_like(energy[:, :1]), [1, reach, 1])[:, 1:]
-    total, frames = weight * paddle.concat([before, energy], axis=1), 1
+    total, frames = weight * F.pad(energy, [reach - 1, 0], value=1.0, data_format="NLC"), 1
     while frames < reach:
         total = total[:, frames:] + kept**frames * total[:, :-frames]
         frames *= 2

@@ -140,10 +140,10 @@ def test_an_unknown_engine_is_refused_with_the_known_ones():
 
 def test_without_the_extra_the_engine_onnx_says_what_to_install(monkeypatch):
     monkeypatch.setattr(
-        "pannsdist.inference.engines.onnx_runtime.find_spec", lambda name: None if name == "paddle2onnx" else name
+        "pannsdist.inference.engines.onnx_runtime.find_spec", lambda name: None if name == "onnx" else name
     )
     monkeypatch.setattr(paddle, "__version__", "3.3.1")
-    with pytest.raises(UserError, match=r"ONNX needs paddle2onnx\n.*\n  next: pip install 'pannsdist\[onnx\]'"):
+    with pytest.raises(UserError, match=r"ONNX needs onnx\n.*\n  next: pip install 'pannsdist\[onnx\]'"):
         build_engine(tiny_sounds.inference_model(), "onnx")
 
 

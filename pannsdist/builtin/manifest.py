@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
-from pannsdist.contracts import Clip, UserError, param
-from pannsdist.contracts.tables import Row, csv_rows, json_rows, read_text
+from pannsdist.contracts import Clip, UserError, param, path_of
+from pannsdist.contracts.file_lookup import FileLookup
+from pannsdist.contracts.tables import Row, csv_rows, json_rows, lines_of, read_text
 
 SPLITS = ("train", "valid", "test")
 
@@ -29,10 +30,13 @@ class ManifestParams:
 class Manifest:
     """Clips listed in a UTF-8 table: CSV with a header (.csv) or one JSON object per line (.jsonl, .json).
 
-    Columns: `path`, relative to the root; `label` or `labels` (in JSON a string or a list of strings); and `split`
-    (train, valid or test) or `fold` (counted from 1). With `valid_fold` 0 the column `split` is used; otherwise that
-    fold is `valid` and the others are `train`. Optional columns: `start` and `duration` in seconds of a segment of the
-    file; `id`, which defaults to the path, with `#start` appended if a start is given. Other columns are ignored.
+    Columns: `path`, relative to the root, with slashes; `label` or `labels` (in JSON a string or a list of strings);
+    and `split` (train, valid or test) or `fold` (counted from 1). With `valid_fold` 0 the column `split` is used;
+    otherwise that fold is `valid` and the others are `train`. Optional columns: `start` and `duration` in seconds of a
+    segment of the file; `id`, which defaults to the path, with `#start` appended if a start is given. Other columns are
+    ignored.
+
+    A file whose name on disk has another Unicode normal form, as on macOS, is found.
 
     With `multi_label`, labels are split at `label_separator` and may be empty. `labels` is a text file with one label
     per line, in the order of the network's outputs; without it labels are sorted.
@@ -44,22 +48,22 @@ class Manifest:
     @classmethod
     def folds(cls, params: ManifestParams) -> tuple[int, ...]:
         """The folds of the table; empty without a column `fold`."""
-        rows = _read_rows(Path(params.path).expanduser(), 0)
+        rows = _read_rows(path_of(params.path), 0)
         return tuple(sorted({_fold(row) for row in rows})) if all("fold" in row.cells for row in rows) else ()
 
     def __init__(self, params: ManifestParams) -> None:
         if not params.label_separator:
             raise UserError("data.params.label_separator is empty", "it is at least one character, such as ';'")
-        path = Path(params.path).expanduser()
-        root = Path(params.root).expanduser() if params.root else path.parent
+        path = path_of(params.path)
+        root = path_of(params.root) if params.root else path.parent
         if not root.is_dir():
             raise UserError(
                 f"{root} is not a folder (data.params.root)",
                 "give the folder that the paths in the manifest are relative to",
             )
-        known = _read_labels(Path(params.labels).expanduser()) if params.labels else ()
+        known = _read_labels(path_of(params.labels)) if params.labels else ()
         rows = _read_rows(path, params.valid_fold)
-        clips = [_clip(row, root, params) for row in rows]
+        clips = _present(path, rows, [_clip(row, root, params) for row in rows], root)
         splits = _splits(path, rows, params.valid_fold)
         self.multi_label = params.multi_label
         self.labels = known or tuple(sorted({label for clip in clips for label in clip.labels}))
@@ -101,7 +105,10 @@ def _labels(row: Row, params: ManifestParams) -> tuple[str, ...]:
 def _clip(row: Row, root: Path, params: ManifestParams) -> Clip:
     inside = os.path.relpath(root / row.text("path"), root)
     if Path(inside).parts[:1] in ((), (os.pardir,)):
-        row.refuse(f"path {row.text('path')!r} is outside of {root}", "paths are relative to data.params.root")
+        right = "\n".join(
+            filter(None, ["paths are relative to data.params.root", FileLookup(root).hint(row.text("path"))])
+        )
+        row.refuse(f"path {row.text('path')!r} is outside of {root}", right)
     start_s, duration_s = row.seconds("start"), row.seconds("duration")
     if duration_s == 0:
         row.refuse("duration is 0", "it is a number of seconds above 0")
@@ -111,7 +118,7 @@ def _clip(row: Row, root: Path, params: ManifestParams) -> Clip:
 
 def _read_labels(path: Path) -> tuple[str, ...]:
     labels: dict[str, int] = {}
-    for line, text in enumerate(read_text(path, "data.params.labels").split("\n"), start=1):
+    for line, text in enumerate(lines_of(read_text(path, "data.params.labels")), start=1):
         label = text.strip()
         if label in labels:
             raise UserError(f"{path}:{line}: label {label!r} is already in line {labels[label]}", "remove one")
@@ -162,10 +169,23 @@ def _splits(path: Path, rows: list[Row], valid_fold: int) -> list[str]:
     return ["valid" if fold == valid_fold else "train" for fold in folds]
 
 
+def _present(path: Path, rows: list[Row], clips: list[Clip], root: Path) -> list[Clip]:
+    """The clips with their files as named on disk. Raises UserError for missing ones."""
+    files = FileLookup(root)
+    names = [Path(str(clip.source)).relative_to(root).as_posix() for clip in clips]
+    found = {name: files.find(name) for name in dict.fromkeys(names)}
+    is_file = {name: path is not None and path.is_file() for name, path in found.items()}
+    missing = [(row, name) for row, name in zip(rows, names, strict=True) if not is_file[name]]
+    if missing:
+        some = [f"line {row.line}: {root / name}; {files.hint(name)}".removesuffix("; ") for row, name in missing[:3]]
+        right = "\n".join([*some, "paths are relative to data.params.root"])
+        raise UserError(f"{path}: {len(missing)} of {len(rows)} clips have no file, such as", right)
+    return [replace(clip, source=found[name] or root) for clip, name in zip(clips, names, strict=True)]
+
+
 def _check(rows: list[Row], clips: list[Clip], labels: tuple[str, ...], params: ManifestParams) -> None:
-    """Raise UserError for unknown labels, too few labels, duplicate ids, and missing files."""
+    """Raise UserError for unknown labels, too few labels and duplicate ids."""
     known, lines = set(labels), {clips[0].id: rows[0].line}
-    present = {source: Path(str(source)).is_file() for source in {clip.source for clip in clips}}
     for row, clip in zip(rows, clips, strict=True):
         unknown = [label for label in clip.labels if label not in known]
         if unknown:
@@ -174,9 +194,3 @@ def _check(rows: list[Row], clips: list[Clip], labels: tuple[str, ...], params: 
             row.refuse(f"id {clip.id!r} is already in line {lines[clip.id]}", "add a column 'id' with unique values")
     if len(labels) < (1 if params.multi_label else 2):
         raise UserError(f"{params.path} has {len(labels)} label(s): {', '.join(labels)}", "a classifier needs two")
-    missing = [
-        f"line {row.line}: {clip.source}" for row, clip in zip(rows, clips, strict=True) if not present[clip.source]
-    ]
-    if missing:
-        right = "\n".join([*missing[:3], "paths are relative to data.params.root"])
-        raise UserError(f"{params.path}: {len(missing)} of {len(rows)} clips have no file, such as", right)

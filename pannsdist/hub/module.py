@@ -13,6 +13,7 @@ import paddle
 import paddle.nn.functional as F
 from paddle import nn
 
+from pannsdist.audio.loudness import refusal
 from pannsdist.audio.reader import resample
 from pannsdist.contracts import FrontEnd
 from pannsdist.hub.devices import use_device
@@ -189,6 +190,8 @@ class Module(nn.Layer):
         if array.ndim != 1 or array.size == 0 or not np.isfinite(array).all():
             wrong = f"data[{number}] is not a waveform: shape {array.shape}"
             raise UserError(wrong, "one dimension of finite samples, such as librosa.load(path, sr=sample_rate)[0]")
+        if why := refusal(array):
+            raise UserError(f"data[{number}]: {why}")
         mono = resample(array, sample_rate, self.front_end.sample_rate_hz)
         return np.pad(mono, (0, max(0, self.minimum_samples - len(mono))))
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pannsdist.runtime.errors import CannotWrite
+from pannsdist.runtime.names import SHOWN
 
 WRITING, OLDER = "writing", "older"
 
@@ -21,7 +22,7 @@ def write_atomic(path: Path, content: str | bytes) -> None:
     temporary = _sibling(path, WRITING)
     with _raising_cannot_write(path):
         with temporary.open("wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
+            file.write(content.encode("utf-8", SHOWN) if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -29,7 +30,7 @@ def write_atomic(path: Path, content: str | bytes) -> None:
 
 def append_line(path: Path, line: str) -> None:
     """Append a line to a text file. Not atomic: a crash may leave part of the line."""
-    with _raising_cannot_write(path), path.open("a", encoding="utf-8") as file:
+    with _raising_cannot_write(path), path.open("a", encoding="utf-8", errors=SHOWN) as file:
         file.write(f"{line}\n")
 
 

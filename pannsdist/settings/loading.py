@@ -7,6 +7,7 @@ rejected with the key, where it was set, and what is allowed.
 from __future__ import annotations
 
 import dataclasses
+import io
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +18,9 @@ from typing import Any, TypeVar
 from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from pannsdist.runtime.errors import SettingsError, candidates_line
+from pannsdist.runtime.errors import SettingsError, UserError, candidates_line
+from pannsdist.runtime.names import shown
+from pannsdist.runtime.texts import decoded
 from pannsdist.settings.schema import Settings
 
 P = TypeVar("P")
@@ -120,10 +123,12 @@ def _file_layers(path: Path, chain: tuple[Path, ...]) -> list[Layer]:
         loop = " -> ".join(str(p) for p in (*chain, path))
         raise SettingsError(f"circular base files: {loop}", "remove one `base:` line")
     try:
-        values = OmegaConf.to_container(OmegaConf.load(path))
+        values = OmegaConf.to_container(OmegaConf.load(io.StringIO(decoded(path.read_bytes(), str(path)))))
     except FileNotFoundError:
         raise SettingsError(f"no settings file {path}", "give a YAML file with -c", "ls configs") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except UserError as error:
+        raise SettingsError(error.wrong, error.right, error.command) from error
+    except OSError as error:
         raise SettingsError(f"cannot read {path}: {error}", "give a YAML file with -c") from error
     except Exception as error:  # PyYAML and OmegaConf raise many kinds
         raise SettingsError(
@@ -165,7 +170,7 @@ def parsed(overrides: Sequence[str]) -> dict[str, Any]:
         if "=" not in item or item.startswith("-"):
             raise SettingsError(f"'{item}' is not a setting", "write key=value, such as train.epochs=3")
     try:
-        values = OmegaConf.to_container(OmegaConf.from_dotlist(list(overrides)))
+        values = OmegaConf.to_container(OmegaConf.from_dotlist([shown(item) for item in overrides]))
     except Exception as error:  # PyYAML and OmegaConf raise many kinds
         raise SettingsError(
             f"cannot read {' '.join(overrides)}: {error}", "write key=value, quoted where needed"

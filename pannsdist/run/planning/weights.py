@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pannsdist.registry.building import Part
 from pannsdist.runtime.errors import BadWeightsFile, candidates_line
+from pannsdist.runtime.names import path_of
 from pannsdist.settings import SettingsOrigin
 from pannsdist.weights.downloads.fetch import fetch
 
@@ -17,7 +18,7 @@ def fetch_weights(name: str, model: Part, origin: SettingsOrigin) -> Path | None
     """
     if not name:
         return None
-    tags, path = model.plugin.weights, Path(name).expanduser()
+    tags, path = model.plugin.weights, path_of(name)
     if name in tags:
         return fetch(tags[name])
     if not path.is_file():

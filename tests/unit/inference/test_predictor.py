@@ -128,11 +128,12 @@ def test_files_of_unequal_lengths_asked_for_together_get_what_each_gets_alone(tm
         (alone,) = Predictor(inference_model, engine=engine).predict([path])
         assert (prediction.error is None) == (path.name != "3.wav")
         assert dict(prediction.scores) == pytest.approx(dict(alone.scores), abs=1e-5)
-    vectors = list(Predictor(inference_model, engine=engine).embeddings(paths))
-    assert isinstance(vectors.pop(3), BadClip)
+    embeddings = list(Predictor(inference_model, engine=engine).embeddings(paths))
+    assert isinstance(embeddings.pop(3).error, BadClip)
     del paths[3]
-    for path, vector in zip(paths, vectors, strict=True):
-        np.testing.assert_allclose(vector, Predictor(inference_model, engine=engine).embed(path), rtol=0, atol=1e-5)
+    for path, embedding in zip(paths, embeddings, strict=True):
+        (alone,) = Predictor(inference_model, engine=engine).embeddings([path])
+        np.testing.assert_allclose(embedding.vector, alone.vector, rtol=0, atol=1e-5)
 
 
 class Counting:

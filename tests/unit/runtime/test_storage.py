@@ -81,11 +81,10 @@ def test_a_text_file_replaces_the_older(tmp_path):
     assert names(tmp_path) == ["a.txt"]
 
 
-def test_a_text_that_cannot_be_written_leaves_the_older_file(tmp_path):
-    storage.write_atomic(tmp_path / "a.txt", "old")
-    with pytest.raises(UnicodeEncodeError):
-        storage.write_atomic(tmp_path / "a.txt", "new \ud800")
-    assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "old"
+def test_the_bytes_of_a_name_that_is_not_utf8_are_written_as_escapes(tmp_path):
+    storage.write_atomic(tmp_path / "a.txt", "a \udcb9\udcb7.wav\n")
+    storage.append_line(tmp_path / "a.txt", "b \udcb9.wav")
+    assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "a \\xb9\\xb7.wav\nb \\xb9.wav\n"
 
 
 def test_a_link_moves_to_another_sibling(tmp_path):

@@ -23,7 +23,7 @@ QUIET_PEAK = 1e-3
 """-60 dB: of 16 bits the sound uses five."""
 CANCELLED_POWER = 0.01
 """20 dB: by so much the mean of the channels is below the channels. Of independent channels it loses 3 to 9 dB."""
-OFFSET = 0.125
+OFFSET = 0.25
 """Of full scale; that of a recorder is below 0.02, that of samples with a wrong sign is 0.5 and more."""
 CLIPPED_LEVEL, CLIPPED_FRACTION = 0.999, 0.01
 """A sound is clipped if more than this fraction of its samples reaches this level."""

@@ -50,7 +50,8 @@ def _found(path: Path) -> Path:
     inside, files = path.relative_to(above).as_posix(), FileLookup(above)
     found = files.find(inside)
     if found is None:
-        right = files.hint(inside) or "give sound files or folders of them"
+        hint = files.hint(inside)
+        right = f"in {shown(above)} {hint}" if hint else "give sound files or folders of them"
         raise UserError(f"there is no file {shown(path)}", right)
     return found
 
@@ -65,8 +66,9 @@ def listed_names(content: bytes) -> list[str]:
     has_mark = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     if b"\0" in content and not has_mark:
         names = [os.fsdecode(name) for name in content.split(b"\0")]
-        if max(map(len, names)) < 2:
-            decoded(content, STANDARD_INPUT)  # UTF-16 without a mark: refused
+        if max(map(len, names)) == 1:
+            wrong = f"{STANDARD_INPUT} has a zero byte after every character"
+            raise UserError(wrong, "it may be UTF-16: pipe it through iconv -f UTF-16LE -t UTF-8")
     else:
         text = decoded(content, STANDARD_INPUT) if has_mark else os.fsdecode(content.removeprefix(codecs.BOM_UTF8))
         names = lines_of(text)

@@ -40,6 +40,11 @@ def original(text: str) -> str:
     return _ESCAPE.sub(character, text)
 
 
+def is_unicode(text: str) -> bool:
+    """Whether every encoding of Unicode can write the text: it has no undecodable bytes of a file name."""
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def path_of(text: str | os.PathLike[str]) -> Path:
     """The path that a setting, a list or a command line names, with `~` expanded.
 

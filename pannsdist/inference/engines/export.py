@@ -27,6 +27,7 @@ from pannsdist.inference.inference_model import InferenceModel
 from pannsdist.registry import Catalog
 from pannsdist.runtime import storage
 from pannsdist.runtime.errors import BadClip, UserError
+from pannsdist.runtime.names import is_unicode, shown
 
 FORMATS = ("paddle", "onnx")
 RECORD_FILE = "export.json"
@@ -61,6 +62,9 @@ def export(inference_model: InferenceModel, form: str, out: Path, clips: Sequenc
         require_onnx()
     if out.exists():
         raise UserError(f"{out} exists already", "an export is a new folder", f"rm -r {out}")
+    if not is_unicode(str(out.absolute())):
+        wrong = f"{shown(out.absolute())} holds bytes that are not UTF-8, and Paddle cannot write there"
+        raise UserError(wrong, "give another folder as -o FOLDER")
     if not clips:
         wrong = "no sound to compare the export with: the model's own dataset is not found"
         raise UserError(wrong, "give sound files as --check FILE...")

@@ -11,7 +11,7 @@ from pannsdist.contracts import Clip
 from pannsdist.registry.building import Part
 from pannsdist.run.planning import subset
 from pannsdist.runtime.errors import BadDataset, BrokenPlugin, candidates_line
-from pannsdist.runtime.names import shown
+from pannsdist.runtime.names import is_unicode, shown
 from pannsdist.settings import SettingsOrigin
 from pannsdist.settings.schema import Settings
 
@@ -69,7 +69,7 @@ def _check_clips(clips: Sequence[Clip], labels: tuple[str, ...], multi_label: bo
     if not clips:
         raise BadDataset(f"{what} is empty", "check its folders and folds", show)
     known = set(labels)
-    unwritable = next((text for text in (*labels, *(clip.id for clip in clips)) if not _is_unicode(text)), None)
+    unwritable = next((text for text in (*labels, *(clip.id for clip in clips)) if not is_unicode(text)), None)
     if unwritable is not None:
         right = "ids and labels are text; pannsdist.contracts.shown(name) writes the bytes of a file name as text"
         raise BadDataset(f"{what}: '{shown(unwritable)}' holds bytes that are not UTF-8", right, show)
@@ -80,10 +80,6 @@ def _check_clips(clips: Sequence[Clip], labels: tuple[str, ...], multi_label: bo
     double = [name for name, count in Counter(clip.id for clip in clips).items() if count > 1]
     if double:
         raise BadDataset(f"{what}: {len(double)} duplicate ids, such as '{double[0]}'", "ids must be unique", show)
-
-
-def _is_unicode(text: str) -> bool:
-    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _refuse_leaks(data: Data) -> None:

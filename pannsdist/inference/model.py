@@ -157,10 +157,10 @@ class Model:
         """The labels whose probability in `predict` is at least `threshold`: none, one or several of each sound."""
         from pannsdist.inference.detection import Rule
 
-        least = Rule(threshold).threshold
+        rule = Rule(threshold)
         predictions = self._predictions(sounds, sample_rate_hz, on_bad)
         return [
-            Answer(shown(one.source), {k: p for k, p in one.scores if p >= least}, one.error, one.remarks)
+            Answer(shown(one.source), {label: p for label, p in one.scores if rule.reached(p)}, one.error, one.remarks)
             for one in predictions
         ]
 

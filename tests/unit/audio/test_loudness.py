@@ -141,3 +141,22 @@ def test_blocks_are_measured_as_one_sound():
     assert whole.remarks() == parts.remarks() == ()
     parts.add_channels(np.stack([NOISE, -NOISE], axis=1) * 30)
     assert parts.remarks()[0].startswith("its channels cancel")
+
+
+def metered(samples):
+    meter = LevelMeter()
+    meter.add_channels(samples)
+    meter.add_output(samples.mean(axis=1))
+    return meter.remarks()
+
+
+def test_the_edges_of_clipping_silent_channels_and_cancellation():
+    for clipped, counts in ((1, 0), (2, 1)):
+        samples = np.full((100, 1), 0.5)
+        samples[:clipped] = -1.0
+        samples[clipped:50] = -0.5
+        assert len(metered(samples)) == counts
+    for level, counts in ((SILENT_PEAK, 0), (np.nextafter(SILENT_PEAK, 0), 1)):
+        assert len(metered(np.stack([np.tile([0.5, -0.5], 50), np.tile([level, -level], 50)], axis=1))) == counts
+    for second, counts in ((-0.8, 0), (-0.85, 1)):
+        assert len(metered(np.outer(np.tile([0.5, -0.5], 50), [1.0, second]))) == counts

@@ -167,3 +167,13 @@ def test_a_file_that_breaks_off_gets_its_error_and_its_neighbours_their_answers(
     first, second, third = Predictor(bundle.inference_model).predict(paths)
     assert dict(first.scores) == pytest.approx(dict(third.scores), abs=1e-6)
     assert "NaN" in second.error.wrong
+
+
+def test_the_shortest_window_and_hops_up_to_it_are_accepted(bundle):
+    shortest = bundle.minimum_s
+    assert Predictor(bundle.inference_model, shortest, shortest).hop_s == shortest
+    with pytest.raises(UserError, match="the network needs at least"):
+        Predictor(bundle.inference_model, np.nextafter(shortest, 0))
+    for hop_s in (0.0, np.nextafter(shortest, 1)):
+        with pytest.raises(UserError, match="allowed: above 0, up to the window"):
+            Predictor(bundle.inference_model, shortest, hop_s)

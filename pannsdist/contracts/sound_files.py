@@ -75,9 +75,7 @@ class Skipped:
         some = ", ".join(map(shown, self.names[:SHOWN_NAMES]))
         more = f" and {len(self.names) - SHOWN_NAMES} more" if len(self.names) > SHOWN_NAMES else ""
         files = "" if self.kind.what.endswith("s)") or self.kind is NO_FILES else "file(s) "
-        example = self.root / self.names[0]
-        name, target = (shlex.quote(shown(path)) for path in (example, example.with_suffix(".flac")))
-        remedy = self.kind.remedy.format(name=name, target=target)
+        remedy = _remedy(self.kind, self.root / self.names[0])
         return f"{len(self.names)} {files}{self.kind.what} ({some}{more})" + (f"; {remedy}" if remedy else "")
 
 
@@ -116,9 +114,9 @@ def _unread_format(name: str) -> Kind | None:
 
 
 def how_to_read(path: Path) -> str:
-    """The ending of a file that libsndfile does not read and how to convert it; empty for other files."""
+    """How to convert a file of an ending that libsndfile does not read; empty for other files."""
     kind = _unread_format(path.name)
-    return "" if kind not in (CONVERTIBLE, HEADERLESS) else str(Skipped(kind, path.parent, (path.name,)))
+    return "" if kind not in (CONVERTIBLE, HEADERLESS) else _remedy(kind, path)
 
 
 def find_sound_files(root: Path) -> SoundFiles:
@@ -175,6 +173,11 @@ def _judged(entry: os.DirEntry[str]) -> tuple[Kind | None] | None:
         return (None,) if entry.is_file() or is_broken_link else (NO_FILES,)
     kind = _unread_format(entry.name)
     return (kind,) if kind else None
+
+
+def _remedy(kind: Kind, example: Path) -> str:
+    name, target = (shlex.quote(shown(path)) for path in (example, example.with_suffix(".flac")))
+    return kind.remedy.format(name=name, target=target)
 
 
 def _ending(name: str) -> str:

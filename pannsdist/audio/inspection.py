@@ -45,8 +45,9 @@ def _facts(clip: Clip, model_rate_hz: int) -> Facts:
     digest = hashlib.sha256(f"{rate_hz} {samples.shape}".encode())
     digest.update(np.ascontiguousarray(samples).tobytes())
     meter = LevelMeter()
-    meter.add_channels(samples)
-    meter.add_output(resample(mix_to_mono(samples), rate_hz, model_rate_hz))
+    mono = mix_to_mono(samples)
+    meter.add_channels(samples, mono)
+    meter.add_output(resample(mono, rate_hz, model_rate_hz))
     return Facts(len(samples) / rate_hz, rate_hz, digest.hexdigest(), meter.is_silent, meter.remarks())
 
 

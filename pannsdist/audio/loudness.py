@@ -31,7 +31,7 @@ CLIPPED_LEVEL, CLIPPED_FRACTION = 0.999, 0.01
 
 def refusal(samples: np.ndarray) -> str:
     """Why no network may get these samples (S, ...): not finite, or not on the scale of 1. Empty if it may."""
-    peak = float(np.abs(samples).max(initial=0.0))
+    peak = _peak(samples)
     if peak <= FULL_SCALE_LIMIT:
         return ""
     if not np.isfinite(peak):
@@ -56,19 +56,21 @@ class LevelMeter:
             self.add_output(block)
             yield block
 
-    def add_channels(self, block: np.ndarray) -> None:
-        """Measure a block (S, channels) as decoded."""
-        levels = np.abs(block)
+    def add_channels(self, block: np.ndarray, mono: np.ndarray) -> None:
+        """Measure a block (S, channels) as decoded, and its mean over the channels (S,)."""
+        channels = np.ascontiguousarray(block.T)  # reductions over the rows are ten times faster
+        peaks = np.array([_peak(channel) for channel in channels])
         self._frames += len(block)
-        self._peaks = np.maximum(self._peaks, levels.max(axis=0, initial=0.0))
-        self._sums = self._sums + block.sum(axis=0, dtype=np.float64)
-        self._powers = self._powers + np.square(block).sum(axis=0, dtype=np.float64)
-        self._clipped = self._clipped + (levels >= CLIPPED_LEVEL).sum(axis=0)
-        self._mono_power += float(np.square(block.mean(axis=1)).sum(dtype=np.float64))
+        self._peaks = np.maximum(self._peaks, peaks)
+        self._sums = self._sums + channels.sum(axis=1)
+        self._powers = self._powers + np.einsum("cs,cs->c", channels, channels)
+        self._mono_power += float(np.dot(mono, mono))
+        if peaks.max() >= CLIPPED_LEVEL:
+            self._clipped = self._clipped + (np.abs(channels) >= CLIPPED_LEVEL).sum(axis=1)
 
     def add_output(self, block: np.ndarray) -> None:
         """Measure a block (S,) at the network's rate, after mixing to mono."""
-        self._output_peak = max(self._output_peak, float(np.abs(block).max(initial=0.0)))
+        self._output_peak = max(self._output_peak, _peak(block))
 
     @property
     def peak(self) -> float:
@@ -100,6 +102,12 @@ class LevelMeter:
             f"{clipped:.0%} of its samples are clipped": clipped > CLIPPED_FRACTION and peak <= OVER,
         }
         return tuple(remark for remark, holds in found.items() if holds)
+
+
+def _peak(samples: np.ndarray) -> float:
+    """The largest absolute value, 0 without samples, NaN if any is; without a copy."""
+    highest, lowest = samples.max(initial=0.0), samples.min(initial=0.0)
+    return float(np.maximum(highest, -lowest))
 
 
 def _decibels(level: float) -> str:

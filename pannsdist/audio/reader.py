@@ -223,9 +223,10 @@ def _checked_mono(blocks: Iterable[np.ndarray], name: SourceName, meter: LevelMe
     is_empty = True
     for block in blocks:
         refuse_unusable(block, name)
-        meter.add_channels(block)
+        mono = mix_to_mono(block)
+        meter.add_channels(block, mono)
         is_empty = False
-        yield mix_to_mono(block)
+        yield mono
     if is_empty:
         raise name.bad_clip("it contains no samples")
 

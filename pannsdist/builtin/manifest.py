@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
-from pannsdist.contracts import Clip, UserError, param, path_of
+from pannsdist.contracts import Clip, UserError, param, path_of, shown
 from pannsdist.contracts.file_lookup import FileLookup
 from pannsdist.contracts.tables import Row, csv_rows, json_rows, lines_of, read_text
 
@@ -93,7 +93,7 @@ def _labels(row: Row, params: ManifestParams) -> tuple[str, ...]:
     found = value if isinstance(value, list) else row.text(column).split(params.label_separator)
     if isinstance(value, dict) or not all(isinstance(label, str) for label in found):
         row.refuse(f"{column} is {value!r}", "it is a string, or in JSON a list of strings")
-    labels = tuple(dict.fromkeys(label.strip() for label in found if label.strip()))
+    labels = tuple(dict.fromkeys(shown(label.strip()) for label in found if label.strip()))
     if not labels and not params.multi_label:
         row.refuse(f"{column} is empty", "every clip needs a label, unless data.params.multi_label=true")
     if len(labels) > 1 and not params.multi_label:
@@ -113,13 +113,13 @@ def _clip(row: Row, root: Path, params: ManifestParams) -> Clip:
     if duration_s == 0:
         row.refuse("duration is 0", "it is a number of seconds above 0")
     name = Path(inside).as_posix() + ("" if start_s is None else f"#{start_s:.15g}")
-    return Clip(row.text("id") or name, root / inside, _labels(row, params), start_s or 0.0, duration_s)
+    return Clip(shown(row.text("id") or name), root / inside, _labels(row, params), start_s or 0.0, duration_s)
 
 
 def _read_labels(path: Path) -> tuple[str, ...]:
     labels: dict[str, int] = {}
     for line, text in enumerate(lines_of(read_text(path, "data.params.labels")), start=1):
-        label = text.strip()
+        label = shown(text.strip())
         if label in labels:
             raise UserError(f"{path}:{line}: label {label!r} is already in line {labels[label]}", "remove one")
         if label:

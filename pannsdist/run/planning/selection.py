@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pannsdist.contracts import FrontEnd
+from pannsdist.contracts.sound_files import Skipped
 from pannsdist.registry import Catalog, Registry
 from pannsdist.registry.building import Builtin, Part, PluginRequest, build_plugins
 from pannsdist.runtime.errors import SettingsError
@@ -89,6 +90,11 @@ class Plugins:
         """Samples of the shortest waveform that the network accepts."""
         minimum: int = self.model.plugin.minimum_samples(self.front_end)
         return minimum
+
+    @property
+    def skipped(self) -> list[Skipped]:
+        """What searches for sound files left out: those of the dataset and of augmentations."""
+        return [one for part in self.by_key.values() for one in part.skipped]
 
     @property
     def model_masks(self) -> bool:

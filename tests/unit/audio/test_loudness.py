@@ -116,7 +116,7 @@ def test_the_edges_of_the_levels(level, kind):
     """At the edge itself: not silent any more, not quiet any more, not over yet, clipped already."""
     samples = np.tile(np.array([level, -level]), 100)
     meter = LevelMeter()
-    meter.add_channels(samples[:, None])
+    meter.add_channels(samples[:, None], samples)
     meter.add_output(samples)
     found = [remark for remark in meter.remarks() if "clipped" not in remark or level <= 1]
     assert [kind in remark for remark in found] == [True] * bool(kind)
@@ -126,26 +126,27 @@ def test_the_edges_of_the_levels(level, kind):
 def test_an_offset_counts_from_its_limit_on():
     for offset, counts in ((OFFSET, 1), (np.nextafter(OFFSET, 0), 0)):
         meter = LevelMeter()
-        meter.add_channels(np.full((64, 1), offset))
+        meter.add_channels(np.full((64, 1), offset), np.full(64, offset))
         meter.add_output(np.full(64, offset))
         assert len(meter.remarks()) == counts
 
 
 def test_blocks_are_measured_as_one_sound():
     whole, parts = LevelMeter(), LevelMeter()
-    whole.add_channels(STEREO)
+    whole.add_channels(STEREO, STEREO.mean(axis=1))
     for first in range(0, RATE_HZ, 777):
-        parts.add_channels(STEREO[first : first + 777])
+        block = STEREO[first : first + 777]
+        parts.add_channels(block, block.mean(axis=1))
     for meter in (whole, parts):
         meter.add_output(NOISE)
     assert whole.remarks() == parts.remarks() == ()
-    parts.add_channels(np.stack([NOISE, -NOISE], axis=1) * 30)
+    parts.add_channels(np.stack([NOISE, -NOISE], axis=1) * 30, 0 * NOISE)
     assert parts.remarks()[0].startswith("its channels cancel")
 
 
 def metered(samples):
     meter = LevelMeter()
-    meter.add_channels(samples)
+    meter.add_channels(samples, samples.mean(axis=1))
     meter.add_output(samples.mean(axis=1))
     return meter.remarks()
 

@@ -1,5 +1,6 @@
 """A file is found by its name in another Unicode form; other differences are said with the file that there is."""
 
+import json
 import os
 import unicodedata
 
@@ -29,6 +30,19 @@ def test_the_same_name_written_in_another_way_is_found(tmp_path, listed, on_disk
     )
     dataset = Manifest(ManifestParams(str(tmp_path / "clips.csv")))
     assert dataset.clips("train")[0].source == tmp_path / on_disk
+
+
+def test_json_lines_of_python_hold_the_bytes_of_a_name_as_surrogates(tmp_path):
+    name = "\udcb9\udcb7/a.wav"
+    touch(tmp_path, name)
+    rows = [{"path": name, "label": name[:2], "split": split, "id": f"{name}{split}"} for split in ("train", "valid")]
+    rows.append({"path": name, "label": "other", "split": "train"})
+    (tmp_path / "clips.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    dataset = Manifest(ManifestParams(str(tmp_path / "clips.jsonl")))
+    assert dataset.labels == ("\\xb9\\xb7", "other")
+    first, second = dataset.clips("train")
+    assert (first.id, second.id) == ("\\xb9\\xb7/a.wavtrain", "\\xb9\\xb7/a.wav")
+    assert first.source == second.source == tmp_path / name
 
 
 def test_an_exact_name_goes_first_and_two_others_are_not_guessed(tmp_path):

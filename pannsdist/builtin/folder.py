@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from pannsdist.contracts import Clip, UserError, param, path_of, shown
+from pannsdist.contracts.file_lookup import is_file, is_folder
 from pannsdist.contracts.sound_files import SOUND_FILE_ENDINGS, SoundFiles, find_sound_files, is_hidden
 
 ENDINGS = " ".join(SOUND_FILE_ENDINGS)
@@ -146,8 +147,8 @@ def _existing_root(root: str) -> Path:
     path = path_of(root)
     if not root:
         raise UserError("data.params.root is empty", "give the folder that contains the class folders")
-    if not path.is_dir():
-        reason = "is not a folder" if path.exists() else "does not exist"
+    if not is_folder(path):
+        reason = "is not a folder" if is_file(path) else "does not exist"
         raise UserError(f"{path} {reason} (data.params.root)", LAYOUTS, f"ls {path.parent}")
     return path
 

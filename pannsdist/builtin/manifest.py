@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from pannsdist.contracts import Clip, UserError, param, path_of, shown
-from pannsdist.contracts.file_lookup import FileLookup
+from pannsdist.contracts.file_lookup import FileLookup, is_file, is_folder
 from pannsdist.contracts.tables import Row, csv_rows, json_rows, lines_of, read_text
 
 SPLITS = ("train", "valid", "test")
@@ -56,7 +56,7 @@ class Manifest:
             raise UserError("data.params.label_separator is empty", "it is at least one character, such as ';'")
         path = path_of(params.path)
         root = path_of(params.root) if params.root else path.parent
-        if not root.is_dir():
+        if not is_folder(root):
             raise UserError(
                 f"{root} is not a folder (data.params.root)",
                 "give the folder that the paths in the manifest are relative to",
@@ -174,8 +174,8 @@ def _present(path: Path, rows: list[Row], clips: list[Clip], root: Path) -> list
     files = FileLookup(root)
     names = [Path(str(clip.source)).relative_to(root).as_posix() for clip in clips]
     found = {name: files.find(name) for name in dict.fromkeys(names)}
-    is_file = {name: path is not None and path.is_file() for name, path in found.items()}
-    missing = [(row, name) for row, name in zip(rows, names, strict=True) if not is_file[name]]
+    present = {name: path is not None and is_file(path) for name, path in found.items()}
+    missing = [(row, name) for row, name in zip(rows, names, strict=True) if not present[name]]
     if missing:
         some = [f"line {row.line}: {root / name}; {files.hint(name)}".removesuffix("; ") for row, name in missing[:3]]
         right = "\n".join([*some, "paths are relative to data.params.root"])

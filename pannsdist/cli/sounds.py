@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pannsdist.cli.formats import EVENTS, SCORES, Result, write
 from pannsdist.runtime import console
-from pannsdist.runtime.errors import BadClip
+from pannsdist.runtime.errors import BadClip, UserError
 from pannsdist.runtime.names import shown
 
 if TYPE_CHECKING:
@@ -206,12 +206,19 @@ def _paths(files: Iterable[str]) -> list[Path]:
     """The sound files that the arguments name; `-` is a list on standard input."""
     from pannsdist.inference.sounds import listed_names, sound_files
 
-    found = sound_files(
-        name for file in files for name in (listed_names(sys.stdin.buffer.read()) if file == "-" else [file])
-    )
+    found = sound_files(name for file in files for name in (listed_names(_standard_input()) if file == "-" else [file]))
     for skipped in found.skipped:
         console.note_main(f"left out: {skipped}")
     return list(found.files)
+
+
+def _standard_input() -> bytes:
+    if sys.stdin is None:  # closed: `<&-`
+        return b""
+    try:
+        return sys.stdin.buffer.read()
+    except OSError as error:
+        raise UserError(f"standard input cannot be read: {error.strerror}", "pipe a list of names") from error
 
 
 def _model(chosen: argparse.Namespace) -> Model:

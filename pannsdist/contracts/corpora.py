@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
 from pannsdist.contracts import Clip, Download, path_of
-from pannsdist.contracts.file_lookup import FileLookup
+from pannsdist.contracts.file_lookup import FileLookup, is_folder
 from pannsdist.contracts.sound_files import Skipped
 from pannsdist.contracts.tables import Row
 from pannsdist.runtime.errors import UserError, candidates_line
@@ -141,7 +141,7 @@ class Corpus(ABC):
 
     def _checked_root(self, root: str) -> Path:
         path = path_of(root)
-        if not root or not path.is_dir():
+        if not root or not is_folder(path):
             wrong = f"data.params.root is {root!r}, which is not a folder"
             right = f"it is the folder that holds {self.layout}; download: {self.home}"
             raise UserError(wrong, right, "the same command with data.params.root=FOLDER")
@@ -164,7 +164,7 @@ class Corpus(ABC):
             folder, name = self._place(item)
             if folder not in present:
                 place = self.root / folder
-                present[folder] = {entry.name for entry in os.scandir(place)} if place.is_dir() else set()
+                present[folder] = {entry.name for entry in os.scandir(place)} if is_folder(place) else set()
             if name not in present[folder]:
                 other = self._files.find(item.path)
                 if other is None:

@@ -15,9 +15,9 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePath
 
-from pannsdist.runtime.names import original, shown
+from pannsdist.runtime.names import is_file, is_folder, original, shown
 
-__all__ = ["FileLookup"]
+__all__ = ["FileLookup", "is_file", "is_folder"]
 
 Key = Callable[[str], str]
 
@@ -35,7 +35,7 @@ class FileLookup:
     def find(self, name: str) -> Path | None:
         """The file of this name, a path relative to the root with slashes; None if there is none, or several."""
         exact = self._root / name
-        if exact.exists():
+        if os.path.lexists(exact):
             return exact
         return self._matching(name, _same) or self._matching(original(name), _same)
 
@@ -61,7 +61,7 @@ class FileLookup:
             convert = f"convmv -f {encoding} -t utf-8 -r --notest {shlex.quote(str(self._root))}"
             unpack = f"unpack the archive again: unzip -O {encoding} ARCHIVE"
             for on_disk, remedy in ((os.fsdecode(content), convert), (content.decode("cp437"), unpack)):
-                if on_disk != name and (self._root / on_disk).exists():
+                if on_disk != name and os.path.lexists(self._root / on_disk):
                     return self._there(self._root / on_disk, f"the same name in {encoding}; {remedy}")
         return ""
 

@@ -16,7 +16,7 @@ from pannsdist.audio.reader import AudioInput, Recording
 from pannsdist.contracts.file_lookup import FileLookup
 from pannsdist.contracts.sound_files import SoundFiles, find_sound_files, merged
 from pannsdist.runtime.errors import UserError
-from pannsdist.runtime.names import path_of, shown
+from pannsdist.runtime.names import is_folder, path_of, shown
 from pannsdist.runtime.texts import decoded, lines_of
 
 STANDARD_INPUT = "standard input"
@@ -35,8 +35,8 @@ def _files_of(name: str) -> SoundFiles:
     if not name.strip():
         raise UserError("the name of a sound is empty", "give sound files or folders of them; . is the current folder")
     path = path_of(name)
-    path = path if path.exists() else _found(path)
-    if not path.is_dir():
+    path = path if os.path.lexists(path) else _found(path)
+    if not is_folder(path):
         return SoundFiles((path,))
     inside = find_sound_files(path)
     if not inside.files:
@@ -46,7 +46,7 @@ def _files_of(name: str) -> SoundFiles:
 
 def _found(path: Path) -> Path:
     """The file that a name without a file means by `FileLookup`. Raises UserError with what is similar."""
-    above = next((parent for parent in path.parents if parent.is_dir()), Path())
+    above = next((parent for parent in path.parents if is_folder(parent)), Path())
     inside, files = path.relative_to(above).as_posix(), FileLookup(above)
     found = files.find(inside)
     if found is None:

@@ -11,7 +11,9 @@ import codecs
 import io
 import os
 import re
+import stat
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 SHOWN = "pannsdist-shown"
@@ -57,11 +59,28 @@ def path_of(text: str | os.PathLike[str]) -> Path:
     return path
 
 
+def is_file(path: Path) -> bool:
+    """Whether there is a file; unlike `Path.is_file`, False for a name that is too long or in a closed folder."""
+    return _holds(path, stat.S_ISREG)
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder; unlike `Path.is_dir`, False for a name that is too long or in a closed folder."""
+    return _holds(path, stat.S_ISDIR)
+
+
 def make_output_safe() -> None:
     """Let standard output and error write every name, whatever their encoding has. Call this first in a command."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=SHOWN)
+
+
+def _holds(path: Path, kind: Callable[[int], bool]) -> bool:
+    try:
+        return kind(path.stat().st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 def _escaped(character: str) -> str:

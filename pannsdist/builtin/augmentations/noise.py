@@ -11,6 +11,7 @@ import numpy as np
 
 from pannsdist.builtin.augmentations import power, probability, refuse_unordered
 from pannsdist.contracts import UserError, param, path_of
+from pannsdist.contracts.file_lookup import is_folder
 from pannsdist.contracts.sound_files import SoundFiles, find_sound_files
 
 
@@ -99,7 +100,7 @@ def excerpt(path: Path, length: int, rate_hz: int, generator: np.random.Generato
 def _sound_files(folder: str) -> SoundFiles:
     """All audio files below a folder, sorted so that random draws are reproducible on every machine."""
     root = path_of(folder)
-    if not folder or not root.is_dir():
+    if not folder or not is_folder(root):
         raise UserError(f"augment.noise.folder is '{folder}', which is not a folder", "give a folder with audio files")
     found = find_sound_files(root)
     if not found.files:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pannsdist.registry.building import Part
 from pannsdist.runtime.errors import BadWeightsFile, candidates_line
-from pannsdist.runtime.names import path_of
+from pannsdist.runtime.names import is_file, path_of
 from pannsdist.settings import SettingsOrigin
 from pannsdist.weights.downloads.fetch import fetch
 
@@ -21,7 +21,7 @@ def fetch_weights(name: str, model: Part, origin: SettingsOrigin) -> Path | None
     tags, path = model.plugin.weights, path_of(name)
     if name in tags:
         return fetch(tags[name])
-    if not path.is_file():
+    if not is_file(path):
         known = candidates_line(name, tags, f"tags of {model.entry.name}")
         raise BadWeightsFile(f"no weights '{name}' ({origin.where('model.weights')})", f"give a file; or {known}")
     return path

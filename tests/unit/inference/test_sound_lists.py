@@ -1,14 +1,31 @@
 """Lists of sounds on standard input, and names that are given by hand."""
 
 import io
+import json
 import os
 import unicodedata
 
 import pytest
 
+from pannsdist.builtin.augmentations.noise import Noise, NoiseParams
+from pannsdist.builtin.folder import Folder
+from pannsdist.builtin.manifest import Manifest, ManifestParams
 from pannsdist.cli.command_line import main
+from pannsdist.contracts.corpora import Corpus
 from pannsdist.inference.sounds import listed_names, sound_files
 from pannsdist.runtime.errors import UserError
+
+
+class Lists(Corpus):
+    """A corpus without clips."""
+
+    home, layout = "https://example.org", "lists"
+
+    def listed(self):
+        return []
+
+    def split_of(self, _):
+        return "train"
 
 
 @pytest.mark.parametrize(
@@ -74,6 +91,30 @@ def test_a_name_that_is_not_there_is_refused_with_what_is(tmp_path, monkeypatch)
         with pytest.raises(UserError) as caught:
             sound_files([name])
         assert str(caught.value).startswith(f"there is no file {name}\n  {says}: ")
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "x" * 300 + "/a.wav", "a\0b.wav", "x" * 5000, "a.wav/b.wav"])
+def test_a_name_that_no_file_can_have_is_refused(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.wav").touch()
+    with pytest.raises(UserError, match="there is no file "):
+        sound_files([name])
+    splits = {"a": "train", "b": "valid"}
+    rows = [json.dumps({"path": name, "label": label, "split": splits[label]}) for label in splits]
+    (tmp_path / "clips.jsonl").write_text("\n".join(rows), encoding="utf-8")
+    with pytest.raises(UserError, match="2 of 2 clips have no file"):
+        Manifest(ManifestParams("clips.jsonl"))
+    for dataset in (Folder, Lists):
+        with pytest.raises(UserError, match=r"data\.params\.root"):
+            dataset(dataset.Params(root=name))
+    with pytest.raises(UserError, match=r"augment\.noise\.folder"):
+        Noise(NoiseParams(kind="folder", folder=name))
+
+
+def test_a_closed_standard_input_is_an_empty_list(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", None)
+    assert main(["predict", "--model", "missing", "-"]) == 2
+    assert capsys.readouterr().err.startswith("error: standard input has no names\n")
 
 
 def test_a_name_in_another_normal_form_or_with_escapes_is_found(tmp_path):

@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any
 
 MAX_JSON_BYTES = 4 << 20
-MAX_JSON_PARTS = 300_000
-"""Objects, lists and their items; each takes up to 100 bytes of memory."""
-SHOWN_LETTERS = 80
+BYTES_OF_A_PART = 14
+"""Objects, lists and their items take up to 100 bytes of memory each; in files of use they have that many letters."""
+EXCERPT_LETTERS = 80
 
 
 class TooMuch(ValueError):
     """A file that may be whole, and holds more than is read of its kind."""
 
 
-def shown(value: object, letters: int = SHOWN_LETTERS) -> str:
+def excerpt(value: object, letters: int = EXCERPT_LETTERS) -> str:
     """A foreign value for a message: text cut to `letters` and escaped, an integer, or the name of any other type.
 
     Nothing else is printed: the text of a nested value can be longer than any memory.
@@ -37,21 +37,21 @@ def escaped(letter: str) -> str:
 def reason(error: BaseException) -> str:
     """What an exception says, short and escaped; its type where it carries values, whose text has no bounds."""
     if all(isinstance(part, str | int | None) for part in error.args) and error.args:
-        return shown(str(error), 200)
+        return excerpt(str(error), 200)
     return type(error).__name__
 
 
-def parse_json(raw: bytes, what: str) -> Any:
+def parse_json(raw: bytes, what: str, max_bytes: int = MAX_JSON_BYTES) -> Any:
     """The content of JSON bytes; `what` names them in messages.
 
     Raises ValueError for text that is not JSON, and for a name that stands twice in one object; `TooMuch`, which is a
     ValueError, for text that is too long, in too many parts or nested too deeply.
     """
-    if len(raw) > MAX_JSON_BYTES:
-        raise TooMuch(f"{what} of {len(raw):,} bytes; at most {MAX_JSON_BYTES:,} are read")
+    if len(raw) > max_bytes:
+        raise TooMuch(f"{what} of {len(raw):,} bytes; at most {max_bytes:,} are read")
     parts = sum(raw.count(mark) for mark in (b"[", b"{", b",", b":"))
-    if parts > MAX_JSON_PARTS:
-        raise TooMuch(f"{what} of {parts:,} parts in its JSON; at most {MAX_JSON_PARTS:,} are read")
+    if parts > max_bytes // BYTES_OF_A_PART:
+        raise TooMuch(f"{what} of {parts:,} parts in its JSON; at most {max_bytes // BYTES_OF_A_PART:,} are read")
     try:
         return json.loads(raw.decode("utf-8"), object_pairs_hook=_unique)
     except RecursionError:
@@ -64,10 +64,10 @@ def parse_json(raw: bytes, what: str) -> Any:
         raise ValueError(f"{what} is not JSON: {reason(error)}") from None
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, max_bytes: int = MAX_JSON_BYTES) -> Any:
     """The content of a JSON file, read within the bounds of `parse_json`. Raises ValueError and OSError."""
     with path.open("rb") as file:
-        return parse_json(file.read(MAX_JSON_BYTES + 1), "a file")
+        return parse_json(file.read(max_bytes + 1), "a file", max_bytes)
 
 
 class _TwiceError(Exception):

@@ -18,6 +18,7 @@ from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from pannsdist.runtime.errors import SettingsError, candidates_line
+from pannsdist.settings.growth import refuse_growth
 from pannsdist.settings.schema import Settings
 
 P = TypeVar("P")
@@ -120,6 +121,7 @@ def _file_layers(path: Path, chain: tuple[Path, ...]) -> list[Layer]:
         loop = " -> ".join(str(p) for p in (*chain, path))
         raise SettingsError(f"circular base files: {loop}", "remove one `base:` line")
     try:
+        refuse_growth(path)
         values = OmegaConf.to_container(OmegaConf.load(path))
     except FileNotFoundError:
         raise SettingsError(f"no settings file {path}", "give a YAML file with -c", "ls configs") from None

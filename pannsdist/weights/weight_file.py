@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from pannsdist.runtime.errors import BadWeightsFile
-from pannsdist.runtime.foreign import shown
+from pannsdist.runtime.foreign import excerpt
 from pannsdist.weights.formats.arrays import Array, blank, from_bfloat16
 from pannsdist.weights.formats.errors import READABLE, translate_errors
 from pannsdist.weights.formats.limits import MAX_SHARING
@@ -129,7 +129,7 @@ def unwrapped(tree: Any) -> Contents:
         for name in (*ENVELOPES, *AVERAGES):
             if holds_arrays(tree.get(name)):
                 beside = [key for key, value in tree.items() if key != name and isinstance(value, Mapping | list)]
-                return Contents(tree[name], tuple(map(shown, beside)))
+                return Contents(tree[name], tuple(map(excerpt, beside)))
     return Contents(tree)
 
 
@@ -145,9 +145,9 @@ def named_arrays(path: Path, tree: Any) -> dict[str, Array]:
         raise BadWeightsFile(f"{path} contains no named weights", save_alone)
     for name, value in tree.items():
         if not isinstance(name, str) or not isinstance(value, np.ndarray):
-            wrong = f"{path} contains more than weights: '{shown(name)}' is of type {type(value).__name__}"
+            wrong = f"{path} contains more than weights: '{excerpt(name)}' is of type {type(value).__name__}"
             raise BadWeightsFile(wrong, save_alone)
         if len(name) > MAX_NAME_LETTERS or not name.isprintable():
-            wrong = f"{path} names a tensor '{shown(name)}', of {len(name):,} letters"
+            wrong = f"{path} names a tensor '{excerpt(name)}', of {len(name):,} letters"
             raise BadWeightsFile(wrong, f"a name has at most {MAX_NAME_LETTERS} letters, all of which can be printed")
     return dict(tree)

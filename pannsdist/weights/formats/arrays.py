@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pannsdist.runtime.foreign import shown
+from pannsdist.runtime.foreign import excerpt
 from pannsdist.weights.formats.errors import Damaged, Refused
 from pannsdist.weights.formats.limits import MAX_AXES, MAX_SIZE
 
@@ -19,7 +19,7 @@ CODES = ("f2", "f4", "f8", "bf2", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8"
 def item_bytes(code: str) -> int:
     """Size of one value of a type code."""
     if code not in CODES:
-        raise Refused(f"values of type '{shown(code, 20)}' are not supported")
+        raise Refused(f"values of type '{excerpt(code, 20)}' are not supported")
     return int(code.lstrip("biufc"))
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pannsdist.runtime.errors import BadWeightsFile, UserError
-from pannsdist.runtime.foreign import reason, shown
+from pannsdist.runtime.foreign import excerpt, reason
 
 READABLE = "supported: PyTorch .pth and .pt, Paddle .pdparams and .pdopt, .safetensors"
 UNTRUSTED = "no code of the file was executed; save the state dict alone, or do not trust the origin of the file"
@@ -42,7 +42,7 @@ def translate_errors(path: Path, kind: str) -> Iterator[None]:
         raise BadWeightsFile(f"{path} cannot be read: {error.strerror}", "give a readable file") from error
     except ForbiddenName as error:
         raise BadWeightsFile(
-            f"{path} refers to '{shown(str(error))}'; only tensors are supported", UNTRUSTED
+            f"{path} refers to '{excerpt(str(error))}'; only tensors are supported", UNTRUSTED
         ) from error
     except Refused as error:
         raise BadWeightsFile(f"{path} is not read as a {kind} file: {error}", UNTRUSTED) from error

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pannsdist.runtime.foreign import shown
+from pannsdist.runtime.foreign import excerpt
 from pannsdist.weights.formats.arrays import Array, blank, checked_shape, decode, item_bytes, listed_sizes
 from pannsdist.weights.formats.errors import Damaged, Refused
 from pannsdist.weights.formats.limits import Budget
@@ -28,7 +28,7 @@ class PickledType(Pending):
         if type(code) is not str:
             raise Refused("a numpy type that is not text")
         if not re.fullmatch(r"[biufc]\d{1,2}", code):
-            raise Refused(f"a numpy type '{shown(code, 20)}'; only numbers are supported")
+            raise Refused(f"a numpy type '{excerpt(code, 20)}'; only numbers are supported")
         self.code = code
         item_bytes(code)
 

@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import IO, Any
 
-from pannsdist.runtime.foreign import TooMuch, parse_json, shown
+from pannsdist.runtime.foreign import TooMuch, excerpt, parse_json
 from pannsdist.weights.formats.arrays import (
     Array,
     blank,
@@ -62,7 +62,7 @@ def safetensors_tree(file: IO[bytes], file_bytes: int, *, values: bool) -> dict[
     for name in sorted(places, key=places.__getitem__):
         begin, end = places[name]
         if begin != filled or end - begin > source.left:
-            raise Damaged(f"the values of '{shown(name)}' overlap, leave a gap, or are truncated")
+            raise Damaged(f"the values of '{excerpt(name)}' overlap, leave a gap, or are truncated")
         arrays[name] = tensor(header[name], source, end - begin, values=values)
         filled = end
     if source.left:
@@ -81,7 +81,7 @@ def read_header(source: Section, size: int) -> dict[str, Any]:
     header.pop("__metadata__", None)
     for name, entry in header.items():
         if not isinstance(entry, dict):
-            raise Refused(f"'{shown(name)}' is no tensor: its entry is of type {type(entry).__name__}")
+            raise Refused(f"'{excerpt(name)}' is no tensor: its entry is of type {type(entry).__name__}")
     return dict(header)
 
 
@@ -100,7 +100,7 @@ def tensor(entry: dict[str, Any], source: Section, size: int, *, values: bool) -
     """Decode the array of a header entry from the next `size` bytes."""
     kind = entry.get("dtype")
     if not isinstance(kind, str) or kind not in TYPES:
-        named = f"'{shown(kind, 20)}'" if isinstance(kind, str) else f"type {type(kind).__name__}"
+        named = f"'{excerpt(kind, 20)}'" if isinstance(kind, str) else f"type {type(kind).__name__}"
         raise Refused(f"values of {named} are not supported")
     shape = checked_shape(entry.get("shape"), TYPES[kind])
     if size != math.prod(shape) * item_bytes(TYPES[kind]):

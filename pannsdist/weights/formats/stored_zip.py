@@ -10,7 +10,7 @@ import struct
 from dataclasses import dataclass
 from typing import IO
 
-from pannsdist.runtime.foreign import shown
+from pannsdist.runtime.foreign import excerpt
 from pannsdist.weights.formats.errors import Damaged, Refused
 from pannsdist.weights.formats.section import Section
 
@@ -56,10 +56,10 @@ class StoredZip:
     def section(self, name: str) -> Section:
         """A member, with its check sum verified before anything in it is used."""
         if name not in self.members:
-            raise Damaged(f"no member '{shown(name)}'")
+            raise Damaged(f"no member '{excerpt(name)}'")
         start, member = self.starts[name], self.members[name]
         if Section(self.file, start, start + member.size).check_sum() != member.check_sum:
-            raise Damaged(f"the check sum of '{shown(name)}' is wrong")
+            raise Damaged(f"the check sum of '{excerpt(name)}' is wrong")
         return Section(self.file, start, start + member.size)
 
     def read(self, name: str) -> bytes:
@@ -113,9 +113,9 @@ def next_member(table: Section) -> Member:
     name, extra = str(table.take(name_bytes), "utf-8"), table.take(extra_bytes)
     table.skip(comment_bytes)
     if flags & ENCRYPTED:
-        raise Refused(f"an encrypted member '{shown(name)}', which PyTorch does not write")
+        raise Refused(f"an encrypted member '{excerpt(name)}', which PyTorch does not write")
     if method != 0:
-        raise Refused(f"a compressed member '{shown(name)}', which PyTorch does not write")
+        raise Refused(f"a compressed member '{excerpt(name)}', which PyTorch does not write")
     size, stored, header = in_64_bits(extra, [size, stored, fields[16]])
     if fields[0] != b"PK\x01\x02" or stored != size:
         raise Damaged("its table of members is truncated")

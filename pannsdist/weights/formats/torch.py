@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from pannsdist.runtime.foreign import shown
+from pannsdist.runtime.foreign import excerpt
 from pannsdist.weights.formats.arrays import (
     Array,
     blank,
@@ -75,7 +75,7 @@ class Storages:
         if storage.key not in self.known:
             raw = self.raw(storage.key)
             if len(raw) != storage.size_bytes:
-                raise Damaged(f"storage '{shown(storage.key)}': {len(raw)} bytes for {storage.count} values")
+                raise Damaged(f"storage '{excerpt(storage.key)}': {len(raw)} bytes for {storage.count} values")
             self.known[storage.key] = decode(raw, storage.code, self.order)
         return self.known[storage.key]
 
@@ -143,10 +143,10 @@ class TorchPickle:
         if type(kind) is not Global or kind.name not in STORAGES or type(key) is not str:
             raise Refused("a storage without type and key")
         if type(count) is not int or not 0 <= count <= MAX_SIZE or any(part is not None for part in view):
-            raise Refused(f"storage '{shown(key)}' without a plain number of values")
+            raise Refused(f"storage '{excerpt(key)}' without a plain number of values")
         made = Storage(key, STORAGES[kind.name], count)
         if self.storages.setdefault(key, made) != made:
-            raise Refused(f"storage '{shown(key)}' has two types or sizes")
+            raise Refused(f"storage '{excerpt(key)}' has two types or sizes")
         return made
 
     def finish(self, tree: Any, storages: Storages) -> Any:
@@ -195,7 +195,7 @@ def zip_tree(archive: StoredZip, file_bytes: int, *, values: bool) -> Any:
         member = archive.members.get(f"{folder}data/{storage.key}")
         if member is None or member.size != storage.size_bytes:
             found = "no bytes" if member is None else f"{member.size} bytes"
-            raise Damaged(f"storage '{shown(storage.key)}': {found} for {storage.count} values")
+            raise Damaged(f"storage '{excerpt(storage.key)}': {found} for {storage.count} values")
     raw = (lambda key: archive.read(f"{folder}data/{key}")) if values else None
     return pickle.finish(tree, Storages(raw, BYTE_ORDERS[order]))
 
@@ -216,7 +216,7 @@ def legacy_tree(file: IO[bytes], file_bytes: int, *, values: bool) -> Any:
 
     def raw(key: str) -> bytes:
         if key not in places:
-            raise Damaged(f"storage '{shown(key)}' is not in the list of storages")
+            raise Damaged(f"storage '{excerpt(key)}' is not in the list of storages")
         section = Section(file, *places[key])
         return section.take(section.left)
 
@@ -238,11 +238,11 @@ def legacy_places(source: Section, keys: object, known: dict[str, Storage], orde
     places: dict[str, tuple[int, int]] = {}
     for key in keys:
         if type(key) is not str or key not in known or key in places:
-            raise Refused(f"a key of a storage that is unknown, or not text: {shown(key)}")
+            raise Refused(f"a key of a storage that is unknown, or not text: {excerpt(key)}")
         (count,) = struct.unpack(order + "q", source.take(8))
         size = known[key].size_bytes
         if count != known[key].count or size > source.left:
-            raise Damaged(f"storage '{shown(key)}' is truncated, or not as long as it says")
+            raise Damaged(f"storage '{excerpt(key)}' is truncated, or not as long as it says")
         places[key] = (source.position, source.position + size)
         source.skip(size)
     if source.left:

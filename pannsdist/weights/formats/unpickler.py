@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from pannsdist.runtime.foreign import shown
+from pannsdist.runtime.foreign import excerpt
 from pannsdist.weights.formats.errors import Damaged, ForbiddenName, Refused
 from pannsdist.weights.formats.limits import MAX_LONG_BYTES, MAX_WIDE_TEXT_BYTES, Budget
 from pannsdist.weights.formats.section import Section
@@ -67,7 +67,7 @@ def put_item(target: Any, key: Any, value: Any) -> None:
     if type(target) is not dict:
         raise Refused("items for something that is not a dict")
     if type(key) not in (str, int):
-        raise Refused(f"a key that is neither text nor a number, but {shown(key)}")
+        raise Refused(f"a key that is neither text nor a number, but {excerpt(key)}")
     target[key] = value
 
 

@@ -214,10 +214,14 @@ def long_pickles() -> dict[str, tuple[bytes, str]]:
     """Values that take long, or much memory, one format for each: what counts them is the same in all."""
     many = b"(" + (b"]" * 1000) + b"t"
     return {
+        "much text of four bytes a letter": (
+            entry(b"(" + text("\U0001f600" + "a" * 60_000) * 350 + b"t"),
+            MEMORY,
+        ),
         "pairs called for again and again": (
             b"(" + ORDERED + b"q\x01](" + (b"K\x01K\x02\x86" * 2000) + b"eq\x02\x85q\x03"
             + b"h\x01h\x03R" * 20_000 + b"t",
-            f"{STEPS}|{MEMORY}",
+            STEPS,
         ),
         "many lists": (entry(b"(" + b"]" * 400_000 + b"t"), STEPS),
         "many dicts of one item": (entry(b"(" + b"}K\x00Ns" * 120_000 + b"t"), STEPS),
@@ -230,8 +234,8 @@ def long_pickles() -> dict[str, tuple[bytes, str]]:
         "wide text": (entry(text("a" * 1_000_000 + "\U0001f600")), "text of 1000004 bytes outside of Latin-1"),
         "booleans scanned again and again": (
             entry(
-                b"(" + dtype("b1") + b"q\x01" + binary(bytes(1_000_000)) + b"q\x02"
-                + b"(K\x01" + numbers([1_000_000]) + b"h\x01\x89h\x02tq\x03"
+                b"(" + dtype("b1") + b"q\x01" + binary(bytes(3_000_000)) + b"q\x02"
+                + b"(K\x01" + numbers([3_000_000]) + b"h\x01\x89h\x02tq\x03"
                 + ARRAY + b"h\x03b" * 100_000 + b"t"
             ),
             MEMORY,
@@ -248,6 +252,14 @@ def torch_files() -> Crafted:
         "keys of storages without end": (legacy(b"}", keys=deep(3_000_000)), STEPS),
         "keys of storages that are a bomb": (legacy(b"}", keys=bomb), "a key of a storage|keys of its storages"),
         "keys that contain themselves": (legacy(b"}", keys=b"]q\x00h\x00a"), "a key of a storage"),
+        "a key of a storage twice": (
+            legacy(
+                entry(tensor(storage(), ONE, ONE)),
+                keys=b"](" + text("0") * 2 + b"e",
+                rest=((4).to_bytes(8, "little") + bytes(16)) * 2,
+            ),
+            "a key of a storage that is unknown, or not text: 0",
+        ),
         "a machine that is a bomb": (legacy(b"}", system=bomb), "byte order of the machine"),
         "a bomb as persistent id": (zipped(entry(bomb + b"Q")), "a persistent object that is not a storage"),
         "a bomb as key of a storage": (zipped(entry(storage(bomb))), "a storage without type and key"),
@@ -399,6 +411,12 @@ def paddle_files() -> Crafted:
             pickled(b"}(" + text("w") + first + b"q\x05" + again + b"u", 4),
             "share their values",
         ),
+        "a uint16 array under three names": (
+            pickled(
+                b"}(" + text("w") + first + b"q\x05" + b"".join(text(f"w{n}") + b"h\x05" for n in range(2)) + b"u", 4
+            ),
+            "share their values",
+        ),
         "a bomb as tensor": (
             pickled(entry(b"cbuiltins\ntuple\n(" + laughs() + b"tR")),
             "a tuple that is not a Paddle tensor",
@@ -467,6 +485,8 @@ def safetensors_files() -> Crafted:
             tensors({"\x1b[2J" + "n" * 1_000_000: {"dtype": "U8", "shape": [5], "data_offsets": [0, 4]}}, values),
             r"4 bytes for a tensor of shape",
         ),
+        "a short name that needs escapes": (tensors({"\x1b[2J": one()["a"]}, values), r"names a tensor '\\x1b\[2J'"),
+        "a long name": (tensors({"n" * 301: one()["a"]}, values), r"names a tensor 'n+\.\.\.', of 301 letters"),
         "a name of a megabyte that needs escapes": (
             tensors({"\x1b[2J\n" + "n" * 1_000_000: one()["a"]}, values),
             r"names a tensor '\\x1b\[2J\\nnnn",

@@ -372,6 +372,8 @@ def test_a_sub_layer_that_holds_all_names_of_a_file_is_no_prefix(read_torch_stat
 
 def test_weights_of_another_network_keep_their_names_in_the_refusal(refused):
     assert "unexpected: 1: net.other.weight" in refused({"net.other.weight": np.zeros((2, 2), np.float32)})
+    state = {"net.conv1.weight": np.zeros((2, 1, 3, 3), np.float32), "net.other.weight": np.zeros(1, np.float32)}
+    assert "unexpected: 2: net.conv1.weight; net.other.weight" in refused(state)
 
 
 @pytest.mark.parametrize("name", ["model", "state_dict", "model_state_dict", "state_dict_ema", "model_ema"])

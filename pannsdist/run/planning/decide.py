@@ -22,7 +22,8 @@ from pannsdist.settings.schema import Settings
 def decide(settings: Settings, origin: SettingsOrigin, catalog: Catalog, world_size: int) -> Plan:
     """The plan of a run. Raises UserError for settings that cannot work; connects no processes and writes no files.
 
-    Only published weights are downloaded, last of all, once everything else is valid.
+    Only published weights are downloaded, once everything else is valid. Their names and shapes are compared last of
+    all.
     """
     refuse_contradictions(settings, origin, world_size)
     plugins = choose_plugins(settings, origin, catalog)

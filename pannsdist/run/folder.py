@@ -18,6 +18,7 @@ from pannsdist.inference.bundle import BundleRecord, write_bundle
 from pannsdist.run.trackers import PluginTracker
 from pannsdist.runtime import console, launcher, storage
 from pannsdist.runtime.errors import BadClip, BadRunFolder, CannotWrite
+from pannsdist.runtime.foreign import read_json
 from pannsdist.settings.schema import Settings
 from pannsdist.training.background import BackgroundWriter
 from pannsdist.training.checkpoint import DAMAGED, CheckpointStore, Progress, Snapshot
@@ -189,7 +190,7 @@ def _refuse_other_run(written: Path, settings: Settings) -> None:
 
 def _refuse_other_labels(written: Path, labels: list[str]) -> None:
     try:
-        known = list(json.loads(written.read_text(encoding="utf-8")))
+        known = list(read_json(written))
     except (OSError, ValueError, TypeError) as error:
         right = "copy it from another run on the same dataset, or rename this run with name=NAME"
         raise BadRunFolder(f"{written} cannot be read: {error}", right) from error

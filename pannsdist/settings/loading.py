@@ -20,7 +20,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from pannsdist.runtime.errors import SettingsError, UserError, candidates_line
 from pannsdist.runtime.names import shown
-from pannsdist.runtime.texts import decoded
+from pannsdist.settings.growth import bounded_text
 from pannsdist.settings.schema import Settings
 
 P = TypeVar("P")
@@ -123,7 +123,7 @@ def _file_layers(path: Path, chain: tuple[Path, ...]) -> list[Layer]:
         loop = " -> ".join(str(p) for p in (*chain, path))
         raise SettingsError(f"circular base files: {loop}", "remove one `base:` line")
     try:
-        values = OmegaConf.to_container(OmegaConf.load(io.StringIO(decoded(path.read_bytes(), str(path)))))
+        values = OmegaConf.to_container(OmegaConf.load(io.StringIO(bounded_text(path))))
     except FileNotFoundError:
         raise SettingsError(f"no settings file {path}", "give a YAML file with -c", "ls configs") from None
     except UserError as error:

@@ -20,6 +20,7 @@ import paddle
 
 from pannsdist.runtime import storage
 from pannsdist.runtime.errors import BadRunFolder, BadWeightsFile
+from pannsdist.runtime.foreign import read_json
 from pannsdist.training.state import Progress, Snapshot
 from pannsdist.weights import read_paddle
 from pannsdist.weights.downloads.cache import sha256
@@ -134,7 +135,7 @@ def _read(folder: Path) -> Snapshot:
             raise ValueError(f"{name} is missing")
         if sha256(folder / name) != digest:
             raise ValueError(f"{name} was changed: its SHA-256 is not the one in {SUMS_FILE}")
-    record: dict[str, Any] = json.loads((folder / PROGRESS_FILE).read_text(encoding="utf-8"))
+    record: dict[str, Any] = read_json(folder / PROGRESS_FILE)
     statistics: Mapping[str, np.ndarray] = {}
     if STATISTICS_FILE in expected:
         statistics = read_paddle(folder / STATISTICS_FILE)

@@ -23,8 +23,10 @@ from pannsdist.run.planning.plan import Plan
 from pannsdist.run.planning.plan_table import plan_table
 from pannsdist.runtime import launcher, storage
 from pannsdist.runtime.errors import BadRunFolder, SettingsError, UserError
+from pannsdist.runtime.foreign import read_json
 
 FINISHED_FILE, LOCK_FILE = "finished.json", ".lock"
+MAX_FINISHED_BYTES = 1 << 26
 OWN_KEYS = ("name", "runs")
 """Settings that a series sets for each run."""
 
@@ -104,7 +106,7 @@ class Series:
     def _finished(self) -> dict[str, Any]:
         path = self.folder / FINISHED_FILE
         try:
-            return dict(json.loads(path.read_text(encoding="utf-8")))
+            return dict(read_json(path, MAX_FINISHED_BYTES))
         except FileNotFoundError:
             return {}
         except ValueError as error:

@@ -13,6 +13,7 @@ from typing import IO
 
 from pannsdist.contracts import Pretrained
 from pannsdist.runtime.errors import BadWeightsFile, UserError
+from pannsdist.runtime.foreign import parse_json
 from pannsdist.runtime.storage import sync
 from pannsdist.weights.downloads import cache
 from pannsdist.weights.downloads.cache import Remote
@@ -157,11 +158,12 @@ def exclusive(path: Path, error_type: type[UserError] = BadWeightsFile) -> Itera
 
 
 def previous_error(text: str) -> tuple[str, str] | None:
-    """Error of the previous lock holder, as (wrong, right), from the content of the lock file; None if empty."""
-    if not text:
+    """Error of the previous lock holder, as (wrong, right), from the content of the lock file; None without one."""
+    try:
+        wrong, right = parse_json(text.encode("utf-8", "replace"), "a lock")
+    except (ValueError, TypeError):  # empty, or of a process that was killed while it wrote
         return None
-    wrong, right = json.loads(text)
-    return str(wrong), str(right)
+    return (wrong, right) if isinstance(wrong, str) and isinstance(right, str) else None
 
 
 def acquire(file: IO[str], path: Path) -> str:

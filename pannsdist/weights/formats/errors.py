@@ -1,4 +1,4 @@
-"""Translation of reader errors into `BadWeightsFile` with the path."""
+"""Why a weight file is not read, and the translation of all of it into `BadWeightsFile` with the path."""
 
 from __future__ import annotations
 
@@ -7,19 +7,30 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pannsdist.runtime.errors import BadWeightsFile, UserError
+from pannsdist.runtime.foreign import excerpt, reason
 
 READABLE = "supported: PyTorch .pth and .pt, Paddle .pdparams and .pdopt, .safetensors"
+UNTRUSTED = "no code of the file was executed; save the state dict alone, or do not trust the origin of the file"
 
 
 class ForbiddenName(Exception):
     """A name in a pickle that tensors do not need."""
 
 
+class Refused(Exception):
+    """A file that may be whole, and holds what no weights need or more than is read; another copy would not help."""
+
+
+class Damaged(Exception):
+    """A file that ends early, or whose parts contradict each other."""
+
+
 @contextmanager
 def translate_errors(path: Path, kind: str) -> Iterator[None]:
     """Context that translates any error into `BadWeightsFile`; `kind` is the assumed file format.
 
-    Damaged bytes can raise almost any exception (zipfile alone: seven types), so all are caught and chained.
+    Damaged bytes can raise almost any exception, so all are caught and chained. Only text that is short is printed:
+    an exception can carry values of the file.
     """
     try:
         yield
@@ -27,15 +38,16 @@ def translate_errors(path: Path, kind: str) -> Iterator[None]:
         raise
     except FileNotFoundError as error:
         raise BadWeightsFile(f"no weight file at {path}", "check the path, or download the weights first") from error
-    except (PermissionError, IsADirectoryError) as error:
+    except OSError as error:
         raise BadWeightsFile(f"{path} cannot be read: {error.strerror}", "give a readable file") from error
     except ForbiddenName as error:
         raise BadWeightsFile(
-            f"{path} refers to '{error}'; only tensors are supported",
-            "no code of the file was executed; save the state dict alone, or do not trust the origin of the file",
+            f"{path} refers to '{excerpt(str(error))}'; only tensors are supported", UNTRUSTED
         ) from error
+    except Refused as error:
+        raise BadWeightsFile(f"{path} is not read as a {kind} file: {error}", UNTRUSTED) from error
+    except Damaged as error:
+        raise BadWeightsFile(f"{path} cannot be read as a {kind} file: {error}", "copy or download it again") from error
     except Exception as error:
-        reason = str(error)[:200] or type(error).__name__
-        raise BadWeightsFile(
-            f"{path} cannot be read as a {kind} file: {reason}", "copy or download it again"
-        ) from error
+        right = "copy or download it again; if it stays the same, save the state dict alone"
+        raise BadWeightsFile(f"{path} cannot be read as a {kind} file: {reason(error)}", right) from error

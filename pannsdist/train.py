@@ -23,7 +23,7 @@ if __name__ == "__main__":
     console.ignore_sigterm()
 
 from pannsdist import settings
-from pannsdist.runtime import console, cpu, launcher, signals
+from pannsdist.runtime import console, cpu, launcher, names, signals
 
 if TYPE_CHECKING:
     from pannsdist.run.planning.plan import Plan
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train with the command line's settings. Exit code 2 for invalid settings or data, 75 for a stopped run."""
+    names.make_output_safe()
     parser = argparse.ArgumentParser(prog="train.py", description="Fine-tune an audio network.")
     parser.add_argument("-c", "--config", type=Path, required=True, help="settings file (YAML)")
     parser.add_argument(

@@ -13,8 +13,8 @@ import pytest
 import soundfile
 
 from pannsdist import settings
-from pannsdist.audio.reader import SOUND_FILE_ENDINGS
 from pannsdist.contracts import Clip, UserError
+from pannsdist.contracts.sound_files import SOUND_FILE_ENDINGS
 from pannsdist.devkit import Subject, Verdict, checks_of, run_check
 from pannsdist.registry import Catalog
 from pannsdist.run.planning.decide import decide
@@ -138,8 +138,8 @@ class CorpusTests:
         """Each of them."""
         for name in self.tables:
             text = (root / name).read_bytes()
-            (root / name).write_bytes(text.decode().encode("utf-16"))
-            assert f"{root}/{name}:1: not UTF-8" in self.refusal(root)
+            (root / name).write_bytes(text.decode().encode("utf-16-le"))
+            assert f"{root}/{name}:1: a zero byte, so it is not UTF-8" in self.refusal(root)
             (root / name).write_bytes(text)
 
     def test_a_missing_column_is_refused_with_its_line(self, root):

@@ -39,13 +39,15 @@ def pannsdist(*args: object, cwd: Path, env: Mapping[str, str] | None = None) ->
 def _called(
     command: Callable[[list[str]], int], argv: list[str], cwd: Path, env: Mapping[str, str]
 ) -> launching.Launched:
-    printed = io.StringIO()
+    content = io.BytesIO()
+    printed = io.TextIOWrapper(content, encoding="utf-8", newline="", write_through=True)
     with _as_a_process(argv, cwd, env), redirect_stdout(printed), redirect_stderr(printed):
         try:
             code = command(argv[1:])
         except SystemExit as end:  # argparse
             code = int(end.code or 0)
-    return launching.Launched(code, (code,), printed.getvalue(), (printed.getvalue(),))
+    output = content.getvalue().decode()
+    return launching.Launched(code, (code,), output, (output,))
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pannsdist.audio.reader import OpenSource, clip_name, clip_span, mix_to_mono, open_source, resample
+from pannsdist.audio.reader import OpenSource, clip_name, clip_span, mix_to_mono, open_source, refuse_unusable, resample
 from pannsdist.contracts import Clip
 
 
@@ -24,16 +24,15 @@ class ClipReader:
         A longer clip is cropped, in training at an offset drawn from `generator`, without a generator at its start; of
         a file, only the crop is decoded. A shorter clip is padded with silence here and not after the features, since
         the log-mel of silence is -100 dB and not 0.
-        Raises BadClip for what is no sound, is empty, too short or contains NaN or infinite samples.
+        Raises BadClip for what is no sound, is empty, too short, or has samples that `loudness.refusal` refuses.
         """
         with open_source(clip.source, clip_name(clip)) as source:
             first, end = self._crop(clip, source, generator)
             samples, own_hz = source.read(first, end), source.rate_hz
         if len(samples) == 0:
             raise clip_name(clip).bad_clip("it contains no samples")
+        refuse_unusable(samples, clip_name(clip))
         waveform = resample(mix_to_mono(samples), own_hz, self.rate_hz)
-        if not np.isfinite(waveform).all():
-            raise clip_name(clip).bad_clip("it contains NaN or infinite samples")
         padded = np.zeros(self.crop_samples, np.float32)
         padded[: len(waveform)] = waveform[: self.crop_samples]
         return padded

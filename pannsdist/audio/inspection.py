@@ -7,47 +7,48 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pannsdist.audio.reader import clip_name, clip_span, open_source
+from pannsdist.audio.loudness import LevelMeter
+from pannsdist.audio.reader import clip_name, clip_span, mix_to_mono, open_source, refuse_unusable, resample
 from pannsdist.contracts import Clip
 from pannsdist.runtime.errors import BadClip
-
-SILENT_PEAK = 1e-4
-"""Of full scale, -80 dB: a clip whose samples all stay below it counts as silent."""
 
 
 @dataclass(frozen=True)
 class Facts:
     """The facts of one clip.
 
-    `content` is a checksum, equal for clips of equal rate and samples. `error` is why the clip cannot be used.
+    `content` is a checksum, equal for clips of equal rate and samples. `remarks` are those of `LevelMeter`. `error` is
+    why the clip cannot be used.
     """
 
     duration_s: float = 0.0
     rate_hz: int = 0
-    peak: float = 0.0
     content: str = ""
+    is_silent: bool = False
+    remarks: tuple[str, ...] = ()
     error: str = ""
 
-    @property
-    def is_silent(self) -> bool:
-        """Whether its peak is below -80 dB of full scale."""
-        return not self.error and self.peak < SILENT_PEAK
+
+def inspect(clips: tuple[Clip, ...], model_rate_hz: int) -> tuple[Facts, ...]:
+    """Read each clip whole, as the network gets it; runs in a worker.
+
+    A clip that cannot be used gets an `error`, and the others are read.
+    """
+    return tuple(_facts(clip, model_rate_hz) for clip in clips)
 
 
-def inspect(clips: tuple[Clip, ...]) -> tuple[Facts, ...]:
-    """Read each clip whole; runs in a worker. A clip that cannot be used gets an `error`, and the others are read."""
-    return tuple(_facts(clip) for clip in clips)
-
-
-def _facts(clip: Clip) -> Facts:
+def _facts(clip: Clip, model_rate_hz: int) -> Facts:
     try:
         samples, rate_hz = _samples(clip)
     except BadClip as error:
         return Facts(error=error.wrong)
     digest = hashlib.sha256(f"{rate_hz} {samples.shape}".encode())
     digest.update(np.ascontiguousarray(samples).tobytes())
-    peak = float(np.abs(samples).max())
-    return Facts(len(samples) / rate_hz, rate_hz, peak, digest.hexdigest())
+    meter = LevelMeter()
+    mono = mix_to_mono(samples)
+    meter.add_channels(samples, mono)
+    meter.add_output(resample(mono, rate_hz, model_rate_hz))
+    return Facts(len(samples) / rate_hz, rate_hz, digest.hexdigest(), meter.is_silent, meter.remarks())
 
 
 def _samples(clip: Clip) -> tuple[np.ndarray, int]:
@@ -56,6 +57,5 @@ def _samples(clip: Clip) -> tuple[np.ndarray, int]:
         samples, rate_hz = source.read(*clip_span(clip, source)), source.rate_hz
     if len(samples) == 0:
         raise clip_name(clip).bad_clip("it contains no samples")
-    if not np.isfinite(samples).all():
-        raise clip_name(clip).bad_clip("it contains NaN or infinite samples")
+    refuse_unusable(samples, clip_name(clip))
     return samples, rate_hz

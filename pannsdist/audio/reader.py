@@ -5,6 +5,7 @@ Axes: S samples of one channel, also called frames where there are several chann
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,10 +14,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from pannsdist.contracts import Clip, SampleSource
+from pannsdist.audio.loudness import LevelMeter, refusal
+from pannsdist.contracts import Clip, SampleSource, shown
+from pannsdist.contracts.sound_files import how_to_read
 from pannsdist.runtime.errors import BadClip
 
-SOUND_FILE_ENDINGS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au")
 BLOCK_S = 10.0
 QUALITY = "HQ"
 """Of soxr. Other qualities give other samples, so it is the same in training and in inference."""
@@ -47,7 +49,8 @@ class SourceName:
 
     def bad_clip(self, why: str, hint: str = "") -> BadClip:
         """The error for this source; `hint` is a second remedy."""
-        return BadClip(f"clip '{self.id}' ({self.location}): {why}", "\n".join(filter(None, (self.remedy, hint))))
+        what = f"clip '{shown(self.id)}' ({shown(self.location)})"
+        return BadClip(f"{what}: {why}", "\n".join(filter(None, (self.remedy, hint))))
 
 
 def clip_name(clip: Clip) -> SourceName:
@@ -138,7 +141,7 @@ def open_source(source: AudioInput | SampleSource, name: SourceName) -> Iterator
         import soundfile
 
         try:
-            with soundfile.SoundFile(source) as file:
+            with soundfile.SoundFile(os.fsencode(source)) as file:
                 yield _FileSource(file)
         except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
             raise name.bad_clip(_reason(source, error)) from error
@@ -155,7 +158,8 @@ def _reason(path: Path, error: Exception) -> str:
         return "the file is empty"
     if isinstance(error, PermissionError):
         return "permission to read it is denied"
-    return f"libsndfile cannot decode it ({str(error).splitlines()[0]})"
+    why = (getattr(error, "error_string", str(error)) or "no reason is given").splitlines()[0]
+    return f"libsndfile cannot decode it ({why})" + (f"; {remedy}" if (remedy := how_to_read(path)) else "")
 
 
 def clip_span(clip: Clip, source: OpenSource) -> tuple[int, int]:
@@ -169,6 +173,12 @@ def clip_span(clip: Clip, source: OpenSource) -> tuple[int, int]:
         span = f"{clip.start_s} s" + ("" if clip.duration_s is None else f" for {clip.duration_s} s")
         raise clip_name(clip).bad_clip(f"the span from {span} lies outside its {frames / rate_hz:.3f} s")
     return first, end
+
+
+def refuse_unusable(samples: np.ndarray, name: SourceName) -> None:
+    """Raise BadClip for samples (S, channels) as decoded that no network may get."""
+    if why := refusal(samples):
+        raise name.bad_clip(why)
 
 
 def mix_to_mono(samples: np.ndarray) -> np.ndarray:
@@ -195,24 +205,26 @@ def duration_s(source: AudioInput) -> float:
         return float(opened.frames / opened.rate_hz)
 
 
-def mono_blocks(source: AudioInput, rate_hz: int) -> Iterator[np.ndarray]:
-    """The mono samples at `rate_hz`, some seconds at a time and in constant memory: (S,) float32.
+def mono_blocks(source: AudioInput, rate_hz: int, meter: LevelMeter | None = None) -> Iterator[np.ndarray]:
+    """The mono samples at `rate_hz`, some seconds at a time in constant memory: (S,) float32; `meter` measures them.
 
-    Raises BadClip for a file that is no sound, for a sound without samples, and for NaN or infinite samples.
+    Raises BadClip for a file that is no sound, for a sound without samples, and for what `loudness.refusal` refuses.
     """
     name = input_name(source)
     with open_source(source, name) as opened:
         blocks = opened.blocks(max(1, round(BLOCK_S * opened.rate_hz)))
-        yield from _resampled_blocks(_checked_mono(blocks, name), opened.rate_hz, rate_hz)
+        meter = meter or LevelMeter()
+        mono = _checked_mono(blocks, name, meter)
+        yield from meter.outputs(_resampled_blocks(mono, opened.rate_hz, rate_hz))
 
 
-def _checked_mono(blocks: Iterable[np.ndarray], name: SourceName) -> Iterator[np.ndarray]:
+def _checked_mono(blocks: Iterable[np.ndarray], name: SourceName, meter: LevelMeter) -> Iterator[np.ndarray]:
     """Blocks (S, channels) -> blocks (S,). Raises BadClip."""
     is_empty = True
     for block in blocks:
+        refuse_unusable(block, name)
         mono = mix_to_mono(block)
-        if not np.isfinite(mono).all():
-            raise name.bad_clip("it contains NaN or infinite samples")
+        meter.add_channels(block, mono)
         is_empty = False
         yield mono
     if is_empty:

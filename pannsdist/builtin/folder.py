@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
-from pannsdist.contracts import Clip, UserError, param
+from pannsdist.contracts import Clip, UserError, param, path_of, shown
+from pannsdist.contracts.file_lookup import is_file, is_folder
+from pannsdist.contracts.sound_files import SOUND_FILE_ENDINGS, SoundFiles, find_sound_files, is_hidden
 
-ENDINGS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au")
-"""Suffixes of audio files, case-insensitive."""
+ENDINGS = " ".join(SOUND_FILE_ENDINGS)
 SPLITS = ("train", "valid", "test")
 
 LAYOUTS = """root/train/CLASS/*.wav with root/valid/CLASS/*.wav (and root/test/CLASS/*.wav), or
@@ -40,8 +41,9 @@ class Folder:
     depends on file names only, not on the machine or listing order. Adding a file moves at most one other clip of its
     class to the other split.
 
-    Subfolders of a class folder belong to the class; hidden files are ignored. The id of a clip is its path relative to
-    the root, with slashes.
+    Subfolders of a class folder belong to the class. Which files count is the rule of `contracts.sound_files`; what it
+    leaves out is in `skipped`. The id of a clip is its path relative to the root, with slashes, and bytes that are not
+    UTF-8 as escapes.
     """
 
     Params: ClassVar[type] = FolderParams
@@ -55,11 +57,14 @@ class Folder:
         self.multi_label = False
         root = _existing_root(params.root)
         try:
-            self._clips = _folder_splits(root) or _hashed_splits(root, params.valid_fraction, params.seed)
+            found = find_sound_files(root)
+            tree = Tree(root, found)
+            self._clips = _folder_splits(tree) or _hashed_splits(tree, params.valid_fraction, params.seed)
         except OSError as error:
             raise UserError(
                 f"cannot list {error.filename}: {error.strerror}", "all folders below data.params.root must be readable"
             ) from error
+        self.skipped = found.skipped
         self.splits = tuple(self._clips)
         self.labels = tuple(sorted({clip.labels[0] for clips in self._clips.values() for clip in clips}))
         if len(self.labels) < 2:
@@ -75,19 +80,83 @@ class Folder:
         return self._clips[split]
 
 
+class Tree:
+    """The folders below a root and their sound files. Raises UserError for links that lead out of the root or to
+    nothing, and for links to folders, which could duplicate clips.
+    """
+
+    def __init__(self, root: Path, found: SoundFiles) -> None:
+        self.root = root
+        self._skipped = found.skipped
+        self._below: dict[Path, list[Path]] = {}
+        for path in found.files:
+            if path.is_symlink():
+                _check_link(path, root)
+            parts = path.relative_to(root).parts[:-1]
+            for depth in range(min(len(parts), 2) + 1):
+                self._below.setdefault(root.joinpath(*parts[:depth]), []).append(path)
+        for path in found.linked_folders:
+            _check_link(path, root)
+
+    def folders(self, folder: Path) -> list[Path]:
+        """The visible folders in a folder, sorted."""
+        return sorted(path for path in folder.iterdir() if not is_hidden(path.name) and path.is_dir())
+
+    def sounds(self, folder: Path) -> Sequence[Path]:
+        """The sound files below a folder at most two levels below the root, recursively."""
+        return self._below.get(folder, ())
+
+    def clips(self, folder: Path) -> dict[str, list[Clip]]:
+        """The clips of each class folder of `folder`. Raises UserError for an empty one, and for loose files."""
+        self.check_no_loose_files(folder)
+        classes = {}
+        for inside in self.folders(folder):
+            label = shown(inside.name)
+            classes[label] = [Clip(self._id(path), path, (label,)) for path in self.sounds(inside)]
+            if not classes[label]:
+                raise UserError(
+                    f"class folder {self._id(inside)}/ in {self.root} (data.params.root) has no audio",
+                    "\n".join([*self._left_out(inside), f"remove it, or put audio into it: {ENDINGS}"]),
+                )
+        if not classes:
+            raise UserError(f"{folder} has no class folders (data.params.root is {self.root})", LAYOUTS)
+        return classes
+
+    def check_no_loose_files(self, folder: Path) -> None:
+        """Raise UserError for sound files in `folder` itself."""
+        loose = [path.name for path in self.sounds(folder) if path.parent == folder]
+        if loose:
+            raise UserError(
+                f"audio files in {folder} belong to no class: {loose[0]!r} and {len(loose) - 1} more "
+                "(data.params.root)",
+                LAYOUTS,
+            )
+
+    def _left_out(self, folder: Path) -> list[str]:
+        below = f"{folder.relative_to(self.root).as_posix()}/"
+        parts = (
+            replace(one, names=tuple(name for name in one.names if name.startswith(below))) for one in self._skipped
+        )
+        return [f"left out: {one}" for one in parts if one.names]
+
+    def _id(self, path: Path) -> str:
+        return shown(path.relative_to(self.root).as_posix())
+
+
 def _existing_root(root: str) -> Path:
-    path = Path(root).expanduser()
+    path = path_of(root)
     if not root:
         raise UserError("data.params.root is empty", "give the folder that contains the class folders")
-    if not path.is_dir():
-        reason = "is not a folder" if path.exists() else "does not exist"
+    if not is_folder(path):
+        reason = "is not a folder" if is_file(path) else "does not exist"
         raise UserError(f"{path} {reason} (data.params.root)", LAYOUTS, f"ls {path.parent}")
     return path
 
 
-def _folder_splits(root: Path) -> dict[str, tuple[Clip, ...]]:
+def _folder_splits(tree: Tree) -> dict[str, tuple[Clip, ...]]:
     """Splits from folders in the root; empty if there are none."""
-    found = [name for name in SPLITS if (root / name).is_dir() and _folders(root / name, root)]
+    root = tree.root
+    found = [name for name in SPLITS if (root / name).is_dir() and tree.folders(root / name)]
     if not found:
         return {}
     for needed in ("train", "valid"):
@@ -96,23 +165,22 @@ def _folder_splits(root: Path) -> dict[str, tuple[Clip, ...]]:
                 f"{root} (data.params.root) has {found[0]}/ with folders in it, but no {needed}/ with class folders",
                 LAYOUTS,
             )
-    stray = [folder.name for folder in _folders(root, root) if folder.name not in found]
-    stray = [name for name in stray if next(_audio_files(root / name, root), None)]
+    stray = [folder.name for folder in tree.folders(root) if folder.name not in found and tree.sounds(folder)]
     if stray:
         raise UserError(
             f"{root} (data.params.root) has audio in {stray[0]}/, beside {', '.join(f'{name}/' for name in found)}",
             f"beside train/ and valid/ only test/ may hold audio; move {stray[0]}/ away or rename it",
         )
-    _check_no_loose_files(root)
-    classes = {name: _classes(root / name, root) for name in found}
+    tree.check_no_loose_files(root)
+    classes = {name: tree.clips(root / name) for name in found}
     return {name: _sorted(clip for clips in classes[name].values() for clip in clips) for name in found}
 
 
-def _hashed_splits(root: Path, fraction: float, seed: int) -> dict[str, tuple[Clip, ...]]:
+def _hashed_splits(tree: Tree, fraction: float, seed: int) -> dict[str, tuple[Clip, ...]]:
     """`train` and `valid` splits from class folders in the root."""
     train: list[Clip] = []
     valid: list[Clip] = []
-    for clips in _classes(root, root).values():
+    for clips in tree.clips(tree.root).values():
         clips.sort(key=lambda clip: _hash(clip.id, seed))
         # Rounded first: 0.07 * 100 is 7.000000000000001, of which the ceiling is 8.
         held_out = min(math.ceil(round(fraction * len(clips), 9)), len(clips) - 1)
@@ -120,72 +188,18 @@ def _hashed_splits(root: Path, fraction: float, seed: int) -> dict[str, tuple[Cl
         train += clips[held_out:]
     if not valid:
         raise UserError(
-            f"no class in {root} (data.params.root) has two clips, so the valid split would be empty",
+            f"no class in {tree.root} (data.params.root) has two clips, so the valid split would be empty",
             "add clips to a class, or create train/ and valid/ folders",
         )
     return {"train": _sorted(train), "valid": _sorted(valid)}
 
 
 def _hash(clip_id: str, seed: int) -> bytes:
-    return hashlib.sha256(f"{seed}/{clip_id}".encode("utf-8", "surrogateescape")).digest()
+    return hashlib.sha256(f"{seed}/{clip_id}".encode()).digest()
 
 
-def _sorted(clips: Iterator[Clip] | list[Clip]) -> tuple[Clip, ...]:
+def _sorted(clips: Iterable[Clip]) -> tuple[Clip, ...]:
     return tuple(sorted(clips, key=lambda clip: clip.id))
-
-
-def _classes(folder: Path, root: Path) -> dict[str, list[Clip]]:
-    """Clips of each class folder of `folder`. Raises UserError for an empty one."""
-    _check_no_loose_files(folder)
-    classes = {}
-    for inside in _folders(folder, root):
-        files = _audio_files(inside, root)
-        clips = [Clip(path.relative_to(root).as_posix(), path, (inside.name,)) for path in files]
-        if not clips:
-            raise UserError(
-                f"class folder {inside.relative_to(root).as_posix()}/ in {root} (data.params.root) has no audio",
-                f"remove it, or put audio into it: {' '.join(ENDINGS)}",
-            )
-        classes[inside.name] = clips
-    if not classes:
-        raise UserError(f"{folder} has no class folders (data.params.root is {root})", LAYOUTS)
-    return classes
-
-
-def _check_no_loose_files(folder: Path) -> None:
-    loose = sorted(path.name for path in folder.iterdir() if _is_audio(path.name) and path.is_file())
-    if loose:
-        raise UserError(
-            f"audio files in {folder} belong to no class: {loose[0]!r} and {len(loose) - 1} more (data.params.root)",
-            LAYOUTS,
-        )
-
-
-def _folders(folder: Path, root: Path) -> list[Path]:
-    """Visible subfolders, sorted. Raises UserError for links."""
-    inside = sorted(path for path in folder.iterdir() if not path.name.startswith(".") and path.is_dir())
-    for path in inside:
-        if path.is_symlink():
-            _check_link(path, root)
-    return inside
-
-
-def _audio_files(folder: Path, root: Path) -> Iterator[Path]:
-    """Visible audio files below `folder`, recursively."""
-    with os.scandir(folder) as listing:
-        entries = [entry for entry in listing if not entry.name.startswith(".")]
-    for entry in entries:
-        path = Path(entry.path)
-        if entry.is_symlink() and (entry.is_dir() or _is_audio(entry.name)):
-            _check_link(path, root)
-        if entry.is_dir():
-            yield from _audio_files(path, root)
-        elif _is_audio(entry.name):
-            yield path
-
-
-def _is_audio(name: str) -> bool:
-    return not name.startswith(".") and name.lower().endswith(ENDINGS)
 
 
 def _check_link(path: Path, root: Path) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
-from pannsdist.contracts import Clip, UserError, param
-from pannsdist.contracts.tables import Row, csv_rows, json_rows, read_text
+from pannsdist.contracts import Clip, UserError, param, path_of, shown
+from pannsdist.contracts.file_lookup import FileLookup, is_file, is_folder
+from pannsdist.contracts.tables import Row, csv_rows, json_rows, lines_of, read_text
 
 SPLITS = ("train", "valid", "test")
 
@@ -29,10 +30,13 @@ class ManifestParams:
 class Manifest:
     """Clips listed in a UTF-8 table: CSV with a header (.csv) or one JSON object per line (.jsonl, .json).
 
-    Columns: `path`, relative to the root; `label` or `labels` (in JSON a string or a list of strings); and `split`
-    (train, valid or test) or `fold` (counted from 1). With `valid_fold` 0 the column `split` is used; otherwise that
-    fold is `valid` and the others are `train`. Optional columns: `start` and `duration` in seconds of a segment of the
-    file; `id`, which defaults to the path, with `#start` appended if a start is given. Other columns are ignored.
+    Columns: `path`, relative to the root, with slashes; `label` or `labels` (in JSON a string or a list of strings);
+    and `split` (train, valid or test) or `fold` (counted from 1). With `valid_fold` 0 the column `split` is used;
+    otherwise that fold is `valid` and the others are `train`. Optional columns: `start` and `duration` in seconds of a
+    segment of the file; `id`, which defaults to the path, with `#start` appended if a start is given. Other columns are
+    ignored.
+
+    A file whose name on disk has another Unicode normal form, as on macOS, is found.
 
     With `multi_label`, labels are split at `label_separator` and may be empty. `labels` is a text file with one label
     per line, in the order of the network's outputs; without it labels are sorted.
@@ -44,22 +48,22 @@ class Manifest:
     @classmethod
     def folds(cls, params: ManifestParams) -> tuple[int, ...]:
         """The folds of the table; empty without a column `fold`."""
-        rows = _read_rows(Path(params.path).expanduser(), 0)
+        rows = _read_rows(path_of(params.path), 0)
         return tuple(sorted({_fold(row) for row in rows})) if all("fold" in row.cells for row in rows) else ()
 
     def __init__(self, params: ManifestParams) -> None:
         if not params.label_separator:
             raise UserError("data.params.label_separator is empty", "it is at least one character, such as ';'")
-        path = Path(params.path).expanduser()
-        root = Path(params.root).expanduser() if params.root else path.parent
-        if not root.is_dir():
+        path = path_of(params.path)
+        root = path_of(params.root) if params.root else path.parent
+        if not is_folder(root):
             raise UserError(
                 f"{root} is not a folder (data.params.root)",
                 "give the folder that the paths in the manifest are relative to",
             )
-        known = _read_labels(Path(params.labels).expanduser()) if params.labels else ()
+        known = _read_labels(path_of(params.labels)) if params.labels else ()
         rows = _read_rows(path, params.valid_fold)
-        clips = [_clip(row, root, params) for row in rows]
+        clips = _present(path, rows, [_clip(row, root, params) for row in rows], root)
         splits = _splits(path, rows, params.valid_fold)
         self.multi_label = params.multi_label
         self.labels = known or tuple(sorted({label for clip in clips for label in clip.labels}))
@@ -89,7 +93,7 @@ def _labels(row: Row, params: ManifestParams) -> tuple[str, ...]:
     found = value if isinstance(value, list) else row.text(column).split(params.label_separator)
     if isinstance(value, dict) or not all(isinstance(label, str) for label in found):
         row.refuse(f"{column} is {value!r}", "it is a string, or in JSON a list of strings")
-    labels = tuple(dict.fromkeys(label.strip() for label in found if label.strip()))
+    labels = tuple(dict.fromkeys(shown(label.strip()) for label in found if label.strip()))
     if not labels and not params.multi_label:
         row.refuse(f"{column} is empty", "every clip needs a label, unless data.params.multi_label=true")
     if len(labels) > 1 and not params.multi_label:
@@ -101,21 +105,24 @@ def _labels(row: Row, params: ManifestParams) -> tuple[str, ...]:
 def _clip(row: Row, root: Path, params: ManifestParams) -> Clip:
     inside = os.path.relpath(root / row.text("path"), root)
     if Path(inside).parts[:1] in ((), (os.pardir,)):
-        row.refuse(f"path {row.text('path')!r} is outside of {root}", "paths are relative to data.params.root")
-    if Path(os.path.realpath(root)) not in Path(os.path.realpath(root / inside)).parents:
+        right = "\n".join(
+            filter(None, ["paths are relative to data.params.root", FileLookup(root).hint(row.text("path"))])
+        )
+        row.refuse(f"path {row.text('path')!r} is outside of {root}", right)
+    if "\0" not in inside and Path(os.path.realpath(root)) not in Path(os.path.realpath(root / inside)).parents:
         right = "point data.params.root at the real folder, or copy the files into it"
         row.refuse(f"path {row.text('path')!r} is a link that leads out of {root}", right)
     start_s, duration_s = row.seconds("start"), row.seconds("duration")
     if duration_s == 0:
         row.refuse("duration is 0", "it is a number of seconds above 0")
     name = Path(inside).as_posix() + ("" if start_s is None else f"#{start_s:.15g}")
-    return Clip(row.text("id") or name, root / inside, _labels(row, params), start_s or 0.0, duration_s)
+    return Clip(shown(row.text("id") or name), root / inside, _labels(row, params), start_s or 0.0, duration_s)
 
 
 def _read_labels(path: Path) -> tuple[str, ...]:
     labels: dict[str, int] = {}
-    for line, text in enumerate(read_text(path, "data.params.labels").split("\n"), start=1):
-        label = text.strip()
+    for line, text in enumerate(lines_of(read_text(path, "data.params.labels")), start=1):
+        label = shown(text.strip())
         if label in labels:
             named = f"label {label!r}" if path.suffix == ".txt" else "this label"  # another file's lines are not shown
             raise UserError(f"{path}:{line}: {named} is already in line {labels[label]}", "remove one")
@@ -166,19 +173,26 @@ def _splits(path: Path, rows: list[Row], valid_fold: int) -> list[str]:
     return ["valid" if fold == valid_fold else "train" for fold in folds]
 
 
+def _present(path: Path, rows: list[Row], clips: list[Clip], root: Path) -> list[Clip]:
+    """The clips with their files as named on disk. Raises UserError for missing ones."""
+    files = FileLookup(root)
+    names = [Path(str(clip.source)).relative_to(root).as_posix() for clip in clips]
+    found = {name: files.find(name) for name in dict.fromkeys(names)}
+    present = {name: path is not None and is_file(path) for name, path in found.items()}
+    missing = [(row, name) for row, name in zip(rows, names, strict=True) if not present[name]]
+    if missing:
+        some = [f"line {row.line}: {root / name}; {files.hint(name)}".removesuffix("; ") for row, name in missing[:3]]
+        right = "\n".join([*some, "paths are relative to data.params.root"])
+        raise UserError(f"{path}: {len(missing)} of {len(rows)} clips have no file, such as", right)
+    return [replace(clip, source=found[name] or root) for clip, name in zip(clips, names, strict=True)]
+
+
 def _check(rows: list[Row], clips: list[Clip], labels: tuple[str, ...], params: ManifestParams) -> None:
-    """Raise UserError for unknown labels, too few labels, duplicate ids, and missing files."""
+    """Raise UserError for unknown labels, too few labels and duplicate ids."""
     known, lines = set(labels), {clips[0].id: rows[0].line}
-    present = {source: Path(str(source)).is_file() for source in {clip.source for clip in clips}}
     for row, clip in zip(rows, clips, strict=True):
         unknown = [label for label in clip.labels if label not in known]
         if unknown:
             row.refuse(f"unknown label {unknown[0]!r}", f"labels are listed in {params.labels} (data.params.labels)")
         if lines.setdefault(clip.id, row.line) != row.line:
             row.refuse(f"id {clip.id!r} is already in line {lines[clip.id]}", "add a column 'id' with unique values")
-    missing = [
-        f"line {row.line}: {clip.source}" for row, clip in zip(rows, clips, strict=True) if not present[clip.source]
-    ]
-    if missing:
-        right = "\n".join([*missing[:3], "paths are relative to data.params.root"])
-        raise UserError(f"{params.path}: {len(missing)} of {len(rows)} clips have no file, such as", right)

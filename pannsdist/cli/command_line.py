@@ -12,13 +12,14 @@ from typing import Any
 from pannsdist import __version__, settings
 from pannsdist.cli import data, find_lr, plugins, report, series, sounds, weights
 from pannsdist.registry import Catalog
-from pannsdist.runtime import console, cpu
+from pannsdist.runtime import console, cpu, names
 from pannsdist.runtime.errors import EXIT_USER_ERROR
 from pannsdist.settings.schema import Settings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a subcommand and return the exit code: 2 for a user error, 75 if it was stopped and can be resumed."""
+    names.make_output_safe()
     parser = argparse.ArgumentParser(prog="pannsdist", description="Audio classification on PaddlePaddle.")
     parser.add_argument("--version", action="version", version=f"pannsdist {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")

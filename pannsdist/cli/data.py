@@ -50,14 +50,15 @@ def run_check(chosen: argparse.Namespace) -> bool:
 
     from pannsdist.run.dataset_report import check_dataset
     from pannsdist.run.planning.data import load_data
-    from pannsdist.run.planning.selection import choose_dataset
+    from pannsdist.run.planning.selection import choose_dataset, model_rate_hz
 
     wanted, origin = settings.load(chosen.config, chosen.overrides)
-    dataset = choose_dataset(wanted.data, origin, Catalog.installed())
+    catalog = Catalog.installed()
+    dataset = choose_dataset(wanted.data, origin, catalog)
     data = load_data(dataset, tuple(dict.fromkeys(chosen.split or ())))
     clips = sum(len(table) for table in data.splits.values())
     with tqdm(total=clips, unit="clip", leave=False, file=sys.stderr, disable=not sys.stderr.isatty()) as bar:
-        found = check_dataset(data, chosen.workers, bar.update)
+        found = check_dataset(data, model_rate_hz(wanted, origin, catalog), chosen.workers, bar.update)
     if chosen.format == "json":
         print(json.dumps(dataclasses.asdict(found), indent=1, ensure_ascii=False))
     else:
@@ -89,6 +90,8 @@ def table(found: DatasetReport) -> Iterator[str]:
     yield from _listed("in two splits", [" = ".join(names) for names in found.shared])
     yield from _listed("the same sound in one split", [" = ".join(names) for names in found.duplicates])
     yield from _listed("silent", found.silent)
+    yield from _listed("unusual levels", [f"{name}: {'; '.join(remarks)}" for name, remarks in found.levels.items()])
+    yield from _listed("left out", found.skipped)
     yield from _listed("sound files that no split has", found.unlisted)
     yield f"listed clips without a file: {found.missing}"
 

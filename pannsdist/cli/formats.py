@@ -11,6 +11,15 @@ from typing import Any
 
 
 @dataclass(frozen=True)
+class Result:
+    """What was found in a file; `remarks` on its levels are written in JSON alone, where there are any."""
+
+    path: str
+    found: Any
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Format:
     """How a result is written: as a line of text, as a JSON record, and as rows of a table with these columns."""
 
@@ -20,20 +29,24 @@ class Format:
     rows: Callable[[Any], Iterable[Sequence[Any]]]
 
 
+def _remarks(result: Result) -> dict[str, Any]:
+    return {"remarks": result.remarks} if result.remarks else {}
+
+
 SCORES = Format(
-    line=lambda result: f"{result[0]}  " + "  ".join(f"{label} {score:.4f}" for label, score in result[1]),
-    record=lambda result: {"path": result[0], "scores": dict(result[1])},
+    line=lambda result: f"{result.path}  " + "  ".join(f"{label} {score:.4f}" for label, score in result.found),
+    record=lambda result: {"path": result.path, "scores": dict(result.found), **_remarks(result)},
     columns=("path", "rank", "label", "score"),
-    rows=lambda result: [(result[0], rank, *pair) for rank, pair in enumerate(result[1], start=1)],
+    rows=lambda result: [(result.path, rank, *pair) for rank, pair in enumerate(result.found, start=1)],
 )
 EVENTS = Format(
     line=lambda result: (
-        "\n".join(f"{result[0]}  {e.onset_s:.2f}-{e.offset_s:.2f} s  {e.label} {e.score:.4f}" for e in result[1])
-        or f"{result[0]}  nothing"
+        "\n".join(f"{result.path}  {e.onset_s:.2f}-{e.offset_s:.2f} s  {e.label} {e.score:.4f}" for e in result.found)
+        or f"{result.path}  nothing"
     ),
-    record=lambda result: {"path": result[0], "events": [vars(event) for event in result[1]]},
+    record=lambda result: {"path": result.path, "events": [vars(event) for event in result.found], **_remarks(result)},
     columns=("path", "onset_s", "offset_s", "label", "score"),
-    rows=lambda result: [(result[0], e.onset_s, e.offset_s, e.label, e.score) for e in result[1]],
+    rows=lambda result: [(result.path, e.onset_s, e.offset_s, e.label, e.score) for e in result.found],
 )
 
 

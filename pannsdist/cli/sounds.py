@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pannsdist.cli.formats import EVENTS, SCORES, write
+from pannsdist.cli.formats import EVENTS, SCORES, Result, write
 from pannsdist.runtime import console, outputs, storage
-from pannsdist.runtime.errors import BadClip
+from pannsdist.runtime.errors import BadClip, UserError
+from pannsdist.runtime.names import shown
 
 if TYPE_CHECKING:
     from pannsdist.inference.detection import Rule
@@ -58,7 +59,7 @@ def add(commands: Any) -> None:
     exporting.add_argument("--format", choices=("paddle", "onnx"), default="paddle")
     exporting.add_argument("-o", "--output", type=Path, required=True, help="folder to create")
     checks = "audio files to verify the export with (default: the first clips of the model's dataset)"
-    exporting.add_argument("--check", nargs="+", type=Path, default=[], metavar="FILE", help=checks)
+    exporting.add_argument("--check", nargs="+", default=[], metavar="FILE", help=checks)
     exporting.set_defaults(run=export)
 
 
@@ -93,10 +94,10 @@ def predict(model: Model, paths: Sequence[Path], topk: int, form: str) -> bool:
     """Print the most probable labels of each file; returns False if a file could not be read."""
     failures: list[BadClip] = []
 
-    def results() -> Iterator[tuple[str, Sequence[tuple[str, float]]]]:
+    def results() -> Iterator[Result]:
         for prediction in model.predictor.predict(paths):
             if prediction.error is None:
-                yield str(prediction.source), prediction.scores[:topk]
+                yield _result(prediction.source, prediction.scores[:topk], prediction.remarks)
             else:
                 failures.append(prediction.error)
 
@@ -106,21 +107,23 @@ def predict(model: Model, paths: Sequence[Path], topk: int, form: str) -> bool:
 
 def detect(model: Model, paths: Sequence[Path], rule: Rule, form: str, plot: Path | None = None) -> bool:
     """Print the events of each file; returns False if a file could not be read. `plot` is the image of one file."""
+    from pannsdist.audio.loudness import LevelMeter
     from pannsdist.inference.detection import events
     from pannsdist.inference.drawing.detection import plot_events
 
     failures: list[BadClip] = []
 
-    def results() -> Iterator[tuple[str, Any]]:
+    def results() -> Iterator[Result]:
         for path in paths:
+            meter = LevelMeter()
             try:
                 if plot is None:
-                    yield str(path), events(model.timeline(path), model.labels, rule)
+                    found = events(model.timeline(path, meter), model.labels, rule)
                 else:
-                    found, note = plot_events(model, path, rule, plot)
+                    found, note = plot_events(model, path, rule, plot, meter)
                     if note:
-                        print(f"note: {note}", file=sys.stderr)
-                    yield str(path), found
+                        console.note_main(note)
+                yield _result(path, found, meter.remarks())
             except BadClip as error:
                 failures.append(error)
 
@@ -133,12 +136,13 @@ def embed(model: Model, paths: Sequence[Path], output: Path) -> bool:
     import numpy as np
 
     failures, read, vectors = [], [], []
-    for path, vector in zip(paths, model.predictor.embeddings(paths), strict=True):
-        if isinstance(vector, BadClip):
-            failures.append(vector)
+    for embedding in model.predictor.embeddings(paths):
+        if embedding.error is not None:
+            failures.append(embedding.error)
         else:
-            vectors.append(vector)
-            read.append(str(path))
+            found = _result(embedding.source, embedding.vector, embedding.remarks)
+            vectors.append(found.found)
+            read.append(found.path)
     if vectors:
         stacked = np.stack(vectors)
         storage.stream_atomic(output, lambda file: np.savez(file, paths=np.array(read), embeddings=stacked))
@@ -155,13 +159,21 @@ def export(chosen: argparse.Namespace) -> None:
     from pannsdist.inference.model import load_model
     from pannsdist.registry import Catalog
 
-    clips = [Clip(str(path), path, ()) for path in _paths(map(str, chosen.check))]
+    clips = [Clip(shown(path), path, ()) for path in _paths(chosen.check)]
     model = load_model(chosen.model, chosen.weights, "dygraph")
     if model.record is not None:
         clips = clips or exporting.dataset_clips(model.record, Catalog.installed())
     checked = exporting.export(model.inference_model, chosen.format, chosen.output, clips)
     print(f"{chosen.output}: {chosen.format}, verified with {', '.join(checked.clips)}")
     print(f"largest difference in scores: {checked.difference:.2g}")
+
+
+def _result(source: object, found: Any, remarks: tuple[str, ...]) -> Result:
+    """The result of a file, after a note on its levels where they are unusual."""
+    path = shown(source)
+    if remarks:
+        console.note_main(f"{path}: {'; '.join(remarks)}")
+    return Result(path, found, remarks)
 
 
 def _print_errors(failures: Sequence[BadClip]) -> bool:
@@ -198,10 +210,22 @@ def _embed(chosen: argparse.Namespace) -> bool:
 
 
 def _paths(files: Iterable[str]) -> list[Path]:
-    from pannsdist.inference.sounds import sound_files
+    """The sound files that the arguments name; `-` is a list on standard input."""
+    from pannsdist.inference.sounds import listed_names, sound_files
 
-    names = [name for file in files for name in (sys.stdin.read().splitlines() if file == "-" else [file])]
-    return sound_files(Path(name) for name in names)
+    found = sound_files(name for file in files for name in (listed_names(_standard_input()) if file == "-" else [file]))
+    for skipped in found.skipped:
+        console.note_main(f"left out: {skipped}")
+    return list(found.files)
+
+
+def _standard_input() -> bytes:
+    if sys.stdin is None:  # closed: `<&-`
+        return b""
+    try:
+        return sys.stdin.buffer.read()
+    except OSError as error:
+        raise UserError(f"standard input cannot be read: {error.strerror}", "pipe a list of names") from error
 
 
 def _model(chosen: argparse.Namespace) -> Model:

@@ -5,8 +5,8 @@ fields are the plugin's settings; it is built as `plugin(params)`. It is discove
 groups below. Raise `UserError` for errors that the user can fix.
 
 A plugin may declare `contract = 1`, the contract version that it was written for; see docs/en/contract.md. Further
-modules to build on: `corpora` and `tables` for datasets, `spectrum` for features (imports paddle), `predictions` for
-metrics, `reporting` and `lines` for trackers.
+modules to build on: `corpora`, `tables`, `sound_files` and `file_lookup` for datasets, `spectrum` for features (imports
+paddle), `predictions` for metrics, `reporting` and `lines` for trackers.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from pannsdist.contracts.run_plugins import (
     TrackerPlugin,
 )
 from pannsdist.runtime.errors import UserError
+from pannsdist.runtime.names import path_of, shown
 
 __all__ = [
     "AUGMENT_NOISE_SIZE",
@@ -67,6 +68,8 @@ __all__ = [
     "UserError",
     "mixup",
     "param",
+    "path_of",
+    "shown",
     "spec_augment_mask",
 ]
 

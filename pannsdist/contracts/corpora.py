@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
-from pannsdist.contracts import Clip, Download
+from pannsdist.contracts import Clip, Download, path_of
+from pannsdist.contracts.file_lookup import FileLookup, is_folder
+from pannsdist.contracts.sound_files import Skipped
 from pannsdist.contracts.tables import Row
 from pannsdist.runtime.errors import UserError, candidates_line
 
@@ -79,6 +81,8 @@ class Corpus(ABC):
     unpacks_to: ClassVar[str] = ""
     """Path of the root below the download folder."""
     multi_label: bool = False
+    skipped: Sequence[Skipped] = ()
+    """What a search for sound files left out (`contracts.sound_files`)."""
     skips_missing: bool = False
 
     def __init__(self, params: Any) -> None:
@@ -90,6 +94,8 @@ class Corpus(ABC):
         _check_unique(listed)
         self.labels: Sequence[str] = self.label_order(listed)
         _check_labels(listed, self.labels)
+        self._files = FileLookup(self.root)
+        self._renamed: dict[str, Path] = {}
         self.missing: Sequence[Listed] = self._missing(listed)
         gone = {item.key for item in self.missing}
         self._clips: dict[str, list[Clip]] = {}
@@ -130,11 +136,12 @@ class Corpus(ABC):
         return tuple(self._clips[split])
 
     def _clip(self, item: Listed) -> Clip:
-        return Clip(item.key, self.root / item.path, item.labels, item.start_s, item.duration_s)
+        source = self._renamed.get(item.path, self.root / item.path)
+        return Clip(item.key, source, item.labels, item.start_s, item.duration_s)
 
     def _checked_root(self, root: str) -> Path:
-        path = Path(root).expanduser()
-        if not root or not path.is_dir():
+        path = path_of(root)
+        if not root or not is_folder(path):
             wrong = f"data.params.root is {root!r}, which is not a folder"
             right = f"it is the folder that holds {self.layout}; download: {self.home}"
             raise UserError(wrong, right, "the same command with data.params.root=FOLDER")
@@ -160,13 +167,18 @@ class Corpus(ABC):
                 entries = self._entries(folder)
                 present[folder] = {entry.name for entry in entries}
                 outside.update((folder, entry.name) for entry in entries if self._leads_out(entry))
-            if name not in present[folder]:
-                missing.append(item)
             if (folder, name) in outside:
                 right = "copy the file into the corpus, or point data.params.root at the real folder"
                 item.row.refuse(f"path {item.path!r} is a link that leads out of {self.root}", right)
+            if name not in present[folder]:
+                other = self._files.find(item.path)
+                if other is None:
+                    missing.append(item)
+                else:
+                    self._renamed[item.path] = other
         if missing and not self.skips_missing:
-            some = "\n".join(f"{item.row.place}: {item.path}" for item in missing[:SHOWN])
+            lines = (f"{item.row.place}: {item.path}; {self._files.hint(item.path)}" for item in missing[:SHOWN])
+            some = "\n".join(line.removesuffix("; ") for line in lines)
             wrong = f"{len(missing)} of {len(listed)} clips of the lists have no file in {self.root}, such as"
             raise UserError(wrong, f"{some}\nall files of the download are needed: {self.home}")
         return missing
@@ -174,7 +186,7 @@ class Corpus(ABC):
     def _entries(self, folder: str) -> Sequence[os.DirEntry[str]]:
         """The entries of a folder below the root; none where there is no such folder."""
         place = self.root / folder
-        return list(os.scandir(place)) if place.is_dir() else []
+        return list(os.scandir(place)) if is_folder(place) else []
 
     def _leads_out(self, entry: os.DirEntry[str]) -> bool:
         """Whether an entry is a link to a file outside of the root. Folders may be links: of large corpora they are."""

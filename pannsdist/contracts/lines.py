@@ -56,7 +56,7 @@ def _complete_lines(path: Path) -> list[dict[str, Any]]:
     for text in text_or_empty(path, errors="replace").split("\n"):
         try:
             line = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             break
         if not isinstance(line, dict) or not isinstance(line.get("step"), int):
             break

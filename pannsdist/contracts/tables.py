@@ -12,9 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from pannsdist.contracts.sound_files import is_hidden
 from pannsdist.runtime.errors import UserError
+from pannsdist.runtime.names import shown
+from pannsdist.runtime.texts import lines_of, read_text
 
-__all__ = ["Row", "csv_rows", "file_rows", "json_rows", "line_rows", "read_text", "rows_by"]
+__all__ = ["Row", "csv_rows", "file_rows", "json_rows", "line_rows", "lines_of", "read_text", "rows_by"]
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 
@@ -85,18 +88,6 @@ class Row:
         return number
 
 
-def read_text(path: Path, key: str = "") -> str:
-    """Content of a UTF-8 text file, without a byte-order mark; `key` is the setting that names the file."""
-    named = f"{path} ({key})" if key else str(path)
-    try:
-        return path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise UserError(f"cannot read {named}: {error.strerror}", "", f"ls {path.parent}") from error
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise UserError(f"{path}:{line}: not UTF-8" + (f" ({key})" if key else ""), "save the file as UTF-8") from error
-
-
 def csv_rows(
     path: Path, columns: Sequence[str] = (), *, key: str = "", delimiter: str = ",", header: Sequence[str] = ()
 ) -> list[Row]:
@@ -134,14 +125,20 @@ def json_rows(path: Path, *, key: str = "") -> list[Row]:
 
 def line_rows(path: Path, *, key: str = "") -> list[Row]:
     """Non-blank lines of a text file, as rows with the column `path`."""
-    lines = enumerate(read_text(path, key).splitlines(), start=1)
+    lines = enumerate(lines_of(read_text(path, key)), start=1)
     return [Row(path, number, {"path": line.strip()}) for number, line in lines if line.strip()]
 
 
 def file_rows(root: Path, pattern: str) -> list[Row]:
-    """Files below `root` that match a glob pattern, sorted, as rows with the relative posix `path`."""
-    found = sorted((path.relative_to(root).as_posix(), path) for path in root.glob(pattern))
-    return [Row(path, 0, {"path": name}) for name, path in found]
+    """Files below `root` that match a glob pattern, sorted, as rows with the relative posix `path`.
+
+    The ending may be in upper or lower case. Hidden files and folders are left out, as everywhere (`is_hidden`).
+    """
+    before, dot, ending = pattern.rpartition(".")
+    in_any_case = "".join(f"[{letter.lower()}{letter.upper()}]" if letter.isalpha() else letter for letter in ending)
+    relative = sorted((path.relative_to(root), path) for path in root.glob(f"{before}{dot}{in_any_case}"))
+    visible = [(name, path) for name, path in relative if not any(map(is_hidden, name.parts))]
+    return [Row(path, 0, {"path": shown(name.as_posix())}) for name, path in visible]
 
 
 def rows_by(column: str, rows: Iterable[Row]) -> dict[str, Row]:
@@ -155,7 +152,7 @@ def rows_by(column: str, rows: Iterable[Row]) -> dict[str, Row]:
 
 
 def _json_rows(path: Path, text: str) -> Iterator[Row]:
-    for line, content in enumerate(text.split("\n"), start=1):
+    for line, content in enumerate(lines_of(text), start=1):
         if not content.strip():
             continue
         try:

@@ -125,7 +125,7 @@ def report_listing(report: Report, kind: str, name: str, given: str) -> None:
     """The clip ids by split, and the audio files opened to list them."""
     import soundfile
 
-    from pannsdist.audio.reader import SOUND_FILE_ENDINGS
+    from pannsdist.contracts.sound_files import SOUND_FILE_ENDINGS
 
     subject, opened = _subject(kind, name, given), []
 
@@ -135,7 +135,7 @@ def report_listing(report: Report, kind: str, name: str, given: str) -> None:
 
     class RecordingSoundFile(soundfile.SoundFile):  # opens files in C, unseen by audit hooks
         def __init__(self, file: Any, *others: Any, **named: Any) -> None:
-            opened.append(f"{file}" if isinstance(file, (str, os.PathLike)) else "sound.wav")
+            opened.append(os.fsdecode(file) if isinstance(file, (str, bytes, os.PathLike)) else "sound.wav")
             super().__init__(file, *others, **named)
 
     sys.addaudithook(record)

@@ -13,6 +13,7 @@ import paddle
 import paddle.nn.functional as F
 from paddle import nn
 
+from pannsdist.audio.loudness import refusal
 from pannsdist.audio.reader import resample
 from pannsdist.audio.windows import sliding_windows
 from pannsdist.contracts import FrontEnd
@@ -216,6 +217,8 @@ class Module(nn.Layer):
         if array.ndim != 1 or array.size == 0 or not np.isfinite(array).all():
             wrong = f"data[{number}] is not a waveform: shape {array.shape}"
             raise UserError(wrong, "one dimension of finite samples, such as librosa.load(path, sr=sample_rate)[0]")
+        if why := refusal(array):
+            raise UserError(f"data[{number}]: {why}")
         return resample(array, sample_rate, self.front_end.sample_rate_hz)
 
     def _with_labels(self, batch: Sequence[paddle.Tensor]) -> Any:

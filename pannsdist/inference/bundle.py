@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from pannsdist.registry import Catalog, Origin
 from pannsdist.registry.building import Part, build_plugin
 from pannsdist.runtime import reading, storage
 from pannsdist.runtime.errors import BadBundle, BadWeightsFile
+from pannsdist.runtime.foreign import excerpt, read_json, reason
 from pannsdist.runtime.redaction import published
 from pannsdist.settings import SettingsOrigin
 from pannsdist.weights import read_paddle
@@ -28,6 +30,10 @@ from pannsdist.weights.downloads.cache import sha256
 
 FORMAT = 1
 WEIGHTS_FILE, RECORD_FILE = "model.pdparams", "bundle.json"
+REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]{0,99}")
+"""Names and versions of distributions; they become part of a command to type."""
+MAX_NAME_LETTERS = 1000
+MAX_CROP_S = 3600
 
 
 @dataclass(frozen=True)
@@ -118,7 +124,7 @@ def read_record(folder: Path) -> BundleRecord:
     folder = storage.complete_version(folder)
     path = folder / RECORD_FILE
     try:
-        content = json.loads(reading.retried(lambda: path.read_text(encoding="utf-8")))
+        content = reading.retried(lambda: read_json(path))
         reading.check_format(content, FORMAT, path, BadBundle)
         del content["format"]
         checksum = content.pop("sha256")
@@ -130,6 +136,7 @@ def read_record(folder: Path) -> BundleRecord:
         content["scores"] = {name: float(value) for name, value in content["scores"].items()}
         content["labels"] = tuple(content["labels"])
         record = BundleRecord(**content)
+        _require_bounds(record)
         found = reading.retried(lambda: sha256(folder / WEIGHTS_FILE))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise _incomplete(folder) from error
@@ -137,7 +144,7 @@ def read_record(folder: Path) -> BundleRecord:
         said = reading.cannot_read(folder, error)
         raise BadBundle(said.wrong, said.right, said.command) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadBundle(f"{path} cannot be read: {error}", "copy the whole folder again") from error
+        raise BadBundle(f"{path} cannot be read: {reason(error)}", "copy the whole folder again") from error
     if found != checksum:
         raise BadBundle(f"{folder / WEIGHTS_FILE} is missing or damaged", "copy the whole folder again")
     return record
@@ -176,7 +183,24 @@ def load_bundle(folder: Path, catalog: Catalog) -> Bundle:
 
 
 def _plugin_record(content: Mapping[str, Any]) -> PluginRecord:
-    return PluginRecord(content["name"], content["params"], Origin(**content["origin"]))
+    origin = Origin(**content["origin"])
+    if not all(isinstance(part, str) and REQUIREMENT.fullmatch(part) for part in (origin.distribution, origin.version)):
+        raise ValueError("a plugin whose distribution and version no index has")
+    if not isinstance(content["name"], str) or not isinstance(content["params"], Mapping):
+        raise ValueError("a plugin without name and params")
+    return PluginRecord(content["name"], content["params"], origin)
+
+
+def _require_bounds(record: BundleRecord) -> None:
+    """Raise ValueError for values that no run writes: they are printed, and decide how much memory a sound takes."""
+    names = (record.model.name, record.feature.name, record.dataset.name, record.metric, *record.labels)
+    if not all(isinstance(name, str) and len(name) <= MAX_NAME_LETTERS for name in names):
+        raise ValueError(f"a name or label that is no text of at most {MAX_NAME_LETTERS} letters")
+    for name in names:
+        if not name.isprintable():
+            raise ValueError(f"'{excerpt(name)}' has letters that cannot be printed")
+    if type(record.crop_s) not in (int, float) or not 0 < record.crop_s <= MAX_CROP_S:
+        raise ValueError(f"crop_s is no number of seconds up to {MAX_CROP_S}")
 
 
 def require_installed(record: PluginRecord, kind: str, catalog: Catalog, otherwise: str = "") -> None:

@@ -31,6 +31,10 @@ class Rule:
             if not 0 <= getattr(self, name) < math.inf:
                 raise UserError(f"{name} is {getattr(self, name):g}", "give seconds, 0 or more")
 
+    def reached(self, probabilities: np.ndarray | float) -> np.ndarray:
+        """Where probabilities are at least the threshold. Both as float32, which a network computes in: 0.7 is 0.7."""
+        return np.asarray(np.asarray(probabilities, np.float32) >= np.float32(self.threshold))
+
 
 @dataclass(frozen=True)
 class WindowScores:
@@ -56,7 +60,7 @@ def events(timeline: Iterable[WindowScores], labels: Sequence[str], rule: Rule) 
 
     Consecutive or overlapping windows in which a label's probability is at least the threshold are one event.
     """
-    merged = _without_gaps(_runs(timeline, labels, rule.threshold), rule.min_gap_s)
+    merged = _without_gaps(_runs(timeline, labels, rule), rule.min_gap_s)
     return [event for event in merged if event.offset_s - event.onset_s >= rule.min_duration_s - TOUCHING_S]
 
 
@@ -75,12 +79,12 @@ def _without_gaps(found: Iterable[Event], min_gap_s: float) -> list[Event]:
     return merged
 
 
-def _runs(timeline: Iterable[WindowScores], labels: Sequence[str], threshold: float) -> list[Event]:
-    """Runs of windows in which a label's probability is at least `threshold`, sorted by onset, then by label."""
+def _runs(timeline: Iterable[WindowScores], labels: Sequence[str], rule: Rule) -> list[Event]:
+    """Runs of windows in which a label's probability reaches the threshold, sorted by onset, then by label."""
     found: list[Event] = []
     active: dict[int, Event] = {}
     for window in timeline:
-        for index in map(int, np.flatnonzero(window.output >= threshold)):
+        for index in map(int, np.flatnonzero(rule.reached(window.output))):
             score, previous = float(window.output[index]), active.get(index)
             if previous is not None and window.onset_s <= previous.offset_s + TOUCHING_S:
                 active[index] = Event(previous.onset_s, window.offset_s, previous.label, max(previous.score, score))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,10 +13,12 @@ from typing import TYPE_CHECKING
 from pannsdist.registry import Catalog
 from pannsdist.runtime import cpu
 from pannsdist.runtime.errors import BadClip, UserError
+from pannsdist.runtime.names import shown
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from pannsdist.audio.loudness import LevelMeter
     from pannsdist.audio.reader import AudioInput
     from pannsdist.contracts import FrontEnd
     from pannsdist.inference.bundle import BundleRecord
@@ -30,20 +33,25 @@ ON_BAD = ("stop", "skip")
 
 @dataclass(frozen=True)
 class Answer:
-    """The probability of each label in one sound, highest first; or the error of a bad sound."""
+    """The probability of each label in one sound, highest first; or the error of a bad sound.
+
+    `remarks` say what is unusual about its levels, such as silence or channels that cancel each other.
+    """
 
     sound: str
     scores: Mapping[str, float] = field(default_factory=dict)
     error: BadClip | None = None
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Detection:
-    """The events of one sound, sorted by onset; or the error of a bad sound."""
+    """The events of one sound, sorted by onset; or the error of a bad sound. `remarks`: see `Answer`."""
 
     sound: str
     events: Sequence[Event] = ()
     error: BadClip | None = None
+    remarks: tuple[str, ...] = ()
 
 
 def load_model(
@@ -137,7 +145,7 @@ class Model:
         if topk is not None and topk < 1:
             raise UserError(f"topk is {topk}", "give 1 or more, or None for every label")
         predictions = self._predictions(sounds, sample_rate_hz, on_bad)
-        return [Answer(str(one.source), dict(one.scores[:topk]), one.error) for one in predictions]
+        return [Answer(shown(one.source), dict(one.scores[:topk]), one.error, one.remarks) for one in predictions]
 
     def tag(
         self,
@@ -149,10 +157,10 @@ class Model:
         """The labels whose probability in `predict` is at least `threshold`: none, one or several of each sound."""
         from pannsdist.inference.detection import Rule
 
-        least = Rule(threshold).threshold
+        rule = Rule(threshold)
         predictions = self._predictions(sounds, sample_rate_hz, on_bad)
         return [
-            Answer(str(one.source), {label: score for label, score in one.scores if score >= least}, one.error)
+            Answer(shown(one.source), {label: p for label, p in one.scores if rule.reached(p)}, one.error, one.remarks)
             for one in predictions
         ]
 
@@ -167,18 +175,21 @@ class Model:
         on_bad: str = "stop",
     ) -> list[Detection]:
         """The sound events of each sound: a `Rule` of these three applied to its `timeline`."""
+        from pannsdist.audio.loudness import LevelMeter
         from pannsdist.inference.detection import Rule, events
 
         rule = Rule(threshold, min_duration_s, min_gap_s)
         _check_on_bad(on_bad)
         found = []
         for source in self._sources(sounds, sample_rate_hz):
+            meter = LevelMeter()
             try:
-                found.append(Detection(str(source), events(self.timeline(source), self.labels, rule)))
+                found_events = events(self.timeline(source, meter), self.labels, rule)
+                found.append(Detection(shown(source), found_events, remarks=_warned(source, meter.remarks())))
             except BadClip as error:
                 if on_bad == "stop":
                     raise
-                found.append(Detection(str(source), error=error))
+                found.append(Detection(shown(source), error=error))
         return found
 
     def embed(self, sounds: SoundInput | Sequence[SoundInput], sample_rate_hz: float | None = None) -> np.ndarray:
@@ -186,22 +197,25 @@ class Model:
         import numpy as np
 
         vectors = []
-        for vector in self.predictor.embeddings(self._sources(sounds, sample_rate_hz)):
-            if isinstance(vector, BadClip):
-                raise vector
-            vectors.append(vector)
+        for embedding in self.predictor.embeddings(self._sources(sounds, sample_rate_hz)):
+            if embedding.error is not None:
+                raise embedding.error
+            _warned(embedding.source, embedding.remarks)
+            vectors.append(embedding.vector)
         if not vectors:
             raise UserError("there is no sound to embed", "give at least one")
         return np.stack(vectors)
 
-    def timeline(self, source: AudioInput) -> Iterator[WindowScores]:
-        """The probabilities (C,) of one sound over time, in constant memory. Raises BadClip.
+    def timeline(self, source: AudioInput, meter: LevelMeter | None = None) -> Iterator[WindowScores]:
+        """The probabilities (C,) of one sound over time, in constant memory; `meter` measures its levels.
+
+        Raises BadClip.
 
         A network with framewise outputs gives its frames, unless the model was loaded with a window or a hop; any other
         gives windows of 1 s, or of its own length where that is shorter.
         """
         by_frame = self.inference_model.has_framewise and self._lengths_s == (None, None)
-        return self.predictor.frames(source) if by_frame else self._window_predictor.timeline(source)
+        return self.predictor.frames(source, meter) if by_frame else self._window_predictor.timeline(source, meter)
 
     @cached_property
     def _window_predictor(self) -> Predictor:
@@ -219,12 +233,20 @@ class Model:
         for prediction in self.predictor.predict(self._sources(sounds, sample_rate_hz)):
             if prediction.error is not None and on_bad == "stop":
                 raise prediction.error
+            _warned(prediction.source, prediction.remarks)
             yield prediction
 
     def _sources(self, sounds: SoundInput | Sequence[SoundInput], sample_rate_hz: float | None) -> list[AudioInput]:
         from pannsdist.inference.sounds import sources
 
         return sources(sounds, sample_rate_hz)
+
+
+def _warned(source: AudioInput, remarks: tuple[str, ...]) -> tuple[str, ...]:
+    """The remarks, after a warning with them."""
+    if remarks:
+        warnings.warn(f"{shown(source)}: {'; '.join(remarks)}", stacklevel=3)
+    return remarks
 
 
 def _check_on_bad(on_bad: str) -> None:

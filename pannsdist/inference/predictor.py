@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 
 import numpy as np
 
+from pannsdist.audio.loudness import LevelMeter
 from pannsdist.audio.prefetch import prefetch
 from pannsdist.audio.reader import AudioInput, mono_blocks
 from pannsdist.audio.windows import Window, sliding_windows
@@ -28,11 +29,32 @@ BUFFER_WINDOWS = 4 * BATCH_WINDOWS
 
 @dataclass(frozen=True)
 class Prediction:
-    """The probability of each label for one source, highest first; or the error of a bad one."""
+    """The probability of each label for one source, highest first; or the error of a bad one.
+
+    `remarks` say what is unusual about its levels.
+    """
 
     source: AudioInput
     scores: tuple[tuple[str, float], ...] = ()
+    remarks: tuple[str, ...] = ()
     error: BadClip | None = None
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """The embedding of one source (E,), with its remarks; or the error of a bad one."""
+
+    source: AudioInput
+    vector: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+    remarks: tuple[str, ...] = ()
+    error: BadClip | None = None
+
+
+@dataclass(frozen=True)
+class End:
+    """Follows the last window of a source, with its remarks."""
+
+    remarks: tuple[str, ...]
 
 
 class Predictor:
@@ -62,47 +84,47 @@ class Predictor:
             if isinstance(mean, BadClip):
                 yield Prediction(source, error=mean)
                 continue
-            order = np.argsort(-mean, kind="stable")
-            yield Prediction(source, tuple((self._inference_model.labels[i], float(mean[i])) for i in order))
+            vector, remarks = mean
+            order = np.argsort(-vector, kind="stable")
+            scores = tuple((self._inference_model.labels[i], float(vector[i])) for i in order)
+            yield Prediction(source, scores, remarks)
 
-    def timeline(self, source: AudioInput) -> Iterator[WindowScores]:
-        """The probabilities (C,) of each window of a source. Raises BadClip."""
-        for window_scores in self._window_outputs([source], SCORES):
-            if isinstance(window_scores, BadClip):
-                raise window_scores
-            if window_scores is not None:
-                yield window_scores
+    def timeline(self, source: AudioInput, meter: LevelMeter | None = None) -> Iterator[WindowScores]:
+        """The probabilities (C,) of each window of a source; `meter` measures its levels. Raises BadClip."""
+        for item in self._window_outputs([source], SCORES, meter):
+            if isinstance(item, BadClip):
+                raise item
+            if isinstance(item, WindowScores):
+                yield item
 
-    def frames(self, source: AudioInput) -> Iterator[WindowScores]:
+    def frames(self, source: AudioInput, meter: LevelMeter | None = None) -> Iterator[WindowScores]:
         """The probabilities (C,) of each frame of a source, of a model that `has_framewise`. Raises BadClip."""
         front_end = self._inference_model.front_end
-        blocks = mono_blocks(source, front_end.sample_rate_hz)
+        blocks = mono_blocks(source, front_end.sample_rate_hz, meter)
         return frame_scores(blocks, front_end, self._windowing.pad_to, self._framewise)
 
-    def embed(self, source: AudioInput) -> np.ndarray:
-        """The embedding of a source (E,), the mean over its windows. Raises BadClip."""
-        (vector,) = self.embeddings([source])
-        if isinstance(vector, BadClip):
-            raise vector
-        return vector
+    def embeddings(self, sources: Sequence[AudioInput]) -> Iterator[Embedding]:
+        """The embedding of each source, in order: the mean over its windows. Raises UserError if there is none."""
+        for source, mean in zip(sources, self._means(sources, EMBEDDING), strict=True):
+            yield Embedding(source, error=mean) if isinstance(mean, BadClip) else Embedding(source, *mean)
 
-    def embeddings(self, sources: Sequence[AudioInput]) -> Iterator[np.ndarray | BadClip]:
-        """The embedding of each source (E,), in order, or its error. Raises UserError if the network has none."""
-        return self._means(sources, EMBEDDING)
-
-    def _means(self, sources: Sequence[AudioInput], output: str) -> Iterator[np.ndarray | BadClip]:
-        """The mean over the windows of each source, in order, or its error."""
+    def _means(
+        self, sources: Sequence[AudioInput], output: str
+    ) -> Iterator[tuple[np.ndarray, tuple[str, ...]] | BadClip]:
+        """The mean over the windows of each source, in order, with its remarks; or its error."""
         total, count = np.zeros(()), 0
         for item in self._window_outputs(sources, output):
             if isinstance(item, WindowScores):
                 total, count = total + item.output.astype(np.float64), count + 1
                 continue
-            yield (total / count).astype(np.float32) if item is None else item
+            yield ((total / count).astype(np.float32), item.remarks) if isinstance(item, End) else item
             total, count = np.zeros(()), 0
 
-    def _window_outputs(self, sources: Sequence[AudioInput], output: str) -> Iterator[WindowScores | BadClip | None]:
-        """The outputs of the windows of each source in turn, followed by None or by the source's error."""
-        rate_hz, windows = self._inference_model.rate_hz, self._windows(sources)
+    def _window_outputs(
+        self, sources: Sequence[AudioInput], output: str, meter: LevelMeter | None = None
+    ) -> Iterator[WindowScores | BadClip | End]:
+        """The outputs of the windows of each source in turn, followed by its end or its error."""
+        rate_hz, windows = self._inference_model.rate_hz, self._windows(sources, meter)
         while buffer := list(islice(windows, BUFFER_WINDOWS)):
             outputs: dict[int, np.ndarray] = {}
             for index, item in enumerate(buffer):
@@ -114,7 +136,7 @@ class Predictor:
                 yield WindowScores(item.first / rate_hz, item.end / rate_hz, outputs.pop(index))
 
     def _run_batch(
-        self, buffer: Sequence[Window | BadClip | None], first: int, output: str
+        self, buffer: Sequence[Window | BadClip | End], first: int, output: str
     ) -> Iterable[tuple[int, np.ndarray]]:
         """(index, output) of the window at index `first` of the buffer and of the next ones of its length."""
         later = {index: item for index, item in enumerate(buffer) if index >= first and isinstance(item, Window)}
@@ -123,20 +145,21 @@ class Predictor:
         waveforms = np.stack([later[index].waveform for index in batch])
         return zip(batch, self._engine.run(output, waveforms), strict=True)
 
-    def _windows(self, sources: Sequence[AudioInput]) -> Iterator[Window | BadClip | None]:
-        """The windows of each source in turn, followed by None or by the source's error."""
-        for windows in prefetch(partial(self._windows_of, source) for source in sources):
+    def _windows(
+        self, sources: Sequence[AudioInput], meter: LevelMeter | None = None
+    ) -> Iterator[Window | BadClip | End]:
+        """The windows of each source in turn, followed by its end or its error; `meter` measures a single source."""
+        for windows in prefetch(partial(self._windows_of, source, meter or LevelMeter()) for source in sources):
             try:
                 yield from windows
             except BadClip as error:
                 yield error
-            else:
-                yield None
 
-    def _windows_of(self, source: AudioInput) -> Iterator[Window]:
+    def _windows_of(self, source: AudioInput, meter: LevelMeter) -> Iterator[Window | End]:
         lengths = self._windowing
-        blocks = mono_blocks(source, self._inference_model.rate_hz)
-        return sliding_windows(blocks, lengths.window, lengths.hop, lengths.pad_to)
+        blocks = mono_blocks(source, self._inference_model.rate_hz, meter)
+        yield from sliding_windows(blocks, lengths.window, lengths.hop, lengths.pad_to)
+        yield End(meter.remarks())
 
     def _framewise(self, waveforms: np.ndarray) -> np.ndarray:
         """Waveforms (B, S) -> probabilities (B, T, C); of a single-label model they are normalised to add up to 1."""

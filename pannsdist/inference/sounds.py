@@ -2,34 +2,88 @@
 
 from __future__ import annotations
 
+import codecs
 import math
 import os
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pannsdist.audio.reader import SOUND_FILE_ENDINGS, AudioInput, Recording
+from pannsdist.audio.reader import AudioInput, Recording
+from pannsdist.contracts.file_lookup import FileLookup
+from pannsdist.contracts.sound_files import SoundFiles, find_sound_files, merged
 from pannsdist.runtime.errors import UserError
+from pannsdist.runtime.names import is_folder, path_of, shown
+from pannsdist.runtime.texts import decoded, lines_of
 
+STANDARD_INPUT = "standard input"
 SoundInput = str | os.PathLike[str] | np.ndarray
 
 
-def sound_files(paths: Iterable[Path]) -> list[Path]:
-    """Files as given, and the sound files in folders, sorted by name. Raises UserError for what does not exist."""
-    found: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SOUND_FILE_ENDINGS and p.is_file())
-            if not inside:
-                raise UserError(f"folder {path} contains no sound file", f"looked for {', '.join(SOUND_FILE_ENDINGS)}")
-            found += inside
-        elif path.exists():
-            found.append(path)
-        else:
-            raise UserError(f"there is no file {path}", "give sound files or folders of them")
+def sound_files(names: Iterable[str | os.PathLike[str]]) -> SoundFiles:
+    """Files as given, and the sound files in folders, sorted by name; and what was left out of the folders.
+
+    Raises UserError for a name that is empty or does not exist, and for a folder without sound files.
+    """
+    return merged([_files_of(os.fspath(name)) for name in names])
+
+
+def _files_of(name: str) -> SoundFiles:
+    if not name.strip():
+        raise UserError("the name of a sound is empty", "give sound files or folders of them; . is the current folder")
+    path = path_of(name)
+    path = path if os.path.lexists(path) else _found(path)
+    if not is_folder(path):
+        return SoundFiles((path,))
+    inside = find_sound_files(path)
+    if not inside.files:
+        raise UserError(f"folder {path} contains no sound file", inside.nothing)
+    return inside
+
+
+def _found(path: Path) -> Path:
+    """The file that a name without a file means by `FileLookup`. Raises UserError with what is similar."""
+    above = next((parent for parent in path.parents if is_folder(parent)), Path())
+    inside, files = path.relative_to(above).as_posix(), FileLookup(above)
+    found = files.find(inside)
+    if found is None:
+        hint = files.hint(inside)
+        right = f"in {shown(above)} {hint}" if hint else "give sound files or folders of them"
+        raise UserError(f"there is no file {shown(path)}", right)
     return found
+
+
+def listed_names(content: bytes) -> list[str]:
+    r"""The names of a list, one on each line or, as `find -print0` writes them, each ended by a zero byte.
+
+    Blank lines are skipped, and so are spaces and quotes around a name that does not exist with them. Names are bytes
+    of the file system, so they need not be UTF-8; a list in UTF-16 starts with a byte-order mark. Raises UserError for
+    a list without names.
+    """
+    has_mark = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    if b"\0" in content and not has_mark:
+        names = [os.fsdecode(name) for name in content.split(b"\0")]
+        if max(map(len, names)) == 1:
+            wrong = f"{STANDARD_INPUT} has a zero byte after every character"
+            raise UserError(wrong, "it may be UTF-16: pipe it through iconv -f UTF-16LE -t UTF-8")
+    else:
+        text = decoded(content, STANDARD_INPUT) if has_mark else os.fsdecode(content.removeprefix(codecs.BOM_UTF8))
+        names = lines_of(text)
+    names = [_named(name) for name in names if name.strip()]
+    if not names:
+        right = "pipe names of sound files or folders, one on each line, such as: find FOLDER -name '*.wav'"
+        raise UserError(f"{STANDARD_INPUT} has no names", right)
+    return names
+
+
+def _named(line: str) -> str:
+    """The name on a line: the line itself, or without spaces and quotes around it."""
+    bare = line.strip()
+    unquoted = bare[1:-1] if len(bare) > 2 and bare[0] == bare[-1] and bare[0] in "\"'" else bare
+    return next((name for name in (line, bare) if os.path.lexists(name)), unquoted)
 
 
 def sources(sounds: SoundInput | Sequence[SoundInput], sample_rate_hz: float | None) -> list[AudioInput]:
@@ -51,7 +105,10 @@ def sources(sounds: SoundInput | Sequence[SoundInput], sample_rate_hz: float | N
         if isinstance(sound, np.ndarray):
             found.append(_recording(f"sounds[{index}]", sound, float(sample_rate_hz or 0.0)))
         elif isinstance(sound, str | os.PathLike):
-            found += sound_files([Path(sound).expanduser()])
+            files = sound_files([sound])
+            for skipped in files.skipped:
+                warnings.warn(f"left out: {skipped}", stacklevel=2)
+            found += files.files
         else:
             raise UserError(f"sounds[{index}] is a {type(sound).__name__}", "give paths, or numpy arrays of samples")
     return found

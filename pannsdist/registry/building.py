@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from pannsdist import settings as settings_module
+from pannsdist.contracts.sound_files import Skipped
 from pannsdist.registry.catalog import LIST_COMMAND, Catalog, Entry, Registry
 from pannsdist.runtime.errors import AmbiguousPlugin, BrokenPlugin, SettingsError, UserError, candidates_line
 from pannsdist.settings import SettingsOrigin
@@ -27,6 +28,11 @@ class Part:
 
     def __str__(self) -> str:
         return f"{self.entry.name} ({self.entry.origin})"
+
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """The files that the plugin's search for sounds left out."""
+        return tuple(getattr(self.plugin, "skipped", ()))
 
 
 @dataclass(frozen=True)

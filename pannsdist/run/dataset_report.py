@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 from statistics import median
 
 from pannsdist.audio.inspection import Facts, inspect
 from pannsdist.audio.loader import Loader
-from pannsdist.audio.reader import SOUND_FILE_ENDINGS
 from pannsdist.contracts import Clip
+from pannsdist.contracts.sound_files import is_sound
 from pannsdist.run.planning.data import Data
+from pannsdist.runtime.names import shown
 
 AT_ONCE = 16
 """Clips per task of a worker."""
@@ -35,7 +37,11 @@ class ReadClip:
 
 @dataclass(frozen=True)
 class DatasetReport:
-    """The findings. Names are `SPLIT/ID`; `shared` (across splits) and `duplicates` (within one) group equal clips."""
+    """The findings. Names are `SPLIT/ID`; `shared` (across splits) and `duplicates` (within one) group equal clips.
+
+    `silent` and `levels` are about what the network gets: the mean of the channels at its rate. `skipped` is what a
+    search for sound files left out.
+    """
 
     clips: Mapping[str, int]
     classes: Mapping[str, Mapping[str, int]]
@@ -43,10 +49,12 @@ class DatasetReport:
     rates_hz: Mapping[int, int]
     unreadable: Mapping[str, str]
     silent: Sequence[str]
+    levels: Mapping[str, Sequence[str]]
     duplicates: Sequence[tuple[str, ...]]
     shared: Sequence[tuple[str, ...]]
     missing: int
     unlisted: Sequence[str]
+    skipped: Sequence[str]
 
     @property
     def passed(self) -> bool:
@@ -54,21 +62,21 @@ class DatasetReport:
         return not self.unreadable and not self.shared
 
 
-def check_dataset(data: Data, workers: int, progress: Callable[[int], object]) -> DatasetReport:
+def check_dataset(data: Data, model_rate_hz: int, workers: int, progress: Callable[[int], object]) -> DatasetReport:
     """Read all clips in worker processes and report on them; `progress` is called with the number of clips done."""
     loader = Loader(workers)
     try:
-        return report(data, read_all(data, loader, progress))
+        return report(data, read_all(data, model_rate_hz, loader, progress))
     finally:
         loader.close()
 
 
-def read_all(data: Data, loader: Loader, progress: Callable[[int], object]) -> list[ReadClip]:
+def read_all(data: Data, model_rate_hz: int, loader: Loader, progress: Callable[[int], object]) -> list[ReadClip]:
     """Read every clip of the splits in full with the loader's workers, in the order of the splits."""
     listed = [(split, clip) for split, table in data.splits.items() for clip in table.clips]
     parts = [tuple(clip for _, clip in listed[at : at + AT_ONCE]) for at in range(0, len(listed), AT_ONCE)]
     found: list[Facts] = []
-    for facts in loader.map(inspect, parts):
+    for facts in loader.map(partial(inspect, model_rate_hz=model_rate_hz), parts):
         found += facts
         progress(len(facts))
     return [ReadClip(split, clip, facts) for (split, clip), facts in zip(listed, found, strict=True)]
@@ -89,10 +97,12 @@ def report(data: Data, clips: Sequence[ReadClip]) -> DatasetReport:
         rates_hz=dict(sorted(Counter(one.facts.rate_hz for one in usable).items())),
         unreadable={one.name: one.facts.error for one in clips if one.facts.error},
         silent=[one.name for one in usable if one.facts.is_silent],
+        levels={one.name: one.facts.remarks for one in usable if one.facts.remarks},
         duplicates=[_names(group) for group in same if len({one.split for one in group}) == 1],
         shared=_shared(clips, same),
         missing=len(getattr(data.part.plugin, "missing", ())),
         unlisted=_unlisted(data),
+        skipped=[str(one) for one in data.part.skipped],
     )
 
 
@@ -150,4 +160,4 @@ def _unlisted(data: Data) -> list[str]:
     used = {clip.source for clip in clips if isinstance(clip.source, Path)}
     folders = sorted({path.parent for path in used})
     beside = (path for folder in folders for path in sorted(folder.iterdir()))
-    return [str(path) for path in beside if path.suffix.lower() in SOUND_FILE_ENDINGS and path not in used]
+    return [shown(path) for path in beside if is_sound(path.name) and path not in used and not path.is_dir()]

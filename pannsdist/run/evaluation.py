@@ -18,6 +18,7 @@ from pannsdist.run.data_record import DATA_FILE, changes, data_record, read_reco
 from pannsdist.run.planning.data import Data, load_data
 from pannsdist.run.planning.metrics import plugin_metrics, refuse_unsuitable_metrics
 from pannsdist.run.planning.selection import choose_dataset, choose_metrics
+from pannsdist.runtime import console
 from pannsdist.runtime.errors import BadBundle
 from pannsdist.settings import SettingsOrigin
 from pannsdist.settings.schema import Settings
@@ -34,6 +35,8 @@ def evaluate_bundle(
     run is not installed.
     """
     data = load_data(choose_dataset(settings.data, origin, catalog), (split,))
+    for skipped in data.part.skipped:
+        console.note_main(f"left out: {skipped}")
     bundle = load_bundle(folder, catalog)
     record = bundle.record
     _refuse_other_labels(folder, tuple(record.labels), data.labels)

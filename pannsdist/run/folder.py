@@ -24,6 +24,8 @@ from pannsdist.run.trackers import PluginTracker
 from pannsdist.runtime import console, launcher, outputs, reading, storage
 from pannsdist.runtime.errors import BadClip, BadRunFolder, CannotWrite
 from pannsdist.runtime.folder_lock import FolderLock
+from pannsdist.runtime.foreign import read_json
+from pannsdist.runtime.names import shown
 from pannsdist.runtime.redaction import published_text
 from pannsdist.settings.schema import Settings
 from pannsdist.training.background import BackgroundWriter
@@ -190,14 +192,14 @@ class RunFolder:
         """Add clips that were skipped to `bad_clips.txt`, each once."""
         path = self.path / "bad_clips.txt"
         known = reading.text_or_empty(path).splitlines()
-        fresh = [published_text(clip.wrong.replace("\n", " ")) for clip in clips]
+        fresh = [shown(published_text(clip.wrong.replace("\n", " "))) for clip in clips]
         storage.write_atomic(path, "".join(f"{line}\n" for line in dict.fromkeys([*known, *fresh])))
 
     def log_bad_step(self, line: str) -> None:
         """Add the line of a skipped step to `bad_steps.txt`, once, and print it."""
         path = self.path / "bad_steps.txt"
         known = reading.text_or_empty(path).splitlines()
-        storage.write_atomic(path, "".join(f"{item}\n" for item in dict.fromkeys([*known, line])))
+        storage.write_atomic(path, "".join(f"{item}\n" for item in dict.fromkeys([*known, shown(line)])))
         console.print_main(line)
 
     def _write(self, snapshot: Snapshot, best_weights: Mapping[str, np.ndarray] | None, record: BundleRecord) -> None:
@@ -248,7 +250,7 @@ def _refuse_other_run(written: Path, settings: Settings) -> None:
 
 def _refuse_other_labels(written: Path, labels: list[str]) -> None:
     try:
-        known = list(json.loads(written.read_text(encoding="utf-8")))
+        known = list(read_json(written))
     except (OSError, ValueError, TypeError) as error:
         right = "copy it from another run on the same dataset, or rename this run with name=NAME"
         raise BadRunFolder(f"{written} cannot be read: {error}", right) from error

@@ -82,6 +82,8 @@ def _search(plan: Plan, data: TrainingData, steps: int, limits: tuple[float, flo
     from pannsdist.training.optimization.schedules import RangeTestSchedule
 
     network = building.build_network(plan)
+    for skipped in plan.plugins.skipped:
+        console.note_main(f"left out: {skipped}")
     console.print_main(building.load_pretrained(plan, network, None))
     learner = learner_building.build_learner(plan, fleet.connect(), network, RangeTestSchedule(*limits, steps))
     rates: list[float] = []

@@ -22,6 +22,12 @@ def print_main(text: str) -> None:
         print(without_credentials(text), flush=True)
 
 
+def note_main(text: str) -> None:
+    """Print a note on standard error, beside the results, on rank 0 only. Any process may call this."""
+    if launcher.rank() == 0:
+        print(f"note: {text}", file=sys.stderr, flush=True)
+
+
 def quiet_paddle() -> None:
     """Filter warnings that Paddle 3.3.1 prints on every machine and that need no action."""
     warnings.filterwarnings("ignore", message="No ccache found")

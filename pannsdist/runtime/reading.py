@@ -58,10 +58,15 @@ def text_or_empty(path: Path, errors: str = "strict") -> str:
 
     Unlike a test with `Path.exists`, which may take a file that cannot be read for one that does not exist.
     """
+    return bytes_or_empty(path).decode("utf-8", errors)
+
+
+def bytes_or_empty(path: Path) -> bytes:
+    """The content of a file; empty where there is no file. Raises CannotRead."""
     try:
-        return retried(lambda: path.read_text(encoding="utf-8", errors=errors))
+        return retried(path.read_bytes)
     except FileNotFoundError:
-        return ""
+        return b""
     except OSError as error:
         raise cannot_read(path, error) from error
 

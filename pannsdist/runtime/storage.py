@@ -187,8 +187,10 @@ def write_folder_atomic(path: Path, fill: Callable[[Path], None]) -> None:
 
 def complete_version(path: Path) -> Path:
     """The folder to read in place of `path`: itself, or the older one while a crashed replacement is not recovered."""
+    if path.exists():
+        return path
     older = _sibling(path, OLDER)
-    return older if older.is_dir() and not path.exists() else path
+    return older if older.is_dir() else path
 
 
 def recover_folder(path: Path) -> None:

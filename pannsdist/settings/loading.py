@@ -7,6 +7,7 @@ rejected with the key, where it was set, and what is allowed.
 from __future__ import annotations
 
 import dataclasses
+import io
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,8 +18,10 @@ from typing import Any, TypeVar
 from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from pannsdist.runtime.errors import SettingsError, candidates_line
+from pannsdist.runtime.errors import SettingsError, UserError, candidates_line
+from pannsdist.runtime.names import shown
 from pannsdist.runtime.redaction import without_credentials
+from pannsdist.settings.growth import bounded_text
 from pannsdist.settings.plain import NotPlain, plain
 from pannsdist.settings.schema import Settings
 
@@ -143,13 +146,13 @@ def _file_layers(path: Path, chain: tuple[Path, ...]) -> list[Layer]:
             right = f"the name of a settings file, and of what it links to, ends in {' or '.join(ENDINGS)}"
             raise SettingsError(f"{path} is not a settings file: it is not read", right)
     try:
-        values = OmegaConf.to_container(OmegaConf.load(path))
+        values = OmegaConf.to_container(OmegaConf.load(io.StringIO(bounded_text(path))))
     except FileNotFoundError:
         raise SettingsError(f"no settings file {path}", "give a YAML file with -c", "ls configs") from None
+    except UserError as error:
+        raise SettingsError(error.wrong, error.right, error.command) from error
     except OSError as error:
         raise SettingsError(f"cannot read {path}: {error.strerror or error}", "give a YAML file with -c") from error
-    except UnicodeDecodeError as error:
-        raise SettingsError(f"cannot read {path}: it is not UTF-8", "save the file as UTF-8") from error
     except Exception as error:  # PyYAML and OmegaConf raise many kinds
         raise SettingsError(
             f"{path} is not valid YAML: {error}", "one `key: value` per line, two spaces per level"
@@ -190,7 +193,7 @@ def parsed(overrides: Sequence[str]) -> dict[str, Any]:
         if "=" not in item or item.startswith("-"):
             raise SettingsError(f"'{item}' is not a setting", "write key=value, such as train.epochs=3")
     try:
-        values = OmegaConf.to_container(OmegaConf.from_dotlist(list(overrides)))
+        values = OmegaConf.to_container(OmegaConf.from_dotlist([shown(item) for item in overrides]))
     except Exception as error:  # PyYAML and OmegaConf raise many kinds
         raise SettingsError(
             f"cannot read {' '.join(overrides)}: {error}", "write key=value, quoted where needed"

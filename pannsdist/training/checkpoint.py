@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
 import json
 import shlex
 import warnings
@@ -20,6 +21,7 @@ import paddle
 
 from pannsdist.runtime import reading, storage
 from pannsdist.runtime.errors import BadRunFolder, BadWeightsFile
+from pannsdist.runtime.foreign import parse_json
 from pannsdist.training.state import Progress, Snapshot
 from pannsdist.weights.downloads.cache import sha256
 from pannsdist.weights.formats.errors import translate_errors
@@ -157,7 +159,7 @@ def _read(folder: Path) -> tuple[Snapshot, str]:
     except (OSError, MemoryError) as error:
         raise reading.cannot_read(folder, error) from error
     try:
-        record: dict[str, Any] = json.loads(content.pop(PROGRESS_FILE))
+        record: dict[str, Any] = parse_json(content.pop(PROGRESS_FILE), PROGRESS_FILE)
         reading.check_format(record, FORMAT, folder / PROGRESS_FILE, BadRunFolder)
         del record["format"]
         data = str(record.pop("data"))
@@ -172,7 +174,7 @@ def _read(folder: Path) -> tuple[Snapshot, str]:
 
 def _tree(path: Path, data: bytes) -> dict[str, Any]:
     with translate_errors(path, "Paddle"):
-        return paddle_tree(data)
+        return paddle_tree(io.BytesIO(data), len(data), values=True)
 
 
 def _verified_files(folder: Path) -> dict[str, bytes]:

@@ -10,7 +10,16 @@ from pannsdist.runtime.errors import WeightsMismatch
 from pannsdist.weights.formats.arrays import Array
 from pannsdist.weights.formats.writing import refuse_target, write_weights
 from pannsdist.weights.layouts import FOREIGN_HEADS, FRONT_END
-from pannsdist.weights.loading import RENAMED, is_of_torch, linear_weights, listed, not_needed, paddle_state, renamed
+from pannsdist.weights.loading import (
+    RENAMED,
+    below_prefix,
+    is_of_torch,
+    linear_weights,
+    listed,
+    not_needed,
+    paddle_state,
+    renamed,
+)
 from pannsdist.weights.weight_file import WeightFile, read_weights
 
 if TYPE_CHECKING:
@@ -38,7 +47,7 @@ def convert(source: Path, target: Path, layer: paddle.nn.Layer | None = None) ->
     identified by `layer`, a network of the model; without one, see `linears_by_shape`.
     """
     refuse_target(target)
-    weight_file = read_weights(source)
+    weight_file = read_weights(source) if layer is None else below_prefix(read_weights(source), layer)
     linears = linears_of(weight_file, layer) if layer is not None else linears_by_shape(weight_file)
     from_torch, to_torch = is_of_torch(weight_file, linears), target.suffix != PADDLE_ENDING
     if from_torch == to_torch:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from pannsdist.runtime.errors import WeightsMismatch
 from pannsdist.weights.formats.arrays import Array
 from pannsdist.weights.heads import HeadMatch, match_head
-from pannsdist.weights.layouts import FOREIGN_HEADS, FRONT_END
+from pannsdist.weights.layouts import FOREIGN_HEADS, FRONT_END, prefix_of_network, prefixed, without_prefix
 from pannsdist.weights.weight_file import WeightFile
 
 if TYPE_CHECKING:
@@ -66,31 +66,55 @@ def paddle_state(weight_file: WeightFile, linears: set[str]) -> dict[str, Array]
     return made
 
 
+def below_prefix(weight_file: WeightFile, layer: paddle.nn.Layer) -> WeightFile:
+    """The weights of the file that stand below the prefix of the network's names, without it; all of them without one.
+
+    What stands beside the prefix belongs to another part of a training program, such as its loss.
+    """
+    own = set(layer.state_dict(use_hook=False))
+    prefix = prefix_of_network(map(renamed, weight_file.state), own)
+    if not prefix:
+        return weight_file
+    layout, state = weight_file.layout + prefixed(prefix), without_prefix(weight_file.state, prefix)
+    return replace(weight_file, layout=layout, state=state)
+
+
 def load_into(layer: paddle.nn.Layer, weight_file: WeightFile, *, head: str) -> LoadReport:
     """Load weights into a network whose sub-layer `head` depends on the number of classes.
 
-    A head with another number of classes is not loaded. Any other missing, unexpected, mismatched or non-finite tensor
-    raises `WeightsMismatch`, and the network stays unchanged.
+    A prefix of the names, as Lightning or data parallelism add it, is removed and named in the report. A head with
+    another number of classes is not loaded. Any other missing, unexpected, mismatched or non-finite tensor raises
+    `WeightsMismatch`, and the network stays unchanged.
     """
+    if not weight_file.has_values:
+        raise ValueError(f"only the shapes of {weight_file.path} were read")
     own = dict(layer.state_dict(use_hook=False))
-    if not any(key.startswith(head + ".") for key in own):
-        raise WeightsMismatch(f"the network has no parameters under its head '{head}'", "fix `head` of the model")
-    converted, head_match = matched(layer, weight_file, head)
+    found, converted, head_match = matched(layer, weight_file, head)
     values = {key: cast(value, own[key]) for key, value in head_match.state.items()}
     check_finite(weight_file, values)
     for key, value in values.items():
         write(own[key], value)
-    unused = [key for key in weight_file.state if key not in converted and renamed(key) not in converted]
-    return LoadReport(len(values), head_match.head, (*unused, *head_match.dropped), weight_file.layout)
+    unused = [key for key in found.state if key not in converted and renamed(key) not in converted]
+    beside = len(weight_file.state) - len(found.state)
+    layout = found.layout + (f", {beside} beside the prefix" if beside else "")
+    return LoadReport(len(values), head_match.head, (*unused, *head_match.dropped), layout)
 
 
-def matched(layer: paddle.nn.Layer, weight_file: WeightFile, head: str) -> tuple[dict[str, Array], HeadMatch]:
-    """Weights of a file converted to the network's names, and the matched head. Raises `WeightsMismatch`."""
+def matched(
+    layer: paddle.nn.Layer, weight_file: WeightFile, head: str
+) -> tuple[WeightFile, dict[str, Array], HeadMatch]:
+    """Weights of a file below their prefix, then converted to the network's names, and the matched head.
+
+    Needs the names and shapes of the file only. Raises `WeightsMismatch`.
+    """
     own = dict(layer.state_dict(use_hook=False))
-    converted = to_paddle(weight_file, layer)
+    if not any(key.startswith(head + ".") for key in own):
+        raise WeightsMismatch(f"the network has no parameters under its head '{head}'", "fix `head` of the model")
+    found = below_prefix(weight_file, layer)
+    converted = to_paddle(found, layer)
     head_match = match_head(converted, {key: tuple(value.shape) for key, value in own.items()}, head)
-    check_names(weight_file, head_match, own)
-    return converted, head_match
+    check_names(found, head_match, own)
+    return found, converted, head_match
 
 
 def is_of_torch(weight_file: WeightFile, linears: set[str]) -> bool:

@@ -87,6 +87,8 @@ class Listed:
             clips[1] = replace(clips[1], id="train/0")
         if self.fault == "unknown label" and split == "train":
             clips[1] = replace(clips[1], labels=("shrill",))
+        if self.fault == "bytes in an id" and split == "train":
+            clips[1] = replace(clips[1], id="train/\udcb9")
         if self.fault == "two labels" and split == "train":
             clips[1] = replace(clips[1], labels=("high", "low"))
         return clips

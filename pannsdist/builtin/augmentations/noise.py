@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -9,9 +10,9 @@ from typing import ClassVar
 import numpy as np
 
 from pannsdist.builtin.augmentations import power, probability, refuse_unordered
-from pannsdist.contracts import UserError, param
-
-ENDINGS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au")
+from pannsdist.contracts import UserError, param, path_of
+from pannsdist.contracts.file_lookup import is_folder
+from pannsdist.contracts.sound_files import SoundFiles, find_sound_files
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,8 @@ class Noise:
                 f"augment.noise.folder is {params.folder}, but augment.noise.kind is {params.kind}",
                 "augment.noise.kind=folder uses its files",
             )
-        self._files = _sound_files(params.folder) if params.kind == "folder" else ()
+        found = _sound_files(params.folder) if params.kind == "folder" else SoundFiles(())
+        self._files, self.skipped = found.files, found.skipped
 
     def __call__(self, waveform: np.ndarray, rate_hz: int, generator: np.random.Generator) -> np.ndarray:
         """(S,) float32 -> (S,) float32."""
@@ -83,7 +85,7 @@ def excerpt(path: Path, length: int, rate_hz: int, generator: np.random.Generato
     import soxr
 
     try:
-        with soundfile.SoundFile(path) as file:
+        with soundfile.SoundFile(os.fsencode(path)) as file:
             needed = -(-length * file.samplerate // rate_hz)
             file.seek(int(generator.integers(0, max(0, len(file) - needed) + 1)))
             mono = file.read(needed, dtype="float32", always_2d=True).mean(axis=1)
@@ -95,12 +97,12 @@ def excerpt(path: Path, length: int, rate_hz: int, generator: np.random.Generato
     return np.resize(soxr.resample(mono, own_rate_hz, rate_hz, quality="HQ"), length)
 
 
-def _sound_files(folder: str) -> tuple[Path, ...]:
+def _sound_files(folder: str) -> SoundFiles:
     """All audio files below a folder, sorted so that random draws are reproducible on every machine."""
-    root = Path(folder).expanduser()
-    if not folder or not root.is_dir():
+    root = path_of(folder)
+    if not folder or not is_folder(root):
         raise UserError(f"augment.noise.folder is '{folder}', which is not a folder", "give a folder with audio files")
-    found = sorted(path for path in root.rglob("*") if path.suffix.lower() in ENDINGS and path.is_file())
-    if not found:
-        raise UserError(f"augment.noise.folder: no audio file in {root}", f"endings: {' '.join(ENDINGS)}")
-    return tuple(found)
+    found = find_sound_files(root)
+    if not found.files:
+        raise UserError(f"augment.noise.folder: no audio file in {root}", found.nothing)
+    return found

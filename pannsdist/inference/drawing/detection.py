@@ -5,19 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pannsdist.audio.loudness import LevelMeter
 from pannsdist.audio.reader import duration_s, mono_blocks
 from pannsdist.inference.detection import Event, Rule, events
 from pannsdist.inference.drawing.outline import Curves, Outline
 from pannsdist.inference.drawing.plot import Scene, draw
+from pannsdist.runtime.names import shown
 
 if TYPE_CHECKING:
     from pannsdist.inference.model import Model
 
 
-def plot_events(model: Model, path: Path, rule: Rule, output: Path) -> tuple[list[Event], str]:
-    """Detect events in a sound file and plot them; returns (the events, a note on the plot, empty if there is none)."""
+def plot_events(model: Model, path: Path, rule: Rule, output: Path, meter: LevelMeter) -> tuple[list[Event], str]:
+    """Detect events in a sound file and plot them; returns (the events, a note on the plot, empty if there is none).
+
+    `meter` measures the levels of the sound.
+    """
     length_s = duration_s(path)
     curves = Curves(length_s, len(model.labels))
-    found = events(curves.record(model.timeline(path)), model.labels, rule)
+    found = events(curves.record(model.timeline(path, meter)), model.labels, rule)
     outline = Outline(length_s, model.sample_rate_hz).add(mono_blocks(path, model.sample_rate_hz))
-    return found, draw(output, outline, curves, Scene(path.name, model.labels, found, rule.threshold))
+    return found, draw(output, outline, curves, Scene(shown(path.name), model.labels, found, rule.threshold))

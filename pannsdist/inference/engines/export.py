@@ -25,6 +25,7 @@ from pannsdist.inference.windowing import Windowing, windowing
 from pannsdist.registry import Catalog
 from pannsdist.runtime import storage
 from pannsdist.runtime.errors import UserError
+from pannsdist.runtime.names import is_unicode, shown
 from pannsdist.runtime.redaction import published
 
 FORMATS = ("paddle", "onnx")
@@ -53,6 +54,9 @@ def export(inference_model: InferenceModel, form: str, out: Path, clips: Sequenc
         require_onnx()
     if out.exists():
         raise UserError(f"{out} exists already", "an export is a new folder", f"rm -r {shlex.quote(str(out))}")
+    if not is_unicode(str(out.absolute())):
+        wrong = f"{shown(out.absolute())} holds bytes that are not UTF-8, and Paddle cannot write there"
+        raise UserError(wrong, "give another folder as -o FOLDER")
     if not clips:
         wrong = "no sound to compare the export with: the model's own dataset is not found"
         raise UserError(wrong, "give sound files as --check FILE...")

@@ -12,6 +12,7 @@ import numpy as np
 from pannsdist.audio.batches import ClipTable
 from pannsdist.contracts import Clip
 from pannsdist.runtime.errors import BadDataset
+from pannsdist.runtime.names import is_unicode, shown
 
 NAMED = 5
 """Names given as examples in a message."""
@@ -25,6 +26,8 @@ def refuse_labels(labels: Sequence[str], multi_label: bool, dataset: str, show: 
     twice = [label for label, count in Counter(labels).items() if count > 1]
     if twice:
         raise BadDataset(f"dataset {dataset} lists the label '{twice[0]}' twice", "every label is listed once", show)
+    for label in labels:
+        _refuse_bytes(label, f"dataset {dataset}", show)
     needed = 1 if multi_label else 2
     if len(labels) < needed:
         wrong = f"dataset {dataset} has {len(labels)} label(s): {', '.join(labels)}"
@@ -39,6 +42,7 @@ def refuse_clips(clips: Sequence[Clip], labels: Sequence[str], multi_label: bool
     for clip in clips:
         if not (isinstance(clip.id, str) and clip.id):
             raise BadDataset(f"{what} has a clip with the id {clip.id!r}", "an id is a non-empty string", show)
+        _refuse_bytes(clip.id, what, show)
         given = clip.labels
         if not set(given) <= known or len(set(given)) != len(given) or (not multi_label and len(given) != 1):
             right = f"every clip must have {'labels' if multi_label else 'exactly one label'} of the dataset's list"
@@ -85,6 +89,12 @@ def notes(splits: Mapping[str, ClipTable], labels: Sequence[str], train: str, va
         f"in {train} with a single clip": trained == 1,
     }
     return [f"{_classes(labels, np.flatnonzero(mask))} {what}" for what, mask in masks.items() if mask.any()]
+
+
+def _refuse_bytes(text: str, what: str, show: str) -> None:
+    if not is_unicode(text):
+        right = "ids and labels are text; pannsdist.contracts.shown(name) writes the bytes of a file name as text"
+        raise BadDataset(f"{what}: '{shown(text)}' holds bytes that are not UTF-8", right, show)
 
 
 def clips_of_class(table: ClipTable, classes: int) -> np.ndarray:

@@ -14,7 +14,7 @@ from pannsdist.run.planning.lengths import refuse_lengths, run_lengths
 from pannsdist.run.planning.metrics import choose_best_metric, refuse_unsuitable_metrics
 from pannsdist.run.planning.plan import Plan
 from pannsdist.run.planning.selection import choose_plugins
-from pannsdist.run.planning.weights import fetch_weights
+from pannsdist.run.planning.weights import fetch_weights, refuse_weights_of_others
 from pannsdist.settings import SettingsOrigin
 from pannsdist.settings.schema import Settings
 
@@ -22,7 +22,8 @@ from pannsdist.settings.schema import Settings
 def decide(settings: Settings, origin: SettingsOrigin, catalog: Catalog, world_size: int) -> Plan:
     """The plan of a run. Raises UserError for settings that cannot work; connects no processes and writes no files.
 
-    Only published weights are downloaded, last of all, once everything else is valid.
+    Only published weights are downloaded, once everything else is valid. Their names and shapes are compared last of
+    all.
     """
     refuse_contradictions(settings, origin, world_size)
     plugins = choose_plugins(settings, origin, catalog)
@@ -36,6 +37,7 @@ def decide(settings: Settings, origin: SettingsOrigin, catalog: Catalog, world_s
     lengths = run_lengths(settings, len(data.splits[TRAIN]), mixup, minimum_s)
     refuse_lengths(lengths, settings, origin, plugins, world_size)
     weights = fetch_weights(settings.model.weights, plugins.model, origin)
+    refuse_weights_of_others(weights, plugins.model, data.labels, plugins.front_end, catalog)
     return Plan(settings, plugins, data, mixup, lengths, best_metric, weights, world_size)
 
 

@@ -44,6 +44,7 @@ def _rows(plan: Plan) -> dict[str, str]:
         "model": f"{plugins.model}, {plan.weights.name if plan.weights else 'random weights'}",
         "feature": f"{plugins.feature}: {front_end.sample_rate_hz} Hz, {front_end.bins} bins",
         "data": f"{data.part}: {_dataset(plan)}",
+        "left out": f"\n{'':<11}".join(map(str, plugins.skipped)),
         TRAIN: f"{lengths.clips} clips, {lengths.train_crop_s:g} s of each{_sampling(plan)}",
         "augment": "; ".join(augmentations(plan)) or "nothing",
         VALID: f"{len(data.splits[VALID])} clips, {lengths.valid_crop_s:g} s of each",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pannsdist.contracts import FrontEnd
+from pannsdist.contracts.sound_files import Skipped
 from pannsdist.registry import Catalog, Registry
 from pannsdist.registry.building import Builtin, Part, PluginRequest, build_plugins
 from pannsdist.runtime.errors import SettingsError
@@ -91,6 +92,11 @@ class Plugins:
         return minimum
 
     @property
+    def skipped(self) -> list[Skipped]:
+        """What searches for sound files left out: those of the dataset and of augmentations."""
+        return [one for part in self.by_key.values() for one in part.skipped]
+
+    @property
     def model_masks(self) -> bool:
         """Whether the network has its own SpecAugment masks, as PANNs have after their first batch norm."""
         return hasattr(self.model.params, "spec_augment")
@@ -118,6 +124,16 @@ def choose_plugins(settings: Settings, origin: SettingsOrigin, catalog: Catalog)
 def choose_dataset(chosen: DataSettings, origin: SettingsOrigin, catalog: Catalog) -> Part:
     """The dataset of the settings, without the other plugins of a run."""
     return build_plugins([_dataset_request(chosen, origin)], catalog, origin)["data"]
+
+
+def model_rate_hz(settings: Settings, origin: SettingsOrigin, catalog: Catalog) -> int:
+    """The sample rate that the network of the settings takes, in Hz."""
+    requests = [
+        _model_request(settings.model, settings.train.spec_augment, origin),
+        _feature_request(settings.feature, origin),
+    ]
+    rate_hz: int = Plugins(build_plugins(requests, catalog, origin)).front_end.sample_rate_hz
+    return rate_hz
 
 
 def choose_metrics(named: Mapping[str, Any], origin: SettingsOrigin, catalog: Catalog) -> dict[str, Part]:

@@ -1,12 +1,18 @@
-"""The weights that a run starts from: a published set of its model by tag, or a file."""
+"""The weights that a run starts from: a published set of its model by tag, or a file; and whether they fit it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from pannsdist.contracts import FrontEnd
+from pannsdist.inference.identification import layer_of_shapes, refuse_misfit
+from pannsdist.registry import Catalog
 from pannsdist.registry.building import Part
 from pannsdist.runtime.errors import BadWeightsFile, candidates_line
+from pannsdist.runtime.names import is_file, path_of
 from pannsdist.settings import SettingsOrigin
+from pannsdist.weights import read_shapes
 from pannsdist.weights.downloads.fetch import fetch
 
 
@@ -17,10 +23,23 @@ def fetch_weights(name: str, model: Part, origin: SettingsOrigin) -> Path | None
     """
     if not name:
         return None
-    tags, path = model.plugin.weights, Path(name).expanduser()
+    tags, path = model.plugin.weights, path_of(name)
     if name in tags:
         return fetch(tags[name])
-    if not path.is_file():
+    if not is_file(path):
         known = candidates_line(name, tags, f"tags of {model.entry.name}")
         raise BadWeightsFile(f"no weights '{name}' ({origin.where('model.weights')})", f"give a file; or {known}")
     return path
+
+
+def refuse_weights_of_others(
+    weights: Path | None, model: Part, labels: Sequence[str], front_end: FrontEnd, catalog: Catalog
+) -> None:
+    """Raise WeightsMismatch, naming the models that fit, for weights of another network; BadWeightsFile for no weights.
+
+    Compares names, shapes and types alone: the values are not read, and the network is built without any. Every process
+    may call it.
+    """
+    if weights is not None:
+        layer = layer_of_shapes(model.plugin, labels, front_end)
+        refuse_misfit(layer, read_shapes(weights), model.plugin.head, catalog)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from pannsdist.registry import Catalog
 from pannsdist.run.planning.data import load_data
 from pannsdist.run.planning.selection import choose_dataset
 from pannsdist.runtime.errors import BadBundle, BadClip, BadRunFolder, UserError
+from pannsdist.runtime.foreign import parse_json
 from pannsdist.runtime.redaction import published, published_text
 from pannsdist.training.metrics import ClassScores, Predictions, class_scores, losses, most_confused
 from pannsdist.training.tracking import SavedPredictions, read_predictions
@@ -85,7 +85,7 @@ def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _scores(path: Path) -> list[dict[str, Any]]:
     try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        return [parse_json(line, "a line") for line in path.read_bytes().splitlines()]
     except ValueError as error:
         raise BadRunFolder(
             f"{path} is damaged: {error}", "start the run again: it resumes, and repairs the file"

@@ -23,9 +23,11 @@ from pannsdist.run.planning.plan_table import plan_table
 from pannsdist.runtime import launcher, outputs, reading, storage
 from pannsdist.runtime.errors import BadRunFolder, SettingsError, UserError
 from pannsdist.runtime.folder_lock import FolderLock, refuse_held
+from pannsdist.runtime.foreign import read_json
 from pannsdist.runtime.redaction import published
 
 FINISHED_FILE = "finished.json"
+MAX_FINISHED_BYTES = 1 << 26
 OWN_KEYS = ("name", "runs")
 """Settings that a series sets for each run."""
 
@@ -107,7 +109,11 @@ class Series:
     def _finished(self) -> dict[str, Any]:
         path = self.folder / FINISHED_FILE
         try:
-            return dict(json.loads(reading.text_or_empty(path) or "{}"))
+            return dict(reading.retried(lambda: read_json(path, MAX_FINISHED_BYTES)))
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            raise reading.cannot_read(path, error) from error
         except ValueError as error:
             right = "remove it: finished runs are then recognized when they are started again"
             raise BadRunFolder(f"{path} is damaged: {error}", right, f"rm {path}") from error

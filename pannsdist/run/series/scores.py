@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 
 from pannsdist.runtime import reading
 from pannsdist.runtime.errors import BadRunFolder
+from pannsdist.runtime.foreign import parse_json
 from pannsdist.runtime.redaction import published
 from pannsdist.training.best import BestTracker
 
@@ -61,9 +61,9 @@ class Spread:
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """The lines of a run's scores file; empty if there is no file. An incomplete last line is skipped."""
-    lines = reading.text_or_empty(path).splitlines(keepends=True)
+    lines = reading.bytes_or_empty(path).splitlines(keepends=True)
     try:
-        return [dict(json.loads(line)) for line in lines if line.endswith("\n")]
+        return [dict(parse_json(line, "a line")) for line in lines if line.endswith(b"\n")]
     except ValueError as error:
         raise BadRunFolder(f"{path} is damaged: {error}", "remove the run's folder, and start again") from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +13,13 @@ from numpy.lib import format as npy
 from pannsdist.contracts import EpochReport, StepReport
 from pannsdist.runtime import storage
 from pannsdist.runtime.errors import BadRunFolder
+from pannsdist.runtime.foreign import read_json
 from pannsdist.runtime.reading import cannot_read
 from pannsdist.training.metrics import Predictions
 
+MAX_AXES = 8
+MAX_RECORD_BYTES = 1 << 28
+"""A million ids."""
 RECORD_FILE, LOGITS_FILE, TARGETS_FILE = "record.json", "logits.npy", "targets.npy"
 
 
@@ -69,7 +74,7 @@ def read_predictions(folder: Path) -> SavedPredictions | None:
     if not folder.is_dir():
         return None
     try:
-        record = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
+        record = read_json(folder / RECORD_FILE, MAX_RECORD_BYTES)
         logits, targets = (_array(folder / name) for name in (LOGITS_FILE, TARGETS_FILE))
         ids, labels = tuple(record["ids"]), tuple(record["labels"])
         predictions = Predictions(ids, logits, targets, labels, record["multi_label"])
@@ -88,6 +93,17 @@ def _damaged(folder: Path, error: Exception) -> BadRunFolder:
 
 
 def _array(path: Path) -> np.ndarray:
-    """Read an array without pickle, so that nothing in the file is executed."""
+    """Read an array of numbers whose size is that of its file. Nothing in the file is executed. Raises ValueError."""
     with path.open("rb") as file:
+        try:
+            version = npy.read_magic(file)
+            header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+            shape, _, kind = header(file)
+        except (SyntaxError, RecursionError, MemoryError) as error:
+            raise ValueError(f"{path.name} has no header of an array") from error
+        if kind.hasobject:
+            raise ValueError(f"{path.name} holds Python objects, which are not read")
+        if len(shape) > MAX_AXES or math.prod(shape) * kind.itemsize != path.stat().st_size - file.tell():
+            raise ValueError(f"{path.name} is not as long as its header says")
+        file.seek(0)
         return np.asarray(npy.read_array(file, allow_pickle=False))

@@ -14,6 +14,7 @@ from typing import IO
 from pannsdist.contracts import Pretrained
 from pannsdist.runtime import storage
 from pannsdist.runtime.errors import BadWeightsFile, CannotWrite, UserError
+from pannsdist.runtime.foreign import parse_json
 from pannsdist.runtime.redaction import published_text, without_credentials
 from pannsdist.weights.downloads import cache
 from pannsdist.weights.downloads.cache import Remote
@@ -164,11 +165,12 @@ def exclusive(path: Path, error_type: type[UserError] = BadWeightsFile) -> Itera
 
 
 def previous_error(text: str) -> tuple[str, str] | None:
-    """Error of the previous lock holder, as (wrong, right), from the content of the lock file; None if empty."""
-    if not text:
+    """Error of the previous lock holder, as (wrong, right), from the content of the lock file; None without one."""
+    try:
+        wrong, right = parse_json(text.encode("utf-8", "replace"), "a lock")
+    except (ValueError, TypeError):  # empty, or of a process that was killed while it wrote
         return None
-    wrong, right = json.loads(text)
-    return str(wrong), str(right)
+    return (wrong, right) if isinstance(wrong, str) and isinstance(right, str) else None
 
 
 def acquire(file: IO[bytes], path: Path) -> str:

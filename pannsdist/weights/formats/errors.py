@@ -1,4 +1,4 @@
-"""Translation of reader errors into `BadWeightsFile` with the path."""
+"""Why a weight file is not read, and the translation of all of it into `BadWeightsFile` with the path."""
 
 from __future__ import annotations
 
@@ -7,20 +7,31 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pannsdist.runtime.errors import BadWeightsFile, UserError
+from pannsdist.runtime.foreign import excerpt, reason
 from pannsdist.runtime.reading import cannot_read
 
 READABLE = "supported: PyTorch .pth and .pt, Paddle .pdparams and .pdopt, .safetensors"
+UNTRUSTED = "no code of the file was executed; save the state dict alone, or do not trust the origin of the file"
 
 
 class ForbiddenName(Exception):
     """A name in a pickle that tensors do not need."""
 
 
+class Refused(Exception):
+    """A file that may be whole, and holds what no weights need or more than is read; another copy would not help."""
+
+
+class Damaged(Exception):
+    """A file that ends early, or whose parts contradict each other."""
+
+
 @contextmanager
 def translate_errors(path: Path, kind: str) -> Iterator[None]:
     """Context that translates any error into `BadWeightsFile`; `kind` is the assumed file format.
 
-    Damaged bytes can raise almost any exception (zipfile alone: seven types), so all are caught and chained.
+    Damaged bytes can raise almost any exception, so all are caught and chained. Only text that is short is printed:
+    an exception can carry values of the file.
     """
     try:
         yield
@@ -37,13 +48,16 @@ def translate_errors(path: Path, kind: str) -> Iterator[None]:
         raise BadWeightsFile(said.wrong, said.right, said.command) from error
     except ForbiddenName as error:
         raise BadWeightsFile(
-            f"{path} refers to '{error}'; only tensors are supported",
-            "no code of the file was executed; save the state dict alone, or do not trust the origin of the file",
+            f"{path} refers to '{excerpt(str(error))}'; only tensors are supported", UNTRUSTED
         ) from error
+    except Refused as error:
+        raise BadWeightsFile(f"{path} is not read as a {kind} file: {error}", UNTRUSTED) from error
+    except Damaged as error:
+        raise BadWeightsFile(f"{path} cannot be read as a {kind} file: {error}", "copy or download it again") from error
     except Exception as error:
         raise _damaged(path, kind, error) from error
 
 
 def _damaged(path: Path, kind: str, error: Exception) -> BadWeightsFile:
-    reason = str(error)[:200] or type(error).__name__
-    return BadWeightsFile(f"{path} cannot be read as a {kind} file: {reason}", "copy or download it again")
+    right = "copy or download it again; if it stays the same, save the state dict alone"
+    return BadWeightsFile(f"{path} cannot be read as a {kind} file: {reason(error)}", right)

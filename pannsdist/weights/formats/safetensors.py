@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from pannsdist.weights.formats.arrays import Array, checked_sizes, decode, item_bytes
-from pannsdist.weights.formats.errors import translate_errors
+from pannsdist.runtime.foreign import TooMuch, excerpt, parse_json
+from pannsdist.weights.formats.arrays import (
+    Array,
+    blank,
+    checked_shape,
+    checked_sizes,
+    decode,
+    item_bytes,
+    listed_sizes,
+)
+from pannsdist.weights.formats.errors import Damaged, Refused, translate_errors
+from pannsdist.weights.formats.section import Section
 
-MAX_HEADER_BYTES = 100_000_000
-"""The limit of the safetensors library."""
 TYPES = {
     "F64": "f8",
     "F32": "f4",
@@ -34,56 +41,71 @@ def is_safetensors(data: bytes, file_bytes: int) -> bool:
     return len(data) > 8 and data[8:9] == b"{" and int.from_bytes(data[:8], "little") <= file_bytes - 8
 
 
-def read_safetensors(path: Path) -> dict[str, Array]:
-    """Tensors by name; bfloat16 becomes float32. Raises `BadWeightsFile`."""
-    with translate_errors(path, "safetensors"):
-        return safetensors_tree(Path(path).read_bytes())
+def read_safetensors(path: Path, *, values: bool = True) -> dict[str, Array]:
+    """Tensors by name; bfloat16 becomes float32. Without `values` shapes and types only. Raises `BadWeightsFile`."""
+    with translate_errors(path, "safetensors"), Path(path).open("rb") as file:
+        return safetensors_tree(file, Path(path).stat().st_size, values=values)
 
 
-def safetensors_tree(data: bytes) -> dict[str, Array]:
+def safetensors_tree(file: IO[bytes], file_bytes: int, *, values: bool) -> dict[str, Array]:
     """Parse a safetensors file; damaged bytes may raise any exception.
 
     As the format requires, the tensors must fill the file after the header without overlaps or gaps.
     """
-    size = int.from_bytes(data[:8], "little")
-    if not is_safetensors(data, len(data)) or size > MAX_HEADER_BYTES:
-        raise ValueError("its header is truncated")
-    header = json.loads(data[8 : 8 + size].decode("utf-8"), object_pairs_hook=unique_keys)
-    header.pop("__metadata__", None)
-    start, filled = 8 + size, 0
+    if not is_safetensors(file.read(9), file_bytes):
+        raise Damaged("its header is truncated")
+    source = Section(file, 0, file_bytes)
+    header = read_header(source, int.from_bytes(source.take(8), "little"))
+    places = {name: bounds(entry) for name, entry in header.items()}
     arrays: dict[str, Array] = {}
-    for name, entry in sorted(header.items(), key=lambda item: bounds(item[1])):
-        begin, end = bounds(entry)
-        if begin != filled or start + end > len(data):
-            raise ValueError(f"the values of '{name[:80]}' overlap, leave a gap, or are truncated")
-        arrays[name] = tensor(entry, data[start + begin : start + end])
+    filled = 0
+    for name in sorted(places, key=places.__getitem__):
+        begin, end = places[name]
+        if begin != filled or end - begin > source.left:
+            raise Damaged(f"the values of '{excerpt(name)}' overlap, leave a gap, or are truncated")
+        arrays[name] = tensor(header[name], source, end - begin, values=values)
         filled = end
-    if start + filled != len(data):
-        raise ValueError(f"{len(data) - start - filled} bytes that belong to no tensor")
+    if source.left:
+        raise Damaged(f"{source.left} bytes that belong to no tensor")
     return {name: arrays[name] for name in header}
 
 
-def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object as a dict. Raises ValueError for duplicate keys."""
-    made = dict(pairs)
-    if len(made) != len(pairs):
-        raise ValueError("a duplicate name in its header")
-    return made
+def read_header(source: Section, size: int) -> dict[str, Any]:
+    """The entries of the header by name."""
+    try:
+        header = parse_json(source.take(size), "a header")
+    except TooMuch as error:
+        raise Refused(str(error)) from error
+    except ValueError as error:
+        raise Damaged(str(error)) from error
+    header.pop("__metadata__", None)
+    for name, entry in header.items():
+        if not isinstance(entry, dict):
+            raise Refused(f"'{excerpt(name)}' is no tensor: its entry is of type {type(entry).__name__}")
+    return dict(header)
 
 
 def bounds(entry: dict[str, Any]) -> tuple[int, int]:
     """Start and end of the values of an entry, relative to the end of the header."""
-    begin, end = checked_sizes(entry["data_offsets"], "data_offsets")
+    found = checked_sizes(entry.get("data_offsets"), "a pair of offsets")
+    if len(found) != 2:
+        raise Refused(f"{len(found)} offsets of a tensor in place of two")
+    begin, end = found
     if begin > end:
-        raise ValueError("values that end before they start")
+        raise Damaged("values that end before they start")
     return begin, end
 
 
-def tensor(entry: dict[str, Any], raw: bytes) -> Array:
-    """Decode the array of a header entry."""
-    if entry["dtype"] not in TYPES:
-        raise ValueError(f"values of type {str(entry['dtype'])[:20]} are not supported")
-    code, shape = TYPES[entry["dtype"]], checked_sizes(entry["shape"], "a shape")
-    if len(raw) != math.prod(shape) * item_bytes(code):
-        raise ValueError(f"{len(raw)} bytes for a tensor of shape {shape[:8]}")
-    return decode(raw, code).reshape(shape)
+def tensor(entry: dict[str, Any], source: Section, size: int, *, values: bool) -> Array:
+    """Decode the array of a header entry from the next `size` bytes."""
+    kind = entry.get("dtype")
+    if not isinstance(kind, str) or kind not in TYPES:
+        named = f"'{excerpt(kind, 20)}'" if isinstance(kind, str) else f"type {type(kind).__name__}"
+        raise Refused(f"values of {named} are not supported")
+    shape = checked_shape(entry.get("shape"), TYPES[kind])
+    if size != math.prod(shape) * item_bytes(TYPES[kind]):
+        raise Damaged(f"{size} bytes for a tensor of shape {listed_sizes(shape)}")
+    if not values:
+        source.skip(size)
+        return blank(TYPES[kind], shape)
+    return decode(source.take(size), TYPES[kind]).reshape(shape)

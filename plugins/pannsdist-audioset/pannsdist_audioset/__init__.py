@@ -6,7 +6,6 @@ ICASSP 2017. The audio is not published with them; each segment is expected in i
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pannsdist.contracts.corpora import Corpus, Listed, RootParams, allowed
+from pannsdist.contracts.sound_files import find_sound_files
 from pannsdist.contracts.tables import csv_rows, rows_by
 
 __all__ = ["AudioSet", "AudioSetParams"]
@@ -28,7 +28,6 @@ SPLITS = {
 }
 NAME = re.compile(r"(?:Y(?P<prefixed>[\w-]{11})|(?P<plain>[\w-]{11}))(?:_[0-9].*)?")
 """File name of a segment without suffix: the video id, with optional prefix Y and optional start such as _30.000."""
-ENDINGS = (".wav", ".flac", ".mp3", ".ogg", ".opus")
 
 
 @dataclass(frozen=True)
@@ -80,10 +79,11 @@ class AudioSet(Corpus):
 
     def _files(self, folder: Path) -> Iterator[tuple[str, str]]:
         """Pairs (video id, path relative to the root), recursively."""
-        for place, folders, names in os.walk(folder):
-            folders.sort()
-            below = Path(place).relative_to(self.root).as_posix()
-            for stem, ending in map(os.path.splitext, sorted(names)):
-                found = NAME.fullmatch(stem) if ending.lower() in ENDINGS else None
-                if found:
-                    yield found["prefixed"] or found["plain"], f"{below}/{stem}{ending}"
+        if not folder.is_dir():
+            return
+        found = find_sound_files(folder)
+        self.skipped = (*self.skipped, *found.skipped)
+        for path in found.files:
+            name = NAME.fullmatch(path.stem)
+            if name:
+                yield name["prefixed"] or name["plain"], path.relative_to(self.root).as_posix()

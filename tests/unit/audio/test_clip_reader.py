@@ -52,11 +52,11 @@ def test_a_clip_of_just_the_length_is_read_whole(write):
 
 
 def crop_start(seed, epoch, name, reader=None):
-    ramp = np.arange(20000, dtype=np.float32)
+    ramp = np.arange(20000, dtype=np.float32) / 32768
     reader = reader or ClipReader(RATE_HZ, 1000)
     waveform = reader.read(clip(Samples(ramp, RATE_HZ)), clip_generator(seed, epoch, name))
     assert len(waveform) == 1000
-    return int(waveform[0])
+    return round(float(waveform[0]) * 32768)
 
 
 def test_a_crop_is_decided_by_seed_epoch_and_id():

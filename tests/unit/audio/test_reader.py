@@ -1,5 +1,6 @@
 """Sound files of every format give the same mono samples at the requested rate, in one piece and in blocks."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -168,7 +169,7 @@ def opened(monkeypatch):
 
     class CountingSoundFile(soundfile.SoundFile):
         def __init__(self, file, *others, **named):
-            paths.append(Path(file))
+            paths.append(Path(os.fsdecode(file)))
             super().__init__(file, *others, **named)
 
     monkeypatch.setattr(soundfile, "SoundFile", CountingSoundFile)
@@ -186,7 +187,7 @@ def test_a_training_clip_is_opened_once(tmp_path, opened, generator):
 def test_an_inspected_clip_and_an_input_of_inference_are_opened_once(tmp_path, opened):
     soundfile.write(tmp_path / "a.wav", sine(), RATE_HZ)
     opened.clear()
-    (facts,) = inspect((Clip("a", tmp_path / "a.wav", ()),))
+    (facts,) = inspect((Clip("a", tmp_path / "a.wav", ()),), 16000)
     assert (facts.duration_s, opened) == (1.0, [tmp_path / "a.wav"])
     assert sum(map(len, mono_blocks(tmp_path / "a.wav", 8000))) == 8000
     assert opened == [tmp_path / "a.wav"] * 2

@@ -142,7 +142,7 @@ def test_a_class_folder_without_sounds_is_refused_by_name(tmp_path):
     touch(two_classes(tmp_path), "owl/readme.txt")
     message = refusal(tmp_path)
     assert "class folder owl/" in message
-    assert ".wav .flac .ogg .oga .opus .mp3 .aiff .aif .au" in message
+    assert ".wav .flac .ogg .oga .opus .mp3 .aiff .aif .aifc" in message
 
 
 def test_train_without_valid_is_refused(tmp_path):

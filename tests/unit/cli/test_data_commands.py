@@ -160,3 +160,30 @@ def test_the_tables_lists_are_cut_and_say_so(folder, capsys):
     assert folder.check() == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[lines.index("silent: 12") + 11] == "  and 2 more: --format json"
+
+
+def test_unusual_levels_are_listed_of_what_the_network_gets(folder, capsys):
+    stereo = np.stack([sound(5), -sound(5)], axis=1)
+    ultrasound = np.sin(2 * np.pi * 20000 * np.arange(48000) / 48000) * np.hanning(48000)
+    folder.add("inverted.wav", stereo, "train")
+    folder.add("high.wav", ultrasound.astype(np.float32), "train", rate_hz=48000)
+    folder.add("loud.wav", sound(6) * 8, "train")
+    folder.rows.append("inverted.wav,dog,train,0.1,0.2")
+    rate = "model.params={}", "feature.params.sample_rate_hz=16000", "feature.params.high_hz=7000"
+    found = folder.report(capsys, 0, *rate)
+    starts = {name: remarks[0].split(":")[0] for name, remarks in found["levels"].items()}
+    assert starts == {
+        "train/inverted.wav": "its channels cancel each other",
+        "train/high.wav": "its sound is above half of the network's sample rate, which gets silence",
+        "train/loud.wav": "its peak is 4, and full scale is 1",
+        "train/inverted.wav#0.1": "its channels cancel each other",
+    }
+    assert folder.check(*rate) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[lines.index("unusual levels: 4") + 1].startswith("  train/inverted.wav: its channels cancel")
+
+
+def test_samples_in_the_range_of_integers_are_unreadable(folder, capsys):
+    folder.add("int16.wav", np.round(sound(5) * 32768), "train")
+    why = folder.report(capsys, 2)["unreadable"]["train/int16.wav"]
+    assert "they look like integers stored as floats; divide those of 16 bits by 32768" in why

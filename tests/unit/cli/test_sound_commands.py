@@ -44,7 +44,7 @@ def test_the_right_family_is_among_the_first_tags(tagger, audio, capsys):
 
 def test_a_list_of_files_is_read_from_standard_input(tagger, audio, capsys, monkeypatch):
     files = [str(audio / f"{name}.ogg") for name in CLIPS][:2]
-    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(files) + "\n"))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("\n".join(files).encode())))
     assert main(["tag", *tagger, "--topk", "1", "--format", "jsonl", "-"]) == 0
     answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [answer["path"] for answer in answers] == files

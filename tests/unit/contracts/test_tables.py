@@ -75,11 +75,27 @@ def test_a_quoted_value_that_never_ends_is_refused(table):
     assert refusal(csv_rows, path).startswith(f"{path}:2: not CSV: ")
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
-def test_another_encoding_is_refused(table, encoding):
+@pytest.mark.parametrize("encoding", ["latin-1", "gb18030"])
+def test_another_encoding_is_refused_with_the_line_and_how_to_convert(table, encoding):
+    text = {"latin-1": "bär", "gb18030": "狗"}[encoding]
+    path = table(f"path,label\na.wav,{text}\n".encode(encoding))
+    said = refusal(csv_rows, path, key="data.params.path")
+    assert said.startswith(f"{path}:2: not UTF-8 (data.params.path)\n  save it as UTF-8, or convert it ")
+    assert f"next: iconv -f GB18030 -t UTF-8 {path} > {path}.utf8" in said
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_text_of_windows_is_read_by_its_byte_order_mark_and_refused_without_one(table, encoding):
     path = table("path,label\na.wav,bär\n".encode(encoding))
-    line = {"utf-16": 1, "latin-1": 2}[encoding]
-    assert refusal(csv_rows, path) == f"{path}:{line}: not UTF-8\n  save the file as UTF-8"
+    if encoding in ("utf-16", "utf-32"):
+        assert cells(csv_rows(path)) == [{"path": "a.wav", "label": "bär"}]
+    else:
+        assert "a zero byte, so it is not UTF-8\n  save it as UTF-8; it may be UTF-16\n" in refusal(csv_rows, path)
+
+
+def test_a_name_may_hold_what_unicode_calls_a_line_separator(table):
+    names = ["a\u2028b.wav", "a\x85b.wav", "a\x0bb.wav", "c.wav"]
+    assert [row.text("path") for row in line_rows(table("\n".join(names)))] == names
 
 
 def test_a_file_that_is_not_there_is_refused_with_its_setting(tmp_path):
@@ -102,11 +118,12 @@ def test_json_lines_are_objects_each_on_its_line(table):
 
 def test_files_are_rows_in_the_order_of_their_names(tmp_path):
     (tmp_path / "b").mkdir()
-    for name in ("b/2.wav", "b/10.wav", "a.wav", "b/notes.txt"):
+    (tmp_path / "__MACOSX").mkdir()
+    for name in ("b/2.wav", "b/10.WAV", "a.wav", "b/notes.txt", "._a.wav", "__MACOSX/a.wav"):
         (tmp_path / name).touch()
     rows = file_rows(tmp_path, "**/*.wav")
-    assert [row.text("path") for row in rows] == ["a.wav", "b/10.wav", "b/2.wav"]
-    assert rows[1].place == str(tmp_path / "b" / "10.wav")
+    assert [row.text("path") for row in rows] == ["a.wav", "b/10.WAV", "b/2.wav"]
+    assert rows[1].place == str(tmp_path / "b" / "10.WAV")
 
 
 def test_rows_by_a_column_keep_their_order_and_none_stands_twice(table):

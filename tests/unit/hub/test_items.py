@@ -4,9 +4,11 @@ import itertools
 
 import numpy as np
 import pytest
+from fake_model import FRONT_END
 
 from pannsdist.audio.batches import Shard
-from pannsdist.hub.items import TrainingRows, evaluation_rows
+from pannsdist.hub.items import InputSpec, Items, TrainingRows, evaluation_rows
+from pannsdist.runtime.errors import UserError
 
 
 @pytest.mark.parametrize(
@@ -40,3 +42,32 @@ def test_an_evaluation_reads_every_item_once(count, size):
     batches = [list(evaluation_rows(count, 3, Shard(rank, size))) for rank in range(size)]
     assert sorted(row for share in batches for rows in share for row in rows) == list(range(count))
     assert sorted(rows.start for share in batches for rows in share) == list(range(0, count, 3))
+
+
+class Pairs:
+    """A dataset of the given items."""
+
+    sample_rate = 8000
+
+    def __init__(self, *items):
+        self.items = items
+
+    def __len__(self):
+        return len(self.items)
+
+    def __getitem__(self, index):
+        return self.items[index]
+
+
+def test_the_shortest_features_the_last_class_and_the_loudest_sound_are_accepted_and_no_more():
+    spec = InputSpec(FRONT_END, minimum_samples=512, classes=3)
+    shortest = np.zeros((spec.minimum_frames, FRONT_END.bins), np.float32)
+    assert Items(Pairs((shortest, 2)), spec).read([0]).targets.tolist() == [2]
+    for item, says in {
+        "frames": ((shortest[1:], 2), "the network needs at least"),
+        "class": ((shortest, 3), "has the label 3"),
+        "int16": ((np.full(8000, 1000.0), 0), "integers stored as floats"),
+        "NaN": ((np.array([0.0, np.nan]), 0), "NaN or infinite"),
+    }.values():
+        with pytest.raises(UserError, match=says):
+            Items(Pairs(item), spec).read([0])

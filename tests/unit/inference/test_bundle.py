@@ -176,3 +176,47 @@ def test_a_folder_whose_replacement_was_killed_between_two_renames_is_read(tmp_p
     write_small_bundle(tmp_path / "best_model")
     (tmp_path / "best_model").rename(tmp_path / ".best_model.older")
     assert load_bundle(tmp_path / "best_model", catalog()).record.labels == ("high", "low")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"labels": ["a\x1b[2J", "b"]}, r"'a\\x1b\[2J' has letters that cannot be printed"),
+        ({"labels": ["a", "b" * 2000]}, "a name or label that is no text of at most 1000 letters"),
+        ({"labels": [["a"], "b"]}, "a name or label that is no text"),
+        ({"crop_s": 1e300}, "crop_s is no number of seconds up to 3600"),
+        ({"crop_s": float("nan")}, "crop_s is no number of seconds"),
+        ({"crop_s": "1"}, "crop_s is no number of seconds"),
+        ({"x\x1b" + "y" * 1000: 1}, r"unexpected keyword argument 'x\\x1byyy"),
+        ({"labels": [[]] * 500_000}, "a file of [0-9,]+ parts in its JSON"),
+        ({"settings": {"x" * 5_000_000: 1}}, "a file of 4,194,305 bytes"),
+    ],
+)
+def test_a_record_that_no_run_writes_is_refused_for_what_is_wrong(tmp_path, change, said):
+    write_bundle(tmp_path / "best_model", record(), {"w": np.zeros(1, np.float32)})
+    path = tmp_path / "best_model" / "bundle.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(BadBundle, match=said) as caught:
+        read_record(tmp_path / "best_model")
+    assert len(str(caught.value)) < 600
+    assert all(letter.isprintable() or letter == "\n" for letter in str(caught.value))
+
+
+def test_a_record_nested_too_deeply_is_refused(tmp_path):
+    write_bundle(tmp_path / "best_model", record(), {"w": np.zeros(1, np.float32)})
+    (tmp_path / "best_model" / "bundle.json").write_text('{"format": ' + "[" * 100_000)
+    with pytest.raises(BadBundle, match="nested too deeply"):
+        read_record(tmp_path / "best_model")
+
+
+@pytest.mark.parametrize(
+    "origin", [{"distribution": "x'; rm -rf ~; '", "version": "1"}, {"distribution": "x", "version": []}]
+)
+def test_a_distribution_that_would_be_a_command_of_its_own_is_refused(tmp_path, origin):
+    write_bundle(tmp_path / "best_model", record(), {"w": np.zeros(1, np.float32)})
+    path = tmp_path / "best_model" / "bundle.json"
+    content = json.loads(path.read_text())
+    content["model"]["origin"] = origin
+    path.write_text(json.dumps(content))
+    with pytest.raises(BadBundle, match="a plugin whose distribution and version no index has"):
+        read_record(tmp_path / "best_model")

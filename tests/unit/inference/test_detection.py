@@ -74,3 +74,13 @@ def test_a_rule_that_means_nothing_is_refused(values, says):
     with pytest.raises(UserError) as caught:
         Rule(**values)
     assert str(caught.value).startswith(says)
+
+
+@pytest.mark.parametrize("threshold", [0.1, 0.3, 0.5, 0.7, 0.9, 1.0])
+def test_a_probability_at_the_threshold_is_detected_and_the_next_lower_one_is_not(threshold):
+    """In float32, in which networks compute: 0.7 there is below 0.7 in float64."""
+    at = np.float32(threshold)
+    rule = Rule(threshold)
+    assert len(events(seconds(at), ["dog"], rule)) == 1
+    assert len(events(seconds(np.nextafter(at, np.float32(0))), ["dog"], rule)) == 0
+    assert rule.reached(float(at))

@@ -1,6 +1,7 @@
 """A weight file says which installed network it is of."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,7 +13,7 @@ import small_parts
 from pannsdist.cli.command_line import main
 from pannsdist.contracts import Pretrained
 from pannsdist.inference.identification import load_or_name, matching_models
-from pannsdist.registry import Catalog
+from pannsdist.registry import Catalog, Entry
 from pannsdist.runtime.errors import WeightsMismatch
 from pannsdist.weights import WeightFile
 from pannsdist.weights.conversion import torch_state
@@ -79,6 +80,7 @@ def test_weights_of_another_network_are_refused_with_its_name():
 class Raising(small_parts.SmallModel):
     """A network of a stranger that cannot be built."""
 
+    head: ClassVar[str] = "fc_audioset"
     weights: ClassVar[dict[str, Pretrained]] = {}
 
     def build(self, labels, front_end):  # noqa: ARG002
@@ -94,6 +96,20 @@ def test_a_network_that_cannot_be_built_is_named_and_stops_nothing(tmp_path, mon
     said = capsys.readouterr().err
     assert "model raising was not compared: ZeroDivisionError: division by zero\n" in said
     assert "model absent was not compared: model plugin 'absent' of strange-parts 1.0 is broken" in said
+
+
+def test_only_networks_with_the_head_of_a_file_are_built(monkeypatch):
+    built = []
+    monkeypatch.setattr(Entry, "load", lambda entry, load=Entry.load: (built.append(entry.name), load(entry))[1])
+    assert matching_models(shaped("panns_cnn6")[1], Catalog.installed()) == ["panns_cnn6"]
+    twice = {name for name in built if built.count(name) > 1}
+    assert twice == {name for name in built if name.startswith("panns_")} - {"panns_cnn14_decisionlevelatt"}
+
+
+def test_a_file_under_a_prefix_is_recognised():
+    weight_file = shaped("panns_cnn6")[1]
+    state = {f"model.net.{key}": value for key, value in weight_file.state.items()}
+    assert matching_models(replace(weight_file, state=state), Catalog.installed()) == ["panns_cnn6"]
 
 
 def test_inspect_says_what_a_file_looks_like(tmp_path, capsys):

@@ -169,6 +169,7 @@ def test_a_bad_sound_stops_or_gets_its_error_in_the_answers_place(model, tmp_pat
 
 
 def test_orders_that_mean_nothing_are_refused(model):
+    assert len(model.predict(noise(), RATE_HZ, topk=1)[0].scores) == 1
     for topk in (0, -1):
         with pytest.raises(UserError, match=f"topk is {topk}"):
             model.predict(noise(), RATE_HZ, topk=topk)

@@ -1,5 +1,6 @@
 """What a trained model answers about sound files."""
 
+import dataclasses
 from dataclasses import replace
 
 import numpy as np
@@ -128,11 +129,12 @@ def test_files_of_unequal_lengths_asked_for_together_get_what_each_gets_alone(tm
         (alone,) = Predictor(inference_model, engine=engine).predict([path])
         assert (prediction.error is None) == (path.name != "3.wav")
         assert dict(prediction.scores) == pytest.approx(dict(alone.scores), abs=1e-5)
-    vectors = list(Predictor(inference_model, engine=engine).embeddings(paths))
-    assert isinstance(vectors.pop(3), BadClip)
+    embeddings = list(Predictor(inference_model, engine=engine).embeddings(paths))
+    assert isinstance(embeddings.pop(3).error, BadClip)
     del paths[3]
-    for path, vector in zip(paths, vectors, strict=True):
-        np.testing.assert_allclose(vector, Predictor(inference_model, engine=engine).embed(path), rtol=0, atol=1e-5)
+    for path, embedding in zip(paths, embeddings, strict=True):
+        (alone,) = Predictor(inference_model, engine=engine).embeddings([path])
+        np.testing.assert_allclose(embedding.vector, alone.vector, rtol=0, atol=1e-5)
 
 
 class Counting:
@@ -148,7 +150,7 @@ class Counting:
 
 
 def test_windows_of_one_length_share_a_batch_whichever_file_they_come_from(tmp_path):
-    inference_model = tiny_sounds.inference_model()
+    inference_model = dataclasses.replace(tiny_sounds.inference_model(), pad_to_s=0.0)
     engine = Counting(inference_model)
     lengths = [1600, 700] * 8
     paths = [write(tmp_path / f"{place}.wav", noise(samples, place)) for place, samples in enumerate(lengths)]
@@ -166,3 +168,13 @@ def test_a_file_that_breaks_off_gets_its_error_and_its_neighbours_their_answers(
     first, second, third = Predictor(bundle.inference_model).predict(paths)
     assert dict(first.scores) == pytest.approx(dict(third.scores), abs=1e-6)
     assert "NaN" in second.error.wrong
+
+
+def test_the_shortest_window_and_hops_up_to_it_are_accepted(bundle):
+    shortest = bundle.minimum_s
+    Predictor(bundle.inference_model, shortest, shortest)
+    with pytest.raises(UserError, match="the network needs at least"):
+        Predictor(bundle.inference_model, np.nextafter(shortest, 0))
+    for hop_s in (0.0, np.nextafter(shortest, 1)):
+        with pytest.raises(UserError, match="allowed: above 0, up to the window"):
+            Predictor(bundle.inference_model, shortest, hop_s)

@@ -24,18 +24,18 @@ def test_the_sound_files_of_a_folder_are_found_by_name(tmp_path):
         (tmp_path / name).touch()
     (tmp_path / "notes.txt").touch()
     (tmp_path / "odd.wav").mkdir()
-    found = [str(path.relative_to(tmp_path)) for path in sound_files([tmp_path])]
+    found = [str(path.relative_to(tmp_path)) for path in sound_files([tmp_path]).files]
     assert found == ["a.ogg", "b.WAV", "c.mp3", "inner/a.flac"]
 
 
 def test_a_file_is_taken_whatever_it_is_called_and_in_the_order_given(tmp_path):
     for name in ("b", "a.txt"):
         (tmp_path / name).touch()
-    assert sound_files([tmp_path / "b", tmp_path / "a.txt"]) == [tmp_path / "b", tmp_path / "a.txt"]
+    assert sound_files([tmp_path / "b", tmp_path / "a.txt"]).files == (tmp_path / "b", tmp_path / "a.txt")
 
 
 def test_a_folder_without_sounds_and_a_missing_file_are_refused(tmp_path):
-    with pytest.raises(UserError, match=f"folder {tmp_path} contains no sound file\n  looked for .wav, "):
+    with pytest.raises(UserError, match=f"folder {tmp_path} contains no sound file\n  endings: .wav .flac "):
         sound_files([tmp_path])
     with pytest.raises(UserError, match=f"there is no file {tmp_path}/a.wav"):
         sound_files([tmp_path / "a.wav"])

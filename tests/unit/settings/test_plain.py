@@ -53,13 +53,13 @@ VALUES = [
 NOT_PLAIN = [object(), 1j, b"raw", print, Inner, float("inf"), np.float32("nan"), {1: "a"}, np.array([object()])]
 
 
-@pytest.mark.parametrize(("value", "expected"), VALUES, ids=str)
+@pytest.mark.parametrize(("value", "expected"), VALUES, ids=lambda value: type(value).__name__)
 def test_a_value_becomes_one_that_json_gives_back(value, expected):
     found = plain({"key": value})
     assert json.loads(json.dumps(found, allow_nan=False)) == found == {"key": expected}
 
 
-@pytest.mark.parametrize("value", NOT_PLAIN, ids=str)
+@pytest.mark.parametrize("value", NOT_PLAIN, ids=lambda value: type(value).__name__)
 def test_what_cannot_be_held_is_named_with_its_key(value):
     with pytest.raises(NotPlain, match=r"^outer.key.1( is | has |$)|^outer.key.1.0 is "):
         plain({"key": [0, value]}, "outer")

@@ -307,3 +307,25 @@ def test_a_file_that_is_no_settings_file_is_not_read_nor_shown(write, tmp_path, 
 def test_a_base_that_no_file_can_be_is_refused(write):
     assert "is not the name of a file" in refusal(write('base: "a\\0b.yaml"\n'))
     assert "File name too long" in refusal(write(f"base: {'n' * 300}.yaml\n"))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_file_of_windows_is_read_by_its_byte_order_mark(tmp_path, encoding):
+    path = tmp_path / "run.yaml"
+    path.write_bytes((ENOUGH + "name: 狗\r\n").encode(encoding))
+    assert load(path)[0].name == "狗"
+
+
+def test_a_file_in_another_encoding_is_refused_with_its_line(tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_bytes((ENOUGH + "name: 狗\n").encode("gbk"))
+    assert refusal(path).startswith(f"{path}:3: not UTF-8\n  save it as UTF-8, or convert it")
+    path.write_bytes(b"base: other.yaml\n")
+    (tmp_path / "other.yaml").write_bytes("name: a\n".encode("utf-16-le"))
+    assert refusal(path).startswith(f"{tmp_path}/other.yaml:1: a zero byte, so it is not UTF-8\n")
+
+
+def test_an_override_may_hold_a_name_that_is_not_utf8(write):
+    settings, _ = load(write(ENOUGH), ["data.params.root=/data/\udcb9\udcb7"])
+    assert settings.data.params["root"] == "/data/\\xb9\\xb7"
+    to_yaml(settings).encode()

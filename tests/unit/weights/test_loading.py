@@ -9,7 +9,8 @@ from paddle import nn
 
 from pannsdist.runtime.errors import WeightsMismatch
 from pannsdist.weights import load_into, read_weights
-from pannsdist.weights.loading import to_paddle
+from pannsdist.weights.loading import matched, to_paddle
+from pannsdist.weights.weight_file import read_shapes
 
 
 class Small(nn.Layer):
@@ -318,3 +319,85 @@ def test_what_only_begins_like_something_not_needed_is_still_left_over(read_torc
     layer.not_needed = ("old",)
     with pytest.raises(WeightsMismatch, match="unexpected: 1: older"):
         load_into(layer, read_torch_state({**torch_state(), "older": np.ones(1, np.float32)}), head="fc_audioset")
+
+
+PREFIXES = ["net.", "model.", "module.", "_orig_mod.", "model.net.", "module._orig_mod.model.net."]
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+@pytest.mark.parametrize("state", [torch_state(), network_part()], ids=["original", "bare"])
+def test_any_prefix_of_all_names_is_removed_and_said(read_torch_state, prefix, state):
+    layer = Small()
+    found = read_torch_state({"state_dict": {prefix + key: value for key, value in state.items()}})
+    report = load_into(layer, found, head="fc_audioset")
+    assert_holds(layer, torch_state())
+    assert report.head == "kept"
+    assert "".join(part.split("-prefixed")[0] for part in report.layout.split(", ")[1:]) == prefix
+
+
+def test_a_prefix_before_the_layout_of_a_wrapping_is_removed(read_torch_state):
+    state = {f"net.base.{key}": value for key, value in network_part(527).items()}
+    state |= {"net.fc_transfer.weight": np.zeros((3, 4), np.float32), "net.fc_transfer.bias": np.zeros(3, np.float32)}
+    layer = Small()
+    report = load_into(layer, read_torch_state(state), head="fc_audioset")
+    assert (report.head, report.layout) == ("kept", "transfer template (base.*, head fc_transfer), net.-prefixed")
+    assert_holds(layer, torch_state())
+
+
+def test_what_stands_beside_the_prefix_of_a_network_is_left_out_and_counted(read_torch_state):
+    state = {f"net.{key}": value for key, value in network_part().items()}
+    layer = Small()
+    report = load_into(layer, read_torch_state({**state, "loss.weight": np.ones(3, np.float32)}), head="fc_audioset")
+    assert report.layout == "bare keys, net.-prefixed, 1 beside the prefix"
+    assert_holds(layer, torch_state())
+
+
+def test_a_sub_layer_that_holds_all_names_of_a_file_is_no_prefix(read_torch_state):
+    class Net(nn.Layer):
+        def __init__(self):
+            super().__init__()
+            self.features = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+            self.head = nn.Linear(2, 3)
+
+    weight = np.arange(4, dtype=np.float32).reshape(2, 2)
+    backbone = {
+        f"features.{n}.{key}": value for n in (0, 1) for key, value in (("weight", weight), ("bias", weight[0]))
+    }
+    for prefix in ("", "net."):
+        layer = Net()
+        found = read_torch_state({prefix + key: value for key, value in backbone.items()})
+        assert load_into(layer, found, head="head").loaded == 4
+        np.testing.assert_array_equal(layer.features[1].weight.numpy(), weight.T)
+
+
+def test_weights_of_another_network_keep_their_names_in_the_refusal(refused):
+    assert "unexpected: 1: net.other.weight" in refused({"net.other.weight": np.zeros((2, 2), np.float32)})
+    state = {"net.conv1.weight": np.zeros((2, 1, 3, 3), np.float32), "net.other.weight": np.zeros(1, np.float32)}
+    assert "unexpected: 2: net.conv1.weight; net.other.weight" in refused(state)
+
+
+@pytest.mark.parametrize("name", ["model", "state_dict", "model_state_dict", "state_dict_ema", "model_ema"])
+def test_weights_inside_a_checkpoint_are_found_and_what_is_not_used_is_said(read_torch_state, name):
+    optimizer = {"state": {0: {"exp_avg": np.zeros(2, np.float32)}}, "param_groups": [{"step": 1}]}
+    found = read_torch_state({"epoch": 3, "optimizer": optimizer, name: network_part()})
+    assert found.layout == "bare keys; not used: optimizer"
+    layer = Small()
+    load_into(layer, found, head="fc_audioset")
+    assert_holds(layer, torch_state())
+
+
+def test_averages_beside_the_weights_are_not_used_and_said(read_torch_state):
+    averages = {key: np.asarray(value + 1) for key, value in network_part().items()}
+    found = read_torch_state({"model_ema": averages, "state_dict_ema": averages, "state_dict": network_part()})
+    assert found.layout == "bare keys; not used: model_ema, state_dict_ema"
+    layer = Small()
+    load_into(layer, found, head="fc_audioset")
+    assert_holds(layer, torch_state())
+
+
+def test_shapes_alone_are_matched_and_never_loaded(write, torch_writer):
+    path = write(torch_writer().zip({"model": torch_state()}))
+    shapes, layer = read_shapes(path), Small()
+    assert matched(layer, shapes, "fc_audioset")[2].head == "kept"
+    with pytest.raises(ValueError, match="only the shapes of"):
+        load_into(layer, shapes, head="fc_audioset")

@@ -136,6 +136,8 @@ def test_the_labels_shown_are_those_that_are_somewhere_the_likeliest_and_then_th
     assert made.top_labels(2, 0.3) == [0, 3]
     assert made.top_labels(3, 0.3) == [0, 1, 3]
     assert made.top_labels(2, 0.5) == [0, 1]
+    at_threshold = curves((0.0, 1.0, [0.9, 0.8, 0.0]), (1.0, 2.0, [0.0, 0.0, 0.5]), labels=3)
+    assert at_threshold.top_labels(2, 0.5) == [0, 2]
     assert sorted(made.top_labels(9, 0.3)) == [0, 1, 2, 3, 4]
 
 

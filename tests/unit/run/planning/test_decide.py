@@ -335,3 +335,9 @@ def test_max_steps_and_max_minutes_are_in_the_table(decide):
     assert "length     3 epochs of 4 steps, at most 10 steps, at most 5 minutes" in plan_table(
         decide("train.max_steps=10", "train.max_minutes=5")
     )
+
+
+def test_an_id_that_no_encoding_can_write_is_refused(listed):
+    said = refusal(BadDataset, listed, "bytes in an id")
+    assert "'train/\\xb9' holds bytes that are not UTF-8\n" in said
+    assert "pannsdist.contracts.shown(name)" in said

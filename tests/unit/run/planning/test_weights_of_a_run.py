@@ -1,18 +1,38 @@
 """Published weights are downloaded once everything else about a run is valid."""
 
 import hashlib
+import io
 from dataclasses import replace
 
+import paddle
 import pytest
 import serving
-from small_parts import SmallModel, catalog
+from fake_model import FRONT_END
+from small_parts import SmallLayer, SmallModel, catalog
 
 from pannsdist import settings
+from pannsdist.registry import Catalog
 from pannsdist.run.planning.decide import decide
-from pannsdist.runtime.errors import BadWeightsFile, UserError
+from pannsdist.runtime.errors import BadWeightsFile, UserError, WeightsMismatch
+from pannsdist.weights.formats.writing import write_paddle
 
 pytestmark = pytest.mark.usefixtures("home")
-DATA = b"weights" * 1000
+
+
+def saved(state):
+    """The bytes of a Paddle file."""
+    made = io.BytesIO()
+    write_paddle(made, state)
+    return made.getvalue()
+
+
+def state_of_small(bins=64):
+    """Weights of the small model, as `SmallLayer` names them."""
+    layer = SmallLayer(bins, 3)
+    return {name: value.numpy() for name, value in layer.state_dict().items()}
+
+
+DATA = saved(state_of_small(FRONT_END.bins))
 
 
 @pytest.fixture
@@ -58,3 +78,36 @@ def test_a_file_is_taken_as_it_is(decided, tmp_path, server):
     (tmp_path / "own.pdparams").write_bytes(DATA)
     assert decided(f"model.weights={tmp_path / 'own.pdparams'}").weights == tmp_path / "own.pdparams"
     assert server.asked == []
+
+
+@pytest.mark.parametrize("prefix", ["", "net.", "model.net."])
+def test_weights_under_a_prefix_are_taken(decided, tmp_path, prefix):
+    (tmp_path / "own.pdparams").write_bytes(saved({prefix + k: v for k, v in state_of_small(FRONT_END.bins).items()}))
+    assert decided(f"model.weights={tmp_path / 'own.pdparams'}").weights == tmp_path / "own.pdparams"
+
+
+def test_weights_of_another_network_are_refused_by_the_plan_with_its_name(decided, tmp_path):
+    plugin = Catalog.installed().models.find("panns_leenet11").load()
+    layer = plugin(plugin.Params()).build(("a", "b"), plugin.front_end)
+    (tmp_path / "other.pdparams").write_bytes(saved({k: v.numpy() for k, v in layer.state_dict().items()}))
+    with pytest.raises(WeightsMismatch, match=r"does not fit the network(.|\n)*it fits panns_leenet11"):
+        decided(f"model.weights={tmp_path / 'other.pdparams'}")
+
+
+def test_weights_of_other_shapes_are_refused_by_the_plan(decided, tmp_path):
+    (tmp_path / "other.pdparams").write_bytes(saved(state_of_small(FRONT_END.bins + 1)))
+    with pytest.raises(WeightsMismatch, match="mismatched shape or type"):
+        decided(f"model.weights={tmp_path / 'other.pdparams'}")
+
+
+def test_a_file_that_is_no_weights_is_refused_by_the_plan(decided, tmp_path):
+    (tmp_path / "other.pdparams").write_bytes(b"weights" * 1000)
+    with pytest.raises(BadWeightsFile, match="is not a weight file"):
+        decided(f"model.weights={tmp_path / 'other.pdparams'}")
+
+
+def test_the_plan_takes_no_parameter_names_from_the_network(decided):
+    before = paddle.utils.unique_name.generate("linear")
+    decided()
+    after = paddle.utils.unique_name.generate("linear")
+    assert int(after.rpartition("_")[2]) == int(before.rpartition("_")[2]) + 1

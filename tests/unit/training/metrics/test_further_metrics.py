@@ -156,3 +156,16 @@ def test_the_most_confused_pairs_come_first_and_pairs_without_clips_are_excluded
     assert most_confused(predictions(logits, [0, 0, 0, 1, 1, 2]), 5) == [(0, 1, 2), (1, 0, 1), (1, 2, 1)]
     assert most_confused(predictions(logits, [0, 0, 0, 1, 1, 2]), 1) == [(0, 1, 2)]
     assert most_confused(predictions(np.eye(2), [0, 1]), 5) == []
+
+
+def test_a_bin_of_the_calibration_includes_its_upper_edge():
+    given = predictions([[0.0] * 5, [0.2, 0, 0, 0, 0]], [0, 1])
+    confidence = given.probabilities.max(axis=1)
+    assert confidence[0] == 3 / 15 < confidence[1] < 4 / 15
+    assert score("calibration_error", given) == pytest.approx(((1 - confidence[0]) + confidence[1]) / 2, rel=1e-12)
+
+
+def test_a_target_at_one_half_is_no_positive_and_a_logit_of_zero_is_a_guess():
+    given = predictions([[0.0, -1e-7]], [[0.5, 1.0]], multi_label=True)
+    assert given.positives.tolist() == [[False, True]]
+    assert given.guessed.tolist() == [[True, False]]

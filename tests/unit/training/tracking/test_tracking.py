@@ -210,8 +210,14 @@ def test_predictions_that_hold_objects_or_are_cut_off_are_refused(tmp_path):
     PredictionsTracker(folder).epoch(epoch(predictions=predictions()))
     whole = (folder / "logits.npy").read_bytes()
     (folder / "logits.npy").write_bytes(whole[:-3])
-    with pytest.raises(BadRunFolder, match="are damaged"):
+    with pytest.raises(BadRunFolder, match=r"are damaged: logits\.npy is not as long as its header says"):
         read_predictions(folder)
+    shape = f"({', '.join(map(str, predictions().logits.shape))})".encode()
+    for lie in (b"(9999999999, 9999999999)", b"(" + b"1, " * 40 + b")", b"(" * 60 + b")" * 60):
+        header = whole[10 : 10 + int.from_bytes(whole[8:10], "little")].replace(shape, lie)
+        (folder / "logits.npy").write_bytes(whole[:8] + len(header).to_bytes(2, "little") + header + bytes(24))
+        with pytest.raises(BadRunFolder, match=r"are damaged: (logits\.npy|.*header)"):
+            read_predictions(folder)
     np.save(folder / "logits.npy", np.array([[{}, {}, {}]] * 2), allow_pickle=True)
-    with pytest.raises(BadRunFolder, match="are damaged: Object arrays cannot be loaded"):
+    with pytest.raises(BadRunFolder, match=r"are damaged: logits\.npy holds Python objects"):
         read_predictions(folder)

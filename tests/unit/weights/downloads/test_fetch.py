@@ -15,7 +15,7 @@ import serving
 from pannsdist.contracts import FrontEnd, Pretrained
 from pannsdist.runtime.errors import BadWeightsFile
 from pannsdist.weights.downloads import cache
-from pannsdist.weights.downloads.fetch import exclusive, fetch
+from pannsdist.weights.downloads.fetch import exclusive, fetch, previous_error
 
 pytestmark = pytest.mark.usefixtures("home")
 FRONT_END = FrontEnd("logmel", 32000, 1024, 320, 1024, 64, 50.0, 14000.0)
@@ -241,6 +241,12 @@ def test_a_lock_that_a_dead_process_left_holds_nobody_up(home, server):
     assert fetch(published(server.serve("/net.pth", serving.whole(DATA)))).is_file()
     with exclusive(home / "net.pth") as failure:
         assert failure is None
+
+
+@pytest.mark.parametrize("text", ["", "no JSON", '["one"]', "[1, 2]", "[" * 50_000, "9" * 5000, '{"a": 1}'])
+def test_a_lock_of_a_process_that_was_killed_while_it_wrote_says_nothing(text):
+    assert previous_error(text) is None
+    assert previous_error('["wrong", "right"]') == ("wrong", "right")
 
 
 def test_a_folder_that_cannot_be_written_is_said(tmp_path, monkeypatch):

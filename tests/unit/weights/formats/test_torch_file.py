@@ -10,6 +10,10 @@ import pytest
 
 from pannsdist.runtime.errors import BadWeightsFile
 from pannsdist.weights import read_weights
+from pannsdist.weights.formats.limits import Budget
+from pannsdist.weights.formats.paddle import paddle_calls
+from pannsdist.weights.formats.torch import TorchPickle
+from pannsdist.weights.formats.unpickler import OPCODES, table
 
 FORMATS = ("zip", "legacy")
 SMALL = {
@@ -112,46 +116,64 @@ def test_no_name_outside_of_the_table_is_looked_up(write, torch_writer, name):
         read_weights(write(torch_writer().zip({"w": torch_writer.Raw(code)})))
 
 
-@pytest.mark.parametrize("code", [b")\x81", b"(o", b"(ios\nsystem\n", b"\x82\x01", b"P0\n", b"cos\nsystem\n)\x81"])
+@pytest.mark.parametrize("code", [b")\x81", b"(o", b"(ios\nsystem\n", b"\x82\x01", b"P0\n", b"2", b"0", b"\x97"])
 def test_instructions_that_make_objects_in_other_ways_are_refused(write, torch_writer, code):
-    with pytest.raises(BadWeightsFile):
+    with pytest.raises(BadWeightsFile, match=r"pickle instruction b'.*' at byte \d+ is not supported"):
         read_weights(write(torch_writer().zip({"w": torch_writer.Raw(code)})))
 
 
 @pytest.mark.parametrize(
-    "code",
-    [b"ccollections\nOrderedDict\n", b"ctorch\nFloatStorage\n)R", b"]2]R", b"]}b", b"ccollections\nOrderedDict\n}b"],
-)
-def test_an_allowed_name_can_only_be_called_and_not_kept_or_changed(write, torch_writer, code):
-    with pytest.raises(BadWeightsFile):
-        read_weights(write(torch_writer().zip({"w": torch_writer.Raw(code)})))
-
-
-@pytest.mark.parametrize(
-    "view",
+    ("code", "said"),
     [
-        ((5,), (1,), 0),
-        ((4,), (1,), 1),
-        ((2, 2), (3, 1), 0),
-        ((2**40,), (0,), 0),
-        ((2**62, 2**62), (2**62, 1), 0),
-        ((2,), (-1,), 1),
-        ((-1,), (1,), 0),
-        ((1,), (1,), -1),
-        ((1,), (1, 1), 0),
-        ((1,), (1,), 2**70),
+        (b"ccollections\nOrderedDict\n", "'collections.OrderedDict' where a value should be"),
+        (b"ctorch\nFloatStorage\n)R", "a call of something that is not callable"),
+        (b"]]R", "a call of something that is not callable"),
+        (b"]}b", "state for an object that has none"),
+        (b"ccollections\nOrderedDict\n}b", "state for an object that has none"),
+        (b"ccollections\nOrderedDict\nq\x07h\x07a", "items for something that is not a list"),
+        (b"ccollections\nOrderedDict\nNNs", "items for something that is not a dict"),
     ],
 )
-def test_a_view_that_leaves_its_storage_or_blows_it_up_is_refused(write, torch_writer, view):
-    view = torch_writer.View("0", "Float", bytes(16), 4, *view)
-    with pytest.raises(BadWeightsFile):
-        read_weights(write(torch_writer().zip({"w": view})))
+def test_an_allowed_name_can_only_be_called_and_not_kept_or_changed(write, torch_writer, code, said):
+    with pytest.raises(BadWeightsFile, match=said):
+        read_weights(write(torch_writer().zip({"w": torch_writer.Raw(code)})))
+
+
+def test_the_names_that_a_file_may_use_are_these_and_no_more():
+    floats, whole = ("Float", "Double", "Half", "BFloat16"), ("Long", "Int", "Short", "Char", "Byte", "Bool")
+    storages = (*floats, *whole, "ComplexFloat", "ComplexDouble")
+    numpy_names = {
+        "numpy.ndarray",
+        "numpy.dtype",
+        "numpy.core.multiarray._reconstruct",
+        "numpy.core.multiarray.scalar",
+        "numpy._core.multiarray._reconstruct",
+        "numpy._core.multiarray.scalar",
+        "collections.OrderedDict",
+        "_codecs.encode",
+        "__builtin__.bytes",
+    }
+    torch_names = {"torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_parameter", "torch.Size"}
+    assert set(TorchPickle(0).allowed) == numpy_names | torch_names | {f"torch.{kind}Storage" for kind in storages}
+    assert set(paddle_calls(Budget(0))) == numpy_names | {"builtins.tuple"}
+    assert b"".join(sorted(OPCODES)) == bytes(
+        sorted(b"KMJGN\x88\x89)X\x8c\x8dUTCB\x8e\x8a\x8bhjqr\x94\x85\x86\x87\x80\x95(t]}aesuc\x93RbQ")
+    )
+
+
+def test_what_is_called_for_a_name_is_this_project_s_own():
+    """A name in the tables could stand for anything: what is called is defined here, and never looked up by name."""
+    for known in (*TorchPickle(0).allowed.values(), *table(paddle_calls(Budget(0))).values()):
+        assert known.call is None or known.call.__module__.startswith("pannsdist.weights.formats."), known.name
 
 
 @pytest.mark.parametrize("kind", FORMATS)
 @pytest.mark.parametrize("count", [3, 5, 2**61, -1])
 def test_a_storage_that_is_not_as_long_as_it_says_is_refused(write, torch_writer, kind, count):
-    with pytest.raises(BadWeightsFile):
+    with pytest.raises(
+        BadWeightsFile,
+        match=r"storage '0'(: 16 bytes for| is truncated, or not| without a plain number)|\d+ bytes after its end",
+    ):
         read_weights(
             write(getattr(torch_writer(), kind)({"w": torch_writer.View("0", "Float", bytes(16), count, (1,), (1,))}))
         )
@@ -163,22 +185,18 @@ def test_a_storage_that_is_not_as_long_as_it_says_is_refused(write, torch_writer
 def test_a_size_out_of_the_air_asks_for_no_memory(write, torch_writer, code):
     path = write(torch_writer().zip({"w": torch_writer.Raw(b"]" + code)}))
     tracemalloc.start()
-    with pytest.raises(BadWeightsFile):
+    with pytest.raises(
+        BadWeightsFile, match=r"it is truncated: \d+ bytes needed|contains more than weights: 'w' is of type"
+    ):
         read_weights(path)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 5e6
 
 
-def test_a_circle_and_a_tower_of_lists_are_refused(write, torch_writer):
-    for code in (b"]q\x00h\x00a", b"]" * 100_000 + b"a" * 99_999, b")" + b"\x85" * 100_000):
-        with pytest.raises(BadWeightsFile):
-            read_weights(write(torch_writer().zip({"w": torch_writer.Raw(code)})))
-
-
 def test_a_deep_tuple_as_a_key_is_refused_before_it_is_hashed(write, torch_writer):
-    with pytest.raises(BadWeightsFile, match="neither text nor number"):
-        read_weights(write(torch_writer().zip(torch_writer.Raw(b"})" + b"\x85" * 1_000_000 + b"Ns"))))
+    with pytest.raises(BadWeightsFile, match="a key that is neither text nor a number, but a value of type tuple"):
+        read_weights(write(torch_writer().zip(torch_writer.Raw(b"})" + b"\x85" * 200_000 + b"Ns"))))
 
 
 def test_a_compressed_zip_is_refused_before_anything_is_unpacked(write, torch_writer):
@@ -196,7 +214,7 @@ def test_zip_members_that_lie_over_each_other_are_refused(tmp_path):
             again = copy.copy(archive.getinfo("archive/data/0"))
             again.filename = f"archive/data/{index}"
             archive.filelist.append(again)
-    with pytest.raises(BadWeightsFile, match="its members are larger than the file"):
+    with pytest.raises(BadWeightsFile, match="members that overlap"):
         read_weights(tmp_path / "weights.zip")
 
 

@@ -1,0 +1,111 @@
+r"""Finds the file that a list names, although lists and disks write one name in different ways.
+
+A name with an accent has two Unicode forms: macOS stores the letter and the accent (NFD), lists mostly have one
+character (NFC). Both are the same name, as is one with the escapes of `runtime.names.shown`: such a file is found if
+there is only one. Upper and lower case, backslashes, spaces and encodings make other names: they are not guessed, but
+said in the refusal.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import unicodedata
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePath
+
+from pannsdist.runtime.names import is_file, is_folder, original, shown
+
+__all__ = ["FileLookup", "is_file", "is_folder"]
+
+Key = Callable[[str], str]
+
+ENCODINGS = ("gb18030", "big5", "shift_jis", "euc_kr", "cp1252")
+"""Encodings of names in archives that were packed on Windows; unpacked elsewhere their names are not UTF-8."""
+
+
+class FileLookup:
+    """The files below `root` by name. Lists each folder once; opens no file."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._names: dict[tuple[Path, Key], dict[str, list[str]]] = {}
+
+    def find(self, name: str) -> Path | None:
+        """The file of this name, a path relative to the root with slashes; None if there is none, or several."""
+        exact = self._root / name
+        if os.path.lexists(exact):
+            return exact
+        return self._matching(name, _same) or self._matching(original(name), _same)
+
+    def hint(self, name: str) -> str:
+        """A sentence on an existing file that `name` probably means; empty if there is none."""
+        for written, why in _rewritten(name):
+            for key, differs in ((_same, ""), (_similar, "upper and lower case, or spaces, differ")):
+                found = self._matching(written, key)
+                if found is not None:
+                    return self._there(found, why or differs)
+        ending = self._matching(name, _without_ending)
+        return self._there(ending, "its ending differs") if ending else self._in_another_encoding(name)
+
+    def _there(self, found: Path, differs: str) -> str:
+        return f"there is {shown(found.relative_to(self._root).as_posix())!r}: {differs}"
+
+    def _in_another_encoding(self, name: str) -> str:
+        for encoding in ENCODINGS:
+            try:
+                content = name.encode(encoding)
+            except UnicodeEncodeError:
+                continue
+            convert = f"convmv -f {encoding} -t utf-8 -r --notest {shlex.quote(str(self._root))}"
+            unpack = f"unpack the archive again: unzip -O {encoding} ARCHIVE"
+            for on_disk, remedy in ((os.fsdecode(content), convert), (content.decode("cp437"), unpack)):
+                if on_disk != name and os.path.lexists(self._root / on_disk):
+                    return self._there(self._root / on_disk, f"the same name in {encoding}; {remedy}")
+        return ""
+
+    def _matching(self, name: str, key: Key) -> Path | None:
+        """The one file whose path has the same keys, part by part."""
+        places = [self._root]
+        for part in name.split("/"):
+            places = [place / other for place in places for other in self._by_key(place, key).get(key(part), ())]
+        return places[0] if len(places) == 1 else None
+
+    def _by_key(self, folder: Path, key: Key) -> dict[str, list[str]]:
+        if (folder, key) not in self._names:
+            names = self._names[folder, key] = {}
+            for entry in _entries(folder):
+                names.setdefault(key(entry), []).append(entry)
+        return self._names[folder, key]
+
+
+def _entries(folder: Path) -> list[str]:
+    try:
+        return [path.name for path in folder.iterdir()]
+    except OSError:  # no folder, or one that cannot be listed: nothing is found in it
+        return []
+
+
+def _same(part: str) -> str:
+    return unicodedata.normalize("NFC", part)
+
+
+def _similar(part: str) -> str:
+    """Equal for names that differ in case, spaces at the ends and compatible characters."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", part).casefold()).strip()
+
+
+def _rewritten(name: str) -> Iterator[tuple[str, str]]:
+    """The name as relative paths with slashes that it may mean, and why it is not one of them."""
+    yield name, ""
+    slashed = re.sub("^[A-Za-z]:", "", name.replace("\\", "/"))
+    parts = [part for part in slashed.split("/") if part]
+    why = "paths are written with slashes" if "\\" in name else ""
+    is_absolute = slashed.startswith("/")
+    for first in range(len(parts)):
+        yield "/".join(parts[first:]), "paths are relative to the root" if first or is_absolute else why
+
+
+def _without_ending(part: str) -> str:
+    return PurePath(_similar(part)).stem

@@ -1,0 +1,184 @@
+"""The sound files of a folder: one rule for datasets, augmentations and commands, and what it leaves out.
+
+A file counts by its ending, in upper or lower case; it is opened by whoever uses it, who also refuses an empty file and
+a link to nothing. Folders are searched recursively, whatever their names. Left out and named: formats that libsndfile
+does not read, hidden files and folders (`._x.wav` and `__MACOSX` are metadata of macOS), links to folders (they could
+form loops), and names that are no files, such as pipes. Files of other kinds, such as notes, are not mentioned.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from pannsdist.runtime.errors import UserError
+from pannsdist.runtime.names import shown
+
+__all__ = [
+    "SOUND_FILE_ENDINGS",
+    "Skipped",
+    "SoundFiles",
+    "find_sound_files",
+    "how_to_read",
+    "is_hidden",
+    "is_sound",
+    "merged",
+]
+
+SOUND_FILE_ENDINGS = (
+    *(".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".aifc", ".au", ".snd", ".caf", ".w64"),
+    *(".rf64", ".wave", ".bwf", ".wavex", ".amb", ".mp2", ".mp1", ".mpga", ".m1a", ".m2a", ".sph", ".nist", ".voc"),
+    *(".sf", ".ircam", ".iff", ".svx", ".8svx", ".16svx", ".avr", ".htk", ".paf", ".fap", ".pvf", ".sd2", ".sds"),
+    *(".wve", ".xi"),
+)
+"""Usual endings of the formats that libsndfile 1.2 reads. Not `.mat` and `.mpc`, which mostly are something else."""
+SHOWN_NAMES = 3
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Why names are left out, and what to do to use them; `{name}` and `{target}` are an example, quoted."""
+
+    what: str
+    remedy: str = ""
+
+
+CONVERTIBLE = Kind("in a format that libsndfile does not read", "convert: ffmpeg -i {name} {target}")
+HEADERLESS = Kind("without a header", "convert: ffmpeg -f s16le -ar RATE_HZ -ac CHANNELS -i {name} {target}")
+UNSURE = Kind("in a format that is rarely sound", "give a file by its name to have it read")
+HIDDEN = Kind("hidden", "rename a file that is a sound")
+HIDDEN_FOLDERS = Kind("hidden folder(s)")
+LINKED_FOLDERS = Kind("link(s) to folders", "name the folder itself")
+NO_FILES = Kind("no regular file")
+_UNREAD = {
+    CONVERTIBLE: ".m4a .m4b .m4r .mp4 .m4v .aac .adts .wma .wmv .asf .webm .weba .mka .mkv .mov .qt .avi .flv .mpg"
+    " .mpeg .3gp .3g2 .amr .awb .ac3 .eac3 .ec3 .dts .ape .wv .tta .tak .ra .rm .aax .dsf .dff .spx .shn"
+    " .mpp .alac .oma .at3 .qcp .adx .mogg",
+    HEADERLESS: ".raw .pcm .vox .gsm .sln .ul .ulaw .mulaw .al .alaw .g721 .g722 .g723 .g726 .g729 .s16 .f32",
+    UNSURE: ".mat .mat4 .mat5 .mpc .mpc2k",
+}
+_KIND_OF = {ending: kind for kind, endings in _UNREAD.items() for ending in endings.split()}
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """Names of one kind that were left out, relative to the searched folder `root`."""
+
+    kind: Kind
+    root: Path
+    names: tuple[str, ...]
+
+    def __str__(self) -> str:
+        some = ", ".join(map(shown, self.names[:SHOWN_NAMES]))
+        more = f" and {len(self.names) - SHOWN_NAMES} more" if len(self.names) > SHOWN_NAMES else ""
+        files = "" if self.kind.what.endswith("s)") or self.kind is NO_FILES else "file(s) "
+        remedy = _remedy(self.kind, self.root / self.names[0])
+        return f"{len(self.names)} {files}{self.kind.what} ({some}{more})" + (f"; {remedy}" if remedy else "")
+
+
+@dataclass(frozen=True)
+class SoundFiles:
+    """The sound files below a folder, sorted by path, and what was left out."""
+
+    files: tuple[Path, ...]
+    skipped: tuple[Skipped, ...] = ()
+
+    @property
+    def nothing(self) -> str:
+        """For the refusal of a folder without sound files: what was left out, and the endings."""
+        left_out = [f"left out: {one}" for one in self.skipped]
+        return "\n".join([*left_out, f"endings: {' '.join(SOUND_FILE_ENDINGS)}"])
+
+    @property
+    def linked_folders(self) -> list[Path]:
+        """The links to folders that were left out."""
+        return [one.root / name for one in self.skipped if one.kind is LINKED_FOLDERS for name in one.names]
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of this name is left out: it starts with a dot, or is `__MACOSX`."""
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def is_sound(name: str) -> bool:
+    """Whether a file of this name counts as a sound: it is not hidden, and has an ending of `SOUND_FILE_ENDINGS`."""
+    return not is_hidden(name) and _ending(name) in SOUND_FILE_ENDINGS
+
+
+def _unread_format(name: str) -> Kind | None:
+    """Why a sound file of this name is not read, by its ending; None for readable ones and for other files."""
+    return _KIND_OF.get(_ending(name))
+
+
+def how_to_read(path: Path) -> str:
+    """How to convert a file of an ending that libsndfile does not read; empty for other files."""
+    kind = _unread_format(path.name)
+    return "" if kind not in (CONVERTIBLE, HEADERLESS) else _remedy(kind, path)
+
+
+def find_sound_files(root: Path) -> SoundFiles:
+    """The sound files below a folder. Raises UserError for a folder that cannot be listed; opens no file."""
+    files: list[Path] = []
+    skipped: dict[Kind, list[str]] = {}
+    try:
+        for path, kind in _walk(root):
+            if kind is None:
+                files.append(path)
+            else:
+                skipped.setdefault(kind, []).append(path.relative_to(root).as_posix())
+    except OSError as error:
+        wrong = f"cannot list the folder {error.filename}: {error.strerror}"
+        raise UserError(wrong, "all folders that are searched for sounds must be readable") from error
+    return SoundFiles(
+        tuple(sorted(files)), tuple(Skipped(kind, root, tuple(sorted(skipped[kind]))) for kind in skipped)
+    )
+
+
+def merged(found: Iterable[SoundFiles]) -> SoundFiles:
+    """The results of several searches as one, in their order."""
+    everything = list(found)
+    return SoundFiles(
+        tuple(path for one in everything for path in one.files),
+        tuple(skipped for one in everything for skipped in one.skipped),
+    )
+
+
+def _walk(root: Path) -> Iterator[tuple[Path, Kind | None]]:
+    """Every sound file below a folder (None), and every name that is left out and why; in no order."""
+    folders = [root]
+    while folders:
+        with os.scandir(folders.pop()) as listing:
+            entries = list(listing)
+        for entry in entries:
+            if entry.is_dir() and not is_hidden(entry.name) and not entry.is_symlink():
+                folders.append(Path(entry.path))
+            elif counts := _judged(entry):
+                yield Path(entry.path), counts[0]
+
+
+def _judged(entry: os.DirEntry[str]) -> tuple[Kind | None] | None:
+    """Why an entry is left out, (None,) for a sound file, and None for what is not mentioned."""
+    is_file_of_sound = _ending(entry.name) in SOUND_FILE_ENDINGS
+    if is_hidden(entry.name):
+        if entry.is_dir():
+            return (HIDDEN_FOLDERS,)
+        return (HIDDEN,) if is_file_of_sound or _unread_format(entry.name) else None
+    if entry.is_dir():
+        return (LINKED_FOLDERS,)
+    if is_file_of_sound:
+        is_broken_link = entry.is_symlink() and not Path(entry.path).exists()
+        return (None,) if entry.is_file() or is_broken_link else (NO_FILES,)
+    kind = _unread_format(entry.name)
+    return (kind,) if kind else None
+
+
+def _remedy(kind: Kind, example: Path) -> str:
+    name, target = (shlex.quote(shown(path)) for path in (example, example.with_suffix(".flac")))
+    return kind.remedy.format(name=name, target=target)
+
+
+def _ending(name: str) -> str:
+    return PurePath(name).suffix.lower().rstrip(" ")

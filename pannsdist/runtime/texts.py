@@ -1,0 +1,55 @@
+"""Text that users write: settings, tables, lists. UTF-8 with or without a byte-order mark, UTF-16 with one."""
+
+from __future__ import annotations
+
+import codecs
+import re
+import shlex
+from pathlib import Path
+
+from pannsdist.runtime.errors import UserError
+
+MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+OTHER = "save it as UTF-8, or convert it from its own encoding, such as GB18030, SHIFT_JIS or CP1252"
+
+
+def read_text(path: Path, key: str = "") -> str:
+    """The content of a text file; `key` is the setting that names it. Raises UserError with file and line."""
+    named = f"{path} ({key})" if key else str(path)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot read {named}: {error.strerror}", "", f"ls {shlex.quote(str(path.parent))}") from error
+    return decoded(content, str(path), key)
+
+
+def decoded(content: bytes, name: str, key: str = "") -> str:
+    """The text of a file or stream called `name`. Raises UserError with the line of the first invalid byte."""
+    encoding = next((encoding for mark, encoding in MARKS if content.startswith(mark)), "utf-8-sig")
+    setting = f" ({key})" if key else ""
+    if encoding == "utf-8-sig" and b"\0" in content:
+        line = content[: content.index(b"\0")].count(b"\n") + 1
+        wrong = f"{name}:{line}: a zero byte, so it is not UTF-8{setting}"
+        raise UserError(wrong, "save it as UTF-8; it may be UTF-16", _conversion("UTF-16LE", name))
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError as error:
+        if encoding != "utf-8-sig":
+            raise UserError(f"{name}: not {encoding.upper()}: {error.reason}{setting}", "save it as UTF-8") from error
+        line = content[: error.start].count(b"\n") + 1
+        raise UserError(f"{name}:{line}: not UTF-8{setting}", OTHER, _conversion("GB18030", name)) from error
+
+
+def lines_of(text: str) -> list[str]:
+    r"""The lines of a text, ended by `\n`, `\r\n` or `\r` and by nothing else, unlike `str.splitlines`."""
+    lines = re.split(r"\r\n|\n|\r", text)
+    return lines if lines[-1] else lines[:-1]
+
+
+def _conversion(encoding: str, name: str) -> str:
+    return f"iconv -f {encoding} -t UTF-8 {shlex.quote(name)} > {shlex.quote(name + '.utf8')}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -108,16 +109,17 @@ class Predictor:
 
     def _window_outputs(self, sources: Sequence[AudioInput], output: str) -> Iterator[WindowScores | BadClip | None]:
         """The outputs of the windows of each source in turn, followed by None or by the source's error."""
-        rate_hz, windows = self._inference_model.rate_hz, self._windows(sources)
-        while buffer := list(islice(windows, BUFFER_WINDOWS)):
-            outputs: dict[int, np.ndarray] = {}
-            for index, item in enumerate(buffer):
-                if not isinstance(item, Window):
-                    yield item
-                    continue
-                if index not in outputs:
-                    outputs.update(self._run_batch(buffer, index, output))
-                yield WindowScores(item.first / rate_hz, item.end / rate_hz, outputs.pop(index))
+        rate_hz = self._inference_model.rate_hz
+        with closing(self._windows(sources)) as windows:  # an exception, which a notebook keeps, ends the reading
+            while buffer := list(islice(windows, BUFFER_WINDOWS)):
+                outputs: dict[int, np.ndarray] = {}
+                for index, item in enumerate(buffer):
+                    if not isinstance(item, Window):
+                        yield item
+                        continue
+                    if index not in outputs:
+                        outputs.update(self._run_batch(buffer, index, output))
+                    yield WindowScores(item.first / rate_hz, item.end / rate_hz, outputs.pop(index))
 
     def _run_batch(
         self, buffer: Sequence[Window | BadClip | None], first: int, output: str
@@ -129,15 +131,16 @@ class Predictor:
         waveforms = np.stack([later[index].waveform for index in batch])
         return zip(batch, self._engine.run(output, waveforms), strict=True)
 
-    def _windows(self, sources: Sequence[AudioInput]) -> Iterator[Window | BadClip | None]:
+    def _windows(self, sources: Sequence[AudioInput]) -> Generator[Window | BadClip | None]:
         """The windows of each source in turn, followed by None or by the source's error."""
-        for windows in prefetch(partial(self._windows_of, source) for source in sources):
-            try:
-                yield from windows
-            except BadClip as error:
-                yield error
-            else:
-                yield None
+        with closing(prefetch(partial(self._windows_of, source) for source in sources)) as prefetched:
+            for windows in prefetched:
+                try:
+                    yield from windows
+                except BadClip as error:
+                    yield error
+                else:
+                    yield None
 
     def _windows_of(self, source: AudioInput) -> Iterator[Window]:
         rate_hz = self._inference_model.rate_hz

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from pannsdist.runtime import launcher, signals
-from pannsdist.runtime.errors import EXIT_STOPPED, EXIT_USER_ERROR, Stopped, UserError
+from pannsdist.runtime.errors import EXIT_STOPPED, EXIT_USER_ERROR, PeerLost, Stopped, UserError
 
 
 def print_main(text: str) -> None:
@@ -57,9 +57,10 @@ def sigterm_ignored() -> Iterator[None]:
 
 
 def exit_code(work: Callable[[], None]) -> int:
-    """Run `work` and return the exit code: 0 on success, 2 for a user error, 75 for a stopped run that can be resumed.
+    """Run `work` and return the exit code: 0 on success, 2 for a user error, 75 for a run that can be resumed.
 
-    None of these prints a traceback. On a broken pipe, as in `... | head`, the code is 141, as for other commands.
+    A run can be resumed if it was stopped, or if another of its processes was lost. None of these prints a traceback.
+    On a broken pipe, as in `... | head`, the code is 141, and after Ctrl-C 130, as for other commands.
     """
     try:
         work()
@@ -72,8 +73,12 @@ def exit_code(work: Callable[[], None]) -> int:
         if launcher.size() > 1:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
         print(f"error: {error}", file=sys.stderr, flush=True)
-        return EXIT_USER_ERROR
+        return EXIT_STOPPED if isinstance(error, PeerLost) else EXIT_USER_ERROR
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        print("interrupted", file=sys.stderr, flush=True)
+        return 128 + signal.SIGINT
     return 0

@@ -80,6 +80,17 @@ class Stopped(UserError):
     """A run that was stopped on request, after saving a checkpoint; exit code 75. Not a user error."""
 
 
+class WorkerDied(UserError):
+    """A data loader worker that was killed or that crashed."""
+
+
+class PeerLost(UserError):
+    """Another process of the run failed or ended, so that this one cannot continue; exit code 75.
+
+    Not a user error: the same command continues from the last checkpoint.
+    """
+
+
 class BadBundle(UserError):
     """A model folder that is incomplete or does not support the requested operation."""
 

@@ -1,5 +1,6 @@
 """What a trained model answers about sound files."""
 
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -166,3 +167,28 @@ def test_a_file_that_breaks_off_gets_its_error_and_its_neighbours_their_answers(
     first, second, third = Predictor(bundle.inference_model).predict(paths)
     assert dict(first.scores) == pytest.approx(dict(third.scores), abs=1e-6)
     assert "NaN" in second.error.wrong
+
+
+class _Failing:
+    def run(self, output, waveforms):
+        raise RuntimeError("the forward pass failed")
+
+
+def test_a_network_that_fails_ends_the_reading_while_its_exception_is_kept(bundle, tmp_path):
+    """A notebook keeps the exception, and with it the iterators."""
+    path = write(tmp_path / "a.wav", noise(60 * WINDOW))
+    before = threading.active_count()
+    predictions = Predictor(bundle.inference_model, engine=_Failing()).predict([path] * 9)
+    with pytest.raises(RuntimeError, match="forward") as kept:
+        next(predictions)
+    assert kept.value.__traceback__ is not None
+    assert threading.active_count() == before
+
+
+def test_predictions_that_are_given_up_half_way_end_the_reading(bundle, tmp_path):
+    path = write(tmp_path / "a.wav", noise(60 * WINDOW))
+    before = threading.active_count()
+    predictions = Predictor(bundle.inference_model).predict([path] * 9)
+    next(predictions)
+    del predictions
+    assert threading.active_count() == before

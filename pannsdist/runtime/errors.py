@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
+SIMILAR = 0.5
 EXIT_USER_ERROR = 2
 EXIT_STOPPED = 75
 """The run was stopped on request, saved, and can be resumed: EX_TEMPFAIL of sysexits.h, "try again later"."""
@@ -95,13 +97,36 @@ class BadBundle(UserError):
     """A model folder that is incomplete or does not support the requested operation."""
 
 
+MAX_LISTED = 20
+"""Up to so many candidates are listed in an error message; of more only the most similar ones."""
+
+
 def closest(name: str, candidates: Iterable[str]) -> str:
     """The candidate most similar to `name`, or an empty string if none is similar."""
-    return next(iter(difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.5)), "")
+    return next(iter(similar(name, candidates, 1)), "")
+
+
+def similar(name: str, candidates: Iterable[str], count: int) -> list[str]:
+    """Up to `count` similar candidates, the most similar first.
+
+    Case, separators and leading zeros of numbers do not count, so that `adamw` is AdamW and `mn4` is `mn04`.
+    """
+    wanted = _normalized(name)
+    ratios = {one: difflib.SequenceMatcher(None, wanted, _normalized(one)).ratio() for one in candidates}
+    ranked = sorted(ratios, key=lambda one: (-ratios[one], one))
+    return [one for one in ranked if ratios[one] >= SIMILAR][:count]
+
+
+def _normalized(name: str) -> str:
+    return re.sub(r"0+(?=[0-9])", "", re.sub(r"[^a-z0-9/.]", "", name.lower()))
 
 
 def candidates_line(name: str, candidates: Iterable[str], noun: str) -> str:
-    """One line for an error message: the most similar candidate, then all candidates."""
+    """One line for an error message: the most similar candidate, then all candidates, or the next ones of many."""
     ordered = sorted(candidates)
-    near = closest(name, ordered)
-    return (f"closest: {near}.  " if near else "") + f"{noun}: {', '.join(ordered) or 'none'}"
+    near = similar(name, ordered, 5)
+    line = f"closest: {near[0]}.  " if near else ""
+    if len(ordered) <= MAX_LISTED:
+        return line + f"{noun}: {', '.join(ordered) or 'none'}"
+    others = f" such as {', '.join(near[1:])}" if near[1:] else ""
+    return line + f"{noun}: {len(ordered)}{others}"

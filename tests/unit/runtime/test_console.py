@@ -29,7 +29,11 @@ def test_a_users_mistake_ends_with_2_and_no_traceback(capsys):
 
 
 def test_ctrl_c_ends_with_130_and_no_traceback(capsys):
-    assert console.exit_code(raising(KeyboardInterrupt())) == 128 + signal.SIGINT
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        assert console.exit_code(raising(KeyboardInterrupt())) == 128 + signal.SIGINT
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert capsys.readouterr() == ("", "interrupted\n")
 
 

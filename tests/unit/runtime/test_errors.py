@@ -44,3 +44,20 @@ def test_candidates_are_listed_in_order_behind_the_nearest():
 
 def test_one_bad_clip_is_a_user_error():
     assert issubclass(BadClip, UserError)
+
+
+@pytest.mark.parametrize(
+    ("name", "candidates", "found"),
+    [
+        ("adamw", ["Adam", "AdamW", "Adamax"], "AdamW"),
+        ("efficientat_mn4", ["efficientat_mn04", "efficientat_mn40", "efficientat_mn10"], "efficientat_mn04"),
+        ("PANNS-CNN14", ["panns_cnn14", "panns_cnn10"], "panns_cnn14"),
+    ],
+)
+def test_case_separators_and_leading_zeros_do_not_count(name, candidates, found):
+    assert closest(name, candidates) == found
+
+
+def test_of_many_candidates_only_the_similar_ones_are_listed():
+    line = candidates_line("cnn41", [f"network_{number}" for number in range(80)] + ["cnn14", "cnn6"], "installed")
+    assert line == "closest: cnn14.  installed: 82 such as cnn6"

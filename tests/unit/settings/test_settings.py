@@ -293,3 +293,25 @@ def test_flags_of_a_first_try_stand_for_settings():
     assert subset_overrides(None, None) == []
     assert subset_overrides(3, None) == ["train.limit_steps=3", "valid.limit_batches=3"]
     assert subset_overrides(None, 2) == ["train.overfit_batches=2"]
+
+
+@pytest.mark.parametrize(
+    ("key", "pointer"),
+    [
+        ("optimizer.lr", "optimizer.learning_rate"),
+        ("train.lr", "optimizer.learning_rate"),
+        ("lr", "optimizer.learning_rate"),
+        ("batch_size", "train.batch_size"),
+        ("optimizer.weight_decay", "optimizer.params.weight_decay"),
+        ("train.fp16", "train.amp"),
+        ("num_workers", "data.workers"),
+        ("train.seed", "seed"),
+    ],
+)
+def test_the_name_that_another_library_uses_points_to_the_key(tmp_path, key, pointer):
+    path = tmp_path / "with a space.yaml"
+    path.write_text("model: {name: a}")
+    with pytest.raises(SettingsError) as raised:
+        settings.load(path, [f"{key}=1"])
+    assert f"it is {pointer} here" in raised.value.right
+    assert raised.value.command == f"pannsdist config show -c '{path}'"

@@ -312,6 +312,8 @@ def test_the_name_that_another_library_uses_points_to_the_key(tmp_path, key, poi
     path = tmp_path / "with a space.yaml"
     path.write_text("model: {name: a}")
     with pytest.raises(SettingsError) as raised:
-        settings.load(path, [f"{key}=1"])
-    assert f"it is {pointer} here" in raised.value.right
+        load(path, [f"{key}=1"])
+    section, _, name = pointer.rpartition(".")
+    said = f"closest: {name}." if section == key.rpartition(".")[0] else f"it is {pointer} here"
+    assert said in raised.value.right
     assert raised.value.command == f"pannsdist config show -c '{path}'"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,7 +82,7 @@ def _existing_root(root: str) -> Path:
         raise UserError("data.params.root is empty", "give the folder that contains the class folders")
     if not path.is_dir():
         reason = "is not a folder" if path.exists() else "does not exist"
-        raise UserError(f"{path} {reason} (data.params.root)", LAYOUTS, f"ls {path.parent}")
+        raise UserError(f"{path} {reason} (data.params.root)", LAYOUTS, f"ls {shlex.quote(str(path.parent))}")
     return path
 
 

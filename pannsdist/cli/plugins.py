@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import inspect
+import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -142,4 +143,6 @@ def run_new(chosen: argparse.Namespace) -> None:
 
     folder = write_plugin(chosen.kind, chosen.name, chosen.output, Catalog.installed())
     print(f"{chosen.kind} '{chosen.name}' created: {folder}")
-    print(f"  next: python -m pip install -e {folder} && pannsdist plugins check {chosen.kind} {chosen.name}")
+    print(
+        f"  next: python -m pip install -e {shlex.quote(str(folder))} && pannsdist plugins check {chosen.kind} {chosen.name}"
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -129,7 +130,7 @@ class RunFolder:
         best, model = progress.best, self.path / "best_model"
         if best.get("epoch"):
             lines = [f"best {best['metric']} {best['value']:.4f} in epoch {best['epoch']} of {progress.epoch}: {model}"]
-            lines.append(f"  next: pannsdist predict --model {model} FILE...")
+            lines.append(f"  next: pannsdist predict --model {shlex.quote(str(model))} FILE...")
         else:
             lines.append(f"  no epoch had a finite {best.get('metric', 'score')}, so there is no best model")
         lines += filter(None, (tracker.summary_line(self.path) for tracker in plugins))

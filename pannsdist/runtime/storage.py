@@ -6,6 +6,7 @@ Functions that write raise `CannotWrite`.
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -104,4 +105,4 @@ def _raising_cannot_write(path: Path) -> Iterator[None]:
     except OSError as error:
         wrong = f"cannot write {path}: {error.strerror or error}"
         right = "existing files are unchanged; free disk space or check the permissions, then repeat the command"
-        raise CannotWrite(wrong, right, f"df -h {path.parent}") from error
+        raise CannotWrite(wrong, right, f"df -h {shlex.quote(str(path.parent))}") from error

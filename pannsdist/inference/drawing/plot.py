@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shlex
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -63,7 +64,10 @@ def check_output(output: Path, sounds: Sequence[object]) -> None:
     if output.suffix.lower() != ".png":
         raise UserError(f"--plot {output} is not a .png file", f"give a name such as {output.with_suffix('.png').name}")
     if not output.parent.is_dir():
-        raise UserError(f"--plot {output}: there is no folder {output.parent}", command=f"mkdir -p {output.parent}")
+        raise UserError(
+            f"--plot {output}: there is no folder {output.parent}",
+            command=f"mkdir -p {shlex.quote(str(output.parent))}",
+        )
     if len(sounds) != 1:
         raise UserError(f"--plot draws one sound, but {len(sounds)} are given", "give one file, in a call for each")
 

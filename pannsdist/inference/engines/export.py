@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -60,7 +61,7 @@ def export(inference_model: InferenceModel, form: str, out: Path, clips: Sequenc
     if form == "onnx":
         require_onnx()
     if out.exists():
-        raise UserError(f"{out} exists already", "an export is a new folder", f"rm -r {out}")
+        raise UserError(f"{out} exists already", "an export is a new folder", f"rm -r {shlex.quote(str(out))}")
     if not clips:
         wrong = "no sound to compare the export with: the model's own dataset is not found"
         raise UserError(wrong, "give sound files as --check FILE...")

@@ -143,6 +143,5 @@ def run_new(chosen: argparse.Namespace) -> None:
 
     folder = write_plugin(chosen.kind, chosen.name, chosen.output, Catalog.installed())
     print(f"{chosen.kind} '{chosen.name}' created: {folder}")
-    print(
-        f"  next: python -m pip install -e {shlex.quote(str(folder))} && pannsdist plugins check {chosen.kind} {chosen.name}"
-    )
+    install = f"python -m pip install -e {shlex.quote(str(folder))}"
+    print(f"  next: {install} && pannsdist plugins check {chosen.kind} {chosen.name}")

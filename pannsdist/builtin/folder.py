@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from pannsdist.contracts import Clip, UserError, param
+from pannsdist.contracts import Clip, UserError, param, shell_command
 
 ENDINGS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au")
 """Suffixes of audio files, case-insensitive."""
@@ -82,7 +81,7 @@ def _existing_root(root: str) -> Path:
         raise UserError("data.params.root is empty", "give the folder that contains the class folders")
     if not path.is_dir():
         reason = "is not a folder" if path.exists() else "does not exist"
-        raise UserError(f"{path} {reason} (data.params.root)", LAYOUTS, f"ls {shlex.quote(str(path.parent))}")
+        raise UserError(f"{path} {reason} (data.params.root)", LAYOUTS, shell_command("ls", path.parent))
     return path
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import inspect
-import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from pannsdist import contracts, settings
 from pannsdist.registry import Catalog, Entry
-from pannsdist.runtime.errors import UserError
+from pannsdist.runtime.errors import UserError, shell_command
 
 KINDS = ", ".join(contracts.GROUPS)
 
@@ -143,5 +142,5 @@ def run_new(chosen: argparse.Namespace) -> None:
 
     folder = write_plugin(chosen.kind, chosen.name, chosen.output, Catalog.installed())
     print(f"{chosen.kind} '{chosen.name}' created: {folder}")
-    install = f"python -m pip install -e {shlex.quote(str(folder))}"
-    print(f"  next: {install} && pannsdist plugins check {chosen.kind} {chosen.name}")
+    install = shell_command("python", "-m", "pip", "install", "-e", folder)
+    print(f"  next: {install} && {shell_command('pannsdist', 'plugins', 'check', chosen.kind, chosen.name)}")

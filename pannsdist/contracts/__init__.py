@@ -35,7 +35,7 @@ from pannsdist.contracts.run_plugins import (
     Tracker,
     TrackerPlugin,
 )
-from pannsdist.runtime.errors import UserError
+from pannsdist.runtime.errors import UserError, shell_command
 
 __all__ = [
     "AUGMENT_NOISE_SIZE",
@@ -67,6 +67,7 @@ __all__ = [
     "UserError",
     "mixup",
     "param",
+    "shell_command",
     "spec_augment_mask",
 ]
 

@@ -7,13 +7,12 @@ import io
 import json
 import math
 import re
-import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from pannsdist.runtime.errors import UserError
+from pannsdist.runtime.errors import UserError, shell_command
 
 __all__ = ["Row", "csv_rows", "file_rows", "json_rows", "line_rows", "read_text", "rows_by"]
 
@@ -92,7 +91,7 @@ def read_text(path: Path, key: str = "") -> str:
     try:
         return path.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise UserError(f"cannot read {named}: {error.strerror}", "", f"ls {shlex.quote(str(path.parent))}") from error
+        raise UserError(f"cannot read {named}: {error.strerror}", "", shell_command("ls", path.parent)) from error
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise UserError(f"{path}:{line}: not UTF-8" + (f" ({key})" if key else ""), "save the file as UTF-8") from error

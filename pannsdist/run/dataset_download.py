@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from pannsdist.contracts import Download
-from pannsdist.runtime.errors import BadDataset
+from pannsdist.runtime.errors import BadDataset, shell_command
 from pannsdist.runtime.storage import write_atomic
 from pannsdist.weights.downloads import cache
 from pannsdist.weights.downloads.fetch import TIMEOUT_S, fetch_remote
@@ -34,13 +34,13 @@ def fetch_corpus(name: str, plugin: Any, folder: Path, timeout_s: float = TIMEOU
     if not downloads:
         home = "download it manually" + (f": {plugin.home}" if hasattr(plugin, "home") else "")
         layout = f"\nroot is the folder that contains {plugin.layout}" if hasattr(plugin, "layout") else ""
-        command = f"pannsdist plugins show dataset {name}"
+        command = shell_command("pannsdist", "plugins", "show", "dataset", name)
         raise BadDataset(f"dataset '{name}' has no files that can be downloaded automatically", home + layout, command)
     try:
         (folder / DOWNLOADS).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         wrong = f"{folder / DOWNLOADS} cannot be created: {error.strerror}"
-        raise BadDataset(wrong, "", f"pannsdist data fetch {name} -o FOLDER") from error
+        raise BadDataset(wrong, "", shell_command("pannsdist", "data", "fetch", name, "-o", "FOLDER")) from error
     for licence in dict.fromkeys(file.licence for file in downloads):
         print(f"licence of {name}: {licence}", file=sys.stderr)
     for file in downloads:

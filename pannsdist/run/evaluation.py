@@ -8,7 +8,7 @@ from pannsdist.audio.batches import EvaluationPlan, Shard
 from pannsdist.audio.clip_reader import ClipReader
 from pannsdist.audio.loader import Loader
 from pannsdist.distributed.fleet import SingleProcessWorld
-from pannsdist.inference.bundle import BundleRecord, load_bundle, require_installed
+from pannsdist.inference.bundle import BundleRecord, load_bundle, read_record, require_installed
 from pannsdist.registry import Catalog
 from pannsdist.registry.building import Part
 from pannsdist.run.planning.data import Data, load_data
@@ -26,12 +26,14 @@ def evaluate_bundle(
     """Evaluate the model in `folder` on a split of the dataset of the settings, in one process.
 
     Clips are read as in the validation of the training run. The metric plugins of that run are computed too, unless the
-    settings set them to null, and those of the settings. Raises BadBundle if the labels differ, or if a metric of the
-    run is not installed.
+    settings set them to null, and those of the settings. Raises BadBundle if the labels differ, or if the dataset or
+    a metric of the run is not installed.
     """
+    record = read_record(folder)
+    if settings.data.name.rpartition(":")[2] == record.dataset.name:
+        require_installed(record.dataset, "dataset", catalog, "to evaluate on another one: data.name=NAME")
     data = load_data(choose_dataset(settings.data, origin, catalog), (split,))
     bundle = load_bundle(folder, catalog)
-    record = bundle.record
     _refuse_other_labels(folder, tuple(record.labels), data.labels)
     further = plugin_metrics(_metrics(record, settings, origin, catalog, data))
     rate_hz = record.front_end.sample_rate_hz

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,7 +17,7 @@ from pannsdist.contracts import Tracker
 from pannsdist.inference.bundle import BundleRecord, write_bundle
 from pannsdist.run.trackers import PluginTracker
 from pannsdist.runtime import console, launcher, storage
-from pannsdist.runtime.errors import BadClip, BadRunFolder, CannotWrite
+from pannsdist.runtime.errors import BadClip, BadRunFolder, CannotWrite, shell_command
 from pannsdist.settings.schema import Settings
 from pannsdist.training.background import BackgroundWriter
 from pannsdist.training.checkpoint import DAMAGED, CheckpointStore, Progress, Snapshot
@@ -75,7 +74,9 @@ class RunFolder:
                 _refuse_other_labels(path / LABELS_FILE, list(labels))
         elif path.exists() and any(item.name != "log" and item.name[0] != "." for item in path.iterdir()):
             wrong = f"{path} is not empty, and has no {SETTINGS_FILE} of a run"
-            raise BadRunFolder(wrong, "choose another name, as name=NAME, or empty the folder", f"ls {path}")
+            raise BadRunFolder(
+                wrong, "choose another name, as name=NAME, or empty the folder", shell_command("ls", path)
+            )
         path.mkdir(parents=True, exist_ok=True)
         storage.write_atomic(
             written, settings_module.to_yaml(settings)
@@ -130,7 +131,7 @@ class RunFolder:
         best, model = progress.best, self.path / "best_model"
         if best.get("epoch"):
             lines = [f"best {best['metric']} {best['value']:.4f} in epoch {best['epoch']} of {progress.epoch}: {model}"]
-            lines.append(f"  next: pannsdist predict --model {shlex.quote(str(model))} FILE...")
+            lines.append(f"  next: {shell_command('pannsdist', 'predict', '--model', model, 'FILE...')}")
         else:
             lines.append(f"  no epoch had a finite {best.get('metric', 'score')}, so there is no best model")
         lines += filter(None, (tracker.summary_line(self.path) for tracker in plugins))
@@ -185,7 +186,9 @@ def _refuse_other_run(written: Path, settings: Settings) -> None:
         free = any(key == name or key.startswith(f"{name}.") for name in FREE_KEYS)
         if not free and before.get(key) != now.get(key):
             wrong = f"{written.parent} contains another run: {key} is {before.get(key)!r} there, {now.get(key)!r} now"
-            raise BadRunFolder(wrong, "choose another name, as name=NAME, or remove that folder", f"cat {written}")
+            raise BadRunFolder(
+                wrong, "choose another name, as name=NAME, or remove that folder", shell_command("cat", written)
+            )
 
 
 def _refuse_other_labels(written: Path, labels: list[str]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from pannsdist.contracts import EpochReport, StepReport, TrackedRun, Tracker
 from pannsdist.registry.building import Part
 from pannsdist.runtime import console
-from pannsdist.runtime.errors import BrokenPlugin, UserError
+from pannsdist.runtime.errors import BrokenPlugin, UserError, shell_command
 
 
 class PluginTracker:
@@ -82,7 +82,9 @@ def _open(part: Part, run: TrackedRun) -> Tracker:
     except Exception as error:
         wrong = f"tracker plugin '{part.entry.name}' of {part.entry.origin} cannot be opened: {_words(error)}"
         right = f"trackers.{part.entry.name}=null disables it"
-        raise BrokenPlugin(wrong, right, f"pannsdist plugins check tracker {part.entry.name}") from error
+        raise BrokenPlugin(
+            wrong, right, shell_command("pannsdist", "plugins", "check", "tracker", part.entry.name)
+        ) from error
     return tracker
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import shlex
 from collections.abc import Iterable
 
 SIMILAR = 0.5
@@ -95,6 +96,11 @@ class PeerLost(UserError):
 
 class BadBundle(UserError):
     """A model folder that is incomplete or does not support the requested operation."""
+
+
+def shell_command(*words: object) -> str:
+    """A command to type, with paths and names quoted for the shell; every command that holds a value is made here."""
+    return shlex.join(map(str, words))
 
 
 MAX_LISTED = 20

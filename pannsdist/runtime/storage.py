@@ -6,13 +6,12 @@ Functions that write raise `CannotWrite`.
 from __future__ import annotations
 
 import os
-import shlex
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pannsdist.runtime.errors import CannotWrite
+from pannsdist.runtime.errors import CannotWrite, shell_command
 
 WRITING, OLDER = "writing", "older"
 
@@ -105,4 +104,4 @@ def _raising_cannot_write(path: Path) -> Iterator[None]:
     except OSError as error:
         wrong = f"cannot write {path}: {error.strerror or error}"
         right = "existing files are unchanged; free disk space or check the permissions, then repeat the command"
-        raise CannotWrite(wrong, right, f"df -h {shlex.quote(str(path.parent))}") from error
+        raise CannotWrite(wrong, right, shell_command("df", "-h", path.parent)) from error

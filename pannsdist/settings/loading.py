@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any, TypeVar
 from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from pannsdist.runtime.errors import SettingsError, candidates_line
+from pannsdist.runtime.errors import SettingsError, candidates_line, shell_command
 from pannsdist.settings.schema import Settings
 from pannsdist.settings.synonyms import SYNONYMS
 
@@ -53,9 +52,7 @@ class SettingsOrigin:
     def command(self) -> str:
         """The command that prints the merged settings."""
         files = [layer.source for layer in self.layers if layer.source != COMMAND_LINE]
-        return (
-            shlex.join(["pannsdist", "config", "show", "-c", files[-1]]) if files else "pannsdist config show -c FILE"
-        )
+        return shell_command("pannsdist", "config", "show", "-c", files[-1] if files else "FILE")
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> tuple[Settings, SettingsOrigin]:

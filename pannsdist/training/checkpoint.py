@@ -19,7 +19,7 @@ import numpy as np
 import paddle
 
 from pannsdist.runtime import storage
-from pannsdist.runtime.errors import BadRunFolder, BadWeightsFile
+from pannsdist.runtime.errors import BadRunFolder, BadWeightsFile, shell_command
 from pannsdist.training.state import Progress, Snapshot
 from pannsdist.weights import read_paddle
 from pannsdist.weights.downloads.cache import sha256
@@ -87,7 +87,7 @@ class CheckpointStore:
             wrong = f"every checkpoint in {self.folder} is damaged"
             right = "\n".join(f"{folder.name}: {reason}" for folder, reason in damaged.items())
             right += "\nto start again, remove that folder, or give the run another name, as name=NAME"
-            raise BadRunFolder(wrong, right, f"ls -l {self.folder}/*")
+            raise BadRunFolder(wrong, right, shell_command("ls", "-lR", self.folder))
         return LatestCheckpoint(None, {})
 
     def rename_damaged(self, damaged: Sequence[Path]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import shlex
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import numpy as np
 
 from pannsdist.inference.detection import Event
 from pannsdist.inference.drawing.outline import RANGE_DB, Curves, Outline
-from pannsdist.runtime.errors import UserError
+from pannsdist.runtime.errors import UserError, shell_command
 from pannsdist.runtime.storage import write_atomic
 
 ROWS = 8
@@ -66,7 +65,7 @@ def check_output(output: Path, sounds: Sequence[object]) -> None:
     if not output.parent.is_dir():
         raise UserError(
             f"--plot {output}: there is no folder {output.parent}",
-            command=f"mkdir -p {shlex.quote(str(output.parent))}",
+            command=shell_command("mkdir", "-p", output.parent),
         )
     if len(sounds) != 1:
         raise UserError(f"--plot draws one sound, but {len(sounds)} are given", "give one file, in a call for each")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shlex
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -27,7 +26,7 @@ from pannsdist.inference.engines.paddle_inference import load_paddle
 from pannsdist.inference.inference_model import InferenceModel
 from pannsdist.registry import Catalog
 from pannsdist.runtime import storage
-from pannsdist.runtime.errors import BadClip, UserError
+from pannsdist.runtime.errors import BadClip, UserError, shell_command
 
 FORMATS = ("paddle", "onnx")
 RECORD_FILE = "export.json"
@@ -61,7 +60,7 @@ def export(inference_model: InferenceModel, form: str, out: Path, clips: Sequenc
     if form == "onnx":
         require_onnx()
     if out.exists():
-        raise UserError(f"{out} exists already", "an export is a new folder", f"rm -r {shlex.quote(str(out))}")
+        raise UserError(f"{out} exists already", "an export is a new folder", shell_command("rm", "-r", out))
     if not clips:
         wrong = "no sound to compare the export with: the model's own dataset is not found"
         raise UserError(wrong, "give sound files as --check FILE...")

@@ -10,7 +10,7 @@ from pannsdist.audio.batches import ClipTable, clip_table
 from pannsdist.contracts import Clip
 from pannsdist.registry.building import Part
 from pannsdist.run.planning import subset
-from pannsdist.runtime.errors import BadDataset, BrokenPlugin, candidates_line
+from pannsdist.runtime.errors import BadDataset, BrokenPlugin, candidates_line, shell_command
 from pannsdist.settings import SettingsOrigin
 from pannsdist.settings.schema import Settings
 
@@ -45,7 +45,7 @@ def load_train_and_valid(dataset: Part, settings: Settings, origin: SettingsOrig
 
 def load_data(dataset: Part, splits: Sequence[str] = ()) -> Data:
     """Labels, and the clips of `splits` or of all. Raises BadDataset for empty splits and invalid ids or labels."""
-    plugin, show = dataset.plugin, f"pannsdist plugins show dataset {dataset.entry.name}"
+    plugin, show = dataset.plugin, shell_command("pannsdist", "plugins", "show", "dataset", dataset.entry.name)
     lacking = [name for name in ("labels", "multi_label", "splits") if not hasattr(plugin, name)]
     if lacking:
         raise BrokenPlugin(f"dataset {dataset} lacks {', '.join(lacking)}", "it does not keep the contract", show)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ from pannsdist.run.planning.decide import decide
 from pannsdist.run.planning.plan import Plan
 from pannsdist.run.planning.plan_table import plan_table
 from pannsdist.runtime import launcher, storage
-from pannsdist.runtime.errors import BadRunFolder, SettingsError, UserError
+from pannsdist.runtime.errors import BadRunFolder, SettingsError, UserError, shell_command
 
 FINISHED_FILE, LOCK_FILE = "finished.json", ".lock"
 OWN_KEYS = ("name", "runs")
@@ -109,7 +108,7 @@ class Series:
             return {}
         except ValueError as error:
             right = "remove it: finished runs are then recognized when they are started again"
-            raise BadRunFolder(f"{path} is damaged: {error}", right, f"rm {path}") from error
+            raise BadRunFolder(f"{path} is damaged: {error}", right, shell_command("rm", path)) from error
 
     @contextmanager
     def locked(self) -> Iterator[int]:
@@ -177,7 +176,7 @@ def describe(series: Series) -> str:
         state = (
             "finished" if series.is_finished(run) else "begun" if (run.folder / SETTINGS_FILE).is_file() else "to do"
         )
-        lines += [f"{run.name}  {state}", f"  {shlex.join(run.command(request.config, request.processes))}"]
+        lines += [f"{run.name}  {state}", f"  {shell_command(*run.command(request.config, request.processes))}"]
     return "\n".join(lines)
 
 

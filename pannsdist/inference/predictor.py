@@ -19,7 +19,7 @@ from pannsdist.inference.engines.output_layer import EMBEDDING, FRAMEWISE, SCORE
 from pannsdist.inference.engines.selection import build_engine
 from pannsdist.inference.frames import frame_scores
 from pannsdist.inference.inference_model import InferenceModel
-from pannsdist.runtime.errors import BadClip, UserError
+from pannsdist.runtime.errors import BadClip, UserError, at_least
 
 BATCH_WINDOWS = 8
 BUFFER_WINDOWS = 4 * BATCH_WINDOWS
@@ -58,7 +58,7 @@ class Predictor:
         self.hop_s = self.window_s if hop_s is None else hop_s
         if self.window_s < inference_model.minimum_s:
             raise UserError(
-                f"the window is {self.window_s:g} s", f"the network needs at least {inference_model.minimum_s:.3f} s"
+                f"the window is {self.window_s:g} s", f"the network needs {at_least(inference_model.minimum_s)}"
             )
         if not 0 < self.hop_s <= self.window_s:
             raise UserError(f"the hop is {self.hop_s:g} s", f"allowed: above 0, up to the window's {self.window_s:g} s")

@@ -47,7 +47,7 @@ class PluginTracker:
         if self.failure:
             return f"  {self._part} failed {self.failure}; later scores are in {folder / 'scores.jsonl'}"
         look: str = self._part.plugin.look
-        return f"        {look.replace('{folder}', str(folder))}" if look else ""
+        return f"        {look.replace('{folder}', shell_command(folder))}" if look else ""
 
     def _call(self, call: Callable[[], None], when: str) -> None:
         if self.failure:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 import shlex
 from collections.abc import Iterable
@@ -101,6 +102,11 @@ class BadBundle(UserError):
 def shell_command(*words: object) -> str:
     """A command to type, with paths and names quoted for the shell; every command that holds a value is made here."""
     return shlex.join(map(str, words))
+
+
+def at_least(seconds: float) -> str:
+    """A minimum for an error message, rounded up to milliseconds so that the printed value is allowed."""
+    return f"at least {math.ceil(round(1000 * seconds, 6)) / 1000:.3f} s"
 
 
 MAX_LISTED = 20

@@ -117,7 +117,7 @@ REFUSALS = (
         "a crop shorter than the network needs",
         "tones_cnn6.yaml",
         ("train.crop_s=0.1",),
-        ("train.crop_s on the command line is 0.1 s", "panns_cnn6 needs at least 4800 samples, 0.150 s"),
+        ("train.crop_s on the command line is 0.1 s", "panns_cnn6 needs 4800 samples, at least 0.150 s"),
     ),
     Refusal(
         "a folder that is not there",

@@ -8,11 +8,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from pannsdist.audio.batch_reading import read_batch
 from pannsdist.contracts.batch import Batch
+from pannsdist.runtime.errors import WorkerDied
 
 Request = TypeVar("Request")
 Result = TypeVar("Result")
@@ -40,7 +42,7 @@ class Loader:
         self._executor: Any = None
 
     def read(self, requests: Iterable[Any]) -> Iterator[Batch]:
-        """One batch for each request, in order. Raises what a worker raised; BadClip names the clip and its path."""
+        """One batch for each request, in order. Raises what a worker raised, BadClip for a clip, and WorkerDied."""
         return self.map(self._read_one, requests)
 
     def map(self, function: Callable[[Request], Result], requests: Iterable[Request]) -> Iterator[Result]:
@@ -55,17 +57,17 @@ class Loader:
                 with _signals_blocked():
                     in_flight.append(executor.submit(function, request))
                 if len(in_flight) >= self.workers * PREFETCH_FACTOR:
-                    yield in_flight.popleft().result()
+                    yield _result(in_flight.popleft())
             while in_flight:
-                yield in_flight.popleft().result()
+                yield _result(in_flight.popleft())
         finally:
             for future in in_flight:
                 future.cancel()
 
     def close(self) -> None:
-        """End the workers."""
+        """End the workers, also in the middle of a batch: nobody waits for it any more."""
         if self._executor is not None:
-            self._executor.shutdown(wait=True)
+            self._executor.shutdown(wait=True, kill_workers=True)
             self._executor = None
 
     def _started(self) -> Any:
@@ -80,6 +82,16 @@ class Loader:
                 self.workers, env=env, initializer=_initialize_worker, initargs=(os.getpid(), self._prepare)
             )
         return self._executor
+
+
+def _result(future: Any) -> Any:
+    """The result of a worker. Raises WorkerDied where the worker has ended instead."""
+    try:
+        return future.result()
+    except BrokenExecutor as error:
+        wrong = "a worker process that reads clips has ended without an error, as when the memory is used up"
+        right = "with fewer data.workers less memory is needed; data.workers=0 reads in the process itself, and shows\n"
+        raise WorkerDied(wrong, right + "whether a clip or a plugin is the cause", "free -h; dmesg | tail") from error
 
 
 @contextmanager

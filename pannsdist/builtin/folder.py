@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
-from pannsdist.contracts import Clip, UserError, param, path_of, shown
+from pannsdist.contracts import Clip, UserError, param, path_of, shell_command, shown
 from pannsdist.contracts.file_lookup import is_file, is_folder
 from pannsdist.contracts.sound_files import SOUND_FILE_ENDINGS, SoundFiles, find_sound_files, is_hidden
 
@@ -149,7 +149,7 @@ def _existing_root(root: str) -> Path:
         raise UserError("data.params.root is empty", "give the folder that contains the class folders")
     if not is_folder(path):
         reason = "is not a folder" if is_file(path) else "does not exist"
-        raise UserError(f"{path} {reason} (data.params.root)", LAYOUTS, f"ls {path.parent}")
+        raise UserError(f"{path} {reason} (data.params.root)", LAYOUTS, shell_command("ls", path.parent))
     return path
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from pannsdist import __version__, settings
 from pannsdist.cli import data, find_lr, plugins, report, series, sounds, weights
 from pannsdist.registry import Catalog
 from pannsdist.runtime import console, cpu, names
-from pannsdist.runtime.errors import EXIT_USER_ERROR
+from pannsdist.runtime.errors import EXIT_USER_ERROR, shell_command
 from pannsdist.settings.schema import Settings
 
 
@@ -27,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for add in (_add_config, _add_evaluate, *(family.add for family in families)):
         add(commands)
     chosen = _parse(parser, arguments)
-    chosen.command_line = shlex.join(["pannsdist", *(sys.argv[1:] if arguments is None else arguments)])
+    chosen.command_line = shell_command("pannsdist", *(sys.argv[1:] if arguments is None else arguments))
     cpu.use_fast_kernels()
     console.quiet_paddle()
     results: list[int | bool | None] = []

@@ -11,7 +11,7 @@ from typing import Any
 
 from pannsdist import contracts, settings
 from pannsdist.registry import Catalog, Entry
-from pannsdist.runtime.errors import UserError
+from pannsdist.runtime.errors import UserError, shell_command
 from pannsdist.runtime.redaction import without_credentials
 
 KINDS = ", ".join(contracts.GROUPS)
@@ -143,4 +143,5 @@ def run_new(chosen: argparse.Namespace) -> None:
 
     folder = write_plugin(chosen.kind, chosen.name, chosen.output, Catalog.installed())
     print(f"{chosen.kind} '{chosen.name}' created: {folder}")
-    print(f"  next: python -m pip install -e {folder} && pannsdist plugins check {chosen.kind} {chosen.name}")
+    install = shell_command("python", "-m", "pip", "install", "-e", folder)
+    print(f"  next: {install} && {shell_command('pannsdist', 'plugins', 'check', chosen.kind, chosen.name)}")

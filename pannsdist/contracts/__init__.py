@@ -35,7 +35,7 @@ from pannsdist.contracts.run_plugins import (
     Tracker,
     TrackerPlugin,
 )
-from pannsdist.runtime.errors import UserError
+from pannsdist.runtime.errors import UserError, shell_command
 from pannsdist.runtime.names import path_of, shown
 
 __all__ = [
@@ -69,6 +69,7 @@ __all__ = [
     "mixup",
     "param",
     "path_of",
+    "shell_command",
     "shown",
     "spec_augment_mask",
 ]

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePath
 
+from pannsdist.runtime.errors import shell_command
 from pannsdist.runtime.names import is_file, is_folder, original, shown
 
 __all__ = ["FileLookup", "is_file", "is_folder"]
@@ -58,7 +58,7 @@ class FileLookup:
                 content = name.encode(encoding)
             except UnicodeEncodeError:
                 continue
-            convert = f"convmv -f {encoding} -t utf-8 -r --notest {shlex.quote(str(self._root))}"
+            convert = shell_command("convmv", "-f", encoding, "-t", "utf-8", "-r", "--notest", self._root)
             unpack = f"unpack the archive again: unzip -O {encoding} ARCHIVE"
             for on_disk, remedy in ((os.fsdecode(content), convert), (content.decode("cp437"), unpack)):
                 if on_disk != name and os.path.lexists(self._root / on_disk):

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
-from pannsdist.runtime.errors import UserError
+from pannsdist.runtime.errors import UserError, shell_command
 
 __all__ = ["check_params"]
 
@@ -20,5 +20,7 @@ def check_params(section: str, params: Any, rules: Iterable[tuple[str, bool, str
     for name, valid, right in rules:
         if not valid:
             key, default = f"{section}.{name}", defaults[name]
-            command = "" if default is dataclasses.MISSING else f"the same command with {key}={default}"
+            command = (
+                "" if default is dataclasses.MISSING else f"the same command with {shell_command(f'{key}={default}')}"
+            )
             raise UserError(f"{key} is {getattr(params, name)!r}", f"allowed: {right}", command)

@@ -9,12 +9,11 @@ form loops), and names that are no files, such as pipes. Files of other kinds, s
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from pannsdist.runtime.errors import UserError
+from pannsdist.runtime.errors import UserError, shell_command
 from pannsdist.runtime.names import shown
 
 __all__ = [
@@ -176,7 +175,7 @@ def _judged(entry: os.DirEntry[str]) -> tuple[Kind | None] | None:
 
 
 def _remedy(kind: Kind, example: Path) -> str:
-    name, target = (shlex.quote(shown(path)) for path in (example, example.with_suffix(".flac")))
+    name, target = (shell_command(shown(path)) for path in (example, example.with_suffix(".flac")))
     return kind.remedy.format(name=name, target=target)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from pannsdist import contracts
 from pannsdist.registry import Catalog
 from pannsdist.runtime import outputs, storage
-from pannsdist.runtime.errors import UserError, candidates_line
+from pannsdist.runtime.errors import UserError, candidates_line, shell_command
 
 TEMPLATES = {
     "setup.cfg": "setup.cfg",
@@ -44,7 +44,9 @@ def write_plugin(kind: str, name: str, place: Path, catalog: Catalog) -> Path:
         proposed = "_".join(re.findall("[a-z0-9]+", name.lower())).lstrip("0123456789_") or "birdsong"
         wrong = f"'{name}' is not a valid plugin name"
         raise UserError(
-            wrong, "lower-case letters, digits and single underscores", f"pannsdist plugins new {kind} {proposed}"
+            wrong,
+            "lower-case letters, digits and single underscores",
+            shell_command("pannsdist", "plugins", "new", kind, proposed),
         )
     distribution = f"pannsdist-{name.replace('_', '-')}"
     _refuse_taken(kind, name, distribution, catalog)

@@ -19,6 +19,8 @@ from pannsdist.runtime import storage
 TRAIN = Path(__file__).resolve().parents[1] / "train.py"
 LIMIT_S = 600.0
 """Timeout against hanging; a run takes seconds."""
+LAUNCHER_GRACE_S = 40.0
+"""Longer than the 30 s after which Paddle's launcher kills its processes."""
 SHOWN_LINES = 3
 
 
@@ -77,11 +79,23 @@ def _launched(settings: Path, folder: Path) -> tuple[int, str]:
         try:
             code = process.wait(LIMIT_S)
         except subprocess.TimeoutExpired as error:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
             raise CheckFailed(f"timed out after {LIMIT_S:.0f} s") from error
+        finally:
+            _end(process)
     logs = [folder / "output", *sorted((folder / "log").glob("workerlog.*"))]
     return code, "\n".join(path.read_text(encoding="utf-8", errors="replace") for path in logs if path.is_file())
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the launcher and its processes, which are in sessions of their own: only the launcher can reach them."""
+    if process.poll() is not None:
+        return
+    process.terminate()
+    try:
+        process.wait(LAUNCHER_GRACE_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def _last_lines(output: str) -> str:

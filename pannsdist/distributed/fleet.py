@@ -16,19 +16,25 @@ import numpy as np
 import paddle
 from paddle.nn.layer.norm import _BatchNormBase
 
-from pannsdist.distributed.world import PeerFailed, T, World
+from pannsdist.distributed import peers
+from pannsdist.distributed.world import T, World
 from pannsdist.runtime import launcher
 from pannsdist.runtime.errors import SettingsError
 
-__all__ = ["FleetWorld", "PeerFailed", "SingleProcessWorld", "World", "connect", "recompute"]
+__all__ = ["FleetWorld", "SingleProcessWorld", "World", "connect", "recompute"]
 
 BARRIER_TIMEOUT_S = 3600.0
 """Timeout of `FleetWorld.barrier`. gloo's own timeout is 30 s and cannot be changed (Paddle 3.3.1), so barriers use the
 launcher's key-value store, and a collective is entered only after all processes have arrived."""
+PEERS_POLL_S = 0.2
+CLOSE_TIMEOUT_S = 10.0
 
 
 def connect(use_gpu: bool = True) -> World:
-    """Join the process group, on this process's GPU if there is one, else on the CPU. All processes must call this."""
+    """Join the process group, on this process's GPU if there is one, else on the CPU. All processes must call this.
+
+    The methods of the world raise PeerLost if another process has ended.
+    """
     place = device(use_gpu)
     paddle.set_device(place)
     if launcher.size() == 1:
@@ -115,25 +121,24 @@ class FleetWorld(World):
 
     def __init__(self, rank: int, size: int, device: str) -> None:
         super().__init__(rank, size, device)
-        import paddle.distributed as dist
-        from paddle.base import core
-
-        self._fleet: Any = None
-        if device == "cpu" and size > 2:
-            dist.init_parallel_env()
-        else:
-            dist.fleet.init(is_collective=True, log_level="WARNING")
-            self._fleet = dist.fleet
-        self._store = core.create_or_get_global_tcp_store()
         self._barriers = 0
         self._wrapped: list[paddle.nn.Layer] = []
+        self._processes: list[peers.ProcessId | None] = []
+        with self._reporting_lost_peers():
+            self._fleet, self._store = _joined(device, size)
+        self._processes = self.all_gather(peers.own_process_id())
+        peers.report_on_abort(self._processes)
+
+    def _reporting_lost_peers(self) -> AbstractContextManager[None]:
+        return peers.reporting_lost_peers(self._processes)
 
     def wrap_model(self, layer: paddle.nn.Layer) -> paddle.nn.Layer:
         """Wrap in Paddle's DataParallel, through fleet if it is used.
 
         Earlier wrappers are kept alive: Paddle 3.3.1 crashes if one is freed and its layer is wrapped again.
         """
-        wrapped = self._fleet.distributed_model(layer) if self._fleet else paddle.DataParallel(layer)
+        with self._reporting_lost_peers():
+            wrapped = self._fleet.distributed_model(layer) if self._fleet else paddle.DataParallel(layer)
         self._wrapped.append(wrapped)
         return wrapped
 
@@ -158,15 +163,17 @@ class FleetWorld(World):
         import paddle.distributed as dist
 
         tensor = paddle.to_tensor(list(values), dtype="float64")
-        dist.all_reduce(tensor)
-        return tuple(tensor.tolist())
+        with self._reporting_lost_peers():
+            dist.all_reduce(tensor)
+            return tuple(tensor.tolist())
 
     def all_gather(self, item: T) -> list[T]:
         """All-gather pickled objects."""
         import paddle.distributed as dist
 
         items: list[T] = []
-        dist.all_gather_object(items, item)
+        with self._reporting_lost_peers():
+            dist.all_gather_object(items, item)
         return items
 
     def all_gather_after_barrier(self, item: T) -> list[T]:
@@ -183,7 +190,7 @@ class FleetWorld(World):
         if not statistics:
             return
         self.barrier()
-        with paddle.no_grad():
+        with paddle.no_grad(), self._reporting_lost_peers():
             flat = paddle.concat([tensor.flatten().astype("float32") for tensor in statistics])
             dist.all_reduce(flat)  # gloo has no average (3.3.1): sum, then divide
             parts = paddle.split(flat / self.size, [int(np.prod(tensor.shape)) for tensor in statistics])
@@ -202,7 +209,8 @@ class FleetWorld(World):
             array = own[name] if self.is_main else np.zeros(shape, dtype)
             if array.size:  # Paddle 3.3.1 refuses a tensor without elements
                 tensor = paddle.to_tensor(array)
-                dist.broadcast(tensor, src=0)
+                with self._reporting_lost_peers():
+                    dist.broadcast(tensor, src=0)
                 array = tensor.numpy().reshape(shape)
             received[name] = array
         return received
@@ -211,8 +219,11 @@ class FleetWorld(World):
         """Leave the process group. Rank 0 hosts the store, so it exits last."""
         try:
             self._store.add("left", 1)
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + CLOSE_TIMEOUT_S
             while self.is_main and self._store.add("left", 0) < self.size and time.monotonic() < deadline:
+                if peers.ended(self._processes) is not None:
+                    time.sleep(CLOSE_TIMEOUT_S / 100)  # the others may be on their way out
+                    break
                 time.sleep(0.02)
         except (RuntimeError, ValueError):
             logging.getLogger(__name__).debug("the store is already closed", exc_info=True)
@@ -220,13 +231,35 @@ class FleetWorld(World):
     def barrier(self) -> None:
         """Wait until all processes have arrived; unlike a gloo barrier this can take longer than 30 s.
 
-        All processes must call this. Raises PeerFailed after BARRIER_TIMEOUT_S.
+        All processes must call this. Raises PeerLost if one has ended, or after BARRIER_TIMEOUT_S.
         """
         self._barriers += 1
         key = f"barrier-{self._barriers}"
-        self._store.add(key, 1)
-        deadline = time.monotonic() + BARRIER_TIMEOUT_S
-        while self._store.add(key, 0) < self.size:
-            if time.monotonic() > deadline:
-                raise PeerFailed(f"not all of {self.size} processes reached {key} within {BARRIER_TIMEOUT_S:.0f} s")
-            time.sleep(0.01)
+        with self._reporting_lost_peers():
+            self._store.add(key, 1)
+            deadline, look = time.monotonic() + BARRIER_TIMEOUT_S, time.monotonic() + PEERS_POLL_S
+            while self._store.add(key, 0) < self.size:
+                if time.monotonic() > deadline:
+                    raise peers.peer_lost(None, f"not all of them reached {key} within {BARRIER_TIMEOUT_S:.0f} s")
+                if time.monotonic() > look:
+                    self._refuse_ended(key)
+                    look = time.monotonic() + PEERS_POLL_S
+                time.sleep(0.01)
+
+    def _refuse_ended(self, key: str) -> None:
+        """Raise PeerLost if a process has ended that others wait for."""
+        rank = peers.ended(self._processes)
+        if rank is not None and self._store.add(key, 0) < self.size:
+            raise peers.peer_lost(rank)
+
+
+def _joined(device: str, size: int) -> tuple[Any, Any]:
+    """Join the other processes; returns fleet, or None without it, and the store."""
+    import paddle.distributed as dist
+    from paddle.base import core
+
+    if device == "cpu" and size > 2:
+        dist.init_parallel_env()
+        return None, core.create_or_get_global_tcp_store()
+    dist.fleet.init(is_collective=True, log_level="WARNING")
+    return dist.fleet, core.create_or_get_global_tcp_store()

@@ -9,18 +9,16 @@ import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import paddle
 
+from pannsdist.distributed.peers import peer_lost
 from pannsdist.runtime.errors import UserError
 
 T = TypeVar("T")
-
-
-class PeerFailed(RuntimeError):
-    """Another process failed; the message contains its traceback."""
 
 
 class World(ABC):
@@ -92,7 +90,7 @@ class World(ABC):
     def agree(self, work: Callable[[], T]) -> T:
         """Run `work` on every process; if it fails on one, raise on all. All processes; they may arrive minutes apart.
 
-        Raises the UserError of the lowest rank that has one, else the process's own error, else PeerFailed.
+        Raises the UserError of the lowest rank that has one, else the process's own error, else PeerLost.
         """
         value, error = _attempt(work)
         self._raise_first([failure for _, failure in self.all_gather_after_barrier((None, _portable(error)))], error)
@@ -113,7 +111,7 @@ class World(ABC):
             raise own
         for rank, failure in enumerate(failures):
             if failure is not None:
-                raise PeerFailed(f"process {rank} failed:\n{failure}")
+                raise peer_lost(rank, f"failed: {failure}")
 
 
 def _attempt(work: Callable[[], T]) -> tuple[T | None, Exception | None]:
@@ -124,7 +122,8 @@ def _attempt(work: Callable[[], T]) -> tuple[T | None, Exception | None]:
 
 
 def _portable(error: Exception | None) -> UserError | str | None:
-    """A picklable form of an error: the UserError itself, or a traceback as text."""
+    """A picklable form of an error: the UserError itself, or its type, text and place."""
     if error is None or isinstance(error, UserError):
         return error
-    return "".join(traceback.format_exception(error))
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({Path(frame.filename).name}, line {frame.lineno})"

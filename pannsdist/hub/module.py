@@ -25,7 +25,7 @@ from pannsdist.inference.identification import load_or_name
 from pannsdist.registry import Catalog
 from pannsdist.registry.building import build_plugin
 from pannsdist.runtime import console
-from pannsdist.runtime.errors import BadWeightsFile, UserError
+from pannsdist.runtime.errors import BadWeightsFile, UserError, shell_command
 from pannsdist.settings import SettingsOrigin
 from pannsdist.weights import LoadReport, read_weights
 from pannsdist.weights.downloads.fetch import fetch
@@ -236,7 +236,9 @@ class Module(nn.Layer):
         report = load_or_name(self.network, read_weights(path), head, catalog)
         if not _may_start(report, self.task):
             wrong = f"{path} has another number of classes: its head would be {report.head}"
-            raise BadWeightsFile(wrong, f"expected {self.num_class} classes", f"pannsdist weights inspect {path}")
+            raise BadWeightsFile(
+                wrong, f"expected {self.num_class} classes", shell_command("pannsdist", "weights", "inspect", path)
+            )
         console.print_main(f"{name} starts from {path}: {report}")
 
 

@@ -21,7 +21,7 @@ from pannsdist.inference.inference_model import InferenceModel
 from pannsdist.registry import Catalog, Origin
 from pannsdist.registry.building import Part, build_plugin
 from pannsdist.runtime import reading, storage
-from pannsdist.runtime.errors import BadBundle, BadWeightsFile
+from pannsdist.runtime.errors import BadBundle, BadWeightsFile, shell_command
 from pannsdist.runtime.foreign import excerpt, read_json, reason
 from pannsdist.runtime.redaction import published
 from pannsdist.settings import SettingsOrigin
@@ -169,7 +169,7 @@ def load_bundle(folder: Path, catalog: Catalog) -> Bundle:
     if feature.front_end != record.front_end:
         wrong = f"feature '{record.feature.name}' no longer computes what the model in {folder} was trained on"
         right = f"then {record.front_end}\nnow  {feature.front_end}"
-        raise BadBundle(wrong, right, f"pip install '{_requirement(record.feature.origin)}'")
+        raise BadBundle(wrong, right, _install(record.feature.origin))
     model = build_recorded(record.model, "model", catalog).plugin
     network = Network(feature.build(), model.build(tuple(record.labels), record.front_end))
     try:
@@ -208,7 +208,7 @@ def require_installed(record: PluginRecord, kind: str, catalog: Catalog, otherwi
     if record.name not in catalog.registry(kind).entries:
         wrong = f"the model was made with {kind} '{record.name}', which is not installed"
         right = "; ".join(filter(None, (f"it came with {record.origin}", otherwise)))
-        raise BadBundle(wrong, right, f"pip install '{_requirement(record.origin)}'")
+        raise BadBundle(wrong, right, _install(record.origin))
 
 
 def build_recorded(record: PluginRecord, kind: str, catalog: Catalog) -> Part:
@@ -224,5 +224,6 @@ def build_recorded(record: PluginRecord, kind: str, catalog: Catalog) -> Part:
     return build_plugin(registry.find(name), record.params, SettingsOrigin(), f"{kind}.params")
 
 
-def _requirement(origin: Origin) -> str:
-    return f"{origin.distribution}=={origin.version}"
+def _install(origin: Origin) -> str:
+    """The command that installs a distribution in the recorded version, where that is known."""
+    return shell_command("pip", "install", "==".join((origin.distribution, origin.version)))

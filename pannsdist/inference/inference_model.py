@@ -12,7 +12,7 @@ from pannsdist.inference import audioset
 from pannsdist.inference.identification import load_or_name
 from pannsdist.registry import Catalog
 from pannsdist.registry.building import build_plugin
-from pannsdist.runtime.errors import BadWeightsFile, UserError, candidates_line
+from pannsdist.runtime.errors import BadWeightsFile, UserError, candidates_line, shell_command
 from pannsdist.settings import SettingsOrigin
 from pannsdist.weights import read_weights
 from pannsdist.weights.downloads.fetch import fetch
@@ -63,7 +63,9 @@ def audioset_model(catalog: Catalog, model: str, weights: str) -> InferenceModel
     report = load_or_name(layer, read_weights(path), plugin.head, catalog)
     if report.head != "kept":
         right = f"its head was {report.head}; tagging needs weights for AudioSet's {len(labels)} classes"
-        raise BadWeightsFile(f"{path} has no head for AudioSet", right, f"pannsdist weights inspect {path}")
+        raise BadWeightsFile(
+            f"{path} has no head for AudioSet", right, shell_command("pannsdist", "weights", "inspect", path)
+        )
     minimum_s = plugin.minimum_samples(feature.front_end) / feature.front_end.sample_rate_hz
     network = Network(feature.build(), layer)
     network.eval()

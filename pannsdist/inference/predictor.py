@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -124,16 +125,19 @@ class Predictor:
         self, sources: Sequence[AudioInput], output: str, meter: LevelMeter | None = None
     ) -> Iterator[WindowScores | BadClip | End]:
         """The outputs of the windows of each source in turn, followed by its end or its error."""
-        rate_hz, windows = self._inference_model.rate_hz, self._windows(sources, meter)
-        while buffer := list(islice(windows, BUFFER_WINDOWS)):
-            outputs: dict[int, np.ndarray] = {}
-            for index, item in enumerate(buffer):
-                if not isinstance(item, Window):
-                    yield item
-                    continue
-                if index not in outputs:
-                    outputs.update(self._run_batch(buffer, index, output))
-                yield WindowScores(item.first / rate_hz, item.end / rate_hz, outputs.pop(index))
+        rate_hz = self._inference_model.rate_hz
+        with closing(
+            self._windows(sources, meter)
+        ) as windows:  # an exception, which a notebook keeps, ends the reading
+            while buffer := list(islice(windows, BUFFER_WINDOWS)):
+                outputs: dict[int, np.ndarray] = {}
+                for index, item in enumerate(buffer):
+                    if not isinstance(item, Window):
+                        yield item
+                        continue
+                    if index not in outputs:
+                        outputs.update(self._run_batch(buffer, index, output))
+                    yield WindowScores(item.first / rate_hz, item.end / rate_hz, outputs.pop(index))
 
     def _run_batch(
         self, buffer: Sequence[Window | BadClip | End], first: int, output: str
@@ -147,13 +151,15 @@ class Predictor:
 
     def _windows(
         self, sources: Sequence[AudioInput], meter: LevelMeter | None = None
-    ) -> Iterator[Window | BadClip | End]:
+    ) -> Generator[Window | BadClip | End]:
         """The windows of each source in turn, followed by its end or its error; `meter` measures a single source."""
-        for windows in prefetch(partial(self._windows_of, source, meter or LevelMeter()) for source in sources):
-            try:
-                yield from windows
-            except BadClip as error:
-                yield error
+        readers = (partial(self._windows_of, source, meter or LevelMeter()) for source in sources)
+        with closing(prefetch(readers)) as prefetched:
+            for windows in prefetched:
+                try:
+                    yield from windows
+                except BadClip as error:
+                    yield error
 
     def _windows_of(self, source: AudioInput, meter: LevelMeter) -> Iterator[Window | End]:
         lengths = self._windowing

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pannsdist.registry import Catalog
-from pannsdist.runtime.errors import BadWeightsFile, BrokenPlugin, UserError, candidates_line
+from pannsdist.runtime.errors import BadWeightsFile, BrokenPlugin, UserError, candidates_line, shell_command
 
 if TYPE_CHECKING:
     import paddle
@@ -35,5 +35,5 @@ def build_default(catalog: Catalog, model: str) -> paddle.nn.Layer:
         raise
     except Exception as error:
         wrong = f"model '{model}' of {entry.origin} cannot be built with its default params: {error}"
-        raise BrokenPlugin(wrong, "", f"pannsdist plugins show model {model}") from error
+        raise BrokenPlugin(wrong, "", shell_command("pannsdist", "plugins", "show", "model", model)) from error
     return layer

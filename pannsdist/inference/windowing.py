@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pannsdist.inference.inference_model import InferenceModel
-from pannsdist.runtime.errors import UserError
+from pannsdist.runtime.errors import UserError, at_least
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ def windowing(inference_model: InferenceModel, window_s: float | None = None, ho
     hop_s = window_s if hop_s is None else hop_s
     minimum_s = inference_model.minimum_s
     if window_s < minimum_s:
-        raise UserError(f"the window is {window_s:g} s", f"the network needs at least {minimum_s:.3f} s")
+        raise UserError(f"the window is {window_s:g} s", f"the network needs {at_least(minimum_s)}")
     if not 0 < hop_s <= window_s:
         raise UserError(f"the hop is {hop_s:g} s", f"allowed: above 0, up to the window's {window_s:g} s")
     lengths_s = (window_s, hop_s, min(window_s, inference_model.pad_to_s))

@@ -14,7 +14,14 @@ import numpy as np
 from pannsdist import settings as settings_module
 from pannsdist.contracts.sound_files import Skipped
 from pannsdist.registry.catalog import LIST_COMMAND, Catalog, Entry, Registry
-from pannsdist.runtime.errors import AmbiguousPlugin, BrokenPlugin, SettingsError, UserError, candidates_line
+from pannsdist.runtime.errors import (
+    AmbiguousPlugin,
+    BrokenPlugin,
+    SettingsError,
+    UserError,
+    candidates_line,
+    shell_command,
+)
 from pannsdist.settings import SettingsOrigin
 
 
@@ -148,7 +155,7 @@ def blamed(entry: Entry, params: Any) -> Iterator[None]:
 def broken(entry: Entry, fault: str, right: str = "it does not keep the contract") -> BrokenPlugin:
     """The exception for a plugin with a fault that is not the user's."""
     wrong = f"{entry.kind} plugin '{entry.name}' of {entry.origin} {fault}"
-    return BrokenPlugin(wrong, right, f"pannsdist plugins check {entry.kind} {entry.qualified_name}")
+    return BrokenPlugin(wrong, right, shell_command("pannsdist", "plugins", "check", entry.kind, entry.qualified_name))
 
 
 def number_of(part: Part, value: Any, what: str) -> float:

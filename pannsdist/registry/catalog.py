@@ -15,7 +15,7 @@ from typing import Any
 import entrypoints
 
 from pannsdist import contracts
-from pannsdist.runtime.errors import AmbiguousPlugin, BrokenPlugin, UnknownPlugin, candidates_line
+from pannsdist.runtime.errors import AmbiguousPlugin, BrokenPlugin, UnknownPlugin, candidates_line, shell_command
 
 LIST_COMMAND = "pannsdist plugins list"
 
@@ -98,7 +98,9 @@ class Entry:
         changes = [f"contract {number} (pannsdist {since}): {what}" for number, (since, what) in newer.items()]
         earlier = f"or install a pannsdist older than {newer[min(newer)][0]}"
         raise BrokenPlugin(
-            wrong, "\n".join(["what changed:", *changes, earlier]), f"pip install -U {self.origin.distribution}"
+            wrong,
+            "\n".join(["what changed:", *changes, earlier]),
+            shell_command("pip", "install", "-U", self.origin.distribution),
         )
 
 

@@ -68,8 +68,9 @@ def load_pretrained(plan: Plan, network: Network, snapshot: Snapshot | None) -> 
     built, which broadcasts the weights and may copy them into averages. Raises WeightsMismatch.
     """
     if snapshot is not None:
-        has_finished = plan.lengths.run.has_finished(snapshot.progress)
-        return "is finished" if has_finished else f"resumes after {snapshot.progress}"
+        run, progress = plan.lengths.run, snapshot.progress
+        where = run.position(progress.step, progress.evaluated_step)
+        return "is finished" if run.has_finished(progress) else f"resumes {where}"
     if plan.weights is None:
         return "starts from random weights"
     weights, head = read_weights(plan.weights), plan.plugins.model.plugin.head

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from pannsdist.run.data_record import DATA_FILE, Changes, DataRecord, changes, read_record
-from pannsdist.runtime.errors import BadRunFolder
+from pannsdist.run.data_record import DATA_FILE, Changes, DataRecord, changes, read_data_record
+from pannsdist.runtime.errors import BadRunFolder, shell_command
 from pannsdist.training.run_length import RunLength
 from pannsdist.training.state import Snapshot, at_epoch_start
 
@@ -50,7 +49,7 @@ class ResumedData:
 
 def found_changes(folder: Path, record: DataRecord, known_digest: str | None = None) -> Changes:
     """What changed since the record in the run's folder; without one that has the digest, it is not known."""
-    known = read_record(folder / DATA_FILE)
+    known = read_data_record(folder / DATA_FILE)
     if known is None or known_digest not in (None, known[1]):
         return Changes((f"what changed is not known: {folder / DATA_FILE} is missing or of other data",), False)
     return changes(known[0], record)
@@ -58,7 +57,7 @@ def found_changes(folder: Path, record: DataRecord, known_digest: str | None = N
 
 def refuse_changed_data(folder: Path, record: DataRecord, on_change: str) -> None:
     """Raise BadRunFolder where the data of the run in a folder has changed, unless the setting says to continue."""
-    known = read_record(folder / DATA_FILE)
+    known = read_data_record(folder / DATA_FILE)
     if known is not None and known[1] != record.digest and on_change == STOP:
         raise refusal(folder, changes(known[0], record), "its last checkpoint")
 
@@ -72,4 +71,4 @@ def refusal(folder: Path, found: Changes, since: str) -> BadRunFolder:
     meaning += "and starts its epoch again,\nin the order of the data of now"
     if not found.is_comparable:
         meaning += "; the best score so far is forgotten, since it is of other clips, and best_model is replaced"
-    return BadRunFolder(wrong, "\n".join([*found.lines, ANOTHER_RUN, meaning]), f"ls -l {shlex.quote(str(folder))}")
+    return BadRunFolder(wrong, "\n".join([*found.lines, ANOTHER_RUN, meaning]), shell_command("ls", "-l", folder))

@@ -66,7 +66,7 @@ def data_record(data: Data) -> DataRecord:
     return DataRecord(data.labels, list(label_sets), splits)
 
 
-def read_record(path: Path) -> tuple[DataRecord, str] | None:
+def read_data_record(path: Path) -> tuple[DataRecord, str] | None:
     """A record and its digest from a file; None where there is no file or it is damaged.
 
     Raises CannotRead where the system cannot read it, BadRunFolder for the file of another version.

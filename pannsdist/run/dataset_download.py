@@ -9,7 +9,7 @@ from typing import Any
 from pannsdist.contracts import Download
 from pannsdist.run.unpacking import inside, unpack
 from pannsdist.runtime import outputs, storage
-from pannsdist.runtime.errors import BadDataset
+from pannsdist.runtime.errors import BadDataset, shell_command
 from pannsdist.runtime.redaction import without_credentials
 from pannsdist.weights.downloads import cache
 from pannsdist.weights.downloads.fetch import TIMEOUT_S, fetch_remote
@@ -27,7 +27,7 @@ def fetch_corpus(name: str, plugin: Any, folder: Path, timeout_s: float = TIMEOU
     if not downloads:
         home = "download it manually" + (f": {plugin.home}" if hasattr(plugin, "home") else "")
         layout = f"\nroot is the folder that contains {plugin.layout}" if hasattr(plugin, "layout") else ""
-        command = f"pannsdist plugins show dataset {name}"
+        command = shell_command("pannsdist", "plugins", "show", "dataset", name)
         raise BadDataset(f"dataset '{name}' has no files that can be downloaded automatically", home + layout, command)
     outputs.require_folder(folder, "-o")
     storage.make_folder(folder / DOWNLOADS)

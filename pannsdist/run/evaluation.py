@@ -10,11 +10,11 @@ from pannsdist.audio.batches import EvaluationPlan, Shard
 from pannsdist.audio.clip_reader import ClipReader
 from pannsdist.audio.loader import Loader
 from pannsdist.distributed.fleet import SingleProcessWorld
-from pannsdist.inference.bundle import BundleRecord, load_bundle, require_installed
+from pannsdist.inference.bundle import BundleRecord, load_bundle, read_record, require_installed
 from pannsdist.registry import Catalog
 from pannsdist.registry.building import Part
 from pannsdist.run.building import plugin_record
-from pannsdist.run.data_record import DATA_FILE, changes, data_record, read_record
+from pannsdist.run.data_record import DATA_FILE, changes, data_record, read_data_record
 from pannsdist.run.planning.data import Data, load_data
 from pannsdist.run.planning.metrics import plugin_metrics, refuse_unsuitable_metrics
 from pannsdist.run.planning.selection import choose_dataset, choose_metrics
@@ -31,14 +31,16 @@ def evaluate_bundle(
     """Evaluate the model in `folder` on a split of the dataset of the settings, in one process.
 
     Clips are read as in the validation of the training run. The metric plugins of that run are computed too, unless the
-    settings set them to null, and those of the settings. Raises BadBundle if the labels differ, or if a metric of the
-    run is not installed.
+    settings set them to null, and those of the settings. Raises BadBundle if the labels differ, or if the dataset or
+    a metric of the run is not installed.
     """
+    record = read_record(folder)
+    if settings.data.name.rpartition(":")[2] == record.dataset.name:
+        require_installed(record.dataset, "dataset", catalog, "to evaluate on another one: data.name=NAME")
     data = load_data(choose_dataset(settings.data, origin, catalog), (split,))
     for skipped in data.part.skipped:
         console.note_main(f"left out: {skipped}")
     bundle = load_bundle(folder, catalog)
-    record = bundle.record
     _refuse_other_labels(folder, tuple(record.labels), data.labels)
     _note_other_clips(folder, record, data, split)
     further = plugin_metrics(_metrics(record, settings, origin, catalog, data))
@@ -57,7 +59,7 @@ def evaluate_bundle(
 
 def _note_other_clips(folder: Path, record: BundleRecord, data: Data, split: str) -> None:
     """Say where the clips are not those that the run in the folder above evaluated, of the same dataset and split."""
-    known = read_record(folder.parent / DATA_FILE)
+    known = read_data_record(folder.parent / DATA_FILE)
     is_same = plugin_record(data.part) == record.dataset
     if known is None or not is_same or split not in known[0].splits:
         return

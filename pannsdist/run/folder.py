@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -22,7 +21,7 @@ from pannsdist.run.planning.data import Data
 from pannsdist.run.planning.plan import Plan
 from pannsdist.run.trackers import PluginTracker
 from pannsdist.runtime import console, launcher, outputs, reading, storage
-from pannsdist.runtime.errors import BadClip, BadRunFolder, CannotWrite
+from pannsdist.runtime.errors import BadClip, BadRunFolder, CannotWrite, shell_command
 from pannsdist.runtime.folder_lock import FolderLock
 from pannsdist.runtime.foreign import read_json
 from pannsdist.runtime.names import shown
@@ -82,9 +81,7 @@ def refuse_folder(settings: Settings, labels: Sequence[str]) -> None:
             _refuse_other_labels(path / LABELS_FILE, list(labels))
     elif path.exists() and any(item.name != "log" and item.name[0] != "." for item in path.iterdir()):
         wrong = f"{path} is not empty, and has no {SETTINGS_FILE} of a run"
-        raise BadRunFolder(
-            wrong, "choose another name, as name=NAME, or empty the folder", f"ls {shlex.quote(str(path))}"
-        )
+        raise BadRunFolder(wrong, "choose another name, as name=NAME, or empty the folder", shell_command("ls", path))
 
 
 class RunFolder:
@@ -177,7 +174,7 @@ class RunFolder:
         best, model = progress.best, self.path / "best_model"
         if best.get("epoch"):
             lines = [f"best {best['metric']} {best['value']:.4f} in epoch {best['epoch']} of {progress.epoch}: {model}"]
-            lines.append(f"  next: pannsdist predict --model {model} FILE...")
+            lines.append(f"  next: {shell_command('pannsdist', 'predict', '--model', model, 'FILE...')}")
         else:
             lines.append(f"  no epoch had a finite {best.get('metric', 'score')}, so there is no best model")
         lines += filter(None, (tracker.summary_line(self.path) for tracker in plugins))
@@ -244,8 +241,9 @@ def _refuse_other_run(written: Path, settings: Settings) -> None:
         free = any(key == name or key.startswith(f"{name}.") for name in FREE_KEYS)
         if not free and before.get(key) != now.get(key):
             wrong = f"{written.parent} contains another run: {key} is {before.get(key)!r} there, {now.get(key)!r} now"
-            command = f"cat {shlex.quote(str(written))}"
-            raise BadRunFolder(wrong, "choose another name, as name=NAME, or remove that folder", command)
+            raise BadRunFolder(
+                wrong, "choose another name, as name=NAME, or remove that folder", shell_command("cat", written)
+            )
 
 
 def _refuse_other_labels(written: Path, labels: list[str]) -> None:

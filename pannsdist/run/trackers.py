@@ -10,7 +10,7 @@ from pathlib import Path
 from pannsdist.contracts import EpochReport, StepReport, TrackedRun, Tracker
 from pannsdist.registry.building import Part
 from pannsdist.runtime import console
-from pannsdist.runtime.errors import BrokenPlugin, UserError
+from pannsdist.runtime.errors import BrokenPlugin, UserError, shell_command
 
 
 class PluginTracker:
@@ -47,7 +47,7 @@ class PluginTracker:
         if self.failure:
             return f"  {self._part} failed {self.failure}; later scores are in {folder / 'scores.jsonl'}"
         look: str = self._part.plugin.look
-        return f"        {look.replace('{folder}', str(folder))}" if look else ""
+        return f"        {look.replace('{folder}', shell_command(folder))}" if look else ""
 
     def _call(self, call: Callable[[], None], when: str) -> None:
         if self.failure:
@@ -82,7 +82,9 @@ def _open(part: Part, run: TrackedRun) -> Tracker:
     except Exception as error:
         wrong = f"tracker plugin '{part.entry.name}' of {part.entry.origin} cannot be opened: {_words(error)}"
         right = f"trackers.{part.entry.name}=null disables it"
-        raise BrokenPlugin(wrong, right, f"pannsdist plugins check tracker {part.entry.name}") from error
+        raise BrokenPlugin(
+            wrong, right, shell_command("pannsdist", "plugins", "check", "tracker", part.entry.name)
+        ) from error
     return tracker
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from pannsdist.runtime import launcher, signals
-from pannsdist.runtime.errors import EXIT_STOPPED, EXIT_USER_ERROR, Stopped, UserError
+from pannsdist.runtime.errors import EXIT_STOPPED, EXIT_USER_ERROR, PeerLost, Stopped, UserError
 from pannsdist.runtime.redaction import without_credentials
 from pannsdist.runtime.storage import NO_ROOM
 
@@ -66,9 +66,10 @@ def sigterm_ignored() -> Iterator[None]:
 
 
 def exit_code(work: Callable[[], None]) -> int:
-    """Run `work` and return the exit code: 0 on success, 2 for a user error, 75 for a stopped run that can be resumed.
+    """Run `work` and return the exit code: 0 on success, 2 for a user error, 75 for a run that can be resumed.
 
-    None of these prints a traceback. On a broken pipe, as in `... | head`, the code is 141, as for other commands.
+    A run can be resumed if it was stopped, or if another of its processes was lost. None of these prints a traceback.
+    On a broken pipe, as in `... | head`, the code is 141, and after Ctrl-C 130, as for other commands.
     """
     try:
         work()
@@ -81,20 +82,31 @@ def exit_code(work: Callable[[], None]) -> int:
         if launcher.size() > 1:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
         print(f"error: {error}", file=sys.stderr, flush=True)
-        return EXIT_USER_ERROR
+        return EXIT_STOPPED if isinstance(error, PeerLost) else EXIT_USER_ERROR
     except BrokenPipeError:
         _discard_output()
         return 128 + signal.SIGPIPE
     except OSError as error:
-        if error.errno == errno.ENAMETOOLONG:
-            print(f"error: {error.strerror}: {error.filename}", file=sys.stderr, flush=True)
-            return EXIT_USER_ERROR
-        if error.errno not in NO_ROOM or error.filename:
+        said = _of_the_system(error)
+        if not said:
             raise
-        _discard_output()
-        print(f"error: the output cannot be written: {error.strerror}", file=sys.stderr, flush=True)
+        print(f"error: {said}", file=sys.stderr, flush=True)
         return EXIT_USER_ERROR
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        print("interrupted", file=sys.stderr, flush=True)
+        return 128 + signal.SIGINT
     return 0
+
+
+def _of_the_system(error: OSError) -> str:
+    """The message for a name that is too long, or for a full disk behind standard output; empty for other errors."""
+    if error.errno == errno.ENAMETOOLONG:
+        return f"{error.strerror}: {error.filename}"
+    if error.errno not in NO_ROOM or error.filename:
+        return ""
+    _discard_output()
+    return f"the output cannot be written: {error.strerror}"
 
 
 def _discard_output() -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import math
+import re
+import shlex
 from collections.abc import Iterable
 
 from pannsdist.runtime.redaction import without_credentials
 
+SIMILAR = 0.5
 EXIT_USER_ERROR = 2
 EXIT_STOPPED = 75
 """The run was stopped on request, saved, and can be resumed: EX_TEMPFAIL of sysexits.h, "try again later"."""
@@ -87,17 +91,61 @@ class Stopped(UserError):
     """A run that was stopped on request, after saving a checkpoint; exit code 75. Not a user error."""
 
 
+class WorkerDied(UserError):
+    """A data loader worker that was killed or that crashed."""
+
+
+class PeerLost(UserError):
+    """Another process of the run failed or ended, so that this one cannot continue; exit code 75.
+
+    Not a user error: the same command continues from the last checkpoint.
+    """
+
+
 class BadBundle(UserError):
     """A model folder that is incomplete or does not support the requested operation."""
 
 
+def shell_command(*words: object) -> str:
+    """A command to type, with paths and names quoted for the shell; every command that holds a value is made here."""
+    return shlex.join(map(str, words))
+
+
+def at_least(seconds: float) -> str:
+    """A minimum for an error message, rounded up to milliseconds so that the printed value is allowed."""
+    return f"at least {math.ceil(round(1000 * seconds, 6)) / 1000:.3f} s"
+
+
+MAX_LISTED = 20
+"""Up to so many candidates are listed in an error message; of more only the most similar ones."""
+
+
 def closest(name: str, candidates: Iterable[str]) -> str:
     """The candidate most similar to `name`, or an empty string if none is similar."""
-    return next(iter(difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.5)), "")
+    return next(iter(similar(name, candidates, 1)), "")
+
+
+def similar(name: str, candidates: Iterable[str], count: int) -> list[str]:
+    """Up to `count` similar candidates, the most similar first.
+
+    Case, separators and leading zeros of numbers do not count, so that `adamw` is AdamW and `mn4` is `mn04`.
+    """
+    wanted = _normalized(name)
+    ratios = {one: difflib.SequenceMatcher(None, wanted, _normalized(one)).ratio() for one in candidates}
+    ranked = sorted(ratios, key=lambda one: (-ratios[one], one))
+    return [one for one in ranked if ratios[one] >= SIMILAR][:count]
+
+
+def _normalized(name: str) -> str:
+    return re.sub(r"0+(?=[0-9])", "", re.sub(r"[^a-z0-9/.]", "", name.lower()))
 
 
 def candidates_line(name: str, candidates: Iterable[str], noun: str) -> str:
-    """One line for an error message: the most similar candidate, then all candidates."""
+    """One line for an error message: the most similar candidate, then all candidates, or the next ones of many."""
     ordered = sorted(candidates)
-    near = closest(name, ordered)
-    return (f"closest: {near}.  " if near else "") + f"{noun}: {', '.join(ordered) or 'none'}"
+    near = similar(name, ordered, 5)
+    line = f"closest: {near[0]}.  " if near else ""
+    if len(ordered) <= MAX_LISTED:
+        return line + f"{noun}: {', '.join(ordered) or 'none'}"
+    others = f" such as {', '.join(near[1:])}" if near[1:] else ""
+    return line + f"{noun}: {len(ordered)}{others}"

@@ -10,7 +10,6 @@ import errno
 import fcntl
 import json
 import os
-import shlex
 import socket
 import time
 from dataclasses import asdict, dataclass
@@ -19,7 +18,7 @@ from pathlib import Path
 
 from pannsdist.runtime import storage
 from pannsdist.runtime.console import print_main
-from pannsdist.runtime.errors import BadRunFolder, CannotWrite
+from pannsdist.runtime.errors import BadRunFolder, CannotWrite, shell_command
 
 LOCK_FILE = ".lock"
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP)
@@ -106,7 +105,7 @@ class FolderLock:
             right = (
                 "what was written there since the last checkpoint is lost; move the folder back, and repeat the command"
             )
-            raise CannotWrite(wrong, right, f"ls -ld {shlex.quote(str(self.folder))}")
+            raise CannotWrite(wrong, right, shell_command("ls", "-ld", self.folder))
 
     def close(self) -> None:
         """Release the lock, once for each time that it was acquired; the last time removes the file."""
@@ -180,10 +179,10 @@ def _refuse_recorded(handle: int, folder: Path) -> None:
 def _in_use(folder: Path, holder: Holder | None) -> BadRunFolder:
     if holder is None:
         return BadRunFolder(f"another process is running in {folder}", OTHER_NAME, "ps aux | grep pannsdist")
-    look = f"ps -fp {holder.pid}" if holder.is_here else f"ssh {shlex.quote(holder.host)} ps -fp {holder.pid}"
+    look = shell_command(*(() if holder.is_here else ("ssh", holder.host)), "ps", "-fp", holder.pid)
     if holder.is_here and not holder.is_alive:
         wrong = f"a process that was left behind by {holder}, is running in {folder}"
-        return BadRunFolder(wrong, OTHER_NAME, f"fuser -v {shlex.quote(str(folder / LOCK_FILE))}")
+        return BadRunFolder(wrong, OTHER_NAME, shell_command("fuser", "-v", folder / LOCK_FILE))
     return BadRunFolder(f"{holder}, is running in {folder}", OTHER_NAME, look)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from pathlib import Path
+
+from pannsdist.runtime.errors import shell_command
 
 
 def rank() -> int:
@@ -31,9 +32,8 @@ def log_folder() -> Path | None:
 
 def command() -> str:
     """The command that started this run, as far as this process can know, for repeating it."""
-    own = shlex.join(sys.argv)
     if size() == 1:
-        return f"python {own}"
+        return shell_command("python", *sys.argv)
     if nodes() > 1:
         return "the same command on every node"
-    return f"python -m paddle.distributed.launch --nproc_per_node {size()} {own}"
+    return shell_command("python", "-m", "paddle.distributed.launch", "--nproc_per_node", size(), *sys.argv)

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import errno
 import os
-import shlex
 import tempfile
 from pathlib import Path
 
-from pannsdist.runtime.errors import CannotWrite, UserError
+from pannsdist.runtime.errors import CannotWrite, UserError, shell_command
 from pannsdist.runtime.storage import WRITING, cannot_write
 
 PROBE_BYTES = 4096
@@ -26,9 +25,8 @@ def require_file(path: Path, option: str) -> None:
     if path.is_dir():
         raise cannot_write(path, _error(errno.EISDIR), option)
     if not path.parent.is_dir():
-        folder = shlex.quote(str(path.parent))
         wrong = f"cannot write {option} {path}: there is no folder {path.parent}".replace("\0", "\\0")
-        raise CannotWrite(wrong, command=f"mkdir -p {folder}")
+        raise CannotWrite(wrong, command=shell_command("mkdir", "-p", path.parent))
     if path.exists() and not path.is_file():  # a device or a pipe
         if not os.access(path, os.W_OK):
             raise cannot_write(path, _error(errno.EACCES), option)

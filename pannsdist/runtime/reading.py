@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import errno
-import shlex
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pannsdist.runtime.errors import CannotRead, UserError
+from pannsdist.runtime.errors import CannotRead, UserError, shell_command
 
 T = TypeVar("T")
 PASSING = {
@@ -76,7 +75,7 @@ def cannot_read(path: Path, error: OSError | MemoryError) -> CannotRead:
     named = getattr(error, "filename", None) or path
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
     right = "nothing was changed or renamed; once the disk, the network or the memory is in order, repeat the command"
-    return CannotRead(f"{named} cannot be read: {reason}", right, f"ls -l {shlex.quote(str(path))}")
+    return CannotRead(f"{named} cannot be read: {reason}", right, shell_command("ls", "-l", path))
 
 
 def check_format(content: Mapping[str, Any], known: int, path: Path, error: type[UserError]) -> None:

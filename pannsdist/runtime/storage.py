@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shlex
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -16,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Protocol
 
-from pannsdist.runtime.errors import CannotWrite
+from pannsdist.runtime.errors import CannotWrite, shell_command
 from pannsdist.runtime.reading import names_in
 from pannsdist.runtime.redaction import without_credentials
 from pannsdist.runtime.swapping import swap_paths
@@ -273,7 +272,7 @@ def cannot_write(path: Path, error: OSError, option: str = "") -> CannotWrite:
     wrong = f"cannot write {named}: {error.strerror or error}".replace("\0", "\\0")
     right = "existing files are unchanged; free disk space or check the permissions, then repeat the command"
     existing = next((one for one in (path.parent, *path.parents) if os.path.lexists(one)), Path())
-    command = f"df -h {shlex.quote(str(path.parent))}"
+    command = shell_command("df", "-h", path.parent)
     if error.errno in REMEDIES or existing != path.parent:
-        right, command = REMEDIES.get(error.errno or 0, right), f"ls -ld {shlex.quote(str(existing))}"
+        right, command = REMEDIES.get(error.errno or 0, right), shell_command("ls", "-ld", existing)
     return CannotWrite(wrong, right, command)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import codecs
 import re
-import shlex
 from pathlib import Path
 
-from pannsdist.runtime.errors import UserError
+from pannsdist.runtime.errors import UserError, shell_command
 
 MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -24,7 +23,7 @@ def read_text(path: Path, key: str = "") -> str:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise UserError(f"cannot read {named}: {error.strerror}", "", f"ls {shlex.quote(str(path.parent))}") from error
+        raise UserError(f"cannot read {named}: {error.strerror}", "", shell_command("ls", path.parent)) from error
     return decoded(content, str(path), key)
 
 
@@ -52,4 +51,4 @@ def lines_of(text: str) -> list[str]:
 
 
 def _conversion(encoding: str, name: str) -> str:
-    return f"iconv -f {encoding} -t UTF-8 {shlex.quote(name)} > {shlex.quote(name + '.utf8')}"
+    return f"{shell_command('iconv', '-f', encoding, '-t', 'UTF-8', name)} > {shell_command(name + '.utf8')}"

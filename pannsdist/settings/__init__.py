@@ -1,13 +1,12 @@
 """Settings of a run: schema, loading and validation."""
 
+from pannsdist.settings.description import describe, documented
 from pannsdist.settings.loading import (
     COMMAND_LINE,
     Layer,
     SettingsOrigin,
     allowed_range,
     as_written,
-    describe,
-    documented,
     fill_params,
     load,
     parsed,

@@ -9,21 +9,21 @@ from __future__ import annotations
 import dataclasses
 import io
 import math
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from pannsdist.runtime.errors import SettingsError, UserError, candidates_line
+from pannsdist.runtime.errors import SettingsError, UserError, candidates_line, shell_command
 from pannsdist.runtime.names import shown
 from pannsdist.runtime.redaction import without_credentials
 from pannsdist.settings.growth import bounded_text
 from pannsdist.settings.plain import NotPlain, plain
 from pannsdist.settings.schema import Settings
+from pannsdist.settings.synonyms import SYNONYMS
 
 P = TypeVar("P")
 COMMAND_LINE = "the command line"
@@ -58,7 +58,7 @@ class SettingsOrigin:
     def command(self) -> str:
         """The command that prints the merged settings."""
         files = [layer.source for layer in self.layers if layer.source != COMMAND_LINE]
-        return f"pannsdist config show -c {files[-1]}" if files else "pannsdist config show -c FILE"
+        return shell_command("pannsdist", "config", "show", "-c", files[-1] if files else "FILE")
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> tuple[Settings, SettingsOrigin]:
@@ -109,29 +109,6 @@ def to_yaml(settings: Settings) -> str:
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read the output of `to_yaml` as plain nested dictionaries."""
     return dict(_file_layers(path, ())[-1].values)
-
-
-def describe(schema: type[Any], prefix: str = "") -> Iterator[tuple[str, Any, str]]:
-    """(key, default, documentation) of every setting, in the order of the schema."""
-    for item in dataclasses.fields(schema):
-        factory = item.default_factory
-        default = item.default if factory is dataclasses.MISSING else factory()
-        if dataclasses.is_dataclass(default) and not isinstance(default, type):
-            yield from describe(type(default), f"{prefix}{item.name}.")
-        else:
-            default = "(required)" if default in (MISSING, dataclasses.MISSING) else default
-            yield f"{prefix}{item.name}", default, documented(schema, item)
-
-
-def documented(schema: type[Any], item: dataclasses.Field[Any]) -> str:
-    """Documentation of a field: its `doc`, else the sentences of the class docstring that name it, else empty."""
-    doc: str = item.metadata.get("doc", "")
-    for parent in () if doc else schema.__mro__:
-        text = " ".join((parent.__doc__ or "").split())
-        about = [sentence for sentence in re.split(r"(?<=[.;]) ", text) if f"`{item.name}`" in sentence]
-        if about:
-            return " ".join(about)
-    return doc
 
 
 def _file_layers(path: Path, chain: tuple[Path, ...]) -> list[Layer]:
@@ -242,6 +219,11 @@ def _check_keys(schema: type[Any], values: Mapping[str, Any], origin: SettingsOr
         key = f"{prefix}.{name}" if prefix else str(name)
         if name not in names:
             right = candidates_line(str(name), names, f"keys of {prefix}" if prefix else "keys")
+            pointer = SYNONYMS.get(str(name).lower()) if schema.__module__ == Settings.__module__ else None
+            if pointer and pointer.rpartition(".")[0] != prefix:
+                right = f"it is {pointer} here\n{right}"
+            elif pointer:
+                right = f"closest: {pointer.rpartition('.')[2]}.  {right.partition('.  ')[2] or right}"
             raise SettingsError(f"unknown key {origin.where(key)}", right, origin.command)
         if name in sections:
             if not isinstance(value, Mapping):

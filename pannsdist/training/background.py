@@ -11,7 +11,7 @@ class BackgroundWriter:
 
     def __init__(self) -> None:
         self._thread: threading.Thread | None = None
-        self._error: Exception | None = None
+        self._error: BaseException | None = None
 
     @property
     def is_busy(self) -> bool:
@@ -45,5 +45,5 @@ class BackgroundWriter:
     def _run(self, job: Callable[[], None]) -> None:
         try:
             job()
-        except Exception as error:  # noqa: BLE001 - `wait` raises it again
+        except BaseException as error:  # noqa: BLE001 - `wait` raises it again
             self._error = error

@@ -10,7 +10,6 @@ import dataclasses
 import hashlib
 import io
 import json
-import shlex
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from typing import Any
 import paddle
 
 from pannsdist.runtime import reading, storage
-from pannsdist.runtime.errors import BadRunFolder, BadWeightsFile
+from pannsdist.runtime.errors import BadRunFolder, BadWeightsFile, shell_command
 from pannsdist.runtime.foreign import parse_json
 from pannsdist.training.state import Progress, Snapshot
 from pannsdist.weights.downloads.cache import sha256
@@ -112,7 +111,7 @@ class CheckpointStore:
             wrong = f"every checkpoint in {self.folder} is damaged"
             right = "\n".join(f"{folder.name}: {reason}" for folder, reason in damaged.items())
             right += "\nto start again, remove that folder, or give the run another name, as name=NAME"
-            raise BadRunFolder(wrong, right, f"ls -l {shlex.quote(str(self.folder))}")
+            raise BadRunFolder(wrong, right, shell_command("ls", "-lR", self.folder))
         return LatestCheckpoint(None, {})
 
     def rename_damaged(self, damaged: Sequence[Path]) -> None:

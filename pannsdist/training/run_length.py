@@ -48,6 +48,15 @@ class RunLength:
     def _epoch_of(self, step: int) -> int:
         return (step - self.offset - 1) // self.steps + 1
 
+    def position(self, step: int, evaluated_step: int) -> str:
+        """Where a run stands: `after epoch 2`, or `in epoch 3, after step 17 of 50`, counted within the epoch."""
+        epoch = self.current_epoch(step, evaluated_step)
+        done = step - (epoch - 1) * self.steps
+        if step == evaluated_step and done in (0, self.steps):
+            return f"after epoch {step // self.steps}" if step else "before the first step"
+        unevaluated = ", before its evaluation" if done == self.steps else ""
+        return f"in epoch {epoch}, after step {done} of {self.steps}{unevaluated}"
+
     def is_save_due(self, step: int, saved_step: int) -> bool:
         """Whether a multiple of `save_every_steps` lies in (saved_step, step]."""
         every = self.save_every_steps

@@ -33,10 +33,6 @@ class Progress:
     consecutive_bad_steps: int = 0
     epoch_steps: int = 0
 
-    def __str__(self) -> str:
-        """`epoch 3`, or `step 31` within an epoch."""
-        return f"epoch {self.epoch}" if self.step == self.evaluated_step else f"step {self.step}"
-
 
 @dataclass(frozen=True)
 class Snapshot:

@@ -232,7 +232,7 @@ class Trainer:
         if counters.step > counters.saved_step:
             self._save(counters, context, statistics)
         self._world.agree(context.sinks.writer.wait)
-        where = f"after step {counters.step} of {self._run_length.total_steps}"
+        where = self._run_length.position(counters.step, counters.evaluated_step)
         saved = f"saved in checkpoints/{checkpoint_name(counters.step)}" if counters.step else "nothing to save yet"
         raise Stopped(f"stopped {where}, as requested: {saved}", "the same command continues from there")
 

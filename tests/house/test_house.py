@@ -4,6 +4,7 @@ import ast
 import configparser
 import importlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -307,6 +308,30 @@ def test_no_error_is_swallowed():
                 silent = all(isinstance(line, ast.Pass) for line in node.body)
                 broad = dotted(node.type) in ("Exception", "BaseException")
                 assert not (silent and broad), f"{path}:{node.lineno}: everything is passed over"
+
+
+COMMAND = re.compile(r"(pannsdist|python|pip|uv|ls|cat|rm|mv|cp|df|du|mkdir|chmod|find|tar) [a-z-]")
+
+
+def commands_written_by_hand(path):
+    """Lines with a command that holds a value which is not quoted for the shell."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.JoinedStr) and isinstance(node.values[0], ast.Constant) and len(node.values) > 1:
+            text = node.values[0].value
+            if COMMAND.match(text) or text in {f"{name} " for name in ("ls", "cat", "rm", "df", "mkdir")}:
+                yield node.lineno
+
+
+def test_every_command_with_a_value_is_quoted_in_one_place():
+    for path in core_files() + plugin_files():
+        assert list(commands_written_by_hand(path)) == [], path
+        quoting = "shlex" in {name.split(".")[0] for name in imported(path)}
+        assert quoting == (path == PACKAGE / "runtime" / "errors.py"), path
+
+
+def test_the_walk_sees_commands_written_by_hand(tmp_path):
+    (tmp_path / "a.py").write_text('f"ls {p}"\nf"pannsdist weights inspect {p}"\n"ls configs"\nf"lsof {p}"\nf"{p}"\n')
+    assert list(commands_written_by_hand(tmp_path / "a.py")) == [1, 2]
 
 
 def test_weights_are_saved_in_two_places_and_nothing_runs_what_a_file_brings():

@@ -43,6 +43,15 @@ def test_synchronising_statistics_leaves_the_weights_alone(trained):
     assert equal(split(arrays, "before")[0], split(arrays, "after")[0])
 
 
+def test_both_processes_skip_a_step_in_which_only_one_has_a_loss_that_is_not_finite(trained):
+    for arrays in (trained.arrays(f"poisoned.{rank}of2") for rank in range(2)):
+        assert np.isfinite(arrays["gradient_norm"])  # so that the loss alone decides
+        assert not arrays["finite"]
+        weights = split(arrays, "before")[0]
+        assert len(weights) > 10
+        assert equal(weights, split(arrays, "after")[0])
+
+
 @pytest.mark.parametrize(
     "unread",
     [

@@ -1,8 +1,14 @@
 """What two real processes do in common."""
 
+from pathlib import Path
+
+import launching
 import numpy as np
 import pytest
 
+from pannsdist.runtime.errors import EXIT_STOPPED
+
+SCRIPTS = Path(__file__).parent / "scripts"
 MISTAKE = "clip 'a' (a.wav): the file is empty\n  mend it\n  next: ls"
 
 
@@ -42,12 +48,12 @@ def test_a_mistake_goes_before_a_surprise(met):
     assert outcomes == [{"error": "BadClip", "text": MISTAKE}] * 2
 
 
-def test_a_surprise_arrives_with_its_traceback(met):
+def test_a_surprise_arrives_with_its_text_and_its_place(met):
     there, here = (facts["surprise in 1"] for facts in met)
     assert here == {"error": "KeyError", "text": "'key 41'"}
-    assert there["error"] == "PeerFailed"
-    assert there["text"].startswith("process 1 failed:\nTraceback (most recent call last):")
-    assert "world.py" in there["text"] and "KeyError: 'key 41'" in there["text"]
+    assert there["error"] == "PeerLost"
+    assert there["text"].startswith("the process of rank 1 failed: KeyError: 'key 41' (world.py, line ")
+    assert "the same command continues" in there["text"]
 
 
 def test_on_main_gives_every_process_what_rank_0_worked_out(met):
@@ -56,7 +62,7 @@ def test_on_main_gives_every_process_what_rank_0_worked_out(met):
 
 def test_a_failure_on_main_is_raised_in_all(met):
     assert [facts["mistake on main"] for facts in met] == [{"error": "BadClip", "text": MISTAKE}] * 2
-    assert [facts["surprise on main"]["error"] for facts in met] == ["KeyError", "PeerFailed"]
+    assert [facts["surprise on main"]["error"] for facts in met] == ["KeyError", "PeerLost"]
 
 
 @pytest.mark.parametrize(
@@ -89,3 +95,16 @@ def test_a_process_may_be_later_than_gloo_would_wait(late):
     launched = started.finish()
     assert launched.exit_codes == (0, 0), str(launched)
     assert [results.json(f"late.{rank}") for rank in range(2)] == [[["item of 0", "item of 1"], [2.0]]] * 2
+
+
+def test_an_error_in_one_process_does_not_abort_the_one_that_waits_for_its_gradient(tmp_path):
+    """gloo's exception within `backward` is not one of Python."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    lost = launching.launch(SCRIPTS / "lost.py", "key 41", cwd=folder)
+    assert lost.exit_codes == (EXIT_STOPPED, 1), str(lost)
+    assert "KeyError: 'key 41'" in lost.logs[1]
+    assert "error: the process of rank 1 has ended\n" in lost.logs[0], str(lost)
+    assert "the same command continues" in lost.logs[0]
+    assert "next: python -m paddle.distributed.launch --nproc_per_node 2 " in lost.logs[0]
+    assert "Traceback" not in lost.logs[0], str(lost)

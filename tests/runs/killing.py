@@ -124,10 +124,11 @@ STOPPING = (terminate, terminate_one, interrupt)
 
 @dataclass(frozen=True)
 class Killed:
-    """The working folder, the command's outcome each time that it was asked to stop, and at last."""
+    """The working folder, the command's outcome where it was asked to stop, where it lost a process, and at last."""
 
     work: Path
     stopped: list[launching.Launched]
+    lost: launching.Launched
     launched: launching.Launched
 
 
@@ -135,12 +136,10 @@ def killed_run(work: Path, env) -> Killed:
     """The short form: stopped in one process, killed in one, killed as a whole. Every installed tracker watches."""
     plugins = {name: f"pannsdist_{name}" for name in ("tensorboard", "wandb")}
     trackers = [f"trackers.{name}={{}}" for name, module in plugins.items() if importlib.util.find_spec(module)]
-    dice, stopped = random.Random(4), []
-    for way in (terminate_one, kill_one, kill_all):
-        launched = end(start(work, env, SHORT, *trackers), work, way, dice)
-        if way in STOPPING:
-            stopped.append(launched)
-    return Killed(work, stopped, start(work, env, SHORT, *trackers).finish())
+    dice = random.Random(4)
+    ways = (terminate_one, kill_one, kill_all)
+    stopped, lost, _ = (end(start(work, env, SHORT, *trackers), work, way, dice) for way in ways)
+    return Killed(work, [stopped], lost, start(work, env, SHORT, *trackers).finish())
 
 
 def end(started: launching.Started, work: Path, way, dice: random.Random, is_early: bool = False) -> launching.Launched:

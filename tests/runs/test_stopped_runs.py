@@ -15,6 +15,7 @@ import pytest
 from pannsdist.runtime.errors import EXIT_STOPPED
 from pannsdist.runtime.seeding import epoch_order
 from pannsdist.training.checkpoint import MODEL_FILE, CheckpointStore
+from pannsdist.training.run_length import RunLength
 
 SETTINGS = """\
 name: tiny
@@ -116,9 +117,10 @@ def test_a_run_of_two_processes_goes_on_in_one_with_the_same_clips_in_the_same_o
     launched = started.finish()
     assert launched.exit_codes == (EXIT_STOPPED, EXIT_STOPPED), str(launched)
     step = steps_of(work)[-1]
-    assert f"stopped after step {step} of {5 * STEPS}, as requested: saved in checkpoints/step_{step:08d}" in str(
-        launched
-    )
+    where = f"in epoch {(step - 1) // STEPS + 1}, after step {(step - 1) % STEPS + 1} of {STEPS}"
+    wheres = (where, f"after epoch {step // STEPS}")
+    saved = f"as requested: saved in checkpoints/step_{step:08d}"
+    assert re.search(rf"stopped ({'|'.join(wheres)})(, before its evaluation)?, {saved}", str(launched)), str(launched)
     assert "next: python -m paddle.distributed.launch --nproc_per_node 2 " in launched.logs[0]
     shards = [clips_read(work / f"two.{rank}") for rank in range(2)]
     together = [name for n in range(step) for shard in shards for name in shard[2 * n : 2 * n + 2]]
@@ -126,7 +128,7 @@ def test_a_run_of_two_processes_goes_on_in_one_with_the_same_clips_in_the_same_o
 
     launched = train(work, {**env, "NOTE": "one"}, "train.epochs=5")
     assert launched.exit_code == 0, str(launched)
-    assert "resumes after" in launched.output
+    assert f"resumes {where}" in launched.output or f"resumes {wheres[1]}" in launched.output, str(launched)
     assert clips_read(work / "one.0") == expected[4 * step :]
 
 
@@ -166,7 +168,10 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_used(work, env):
     place = "runs/tiny/checkpoints/step_00000008"
     said = f"not used: {place} is damaged: {MODEL_FILE} was changed: its SHA-256 is not the one in SHA256SUMS"
     assert f"{said}; it is now step_00000008.damaged" in again.output
-    assert f"resumes after {'epoch 1' if before == STEPS else f'step {before}'}\n" in again.output
+    assert (
+        f"resumes {'after epoch 1' if before == STEPS else f'in epoch 2, after step {before - STEPS} of {STEPS}'}\n"
+        in again.output
+    )
     for path in store(work).folders:
         shutil.rmtree(path)
     shutil.copytree(store(work).folder / "step_00000008.damaged", store(work).folder / "step_00000008")
@@ -219,5 +224,6 @@ def test_a_full_disk_stops_both_and_the_run_goes_on_where_there_is_room(together
     disks.enlarge(work / "runs")
     again = train(work, env, *ON_A_FULL_DISK)
     assert again.exit_code == 0, str(again)
-    assert f"resumes after {before.snapshot.progress}" in again.output
+    progress = before.snapshot.progress
+    assert f"resumes {RunLength(4, STEPS, 0, 1).position(progress.step, progress.evaluated_step)}\n" in again.output
     assert store(work).load_latest().snapshot.progress.step == 4 * STEPS

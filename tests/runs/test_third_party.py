@@ -178,8 +178,18 @@ def test_predict_without_the_model_names_the_distribution_to_install(strangers):
     assert launched.exit_code == 2, str(launched)
     assert "error: the model was made with model 'plain', which is not installed" in launched.output
     assert "it came with pannsdist-plain 0.3" in launched.output
-    assert "next: pip install 'pannsdist-plain==0.3'" in launched.output
+    assert "next: pip install pannsdist-plain==0.3" in launched.output
     assert "Traceback" not in launched.output
+
+
+@pytest.mark.parametrize("name", ["beeps", "pannsdist-beeps:beeps"])
+def test_evaluate_without_the_dataset_names_the_distribution_to_install(strangers, name):
+    command = ("evaluate", "--model", "runs/run/best_model", "-c", "settings.yaml", f"data.name={name}")
+    launched = strangers.pannsdist(*command, path=strangers.model)
+    assert launched.exit_code == 2, str(launched)
+    assert "error: the model was made with dataset 'beeps', which is not installed" in launched.output
+    assert "it came with pannsdist-beeps 1.2; to evaluate on another one: data.name=NAME" in launched.output
+    assert "next: pip install pannsdist-beeps==1.2" in launched.output
 
 
 def test_training_without_the_dataset_says_what_is_installed(strangers):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pannsdist.contracts import TrackedRun, UserError, param
+from pannsdist.contracts import TrackedRun, UserError, param, shell_command
 
 if TYPE_CHECKING:
     from pannsdist.builtin.visualdl.log import VisualDLTracker
@@ -36,7 +36,7 @@ class VisualDL:
                 f"trackers.visualdl.folder is {params.folder!r}",
                 "give a single folder name; it is created below the run folder",
             )
-        self.look = f"visualdl --logdir {{folder}}/{params.folder}"
+        self.look = f"visualdl --logdir {{folder}}/{shell_command(params.folder)}"
 
     def open(self, run: TrackedRun) -> VisualDLTracker:
         """Start a log, or resume it after `run.from_step`."""

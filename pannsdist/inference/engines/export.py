@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shlex
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
@@ -24,7 +23,7 @@ from pannsdist.inference.inference_model import InferenceModel
 from pannsdist.inference.windowing import Windowing, windowing
 from pannsdist.registry import Catalog
 from pannsdist.runtime import storage
-from pannsdist.runtime.errors import UserError
+from pannsdist.runtime.errors import UserError, shell_command
 from pannsdist.runtime.names import is_unicode, shown
 from pannsdist.runtime.redaction import published
 
@@ -53,7 +52,7 @@ def export(inference_model: InferenceModel, form: str, out: Path, clips: Sequenc
     if form == "onnx":
         require_onnx()
     if out.exists():
-        raise UserError(f"{out} exists already", "an export is a new folder", f"rm -r {shlex.quote(str(out))}")
+        raise UserError(f"{out} exists already", "an export is a new folder", shell_command("rm", "-r", out))
     if not is_unicode(str(out.absolute())):
         wrong = f"{shown(out.absolute())} holds bytes that are not UTF-8, and Paddle cannot write there"
         raise UserError(wrong, "give another folder as -o FOLDER")

@@ -11,7 +11,7 @@ from pannsdist.contracts import FrontEnd
 from pannsdist.registry.building import Part
 from pannsdist.run.planning.data import TRAIN, Data
 from pannsdist.run.planning.selection import Plugins
-from pannsdist.runtime.errors import BrokenPlugin, FrontEndMismatch, SettingsError, candidates_line
+from pannsdist.runtime.errors import BrokenPlugin, FrontEndMismatch, SettingsError, candidates_line, shell_command
 from pannsdist.settings import SettingsOrigin
 from pannsdist.settings.schema import ScheduleSettings, Settings
 
@@ -34,7 +34,7 @@ def refuse_front_end(plugins: Plugins, weights: str) -> None:
     if not model.plugin.accepts(front_end):
         wrong = f"model {model} does not accept the front end '{front_end.kind}'"
         right = f"it was made for feature '{model.plugin.feature}'; leave feature.name out to get that"
-        raise FrontEndMismatch(wrong, right, f"pannsdist plugins show model {model.entry.name}")
+        raise FrontEndMismatch(wrong, right, shell_command("pannsdist", "plugins", "show", "model", model.entry.name))
 
 
 def _command_for_own_feature(model: Part, feature: Part) -> str:
@@ -45,8 +45,12 @@ def _command_for_own_feature(model: Part, feature: Part) -> str:
         type(feature.params), model.plugin.feature_params, SettingsOrigin(), "feature.params"
     )
     other = {name: value for name, value in vars(made_for).items() if value != getattr(feature.params, name)}
-    keys = " ".join(f"feature.params.{name}={value}" for name, value in other.items())
-    return f"the same command with {keys}" if keys else f"pannsdist plugins show model {model.entry.name}"
+    keys = shell_command(*(f"feature.params.{name}={value}" for name, value in other.items()))
+    return (
+        f"the same command with {keys}"
+        if keys
+        else shell_command("pannsdist", "plugins", "show", "model", model.entry.name)
+    )
 
 
 def refuse_misfits(settings: Settings, origin: SettingsOrigin, plugins: Plugins, data: Data) -> None:
@@ -64,7 +68,11 @@ def _of_augmentation(settings: Settings, origin: SettingsOrigin, plugins: Plugin
         probability = getattr(part.params, "probability", None)
         if probability is None:
             wrong = f"augmentation {part} has no param `probability`"
-            raise BrokenPlugin(wrong, "it does not keep the contract", f"pannsdist plugins show augmentation {name}")
+            raise BrokenPlugin(
+                wrong,
+                "it does not keep the contract",
+                shell_command("pannsdist", "plugins", "show", "augmentation", name),
+            )
         if not 0.0 <= probability <= 1.0:
             yield f"{origin.where(f'augment.{name}.probability')} is {probability}", "allowed: 0.0 to 1.0"
     if settings.train.spec_augment and not plugins.model_masks and plugins.front_end.bins == 1:

@@ -9,7 +9,7 @@ from pannsdist.audio.batches import ClipTable, clip_table
 from pannsdist.registry.building import Part
 from pannsdist.run.planning import subset
 from pannsdist.run.planning.clips import notes, refuse_clips, refuse_labels, refuse_leaks, refuse_untrained_classes
-from pannsdist.runtime.errors import BadDataset, BrokenPlugin, candidates_line
+from pannsdist.runtime.errors import BadDataset, BrokenPlugin, candidates_line, shell_command
 from pannsdist.settings import SettingsOrigin
 from pannsdist.settings.schema import Settings
 
@@ -49,7 +49,7 @@ def load_data(dataset: Part, splits: Sequence[str] = ()) -> Data:
 
     Raises BadDataset for an empty split, invalid ids or labels, and a class that no clip of `train` has, if loaded.
     """
-    plugin, show = dataset.plugin, f"pannsdist plugins show dataset {dataset.entry.name}"
+    plugin, show = dataset.plugin, shell_command("pannsdist", "plugins", "show", "dataset", dataset.entry.name)
     lacking = [name for name in ("labels", "multi_label", "splits") if not hasattr(plugin, name)]
     if lacking:
         raise BrokenPlugin(f"dataset {dataset} lacks {', '.join(lacking)}", "it does not keep the contract", show)

@@ -8,7 +8,7 @@ from pannsdist.audio.mixup import Mixup
 from pannsdist.audio.sampling import epoch_steps
 from pannsdist.run.planning.selection import Plugins
 from pannsdist.run.planning.training_plugins import refuse_invalid_lr_factors
-from pannsdist.runtime.errors import SettingsError
+from pannsdist.runtime.errors import SettingsError, at_least
 from pannsdist.settings import SettingsOrigin
 from pannsdist.settings.schema import Settings
 from pannsdist.training.run_length import RunLength
@@ -87,7 +87,7 @@ def _refuse_short_crops(lengths: Lengths, origin: SettingsOrigin, plugins: Plugi
     for key, crop_s in (("train.crop_s", lengths.train_crop_s), ("valid.crop_s", lengths.valid_crop_s)):
         if round(crop_s * rate_hz) < minimum:
             wrong = f"{origin.where(key)} is {crop_s:g} s, {round(crop_s * rate_hz)} samples at {rate_hz} Hz"
-            right = f"{plugins.model.entry.name} needs at least {minimum} samples, {minimum / rate_hz:.3f} s"
+            right = f"{plugins.model.entry.name} needs {minimum} samples, {at_least(minimum / rate_hz)}"
             raise SettingsError(wrong, right, origin.command)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import math
-import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -13,6 +12,7 @@ from typing import Any
 from pannsdist.run.report.charts import confusion_chart, line_chart
 from pannsdist.run.report.content import ClipPlayer, ReportContent
 from pannsdist.run.report.style import STYLE
+from pannsdist.runtime.errors import shell_command
 from pannsdist.training.metrics import ClassScores, Predictions, confusion, most_confused
 
 OPEN = 3
@@ -153,9 +153,12 @@ def _table(classes: Sequence[ClassScores]) -> str:
 def _commands(content: ReportContent) -> str:
     if content.record is None:
         return ""
-    model = shlex.quote(str(content.folder / "best_model"))
-    written = shlex.quote(str(content.folder / "settings.yaml"))
-    lines = f"pannsdist predict --model {model} FILE...\npannsdist evaluate --model {model} -c {written}"
+    model, written = content.folder / "best_model", content.folder / "settings.yaml"
+    commands = (
+        shell_command("pannsdist", "predict", "--model", model, "FILE..."),
+        shell_command("pannsdist", "evaluate", "--model", model, "-c", written),
+    )
+    lines = "\n".join(commands)
     return f"<section><h2>Use the model</h2><pre>{escape(lines)}</pre></section>"
 
 

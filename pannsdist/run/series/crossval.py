@@ -14,7 +14,7 @@ from pannsdist.run.series.runs import Request, Series, describe, plan_series, re
 from pannsdist.run.series.scores import Result, Spread, duration, number, read_result, spreads, table
 from pannsdist.runtime import storage
 from pannsdist.runtime.console import print_main
-from pannsdist.runtime.errors import BadDataset, SettingsError
+from pannsdist.runtime.errors import BadDataset, SettingsError, shell_command
 
 RECORD_FILE = "crossval.json"
 KINDS = ("best", "last")
@@ -44,7 +44,7 @@ def choose_folds(request: Request, selected: Sequence[int]) -> tuple[str, list[i
     chosen, origin = settings.load(request.config, request.overrides)
     entry = Catalog.installed().datasets.find(chosen.data.name, origin.where("data.name"))
     plugin = entry.load()
-    show = f"pannsdist plugins show dataset {entry.name}"
+    show = shell_command("pannsdist", "plugins", "show", "dataset", entry.name)
     if not hasattr(plugin, "fold_param"):
         right = "a dataset plugin declares folds with `fold_param` and `folds` (pannsdist.contracts)"
         raise BadDataset(f"dataset {entry.name} ({entry.origin}) has no folds to cross-validate over", right, show)

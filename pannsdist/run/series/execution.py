@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from pannsdist.run.folder import SETTINGS_FILE
 from pannsdist.run.series.job_pool import Job, JobPool, JobResult
 from pannsdist.run.series.runs import Request, Run, Series
 from pannsdist.run.series.scores import SCORES_FILE, duration, number, read_lines
@@ -68,8 +69,9 @@ class _ProgressPrinter:
 
     def on_start(self, job: Job) -> None:
         self._started_s[job.name] = time.monotonic()
-        epoch = self._printed_epochs[job.name]
-        print_main(f"{job.name}  {f'resumes after epoch {epoch}' if epoch else 'starts'}; log: {job.log}")
+        epochs = self._printed_epochs[job.name]
+        has_begun = (self._runs[job.name].folder / SETTINGS_FILE).is_file()
+        print_main(f"{job.name}  {f'resumes, {epochs} epochs are done' if has_begun else 'starts'}; log: {job.log}")
 
     def on_poll(self, job: Job) -> None:
         run, metric = self._runs[job.name], self._series.metric

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -21,7 +20,7 @@ from pannsdist.run.planning.decide import decide
 from pannsdist.run.planning.plan import Plan
 from pannsdist.run.planning.plan_table import plan_table
 from pannsdist.runtime import launcher, outputs, reading, storage
-from pannsdist.runtime.errors import BadRunFolder, SettingsError, UserError
+from pannsdist.runtime.errors import BadRunFolder, SettingsError, UserError, shell_command
 from pannsdist.runtime.folder_lock import FolderLock, refuse_held
 from pannsdist.runtime.foreign import read_json
 from pannsdist.runtime.redaction import published
@@ -116,7 +115,7 @@ class Series:
             raise reading.cannot_read(path, error) from error
         except ValueError as error:
             right = "remove it: finished runs are then recognized when they are started again"
-            raise BadRunFolder(f"{path} is damaged: {error}", right, f"rm {path}") from error
+            raise BadRunFolder(f"{path} is damaged: {error}", right, shell_command("rm", path)) from error
 
     @contextmanager
     def locked(self) -> Iterator[int]:
@@ -180,7 +179,7 @@ def describe(series: Series) -> str:
         state = (
             "finished" if series.is_finished(run) else "begun" if (run.folder / SETTINGS_FILE).is_file() else "to do"
         )
-        lines += [f"{run.name}  {state}", f"  {shlex.join(run.command(request.config, request.processes))}"]
+        lines += [f"{run.name}  {state}", f"  {shell_command(*run.command(request.config, request.processes))}"]
     return "\n".join(lines)
 
 

@@ -97,6 +97,28 @@ def gradient(world, unread):
     return {names[name]: array for name, array in optimizer.gradients.items()}
 
 
+def poisoned(world):
+    """Arrays before and after a step in which the last rank's loss is not finite and every gradient is finite."""
+
+    def loss(logits, targets):
+        losses = TrainingLoss(multi_label=False)(logits, targets)
+        return losses + float("inf") if world.rank == world.size - 1 else losses
+
+    layer = network(seed=0)
+    optimizer = build_optimizer("AdamW", {}, 1e-3, layer.model)
+    learner = Learner(world, layer, loss, optimizer, Schedule("constant", 1e-3, total_steps=1))
+    KEPT.append(learner)
+    layer.train()
+    before = {name: array.copy() for name, array in layer.arrays().items()}
+    outcome = learner.step(own_batches(world, 4)[0], 1, 4, seed=0)
+    return {
+        "finite": outcome.finite,
+        "gradient_norm": np.nan if outcome.gradient_norm is None else outcome.gradient_norm,
+        **{f"before/{key}": a for key, a in before.items()},
+        **{f"after/{key}": a for key, a in layer.arrays().items()},
+    }
+
+
 def scores(world):
     """Scores of eleven clips in batches of three: four batches, the last one of two."""
     clips = TONES.clips("valid")[:11]
@@ -115,6 +137,7 @@ def main(folder):
     world = fleet.connect()
     name = f"{world.rank}of{world.size}"
     np.savez(folder / f"steps.{name}.npz", **steps(world))
+    np.savez(folder / f"poisoned.{name}.npz", **poisoned(world))
     for unread in (0, 1, 4):
         np.savez(folder / f"gradient{unread}.{name}.npz", **gradient(world, unread))
     (folder / f"scores.{name}.json").write_text(json.dumps(scores(world)))

@@ -18,7 +18,7 @@ from pannsdist.audio.batches import ClipTable, EvaluationPlan, Shard, TrainingPl
 from pannsdist.audio.clip_reader import ClipReader
 from pannsdist.audio.loader import Loader
 from pannsdist.contracts import Clip
-from pannsdist.runtime.errors import BadClip
+from pannsdist.runtime.errors import BadClip, WorkerDied
 
 READER = ClipReader(8000, 800)
 
@@ -154,6 +154,26 @@ if __name__ == "__main__":
 
 def test_a_worker_that_dies_ends_the_reading_and_does_not_hang():
     before = time.monotonic()
-    with pytest.raises(RuntimeError, match="worker"):
+    with pytest.raises(WorkerDied, match="a worker process that reads clips has ended"):
         read(evaluation(sound(Deadly())).requests(Shard(0, 1)), 2)
     assert time.monotonic() - before < 30
+
+
+def test_a_loader_closes_while_its_workers_are_stuck():
+    """As on a network file system that is gone, after an exception whose traceback keeps the iterator."""
+    code = """
+import time
+from pannsdist.audio.loader import Loader
+if __name__ == "__main__":
+    loader = Loader(2)
+    try:
+        results = loader.map(time.sleep, [0] * 2 + [3600] * 6)
+        next(results)
+        raise KeyError("the forward pass failed")
+    finally:
+        loader.close()"""
+    try:
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    except subprocess.TimeoutExpired:
+        pytest.fail("still alive")
+    assert done.stderr.rstrip().endswith("KeyError: 'the forward pass failed'"), done.stderr

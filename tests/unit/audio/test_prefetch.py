@@ -1,5 +1,7 @@
 """Sources are prefetched in threads."""
 
+import subprocess
+import sys
 import threading
 import time
 
@@ -78,3 +80,45 @@ def test_there_may_be_no_source_at_all():
     assert list(prefetch([])) == []
     with pytest.raises(StopIteration):
         next(prefetch([]))
+
+
+@pytest.mark.parametrize("error", [RuntimeError("broken"), SystemExit(3), KeyboardInterrupt()])
+def test_whatever_a_source_raises_is_raised_where_it_is_consumed(error):
+    def failing():
+        yield "first"
+        raise error
+
+    items = prefetch([failing])
+    with pytest.raises(type(error)):
+        list(next(items))
+    items.close()
+
+
+ENDINGS = {
+    "an exception holds the iterator": "raise RuntimeError('the forward pass failed')",
+    "the user interrupts": "raise KeyboardInterrupt",
+    "it is abandoned half way": "",
+    "the program exits": "sys.exit(3)",
+}
+EXITING = """
+import sys
+from pannsdist.audio.prefetch import prefetch
+KEPT = []
+def run():
+    sources = prefetch(lambda: iter(range(10**9)) for _ in range(20))
+    items = iter(next(sources))
+    next(items)
+    KEPT.extend([sources, items])
+    {ending}
+run()
+"""
+
+
+@pytest.mark.parametrize("ending", ENDINGS.values(), ids=ENDINGS)
+def test_the_interpreter_exits_while_sources_are_being_read(ending):
+    """The threads wait for room for the next item when it ends."""
+    command = [sys.executable, "-c", EXITING.format(ending=ending)]
+    try:
+        subprocess.run(command, capture_output=True, timeout=60, check=False)
+    except subprocess.TimeoutExpired:
+        pytest.fail("still alive")

@@ -1,6 +1,7 @@
 """What a trained model answers about sound files."""
 
 import dataclasses
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -178,3 +179,28 @@ def test_the_shortest_window_and_hops_up_to_it_are_accepted(bundle):
     for hop_s in (0.0, np.nextafter(shortest, 1)):
         with pytest.raises(UserError, match="allowed: above 0, up to the window"):
             Predictor(bundle.inference_model, shortest, hop_s)
+
+
+class _Failing:
+    def run(self, *_):
+        raise RuntimeError("the forward pass failed")
+
+
+def test_a_network_that_fails_ends_the_reading_while_its_exception_is_kept(bundle, tmp_path):
+    """A notebook keeps the exception, and with it the iterators."""
+    path = write(tmp_path / "a.wav", noise(60 * WINDOW))
+    before = threading.active_count()
+    predictions = Predictor(bundle.inference_model, engine=_Failing()).predict([path] * 9)
+    with pytest.raises(RuntimeError, match="forward") as kept:
+        next(predictions)
+    assert kept.value.__traceback__ is not None
+    assert threading.active_count() == before
+
+
+def test_predictions_that_are_given_up_half_way_end_the_reading(bundle, tmp_path):
+    path = write(tmp_path / "a.wav", noise(60 * WINDOW))
+    before = threading.active_count()
+    predictions = Predictor(bundle.inference_model).predict([path] * 9)
+    next(predictions)
+    del predictions
+    assert threading.active_count() == before

@@ -28,6 +28,15 @@ def test_a_users_mistake_ends_with_2_and_no_traceback(capsys):
     assert capsys.readouterr() == ("", "error: wrong\n  right\n  next: command\n")
 
 
+def test_ctrl_c_ends_with_130_and_no_traceback(capsys):
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        assert console.exit_code(raising(KeyboardInterrupt())) == 128 + signal.SIGINT
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert capsys.readouterr() == ("", "interrupted\n")
+
+
 def test_a_mistake_of_ours_is_not_hidden():
     with pytest.raises(ZeroDivisionError):
         console.exit_code(raising(ZeroDivisionError()))

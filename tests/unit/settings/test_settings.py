@@ -329,3 +329,27 @@ def test_an_override_may_hold_a_name_that_is_not_utf8(write):
     settings, _ = load(write(ENOUGH), ["data.params.root=/data/\udcb9\udcb7"])
     assert settings.data.params["root"] == "/data/\\xb9\\xb7"
     to_yaml(settings).encode()
+
+
+@pytest.mark.parametrize(
+    ("key", "pointer"),
+    [
+        ("optimizer.lr", "optimizer.learning_rate"),
+        ("train.lr", "optimizer.learning_rate"),
+        ("lr", "optimizer.learning_rate"),
+        ("batch_size", "train.batch_size"),
+        ("optimizer.weight_decay", "optimizer.params.weight_decay"),
+        ("train.fp16", "train.amp"),
+        ("num_workers", "data.workers"),
+        ("train.seed", "seed"),
+    ],
+)
+def test_the_name_that_another_library_uses_points_to_the_key(tmp_path, key, pointer):
+    path = tmp_path / "with a space.yaml"
+    path.write_text("model: {name: a}")
+    with pytest.raises(SettingsError) as raised:
+        load(path, [f"{key}=1"])
+    section, _, name = pointer.rpartition(".")
+    said = f"closest: {name}." if section == key.rpartition(".")[0] else f"it is {pointer} here"
+    assert said in raised.value.right
+    assert raised.value.command == f"pannsdist config show -c '{path}'"

@@ -52,3 +52,14 @@ def test_a_job_is_not_started_after_a_failed_one():
         background.submit(lambda: done.append(1))
     background.wait()
     assert done == []
+
+
+@pytest.mark.parametrize("error", [SystemExit(1), KeyboardInterrupt()])
+def test_no_kind_of_error_is_lost(error):
+    def leave():
+        raise error
+
+    background = BackgroundWriter()
+    background.submit(leave)
+    with pytest.raises(type(error)):
+        background.wait()

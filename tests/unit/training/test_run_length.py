@@ -49,3 +49,20 @@ def test_patience_does_not_end_a_run_in_the_middle_of_an_epoch():
 def test_a_late_checkpoint_does_not_shift_the_next_one(step, saved, due):
     assert run_length(save_every_steps=3).is_save_due(step, saved) is due
     assert not run_length().is_save_due(step, saved)
+
+
+@pytest.mark.parametrize(
+    ("step", "evaluated", "said"),
+    [
+        (0, 0, "before the first step"),
+        (1, 0, "in epoch 1, after step 1 of 4"),
+        (4, 0, "in epoch 1, after step 4 of 4, before its evaluation"),
+        (4, 4, "after epoch 1"),
+        (5, 4, "in epoch 2, after step 1 of 4"),
+        (10, 10, "in epoch 3, after step 2 of 4"),
+        (12, 12, "after epoch 3"),
+    ],
+)
+def test_a_position_within_an_epoch_is_told_from_its_end(step, evaluated, said):
+    """Also where `max_steps` or `max_minutes` ended and evaluated an epoch early."""
+    assert run_length().position(step, evaluated) == said

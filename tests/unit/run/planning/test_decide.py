@@ -1,5 +1,7 @@
 """The decision before anything is built, and each refusal of it."""
 
+import re
+
 import numpy as np
 import paddle
 import pytest
@@ -7,7 +9,9 @@ from small_parts import SmallModel, catalog
 
 from pannsdist import settings
 from pannsdist.contracts import NoParams
+from pannsdist.registry import Catalog
 from pannsdist.run.planning.data import load_data
+from pannsdist.run.planning.decide import decide as decide_run
 from pannsdist.run.planning.metrics import BestMetric
 from pannsdist.run.planning.plan_table import plan_table, subset_note
 from pannsdist.run.planning.selection import choose_dataset
@@ -148,7 +152,26 @@ def test_a_score_is_selected_in_its_own_direction(decide):
 def test_a_crop_below_the_minimum_of_the_network_is_refused_with_that_minimum(decide, key):
     said = refusal(SettingsError, decide, f"{key}=0.06")
     assert said.startswith(f"{key} on the command line is 0.06 s, 480 samples at 8000 Hz\n")
-    assert "small needs at least 512 samples, 0.064 s" in said
+    assert "small needs 512 samples, at least 0.064 s" in said
+
+
+@pytest.mark.parametrize(
+    "name", ["panns_cnn10", "panns_cnn14_8k", "panns_dainet19", "panns_res1dnet31", "efficientat_mn04", "ast_tiny"]
+)
+def test_the_smallest_crop_that_a_refusal_names_is_allowed_and_no_shorter_one(tmp_path, name):
+    path, installed = tmp_path / "run.yaml", Catalog.installed()
+    front_end = installed.models.find(name).load().front_end
+
+    def decided(key, crop_s):
+        text = TEXT.replace("small", name).replace("8000", str(front_end.sample_rate_hz)).replace("0.5", "1.0")
+        path.write_text(text, encoding="utf-8")
+        return decide_run(*settings.load(path, [f"{key}={crop_s}"]), installed, 1)
+
+    for key in ("train.crop_s", "valid.crop_s"):
+        said = refusal(SettingsError, decided, key, 0.005)
+        least_s = float(re.search(r"at least ([0-9.]+) s", said)[1])
+        assert decided(key, least_s).lengths.valid_crop_s
+        refusal(SettingsError, decided, key, least_s - 0.001)
 
 
 def test_a_crop_of_just_the_minimum_is_allowed(decide):

@@ -225,7 +225,7 @@ def test_evaluating_a_model_without_a_metric_of_its_run_names_the_distribution(e
     said = refusal(BadBundle, evaluate, known=catalog())
     assert said.startswith("the model was made with metric 'hits', which is not installed\n")
     assert "it came with pannsdist-deciding 0.3; to leave it out: metrics.hits=null" in said
-    assert "next: pip install 'pannsdist-deciding==0.3'" in said
+    assert "next: pip install pannsdist-deciding==0.3" in said
     assert "valid/accuracy" in evaluate("metrics.hits=null", known=catalog())
 
 

@@ -41,21 +41,20 @@ def inspect(clips: tuple[Clip, ...]) -> tuple[Facts, ...]:
 
 def _facts(clip: Clip) -> Facts:
     try:
-        samples, rate_hz = _samples(clip)
+        return _read(clip)
     except BadClip as error:
         return Facts(error=error.wrong)
-    digest = hashlib.sha256(f"{rate_hz} {samples.shape}".encode())
-    digest.update(np.ascontiguousarray(samples).tobytes())
-    peak = float(np.abs(samples).max())
-    return Facts(len(samples) / rate_hz, rate_hz, peak, digest.hexdigest())
 
 
-def _samples(clip: Clip) -> tuple[np.ndarray, int]:
-    """All samples of the clip (S, channels) float32 at its own rate. Raises BadClip where training would."""
+def _read(clip: Clip) -> Facts:
+    """The facts of a clip, block by block. Raises BadClip where training would."""
+    digest, peak, frames, shape = hashlib.sha256(), 0.0, 0, ""
     with open_source(clip.source, clip_name(clip)) as source:
-        samples, rate_hz = source.read(*clip_span(clip, source)), source.rate_hz
-    if len(samples) == 0:
-        raise clip_name(clip).bad_clip("it contains no samples")
-    if not np.isfinite(samples).all():
-        raise clip_name(clip).bad_clip("it contains NaN or infinite samples")
-    return samples, rate_hz
+        rate_hz = source.verdict.rate_hz
+        for block in source.blocks(*clip_span(clip, source)):
+            if not np.isfinite(block).all():
+                raise clip_name(clip).bad_clip("it contains NaN or infinite samples")
+            digest.update(np.ascontiguousarray(block).tobytes())
+            peak, frames, shape = max(peak, float(np.abs(block).max())), frames + len(block), str(block.shape[1:])
+    digest.update(f"{rate_hz} {frames} {shape}".encode())
+    return Facts(frames / rate_hz, int(rate_hz), peak, digest.hexdigest())

@@ -155,6 +155,12 @@ def clip_span(clip: Clip, source: OpenSource) -> tuple[int, int]:
     return first, end
 
 
+def missing_part(source: AudioInput) -> Verdict | None:
+    """The verdict on an input of inference of which only a part can be read, else None. Raises nothing."""
+    verdict = verdict_on(source)
+    return verdict if verdict.is_readable and not verdict.is_whole else None
+
+
 def mix_to_mono(samples: np.ndarray) -> np.ndarray:
     """The mean of the channels: (S, channels) -> (S,) float32."""
     if samples.shape[1] == 1:

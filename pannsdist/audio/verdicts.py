@@ -55,6 +55,12 @@ class Verdict:
         """The seconds that can be read."""
         return self.frames / self.rate_hz if self.rate_hz else 0.0
 
+    @property
+    def record(self) -> dict[str, float | str | None]:
+        """The verdict on an incomplete file, for JSON."""
+        whole_s = None if self.whole_s is None else round(self.whole_s, 3)
+        return {"read_s": round(self.length_s, 3), "whole_s": whole_s, "reason": self.fault}
+
     def __str__(self) -> str:
         """The verdict, for messages; empty for a whole file."""
         if self.is_whole or not self.is_readable:

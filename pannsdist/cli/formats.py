@@ -6,7 +6,7 @@ import csv
 import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -20,20 +20,29 @@ class Format:
     rows: Callable[[Any], Iterable[Sequence[Any]]]
 
 
+@dataclass(frozen=True)
+class Result:
+    """The result for one file: pairs of label and score, or events. `more` are further fields of its JSON record."""
+
+    path: str
+    found: Sequence[Any]
+    more: dict[str, Any] = field(default_factory=dict)
+
+
 SCORES = Format(
-    line=lambda result: f"{result[0]}  " + "  ".join(f"{label} {score:.4f}" for label, score in result[1]),
-    record=lambda result: {"path": result[0], "scores": dict(result[1])},
+    line=lambda result: f"{result.path}  " + "  ".join(f"{label} {score:.4f}" for label, score in result.found),
+    record=lambda result: {"path": result.path, "scores": dict(result.found), **result.more},
     columns=("path", "rank", "label", "score"),
-    rows=lambda result: [(result[0], rank, *pair) for rank, pair in enumerate(result[1], start=1)],
+    rows=lambda result: [(result.path, rank, *pair) for rank, pair in enumerate(result.found, start=1)],
 )
 EVENTS = Format(
     line=lambda result: (
-        "\n".join(f"{result[0]}  {e.onset_s:.2f}-{e.offset_s:.2f} s  {e.label} {e.score:.4f}" for e in result[1])
-        or f"{result[0]}  nothing"
+        "\n".join(f"{result.path}  {e.onset_s:.2f}-{e.offset_s:.2f} s  {e.label} {e.score:.4f}" for e in result.found)
+        or f"{result.path}  nothing"
     ),
-    record=lambda result: {"path": result[0], "events": [vars(event) for event in result[1]]},
+    record=lambda result: {"path": result.path, "events": [vars(event) for event in result.found], **result.more},
     columns=("path", "onset_s", "offset_s", "label", "score"),
-    rows=lambda result: [(result[0], e.onset_s, e.offset_s, e.label, e.score) for e in result[1]],
+    rows=lambda result: [(result.path, e.onset_s, e.offset_s, e.label, e.score) for e in result.found],
 )
 
 

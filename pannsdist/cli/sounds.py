@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pannsdist.cli.formats import EVENTS, SCORES, write
+from pannsdist.cli.formats import EVENTS, SCORES, Result, write
 from pannsdist.runtime import console
 from pannsdist.runtime.errors import BadClip
 
@@ -93,10 +93,10 @@ def predict(model: Model, paths: Sequence[Path], topk: int, form: str) -> bool:
     """Print the most probable labels of each file; returns False if a file could not be read."""
     failures: list[BadClip] = []
 
-    def results() -> Iterator[tuple[str, Sequence[tuple[str, float]]]]:
+    def results() -> Iterator[Result]:
         for prediction in model.predictor.predict(paths):
             if prediction.error is None:
-                yield str(prediction.source), prediction.scores[:topk]
+                yield Result(str(prediction.source), prediction.scores[:topk], _noted(Path(str(prediction.source))))
             else:
                 failures.append(prediction.error)
 
@@ -111,16 +111,16 @@ def detect(model: Model, paths: Sequence[Path], rule: Rule, form: str, plot: Pat
 
     failures: list[BadClip] = []
 
-    def results() -> Iterator[tuple[str, Any]]:
+    def results() -> Iterator[Result]:
         for path in paths:
             try:
                 if plot is None:
-                    yield str(path), events(model.timeline(path), model.labels, rule)
+                    found = events(model.timeline(path), model.labels, rule)
                 else:
                     found, note = plot_events(model, path, rule, plot)
                     if note:
                         print(f"note: {note}", file=sys.stderr)
-                    yield str(path), found
+                yield Result(str(path), found, _noted(path))
             except BadClip as error:
                 failures.append(error)
 
@@ -139,6 +139,7 @@ def embed(model: Model, paths: Sequence[Path], output: Path) -> bool:
         else:
             vectors.append(vector)
             read.append(str(path))
+            _noted(path)
     if vectors:
         np.savez(output, paths=np.array(read), embeddings=np.stack(vectors))
         print(f"{len(read)} embeddings of size {len(vectors[0])}: {output}")
@@ -160,6 +161,17 @@ def export(chosen: argparse.Namespace) -> None:
     checked = exporting.export(model.inference_model, chosen.format, chosen.output, clips)
     print(f"{chosen.output}: {chosen.format}, verified with {', '.join(checked.clips)}")
     print(f"largest difference in scores: {checked.difference:.2g}")
+
+
+def _noted(path: Path) -> dict[str, Any]:
+    """Say on standard error how much was read of a file that is cut or damaged; returns it for JSON, else nothing."""
+    from pannsdist.audio.reader import missing_part
+
+    incomplete = missing_part(path)
+    if incomplete is None:
+        return {}
+    print(f"warning: {path}: {incomplete}", file=sys.stderr)
+    return {"incomplete": incomplete.record}
 
 
 def _print_errors(failures: Sequence[BadClip]) -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 from pannsdist.audio.batches import Shard
 from pannsdist.audio.loader import Loader
 from pannsdist.audio.reader import resample
+from pannsdist.audio.verdicts import rate_fault
 from pannsdist.contracts import FrontEnd
 from pannsdist.contracts.batch import Batch
 from pannsdist.runtime import seeding
@@ -107,6 +108,8 @@ class Items:
             raise UserError(
                 f"{what} is a waveform of unknown sample rate", "add an attribute `sample_rate` in Hz to the dataset"
             )
+        if rate_fault(rate_hz):
+            raise UserError(f"{what}: {rate_fault(rate_hz)}", "correct the dataset's attribute `sample_rate`")
         mono = resample(samples, int(rate_hz), self.input_spec.front_end.sample_rate_hz)
         return np.pad(mono, (0, max(0, self.input_spec.minimum_samples - len(mono))))
 

@@ -14,6 +14,7 @@ import paddle.nn.functional as F
 from paddle import nn
 
 from pannsdist.audio.reader import resample
+from pannsdist.audio.verdicts import MAX_RATE_HZ, MIN_RATE_HZ, rate_fault
 from pannsdist.contracts import FrontEnd
 from pannsdist.hub.devices import use_device
 from pannsdist.inference import audioset
@@ -170,8 +171,9 @@ class Module(nn.Layer):
         wanted = "raw" if self.front_end.kind == "waveform" else "mel"
         if feat_type != wanted:
             raise UserError(f"feat_type is {feat_type!r}", f"{self.part.entry.name} takes {wanted!r}")
-        if batch_size < 1 or sample_rate < 1:
-            raise UserError(f"batch_size is {batch_size} and sample_rate {sample_rate}", "allowed: 1 or more")
+        if batch_size < 1 or rate_fault(sample_rate):
+            allowed = f"allowed: a batch of 1 or more, a rate from {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz"
+            raise UserError(f"batch_size is {batch_size} and sample_rate {sample_rate}", allowed)
         use_device(self, use_gpu)
         self.eval()
         waveforms = [self._waveform(samples, sample_rate, number) for number, samples in enumerate(data)]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from pannsdist.audio.reader import AudioInput
+    from pannsdist.audio.verdicts import Verdict
     from pannsdist.contracts import FrontEnd
     from pannsdist.inference.bundle import BundleRecord
     from pannsdist.inference.detection import Event, WindowScores
@@ -30,20 +31,25 @@ ON_BAD = ("stop", "skip")
 
 @dataclass(frozen=True)
 class Answer:
-    """The probability of each label in one sound, highest first; or the error of a bad sound."""
+    """The probability of each label in one sound, highest first; or the error of a bad sound.
+
+    `incomplete` says how much was read of a file that is cut or damaged; None for a whole one.
+    """
 
     sound: str
     scores: Mapping[str, float] = field(default_factory=dict)
     error: BadClip | None = None
+    incomplete: Verdict | None = None
 
 
 @dataclass(frozen=True)
 class Detection:
-    """The events of one sound, sorted by onset; or the error of a bad sound."""
+    """The events of one sound, sorted by onset; or the error of a bad sound. `incomplete` as in `Answer`."""
 
     sound: str
     events: Sequence[Event] = ()
     error: BadClip | None = None
+    incomplete: Verdict | None = None
 
 
 def load_model(
@@ -137,7 +143,7 @@ class Model:
         if topk is not None and topk < 1:
             raise UserError(f"topk is {topk}", "give 1 or more, or None for every label")
         predictions = self._predictions(sounds, sample_rate_hz, on_bad)
-        return [Answer(str(one.source), dict(one.scores[:topk]), one.error) for one in predictions]
+        return [Answer(str(one.source), dict(one.scores[:topk]), one.error, one.incomplete) for one in predictions]
 
     def tag(
         self,
@@ -152,7 +158,7 @@ class Model:
         least = Rule(threshold).threshold
         predictions = self._predictions(sounds, sample_rate_hz, on_bad)
         return [
-            Answer(str(one.source), {label: score for label, score in one.scores if score >= least}, one.error)
+            Answer(str(one.source), dict(pair for pair in one.scores if pair[1] >= least), one.error, one.incomplete)
             for one in predictions
         ]
 
@@ -167,6 +173,7 @@ class Model:
         on_bad: str = "stop",
     ) -> list[Detection]:
         """The sound events of each sound: a `Rule` of these three applied to its `timeline`."""
+        from pannsdist.audio.reader import missing_part
         from pannsdist.inference.detection import Rule, events
 
         rule = Rule(threshold, min_duration_s, min_gap_s)
@@ -174,7 +181,8 @@ class Model:
         found = []
         for source in self._sources(sounds, sample_rate_hz):
             try:
-                found.append(Detection(str(source), events(self.timeline(source), self.labels, rule)))
+                detected = events(self.timeline(source), self.labels, rule)
+                found.append(Detection(str(source), detected, incomplete=missing_part(source)))
             except BadClip as error:
                 if on_bad == "stop":
                     raise
@@ -182,14 +190,23 @@ class Model:
         return found
 
     def embed(self, sounds: SoundInput | Sequence[SoundInput], sample_rate_hz: float | None = None) -> np.ndarray:
-        """The embedding of each sound, the mean over its windows: (N, E) float32. A bad sound always raises BadClip."""
+        """The embedding of each sound, the mean over its windows: (N, E) float32. A bad sound always raises BadClip.
+
+        Warns of each file of which only a part could be read.
+        """
+        import warnings
+
         import numpy as np
 
-        vectors = []
-        for vector in self.predictor.embeddings(self._sources(sounds, sample_rate_hz)):
+        from pannsdist.audio.reader import missing_part
+
+        vectors, sources = [], self._sources(sounds, sample_rate_hz)
+        for source, vector in zip(sources, self.predictor.embeddings(sources), strict=True):
             if isinstance(vector, BadClip):
                 raise vector
             vectors.append(vector)
+            if incomplete := missing_part(source):
+                warnings.warn(f"{source}: {incomplete}", stacklevel=2)
         if not vectors:
             raise UserError("there is no sound to embed", "give at least one")
         return np.stack(vectors)

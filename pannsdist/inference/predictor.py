@@ -10,7 +10,8 @@ from itertools import islice
 import numpy as np
 
 from pannsdist.audio.prefetch import prefetch
-from pannsdist.audio.reader import AudioInput, mono_blocks
+from pannsdist.audio.reader import AudioInput, missing_part, mono_blocks
+from pannsdist.audio.verdicts import Verdict
 from pannsdist.audio.windows import Window, sliding_windows
 from pannsdist.inference.detection import WindowScores
 from pannsdist.inference.engines.engine import Engine
@@ -27,11 +28,15 @@ BUFFER_WINDOWS = 4 * BATCH_WINDOWS
 
 @dataclass(frozen=True)
 class Prediction:
-    """The probability of each label for one source, highest first; or the error of a bad one."""
+    """The probability of each label for one source, highest first; or the error of a bad one.
+
+    `incomplete` says how much was read of a file that is cut or damaged; None for a whole one.
+    """
 
     source: AudioInput
     scores: tuple[tuple[str, float], ...] = ()
     error: BadClip | None = None
+    incomplete: Verdict | None = None
 
 
 class Predictor:
@@ -69,7 +74,8 @@ class Predictor:
                 yield Prediction(source, error=mean)
                 continue
             order = np.argsort(-mean, kind="stable")
-            yield Prediction(source, tuple((self._inference_model.labels[i], float(mean[i])) for i in order))
+            scores = tuple((self._inference_model.labels[i], float(mean[i])) for i in order)
+            yield Prediction(source, scores, incomplete=missing_part(source))
 
     def timeline(self, source: AudioInput) -> Iterator[WindowScores]:
         """The probabilities (C,) of each window of a source. Raises BadClip."""

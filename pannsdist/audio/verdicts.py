@@ -21,7 +21,7 @@ COUNTED_VALUES = 1 << 10
 """Values at a time when they are counted, so that what stands before a damaged part is not lost with it."""
 REMEMBERED = 1 << 16
 """Files whose verdict a process keeps, so that an epoch does not examine them again."""
-EXACT = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW", "IMA_", "MS_", "GSM610", "G72", "NMS_", "VORBIS", "OPUS", "MPEG_")
+EXACT = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW", "IMA_", "MS_", "GSM610", "VORBIS", "OPUS", "MPEG_")
 """Codings whose length follows from the container. The others are decoded once, to see that they can be."""
 PROBED = ("VORBIS", "OPUS", "MPEG_")
 """Codings whose last sample is decoded, since their length is a statement of the file and not that of its data."""
@@ -168,6 +168,9 @@ def _opened(path: Path, found: Layout) -> tuple[Decoder, tuple[Piece, ...]]:
 
 
 def _refuse_bounds(decoder: Decoder) -> None:
+    """Raise _Unusable, also for what libsndfile takes for samples without a header because of its ending, as `.au`."""
+    if decoder.format == "RAW":
+        raise _Unusable("it has no header of a sound file that libsndfile knows")
     if refusal := rate_fault(decoder.rate_hz):
         raise _Unusable(refusal)
     if not 1 <= decoder.channels <= MAX_CHANNELS:

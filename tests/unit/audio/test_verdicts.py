@@ -174,6 +174,12 @@ def test_whatever_a_decoder_raises_the_other_files_are_read(tmp_path, monkeypatc
         inferred_s(paths[1])
 
 
+@pytest.mark.parametrize("ending", ["au", "snd", "vox", "gsm", "wav", "mp3"])
+def test_no_ending_makes_a_sound_of_a_text(tmp_path, ending):
+    (tmp_path / f"a.{ending}").write_text("no sound at all, " * 99, encoding="utf-8")
+    assert not judge(tmp_path / f"a.{ending}").is_readable
+
+
 def test_a_verdict_is_remembered_until_the_file_changes(tmp_path):
     path = tmp_path / "a.wav"
     soundfile.write(path, sound_kinds.tone(), RATE_HZ)

@@ -21,10 +21,10 @@ COUNTED_VALUES = 1 << 10
 """Values at a time when they are counted, so that what stands before a damaged part is not lost with it."""
 REMEMBERED = 1 << 16
 """Files whose verdict a process keeps, so that an epoch does not examine them again."""
-EXACT = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW", "IMA_", "MS_", "GSM610", "VORBIS", "OPUS", "MPEG_")
-"""Codings whose length follows from the container. The others are decoded once, to see that they can be."""
-PROBED = ("VORBIS", "OPUS", "MPEG_")
-"""Codings whose last sample is decoded, since their length is a statement of the file and not that of its data."""
+EXACT = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW", "IMA_", "MS_", "VORBIS", "OPUS", "MPEG_")
+"""Codings that can be decoded wherever the container is whole, and in which libsndfile can seek to the last sample.
+
+The others are decoded once, to see that they can be."""
 
 
 @dataclass(frozen=True)
@@ -178,11 +178,9 @@ def _refuse_bounds(decoder: Decoder) -> None:
 
 
 def _is_exact(decoder: Decoder) -> bool:
-    """Whether as many frames can be decoded as the file says."""
-    if decoder.format == "FLAC" or not decoder.subtype.startswith(EXACT):
+    """Whether as many frames can be decoded as the file says, by its coding and its last frame."""
+    if decoder.format == "FLAC" or not decoder.subtype.startswith(EXACT) or decoder.frames <= 0:
         return False
-    if not decoder.subtype.startswith(PROBED) or decoder.frames <= 0:
-        return True
     try:
         decoder.seek(decoder.frames - 1, 1)
         return len(decoder.read(2)) == 1

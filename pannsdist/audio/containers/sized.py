@@ -13,6 +13,7 @@ from pannsdist.audio.containers.layout import ENDS_EARLY, Layout, at, patched
 STREAMED_FROM = 0x7F000000
 """Sizes of 32 bits from here on are those of programs that write to a pipe: `the size is not known`."""
 MAX_CHUNKS = 100_000
+AU_HEADER = 24
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def au(file: BinaryIO, size: int) -> Layout:
     """AU of NeXT and Sun, of either byte order; the size 0xFFFFFFFF is legal for an unknown one."""
     form = ">I" if at(file, 0, 4) == b".snd" else "<I"
     start, declared = (struct.unpack(form, at(file, place, 4).ljust(4, b"\0"))[0] for place in (4, 8))
-    return _compared(file, size, _Size(8, form, declared, start))
+    return Layout(unknown=True) if start < AU_HEADER else _compared(file, size, _Size(8, form, declared, start))
 
 
 def nist(file: BinaryIO, size: int) -> Layout:

@@ -24,15 +24,16 @@ class ClipReader:
         A longer clip is cropped, in training at an offset drawn from `generator`, without a generator at its start; of
         a file, only the crop is decoded. A shorter clip is padded with silence here and not after the features, since
         the log-mel of silence is -100 dB and not 0.
-        Raises BadClip for what is no sound, is empty, too short, or has samples that `loudness.refusal` refuses.
+        Raises BadClip for what is no sound, not whole, empty or too short, and for samples that `loudness.refusal`
+        refuses.
         """
+        parts = []
         with open_source(clip.source, clip_name(clip)) as source:
-            first, end = self._crop(clip, source, generator)
-            samples, own_hz = source.read(first, end), source.rate_hz
-        if len(samples) == 0:
-            raise clip_name(clip).bad_clip("it contains no samples")
-        refuse_unusable(samples, clip_name(clip))
-        waveform = resample(mix_to_mono(samples), own_hz, self.rate_hz)
+            for block in source.blocks(*self._crop(clip, source, generator)):
+                refuse_unusable(block, clip_name(clip))
+                parts.append(mix_to_mono(block))
+            own_hz = source.verdict.rate_hz
+        waveform = resample(parts[0] if len(parts) == 1 else np.concatenate(parts), own_hz, self.rate_hz)
         padded = np.zeros(self.crop_samples, np.float32)
         padded[: len(waveform)] = waveform[: self.crop_samples]
         return padded
@@ -40,11 +41,12 @@ class ClipReader:
     def _crop(self, clip: Clip, source: OpenSource, generator: np.random.Generator | None) -> tuple[int, int]:
         """(first, end) of the crop in frames of the source. Raises BadClip for a clip that is too short."""
         first, end = clip_span(clip, source)
-        length_s = (end - first) / source.rate_hz
+        own_hz = source.verdict.rate_hz
+        length_s = (end - first) / own_hz
         if length_s < self.min_clip_s:
             why = f"it lasts {length_s:.3f} s, less than the minimum of {self.min_clip_s:.3f} s"
             raise clip_name(clip).bad_clip(why, "data.min_clip_s=0 pads it with silence instead")
-        needed = -(-self.crop_samples * source.rate_hz // self.rate_hz)
+        needed = int(-(-self.crop_samples * own_hz // self.rate_hz))
         spare = end - first - needed
         if spare <= 0:
             return first, end

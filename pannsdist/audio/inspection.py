@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from pannsdist.audio.loudness import LevelMeter
-from pannsdist.audio.reader import clip_name, clip_span, mix_to_mono, open_source, refuse_unusable, resample
+from pannsdist.audio.reader import clip_name, clip_span, mix_to_mono, open_source, refuse_unusable, resampled_blocks
 from pannsdist.contracts import Clip
 from pannsdist.runtime.errors import BadClip
 
@@ -39,23 +40,28 @@ def inspect(clips: tuple[Clip, ...], model_rate_hz: int) -> tuple[Facts, ...]:
 
 def _facts(clip: Clip, model_rate_hz: int) -> Facts:
     try:
-        samples, rate_hz = _samples(clip)
+        return _read(clip, model_rate_hz)
     except BadClip as error:
         return Facts(error=error.wrong)
-    digest = hashlib.sha256(f"{rate_hz} {samples.shape}".encode())
-    digest.update(np.ascontiguousarray(samples).tobytes())
-    meter = LevelMeter()
-    mono = mix_to_mono(samples)
-    meter.add_channels(samples, mono)
-    meter.add_output(resample(mono, rate_hz, model_rate_hz))
-    return Facts(len(samples) / rate_hz, rate_hz, digest.hexdigest(), meter.is_silent, meter.remarks())
 
 
-def _samples(clip: Clip) -> tuple[np.ndarray, int]:
-    """All samples of the clip (S, channels) float32 at its own rate. Raises BadClip where training would."""
-    with open_source(clip.source, clip_name(clip)) as source:
-        samples, rate_hz = source.read(*clip_span(clip, source)), source.rate_hz
-    if len(samples) == 0:
-        raise clip_name(clip).bad_clip("it contains no samples")
-    refuse_unusable(samples, clip_name(clip))
-    return samples, rate_hz
+def _read(clip: Clip, model_rate_hz: int) -> Facts:
+    """The facts of a clip, block by block. Raises BadClip where training would."""
+    name, digest, meter, shapes = clip_name(clip), hashlib.sha256(), LevelMeter(), []
+    with open_source(clip.source, name) as source:
+
+        def mono() -> Iterator[np.ndarray]:
+            for block in source.blocks(*clip_span(clip, source)):
+                refuse_unusable(block, name)
+                digest.update(np.ascontiguousarray(block).tobytes())
+                shapes.append(block.shape)
+                mixed = mix_to_mono(block)
+                meter.add_channels(block, mixed)
+                yield mixed
+
+        rate_hz = source.verdict.rate_hz
+        for output in resampled_blocks(mono(), rate_hz, model_rate_hz):
+            meter.add_output(output)
+    frames = sum(shape[0] for shape in shapes)
+    digest.update(f"{rate_hz} {frames} {shapes[0][1:]}".encode())
+    return Facts(frames / rate_hz, int(rate_hz), digest.hexdigest(), meter.is_silent, meter.remarks())

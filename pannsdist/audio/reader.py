@@ -5,16 +5,17 @@ Axes: S samples of one channel, also called frames where there are several chann
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
+from pannsdist.audio.decoder import Decoder, DecodingError
 from pannsdist.audio.loudness import LevelMeter, refusal
+from pannsdist.audio.verdicts import BLOCK_VALUES, Verdict, examined, judge, rate_fault
 from pannsdist.contracts import Clip, SampleSource, shown
 from pannsdist.contracts.sound_files import how_to_read
 from pannsdist.runtime.errors import BadClip
@@ -69,51 +70,35 @@ class OpenSource(Protocol):
     """An open source. Whatever else holds samples, such as a store of many clips in one file, becomes one of these."""
 
     @property
-    def frames(self) -> int:
-        """Its length; of a file, by its header."""
+    def verdict(self) -> Verdict:
+        """Its length and its own sample rate, and what is missing of it."""
         ...
 
-    @property
-    def rate_hz(self) -> Any:
-        """Its own sample rate, an int or a float."""
-        ...
+    def blocks(self, first: int, end: int, frames: int = 0) -> Iterator[np.ndarray]:
+        """Frames `first` to `end`, so many at a time, else as many as fit: (S, channels). Once after opening.
 
-    def read(self, first: int, end: int) -> np.ndarray:
-        """Frames `first` to `end`: (S, channels), fewer where the source ends before. Only one read after opening."""
-        ...
-
-    def blocks(self, frames: int) -> Iterator[np.ndarray]:
-        """All frames from the first one on, so many at a time: (S, channels)."""
+        Raises DecodingError where they cannot be decoded.
+        """
         ...
 
 
 class _FileSource:
     """A sound file, decoded by libsndfile: WAV of 8 to 32 bit or float, FLAC, Ogg, MP3, and the like."""
 
-    def __init__(self, file: Any) -> None:
-        self._file = file
-        self.frames, self.rate_hz = len(file), file.samplerate
+    def __init__(self, decoder: Decoder, verdict: Verdict) -> None:
+        self._decoder, self.verdict = decoder, verdict
 
-    def read(self, first: int, end: int) -> np.ndarray:
-        """See OpenSource. A file that cannot seek, such as GSM 6.10 in WAV, is decoded from its start; once."""
-        if self._file.seekable():
-            self._file.seek(first)
-        else:
-            self._next(first)
-        return self._next(end - first)
-
-    def blocks(self, frames: int) -> Iterator[np.ndarray]:
-        """See OpenSource.
-
-        `SoundFile.blocks` trusts the header: where the file ends before, it fills up with uninitialised memory
-        (soundfile 0.14.0), and it raises for a file without seeking.
-        """
-        while len(block := self._next(frames)):
+    def blocks(self, first: int, end: int, frames: int = 0) -> Iterator[np.ndarray]:
+        """See OpenSource. `SoundFile.blocks` fills up with uninitialised memory where a file ends early."""
+        at_most = max(1, BLOCK_VALUES // self._decoder.channels)
+        frames = min(frames or at_most, at_most)
+        self._decoder.seek(first, at_most)
+        while first < end:
+            block = self._decoder.read(min(frames, end - first))
+            if len(block) == 0:
+                raise DecodingError(f"it ends {end - first} samples before its length, or changes while it is read")
+            first += len(block)
             yield block
-
-    def _next(self, frames: int) -> np.ndarray:
-        samples: np.ndarray = self._file.read(frames, dtype="float32", always_2d=True)
-        return samples
 
 
 class _ArraySource:
@@ -121,54 +106,51 @@ class _ArraySource:
 
     def __init__(self, samples: np.ndarray, rate_hz: float) -> None:
         self._samples = samples[:, None] if samples.ndim == 1 else samples
-        self.frames, self.rate_hz = len(samples), rate_hz
+        self.verdict = Verdict(len(samples), rate_hz, len(samples) / rate_hz if rate_hz else 0.0)
 
-    def read(self, first: int, end: int) -> np.ndarray:
+    def blocks(self, first: int, end: int, frames: int = 0) -> Iterator[np.ndarray]:
         """See OpenSource."""
-        return self._samples[first:end]
-
-    def blocks(self, frames: int) -> Iterator[np.ndarray]:
-        """See OpenSource."""
-        return (self._samples[first : first + frames] for first in range(0, self.frames, frames))
+        frames = frames or max(1, end - first)
+        return (self._samples[at : min(end, at + frames)] for at in range(first, end, frames))
 
 
 @contextmanager
 def open_source(source: AudioInput | SampleSource, name: SourceName) -> Iterator[OpenSource]:
-    """A source, opened once. Raises BadClip, also within the block, for a file that libsndfile cannot decode."""
-    if isinstance(source, Recording):
-        yield _ArraySource(source.samples, source.rate_hz)
-    elif isinstance(source, Path):
-        import soundfile
-
+    """A source, opened once. Raises BadClip for what cannot be read, also within the block."""
+    if isinstance(source, Path):
+        found = examined(source)
+        if not found.verdict.is_readable:
+            raise name.bad_clip(found.verdict.fault, how_to_read(source))
         try:
-            with soundfile.SoundFile(os.fsencode(source)) as file:
-                yield _FileSource(file)
-        except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
-            raise name.bad_clip(_reason(source, error)) from error
-    else:
-        samples, rate_hz = source.samples()
-        yield _ArraySource(np.asarray(samples, np.float32), rate_hz)
+            with closing(Decoder(source, found.pieces)) as decoder:
+                yield _FileSource(decoder, found.verdict)
+        except DecodingError as error:
+            raise name.bad_clip(str(error)) from error
+        return
+    samples, rate_hz = (source.samples, source.rate_hz) if isinstance(source, Recording) else source.samples()
+    if fault := rate_fault(rate_hz):
+        raise name.bad_clip(fault)
+    if len(samples) == 0:
+        raise name.bad_clip("it contains no samples")
+    yield _ArraySource(samples if isinstance(source, Recording) else np.asarray(samples, np.float32), rate_hz)
 
 
-def _reason(path: Path, error: Exception) -> str:
-    """Why libsndfile could not read a file."""
-    if not path.exists():
-        return "there is no such file"
-    if path.is_file() and path.stat().st_size == 0:
-        return "the file is empty"
-    if isinstance(error, PermissionError):
-        return "permission to read it is denied"
-    why = (getattr(error, "error_string", str(error)) or "no reason is given").splitlines()[0]
-    return f"libsndfile cannot decode it ({why})" + (f"; {remedy}" if (remedy := how_to_read(path)) else "")
+def verdict_on(source: AudioInput) -> Verdict:
+    """The verdict on an input of inference. Raises nothing."""
+    return judge(source) if isinstance(source, Path) else _ArraySource(source.samples, source.rate_hz).verdict
 
 
 def clip_span(clip: Clip, source: OpenSource) -> tuple[int, int]:
-    """(first, end) of the clip in frames of its source. Raises BadClip for a span outside the source."""
-    frames, rate_hz = source.frames, source.rate_hz
+    """(first, end) of the clip in frames of its source, both the nearest ones.
+
+    Raises BadClip for a source that is not whole, wherever the clip lies in it, and for a span outside the source.
+    """
+    verdict = source.verdict
+    if not verdict.is_whole:
+        raise clip_name(clip).bad_clip(str(verdict))
+    frames, rate_hz = verdict.frames, verdict.rate_hz
     first = round(clip.start_s * rate_hz)
     end = frames if clip.duration_s is None else min(frames, first + round(clip.duration_s * rate_hz))
-    if frames == 0:
-        raise clip_name(clip).bad_clip("it contains no samples")
     if first < 0 or end <= first:
         span = f"{clip.start_s} s" + ("" if clip.duration_s is None else f" for {clip.duration_s} s")
         raise clip_name(clip).bad_clip(f"the span from {span} lies outside its {frames / rate_hz:.3f} s")
@@ -179,6 +161,12 @@ def refuse_unusable(samples: np.ndarray, name: SourceName) -> None:
     """Raise BadClip for samples (S, channels) as decoded that no network may get."""
     if why := refusal(samples):
         raise name.bad_clip(why)
+
+
+def missing_part(source: AudioInput) -> Verdict | None:
+    """The verdict on an input of inference of which only a part can be read, else None. Raises nothing."""
+    verdict = verdict_on(source)
+    return verdict if verdict.is_readable and not verdict.is_whole else None
 
 
 def mix_to_mono(samples: np.ndarray) -> np.ndarray:
@@ -200,38 +188,37 @@ def resample(waveform: np.ndarray, own_hz: float, rate_hz: int) -> np.ndarray:
 
 
 def duration_s(source: AudioInput) -> float:
-    """The length of an input of inference; of a file, by its header. Raises BadClip for a file that is no sound."""
-    with open_source(source, input_name(source)) as opened:
-        return float(opened.frames / opened.rate_hz)
+    """The seconds of an input of inference that can be read. Raises BadClip for a file that is no sound."""
+    verdict = verdict_on(source)
+    if not verdict.is_readable:
+        raise input_name(source).bad_clip(verdict.fault or "it contains no samples")
+    return verdict.length_s
 
 
 def mono_blocks(source: AudioInput, rate_hz: int, meter: LevelMeter | None = None) -> Iterator[np.ndarray]:
     """The mono samples at `rate_hz`, some seconds at a time in constant memory: (S,) float32; `meter` measures them.
 
-    Raises BadClip for a file that is no sound, for a sound without samples, and for what `loudness.refusal` refuses.
+    Of a source that is not whole they are what can be read; `verdict_on` tells how much that is. Raises BadClip for a
+    file that is no sound, for a sound without samples, and for what `loudness.refusal` refuses.
     """
     name = input_name(source)
     with open_source(source, name) as opened:
-        blocks = opened.blocks(max(1, round(BLOCK_S * opened.rate_hz)))
-        meter = meter or LevelMeter()
+        verdict, meter = opened.verdict, meter or LevelMeter()
+        blocks = opened.blocks(0, verdict.frames, max(1, round(BLOCK_S * verdict.rate_hz)))
         mono = _checked_mono(blocks, name, meter)
-        yield from meter.outputs(_resampled_blocks(mono, opened.rate_hz, rate_hz))
+        yield from meter.outputs(resampled_blocks(mono, verdict.rate_hz, rate_hz))
 
 
 def _checked_mono(blocks: Iterable[np.ndarray], name: SourceName, meter: LevelMeter) -> Iterator[np.ndarray]:
     """Blocks (S, channels) -> blocks (S,). Raises BadClip."""
-    is_empty = True
     for block in blocks:
         refuse_unusable(block, name)
         mono = mix_to_mono(block)
         meter.add_channels(block, mono)
-        is_empty = False
         yield mono
-    if is_empty:
-        raise name.bad_clip("it contains no samples")
 
 
-def _resampled_blocks(blocks: Iterable[np.ndarray], own_hz: float, rate_hz: int) -> Iterator[np.ndarray]:
+def resampled_blocks(blocks: Iterable[np.ndarray], own_hz: float, rate_hz: int) -> Iterator[np.ndarray]:
     """Blocks (S,), resampled without seams: concatenated they are the sound at `rate_hz`."""
     if own_hz == rate_hz:
         yield from blocks

@@ -6,17 +6,17 @@ import csv
 import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
 @dataclass(frozen=True)
 class Result:
-    """What was found in a file; `remarks` on its levels are written in JSON alone, where there are any."""
+    """What was found in a file; `more` are further fields of its JSON record."""
 
     path: str
     found: Any
-    remarks: tuple[str, ...] = ()
+    more: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,9 @@ class Format:
     rows: Callable[[Any], Iterable[Sequence[Any]]]
 
 
-def _remarks(result: Result) -> dict[str, Any]:
-    return {"remarks": result.remarks} if result.remarks else {}
-
-
 SCORES = Format(
     line=lambda result: f"{result.path}  " + "  ".join(f"{label} {score:.4f}" for label, score in result.found),
-    record=lambda result: {"path": result.path, "scores": dict(result.found), **_remarks(result)},
+    record=lambda result: {"path": result.path, "scores": dict(result.found), **result.more},
     columns=("path", "rank", "label", "score"),
     rows=lambda result: [(result.path, rank, *pair) for rank, pair in enumerate(result.found, start=1)],
 )
@@ -44,7 +40,7 @@ EVENTS = Format(
         "\n".join(f"{result.path}  {e.onset_s:.2f}-{e.offset_s:.2f} s  {e.label} {e.score:.4f}" for e in result.found)
         or f"{result.path}  nothing"
     ),
-    record=lambda result: {"path": result.path, "events": [vars(event) for event in result.found], **_remarks(result)},
+    record=lambda result: {"path": result.path, "events": [vars(event) for event in result.found], **result.more},
     columns=("path", "onset_s", "offset_s", "label", "score"),
     rows=lambda result: [(result.path, e.onset_s, e.offset_s, e.label, e.score) for e in result.found],
 )

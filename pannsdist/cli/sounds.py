@@ -14,6 +14,7 @@ from pannsdist.runtime.errors import BadClip, UserError
 from pannsdist.runtime.names import shown
 
 if TYPE_CHECKING:
+    from pannsdist.audio.reader import AudioInput
     from pannsdist.inference.detection import Rule
     from pannsdist.inference.model import Model
 
@@ -168,12 +169,19 @@ def export(chosen: argparse.Namespace) -> None:
     print(f"largest difference in scores: {checked.difference:.2g}")
 
 
-def _result(source: object, found: Any, remarks: tuple[str, ...]) -> Result:
-    """The result of a file, after a note on its levels where they are unusual."""
-    path = shown(source)
+def _result(source: AudioInput, found: Any, remarks: tuple[str, ...]) -> Result:
+    """The result of a file, after a note on what is missing of it and on unusual levels; both are fields in JSON."""
+    from pannsdist.audio.reader import missing_part
+
+    path, incomplete = shown(source), missing_part(source)
+    more: dict[str, Any] = {}
+    if incomplete is not None:
+        console.note_main(f"{path}: {incomplete}")
+        more["incomplete"] = incomplete.record
     if remarks:
         console.note_main(f"{path}: {'; '.join(remarks)}")
-    return Result(path, found, remarks)
+        more["remarks"] = remarks
+    return Result(path, found, more)
 
 
 def _print_errors(failures: Sequence[BadClip]) -> bool:

@@ -14,6 +14,7 @@ from pannsdist.audio.batches import Shard
 from pannsdist.audio.loader import Loader
 from pannsdist.audio.loudness import refusal
 from pannsdist.audio.reader import resample
+from pannsdist.audio.verdicts import rate_fault
 from pannsdist.contracts import FrontEnd
 from pannsdist.contracts.batch import Batch
 from pannsdist.runtime import seeding
@@ -109,6 +110,8 @@ class Items:
             raise UserError(
                 f"{what} is a waveform of unknown sample rate", "add an attribute `sample_rate` in Hz to the dataset"
             )
+        if rate_fault(rate_hz):
+            raise UserError(f"{what}: {rate_fault(rate_hz)}", "correct the dataset's attribute `sample_rate`")
         if why := refusal(samples):
             raise UserError(f"{what}: {why}")
         mono = resample(samples, int(rate_hz), self.input_spec.front_end.sample_rate_hz)

@@ -15,6 +15,7 @@ from paddle import nn
 
 from pannsdist.audio.loudness import refusal
 from pannsdist.audio.reader import resample
+from pannsdist.audio.verdicts import MAX_RATE_HZ, MIN_RATE_HZ, rate_fault
 from pannsdist.audio.windows import sliding_windows
 from pannsdist.contracts import FrontEnd
 from pannsdist.contracts.network import evaluation_mode
@@ -188,8 +189,9 @@ class Module(nn.Layer):
         wanted = "raw" if self.front_end.kind == "waveform" else "mel"
         if feat_type != wanted:
             raise UserError(f"feat_type is {feat_type!r}", f"{self.part.entry.name} takes {wanted!r}")
-        if batch_size < 1 or sample_rate < 1:
-            raise UserError(f"batch_size is {batch_size} and sample_rate {sample_rate}", "allowed: 1 or more")
+        if batch_size < 1 or rate_fault(sample_rate):
+            allowed = f"allowed: a batch of 1 or more, a rate from {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz"
+            raise UserError(f"batch_size is {batch_size} and sample_rate {sample_rate}", allowed)
         use_device(self, use_gpu)
         waveforms = [self._waveform(samples, sample_rate, number) for number, samples in enumerate(data)]
         owners, windows = zip(

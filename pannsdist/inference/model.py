@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from pannsdist.audio.loudness import LevelMeter
     from pannsdist.audio.reader import AudioInput
+    from pannsdist.audio.verdicts import Verdict
     from pannsdist.contracts import FrontEnd
     from pannsdist.inference.bundle import BundleRecord
     from pannsdist.inference.detection import Event, WindowScores
@@ -35,23 +36,26 @@ ON_BAD = ("stop", "skip")
 class Answer:
     """The probability of each label in one sound, highest first; or the error of a bad sound.
 
-    `remarks` say what is unusual about its levels, such as silence or channels that cancel each other.
+    `incomplete` says how much was read of a file that is cut or damaged; None for a whole one. `remarks` say what is
+    unusual about its levels, such as silence or channels that cancel each other.
     """
 
     sound: str
     scores: Mapping[str, float] = field(default_factory=dict)
     error: BadClip | None = None
     remarks: tuple[str, ...] = ()
+    incomplete: Verdict | None = None
 
 
 @dataclass(frozen=True)
 class Detection:
-    """The events of one sound, sorted by onset; or the error of a bad sound. `remarks`: see `Answer`."""
+    """The events of one sound, sorted by onset; or the error of a bad sound. `remarks`, `incomplete`: see `Answer`."""
 
     sound: str
     events: Sequence[Event] = ()
     error: BadClip | None = None
     remarks: tuple[str, ...] = ()
+    incomplete: Verdict | None = None
 
 
 def load_model(
@@ -145,7 +149,7 @@ class Model:
         if topk is not None and topk < 1:
             raise UserError(f"topk is {topk}", "give 1 or more, or None for every label")
         predictions = self._predictions(sounds, sample_rate_hz, on_bad)
-        return [Answer(shown(one.source), dict(one.scores[:topk]), one.error, one.remarks) for one in predictions]
+        return [_answer(one, dict(one.scores[:topk])) for one in predictions]
 
     def tag(
         self,
@@ -159,10 +163,7 @@ class Model:
 
         rule = Rule(threshold)
         predictions = self._predictions(sounds, sample_rate_hz, on_bad)
-        return [
-            Answer(shown(one.source), {label: p for label, p in one.scores if rule.reached(p)}, one.error, one.remarks)
-            for one in predictions
-        ]
+        return [_answer(one, {label: p for label, p in one.scores if rule.reached(p)}) for one in predictions]
 
     def detect(  # noqa: PLR0913 - keyword arguments of the public API
         self,
@@ -176,6 +177,7 @@ class Model:
     ) -> list[Detection]:
         """The sound events of each sound: a `Rule` of these three applied to its `timeline`."""
         from pannsdist.audio.loudness import LevelMeter
+        from pannsdist.audio.reader import missing_part
         from pannsdist.inference.detection import Rule, events
 
         rule = Rule(threshold, min_duration_s, min_gap_s)
@@ -185,7 +187,8 @@ class Model:
             meter = LevelMeter()
             try:
                 found_events = events(self.timeline(source, meter), self.labels, rule)
-                found.append(Detection(shown(source), found_events, remarks=_warned(source, meter.remarks())))
+                remarks = _warned(source, meter.remarks())
+                found.append(Detection(shown(source), found_events, None, remarks, missing_part(source)))
             except BadClip as error:
                 if on_bad == "stop":
                     raise
@@ -193,13 +196,20 @@ class Model:
         return found
 
     def embed(self, sounds: SoundInput | Sequence[SoundInput], sample_rate_hz: float | None = None) -> np.ndarray:
-        """The embedding of each sound, the mean over its windows: (N, E) float32. A bad sound always raises BadClip."""
+        """The embedding of each sound, the mean over its windows: (N, E) float32. A bad sound always raises BadClip.
+
+        Warns of each file of which only a part could be read.
+        """
         import numpy as np
+
+        from pannsdist.audio.reader import missing_part
 
         vectors = []
         for embedding in self.predictor.embeddings(self._sources(sounds, sample_rate_hz)):
             if embedding.error is not None:
                 raise embedding.error
+            if incomplete := missing_part(embedding.source):
+                warnings.warn(f"{shown(embedding.source)}: {incomplete}", stacklevel=2)
             _warned(embedding.source, embedding.remarks)
             vectors.append(embedding.vector)
         if not vectors:
@@ -240,6 +250,10 @@ class Model:
         from pannsdist.inference.sounds import sources
 
         return sources(sounds, sample_rate_hz)
+
+
+def _answer(prediction: Prediction, scores: Mapping[str, float]) -> Answer:
+    return Answer(shown(prediction.source), scores, prediction.error, prediction.remarks, prediction.incomplete)
 
 
 def _warned(source: AudioInput, remarks: tuple[str, ...]) -> tuple[str, ...]:

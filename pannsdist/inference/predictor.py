@@ -12,7 +12,8 @@ import numpy as np
 
 from pannsdist.audio.loudness import LevelMeter
 from pannsdist.audio.prefetch import prefetch
-from pannsdist.audio.reader import AudioInput, mono_blocks
+from pannsdist.audio.reader import AudioInput, missing_part, mono_blocks
+from pannsdist.audio.verdicts import Verdict
 from pannsdist.audio.windows import Window, sliding_windows
 from pannsdist.inference.detection import WindowScores
 from pannsdist.inference.engines.engine import Engine
@@ -32,13 +33,15 @@ BUFFER_WINDOWS = 4 * BATCH_WINDOWS
 class Prediction:
     """The probability of each label for one source, highest first; or the error of a bad one.
 
-    `remarks` say what is unusual about its levels.
+    `remarks` say what is unusual about its levels. `incomplete` says how much was read of a file that is cut or
+    damaged; None for a whole one.
     """
 
     source: AudioInput
     scores: tuple[tuple[str, float], ...] = ()
     remarks: tuple[str, ...] = ()
     error: BadClip | None = None
+    incomplete: Verdict | None = None
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ class Predictor:
             vector, remarks = mean
             order = np.argsort(-vector, kind="stable")
             scores = tuple((self._inference_model.labels[i], float(vector[i])) for i in order)
-            yield Prediction(source, scores, remarks)
+            yield Prediction(source, scores, remarks, incomplete=missing_part(source))
 
     def timeline(self, source: AudioInput, meter: LevelMeter | None = None) -> Iterator[WindowScores]:
         """The probabilities (C,) of each window of a source; `meter` measures its levels. Raises BadClip."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import math
 import os
 import warnings
 from collections.abc import Iterable, Sequence
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from pannsdist.audio.reader import AudioInput, Recording
+from pannsdist.audio.verdicts import MAX_RATE_HZ, MIN_RATE_HZ, rate_fault
 from pannsdist.contracts.file_lookup import FileLookup
 from pannsdist.contracts.sound_files import SoundFiles, find_sound_files, merged
 from pannsdist.runtime.errors import UserError
@@ -96,8 +96,9 @@ def sources(sounds: SoundInput | Sequence[SoundInput], sample_rate_hz: float | N
     arrays = [isinstance(sound, np.ndarray) for sound in given]
     if sample_rate_hz is None and any(arrays):
         raise UserError("the sample rate of the arrays is missing", "give it as sample_rate_hz=")
-    if sample_rate_hz is not None and not 0 < sample_rate_hz < math.inf:
-        raise UserError(f"sample_rate_hz is {sample_rate_hz}", "give a rate above 0")
+    if sample_rate_hz is not None and rate_fault(sample_rate_hz):
+        right = f"give a rate from {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz"
+        raise UserError(f"sample_rate_hz is {sample_rate_hz}", right)
     if sample_rate_hz is not None and given and not any(arrays):
         raise UserError("sample_rate_hz is given, but there is no array", "leave it out: files contain their own rate")
     found: list[AudioInput] = []

@@ -90,7 +90,7 @@ def excerpt(path: Path, length: int, rate_hz: int, generator: np.random.Generato
             file.seek(int(generator.integers(0, max(0, len(file) - needed) + 1)))
             mono = file.read(needed, dtype="float32", always_2d=True).mean(axis=1)
             own_rate_hz = file.samplerate
-    except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
+    except Exception as error:
         raise UserError(f"augment.noise.folder: cannot read {path}: {error}", "repair or remove the file") from error
     if len(mono) == 0 or not np.isfinite(mono).all():
         raise UserError(f"augment.noise.folder: {path} has no samples, or NaN samples", "repair or remove the file")

@@ -84,7 +84,8 @@ def _source(clip: Clip) -> AudioInput:
     if isinstance(clip.source, Path) and not clip.start_s and clip.duration_s is None:
         return clip.source
     with open_source(clip.source, clip_name(clip)) as opened:
-        return Recording(clip.id, opened.read(*clip_span(clip, opened)), opened.rate_hz)
+        samples = np.concatenate(list(opened.blocks(*clip_span(clip, opened))))
+        return Recording(clip.id, samples, opened.verdict.rate_hz)
 
 
 def _read(source: AudioInput, rate_hz: int, limit: int) -> np.ndarray:

@@ -120,7 +120,7 @@ def test_a_text_file_is_refused(tmp_path):
 
 
 def test_a_folder_is_refused(tmp_path):
-    assert "): libsndfile cannot decode it (" in refusal(tmp_path)
+    assert "): it is a folder\n" in refusal(tmp_path)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may read everything")
@@ -134,7 +134,9 @@ def test_a_flac_that_was_cut_off_is_refused(tmp_path):
     soundfile.write(tmp_path / "a.flac", noise(40000), RATE_HZ)
     data = (tmp_path / "a.flac").read_bytes()
     (tmp_path / "a.flac").write_bytes(data[: len(data) // 2])
-    assert "libsndfile cannot decode it" in refusal(tmp_path / "a.flac", ClipReader(RATE_HZ, 40000))
+    for crop in (40000, 100):
+        said = refusal(tmp_path / "a.flac", ClipReader(RATE_HZ, crop))
+        assert "of 5.00 s could be read (the file ends before its sound does)" in said
 
 
 def test_a_file_without_samples_is_refused(write):

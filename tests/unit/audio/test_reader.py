@@ -25,8 +25,8 @@ def sine(hz=TONE_HZ, duration_s=1.0, rate_hz=RATE_HZ, level=0.5):
 def read(path, rate_hz=RATE_HZ, **cut):
     clip = Clip("a", path, (), **cut)
     with open_source(path, clip_name(clip)) as source:
-        samples, own_hz = source.read(*clip_span(clip, source)), source.rate_hz
-    return to_mono(samples, own_hz, rate_hz)
+        samples = np.concatenate(list(source.blocks(*clip_span(clip, source))))
+    return to_mono(samples, source.verdict.rate_hz, rate_hz)
 
 
 def to_mono(samples, own_hz, rate_hz):
@@ -109,6 +109,16 @@ def test_start_and_duration_cut_a_piece_out(tmp_path, ending):
     assert len(read(tmp_path / f"a.{ending}", start_s=3.5)) == RATE_HZ // 2
 
 
+@pytest.mark.parametrize(("start_s", "first"), [(0.04999, 500), (0.05001, 500), (0.00016, 2), (0.00014, 1)])
+def test_a_start_is_the_nearest_sample(start_s, first):
+    ramp = np.arange(1000, dtype=np.float32) / 1000
+    clip = Clip("a", Samples(ramp, 10000), (), start_s, 0.00051)
+    with open_source(clip.source, clip_name(clip)) as source:
+        assert clip_span(clip, source) == (first, first + 5)
+    waveform = ClipReader(10000, 5).read(clip, None)
+    np.testing.assert_array_equal(waveform, ramp[first : first + 5])
+
+
 def test_a_piece_is_the_same_whatever_is_decoded_around_it(tmp_path):
     noise = np.random.default_rng(0).normal(0, 0.1, 2 * RATE_HZ).astype(np.float32)
     soundfile.write(tmp_path / "a.wav", noise, RATE_HZ, subtype="FLOAT")
@@ -177,20 +187,21 @@ def opened(monkeypatch):
 
 
 @pytest.mark.parametrize("generator", [None, np.random.default_rng(0)], ids=["from the start", "random crop"])
-def test_a_training_clip_is_opened_once(tmp_path, opened, generator):
+def test_a_training_clip_is_examined_once_and_then_opened_once_an_epoch(tmp_path, opened, generator):
     soundfile.write(tmp_path / "a.wav", sine(rate_hz=44100), 44100)
     opened.clear()
-    waveform = ClipReader(RATE_HZ, 1000).read(Clip("a", tmp_path / "a.wav", (), 0.1, 0.5), generator)
-    assert (len(waveform), opened) == (1000, [tmp_path / "a.wav"])
+    for opens in (2, 3, 4):
+        waveform = ClipReader(RATE_HZ, 1000).read(Clip("a", tmp_path / "a.wav", (), 0.1, 0.5), generator)
+        assert (len(waveform), len(opened)) == (1000, opens)
 
 
-def test_an_inspected_clip_and_an_input_of_inference_are_opened_once(tmp_path, opened):
+def test_the_check_and_inference_read_an_examined_file_in_one_pass(tmp_path, opened):
     soundfile.write(tmp_path / "a.wav", sine(), RATE_HZ)
     opened.clear()
-    (facts,) = inspect((Clip("a", tmp_path / "a.wav", ()),), 16000)
-    assert (facts.duration_s, opened) == (1.0, [tmp_path / "a.wav"])
+    (facts,) = inspect((Clip("a", tmp_path / "a.wav", ()),), RATE_HZ)
+    assert (facts.duration_s, len(opened)) == (1.0, 2)
     assert sum(map(len, mono_blocks(tmp_path / "a.wav", 8000))) == 8000
-    assert opened == [tmp_path / "a.wav"] * 2
+    assert len(opened) == 3
 
 
 def test_a_file_that_cannot_seek_is_read_in_training_and_in_inference(tmp_path):
@@ -201,27 +212,14 @@ def test_a_file_that_cannot_seek_is_read_in_training_and_in_inference(tmp_path):
     assert loudest_hz(whole, 8000) == pytest.approx(TONE_HZ, abs=5.0)
 
 
-class LongerByItsHeader:
-    """A file whose header promises more frames than can be decoded, such as a VBR MP3 without a length."""
-
-    samplerate = 8000
-
-    def __init__(self, samples):
-        self.remaining = samples
-
-    def __len__(self):
-        return 10 * len(self.remaining)
-
-    def read(self, frames, **_):
-        block, self.remaining = self.remaining[:frames], self.remaining[frames:]
-        return block
-
-
-@pytest.mark.parametrize("frames", [300, 1000, 4000])
-def test_blocks_end_where_nothing_more_can_be_decoded(frames):
-    samples = np.random.default_rng(0).normal(size=(1000, 2)).astype(np.float32)
-    blocks = reader._FileSource(LongerByItsHeader(samples)).blocks(frames)
-    np.testing.assert_array_equal(np.concatenate(list(blocks)), samples)
+def test_a_file_that_is_cut_after_it_was_examined_is_refused_where_it_ends(tmp_path):
+    soundfile.write(tmp_path / "a.wav", sine(), RATE_HZ)
+    with (
+        pytest.raises(BadClip, match="it ends 30000 samples before its length"),
+        open_source(tmp_path / "a.wav", reader.SourceName("a", "", "")) as source,
+    ):
+        os.truncate(tmp_path / "a.wav", 44 + 2 * 2000)
+        list(source.blocks(0, RATE_HZ, 500))
 
 
 def test_a_span_of_a_sample_source_and_of_a_recording_is_that_of_the_file(tmp_path):
@@ -229,5 +227,7 @@ def test_a_span_of_a_sample_source_and_of_a_recording_is_that_of_the_file(tmp_pa
     soundfile.write(tmp_path / "a.wav", samples, RATE_HZ, subtype="FLOAT")
     for source in (tmp_path / "a.wav", Samples(samples, RATE_HZ), Recording("a", samples, RATE_HZ)):
         with open_source(source, reader.SourceName("a", "", "")) as opened_source:
-            assert (opened_source.frames, opened_source.rate_hz) == (1000, RATE_HZ)
-            np.testing.assert_array_equal(opened_source.read(200, 700), samples[200:700])
+            assert (opened_source.verdict.frames, opened_source.verdict.rate_hz) == (1000, RATE_HZ)
+            for frames in (0, 7, 500, 1000):
+                read = np.concatenate(list(opened_source.blocks(200, 700, frames)))
+                np.testing.assert_array_equal(read, samples[200:700])

@@ -182,8 +182,8 @@ def test_orders_that_mean_nothing_are_refused(model):
 
 
 def test_models_that_are_not_there_are_refused(folder, tmp_path):
-    with pytest.raises(UnknownPlugin, match=r"unknown model 'panns_cnn41'\n  closest: panns_cnn14"):
-        load_model("panns_cnn41")
+    with pytest.raises(UnknownPlugin, match=r"unknown model 'panns_cnn144'\n  closest: panns_cnn14"):
+        load_model("panns_cnn144")
     for nothing in (tmp_path / "nothing", str(tmp_path / "nothing"), "runs/nothing/best_model", tmp_path):
         with pytest.raises(BadBundle, match="is not a model folder"):
             load_model(nothing)

@@ -1,0 +1,88 @@
+"""The decoder of sound files, libsndfile: the only place of the package that opens one to read it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pannsdist.audio.containers.layout import Piece
+from pannsdist.audio.splice import Splice
+
+
+class DecodingError(Exception):
+    """A sound file that cannot be opened or decoded; its text is the reason."""
+
+
+class Decoder:
+    """A sound file, open for decoding; `pieces` replace its bytes. Every method raises DecodingError.
+
+    libsndfile and soundfile raise exceptions of many types for damaged files (LibsndfileError, ValueError, MemoryError,
+    UnicodeError and others), of which none is a fault of the program: all become DecodingError here.
+    """
+
+    def __init__(self, path: Path, pieces: Sequence[Piece] = ()) -> None:
+        import soundfile
+
+        with _decoding(path):
+            self._bytes = Splice(path, pieces) if pieces else None
+            try:
+                self._file: Any = soundfile.SoundFile(os.fsencode(path) if self._bytes is None else self._bytes, "r")
+            except BaseException:
+                self._close_bytes()
+                raise
+        self._path, self._can_seek = path, bool(self._file.seekable())
+        self._file.seekable = _never  # else soundfile seeks after every read, which fails near damage
+        self.frames, self.rate_hz, self.channels = len(self._file), self._file.samplerate, self._file.channels
+        self.format: str = self._file.format
+        self.subtype: str = self._file.subtype
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+        self._close_bytes()
+
+    def seek(self, frame: int, block_frames: int) -> None:
+        """Move to a frame, once, from the start. A file that cannot seek, such as GSM 6.10 in WAV, is decoded to it."""
+        if frame == 0:
+            return
+        with _decoding(self._path):
+            if self._can_seek:
+                self._file.seek(frame)
+                return
+        while frame > 0 and len(skipped := self.read(min(frame, block_frames))):
+            frame -= len(skipped)
+
+    def read(self, frames: int) -> np.ndarray:
+        """The next frames, fewer at the end: (S, channels) float32."""
+        with _decoding(self._path):
+            samples: np.ndarray = self._file.read(frames, dtype="float32", always_2d=True)
+        return samples
+
+    def _close_bytes(self) -> None:
+        if self._bytes is not None:
+            self._bytes.close()
+
+
+def _never() -> bool:
+    return False
+
+
+@contextmanager
+def _decoding(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        raise DecodingError(_reason(path, error)) from error
+
+
+def _reason(path: Path, error: Exception) -> str:
+    """Why a file cannot be read."""
+    if not os.path.exists(path):  # noqa: PTH110 pathlib raises for some names
+        return "there is no such file"
+    said = str(error).strip() or type(error).__name__
+    return f"libsndfile cannot decode it ({said.splitlines()[0]})"

@@ -1,0 +1,199 @@
+"""One verdict on each sound file, for the check of a dataset, for training, evaluation and inference alike."""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import closing
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from pannsdist.audio.containers.families import layout
+from pannsdist.audio.containers.layout import Layout, Piece
+from pannsdist.audio.decoder import Decoder, DecodingError
+
+MIN_RATE_HZ, MAX_RATE_HZ = 1000, 768_000
+MAX_CHANNELS = 256
+BLOCK_VALUES = 1 << 22
+"""Values that are decoded at a time, of all channels together: 16 MB. No header makes a reader ask for more."""
+COUNTED_VALUES = 1 << 10
+"""Values at a time when they are counted, so that what stands before a damaged part is not lost with it."""
+REMEMBERED = 1 << 16
+"""Files whose verdict a process keeps, so that an epoch does not examine them again."""
+EXACT = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW", "IMA_", "MS_", "VORBIS", "OPUS", "MPEG_")
+"""Codings that can be decoded wherever the container is whole, and in which libsndfile can seek to the last sample.
+
+The others are decoded once, to see that they can be."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How much of a sound file can be read.
+
+    `frames` can be read. `fault` is why these are not all, or, if they are none, why the file cannot be used. `whole_s`
+    is how long the sound would be without the fault, None if that is not known.
+    """
+
+    frames: int = 0
+    rate_hz: float = 0.0
+    whole_s: float | None = None
+    fault: str = ""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the sound can be read to its end."""
+        return not self.fault
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether at least a part can be read."""
+        return self.frames > 0
+
+    @property
+    def length_s(self) -> float:
+        """The seconds that can be read."""
+        return self.frames / self.rate_hz if self.rate_hz else 0.0
+
+    @property
+    def record(self) -> dict[str, float | str | None]:
+        """The verdict on an incomplete file, for JSON."""
+        whole_s = None if self.whole_s is None else round(self.whole_s, 3)
+        return {"read_s": round(self.length_s, 3), "whole_s": whole_s, "reason": self.fault}
+
+    def __str__(self) -> str:
+        """The verdict, for messages; empty for a whole file."""
+        if self.is_whole or not self.is_readable:
+            return self.fault
+        of = f" of {self.whole_s:.2f} s" if self.whole_s is not None else " s of an unknown length"
+        return f"{self.length_s:.2f}{of} could be read ({self.fault})"
+
+
+def rate_fault(rate_hz: float) -> str:
+    """Why a sample rate is refused; empty for one within the bounds."""
+    if MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
+        return ""
+    return f"its sample rate is {rate_hz:g} Hz; allowed: {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz"
+
+
+def judge(path: Path) -> Verdict:
+    """The verdict on a file; remembered in this process as long as its size and its times stay. Raises nothing."""
+    return examined(path).verdict
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A verdict, and the pieces with which the decoder opens the file, if it needs any."""
+
+    verdict: Verdict
+    pieces: tuple[Piece, ...] = ()
+
+
+class _Unusable(Exception):
+    """A file of which nothing can be read. An exception, since only answers are remembered, and this may pass."""
+
+
+def examined(path: Path) -> Examined:
+    """Like `judge`, with what `Decoder` needs."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 raises for names that pathlib refuses
+        if not stat.S_ISREG(status.st_mode):
+            return _unusable("it is a folder" if stat.S_ISDIR(status.st_mode) else "it is no regular file")
+        return _examined(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+    except _Unusable as error:
+        return _unusable(str(error))
+    except FileNotFoundError:
+        return _unusable("there is no such file")
+    except PermissionError:
+        return _unusable("permission to read it is denied")
+    except (OSError, ValueError) as error:
+        return _unusable(f"it cannot be opened ({error})")
+
+
+def _unusable(fault: str) -> Examined:
+    return Examined(Verdict(fault=fault))
+
+
+@lru_cache(REMEMBERED)
+def _examined(path: Path, size: int, *_times: int) -> Examined:
+    """Examine a file. Raises _Unusable and OSError."""
+    if size == 0:
+        raise _Unusable("the file is empty")
+    with path.open("rb") as file:
+        found = layout(file, size, path.suffix)
+    try:
+        return _judged(path, found)
+    except DecodingError as error:
+        raise _Unusable(str(error)) from error
+
+
+def _judged(path: Path, found: Layout) -> Examined:
+    """Raises _Unusable and DecodingError."""
+    decoder, pieces = _opened(path, found)
+    with closing(decoder):
+        _refuse_bounds(decoder)
+        frames, promised_frames, rate_hz = decoder.frames, decoder.frames, decoder.rate_hz
+        is_exact = not found.fault and not found.unknown and _is_exact(decoder)
+    fault, whole_s = found.fault, found.whole_s
+    if not is_exact:
+        with closing(Decoder(path, pieces)) as again:
+            frames, error = _counted(again)
+        if error and not fault:
+            fault, whole_s = error, max(whole_s or 0.0, promised_frames / rate_hz)
+    if frames <= 0:
+        raise _Unusable("it contains no samples" + (f" that can be read ({fault})" if fault else ""))
+    length_s = frames / rate_hz
+    if not fault:
+        return Examined(Verdict(frames, rate_hz, length_s), pieces)
+    if found.promised is not None:
+        whole_s = length_s * found.promised
+    if whole_s is not None and whole_s <= length_s:
+        whole_s = None
+    return Examined(Verdict(frames, rate_hz, whole_s, fault), pieces)
+
+
+def _opened(path: Path, found: Layout) -> tuple[Decoder, tuple[Piece, ...]]:
+    """The decoder, of the file itself where that gives the number of frames that were counted. Raises DecodingError."""
+    if not found.pieces:
+        return Decoder(path), ()
+    if found.frames is not None:
+        try:
+            decoder = Decoder(path)
+        except DecodingError:
+            return Decoder(path, found.pieces), found.pieces
+        if decoder.frames == found.frames:
+            return decoder, ()
+        decoder.close()
+    return Decoder(path, found.pieces), found.pieces
+
+
+def _refuse_bounds(decoder: Decoder) -> None:
+    """Raise _Unusable, also for what libsndfile takes for samples without a header because of its ending, as `.au`."""
+    if decoder.format == "RAW":
+        raise _Unusable("it has no header of a sound file that libsndfile knows")
+    if refusal := rate_fault(decoder.rate_hz):
+        raise _Unusable(refusal)
+    if not 1 <= decoder.channels <= MAX_CHANNELS:
+        raise _Unusable(f"it has {decoder.channels} channels; allowed: 1 to {MAX_CHANNELS}")
+
+
+def _is_exact(decoder: Decoder) -> bool:
+    """Whether as many frames can be decoded as the file says, by its coding and its last frame."""
+    if decoder.format == "FLAC" or not decoder.subtype.startswith(EXACT) or decoder.frames <= 0:
+        return False
+    try:
+        decoder.seek(decoder.frames - 1, 1)
+        return len(decoder.read(2)) == 1
+    except DecodingError:
+        return False
+
+
+def _counted(decoder: Decoder) -> tuple[int, str]:
+    """(frames that can be decoded, why they are fewer than the file says)."""
+    frames, block = 0, max(1, COUNTED_VALUES // decoder.channels)
+    try:
+        while read := len(decoder.read(block)):
+            frames += read
+    except DecodingError as error:
+        return frames, str(error)
+    return frames, "its header says more than it holds" if frames < decoder.frames else ""

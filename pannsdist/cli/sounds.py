@@ -13,6 +13,8 @@ from pannsdist.runtime import console
 from pannsdist.runtime.errors import BadClip
 
 if TYPE_CHECKING:
+    from pannsdist.audio.reader import AudioInput
+    from pannsdist.audio.verdicts import Verdict
     from pannsdist.inference.detection import Rule
     from pannsdist.inference.model import Model
 
@@ -96,7 +98,8 @@ def predict(model: Model, paths: Sequence[Path], topk: int, form: str) -> bool:
     def results() -> Iterator[Result]:
         for prediction in model.predictor.predict(paths):
             if prediction.error is None:
-                yield Result(str(prediction.source), prediction.scores[:topk], _noted(Path(str(prediction.source))))
+                more = _noted(prediction.source, prediction.incomplete)
+                yield Result(str(prediction.source), prediction.scores[:topk], more)
             else:
                 failures.append(prediction.error)
 
@@ -106,6 +109,7 @@ def predict(model: Model, paths: Sequence[Path], topk: int, form: str) -> bool:
 
 def detect(model: Model, paths: Sequence[Path], rule: Rule, form: str, plot: Path | None = None) -> bool:
     """Print the events of each file; returns False if a file could not be read. `plot` is the image of one file."""
+    from pannsdist.audio.reader import missing_part
     from pannsdist.inference.detection import events
     from pannsdist.inference.drawing.detection import plot_events
 
@@ -120,7 +124,7 @@ def detect(model: Model, paths: Sequence[Path], rule: Rule, form: str, plot: Pat
                     found, note = plot_events(model, path, rule, plot)
                     if note:
                         print(f"note: {note}", file=sys.stderr)
-                yield Result(str(path), found, _noted(path))
+                yield Result(str(path), found, _noted(path, missing_part(path)))
             except BadClip as error:
                 failures.append(error)
 
@@ -132,6 +136,8 @@ def embed(model: Model, paths: Sequence[Path], output: Path) -> bool:
     """Save `paths` (N,) and `embeddings` (N, E) of the files; returns False if a file could not be read."""
     import numpy as np
 
+    from pannsdist.audio.reader import missing_part
+
     failures, read, vectors = [], [], []
     for path, vector in zip(paths, model.predictor.embeddings(paths), strict=True):
         if isinstance(vector, BadClip):
@@ -139,7 +145,7 @@ def embed(model: Model, paths: Sequence[Path], output: Path) -> bool:
         else:
             vectors.append(vector)
             read.append(str(path))
-            _noted(path)
+            _noted(path, missing_part(path))
     if vectors:
         np.savez(output, paths=np.array(read), embeddings=np.stack(vectors))
         print(f"{len(read)} embeddings of size {len(vectors[0])}: {output}")
@@ -163,11 +169,8 @@ def export(chosen: argparse.Namespace) -> None:
     print(f"largest difference in scores: {checked.difference:.2g}")
 
 
-def _noted(path: Path) -> dict[str, Any]:
+def _noted(path: AudioInput, incomplete: Verdict | None) -> dict[str, Any]:
     """Say on standard error how much was read of a file that is cut or damaged; returns it for JSON, else nothing."""
-    from pannsdist.audio.reader import missing_part
-
-    incomplete = missing_part(path)
     if incomplete is None:
         return {}
     print(f"warning: {path}: {incomplete}", file=sys.stderr)

@@ -84,5 +84,5 @@ def _reason(path: Path, error: Exception) -> str:
     """Why a file cannot be read."""
     if not os.path.exists(path):  # noqa: PTH110 pathlib raises for some names
         return "there is no such file"
-    said = str(error).strip() or type(error).__name__
+    said = str(getattr(error, "error_string", error)).strip() or type(error).__name__
     return f"libsndfile cannot decode it ({said.splitlines()[0]})"

@@ -176,7 +176,7 @@ def _result(source: AudioInput, found: Any, remarks: tuple[str, ...]) -> Result:
     path, incomplete = shown(source), missing_part(source)
     more: dict[str, Any] = {}
     if incomplete is not None:
-        console.note_main(f"{path}: {incomplete}")
+        print(f"warning: {path}: {incomplete}", file=sys.stderr)
         more["incomplete"] = incomplete.record
     if remarks:
         console.note_main(f"{path}: {'; '.join(remarks)}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pannsdist.run.data_record import DATA_FILE, Changes, DataRecord, changes, read_data_record
@@ -34,17 +34,22 @@ class ResumedData:
             return snapshot, ""
         found = found_changes(self.folder, self.record, known_digest)
         if self.on_change == STOP:
-            raise refusal(self.folder, found, str(snapshot.progress))
+            raise refusal(self.folder, found, f"the checkpoint {self._position(snapshot)}")
         moved = at_epoch_start(snapshot, self.length.steps, found.is_comparable)
         if self.length.has_finished(moved.progress):
             right = f"{ANOTHER_RUN}; or more epochs than {self.length.epochs}, as train.epochs=N"
             wrong = f"the run in {self.folder} is finished, and its data has changed since"
             raise BadRunFolder(wrong, "\n".join([*found.lines, right]))
         best = "" if found.is_comparable else "; the best score so far is forgotten, since it is of other clips"
-        start = (
-            f"goes on at the start of epoch {moved.progress.epoch + 1}, with the weights of {snapshot.progress}{best}"
-        )
-        return moved, "\n".join(["the data has changed:", *(f"  {line}" for line in found.lines), f"  the run {start}"])
+        start = f"the run goes on at the start of epoch {moved.progress.epoch + 1}"
+        start += f", with the weights of the checkpoint {self._position(snapshot)}{best}"
+        return moved, "\n".join(["the data has changed:", *(f"  {line}" for line in found.lines), f"  {start}"])
+
+    def _position(self, snapshot: Snapshot) -> str:
+        """Where the snapshot was taken, in epochs of the data that it was trained on."""
+        progress = snapshot.progress
+        length = replace(self.length, steps=progress.epoch_steps or self.length.steps)
+        return length.position(progress.step, progress.evaluated_step)
 
 
 def found_changes(folder: Path, record: DataRecord, known_digest: str | None = None) -> Changes:

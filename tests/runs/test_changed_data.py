@@ -139,7 +139,8 @@ def test_a_change_is_refused_with_what_it_is_and_nothing_is_touched(folder, chan
     for _ in range(2):
         launched = folder.run()
         assert launched.exit_code == 2, str(launched)
-        assert "error: the data has changed since epoch 2 of the run in runs/heard\n" in launched.output
+        assert "error: the data has changed since the checkpoint in epoch 2, after step " in launched.output
+        assert " of the run in runs/heard\n" in launched.output
         for line in CHANGES[change]:
             assert f"  {line}\n" in launched.output
         assert "name=NAME\n" in launched.output
@@ -152,13 +153,13 @@ def test_a_change_is_refused_with_what_it_is_and_nothing_is_touched(folder, chan
     change_back = Folder(folder.work, folder.env, dict(TRAIN), dict(VALID))
     change_back.listed()
     if change is not resized:
-        assert "resumes after epoch 2" in change_back.run("train.max_steps=6").output
+        assert "resumes in epoch 2, after step " in change_back.run("train.max_steps=6").output
 
 
 def test_the_same_data_resumes_in_the_middle_of_the_epoch(folder):
     launched = folder.run()
     assert launched.exit_code == 0, str(launched)
-    assert "resumes after epoch 2" in launched.output
+    assert "resumes in epoch 2, after step " in launched.output
     assert folder.progress.step == 4 * STEPS
     assert [line["epoch"] for line in folder.scores] == [1, 2, 3, 4]
 
@@ -172,7 +173,8 @@ def test_a_run_that_is_to_go_on_starts_the_epoch_again_with_steps_of_the_new_dat
     launched = folder.run("data.on_change=continue", NO_STEP)
     assert launched.exit_code == 0, str(launched)
     assert "the data has changed:\n" in launched.output
-    assert "the run goes on at the start of epoch 2, with the weights of epoch 2" in launched.output
+    said = "the run goes on at the start of epoch 2, with the weights of the checkpoint in epoch 2, after step "
+    assert said in launched.output
     assert (folder.progress.step, folder.progress.epoch, folder.progress.epoch_steps) == (steps, 1, steps)
     for name, array in folder.store.load_latest().snapshot.model.items():
         np.testing.assert_array_equal(array, weights[name])

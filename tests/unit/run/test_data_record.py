@@ -8,7 +8,7 @@ from small_parts import tone
 
 from pannsdist.audio.batches import ClipTable
 from pannsdist.contracts import Clip
-from pannsdist.run.data_record import changes, data_record, read_record
+from pannsdist.run.data_record import changes, data_record, read_data_record
 from pannsdist.run.planning.data import Data
 from pannsdist.runtime.errors import BadRunFolder
 
@@ -56,7 +56,7 @@ def test_the_same_clips_give_the_same_record_and_it_is_read_back(clips, tmp_path
     one, other = recorded(odd), recorded(list(odd))
     assert one.digest == other.digest
     (tmp_path / "data.json").write_text(one.text, encoding="utf-8")
-    read, digest = read_record(tmp_path / "data.json")
+    read, digest = read_data_record(tmp_path / "data.json")
     assert digest == one.digest
     assert changes(read, other).lines == ()
     assert list(read.splits["train"]["sizes"]) == [10, 10, -1, -1]
@@ -65,10 +65,10 @@ def test_the_same_clips_give_the_same_record_and_it_is_read_back(clips, tmp_path
 def test_a_damaged_record_is_none_and_one_of_another_version_is_refused(clips, tmp_path):
     path = tmp_path / "data.json"
     text = recorded(clips).text
-    assert read_record(path) is None
+    assert read_data_record(path) is None
     for damaged in ("", text[:-9], "[]", '{"format":1}'):
         path.write_text(damaged, encoding="utf-8")
-        assert read_record(path) is None
+        assert read_data_record(path) is None
     path.write_text(text.replace('"format":1', '"format":2'), encoding="utf-8")
     with pytest.raises(BadRunFolder, match="written by a newer pannsdist"):
-        read_record(path)
+        read_data_record(path)

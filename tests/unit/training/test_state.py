@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pannsdist.training.state import Progress, own_statistics, own_window
+from pannsdist.training.state import own_statistics, own_window
 
 STATISTICS = {
     "0/norm._mean": np.array([0.1, 0.2], np.float32),
@@ -34,8 +34,3 @@ def test_loss_sums_go_to_their_own_process_or_all_to_rank_0():
     assert own_window(window, 0, 1) == (0.75, 5.0)
     assert [own_window(window, rank, 3) for rank in range(3)] == [(0.75, 5.0), (0.0, 0.0), (0.0, 0.0)]
     assert own_window((), 0, 1) == (0.0, 0.0)
-
-
-def test_progress_prints_its_epoch_or_step():
-    assert str(Progress(3, 12, 12)) == "epoch 3"
-    assert str(Progress(3, 13, 12)) == "step 13"

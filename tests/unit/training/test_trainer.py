@@ -369,7 +369,7 @@ def test_a_run_resumes_beyond_its_max_steps_within_the_epoch(tmp_path):
     whole = Run(tmp_path, *constant).fit()
     cut = Run(tmp_path, *constant, "train.max_steps=6").fit()
     longer = Run(tmp_path, *constant, snapshot=cut.last)
-    assert longer.start == "resumes after epoch 2"
+    assert longer.start == "resumes in epoch 2, after step 2 of 4"
     longer.fit()
     assert [(report.epoch, report.step) for report in longer.recorder.epoch_reports] == [(2, 8), (3, 12), (4, 16)]
     assert_equal(longer.last.model, whole.last.model)

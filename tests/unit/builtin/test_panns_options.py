@@ -17,6 +17,8 @@ from pannsdist.builtin.panns.tagger import Attention, Description, MaxTagger, Me
 from pannsdist.builtin.waveform import Waveform, WaveformParams
 from pannsdist.contracts import AUGMENT_NOISE_SIZE, NoParams, UserError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("name", "numbers"),

@@ -9,6 +9,7 @@ from small_parts import install
 from pannsdist.devkit import Cost, Subject, Verdict, checks_of, run_check
 from pannsdist.registry import Catalog
 
+pytestmark = pytest.mark.slow
 PLUGINS = """
 [pannsdist.datasets]
 faulty = faulty_plugins:Dataset

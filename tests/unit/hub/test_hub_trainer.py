@@ -20,6 +20,7 @@ from pannsdist.inference.predictor import Predictor
 from pannsdist.registry import Catalog
 from pannsdist.runtime.errors import BadRunFolder, CannotWrite, UserError
 
+pytestmark = pytest.mark.slow
 RATE = 5e-3
 
 

@@ -7,6 +7,7 @@ from pannsdist.cli import command_line
 from pannsdist.run import lr_finder
 from pannsdist.run.lr_finder import Search
 
+pytestmark = pytest.mark.slow
 TEXT = """
 model: {name: panns_cnn6}
 data: {name: tones, workers: 0, params: {classes: 2, clips_per_class: 4, valid_clips_per_class: 1}}

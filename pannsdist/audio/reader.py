@@ -205,11 +205,11 @@ def mono_blocks(source: AudioInput, rate_hz: int, meter: LevelMeter | None = Non
     with open_source(source, name) as opened:
         verdict, meter = opened.verdict, meter or LevelMeter()
         blocks = opened.blocks(0, verdict.frames, max(1, round(BLOCK_S * verdict.rate_hz)))
-        mono = _checked_mono(blocks, name, meter)
+        mono = checked_mono(blocks, name, meter)
         yield from meter.outputs(resampled_blocks(mono, verdict.rate_hz, rate_hz))
 
 
-def _checked_mono(blocks: Iterable[np.ndarray], name: SourceName, meter: LevelMeter) -> Iterator[np.ndarray]:
+def checked_mono(blocks: Iterable[np.ndarray], name: SourceName, meter: LevelMeter) -> Iterator[np.ndarray]:
     """Blocks (S, channels) -> blocks (S,). Raises BadClip."""
     for block in blocks:
         refuse_unusable(block, name)

@@ -4,18 +4,12 @@ import numpy as np
 import paddle
 import paddle.nn.functional as F
 import pytest
-import tiny_sounds
 from paddle import nn
 
 from pannsdist.contracts.network import Network
 from pannsdist.inference.engines.graph import CannotCompile, save_graph
 from pannsdist.inference.engines.onnx_runtime import load_onnx
 from pannsdist.inference.engines.output_layer import OutputLayer
-
-
-@pytest.fixture(autouse=True)
-def _with_onnx():
-    tiny_sounds.skip_unless_installed("onnx")
 
 
 class Formula(OutputLayer):

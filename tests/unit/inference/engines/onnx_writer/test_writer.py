@@ -14,11 +14,6 @@ from pannsdist.inference.engines.output_layer import OutputLayer
 from pannsdist.inference.engines.selection import build_engine
 
 
-@pytest.fixture(autouse=True)
-def _with_onnx():
-    tiny_sounds.skip_unless_installed("onnx")
-
-
 def exported(folder, layer=tiny_sounds.FullLayer, change=lambda _: None):
     """The network of a small model, and the bytes of its ONNX file."""
     inference_model = tiny_sounds.inference_model(layer)

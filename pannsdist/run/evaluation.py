@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from pannsdist.audio.batches import EvaluationPlan, Shard
 from pannsdist.audio.clip_reader import ClipReader
 from pannsdist.audio.loader import Loader
 from pannsdist.distributed.fleet import SingleProcessWorld
-from pannsdist.inference.bundle import BundleRecord, load_bundle, read_record, require_installed
+from pannsdist.inference.bundle import BundleRecord, load_bundle, require_installed
 from pannsdist.registry import Catalog
 from pannsdist.registry.building import Part
 from pannsdist.run.building import plugin_record
@@ -34,13 +33,13 @@ def evaluate_bundle(
     settings set them to null, and those of the settings. Raises BadBundle if the labels differ, or if the dataset or
     a metric of the run is not installed.
     """
-    record = read_record(folder)
+    bundle = load_bundle(folder, catalog)
+    record = bundle.record
     if settings.data.name.rpartition(":")[2] == record.dataset.name:
         require_installed(record.dataset, "dataset", catalog, "to evaluate on another one: data.name=NAME")
     data = load_data(choose_dataset(settings.data, origin, catalog), (split,))
     for skipped in data.part.skipped:
         console.note_main(f"left out: {skipped}")
-    bundle = load_bundle(folder, catalog)
     _refuse_other_labels(folder, tuple(record.labels), data.labels)
     _note_other_clips(folder, record, data, split)
     further = plugin_metrics(_metrics(record, settings, origin, catalog, data))
@@ -66,7 +65,7 @@ def _note_other_clips(folder: Path, record: BundleRecord, data: Data, split: str
     before = replace(known[0], splits={split: known[0].splits[split]})
     found = changes(before, data_record(data)).lines
     if found:
-        print(f"note: the clips are not those that the run evaluated: {'; '.join(found)}", file=sys.stderr)
+        console.note_main(f"the clips are not those that the run evaluated: {'; '.join(found)}")
 
 
 def _metrics(

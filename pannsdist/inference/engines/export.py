@@ -27,7 +27,6 @@ from pannsdist.runtime.errors import UserError, shell_command
 from pannsdist.runtime.names import is_unicode, shown
 from pannsdist.runtime.redaction import published
 
-FORMATS = ("paddle", "onnx")
 RECORD_FILE = "export.json"
 CLIPS_TO_CHECK = 3
 ONNX_FILE = f"{STEM}.onnx"

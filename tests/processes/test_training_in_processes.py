@@ -43,9 +43,18 @@ def test_synchronising_statistics_leaves_the_weights_alone(trained):
     assert equal(split(arrays, "before")[0], split(arrays, "after")[0])
 
 
-def test_both_processes_skip_a_step_in_which_only_one_has_a_loss_that_is_not_finite(trained):
-    for arrays in (trained.arrays(f"poisoned.{rank}of2") for rank in range(2)):
-        assert np.isfinite(arrays["gradient_norm"])  # so that the loss alone decides
+@pytest.mark.parametrize(
+    ("what", "has_norm"),
+    [
+        ("poisoned", True),  # the loss alone decides
+        ("corrupted", False),
+    ],
+)
+def test_both_processes_skip_a_step_in_which_only_one_has_a_loss_or_gradient_that_is_not_finite(
+    trained, what, has_norm
+):
+    for arrays in (trained.arrays(f"{what}.{rank}of2") for rank in range(2)):
+        assert bool(np.isfinite(arrays["gradient_norm"])) == has_norm
         assert not arrays["finite"]
         weights = split(arrays, "before")[0]
         assert len(weights) > 10

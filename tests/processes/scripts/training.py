@@ -97,16 +97,31 @@ def gradient(world, unread):
     return {names[name]: array for name, array in optimizer.gradients.items()}
 
 
-def poisoned(world):
-    """Arrays before and after a step in which the last rank's loss is not finite and every gradient is finite."""
+class Corrupted(Learner):
+    """On the last rank the synchronised gradient becomes infinite, as by a fault of its memory."""
+
+    def _backward(self, batch, all_clips):
+        losses = super()._backward(batch, all_clips)
+        if self._world.rank == self._world.size - 1:
+            with paddle.no_grad():
+                self._parameters[-1].grad.scale_(float("inf"))
+        return losses
+
+
+def poisoned(world, learner_type):
+    """Arrays before and after a step that is not finite on the last rank alone.
+
+    With Learner its loss is not finite and every gradient is; with Corrupted it is its gradient.
+    """
 
     def loss(logits, targets):
         losses = TrainingLoss(multi_label=False)(logits, targets)
-        return losses + float("inf") if world.rank == world.size - 1 else losses
+        is_bad = learner_type is Learner and world.rank == world.size - 1
+        return losses + float("inf") if is_bad else losses
 
     layer = network(seed=0)
     optimizer = build_optimizer("AdamW", {}, 1e-3, layer.model)
-    learner = Learner(world, layer, loss, optimizer, Schedule("constant", 1e-3, total_steps=1))
+    learner = learner_type(world, layer, loss, optimizer, Schedule("constant", 1e-3, total_steps=1))
     KEPT.append(learner)
     layer.train()
     before = {name: array.copy() for name, array in layer.arrays().items()}
@@ -137,7 +152,8 @@ def main(folder):
     world = fleet.connect()
     name = f"{world.rank}of{world.size}"
     np.savez(folder / f"steps.{name}.npz", **steps(world))
-    np.savez(folder / f"poisoned.{name}.npz", **poisoned(world))
+    np.savez(folder / f"poisoned.{name}.npz", **poisoned(world, Learner))
+    np.savez(folder / f"corrupted.{name}.npz", **poisoned(world, Corrupted))
     for unread in (0, 1, 4):
         np.savez(folder / f"gradient{unread}.{name}.npz", **gradient(world, unread))
     (folder / f"scores.{name}.json").write_text(json.dumps(scores(world)))

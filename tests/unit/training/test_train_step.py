@@ -204,6 +204,13 @@ def test_an_overflow_lowers_the_scale_and_is_no_bad_step_until_the_scale_is_one(
     assert not made.step(bad, 4, 4, seed=0).finite
 
 
+def test_a_restored_learner_goes_on_with_the_loss_scale():
+    made, again = scaled(2.0**127), scaled(2.0**10)
+    made.step(batch(), 3, 4, seed=0)
+    again.restore(made.state())
+    assert again._scale.value == 2.0**126
+
+
 def test_the_moving_average_is_evaluated_and_training_continues_from_the_weights():
     made = learner(ema_decay=0.5)
     weights = [made.network.arrays()["classifier.weight"]]

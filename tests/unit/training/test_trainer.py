@@ -435,6 +435,23 @@ def test_too_many_consecutive_steps_that_are_not_finite_stop_the_run(tmp_path, s
     assert [snapshot.progress.step for snapshot, _ in run.kept] == ([1] if saved else [])
 
 
+def test_consecutive_steps_that_are_not_finite_are_counted_across_a_stop(tmp_path):
+    settings = "train.max_bad_steps=2"
+
+    def data(run, bad_steps):
+        def batches(epoch, first):
+            for step, batch in enumerate(run.parts.data.batches(epoch, first), start=(epoch - 1) * 4 + first + 1):
+                yield replace(batch, waveforms=batch.waveforms * np.nan) if step in bad_steps else batch
+
+        return TrainingData(batches, run.parts.data.steps)
+
+    stopped = Run(tmp_path, settings, "train.epochs=1")
+    stopped.fit(data(stopped, {4}))
+    resumed = Run(tmp_path, settings, snapshot=stopped.last)
+    with pytest.raises(NotFinite, match="in steps 4 to 5;"):
+        resumed.fit(data(resumed, {5}))
+
+
 def test_a_write_error_stops_the_run_at_the_next_step(tmp_path):
     run = Run(tmp_path, "save.every_steps=1")
     writer = BackgroundWriter()

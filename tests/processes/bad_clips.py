@@ -12,6 +12,7 @@ base: {base}
 model: {{name: tiny}}
 data: {{name: folder, params: {{root: sounds}}, workers: 0}}
 train: {{epochs: 1, batch_size: 2, crop_s: 0.3}}
+valid: {{batch_size: 1}}  # so that the bad clip, the last one, is read by the second process
 """
 
 

@@ -5,28 +5,35 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from pannsdist import contracts, settings
-from pannsdist.registry import Catalog, Entry
-from pannsdist.runtime.errors import UserError, shell_command
+from pannsdist.registry import Catalog, Entry, Origin
+from pannsdist.registry.catalog import LIST_COMMAND
+from pannsdist.runtime.errors import UnknownPlugin, UserError, candidates_line, shell_command
 from pannsdist.runtime.redaction import without_credentials
 
 KINDS = ", ".join(contracts.GROUPS)
+BROKEN = "broken: "
 
 
 def add(commands: Any) -> None:
     """The sub-commands for argparse."""
     plugins = commands.add_parser("plugins", help="list, show, check and create plugins")
     plugins = plugins.add_subparsers(required=True, metavar="COMMAND")
-    listing = plugins.add_parser("list", help="list all installed plugins and their distributions")
+    listing = plugins.add_parser("list", help="list the installed plugins and their distributions")
+    listing.add_argument("kind", nargs="?", help=f"only one of {KINDS}")
+    listing.add_argument("--search", default="", metavar="TEXT", help="only those with TEXT in name or distribution")
     listing.add_argument("--long", action="store_true", help="import each, and show its description or load error")
-    listing.set_defaults(run=lambda chosen: list_plugins(Catalog.installed(), chosen.long))
+    listing.set_defaults(run=run_list)
     showing = plugins.add_parser("show", help="show a plugin's params, front end and published weights")
     _add_name(showing)
-    showing.set_defaults(run=lambda chosen: show_plugin(Catalog.installed(), chosen.kind, chosen.name))
+    showing.add_argument(
+        "overrides", nargs="*", metavar="key=value", help="params, to show the front end that they give"
+    )
+    showing.set_defaults(run=run_show)
     checking = plugins.add_parser("check", help="run the conformance checks on a plugin; exit code 2 if one fails")
     _add_name(checking)
     checking.add_argument("--skip-slow", action="store_true", help="skip checks that launch several processes")
@@ -44,37 +51,67 @@ def _add_name(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", help="name of the plugin, or DISTRIBUTION:NAME")
 
 
-def list_plugins(catalog: Catalog, long: bool = False) -> bool:
-    """Print kind, name, distribution and version of each plugin.
+def run_list(chosen: argparse.Namespace) -> bool:
+    """Print kind, name, distribution, version and further names of the chosen plugins.
 
-    With `long`, import each plugin and print its description too; returns False if one fails to load.
+    With --long, import each plugin and print its description too; returns False if one fails to load. Raises
+    UnknownPlugin if none is chosen.
     """
-    rows = [(entry.kind, entry.name, str(entry.origin), *(_description(entry) if long else ())) for entry in catalog]
-    widths = [max(len(str(row[column])) for row in rows) for column in range(3)]
+    catalog = Catalog.installed()
+    found = list(_grouped(catalog.registry(chosen.kind) if chosen.kind else catalog))
+    groups = [group for group in found if chosen.search.lower() in _searched(group)]
+    if not groups:
+        line = candidates_line(chosen.search, [entry.name for group in found for entry in group], "installed")
+        raise UnknownPlugin(f"no plugin has '{chosen.search}' in its name or distribution", line, LIST_COMMAND)
+    rows = [
+        (first.kind, first.name, str(first.origin), _description(first) if chosen.long else "", _also(others))
+        for first, *others in groups
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
     for row in rows:
-        line = f"{row[0]:<12} {row[1]:<{widths[1]}}  {row[2]:<{widths[2] if long else 0}}"
-        print(f"{line}  {row[3]}" if long else line)
-    return not any(len(row) > 3 and str(row[3]).startswith("broken: ") for row in rows)
+        print("  ".join(f"{cell:<{width}}" for cell, width in zip(row, [*widths, 0], strict=True)).rstrip())
+    return not any(row[3].startswith(BROKEN) for row in rows)
 
 
-def _description(entry: Entry) -> tuple[str]:
+def _grouped(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
+    """The names of one class together, those in lower case first."""
+    groups: dict[tuple[str, Origin, str], list[Entry]] = {}
+    for entry in entries:
+        groups.setdefault((entry.kind, entry.origin, entry.target), []).append(entry)
+    names = [
+        sorted(group, key=lambda entry: (entry.name != entry.name.lower(), entry.name)) for group in groups.values()
+    ]
+    kinds = list(contracts.GROUPS)
+    yield from sorted(names, key=lambda group: (kinds.index(group[0].kind), group[0].name))
+
+
+def _searched(group: Iterable[Entry]) -> str:
+    return "\n".join(f"{entry.name}\n{entry.origin.distribution}" for entry in group).lower()
+
+
+def _also(others: Iterable[Entry]) -> str:
+    names = ", ".join(entry.name for entry in others)
+    return f"also {names}" if names else ""
+
+
+def _description(entry: Entry) -> str:
     """The first line of its docstring, or why it fails to load."""
     try:
-        plugin = entry.load()
+        return _documentation(entry.load()).partition("\n")[0]
     except UserError as error:
-        return (f"broken: {error.wrong.rpartition(' is broken: ')[2]}",)
-    return (_first_line(plugin),)
+        return f"{BROKEN}{error.wrong.rpartition(' is broken: ')[2]}"
 
 
-def _first_line(plugin: type[Any]) -> str:
-    return (inspect.getdoc(plugin) or "").partition("\n")[0] if plugin.__doc__ else ""
+def _documentation(plugin: type[Any]) -> str:
+    return (inspect.getdoc(plugin) or "") if plugin.__doc__ else ""
 
 
-def show_plugin(catalog: Catalog, kind: str, name: str) -> None:
-    """Print everything about one plugin; imports it."""
-    entry = catalog.registry(kind).find(name)
+def run_show(chosen: argparse.Namespace) -> None:
+    """Print everything about one plugin; imports it. Raises SettingsError for unsuitable params."""
+    entry = Catalog.installed().registry(chosen.kind).find(chosen.name)
     plugin = entry.load()
-    print(f"{kind} {entry.name}: {(inspect.getdoc(plugin) or '') if plugin.__doc__ else ''}")
+    facts = list(_of_its_kind(entry, plugin, settings.parsed(chosen.overrides)))
+    print(f"{entry.kind} {entry.name}: {_documentation(plugin)}")
     print(f"  from {entry.origin} ({entry.target})\n  file {inspect.getsourcefile(plugin)}")
     print("  params" + ("" if dataclasses.fields(plugin.Params) else ": none"))
     for item, (key, default, doc) in zip(
@@ -82,7 +119,7 @@ def show_plugin(catalog: Catalog, kind: str, name: str) -> None:
     ):
         allowed = settings.allowed_range(item.metadata) if _is_limited(item.metadata) else ""
         print("   ".join(filter(None, (f"    {key} = {default}", doc, f"({allowed})" if allowed else ""))))
-    for line in _of_its_kind(entry, plugin):
+    for line in facts:
         print(f"  {without_credentials(line)}")
 
 
@@ -90,19 +127,26 @@ def _is_limited(metadata: Mapping[str, Any]) -> bool:
     return bool({"low", "high", "above", "choices"} & metadata.keys())
 
 
-def _of_its_kind(entry: Entry, plugin: type[Any]) -> Iterator[str]:
-    """The facts specific to a kind of plugin."""
+def _of_its_kind(entry: Entry, plugin: type[Any], given: Mapping[str, Any]) -> Iterator[str]:
+    """The facts specific to a kind of plugin, with the given params. Raises SettingsError if they are unsuitable."""
+    try:
+        params = settings.fill_params(plugin.Params, given, settings.SettingsOrigin(), f"{entry.kind}.params")
+    except UserError:
+        if given:
+            raise
+        params = None
+    if given:
+        yield "with " + ", ".join(f"{key}={value}" for key, value in given.items())
     if entry.kind == "feature":
-        try:
-            params = settings.fill_params(plugin.Params, {}, settings.SettingsOrigin(), "feature.params")
-        except UserError as error:
-            yield f"front end depends on params: {error.wrong}"
-            return
-        yield f"front end {plugin(params).front_end}"
+        yield (
+            "front end: depends on the params"
+            if params is None
+            else f"front end: {_described(plugin(params).front_end)}"
+        )
     if entry.kind == "model":
         feature_params = ", ".join(f"{key}={value}" for key, value in plugin.feature_params.items())
         yield f"uses feature {plugin.feature}" + (f" ({feature_params})" if feature_params else "")
-        yield f"front end {plugin.front_end}"
+        yield f"front end: {_described(plugin.front_end)}"
         yield "weights" + ("" if plugin.weights else ": none published; use model.weights=FILE")
         for tag, weights in plugin.weights.items():
             yield f"  {tag}: {weights.classes} classes, {weights.licence}, {weights.url}\n      {weights.source}"
@@ -113,6 +157,20 @@ def _of_its_kind(entry: Entry, plugin: type[Any]) -> Iterator[str]:
         yield f"view a run: {plugin.look}"
     if entry.kind == "dataset" and hasattr(plugin, "fold_param"):
         yield f"folds selected by {plugin.fold_param}"
+
+
+def _described(front_end: contracts.FrontEnd) -> str:
+    """A front end in words, with frames in milliseconds too."""
+    rate_hz = front_end.sample_rate_hz
+    window, hop = (
+        f"{name} {count} samples ({1000 * count / rate_hz:g} ms)"
+        for name, count in (("window", front_end.window_samples), ("hop", front_end.hop_samples))
+    )
+    details = "".join(f", {name} {value}" for name, value in front_end.details)
+    return (
+        f"{front_end.kind}, {rate_hz} Hz, {window}, {hop}, FFT {front_end.fft_samples}, "
+        f"{front_end.bins} bins from {front_end.low_hz:g} to {front_end.high_hz:g} Hz{details}"
+    )
 
 
 def check_plugin(chosen: argparse.Namespace) -> bool:

@@ -13,6 +13,9 @@ from pannsdist.contracts import FrontEnd, UserError, param
 
 __all__ = ["SpectrumParams", "front_end_of"]
 
+HIGHEST_HZ = 14000.0
+"""Upper limit of the 32 kHz PANNs."""
+
 
 class FrameParams(Protocol):
     """Params of a feature that computes spectral frames."""
@@ -25,14 +28,12 @@ class FrameParams(Protocol):
     def hop_samples(self) -> int: ...
     @property
     def fft_samples(self) -> int: ...
-    @property
-    def low_hz(self) -> float: ...
-    @property
-    def high_hz(self) -> float: ...
 
 
-def front_end_of(params: FrameParams, kind: str, bins: int, **details: str | float | int | bool) -> FrontEnd:
-    """The front end of a feature with these params; details are sorted."""
+def front_end_of(
+    params: FrameParams, kind: str, range_hz: tuple[float, float], bins: int, **details: str | float | int | bool
+) -> FrontEnd:
+    """The front end of a feature with these params, from the first to the second frequency; details are sorted."""
     return FrontEnd(
         kind=kind,
         sample_rate_hz=params.sample_rate_hz,
@@ -40,8 +41,8 @@ def front_end_of(params: FrameParams, kind: str, bins: int, **details: str | flo
         hop_samples=params.hop_samples,
         fft_samples=params.fft_samples,
         bins=bins,
-        low_hz=params.low_hz,
-        high_hz=params.high_hz,
+        low_hz=range_hz[0],
+        high_hz=range_hz[1],
         details=tuple(sorted(details.items())),
     )
 
@@ -55,7 +56,14 @@ class SpectrumParams:
     hop_samples: int = param(320, "hop size in samples", low=1)
     fft_samples: int = param(1024, "FFT size in samples", low=1)
     low_hz: float = param(50.0, "lowest frequency in Hz", low=0.0)
-    high_hz: float = param(14000.0, "highest frequency in Hz", above=0.0)
+    high_hz: float | None = param(
+        None, "highest frequency in Hz; null is 14000, or half the sample rate where that is lower", above=0.0
+    )
+
+    @property
+    def highest_hz(self) -> float:
+        """The value of `high_hz`, or what its null stands for."""
+        return min(HIGHEST_HZ, self.sample_rate_hz / 2) if self.high_hz is None else self.high_hz
 
     def front_end(self, kind: str, bins: int, **details: str | float | int | bool) -> FrontEnd:
         """The `FrontEnd` with `bins` bins, centred Hann-windowed frames and reflection padding.
@@ -65,7 +73,8 @@ class SpectrumParams:
         if self.window_samples > self.fft_samples:
             wrong = f"feature.params.window_samples is {self.window_samples}, longer than fft_samples"
             raise UserError(wrong, f"allowed: 1 to {self.fft_samples}")
-        if not 0 <= self.low_hz < self.high_hz <= self.sample_rate_hz / 2:
-            wrong = f"feature.params.low_hz to high_hz is {self.low_hz} to {self.high_hz} Hz"
+        if not 0 <= self.low_hz < self.highest_hz <= self.sample_rate_hz / 2:
+            wrong = f"feature.params.low_hz to high_hz is {self.low_hz} to {self.highest_hz} Hz"
             raise UserError(wrong, f"allowed: 0 to {self.sample_rate_hz / 2:g} Hz, the lower one first")
-        return front_end_of(self, kind, bins, **{"pad": "reflect", "window": "hann", **details})
+        details = {"pad": "reflect", "window": "hann", **details}
+        return front_end_of(self, kind, (self.low_hz, self.highest_hz), bins, **details)

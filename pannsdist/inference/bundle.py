@@ -82,7 +82,8 @@ class Bundle:
         """The network with the window that it was evaluated with; shorter sounds are padded to it."""
         record = self.record
         lengths_s = (record.crop_s, record.crop_s, self.minimum_s)
-        return InferenceModel(self.network, record.front_end, record.labels, record.multi_label, *lengths_s)
+        name = f"{record.model.name}, {self.folder}"
+        return InferenceModel(self.network, record.front_end, record.labels, record.multi_label, *lengths_s, name)
 
 
 def write_bundle(

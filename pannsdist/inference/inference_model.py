@@ -27,6 +27,7 @@ class InferenceModel:
 
     It takes `window_s` of a sound at a time. A shorter sound is padded with silence to `pad_to_s`: the evaluation
     length for a trained model, `minimum_s` for published weights. `minimum_s` is the shortest input of the network.
+    `name` is the model plugin, with where the weights are from, for messages.
     """
 
     network: Network
@@ -36,6 +37,7 @@ class InferenceModel:
     window_s: float
     pad_to_s: float
     minimum_s: float
+    name: str = ""
 
     @property
     def rate_hz(self) -> int:
@@ -69,7 +71,9 @@ def audioset_model(catalog: Catalog, model: str, weights: str) -> InferenceModel
     minimum_s = plugin.minimum_samples(feature.front_end) / feature.front_end.sample_rate_hz
     network = Network(feature.build(), layer)
     network.eval()
-    return InferenceModel(network, feature.front_end, labels, True, TAGGING_WINDOW_S, minimum_s, minimum_s)
+    return InferenceModel(
+        network, feature.front_end, labels, True, TAGGING_WINDOW_S, minimum_s, minimum_s, f"{model}, {path.name}"
+    )
 
 
 def _weights_file(plugin: object, model: str, weights: str) -> Path:

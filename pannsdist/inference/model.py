@@ -115,6 +115,16 @@ class Model:
         self.record = record
         """The content of the model folder's `bundle.json`; None for published weights."""
 
+    def __repr__(self) -> str:
+        """Plugin and weights, classes, sample rate and window, on one line."""
+        kind = "several labels a sound" if self.multi_label else "one label a sound"
+        some = ", ".join(self.labels[:3]) + (", ..." if len(self.labels) > 3 else "")
+        window_s = self._lengths_s[0] or self.inference_model.window_s
+        return (
+            f"<pannsdist.Model {self.inference_model.name}: {len(self.labels)} classes ({some}), {kind}, "
+            f"{self.sample_rate_hz} Hz, windows of {window_s:g} s>"
+        )
+
     @property
     def labels(self) -> Sequence[str]:
         """The class names, in the order of the network's outputs."""

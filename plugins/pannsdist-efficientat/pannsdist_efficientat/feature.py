@@ -49,6 +49,7 @@ class EfficientAtMel:
         return front_end_of(
             params,
             KIND,
+            (params.low_hz, params.high_hz),
             params.mel_bins,
             centre="reflect",
             log_offset=params.log_offset,

@@ -20,7 +20,11 @@ class GammatoneParams(SpectrumParams):
 
     fft_samples: int = param(2048, "FFT length; twice the window resolves the lowest filters", low=2)
     low_hz: float = param(50.0, "centre frequency of the lowest filter", above=0.0)
-    high_hz: float = param(14000.0, "centre frequency of the highest filter", above=0.0)
+    high_hz: float | None = param(
+        None,
+        "centre frequency of the highest filter; null is 14000, or half the sample rate where that is lower",
+        above=0.0,
+    )
     filters: int = param(64, "number of gammatone filters, evenly spaced on the ERB scale", low=1)
 
 

@@ -27,6 +27,7 @@ class KaldiFbank:
         self.front_end = front_end_of(
             params,
             KIND,
+            (params.low_hz, params.high_hz),
             params.mel_bins,
             preemphasis=params.preemphasis,
             remove_dc=params.remove_dc,

@@ -25,7 +25,7 @@ class LogSpectrogramParams(SpectrumParams):
 
     def bins(self) -> range:
         """The FFT bins that are kept."""
-        low, high = (edge_hz * self.fft_samples / self.sample_rate_hz for edge_hz in (self.low_hz, self.high_hz))
+        low, high = (edge_hz * self.fft_samples / self.sample_rate_hz for edge_hz in (self.low_hz, self.highest_hz))
         return range(math.ceil(low), math.floor(high) + 1)
 
 
@@ -41,7 +41,7 @@ class LogSpectrogram:
         self.front_end = params.front_end("log_spectrogram", len(self.bins), power_floor=params.power_floor, scale="db")
         if not self.bins:
             spacing_hz = params.sample_rate_hz / params.fft_samples
-            wrong = f"no FFT bin is between {params.low_hz:g} and {params.high_hz:g} Hz"
+            wrong = f"no FFT bin is between {params.low_hz:g} and {params.highest_hz:g} Hz"
             right = f"bins are {spacing_hz:g} Hz apart: use wider limits, or a larger feature.params.fft_samples"
             raise UserError(wrong, right)
 

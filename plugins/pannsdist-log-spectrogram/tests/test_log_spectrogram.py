@@ -26,7 +26,7 @@ def by_librosa(waveform, params):
         pad_mode="reflect",
     )
     frequencies_hz = librosa.fft_frequencies(sr=params.sample_rate_hz, n_fft=params.fft_samples)
-    kept = (frequencies_hz >= params.low_hz) & (frequencies_hz <= params.high_hz)
+    kept = (frequencies_hz >= params.low_hz) & (frequencies_hz <= params.highest_hz)
     return librosa.amplitude_to_db(np.abs(spectrum[kept]), amin=params.power_floor**0.5, top_db=None).T
 
 

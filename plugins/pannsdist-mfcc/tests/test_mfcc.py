@@ -26,7 +26,7 @@ def by_librosa(waveform, params):
             hop_length=params.hop_samples,
             n_mels=params.mel_bins,
             fmin=params.low_hz,
-            fmax=params.high_hz,
+            fmax=params.highest_hz,
             htk=params.mel == "htk",
             pad_mode="reflect",
         ),

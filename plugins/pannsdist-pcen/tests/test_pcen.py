@@ -29,7 +29,7 @@ def by_librosa(waveform, params):
         hop_length=params.hop_samples,
         n_mels=params.mel_bins,
         fmin=params.low_hz,
-        fmax=params.high_hz,
+        fmax=params.highest_hz,
         power=1.0,
         pad_mode="reflect",
     )

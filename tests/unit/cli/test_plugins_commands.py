@@ -56,7 +56,7 @@ def test_plugins_are_listed_with_where_they_come_from(run):
     code, out, _ = run("plugins", "list")
     assert code == 0
     rows = [line.split() for line in out.splitlines()]
-    assert ["model", "panns_cnn6", "pannsdist", __version__] in rows
+    assert ["model", "panns_cnn6", "pannsdist", __version__, "also", "Cnn6"] in rows
     assert ["feature", "logmel", "pannsdist", __version__] in rows
     assert ["dataset", "tones", "pannsdist", __version__] in rows
 
@@ -67,7 +67,7 @@ def test_a_model_is_shown_with_params_front_end_and_weights(run):
     assert out.startswith("model panns_cnn10: PANNs CNN10")
     assert f"from pannsdist {__version__} (pannsdist.builtin.panns:Cnn10)" in out
     assert "uses feature logmel" in out
-    assert "sample_rate_hz=32000" in out
+    assert "front end: logmel, 32000 Hz, window 1024 samples (32 ms), hop 320 samples (10 ms)" in out
     assert "weights" in out
 
 
@@ -121,7 +121,56 @@ def test_a_plugin_is_shown_with_its_file_its_docs_and_its_limits(run, site):
 def test_a_feature_is_shown_with_its_front_end(run):
     code, out, _ = run("plugins", "show", "feature", "logmel")
     assert code == 0
-    assert "  front end FrontEnd(kind='logmel', sample_rate_hz=32000" in out
+    assert (
+        "  front end: logmel, 32000 Hz, window 1024 samples (32 ms), hop 320 samples (10 ms), FFT 1024, 64 bins" in out
+    )
+    assert "from 50 to 14000 Hz, mel slaney, pad reflect, power_floor 1e-10, scale db, window hann\n" in out
+
+
+def test_a_feature_is_shown_with_the_front_end_of_given_params(run):
+    code, out, _ = run("plugins", "show", "feature", "logmel", "sample_rate_hz=8000", "hop_samples=80")
+    assert code == 0
+    assert "  with sample_rate_hz=8000, hop_samples=80\n" in out
+    assert (
+        "logmel, 8000 Hz, window 1024 samples (128 ms), hop 80 samples (10 ms), FFT 1024, 64 bins from 50 to 4000"
+        in out
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("high_hz=17000", "feature.params.low_hz to high_hz is 50.0 to 17000.0 Hz"),
+        ("sample_rate=8000", "unknown key feature.params.sample_rate\n  closest: sample_rate_hz."),
+        ("sample_rate_hz=fast", "feature.params.sample_rate_hz"),
+    ],
+)
+def test_params_that_do_not_suit_a_plugin_are_refused_before_it_is_shown(run, given, said):
+    code, out, err = run("plugins", "show", "feature", "logmel", given)
+    assert (code, out) == (2, "")
+    assert said in err
+
+
+def test_the_list_has_a_plugin_with_two_names_once(run):
+    code, out, _ = run("plugins", "list", "model", "--search", "mel32")
+    assert code == 0
+    assert [re.split("  +", line) for line in out.splitlines()] == [
+        ["model", "panns_cnn14_mel32", f"pannsdist {__version__}", "also Cnn14_mel32"]
+    ]
+
+
+def test_the_list_is_searched_by_name_other_name_and_distribution(run, site):
+    offer_birds(site, "fake_birds_searched")
+    for text in ("BIRDS", "fake-b"):
+        _, out, _ = run("plugins", "list", "--search", text)
+        assert [line.split()[:3] for line in out.splitlines()] == [["dataset", "fake_birds", "fake-birds"]]
+    assert run("plugins", "list", "feature", "--search", "fake-b")[0] == 2
+
+
+def test_a_search_without_result_names_the_nearest(run):
+    code, out, err = run("plugins", "list", "--search", "cnn41")
+    assert (code, out) == (2, "")
+    assert err.startswith("error: no plugin has 'cnn41' in its name or distribution\n  closest: ")
 
 
 def test_the_check_is_a_table_with_a_verdict_and_a_reason_on_each_line(run):

@@ -63,6 +63,12 @@ def test_a_model_says_what_it_is(model):
     assert (model.record.model.name, model.record.crop_s) == ("small", CROP / RATE_HZ)
 
 
+def test_a_model_is_shown_with_what_it_was_loaded_from(model, folder):
+    said = f"small, {folder}: 3 classes (high, low, neither), one label a sound, 8000 Hz, windows of 0.2 s"
+    assert repr(model) == f"<pannsdist.Model {said}>"
+    assert "windows of 0.5 s" in repr(load_model(folder, window_s=0.5))
+
+
 def test_every_label_gets_its_probability_the_likeliest_first(network, model, tmp_path):
     path = write(tmp_path / "a.wav", noise())
     (answer,) = model.predict(path)

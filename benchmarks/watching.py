@@ -75,7 +75,7 @@ def of_tracker(part: Part, folder: Path, repeats: int) -> Iterator[tuple[str, fl
 
     def point() -> None:
         step[0] += 1
-        pace = Pace(1.0, 0.1, 1.0)
+        pace = Pace(1.0, 0.1, 1.0, 1.0)
         shown.steps(StepReport(1, step[0], step[0], 10**6, 1.0 / step[0], {"all": 1e-3}, pace, 1.0))
 
     def report_epoch(tracker: Any) -> Callable[[], None]:

@@ -68,11 +68,15 @@ class SchedulePlugin(Protocol):
 
 @dataclass(frozen=True)
 class Pace:
-    """Throughput over some steps: clips per second, fraction of time waiting for data, remaining seconds."""
+    """Throughput over some steps: clips per second and the fraction of time waiting for data.
+
+    `left_s` is the estimated time to the end of the run, `elapsed_s` the time since its start, or since it resumed.
+    """
 
     clips_per_s: float
     data_wait_fraction: float
     left_s: float
+    elapsed_s: float
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ def epoch(number: int, **changed: Any) -> EpochReport:
 
 def steps(step: int, **changed: Any) -> StepReport:
     """The report of two training steps."""
-    given = {"loss": 1.0 / step, "learning_rates": {"all": 1e-3}, "pace": Pace(12.5, 0.25, 9.0)}
+    given = {"loss": 1.0 / step, "learning_rates": {"all": 1e-3}, "pace": Pace(12.5, 0.25, 9.0, 3.0)}
     done = (step - 1) // EPOCH_STEPS
     return StepReport(done + 1, step, step - EPOCH_STEPS * done, EPOCH_STEPS, **{**given, **changed})
 

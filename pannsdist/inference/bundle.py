@@ -34,6 +34,8 @@ REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]{0,99}")
 """Names and versions of distributions; they become part of a command to type."""
 MAX_NAME_LETTERS = 1000
 MAX_CROP_S = 3600
+METRICS = "metrics."
+"""The settings key of metric plugins, in front of their names."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,11 @@ class BundleRecord:
     epoch: int = 0
     scores: Mapping[str, float] = field(default_factory=dict)
     further: Mapping[str, PluginRecord] = field(default_factory=dict)
+
+    @property
+    def metrics(self) -> list[str]:
+        """The names of the metric plugins of the run."""
+        return [key.removeprefix(METRICS) for key in self.further if key.startswith(METRICS)]
 
 
 @dataclass(frozen=True)

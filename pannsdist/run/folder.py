@@ -147,7 +147,7 @@ class RunFolder:
         two writes the same model again. Scores after `progress` are dropped from the files.
         """
         own: list[Tracker] = [
-            ConsoleTracker(note=f"  ({console_note})" if console_note else ""),
+            ConsoleTracker(note=f"  ({console_note})" if console_note else "", metrics=record.metrics),
             ScoresFile(self.path / "scores.jsonl", progress.epoch),
             PredictionsTracker(self.path / "best_predictions"),
         ]

@@ -45,7 +45,7 @@ class Clock:
         self._measured_steps += step - self._window_step
         left_s = (self._total_steps - step) * self._training_s / max(1, self._measured_steps)
         left_s += (-(-self._total_steps // self._steps) - (step - 1) // self._steps) * self._between_epochs_s
-        pace = Pace(clips / seconds, self._waited_s / seconds, left_s)
+        pace = Pace(clips / seconds, self._waited_s / seconds, left_s, now - self._start)
         self._window_start, self._waited_s, self._window_step = now, 0.0, step
         return pace
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Collection
 from typing import Any, TextIO
 
 from tqdm import tqdm
@@ -12,7 +13,8 @@ from pannsdist.contracts import EpochReport, StepReport
 from pannsdist.training.metrics import absent_labels
 
 PRINTED_SCORES = ("loss", "accuracy", "macro_f1", "mean_average_precision")
-"""Printed besides the score that selects the best epoch; `scores.jsonl` has all of them."""
+"""Printed besides the score that selects the best epoch and the metrics of the settings; `scores.jsonl` has all."""
+BAR_COLUMNS = 20
 MAX_LISTED_LABELS = 10
 """Absent labels that are listed by name; the rest is counted."""
 
@@ -26,40 +28,47 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-class ConsoleTracker:
-    """Prints a progress bar on a terminal, plain lines elsewhere. `note` is appended to each epoch's line."""
+def _can_return(stream: TextIO) -> bool:
+    """Whether a line can be written over: on a terminal, and in a notebook."""
+    return stream.isatty() or type(stream).__module__.startswith("ipykernel.")
 
-    def __init__(self, stream: TextIO | None = None, note: str = "") -> None:
+
+class ConsoleTracker:
+    """Prints a progress bar on a terminal and in a notebook, plain lines elsewhere.
+
+    `note` is appended to each epoch's line, which has the main scores and those of `metrics`.
+    """
+
+    def __init__(self, stream: TextIO | None = None, note: str = "", metrics: Collection[str] = ()) -> None:
         self._stream, self._note = stream or sys.stdout, note
+        self._printed = (*PRINTED_SCORES, *metrics)
         self._bar: Any = None
         self._absent_were_listed = False
 
     def steps(self, report: StepReport) -> None:
-        """Loss, learning rate, clips per second, fraction of time spent waiting for data, remaining time."""
-        rate = max(report.learning_rates.values())
+        """Step, loss, learning rate, clips per second, fraction of time spent waiting for data, times."""
+        pace = report.pace
+        position = f"epoch {report.epoch}  step {report.epoch_step}/{report.epoch_steps}"
         values = (
-            f"loss {report.loss:.4f}  lr {rate:.2e}  {report.pace.clips_per_s:.1f} clips/s"
-            f"  waiting {report.pace.data_wait_fraction:.0%}  left {duration(report.pace.left_s)}"
+            f"loss {report.loss:.4f}  lr {max(report.learning_rates.values()):.2e}  {pace.clips_per_s:.1f} clips/s"
+            f"  waiting {pace.data_wait_fraction:.0%}  elapsed {duration(pace.elapsed_s)}  left {duration(pace.left_s)}"
         )
-        if not self._stream.isatty():
-            print(
-                f"epoch {report.epoch}  step {report.epoch_step}/{report.epoch_steps}  {values}",
-                file=self._stream,
-                flush=True,
-            )
+        if not _can_return(self._stream):
+            print(f"{position}  {values}", file=self._stream, flush=True)
             return
+        form = f"{position}  |{{bar:{BAR_COLUMNS}}}|  {values}"
         if self._bar is None:
             self._bar = tqdm(
-                total=report.epoch_steps, file=self._stream, leave=False, bar_format="{desc} {bar} {postfix}"
+                initial=report.epoch_step, total=report.epoch_steps, file=self._stream, leave=False, bar_format=form
             )
-        self._bar.n = report.epoch_step
-        self._bar.set_description_str(f"epoch {report.epoch}", refresh=False)
-        self._bar.set_postfix_str(values)
+            return
+        self._bar.n, self._bar.bar_format = report.epoch_step, form
+        self._bar.refresh()
 
     def epoch(self, report: EpochReport) -> None:
         """One line: main scores, and whether the epoch is the best. The first call also lists labels without clips."""
         self._close_bar()
-        printed = {"train/loss", report.selected, *(f"{report.split}/{name}" for name in PRINTED_SCORES)}
+        printed = {"train/loss", report.selected, *(f"{report.split}/{name}" for name in self._printed)}
         scores = "  ".join(f"{name} {value:.4f}" for name, value in report.scores.items() if name in printed)
         best = f"  best {report.selected}" if report.is_best and report.selected in report.scores else ""
         line = f"epoch {report.epoch}/{report.epochs}  {scores}  ({duration(report.seconds)}){best}{self._note}"

@@ -49,7 +49,7 @@ def predictions(ids=("u", "v", "w", "x"), logits=None, targets=(0, 1, 1, 0)):
 
 def steps(step, **changed):
     given = {"learning_rates": {"all": 1e-3}, "loss": 0.5 + step}
-    pace = Pace(12.5, 0.25, 9.0)
+    pace = Pace(12.5, 0.25, 9.0, 3.0)
     return StepReport(**{"epoch": 1, "step": step, "epoch_step": 1, "epoch_steps": 4, "pace": pace, **given, **changed})
 
 

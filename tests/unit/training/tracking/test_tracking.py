@@ -25,9 +25,9 @@ from pannsdist.training.tracking import (
 SCORES = {"train/loss": 0.75, "valid/accuracy": 0.5}
 
 
-def steps(step=5, left_s=3723.0):
+def steps(step=5, left_s=3723.0, epoch_step=1):
     rates = {"stem": 1e-4, "head": 1e-3}
-    return StepReport(2, step, 1, 4, 0.51234, rates, Pace(12.34, 0.256, left_s))
+    return StepReport(2, step, epoch_step, 4, 0.51234, rates, Pace(12.34, 0.256, left_s, 62.0))
 
 
 def epoch(number=2, scores=SCORES, is_best=True, predictions=None):
@@ -51,7 +51,7 @@ def test_steps_are_plain_lines_where_there_is_no_terminal():
     stream = io.StringIO()
     ConsoleTracker(stream).steps(steps())
     assert stream.getvalue() == (
-        "epoch 2  step 1/4  loss 0.5123  lr 1.00e-03  12.3 clips/s  waiting 26%  left 1:02:03\n"
+        "epoch 2  step 1/4  loss 0.5123  lr 1.00e-03  12.3 clips/s  waiting 26%  elapsed 1:02  left 1:02:03\n"
     )
 
 
@@ -72,6 +72,15 @@ def test_an_epoch_prints_the_main_scores_and_the_selecting_one():
     report = EpochReport(1, 3, 4, scores, "valid/cohen_kappa", True, 1.0)
     ConsoleTracker(stream).epoch(report)
     assert "valid/cohen_kappa 0.1000  (0:01)  best valid/cohen_kappa" in stream.getvalue()
+
+
+def test_an_epoch_prints_the_metrics_of_the_settings():
+    stream = io.StringIO()
+    scores = {**SCORES, "valid/f_beta": 0.25, "valid/f_beta_of_train": 0.3}
+    ConsoleTracker(stream, metrics=["f_beta"]).epoch(epoch(scores=scores))
+    assert stream.getvalue().startswith(
+        "epoch 2/3  train/loss 0.7500  valid/accuracy 0.5000  valid/f_beta 0.2500  (1:01)"
+    )
 
 
 def test_labels_without_clips_are_listed_once():
@@ -102,10 +111,24 @@ def test_a_bar_on_a_terminal_gives_way_to_the_line_of_the_epoch():
     stream = Terminal()
     tracker = ConsoleTracker(stream)
     tracker.steps(steps())
-    assert "loss 0.5123" in stream.getvalue()
+    tracker.steps(steps(step=6, epoch_step=2))
+    bar = stream.getvalue().split("\r")[-1]
+    assert bar.startswith("epoch 2  step 2/4  |")
+    assert "|  loss 0.5123  lr 1.00e-03  12.3 clips/s  waiting 26%  elapsed 1:02  left 1:02:03" in bar
+    assert "," not in stream.getvalue()
     tracker.epoch(epoch())
     tracker.close()
     assert stream.getvalue().endswith("(1:01)  best valid/accuracy\n")
+
+
+def test_a_notebook_shows_a_bar_too():
+    class OutStream(io.StringIO):
+        """As ipykernel's, which is no terminal, but goes back to the start of a line."""
+
+    OutStream.__module__ = "ipykernel.iostream"
+    stream = OutStream()
+    ConsoleTracker(stream).steps(steps())
+    assert "\repoch 2  step 1/4  |" in stream.getvalue()
 
 
 def lines(path):

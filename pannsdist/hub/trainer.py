@@ -28,7 +28,7 @@ from pannsdist.hub.tracking import open_visualdl
 from pannsdist.inference.bundle import BundleRecord, record_beside, write_bundle
 from pannsdist.run.changed_data import STOP
 from pannsdist.run.folder import load_latest
-from pannsdist.runtime import console, outputs, storage
+from pannsdist.runtime import console, outputs, reading, storage
 from pannsdist.runtime.errors import BadRunFolder, UserError
 from pannsdist.training.background import BackgroundWriter
 from pannsdist.training.checkpoint import CheckpointStore, Snapshot
@@ -125,8 +125,8 @@ class Trainer:
         evaluated one is there, which stays. A module in evaluation mode is trained and is in it again afterwards;
         sublayers in evaluation mode, such as a frozen batch norm, stay so.
 
-        Raises BadRunFolder if the datasets (`dataset_record.record_of`) have changed since the newest checkpoint, unless
-        `on_data_change` is 'continue'. `eval_dataset` may be left out and given again.
+        Raises BadRunFolder if the datasets (`dataset_record.record_of`) have changed since the newest checkpoint,
+        unless `on_data_change` is 'continue'. `eval_dataset` may be left out and given again.
         """
         require_choice(on_data_change)
         request = TrainRequest(epochs, batch_size, log_interval, save_interval)
@@ -276,12 +276,11 @@ class Trainer:
 
     def _save(self, folder: Path) -> None:
         ours = {MODEL_FILE, OPTIMIZER_FILE, RECORD_FILE}
-        other = sorted(path.name for path in folder.glob("*") if path.name not in ours)
-        if other:
-            raise UserError(
-                f"{folder} contains other files, such as {other[0]}", "use a separate folder for save_model"
-            )
         outputs.require_folder(folder, "save_dir")
+        other = [name for name in reading.names_in(folder) if name not in ours]
+        if other:
+            right = "use a separate folder for save_model"
+            raise UserError(f"{folder} contains other files, such as {other[0]}", right)
         record = self._record or model_record(self.model, self.optimizer, None, {})
         write_bundle(folder, record, self._network.arrays(), {OPTIMIZER_FILE: self._learner.state()})
 
@@ -290,5 +289,5 @@ class Trainer:
         if record is not None:
             self.model.describe(record.labels, record.crop_s)
         load_into(self.model.network, read_weights(folder / MODEL_FILE), head=self.model.part.plugin.head)
-        if (folder / OPTIMIZER_FILE).exists():
+        if reading.exists(folder / OPTIMIZER_FILE):
             self._learner.restore(read_paddle(folder / OPTIMIZER_FILE))

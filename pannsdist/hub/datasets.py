@@ -66,6 +66,16 @@ class ESC50(paddle.io.Dataset):
         self._feature = build_plugin(catalog.features.find("logmel"), {}, SettingsOrigin(), "feature.params")
         self._cache: dict[int, np.ndarray] = {}
 
+    @property
+    def files(self) -> list[str]:
+        """The file of each item."""
+        return [str(clip.source) for clip in self._clips]
+
+    @property
+    def labels(self) -> list[int]:
+        """The class index of each item."""
+        return [label_of(clip) for clip in self._clips]
+
     def __len__(self) -> int:
         return len(self._clips)
 

@@ -1,14 +1,24 @@
-"""Device selection with PaddleHub's `use_gpu`."""
+"""The processes and the device of a training, with PaddleHub's `use_gpu`."""
 
 from __future__ import annotations
 
+import atexit
 import sys
 from functools import cache
 
 import paddle
 
 from pannsdist.distributed import fleet
-from pannsdist.runtime import launcher
+from pannsdist.runtime import launcher, launcher_logs
+
+
+@cache
+def connected(use_gpu: bool) -> fleet.World:
+    """Connect the launcher's processes once; the connection is closed at exit."""
+    launcher_logs.close()
+    world = fleet.connect(use_gpu)
+    atexit.register(world.close)
+    return world
 
 
 def use_device(layer: paddle.nn.Layer, use_gpu: bool) -> None:

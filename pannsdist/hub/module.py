@@ -244,6 +244,19 @@ class Module(nn.Layer):
         console.print_main(f"{name} starts from {path}: {report}")
 
 
+def trainable(model: nn.Layer, kwargs: Mapping[str, Any]) -> Module:
+    """The model, if `hub.Trainer` trains it, and has no other arguments. Raises TypeError, UserError."""
+    if not isinstance(model, nn.Layer):
+        raise TypeError(f"the model is a {type(model).__name__}, not a paddle.nn.Layer")
+    if kwargs:
+        raise TypeError(f"hub.Trainer has no arguments {', '.join(kwargs)}")
+    if not isinstance(model, Module):
+        raise UserError(f"the model is a {type(model).__name__}", "hub.Trainer trains instances of hub.Module")
+    if model.task != TASK:
+        raise UserError(f"the model was created with task={model.task!r}", f"training needs task={TASK!r}")
+    return model
+
+
 def _refuse_unsupported(version: str | None, **options: Any) -> None:
     given = [name for name, value in options.items() if value]
     if given:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import paddle
@@ -11,11 +12,11 @@ import paddle
 from pannsdist.hub.items import Items
 from pannsdist.hub.module import Module
 from pannsdist.hub.scores import METRIC
-from pannsdist.inference.bundle import BundleRecord, PluginRecord
+from pannsdist.inference.bundle import BundleRecord, PluginRecord, record_beside
 from pannsdist.registry import Origin
 from pannsdist.run import building
-from pannsdist.runtime import launcher
-from pannsdist.runtime.errors import UserError
+from pannsdist.runtime import console, launcher
+from pannsdist.runtime.errors import BadBundle, UserError
 
 DEFAULT_CLIP_S = 10.0
 """Window length of predictions of a module that was never trained: the length of AudioSet clips."""
@@ -34,6 +35,15 @@ class TrainRequest:
         for name, value in vars(self).items():
             if not isinstance(value, int) or value < 1:
                 raise UserError(f"{name} is {value!r}", "allowed: 1 or more")
+
+
+def best_record(weights: Path) -> BundleRecord | None:
+    """The record of the best model of earlier sessions, for its labels. A damaged one is named. Rank 0 only."""
+    try:
+        return record_beside(weights)
+    except BadBundle as error:
+        console.print_main(f"not used: {error.wrong}")
+        return None
 
 
 def model_record(

@@ -47,6 +47,10 @@ class HubBest(BestTracker):
             self.metrics, self.best_epochs = new, [{"value": scores[self.metric], "epoch": epoch, "step": step}]
         return better
 
+    def forget(self) -> None:
+        """No epoch has been the best so far."""
+        self.best_epochs, self.metrics = [], {}
+
     def state(self) -> dict[str, Any]:
         """The state for a checkpoint."""
         return {**super().state(), "metrics": self.metrics}

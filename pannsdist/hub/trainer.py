@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import atexit
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +16,20 @@ from paddle import nn
 from pannsdist.audio.batches import Shard
 from pannsdist.contracts import Tracker
 from pannsdist.contracts.network import Network, training_mode
-from pannsdist.distributed import fleet
-from pannsdist.hub.devices import use_device
+from pannsdist.hub.dataset_record import EVALUATED, TRAINED, KnownData, require_choice
+from pannsdist.hub.devices import connected, use_device
 from pannsdist.hub.items import Collate, InputSpec, Items, TrainingRows, evaluation_rows, opened
 from pannsdist.hub.locking import lock_for
-from pannsdist.hub.module import TASK, Module
+from pannsdist.hub.module import trainable
 from pannsdist.hub.optimizers import OptimizerSchedule
-from pannsdist.hub.records import TrainRequest, model_record
+from pannsdist.hub.records import TrainRequest, best_record, model_record
 from pannsdist.hub.scores import SPLIT, Compare, HubBest, NoEvaluation, hub_metrics
 from pannsdist.hub.tracking import open_visualdl
 from pannsdist.inference.bundle import BundleRecord, record_beside, write_bundle
+from pannsdist.run.changed_data import STOP
 from pannsdist.run.folder import load_latest
-from pannsdist.runtime import console, launcher_logs, outputs, storage
-from pannsdist.runtime.errors import BadBundle, BadRunFolder, UserError
+from pannsdist.runtime import console, outputs, reading, storage
+from pannsdist.runtime.errors import BadRunFolder, UserError
 from pannsdist.training.background import BackgroundWriter
 from pannsdist.training.checkpoint import CheckpointStore, Snapshot
 from pannsdist.training.evaluator import Evaluator, SplitToEvaluate
@@ -47,15 +47,6 @@ ALL = 10**9
 """Number of checkpoints to keep: all of them, as in PaddleHub."""
 MODEL_FILE, OPTIMIZER_FILE, RECORD_FILE = "model.pdparams", "model.pdopt", "bundle.json"
 HOOKS = ("training_step", "validation_step", "optimizer_step", "learning_rate_step", "optimizer_zero_grad")
-
-
-@cache
-def connected(use_gpu: bool) -> fleet.World:
-    """Connect the launcher's processes once; the connection is closed at exit."""
-    launcher_logs.close()
-    world = fleet.connect(use_gpu)
-    atexit.register(world.close)
-    return world
 
 
 class Trainer:
@@ -76,7 +67,7 @@ class Trainer:
         compare_metrics: Compare | None = None,
         **kwargs: Any,
     ) -> None:
-        self.model = _trainable(model, kwargs)
+        self.model = trainable(model, kwargs)
         self.optimizer, self.use_vdl, self.compare_metrics = optimizer, use_vdl, compare_metrics
         self._world = connected(use_gpu)
         use_device(model, use_gpu)
@@ -91,6 +82,7 @@ class Trainer:
         schedule = OptimizerSchedule(optimizer)
         self._learner = Learner(self._world, self._network, TrainingLoss(multi_label=False), optimizer, schedule)
         self._record: BundleRecord | None = None
+        self._data = KnownData(self.checkpoint_dir)
         self._progress = self._restored()
         if self._progress.epoch:
             console.print_main(f"resuming {self.checkpoint_dir} after epoch {self._progress.epoch}")
@@ -122,6 +114,8 @@ class Trainer:
         log_interval: int = 10,
         save_interval: int = 10,
         collate_fn: Collate | None = None,
+        *,
+        on_data_change: str = STOP,
     ) -> None:
         """Train until `epochs` epochs are done in total, evaluating after each. All processes must call this.
 
@@ -130,12 +124,17 @@ class Trainer:
         one; `best_model` is written for each new best epoch. Without `eval_dataset` it is the newest epoch, unless an
         evaluated one is there, which stays. A module in evaluation mode is trained and is in it again afterwards;
         sublayers in evaluation mode, such as a frozen batch norm, stay so.
+
+        Raises BadRunFolder if the datasets (`dataset_record.record_of`) have changed since the newest checkpoint,
+        unless `on_data_change` is 'continue'. `eval_dataset` may be left out and given again.
         """
+        require_choice(on_data_change)
         request = TrainRequest(epochs, batch_size, log_interval, save_interval)
         items = Items(train_dataset, self._input_spec, collate_fn)
         rows = TrainingRows(len(items), batch_size, self._shard, SEED)
         if not rows.steps:
             raise UserError(f"the training set has {len(items)} items", f"at least {self.nranks}, one for each process")
+        self._take_data(train_dataset, eval_dataset, epochs, on_data_change)
         with (
             training_mode(self.model),
             opened(items, num_workers) as loader,
@@ -143,15 +142,8 @@ class Trainer:
         ):
             data = TrainingData(lambda epoch, first: loader.read(rows.epoch(epoch, first)), rows.steps)
             console.print_main(f"{len(items)} items, {rows}, {epochs} epochs")
-            record = self._record = self._world.agree(lambda: self._described(items, eval_dataset, request))
-            with ExitStack() as stack:
-                sinks = self._world.agree(lambda: self._sinks(record, request, stack))
-                ahead = self._progress.step - self._progress.epoch * rows.steps  # of epochs of another number of steps
-                run_length = RunLength(epochs, rows.steps, SEED, log_interval, offset=ahead)
-                loop = self._loop(run_length, evaluated=eval_dataset is not None)
-                self._progress = loop.fit(self._progress, data, split, sinks)
-        which = f"best model from epoch {self._best.epoch}" if self._best.epoch else "newest model"
-        console.print_main(f"{self._progress.epoch} epochs done; {which}: {self._best_model}")
+            self._record = self._world.agree(lambda: self._described(items, eval_dataset, request))
+            self._fit(data, split, request, self._record)
 
     def evaluate(
         self, eval_dataset: Any, batch_size: int = 1, num_workers: int = 0, collate_fn: Collate | None = None
@@ -182,9 +174,8 @@ class Trainer:
     def _best_model(self) -> Path:
         return self.checkpoint_dir / "best_model"
 
-    @property
-    def _store(self) -> CheckpointStore:
-        return CheckpointStore(self.checkpoint_dir / "checkpoints", ALL)
+    def _store(self, data_digest: str = "") -> CheckpointStore:
+        return CheckpointStore(self.checkpoint_dir / "checkpoints", ALL, data_digest)
 
     def _restored(self) -> Progress:
         """Restore the newest checkpoint in `checkpoint_dir`, if there is one. All processes must call this."""
@@ -194,24 +185,39 @@ class Trainer:
         except BadRunFolder as error:
             right = "give another checkpoint_dir, or the model and the optimizer that it was trained with"
             raise BadRunFolder(f"{self.checkpoint_dir}: {error.wrong}", right) from error
-        record = self._world.on_main(self._best_record) if progress.epoch else None
+        record = self._world.on_main(lambda: best_record(self._best_model / MODEL_FILE)) if progress.epoch else None
         if record is not None:
             self.model.describe(record.labels, record.crop_s)
         return progress
 
-    def _best_record(self) -> BundleRecord | None:
-        """The record of the best model of earlier sessions, for its labels. A damaged one is named. Rank 0 only."""
-        try:
-            return record_beside(self._best_model / MODEL_FILE)
-        except BadBundle as error:
-            console.print_main(f"not used: {error.wrong}")
-            return None
-
     def _newest(self) -> Snapshot | None:
         """The newest checkpoint. Rank 0 only."""
-        storage.make_folder(self._store.folder)
+        storage.make_folder(self._store().folder)
         storage.recover_folder(self._best_model)
-        return load_latest(self._store).snapshot
+        found = load_latest(self._store())
+        self._data.digest = found.data if found.snapshot else None
+        return found.snapshot
+
+    def _take_data(self, train_dataset: Any, eval_dataset: Any, epochs: int, on_change: str) -> None:
+        """Compare the datasets with those of the newest checkpoint; the best score of other items is forgotten."""
+        datasets = {TRAINED: train_dataset, **({} if eval_dataset is None else {EVALUATED: eval_dataset})}
+
+        def compare() -> bool:
+            self._check_folder()
+            return self._data.compare(datasets, self.current_epoch, on_change)
+
+        if not self._world.on_main(compare) and self.current_epoch < epochs:
+            self._best.forget()
+
+    def _fit(self, data: TrainingData, split: SplitToEvaluate, request: TrainRequest, record: BundleRecord) -> None:
+        with ExitStack() as stack:
+            sinks = self._world.agree(lambda: self._sinks(record, request, stack))
+            ahead = self._progress.step - self._progress.epoch * data.steps  # of epochs of another number of steps
+            run_length = RunLength(request.epochs, data.steps, SEED, request.log_interval, offset=ahead)
+            loop = self._loop(run_length, evaluated=len(split.ids) > 0)
+            self._progress = loop.fit(self._progress, data, split, sinks)
+        which = f"best model from epoch {self._best.epoch}" if self._best.epoch else "newest model"
+        console.print_main(f"{self._progress.epoch} epochs done; {which}: {self._best_model}")
 
     def _loop(self, run_length: RunLength, evaluated: bool = True) -> Loop:
         evaluator = self._evaluator(Evaluator if evaluated else NoEvaluation)
@@ -249,7 +255,8 @@ class Trainer:
             if best_weights is not None:
                 write_bundle(self._best_model, replace(record, epoch=epoch, scores=scores), best_weights)
             if epoch % request.save_interval == 0 or epoch == request.epochs:
-                self._store.write(snapshot)
+                self._store(self._data.record.digest).write(snapshot)
+                self._data.write()
 
         def save_snapshot(*arguments: Any) -> None:
             for tracker in trackers:
@@ -269,12 +276,11 @@ class Trainer:
 
     def _save(self, folder: Path) -> None:
         ours = {MODEL_FILE, OPTIMIZER_FILE, RECORD_FILE}
-        other = sorted(path.name for path in folder.glob("*") if path.name not in ours)
-        if other:
-            raise UserError(
-                f"{folder} contains other files, such as {other[0]}", "use a separate folder for save_model"
-            )
         outputs.require_folder(folder, "save_dir")
+        other = [name for name in reading.names_in(folder) if name not in ours]
+        if other:
+            right = "use a separate folder for save_model"
+            raise UserError(f"{folder} contains other files, such as {other[0]}", right)
         record = self._record or model_record(self.model, self.optimizer, None, {})
         write_bundle(folder, record, self._network.arrays(), {OPTIMIZER_FILE: self._learner.state()})
 
@@ -283,17 +289,5 @@ class Trainer:
         if record is not None:
             self.model.describe(record.labels, record.crop_s)
         load_into(self.model.network, read_weights(folder / MODEL_FILE), head=self.model.part.plugin.head)
-        if (folder / OPTIMIZER_FILE).exists():
+        if reading.exists(folder / OPTIMIZER_FILE):
             self._learner.restore(read_paddle(folder / OPTIMIZER_FILE))
-
-
-def _trainable(model: nn.Layer, kwargs: dict[str, Any]) -> Module:
-    if not isinstance(model, nn.Layer):
-        raise TypeError(f"the model is a {type(model).__name__}, not a paddle.nn.Layer")
-    if kwargs:
-        raise TypeError(f"hub.Trainer has no arguments {', '.join(kwargs)}")
-    if not isinstance(model, Module):
-        raise UserError(f"the model is a {type(model).__name__}", "hub.Trainer trains instances of hub.Module")
-    if model.task != TASK:
-        raise UserError(f"the model was created with task={model.task!r}", f"training needs task={TASK!r}")
-    return model

@@ -121,14 +121,20 @@ def write_bundle(
 
 
 def record_beside(weights: Path) -> BundleRecord | None:
-    """The record of the model folder that a weights file belongs to; None for any other file. Raises BadBundle."""
-    if weights.name != WEIGHTS_FILE or not (weights.parent / RECORD_FILE).is_file():
+    """The record of the model folder that a weights file belongs to; None for any other file.
+
+    Raises BadBundle, CannotRead.
+    """
+    if weights.name != WEIGHTS_FILE or not reading.is_file(weights.parent / RECORD_FILE):
         return None
     return read_record(weights.parent)
 
 
 def read_record(folder: Path) -> BundleRecord:
-    """The record of a model folder. Raises BadBundle for another folder, and for a damaged or incomplete one."""
+    """The record of a model folder. Raises BadBundle for another folder, and for a damaged or incomplete one.
+
+    Raises CannotRead where the system cannot read it, which does not mean that it is damaged.
+    """
     folder = storage.complete_version(folder)
     path = folder / RECORD_FILE
     try:
@@ -149,8 +155,7 @@ def read_record(folder: Path) -> BundleRecord:
     except (FileNotFoundError, NotADirectoryError) as error:
         raise _incomplete(folder) from error
     except OSError as error:
-        said = reading.cannot_read(folder, error)
-        raise BadBundle(said.wrong, said.right, said.command) from error
+        raise reading.cannot_read(folder, error) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadBundle(f"{path} cannot be read: {reason(error)}", "copy the whole folder again") from error
     if found != checksum:
@@ -159,7 +164,7 @@ def read_record(folder: Path) -> BundleRecord:
 
 
 def _incomplete(folder: Path) -> BadBundle:
-    if (folder / RECORD_FILE).exists():
+    if reading.exists(folder / RECORD_FILE):
         return BadBundle(f"{folder / WEIGHTS_FILE} is missing or damaged", "copy the whole folder again")
     right = "give the best_model folder of a run, such as runs/NAME/best_model"
     return BadBundle(f"{folder} is not a model folder: it has no {RECORD_FILE}", right, "ls runs/*/best_model")

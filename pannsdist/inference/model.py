@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pannsdist.registry import Catalog
-from pannsdist.runtime import cpu
+from pannsdist.runtime import cpu, reading
 from pannsdist.runtime.errors import BadClip, UserError
 from pannsdist.runtime.names import shown
 
@@ -81,7 +81,7 @@ def load_model(
 
     catalog = Catalog.installed()
     folder = Path(model).expanduser()
-    if isinstance(model, os.PathLike) or len(folder.parts) > 1 or folder.is_dir():
+    if isinstance(model, os.PathLike) or len(folder.parts) > 1 or reading.is_folder(folder):
         if weights:
             raise UserError(f"weights '{weights}' beside the model folder {folder}", "leave them out: it has its own")
         bundle = load_bundle(folder, catalog)

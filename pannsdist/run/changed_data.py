@@ -56,8 +56,13 @@ def found_changes(folder: Path, record: DataRecord, known_digest: str | None = N
     """What changed since the record in the run's folder; without one that has the digest, it is not known."""
     known = read_data_record(folder / DATA_FILE)
     if known is None or known_digest not in (None, known[1]):
-        return Changes((f"what changed is not known: {folder / DATA_FILE} is missing or of other data",), False)
+        return unknown_changes(folder)
     return changes(known[0], record)
+
+
+def unknown_changes(folder: Path) -> Changes:
+    """The changes of a run whose folder has no record of the data of its checkpoint."""
+    return Changes((f"what changed is not known: {folder / DATA_FILE} is missing or of other data",), False)
 
 
 def refuse_changed_data(folder: Path, record: DataRecord, on_change: str) -> None:

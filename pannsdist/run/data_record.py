@@ -61,9 +61,22 @@ class DataRecord:
 
 def data_record(data: Data) -> DataRecord:
     """The record of loaded splits. Asks the size of every file; rank 0 only, since the answers may differ by node."""
+    splits = {
+        split: {clip.id: (tuple(clip.labels), size_bytes(clip.source), _segment(clip)) for clip in table.clips}
+        for split, table in data.splits.items()
+    }
+    return record_of_clips(data.labels, splits)
+
+
+def record_of_clips(labels: Sequence[str], splits: Mapping[str, Mapping[str, tuple[Any, ...]]]) -> DataRecord:
+    """The record of clips by split and id, each as `DataRecord.clips` gives it: (labels, size in bytes, segment)."""
     label_sets: dict[tuple[str, ...], int] = {}
-    splits = {name: _columns(table.clips, label_sets) for name, table in data.splits.items()}
-    return DataRecord(data.labels, list(label_sets), splits)
+    columns: dict[str, dict[str, Sequence[Any]]] = {}
+    for split, clips in splits.items():
+        numbers = [label_sets.setdefault(tuple(own), len(label_sets)) for own, _, _ in clips.values()]
+        sizes, segments = [size for _, size, _ in clips.values()], [segment for _, _, segment in clips.values()]
+        columns[split] = {"ids": list(clips), "labels": numbers, "sizes": sizes, "segments": segments}
+    return DataRecord(tuple(labels), list(label_sets), columns)
 
 
 def read_data_record(path: Path) -> tuple[DataRecord, str] | None:
@@ -133,22 +146,13 @@ def _line(names: Sequence[str], what: str) -> str:
     return f"{len(names)} {'clip' if len(names) == 1 else 'clips'} {what}: {named}{more}"
 
 
-def _columns(clips: Sequence[Clip], label_sets: dict[tuple[str, ...], int]) -> dict[str, list[Any]]:
-    return {
-        "ids": [clip.id for clip in clips],
-        "labels": [label_sets.setdefault(tuple(clip.labels), len(label_sets)) for clip in clips],
-        "sizes": [_size_bytes(clip.source) for clip in clips],
-        "segments": [_segment(clip) for clip in clips],
-    }
-
-
 def _segment(clip: Clip) -> list[float | None] | None:
     if clip.duration_s is None and not clip.start_s:
         return None
     return [float(clip.start_s), None if clip.duration_s is None else float(clip.duration_s)]
 
 
-def _size_bytes(source: Path | SampleSource) -> int:
+def size_bytes(source: Path | SampleSource) -> int:
     """The size of a file; -1 where there is none, which is the business of its reader. Raises CannotRead."""
     if not isinstance(source, Path):
         return -1

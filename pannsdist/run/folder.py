@@ -75,11 +75,13 @@ def refuse_folder(settings: Settings, labels: Sequence[str]) -> None:
     """
     path = run_path(settings)
     outputs.require_folder(path, "the run folder")
-    if (path / SETTINGS_FILE).is_file():  # without a checkpoint, an earlier start was refused: nothing is another run's
+    if reading.is_file(
+        path / SETTINGS_FILE
+    ):  # without a checkpoint, an earlier start was refused: nothing is another run's
         if CheckpointStore(path / "checkpoints", settings.save.keep).folders:
             _refuse_other_run(path / SETTINGS_FILE, settings)
             _refuse_other_labels(path / LABELS_FILE, list(labels))
-    elif path.exists() and any(item.name != "log" and item.name[0] != "." for item in path.iterdir()):
+    elif any(name != "log" and name[0] != "." for name in reading.names_in(path)):
         wrong = f"{path} is not empty, and has no {SETTINGS_FILE} of a run"
         raise BadRunFolder(wrong, "choose another name, as name=NAME, or empty the folder", shell_command("ls", path))
 
@@ -226,7 +228,7 @@ def opened_run(plan: Plan) -> Iterator[tuple[RunFolder, Snapshot | None]]:
 
 def check_same_run(path: Path, settings: Settings, data: Data) -> None:
     """Raise BadRunFolder where a run with other settings or other data is in the folder; touches nothing."""
-    if (path / SETTINGS_FILE).is_file() and CheckpointStore(path / "checkpoints", settings.save.keep).folders:
+    if reading.is_file(path / SETTINGS_FILE) and CheckpointStore(path / "checkpoints", settings.save.keep).folders:
         _refuse_other_run(path / SETTINGS_FILE, settings)
         refuse_changed_data(path, data_record(data), settings.data.on_change)
 
@@ -247,10 +249,14 @@ def _refuse_other_run(written: Path, settings: Settings) -> None:
 
 
 def _refuse_other_labels(written: Path, labels: list[str]) -> None:
+    right = "copy it from another run on the same dataset, or rename this run with name=NAME"
     try:
-        known = list(read_json(written))
-    except (OSError, ValueError, TypeError) as error:
-        right = "copy it from another run on the same dataset, or rename this run with name=NAME"
+        known = list(reading.retried(lambda: read_json(written)))
+    except FileNotFoundError as error:
+        raise BadRunFolder(f"{written} is missing", right) from error
+    except OSError as error:
+        raise reading.cannot_read(written, error) from error
+    except (ValueError, TypeError) as error:
         raise BadRunFolder(f"{written} cannot be read: {error}", right) from error
     if known != labels:
         differing = sorted(set(known) ^ set(labels)) or ["their order"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import stat
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,6 +22,8 @@ PASSING = {
     if hasattr(errno, name)
 }
 """Error numbers of faults that may be over a moment later: of a network file system, or of a machine under load."""
+ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
+"""Error numbers that say that nothing is at a path."""
 PAUSES_S = (0.1, 0.4)
 
 
@@ -37,6 +40,36 @@ def retried(read: Callable[[], T]) -> T:
                 raise
         time.sleep(pause_s)
     return read()
+
+
+def exists(path: Path) -> bool:
+    """Whether something is at a path, links followed. Raises CannotRead."""
+    return _mode(path) != 0
+
+
+def is_file(path: Path) -> bool:
+    """Whether a path is a regular file. Raises CannotRead, where `Path.is_file` raises an error of the system or lies.
+
+    Python up to 3.11 raises what it does not take for absence, later ones take every fault for absence.
+    """
+    return stat.S_ISREG(_mode(path))
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a path is a folder. Raises CannotRead."""
+    return stat.S_ISDIR(_mode(path))
+
+
+def _mode(path: Path) -> int:
+    """The mode of what is at a path; 0 where there is nothing, also under a name that nothing can have."""
+    try:
+        return retried(path.stat).st_mode
+    except ValueError:  # a NUL character
+        return 0
+    except OSError as error:
+        if error.errno in ABSENT:
+            return 0
+        raise cannot_read(path, error) from error
 
 
 def names_in(folder: Path) -> list[str]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from pannsdist.runtime.errors import CannotWrite, shell_command
-from pannsdist.runtime.reading import names_in
+from pannsdist.runtime.reading import exists, is_folder, names_in
 from pannsdist.runtime.redaction import without_credentials
 from pannsdist.runtime.swapping import swap_paths
 
@@ -123,13 +123,13 @@ def make_folder(path: Path, private: bool = False) -> None:
 
 def rename(path: Path, target: Path) -> None:
     """Rename a file or folder, within its file system."""
-    with writing(target):
+    with writing(target, "rename something to"):
         path.rename(target)
 
 
 def remove(path: Path) -> None:
     """Remove a file, a link or a whole folder; nothing where there is none."""
-    with writing(path):
+    with writing(path, "remove"):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
@@ -185,11 +185,14 @@ def write_folder_atomic(path: Path, fill: Callable[[Path], None]) -> None:
 
 
 def complete_version(path: Path) -> Path:
-    """The folder to read in place of `path`: itself, or the older one while a crashed replacement is not recovered."""
-    if path.exists():
+    """The folder to read in place of `path`: itself, or the older one while a crashed replacement is not recovered.
+
+    Raises CannotRead.
+    """
+    if exists(path):
         return path
     older = _sibling(path, OLDER)
-    return older if older.is_dir() else path
+    return older if is_folder(older) else path
 
 
 def recover_folder(path: Path) -> None:
@@ -213,7 +216,7 @@ def recover(parent: Path) -> None:
     hidden = [parent / name for name in names_in(parent) if name.startswith(".")]
     for older in (path for path in hidden if path.name.endswith(f".{OLDER}")):
         path = parent / older.name.removeprefix(".").removesuffix(f".{OLDER}")
-        if path.exists():
+        if exists(path):
             remove(older)
         else:
             rename(older, path)
@@ -240,8 +243,14 @@ def make_link(link: Path, target: str) -> None:
             link.symlink_to(target)
 
 
+def flush(path: Path) -> None:
+    """Flush a written file to disk."""
+    with writing(path):
+        sync(path)
+
+
 def sync(path: Path) -> None:
-    """Flush a file, or the entries of a folder, to disk (fsync)."""
+    """Flush a file, or the entries of a folder, to disk (fsync). Raises OSError: for blocks of `writing` only."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -254,22 +263,22 @@ def _sibling(path: Path, state: str) -> Path:
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
+def writing(path: Path, doing: str = "write") -> Iterator[None]:
     """Turn an OSError of the block, and a name that no file can have, into CannotWrite about `path`."""
     try:
         yield
     except OSError as error:
-        raise cannot_write(path, error) from error
+        raise cannot_write(path, error, doing=doing) from error
     except ValueError as error:
         if "\0" not in str(path):
             raise
         raise cannot_write(path, OSError(errno.EINVAL, "the name has a NUL character")) from error
 
 
-def cannot_write(path: Path, error: OSError, option: str = "") -> CannotWrite:
+def cannot_write(path: Path, error: OSError, option: str = "", doing: str = "write") -> CannotWrite:
     """The message for an error of the file system; `option` is what names the path on the command line."""
     named = f"{option} {path}" if option else str(path)
-    wrong = f"cannot write {named}: {error.strerror or error}".replace("\0", "\\0")
+    wrong = f"cannot {doing} {named}: {error.strerror or error}".replace("\0", "\\0")
     right = "existing files are unchanged; free disk space or check the permissions, then repeat the command"
     existing = next((one for one in (path.parent, *path.parents) if os.path.lexists(one)), Path())
     command = shell_command("df", "-h", path.parent)

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from pannsdist.runtime.errors import UserError, shell_command
+from pannsdist.runtime.reading import retried
 
 MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -21,7 +22,7 @@ def read_text(path: Path, key: str = "") -> str:
     """The content of a text file; `key` is the setting that names it. Raises UserError with file and line."""
     named = f"{path} ({key})" if key else str(path)
     try:
-        content = path.read_bytes()
+        content = retried(path.read_bytes)
     except OSError as error:
         raise UserError(f"cannot read {named}: {error.strerror}", "", shell_command("ls", path.parent)) from error
     return decoded(content, str(path), key)

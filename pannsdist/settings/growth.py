@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
+from pannsdist.runtime.reading import retried
 from pannsdist.runtime.texts import decoded
 
 MAX_BYTES = 1 << 18
@@ -21,8 +23,7 @@ def bounded_text(path: Path) -> str:
     Raises ValueError for a file that is too long or stands for too many values, UserError for another encoding, and
     OSError.
     """
-    with path.open("rb") as file:
-        content = file.read(MAX_BYTES + 1)
+    content = retried(partial(_start, path))
     if len(content) > MAX_BYTES:
         raise ValueError(f"more than {MAX_BYTES:,} bytes")
     text = decoded(content, str(path))
@@ -31,6 +32,11 @@ def bounded_text(path: Path) -> str:
     if "&" in text and _values(yaml.compose(text, yaml.SafeLoader), {}) > MAX_VALUES:
         raise ValueError(f"more than {MAX_VALUES:,} values, once its references are replaced")
     return text
+
+
+def _start(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(MAX_BYTES + 1)
 
 
 def _values(node: Any, known: dict[int, int]) -> int:

@@ -129,7 +129,9 @@ def _file_layers(path: Path, chain: tuple[Path, ...]) -> list[Layer]:
     except UserError as error:
         raise SettingsError(error.wrong, error.right, error.command) from error
     except OSError as error:
-        raise SettingsError(f"cannot read {path}: {error.strerror or error}", "give a YAML file with -c") from error
+        raise SettingsError(
+            f"cannot read {path}: {error.strerror or error}", "", shell_command("ls", "-l", path)
+        ) from error
     except Exception as error:  # PyYAML and OmegaConf raise many kinds
         raise SettingsError(
             f"{path} is not valid YAML: {error}", "one `key: value` per line, two spaces per level"

@@ -123,10 +123,10 @@ class CheckpointStore:
 
     def _link_best(self, best: Sequence[Path]) -> None:
         names = ["best", *(f"best_{place}" for place in range(2, len(best) + 1))]
-        links = {name: folder for name, folder in zip(names, best, strict=False) if folder.is_dir()}
-        for link in self.folder.glob("best*"):
-            if link.name not in links:
-                storage.remove(link)
+        links = {name: folder for name, folder in zip(names, best, strict=False) if reading.is_folder(folder)}
+        for name in reading.names_in(self.folder):
+            if name.startswith("best") and name not in links:
+                storage.remove(self.folder / name)
         for name, folder in links.items():
             storage.link_atomic(self.folder / name, folder)
 

@@ -18,11 +18,12 @@ from pannsdist.inference.bundle import BundleRecord, read_record
 from pannsdist.registry import Catalog
 from pannsdist.run.planning.data import load_data
 from pannsdist.run.planning.selection import choose_dataset
+from pannsdist.runtime import reading
 from pannsdist.runtime.errors import BadBundle, BadClip, BadRunFolder, UserError
-from pannsdist.runtime.foreign import parse_json
 from pannsdist.runtime.redaction import published, published_text
 from pannsdist.training.metrics import ClassScores, Predictions, class_scores, losses, most_confused
 from pannsdist.training.tracking import SavedPredictions, read_predictions
+from pannsdist.training.tracking.scores_file import SCORES_FILE, read_scores
 
 MOST_CLIPS, MOST_PAIRS, CLIPS_OF_A_PAIR = 12, 8, 3
 
@@ -54,11 +55,11 @@ class ReportContent:
 
 def read_content(folder: Path, catalog: Catalog) -> ReportContent:
     """Read the folder of a run. Raises BadRunFolder if it is not a run folder, or has no finished epoch."""
-    written, lines = folder / "settings.yaml", folder / "scores.jsonl"
-    if not written.is_file():
+    written, lines = folder / "settings.yaml", folder / SCORES_FILE
+    if not reading.is_file(written):
         wrong = f"{folder} is not a run folder: it has no settings.yaml"
         raise BadRunFolder(wrong, "give the folder of a run, such as runs/NAME", "ls runs")
-    scores = _scores(lines) if lines.is_file() else []
+    scores = read_scores(lines)
     if not scores:
         raise BadRunFolder(f"the run in {folder} has no scores yet", "wait until its first epoch is finished")
     notes: list[str] = []
@@ -81,15 +82,6 @@ def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         key = f"{prefix}.{name}" if prefix else str(name)
         found.update(flat(value, key) if isinstance(value, Mapping) and value else {key: value})
     return found
-
-
-def _scores(path: Path) -> list[dict[str, Any]]:
-    try:
-        return [parse_json(line, "a line") for line in path.read_bytes().splitlines()]
-    except ValueError as error:
-        raise BadRunFolder(
-            f"{path} is damaged: {error}", "start the run again: it resumes, and repairs the file"
-        ) from error
 
 
 def _record(folder: Path, notes: list[str]) -> BundleRecord | None:

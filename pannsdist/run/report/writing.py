@@ -7,7 +7,7 @@ from pathlib import Path
 from pannsdist.registry import Catalog
 from pannsdist.run.report.content import read_content
 from pannsdist.run.report.page import page
-from pannsdist.runtime import outputs, storage
+from pannsdist.runtime import outputs, reading, storage
 
 
 def write_report(run: Path, output: Path | None) -> None:
@@ -16,13 +16,14 @@ def write_report(run: Path, output: Path | None) -> None:
     Raises CannotWrite for an output that cannot be written, BadRunFolder if there is no run, or it has no scores yet.
     """
     path = output or run / "report.html"
-    if output or run.is_dir():
+    if output or reading.is_folder(run):
         outputs.require_folder(path.parent, "-o")
-        if path.parent.is_dir():
+        if reading.is_folder(path.parent):
             outputs.require_file(path, "-o")
     content = read_content(run, Catalog.installed())
     storage.make_folder(path.parent)
-    storage.write_atomic(path, page(content))
+    text = page(content)
+    storage.write_atomic(path, text)
     for note in content.notes:
         print(f"note: {note}")
-    print(f"{path}: {path.stat().st_size / 2**20:.1f} MiB, {len(content.players)} clips")
+    print(f"{path}: {len(text.encode()) / 2**20:.1f} MiB, {len(content.players)} clips")

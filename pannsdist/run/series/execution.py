@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from pannsdist.run.folder import SETTINGS_FILE
 from pannsdist.run.series.job_pool import Job, JobPool, JobResult
 from pannsdist.run.series.runs import Request, Run, Series
-from pannsdist.run.series.scores import SCORES_FILE, duration, number, read_lines
+from pannsdist.run.series.scores import duration, number
+from pannsdist.runtime import reading
 from pannsdist.runtime.console import print_main
 from pannsdist.runtime.errors import EXIT_STOPPED, SettingsError, UserError
+from pannsdist.training.tracking.scores_file import SCORES_FILE, read_scores
 
 
 @dataclass(frozen=True)
@@ -63,19 +65,19 @@ class _ProgressPrinter:
     def __init__(self, series: Series, runs: Mapping[str, Run], pool: JobPool, stop_at_failure: bool) -> None:
         self._series, self._runs, self._pool = series, runs, pool
         self._stop_at_failure = stop_at_failure
-        self._printed_epochs = {name: len(read_lines(run.folder / SCORES_FILE)) for name, run in runs.items()}
+        self._printed_epochs = {name: len(read_scores(run.folder / SCORES_FILE)) for name, run in runs.items()}
         self._started_s: dict[str, float] = {}
         self._failed: dict[str, JobResult] = {}
 
     def on_start(self, job: Job) -> None:
         self._started_s[job.name] = time.monotonic()
         epochs = self._printed_epochs[job.name]
-        has_begun = (self._runs[job.name].folder / SETTINGS_FILE).is_file()
+        has_begun = reading.is_file(self._runs[job.name].folder / SETTINGS_FILE)
         print_main(f"{job.name}  {f'resumes, {epochs} epochs are done' if has_begun else 'starts'}; log: {job.log}")
 
     def on_poll(self, job: Job) -> None:
         run, metric = self._runs[job.name], self._series.metric
-        for line in read_lines(run.folder / SCORES_FILE):
+        for line in read_scores(run.folder / SCORES_FILE):
             if line["epoch"] > self._printed_epochs[job.name]:
                 self._printed_epochs[job.name] = line["epoch"]
                 of = run.plan.settings.train.epochs

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from pannsdist.runtime import launcher_logs, storage
+from pannsdist.runtime import launcher_logs, reading, storage
+from pannsdist.runtime.errors import CannotRead
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 POLL_S = 0.2
@@ -165,5 +166,8 @@ def _umask() -> int:
 
 
 def _result(started: _Started, code: int) -> JobResult:
-    output = started.job.log.read_bytes()[started.log_start :].decode(errors="replace")
+    try:
+        output = reading.bytes_or_empty(started.job.log)[started.log_start :].decode(errors="replace")
+    except CannotRead as error:  # the exit code is known all the same
+        output = f"error: {error}"
     return JobResult(started.job, code if code >= 0 else 128 - code, output)

@@ -24,6 +24,7 @@ from pannsdist.runtime.errors import BadRunFolder, SettingsError, UserError, she
 from pannsdist.runtime.folder_lock import FolderLock, refuse_held
 from pannsdist.runtime.foreign import read_json
 from pannsdist.runtime.redaction import published
+from pannsdist.training.tracking.scores_file import SCORES_FILE
 
 FINISHED_FILE = "finished.json"
 MAX_FINISHED_BYTES = 1 << 26
@@ -96,8 +97,8 @@ class Series:
     def is_finished(self, run: Run) -> bool:
         """Whether the run was finished with exactly the current settings, and its folder still exists."""
         known = self._finished().get(run.name)
-        return (
-            known == published(settings_module.to_dict(run.plan.settings)) and (run.folder / "scores.jsonl").is_file()
+        return known == published(settings_module.to_dict(run.plan.settings)) and reading.is_file(
+            run.folder / SCORES_FILE
         )
 
     def mark_finished(self, run: Run) -> None:
@@ -157,7 +158,7 @@ def series_folder(request: Request) -> Path:
     folder = run_path(chosen)
     outputs.require_folder(folder, "the folder of the series")
     refuse_held(folder)
-    if (folder / SETTINGS_FILE).is_file():
+    if reading.is_file(folder / SETTINGS_FILE):
         wrong = f"{folder} is the folder of a single run, but a series needs its own folder"
         raise BadRunFolder(wrong, f"choose another name, as name={chosen.name}_series")
     return folder
@@ -177,7 +178,11 @@ def describe(series: Series) -> str:
     lines = [f"{len(series.runs)} runs in {series.folder}; the first:", *_indented(plan_table(first.plan)), ""]
     for run in series.runs:
         state = (
-            "finished" if series.is_finished(run) else "begun" if (run.folder / SETTINGS_FILE).is_file() else "to do"
+            "finished"
+            if series.is_finished(run)
+            else "begun"
+            if reading.is_file(run.folder / SETTINGS_FILE)
+            else "to do"
         )
         lines += [f"{run.name}  {state}", f"  {shell_command(*run.command(request.config, request.processes))}"]
     return "\n".join(lines)

@@ -9,13 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pannsdist.runtime import reading
 from pannsdist.runtime.errors import BadRunFolder
-from pannsdist.runtime.foreign import parse_json
 from pannsdist.runtime.redaction import published
 from pannsdist.training.best import BestTracker
-
-SCORES_FILE = "scores.jsonl"
+from pannsdist.training.tracking.scores_file import SCORES_FILE, read_scores
 
 
 @dataclass(frozen=True)
@@ -59,18 +56,9 @@ class Spread:
         return f"{self.mean:.4f}" + ("" if self.deviation is None else f" +- {self.deviation:.4f}")
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The lines of a run's scores file; empty if there is no file. An incomplete last line is skipped."""
-    lines = reading.bytes_or_empty(path).splitlines(keepends=True)
-    try:
-        return [dict(parse_json(line, "a line")) for line in lines if line.endswith(b"\n")]
-    except ValueError as error:
-        raise BadRunFolder(f"{path} is damaged: {error}", "remove the run's folder, and start again") from error
-
-
 def read_result(name: str, folder: Path, metric: str, higher_is_better: bool) -> Result:
     """A run's best epoch, selected as in the run, and its last. Raises BadRunFolder if there are no epochs."""
-    epochs = read_lines(folder / SCORES_FILE)
+    epochs = read_scores(folder / SCORES_FILE)
     if not epochs:
         raise BadRunFolder(f"{folder / SCORES_FILE} has no epochs", "remove the run's folder, and start again")
     read = [EpochScores(int(line["epoch"]), _scores(line)) for line in epochs]

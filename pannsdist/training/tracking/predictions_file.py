@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.lib import format as npy
 
 from pannsdist.contracts import EpochReport, StepReport
-from pannsdist.runtime import storage
+from pannsdist.runtime import reading, storage
 from pannsdist.runtime.errors import BadRunFolder
 from pannsdist.runtime.foreign import read_json
-from pannsdist.runtime.reading import cannot_read
 from pannsdist.training.metrics import Predictions
 
 MAX_AXES = 8
@@ -71,18 +71,18 @@ def _write(folder: Path, saved: SavedPredictions) -> None:
 
 def read_predictions(folder: Path) -> SavedPredictions | None:
     """The predictions that a run saved; None if there are none. Raises BadRunFolder or CannotRead."""
-    if not folder.is_dir():
+    if not reading.is_folder(folder):
         return None
     try:
-        record = read_json(folder / RECORD_FILE, MAX_RECORD_BYTES)
-        logits, targets = (_array(folder / name) for name in (LOGITS_FILE, TARGETS_FILE))
+        record = reading.retried(lambda: read_json(folder / RECORD_FILE, MAX_RECORD_BYTES))
+        logits, targets = (reading.retried(partial(_array, folder / name)) for name in (LOGITS_FILE, TARGETS_FILE))
         ids, labels = tuple(record["ids"]), tuple(record["labels"])
         predictions = Predictions(ids, logits, targets, labels, record["multi_label"])
         return SavedPredictions(int(record["epoch"]), str(record["split"]), predictions)
     except FileNotFoundError as error:
         raise _damaged(folder, error) from error
     except OSError as error:
-        raise cannot_read(folder, error) from error
+        raise reading.cannot_read(folder, error) from error
     except (ValueError, KeyError, TypeError) as error:
         raise _damaged(folder, error) from error
 

@@ -5,9 +5,28 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 from pannsdist.contracts import EpochReport, StepReport
 from pannsdist.runtime import reading, storage
+from pannsdist.runtime.errors import BadRunFolder
+from pannsdist.runtime.foreign import parse_json, reason
+
+SCORES_FILE = "scores.jsonl"
+
+
+def read_scores(path: Path) -> list[dict[str, Any]]:
+    """The lines of a run's scores file; empty if there is no file. An incomplete last line is skipped.
+
+    Raises CannotRead, BadRunFolder for a damaged file.
+    """
+    lines = [line for line in reading.bytes_or_empty(path).splitlines(keepends=True) if line.endswith(b"\n")]
+    try:
+        read = [dict(parse_json(line, "a line")) for line in lines]
+        return [{**line, "epoch": int(line["epoch"]), "seconds": float(line["seconds"])} for line in read]
+    except (ValueError, TypeError, KeyError) as error:
+        right = "start the run again, which drops damaged lines; or remove its folder, and train it again"
+        raise BadRunFolder(f"{path} is damaged: {reason(error)}", right) from error
 
 
 def _epoch_of(line: str) -> float:
@@ -48,7 +67,7 @@ class ScoresFile:
 
     def flush(self) -> None:
         """Flush all lines to disk (fsync), since a checkpoint that follows counts on them."""
-        storage.sync(self._path)
+        storage.flush(self._path)
 
     def close(self) -> None:
         """Nothing to do: each line is written and closed at once."""

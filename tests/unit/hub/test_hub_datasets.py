@@ -128,3 +128,11 @@ def test_the_label_file_is_there_when_the_folder_is_known():
     assert tuple(lines) == audioset.labels()
     assert all(isinstance(place, str) for place in (HUB_HOME, DATA_HOME, MODULE_HOME))
     assert hub.env.MODULE_HOME == MODULE_HOME
+
+
+def test_files_and_labels_are_known_as_in_paddlehub_and_without_reading_a_sound(corpus, monkeypatch):
+    monkeypatch.setenv("PANNSDIST_ESC50", str(corpus))
+    dataset = ESC50(mode="train")
+    assert [Path(path).name for path in dataset.files] == ["2.wav", "3.wav", "4.wav", "5.wav"]
+    assert all(Path(path).is_file() for path in dataset.files)
+    assert dataset.labels == [29, 30, 33, 49] == [int(dataset[row][1]) for row in range(4)]

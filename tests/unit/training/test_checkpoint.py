@@ -241,6 +241,50 @@ def test_a_checkpoint_that_cannot_be_read_is_not_taken_for_damaged(store, name, 
     assert newest_step(store) == 20
 
 
+@pytest.mark.parametrize(
+    ("events", "ending", "said"),
+    [
+        (faulty_disk.REMOVAL, "step_00000010", "cannot remove {0}/step_00000010: Input/output error"),
+        (faulty_disk.REMOVAL, "best_2", "cannot remove {0}/best_2: Input/output error"),
+        (faulty_disk.RENAMING, ".last.writing", "cannot write {0}/last: Input/output error"),
+        (faulty_disk.RENAMING, ".step_00000040.writing", "cannot write {0}/step_00000040: Input/output error"),
+        (faulty_disk.EVENTS, "checkpoints", "cannot write {0}/step_00000040: Input/output error"),
+    ],
+    ids=["prune", "unlink", "link", "rename", "list"],
+)
+def test_a_fault_while_checkpoints_are_replaced_is_a_message_and_the_newest_stays(store, events, ending, said):
+    store.keep = 2
+    for step, best in ((10, [10]), (20, [10, 20]), (30, [20, 10])):
+        store.write(snapshot(step, best))
+    with faulty_disk.failing(ending, errno.EIO, events=events), pytest.raises((CannotWrite, CannotRead)) as caught:
+        store.write(snapshot(40, [40]))
+    assert str(caught.value).startswith(said.format(store.folder))
+    assert newest_step(store) in (30, 40)
+    store.write(snapshot(40, [40]))
+    assert newest_step(store) == 40
+    assert "best_2" not in names(store) and "step_00000010" not in names(store)
+
+
+@pytest.mark.parametrize("ending", ["step_00000020", "step_00000020.damaged"])
+def test_a_damaged_checkpoint_that_cannot_be_renamed_is_a_message_and_stays(store, ending):
+    store.keep = 2
+    for step in (10, 20):
+        store.write(snapshot(step))
+    (store.folder / "step_00000020" / MODEL_FILE).unlink()
+    (store.folder / "step_00000020.damaged").mkdir()
+    damaged = list(store.load_latest().damaged)
+    events = faulty_disk.RENAMING if ending == "step_00000020" else faulty_disk.REMOVAL
+    with (
+        faulty_disk.failing(ending, errno.EACCES, events=events),
+        pytest.raises(CannotWrite, match="Permission denied"),
+    ):
+        store.rename_damaged(damaged)
+    assert "step_00000020" in names(store)
+    assert newest_step(store) == 10
+    store.rename_damaged(damaged)
+    assert names(store) == ["last", "step_00000010", "step_00000020.damaged"]
+
+
 @pytest.mark.parametrize("name", [*FILES, "checkpoints"])
 def test_a_passing_fault_of_the_disk_is_retried(store, name):
     store.write(snapshot(20))

@@ -5,8 +5,9 @@ import math
 
 import pytest
 
-from pannsdist.run.series.scores import duration, read_lines, read_result, spreads, table
+from pannsdist.run.series.scores import duration, read_result, spreads, table
 from pannsdist.runtime.errors import BadRunFolder
+from pannsdist.training.tracking.scores_file import read_scores
 
 
 @pytest.fixture
@@ -91,14 +92,14 @@ def test_a_score_that_one_run_does_not_have_is_missing_there(written):
 def test_a_line_that_is_being_written_is_left_out(written):
     path = written("a", *accuracies(0.5, 0.9)) / "scores.jsonl"
     path.write_text(path.read_text()[:-5])
-    assert [line["epoch"] for line in read_lines(path)] == [1]
+    assert [line["epoch"] for line in read_scores(path)] == [1]
 
 
 def test_a_damaged_line_is_refused_with_its_file(written):
     path = written("a", *accuracies(0.5)) / "scores.jsonl"
     path.write_text("{\n" + path.read_text())
     with pytest.raises(BadRunFolder, match=r"a/scores.jsonl is damaged"):
-        read_lines(path)
+        read_scores(path)
 
 
 def test_columns_stand_under_each_other():

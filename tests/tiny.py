@@ -48,11 +48,12 @@ class Tiny(FakeModel):
                 self.norm = nn.BatchNorm2D(4)
                 self.dropout = nn.Dropout(0.2)
                 self.classifier = nn.Linear(4 * front_end.bins, len(labels))
+                self.relu, self.fragile = nn.ReLU(), fragile
 
-            def forward(self, image):
-                maps = nn.functional.relu(self.norm(self.convolution(image / 50)))
+            def forward(self, image):  # evaluated without a name of `build`, which Paddle 2.6 does not find in a trace
+                maps = self.relu(self.norm(self.convolution(image / 50)))
                 logits = self.classifier(self.dropout(maps.mean(axis=2).flatten(1)))
-                if fragile and self.training:
+                if self.fragile and self.training:
                     is_silent = image.mean(axis=[1, 2, 3]) < -99
                     logits = logits + paddle.where(is_silent, float("nan"), 0.0).unsqueeze(1)
                 return logits

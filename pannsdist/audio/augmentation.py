@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from pannsdist.runtime.errors import BrokenPlugin
+from pannsdist.audio.clip_reader import ClipReader
+from pannsdist.contracts import Clip, shown
+from pannsdist.runtime.errors import BadClip, BrokenPlugin, UserError
+
+WHOLE = 1 << 62
+"""More samples than any file has."""
 
 
 @dataclass(frozen=True)
@@ -16,7 +22,25 @@ class Augmentation:
 
     name: str
     probability: float
-    apply: Callable[[np.ndarray, int, np.random.Generator], np.ndarray]
+    plugin: Callable[..., np.ndarray]
+
+    def apply(self, waveform: np.ndarray, rate_hz: int, generator: np.random.Generator) -> np.ndarray:
+        """What the plugin returns for (S,) float32. One that has `sounds` also gets the reader of clips for them.
+
+        Raises UserError for one of its sounds that cannot be used: not BadClip, since the clip is a good one.
+        """
+        if not getattr(self.plugin, "sounds", ()):
+            return self.plugin(waveform, rate_hz, generator)
+
+        def read(path: Path, samples: int | None = None) -> np.ndarray:
+            try:
+                found = ClipReader(rate_hz, samples or WHOLE).unpadded(Clip(path.name, path, ()), generator)
+            except BadClip as error:
+                wrong = f"a sound of the augmentation '{self.name}' cannot be used: {error.wrong}"
+                raise UserError(wrong, f"repair or remove it: {shown(path)}") from error
+            return found[:samples]
+
+        return self.plugin(waveform, rate_hz, generator, read)
 
 
 def augment(

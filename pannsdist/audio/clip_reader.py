@@ -27,16 +27,20 @@ class ClipReader:
         Raises BadClip for what is no sound, not whole, empty or too short, and for samples that `loudness.refusal`
         refuses.
         """
+        waveform = self.unpadded(clip, generator)
+        padded = np.zeros(self.crop_samples, np.float32)
+        padded[: len(waveform)] = waveform[: self.crop_samples]
+        return padded
+
+    def unpadded(self, clip: Clip, generator: np.random.Generator | None) -> np.ndarray:
+        """As `read`, but a shorter clip stays shorter, and the last sample of the resampler may be one too many."""
         parts = []
         with open_source(clip.source, clip_name(clip)) as source:
             for block in source.blocks(*self._crop(clip, source, generator)):
                 refuse_unusable(block, clip_name(clip))
                 parts.append(mix_to_mono(block))
             own_hz = source.verdict.rate_hz
-        waveform = resample(parts[0] if len(parts) == 1 else np.concatenate(parts), own_hz, self.rate_hz)
-        padded = np.zeros(self.crop_samples, np.float32)
-        padded[: len(waveform)] = waveform[: self.crop_samples]
-        return padded
+        return resample(parts[0] if len(parts) == 1 else np.concatenate(parts), own_hz, self.rate_hz)
 
     def _crop(self, clip: Clip, source: OpenSource, generator: np.random.Generator | None) -> tuple[int, int]:
         """(first, end) of the crop in frames of the source. Raises BadClip for a clip that is too short."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from pannsdist.contracts import Clip, UserError, param, path_of, shell_command, shown
-from pannsdist.contracts.file_lookup import is_file, is_folder
+from pannsdist.contracts.file_lookup import REAL_FOLDER, is_file, is_folder, leads_out
 from pannsdist.contracts.sound_files import SOUND_FILE_ENDINGS, SoundFiles, find_sound_files, is_hidden
 
 ENDINGS = " ".join(SOUND_FILE_ENDINGS)
@@ -205,8 +205,8 @@ def _sorted(clips: Iterable[Clip]) -> tuple[Clip, ...]:
 def _check_link(path: Path, root: Path) -> None:
     """Raise UserError for a broken link or one to a folder (which could duplicate clips or loop) or out of the root."""
     target = Path(os.path.realpath(path))
-    if not target.is_relative_to(root.resolve()):
-        reason, right = "out of it", "point data.params.root at the real folder, or copy the files into it"
+    if leads_out(path, root):
+        reason, right = "out of it", REAL_FOLDER
     elif target.is_dir():
         reason, right = "to a folder in it", "remove the link: its clips would be duplicates"
     elif not target.exists():

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from pannsdist.contracts import Clip, UserError, param, path_of, shown
-from pannsdist.contracts.file_lookup import FileLookup, is_file, is_folder
+from pannsdist.contracts.file_lookup import REAL_FOLDER, FileLookup, is_file, is_folder, leads_out
 from pannsdist.contracts.tables import Row, csv_rows, json_rows, lines_of, read_text
 
 SPLITS = ("train", "valid", "test")
@@ -109,14 +109,17 @@ def _clip(row: Row, root: Path, params: ManifestParams) -> Clip:
             filter(None, ["paths are relative to data.params.root", FileLookup(root).hint(row.text("path"))])
         )
         row.refuse(f"path {row.text('path')!r} is outside of {root}", right)
-    if "\0" not in inside and Path(os.path.realpath(root)) not in Path(os.path.realpath(root / inside)).parents:
-        right = "point data.params.root at the real folder, or copy the files into it"
-        row.refuse(f"path {row.text('path')!r} is a link that leads out of {root}", right)
+    _refuse_link(row, root / inside, root)
     start_s, duration_s = row.seconds("start"), row.seconds("duration")
     if duration_s == 0:
         row.refuse("duration is 0", "it is a number of seconds above 0")
     name = Path(inside).as_posix() + ("" if start_s is None else f"#{start_s:.15g}")
     return Clip(shown(row.text("id") or name), root / inside, _labels(row, params), start_s or 0.0, duration_s)
+
+
+def _refuse_link(row: Row, path: Path, root: Path) -> None:
+    if leads_out(path, root):
+        row.refuse(f"path {row.text('path')!r} is a link that leads out of {root}", REAL_FOLDER)
 
 
 def _read_labels(path: Path) -> tuple[str, ...]:
@@ -184,6 +187,10 @@ def _present(path: Path, rows: list[Row], clips: list[Clip], root: Path) -> list
         some = [f"line {row.line}: {root / name}; {files.hint(name)}".removesuffix("; ") for row, name in missing[:3]]
         right = "\n".join([*some, "paths are relative to data.params.root"])
         raise UserError(f"{path}: {len(missing)} of {len(rows)} clips have no file, such as", right)
+    for row, name in zip(rows, names, strict=True):
+        other = found[name]
+        if other is not None and other != root / name:  # the name as written was judged before
+            _refuse_link(row, other, root)
     return [replace(clip, source=found[name] or root) for clip, name in zip(clips, names, strict=True)]
 
 

@@ -21,6 +21,7 @@ from pannsdist.contracts.plugins import (
     FeaturePlugin,
     FoldedDatasetPlugin,
     ModelPlugin,
+    SoundReader,
 )
 from pannsdist.contracts.records import Clip, Download, FrontEnd, Pretrained, Samples, SampleSource
 from pannsdist.contracts.run_plugins import (
@@ -61,6 +62,7 @@ __all__ = [
     "SampleSource",
     "Samples",
     "SchedulePlugin",
+    "SoundReader",
     "StepReport",
     "TrackedRun",
     "Tracker",

@@ -11,10 +11,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 from pannsdist.contracts import Clip, Download, path_of
-from pannsdist.contracts.file_lookup import FileLookup, is_folder
+from pannsdist.contracts.file_lookup import REAL_FOLDER, FileLookup, is_folder, leads_out
 from pannsdist.contracts.sound_files import Skipped
 from pannsdist.contracts.tables import Row
 from pannsdist.runtime.errors import UserError, candidates_line
@@ -63,12 +63,21 @@ class Listed:
         return self.id or str(PurePosixPath(self.path).with_suffix(""))
 
 
+@dataclass(frozen=True)
+class _Folder:
+    """A folder of the corpus: whether it is outside of the root itself, its names, and which are links out of it."""
+
+    leads_out: bool
+    names: frozenset[str] = frozenset()
+    outside: frozenset[str] = frozenset()
+
+
 class Corpus(ABC):
     """Base class of a dataset plugin for a published corpus as downloaded; listing clips opens no audio.
 
-    Raises UserError, with file and line, for a missing root, a malformed list, a path outside of the root or a missing
-    file. With `skips_missing`, clips with missing files are skipped and collected in `missing`. Files that no list
-    names are not used; `pannsdist data check` counts them.
+    Raises UserError, with file and line, for a missing root, a malformed list, a path outside of the root (also through
+    a link of a file or folder) or a missing file. With `skips_missing`, clips with missing files are skipped and
+    collected in `missing`. Files that no list names are not used; `pannsdist data check` counts them.
     """
 
     Params: ClassVar[type] = RootParams
@@ -150,32 +159,35 @@ class Corpus(ABC):
     def found(self, name: str, *others: str) -> Path:
         """The first of these paths below the root that exists. Raises UserError with the expected layout."""
         for candidate in (name, *others):
-            if (self.root / candidate).exists():
-                return self.root / candidate
+            path = self.root / candidate
+            if path.exists():
+                if leads_out(path, self.root):
+                    raise UserError(f"{path} is a link that leads out of {self.root} (data.params.root)", REAL_FOLDER)
+                return path
         wrong = f"data.params.root is {str(self.root)!r}, which has no {' or '.join((name, *others))}"
         right = f"it is the folder that holds {self.layout}; download: {self.home}"
         raise UserError(wrong, right, "the same command with data.params.root=FOLDER")
 
     def _missing(self, listed: Sequence[Listed]) -> Sequence[Listed]:
         """Clips whose files are missing; lists each folder once and opens no file."""
-        present: dict[str, set[str]] = {}
-        outside: set[tuple[str, str]] = set()
+        folders: dict[str, _Folder] = {}
         missing = []
         for item in listed:
             folder, name = self._place(item)
-            if folder not in present:
-                entries = self._entries(folder)
-                present[folder] = {entry.name for entry in entries}
-                outside.update((folder, entry.name) for entry in entries if self._leads_out(entry))
-            if (folder, name) in outside:
-                right = "copy the file into the corpus, or point data.params.root at the real folder"
-                item.row.refuse(f"path {item.path!r} is a link that leads out of {self.root}", right)
-            if name not in present[folder]:
-                other = self._files.find(item.path)
-                if other is None:
-                    missing.append(item)
-                else:
-                    self._renamed[item.path] = other
+            if folder not in folders:
+                folders[folder] = self._listing(folder)
+            inside = folders[folder]
+            if inside.leads_out or name in inside.outside:
+                self._refuse_link(item)
+            if name in inside.names:
+                continue
+            other = self._files.find(item.path)
+            if other is None:
+                missing.append(item)
+            else:
+                if leads_out(other, self.root):
+                    self._refuse_link(item)
+                self._renamed[item.path] = other
         if missing and not self.skips_missing:
             lines = (f"{item.row.place}: {item.path}; {self._files.hint(item.path)}" for item in missing[:SHOWN])
             some = "\n".join(line.removesuffix("; ") for line in lines)
@@ -183,14 +195,19 @@ class Corpus(ABC):
             raise UserError(wrong, f"{some}\nall files of the download are needed: {self.home}")
         return missing
 
-    def _entries(self, folder: str) -> Sequence[os.DirEntry[str]]:
-        """The entries of a folder below the root; none where there is no such folder."""
-        place = self.root / folder
-        return list(os.scandir(place)) if is_folder(place) else []
+    def _refuse_link(self, item: Listed) -> NoReturn:
+        item.row.refuse(f"path {item.path!r} is a link that leads out of {self.root}", REAL_FOLDER)
 
-    def _leads_out(self, entry: os.DirEntry[str]) -> bool:
-        """Whether an entry is a link to a file outside of the root. Folders may be links: of large corpora they are."""
-        return entry.is_symlink() and Path(os.path.realpath(self.root)) not in Path(os.path.realpath(entry)).parents
+    def _listing(self, folder: str) -> _Folder:
+        """What a folder below the root holds; nothing where there is no such folder."""
+        place = self.root / folder
+        is_outside = bool(folder) and leads_out(place, self.root)
+        if is_outside or not is_folder(place):
+            return _Folder(is_outside)
+        with os.scandir(place) as listing:
+            entries = list(listing)
+        outside = {entry.name for entry in entries if entry.is_symlink() and leads_out(Path(entry.path), self.root)}
+        return _Folder(False, frozenset(entry.name for entry in entries), frozenset(outside))
 
     def _place(self, item: Listed) -> tuple[str, str]:
         """(folder, name) below the root, as text: creating a Path for each of two million clips takes minutes."""

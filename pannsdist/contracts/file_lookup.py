@@ -17,12 +17,25 @@ from pathlib import Path, PurePath
 from pannsdist.runtime.errors import shell_command
 from pannsdist.runtime.names import is_file, is_folder, original, shown
 
-__all__ = ["FileLookup", "is_file", "is_folder"]
+__all__ = ["REAL_FOLDER", "FileLookup", "is_file", "is_folder", "leads_out"]
 
 Key = Callable[[str], str]
 
 ENCODINGS = ("gb18030", "big5", "shift_jis", "euc_kr", "cp1252")
 """Encodings of names in archives that were packed on Windows; unpacked elsewhere their names are not UTF-8."""
+
+
+REAL_FOLDER = "point data.params.root at the real folder, or copy the files into it"
+"""What is right in place of a link out of the root of a dataset."""
+
+
+def leads_out(path: Path, root: Path) -> bool:
+    """Whether a path at or below `root` is outside of it once every link is followed, in its folders too.
+
+    No dataset reads such a file: a list or an archive from elsewhere could have any file of this machine read. The root
+    itself may be a link.
+    """
+    return "\0" not in str(path) and not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
 
 
 class FileLookup:

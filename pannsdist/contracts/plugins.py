@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from pannsdist.contracts.records import Clip, FrontEnd, Pretrained
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     import paddle
 
@@ -74,11 +76,26 @@ class FeaturePlugin(Protocol):
         ...
 
 
+class SoundReader(Protocol):
+    """Reads a sound file for an augmentation as the clips of a dataset are read."""
+
+    def __call__(self, path: Path, samples: int | None = None) -> np.ndarray:
+        """The file, or a random excerpt of at most so many samples: (S,) float32, mono, at the clip's sample rate.
+
+        Raises UserError for a file that is damaged or no sound.
+        """
+        ...
+
+
 class AugmentationPlugin(Protocol):
     """Augmentation of training waveforms. Built as `plugin(params)`; must be picklable for data loader workers.
 
     `Params` has a field `probability`, from 0 to 1, with which the augmentation is applied to a clip; it is drawn by
     the caller. Field metadata may hold `doc` and the limits `low`, `high`, `above` or `choices`, as for any plugin.
+
+    A plugin that mixes in files, such as noise or impulse responses, lists them in an attribute `sounds`, a sequence of
+    paths, and opens none itself. They are checked before the run, and it is called with a fourth argument, a
+    `SoundReader`.
     """
 
     Params: ClassVar[type]

@@ -65,9 +65,7 @@ def test_the_check_training_evaluation_and_prediction_agree_about_every_file(kin
     assert by_split(evaluated.output) == of_valid
 
     paths = [f"sounds/valid/{name}" for name in (*whole, *partial, "text.wav")]
-    predicted = calling.pannsdist(
-        "predict", "--model", model, "--engine", "dygraph", "--format", "jsonl", *paths, cwd=work, env=env
-    )
+    predicted = calling.pannsdist("predict", "--model", model, "--format", "jsonl", *paths, cwd=work, env=env)
     assert predicted.exit_code == 2, "text.wav has no answer"
     answers = {}
     for line in predicted.output.splitlines():

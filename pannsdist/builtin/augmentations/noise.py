@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
 from pannsdist.builtin.augmentations import power, probability, refuse_unordered
-from pannsdist.contracts import UserError, param, path_of
+from pannsdist.contracts import SoundReader, UserError, param, path_of
 from pannsdist.contracts.file_lookup import is_folder
 from pannsdist.contracts.sound_files import SoundFiles, find_sound_files
 
@@ -45,12 +43,18 @@ class Noise:
                 "augment.noise.kind=folder uses its files",
             )
         found = _sound_files(params.folder) if params.kind == "folder" else SoundFiles(())
-        self._files, self.skipped = found.files, found.skipped
+        self.sounds, self.skipped = found.files, found.skipped
 
-    def __call__(self, waveform: np.ndarray, rate_hz: int, generator: np.random.Generator) -> np.ndarray:
-        """(S,) float32 -> (S,) float32."""
+    def __call__(
+        self,
+        waveform: np.ndarray,
+        rate_hz: int,  # noqa: ARG002 `read` gives samples at this rate
+        generator: np.random.Generator,
+        read: SoundReader | None = None,
+    ) -> np.ndarray:
+        """(S,) float32 -> (S,) float32; `read` is needed for recorded noise."""
         ratio_db = generator.uniform(self.params.low_snr_db, self.params.high_snr_db)
-        noise = self._noise(len(waveform), rate_hz, generator)
+        noise = self._noise(len(waveform), generator, read)
         signal, background = power(waveform), power(noise)
         if not signal or not background:
             return waveform
@@ -58,13 +62,14 @@ class Noise:
         noisy: np.ndarray = waveform + level * noise
         return noisy.astype(np.float32)
 
-    def _noise(self, length: int, rate_hz: int, generator: np.random.Generator) -> np.ndarray:
+    def _noise(self, length: int, generator: np.random.Generator, read: SoundReader | None) -> np.ndarray:
         if self.params.kind == "white":
             return generator.standard_normal(length, dtype=np.float32)
         if self.params.kind == "pink":
             return pink(length, generator)
-        path = self._files[int(generator.integers(len(self._files)))]
-        return excerpt(path, length, rate_hz, generator)
+        assert read is not None
+        path = self.sounds[int(generator.integers(len(self.sounds)))]
+        return np.resize(read(path, length), length)
 
 
 def pink(length: int, generator: np.random.Generator) -> np.ndarray:
@@ -77,24 +82,6 @@ def pink(length: int, generator: np.random.Generator) -> np.ndarray:
     shaped[0] = 0.0
     noise: np.ndarray = irfft(shaped, n=length)
     return noise.astype(np.float32)
-
-
-def excerpt(path: Path, length: int, rate_hz: int, generator: np.random.Generator) -> np.ndarray:
-    """Random excerpt of an audio file: (length,) float32, mono, at `rate_hz`. Raises UserError."""
-    import soundfile
-    import soxr
-
-    try:
-        with soundfile.SoundFile(os.fsencode(path)) as file:
-            needed = -(-length * file.samplerate // rate_hz)
-            file.seek(int(generator.integers(0, max(0, len(file) - needed) + 1)))
-            mono = file.read(needed, dtype="float32", always_2d=True).mean(axis=1)
-            own_rate_hz = file.samplerate
-    except Exception as error:
-        raise UserError(f"augment.noise.folder: cannot read {path}: {error}", "repair or remove the file") from error
-    if len(mono) == 0 or not np.isfinite(mono).all():
-        raise UserError(f"augment.noise.folder: {path} has no samples, or NaN samples", "repair or remove the file")
-    return np.resize(soxr.resample(mono, own_rate_hz, rate_hz, quality="HQ"), length)
 
 
 def _sound_files(folder: str) -> SoundFiles:

@@ -7,6 +7,7 @@ import random
 
 import numpy as np
 
+from pannsdist.audio.augmentation import Augmentation
 from pannsdist.devkit.checking import Check, Subject, require
 from pannsdist.devkit.checks.plugin import pickle_round_trip
 
@@ -24,10 +25,10 @@ def it_has_a_probability(subject: Subject) -> str:
 
 def it_keeps_length_and_dtype_and_gives_finite_samples(subject: Subject) -> str:
     """(S,) float32 to (S,) float32, at any sample rate."""
-    augmentation = subject.plugin()
+    augmentation = _augmentation(subject)
     for rate_hz in RATES_HZ:
         waveform = _noise(rate_hz // 2)
-        result = augmentation(waveform, rate_hz, np.random.default_rng(1))
+        result = augmentation.apply(waveform, rate_hz, np.random.default_rng(1))
         require(result.shape == waveform.shape, f"{waveform.shape} at {rate_hz} Hz becomes {result.shape}")
         require(result.dtype == np.float32, f"float32 becomes {result.dtype}")
         require(np.isfinite(result).all(), f"NaN or infinite samples at {rate_hz} Hz")
@@ -36,14 +37,14 @@ def it_keeps_length_and_dtype_and_gives_finite_samples(subject: Subject) -> str:
 
 def silence_full_scale_and_a_single_sample_stay_finite(subject: Subject) -> str:
     """Input that breaks logarithms and divisions."""
-    augmentation = subject.plugin()
+    augmentation = _augmentation(subject)
     waveforms = {
         "silence": np.zeros(8000, np.float32),
         "full scale": np.where(np.arange(8000) // 20 % 2, 1, -1).astype(np.float32),
         "a single sample": np.full(1, 0.5, np.float32),
     }
     for name, waveform in waveforms.items():
-        result = augmentation(waveform, 16000, np.random.default_rng(0))
+        result = augmentation.apply(waveform, 16000, np.random.default_rng(0))
         require(result.shape == waveform.shape, f"{name} becomes {result.shape}")
         require(np.isfinite(result).all(), f"{name} becomes NaN or infinite")
     return ", ".join(waveforms)
@@ -51,13 +52,13 @@ def silence_full_scale_and_a_single_sample_stay_finite(subject: Subject) -> str:
 
 def its_result_depends_only_on_clip_and_generator(subject: Subject) -> str:
     """No state is kept from clip to clip, and a pickled copy gives the same result."""
-    augmentation, rate_hz, waveform = subject.plugin(), 32000, _noise(16000)
+    augmentation, rate_hz, waveform = _augmentation(subject), 32000, _noise(16000)
     pickled = pickle_round_trip(augmentation)
-    result = augmentation(waveform, rate_hz, np.random.default_rng(1))
-    augmentation(waveform, rate_hz, np.random.default_rng(2))
-    repeated = augmentation(waveform, rate_hz, np.random.default_rng(1))
+    result = augmentation.apply(waveform, rate_hz, np.random.default_rng(1))
+    augmentation.apply(waveform, rate_hz, np.random.default_rng(2))
+    repeated = augmentation.apply(waveform, rate_hz, np.random.default_rng(1))
     require(np.array_equal(result, repeated), "the result differs the second time")
-    by_copy = pickled(waveform, rate_hz, np.random.default_rng(1))
+    by_copy = pickled.apply(waveform, rate_hz, np.random.default_rng(1))
     require(np.array_equal(result, by_copy), "the result differs after pickling")
     return "two calls, and a pickled copy"
 
@@ -66,7 +67,7 @@ def its_input_is_not_modified(subject: Subject) -> str:
     """The waveform may be in a cache."""
     waveform = _noise(16000)
     original = waveform.copy()
-    subject.plugin()(waveform, 32000, np.random.default_rng(1))
+    _augmentation(subject).apply(waveform, 32000, np.random.default_rng(1))
     require(np.array_equal(waveform, original), "it modifies its input in place")
     return "16000 samples"
 
@@ -74,9 +75,14 @@ def its_input_is_not_modified(subject: Subject) -> str:
 def it_uses_only_the_given_generator(subject: Subject) -> str:
     """The global generators of `random` and `numpy.random` are not used."""
     before = _global_states()
-    subject.plugin()(_noise(16000), 32000, np.random.default_rng(1))
+    _augmentation(subject).apply(_noise(16000), 32000, np.random.default_rng(1))
     require(before == _global_states(), "it draws from `random` or `numpy.random`")
     return "random and numpy.random are unchanged"
+
+
+def _augmentation(subject: Subject) -> Augmentation:
+    """The plugin as training calls it."""
+    return Augmentation(subject.entry.name, 1.0, subject.plugin())
 
 
 def _global_states() -> tuple[object, ...]:

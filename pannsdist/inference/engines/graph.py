@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,23 @@ def _keep_program() -> None:
 paddle.jit.not_to_static(_keep_program)
 
 
+@contextmanager
+def _own_forwards(layer: nn.Layer) -> Iterator[None]:
+    """Give every layer its own `forward` back after the block, errors included.
+
+    Paddle 2.6 replaces the `forward` of each sublayer by a converted one when it traces a layer, and leaves it there.
+    Where its conversion was wrong, the layer would no longer work in dynamic mode either.
+    """
+    before = [(part, part.__dict__.get("forward")) for part in layer.sublayers(include_self=True)]
+    try:
+        yield
+    finally:
+        for part, forward in before:
+            part.__dict__.pop("forward", None)
+            if forward is not None:
+                part.__dict__["forward"] = forward
+
+
 def save_graph(layer: OutputLayer | SoundLayer, folder: Path) -> Path:
     """Write the graph of a layer in evaluation mode; returns the path of the program.
 
@@ -63,7 +81,7 @@ def save_graph(layer: OutputLayer | SoundLayer, folder: Path) -> Path:
     traced = _TracedLayer(layer)
     spec = [paddle.static.InputSpec([None, None], "float32", INPUT)]
     try:
-        with evaluation_mode(traced), warnings.catch_warnings():
+        with evaluation_mode(traced), _own_forwards(traced), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             paddle.jit.save(traced, str(folder / STEM), input_spec=spec)
         _traced_programs.pop()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pannsdist.audio.mixup import Mixup
 from pannsdist.registry import Catalog
+from pannsdist.run.planning.augmentation_sounds import refuse_unusable_sounds
 from pannsdist.run.planning.checks import refuse_contradictions
 from pannsdist.run.planning.compatibility import refuse_front_end, refuse_misfits
 from pannsdist.run.planning.data import TRAIN, load_train_and_valid
@@ -30,6 +31,7 @@ def decide(settings: Settings, origin: SettingsOrigin, catalog: Catalog, world_s
     refuse_front_end(plugins, settings.model.weights)
     data = load_train_and_valid(plugins.dataset, settings, origin)
     refuse_misfits(settings, origin, plugins, data)
+    refuse_unusable_sounds(plugins)
     refuse_unsuitable_metrics(plugins.metrics, data, origin)
     best_metric = choose_best_metric(settings.select.metric, data, plugins.metrics, origin, catalog.metrics)
     mixup = _choose_mixup(settings, classes=len(data.labels))

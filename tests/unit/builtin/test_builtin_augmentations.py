@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from pannsdist.audio.augmentation import Augmentation
 from pannsdist.builtin.augmentations import noise as noises
 from pannsdist.builtin.augmentations.equaliser import EqualiserParams, RandomEqualiser, peak
 from pannsdist.builtin.augmentations.gain import Gain, GainParams
@@ -13,6 +14,7 @@ from pannsdist.builtin.augmentations.noise import Noise, NoiseParams
 from pannsdist.builtin.augmentations.speed import Speed, SpeedParams
 from pannsdist.builtin.augmentations.time_roll import TimeRoll, TimeRollParams
 from pannsdist.contracts import UserError
+from pannsdist.runtime.errors import BadClip
 
 RATE_HZ = 16000
 PLUGINS = {
@@ -28,6 +30,11 @@ PLUGINS = {
 
 def generator(seed=0):
     return np.random.default_rng(seed)
+
+
+def recorded(folder, low_snr_db=0, high_snr_db=0):
+    """Noise from files, as training calls it."""
+    return Augmentation("noise", 1.0, Noise(NoiseParams("folder", str(folder), low_snr_db, high_snr_db))).apply
 
 
 def tone(hz, length=RATE_HZ):
@@ -116,8 +123,8 @@ def test_a_roll_goes_both_ways_and_no_further_than_it_may():
 @pytest.mark.parametrize("ratio_db", [-5.0, 0.0, 20.0])
 def test_noise_lies_at_its_ratio_under_the_clip(tmp_path, kind, ratio_db):
     soundfile.write(tmp_path / "hum.wav", generator(5).normal(0, 0.01, 30000), 22050)
-    folder = str(tmp_path) if kind == "folder" else ""
-    plugin = Noise(NoiseParams(kind, folder, ratio_db, ratio_db))
+    generated = kind != "folder"
+    plugin = Noise(NoiseParams(kind, "", ratio_db, ratio_db)) if generated else recorded(tmp_path, ratio_db, ratio_db)
     added = plugin(tone(440), RATE_HZ, generator()) - tone(440)
     assert level_db(tone(440)) - level_db(added) == pytest.approx(ratio_db, abs=0.1)
 
@@ -135,7 +142,7 @@ def test_recorded_noise_comes_from_any_file_at_any_place_at_the_networks_rate(tm
     stereo = np.stack([np.sin(2 * np.pi * 2000 * np.arange(88200) / 44100)] * 2, axis=1)
     soundfile.write(tmp_path / "below" / "b.flac", 0.3 * stereo, 44100)
     (tmp_path / "notes.txt").write_text("no sound")
-    plugin = Noise(NoiseParams("folder", str(tmp_path), -60, -60))
+    plugin = recorded(tmp_path, -60, -60)
     made = [plugin(tone(100), RATE_HZ, generator(seed)) for seed in range(12)]
     assert {round(loudest_hz(waveform), -1) for waveform in made} == {500.0, 2000.0}
     assert len({waveform.tobytes() for waveform in made}) == 12
@@ -143,7 +150,7 @@ def test_recorded_noise_comes_from_any_file_at_any_place_at_the_networks_rate(tm
 
 def test_short_noise_is_repeated(tmp_path):
     soundfile.write(tmp_path / "short.wav", tone(500, 1600), RATE_HZ)
-    added = Noise(NoiseParams("folder", str(tmp_path), 0, 0))(tone(100), RATE_HZ, generator()) - tone(100)
+    added = recorded(tmp_path)(tone(100), RATE_HZ, generator()) - tone(100)
     assert np.abs(added[-1600:]).max() > 0.1
 
 
@@ -200,10 +207,44 @@ def test_params_that_cannot_be_are_refused(build, words):
     assert words in caught.value.wrong
 
 
-def test_a_folder_without_sound_and_a_file_that_is_no_sound_are_named(tmp_path):
+def test_recorded_noise_is_a_random_excerpt_of_the_mean_of_the_channels(tmp_path):
+    sound = generator(5).normal(0, 0.1, (30000, 2)).astype(np.float32)
+    soundfile.write(tmp_path / "noise.wav", sound, RATE_HZ, subtype="FLOAT")
+    drawn = generator()
+    assert drawn.uniform(0, 0) == 0
+    drawn.integers(1)
+    first = int(drawn.integers(0, 30000 - RATE_HZ + 1))
+    noise = sound[first : first + RATE_HZ].mean(axis=1)
+    level = np.sqrt(np.mean(tone(440).astype(float) ** 2) / np.mean(noise.astype(float) ** 2))
+    added = recorded(tmp_path)(tone(440), RATE_HZ, generator()) - tone(440)
+    np.testing.assert_allclose(added, level * noise, atol=1e-6)
+
+
+def cut(path):
+    soundfile.write(path, tone(500), RATE_HZ)
+    path.write_bytes(path.read_bytes()[:9000])
+
+
+FAULTS = {
+    "libsndfile cannot decode it": lambda path: path.write_text("no sound"),
+    "0.28 of 1.00 s could be read": cut,
+    "NaN": lambda path: soundfile.write(path, np.full(800, np.nan), RATE_HZ, subtype="FLOAT"),
+    "full scale is 1": lambda path: soundfile.write(path, 9000 * tone(500), RATE_HZ, subtype="FLOAT"),
+    "the file is empty": lambda path: path.write_bytes(b""),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_noise_file_that_training_would_refuse_as_a_clip_is_refused_by_its_name_and_not_as_the_clip(tmp_path, fault):
+    FAULTS[fault](tmp_path / "broken.wav")
+    with pytest.raises(
+        UserError, match=f"a sound of the augmentation 'noise' cannot be used: .*broken.wav.*{fault}"
+    ) as caught:
+        recorded(tmp_path)(tone(440), RATE_HZ, generator())
+    assert not isinstance(caught.value, BadClip), "data.on_bad_clip=skip would skip the good clip"
+    assert f"repair or remove it: {tmp_path / 'broken.wav'}" in caught.value.right
+
+
+def test_a_folder_without_sound_is_refused(tmp_path):
     with pytest.raises(UserError, match="no audio file in"):
         Noise(NoiseParams("folder", str(tmp_path)))
-    (tmp_path / "broken.wav").write_text("no sound")
-    plugin = Noise(NoiseParams("folder", str(tmp_path)))
-    with pytest.raises(UserError, match=r"cannot read .*broken\.wav"):
-        plugin(tone(440), RATE_HZ, generator())

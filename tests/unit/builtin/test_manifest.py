@@ -1,6 +1,7 @@
 """Tables of clips: what is read out of them, and which line is refused and why."""
 
 import json
+import unicodedata
 
 import pytest
 
@@ -294,6 +295,16 @@ def test_a_link_that_leads_out_of_the_root_is_refused_by_its_line(root, tmp_path
     (root / link.partition("/")[0]).symlink_to(outside / "c.wav" if link == "c.wav" else outside)
     said = refusal(root, GOOD + f"{link},cat,train\n")
     assert f"clips.csv:4: path {link!r} is a link that leads out of {root}" in said
+
+
+def test_a_file_of_another_normal_form_that_is_a_link_out_of_the_root_is_refused_too(root, tmp_path_factory):
+    outside = tmp_path_factory.mktemp("outside") / "x.wav"
+    outside.touch()
+    name = "caf\N{LATIN SMALL LETTER E WITH ACUTE}.wav"
+    (root / unicodedata.normalize("NFD", name)).symlink_to(outside)
+    assert f"clips.csv:4: path {name!r} is a link that leads out of {root}" in refusal(
+        root, GOOD + f"{name},cat,train\n"
+    )
 
 
 def test_a_link_inside_the_root_and_a_root_that_is_a_link_are_followed(root, tmp_path_factory):

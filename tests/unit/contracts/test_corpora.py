@@ -1,5 +1,7 @@
 """What the shared base of dataset plugins makes of a download, and what it says of one that is not as it should be."""
 
+import shutil
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -220,3 +222,42 @@ def test_a_link_that_leads_out_of_the_root_is_refused_by_its_line(tmp_path):
     (root / name).unlink()
     (root / name).symlink_to(root / ROWS[1].split(",")[0])
     assert opened(root).splits
+
+
+@pytest.mark.parametrize("corpus", [Barks, SomeBarks])
+def test_a_folder_that_is_a_link_out_of_the_root_is_refused_for_every_corpus(tmp_path, corpus):
+    (tmp_path / "real").mkdir()
+    real = make_root(tmp_path / "real")
+    (tmp_path / "root").mkdir()
+    root = make_root(tmp_path / "root")
+    shutil.rmtree(root / "a")
+    (root / "a").symlink_to(real / "a")
+    assert f"list.csv:2: path 'a/1.wav' is a link that leads out of {root}" in refusal(root, corpus)
+    (root / "a").unlink()
+    (root / "a").symlink_to(root / "b")
+    shutil.copytree(real / "a", root / "b", dirs_exist_ok=True)
+    assert opened(root, corpus).splits
+    (tmp_path / "link").symlink_to(root)
+    assert ids(opened(tmp_path / "link", corpus), "train") == ids(opened(root, corpus), "train")
+
+
+def test_a_list_that_is_a_link_out_of_the_root_is_not_read(tmp_path):
+    (tmp_path / "root").mkdir()
+    root = make_root(tmp_path / "root")
+    secret = tmp_path / "secret.csv"
+    secret.write_text("path,label,split\nroot:5f4dcc,x,y\n")
+    (root / "list.csv").unlink()
+    (root / "list.csv").symlink_to(secret)
+    said = refusal(root)
+    assert f"{root / 'list.csv'} is a link that leads out of {root}" in said
+    assert "5f4dcc" not in said
+
+
+def test_a_file_of_another_normal_form_that_is_a_link_out_of_the_root_is_refused_too(tmp_path):
+    (tmp_path / "root").mkdir()
+    name = "caf\N{LATIN SMALL LETTER E WITH ACUTE}.wav"
+    root = make_root(tmp_path / "root", (*ROWS, f"{name},woof,train"))
+    (root / name).unlink()
+    (tmp_path / "outside.wav").touch()
+    (root / unicodedata.normalize("NFD", name)).symlink_to(tmp_path / "outside.wav")
+    assert "is a link that leads out of" in refusal(root)

@@ -92,7 +92,7 @@ def test_commands_and_plugins_find_the_same(mixed):
     expected = find_sound_files(mixed)
     assert sound_files([mixed]) == expected
     noise = Noise(NoiseParams(kind="folder", folder=str(mixed)))
-    assert (noise._files, noise.skipped) == (expected.files, expected.skipped)
+    assert (noise.sounds, noise.skipped) == (expected.files, expected.skipped)
     touch(mixed.parent, "other/0.wav")
     for name in ("broken.wav", "loop"):  # a dataset must not lose clips: it refuses these links
         with pytest.raises(UserError, match=f"link mixed/{name} in {mixed.parent}"):

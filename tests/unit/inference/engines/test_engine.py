@@ -13,6 +13,7 @@ from tiny_sounds import DriftingLayer, FullLayer, StubbornLayer, WaveringLayer, 
 from pannsdist.inference.engines import graph
 from pannsdist.inference.engines.compiled import WINDOWS_BEFORE_COMPILING, Compiled, CompiledLater
 from pannsdist.inference.engines.graph import CannotCompile
+from pannsdist.inference.engines.output_layer import OutputLayer
 from pannsdist.inference.engines.paddle_inference import compile_paddle
 from pannsdist.inference.engines.selection import ENGINES, build_engine
 from pannsdist.runtime.errors import UserError
@@ -80,6 +81,20 @@ def test_a_layer_that_cannot_be_a_graph_is_refused_with_what_works():
     refused = "StubbornLayer cannot be compiled to a static graph: .*\n.*\n  next: use --engine dygraph"
     with pytest.raises(CannotCompile, match=refused):
         build_engine(tiny_sounds.inference_model(StubbornLayer), "paddle").run("scores", noise(1, 1600))
+
+
+@pytest.mark.parametrize("layer", [SmallLayer, StubbornLayer])
+def test_tracing_a_layer_leaves_its_forwards_as_they_were(layer, tmp_path):
+    inference_model = tiny_sounds.inference_model(layer)
+    network, waveforms = inference_model.network, noise(2, 1600)
+    own = network.model.forward = network.model.forward  # one that a plugin has set is kept
+    before = build_engine(inference_model, "dygraph").run("scores", waveforms)
+    with nullcontext() if layer is SmallLayer else pytest.raises(CannotCompile):
+        graph.save_graph(OutputLayer(network, "scores", multi_label=False), tmp_path)
+    replaced = [part for part in network.sublayers(include_self=True) if "forward" in vars(part)]
+    assert replaced == [network.model]
+    assert network.model.forward is own
+    assert (build_engine(inference_model, "dygraph").run("scores", waveforms) == before).all()
 
 
 def test_what_paddle_keeps_of_a_refused_graph_never_reaches_a_later_one():

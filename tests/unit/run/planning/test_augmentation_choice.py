@@ -1,7 +1,9 @@
 """Augmentation, mixup and sampling as the settings choose them, and each error."""
 
+import numpy as np
 import paddle
 import pytest
+import soundfile
 
 from pannsdist.run import building
 from pannsdist.run.planning.plan_table import plan_table
@@ -119,3 +121,19 @@ def test_an_unknown_augmentation_is_refused_with_the_nearest(decide):
 
 def test_the_largest_batch_that_pairs_leave_is_named(decide):
     assert "at most 8" in refusal(SettingsError, decide, "mixup.alpha=1", "train.batch_size=16")
+
+
+def test_noise_that_is_cut_or_no_sound_is_refused_before_the_run_and_named(decide, tmp_path):
+    folder = tmp_path / "noise files"
+    folder.mkdir()
+    for name in ("whole.wav", "cut.wav"):
+        soundfile.write(folder / name, np.zeros(8000), 8000)
+    chosen = ("augment.noise.kind=folder", f"augment.noise.folder={folder}")
+    assert len(decide(*chosen).plugins.augmentations["noise"].plugin.sounds) == 2
+    (folder / "cut.wav").write_bytes((folder / "cut.wav").read_bytes()[:8044])
+    (folder / "text.flac").write_text("no sound")
+    said = refusal(SettingsError, decide, *chosen)
+    assert "augment.noise: 2 of 3 sounds cannot be used whole, such as" in said
+    assert f"{folder}/cut.wav: 0.50 of 1.00 s could be read" in said
+    assert f"{folder}/text.flac: " in said
+    assert "whole.wav" not in said

@@ -150,7 +150,7 @@ class RunFolder:
         """
         own: list[Tracker] = [
             ConsoleTracker(note=f"  ({console_note})" if console_note else "", metrics=record.metrics),
-            ScoresFile(self.path / "scores.jsonl", progress.epoch),
+            ScoresFile(self.path / "scores.jsonl", max(progress.epoch, progress.best.get("epoch", 0))),
             PredictionsTracker(self.path / "best_predictions"),
         ]
         trackers = [*own, *plugins]

@@ -17,7 +17,7 @@ from pannsdist.training.metrics import ClassScores, Predictions, confusion, most
 
 OPEN = 3
 """Number of charts that are expanded initially."""
-NO_SCORES = ("epoch", "step", "seconds")
+NO_SCORES = ("epoch", "step", "seconds", "earlier")
 TILES = ("accuracy", "mean_average_precision", "macro_f1", "balanced_accuracy", "loss", "calibration_error")
 
 

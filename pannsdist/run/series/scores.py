@@ -64,10 +64,12 @@ def read_result(name: str, folder: Path, metric: str, higher_is_better: bool) ->
     read = [EpochScores(int(line["epoch"]), _scores(line)) for line in epochs]
     tracker = BestTracker(metric, higher_is_better)
     best = None
-    for one in read:
-        value = one.scores.get(metric)
-        if tracker.update(one.epoch, 0, {metric: math.nan if value is None else value}):
-            best = one
+    for one, line in zip(read, epochs, strict=True):
+        earlier = [EpochScores(one.epoch, _scores(found)) for found in line.get("earlier", ())]
+        for candidate in (*earlier, one):
+            value = candidate.scores.get(metric)
+            if tracker.update(candidate.epoch, 0, {metric: math.nan if value is None else value}):
+                best = candidate
     return Result(name, folder, best, read[-1], sum(float(line["seconds"]) for line in epochs))
 
 

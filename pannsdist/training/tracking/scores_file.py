@@ -41,7 +41,8 @@ class ScoresFile:
     """One line per epoch, appended. Opening it drops the lines after `last_epoch`.
 
     An epoch that is evaluated again replaces its line: a run that a limit of time or steps ended within an epoch was
-    evaluated there, and completes the epoch when it goes on.
+    evaluated there, and completes the epoch when it goes on. The line holds that evaluation under `earlier`, since its
+    model may stay the best.
     """
 
     def __init__(self, path: Path, last_epoch: int) -> None:
@@ -53,15 +54,29 @@ class ScoresFile:
         storage.write_atomic(self._path, "".join(f"{line}\n" for number, line in kept.items() if number <= epoch))
         self._last_epoch = epoch
 
+    def _earlier(self, report: EpochReport) -> list[dict[str, Any]]:
+        """The evaluations of the epoch at other steps, that the file has."""
+        lines = reading.text_or_empty(self._path).splitlines()
+        found = [json.loads(line) for line in lines if _epoch_of(line) == report.epoch]
+        known = [one for line in found[-1:] for one in (*line.pop("earlier", ()), line)]
+        return [one for one in known if one["step"] != report.step]
+
     def steps(self, report: StepReport) -> None:
         """Ignored."""
 
     def epoch(self, report: EpochReport) -> None:
         """Write epoch, step, all scores and seconds; a score that is not finite is null."""
+        earlier = self._earlier(report) if report.epoch <= self._last_epoch else []
         if report.epoch <= self._last_epoch:
             self._keep_up_to(report.epoch - 1)
         scores = {name: value if math.isfinite(value) else None for name, value in report.scores.items()}
-        record = {"epoch": report.epoch, "step": report.step, **scores, "seconds": round(report.seconds, 3)}
+        record: dict[str, Any] = {
+            "epoch": report.epoch,
+            "step": report.step,
+            **scores,
+            "seconds": round(report.seconds, 3),
+        }
+        record |= {"earlier": earlier} if earlier else {}
         storage.append_line(self._path, json.dumps(record))
         self._last_epoch = report.epoch
 

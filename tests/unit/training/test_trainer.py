@@ -17,11 +17,13 @@ from pannsdist.contracts.batch import Batch
 from pannsdist.distributed.fleet import SingleProcessWorld
 from pannsdist.run import building
 from pannsdist.run.planning.decide import decide
+from pannsdist.run.series.scores import read_result
 from pannsdist.runtime.errors import BadClip, BadRunFolder, CannotWrite, NotFinite, Stopped
 from pannsdist.training.background import BackgroundWriter
 from pannsdist.training.checkpoint import CheckpointStore
 from pannsdist.training.fit_context import ResultSinks, TrainingData
 from pannsdist.training.metrics import scores
+from pannsdist.training.tracking import ScoresFile
 
 TEXT = """
 model: {name: small}
@@ -374,6 +376,24 @@ def test_a_run_resumes_beyond_its_max_steps_within_the_epoch(tmp_path):
     assert [(report.epoch, report.step) for report in longer.recorder.epoch_reports] == [(2, 8), (3, 12), (4, 16)]
     assert_equal(longer.last.model, whole.last.model)
     assert longer.recorder.epoch_reports[-1].scores == whole.recorder.epoch_reports[-1].scores
+
+
+def test_the_best_of_an_epoch_that_was_cut_and_completed_is_the_best_of_the_scores_too(tmp_path):
+    constant = ("schedule.name=constant", "schedule.warmup_epochs=0")
+    diverging = (*constant, "optimizer.learning_rate=1", "select.metric=valid/loss", "train.epochs=1")
+    cut = Run(tmp_path, *diverging, "train.max_steps=2").fit()
+    whole = Run(tmp_path, *diverging, snapshot=cut.last).fit()
+    file = ScoresFile(tmp_path / "scores.jsonl", 0)
+    for report in (*cut.recorder.epoch_reports, *whole.recorder.epoch_reports):
+        file.epoch(report)
+    best = whole.progress.best
+    assert best["best_epochs"][0]["step"] == 2, "the loss rose"
+    found = read_result("a", tmp_path, "valid/loss", higher_is_better=False)
+    assert (found.best.epoch, found.best.scores["valid/loss"]) == (1, best["value"])
+    assert found.last.scores["valid/loss"] == whole.progress.scores["valid/loss"] > best["value"]
+    assert len((tmp_path / "scores.jsonl").read_text().splitlines()) == 1
+    file.epoch(whole.recorder.epoch_reports[-1])  # a run that was killed before its checkpoint repeats it
+    assert read_result("a", tmp_path, "valid/loss", higher_is_better=False) == found
 
 
 def test_max_minutes_end_with_an_evaluation_and_the_next_start_resumes(tmp_path):

@@ -3,6 +3,7 @@
 import os
 import struct
 
+import foreign_sounds
 import numpy as np
 import pytest
 import sound_kinds
@@ -75,6 +76,47 @@ def test_every_place_to_cut_a_file_is_noticed(tmp_path, fraction):
         data = (tmp_path / name).read_bytes()
         (tmp_path / name).write_bytes(data[: round(len(data) * fraction)])
         assert not judge(tmp_path / name).is_whole, name
+
+
+def test_what_other_programs_write_has_its_verdict(tmp_path):
+    for name, expected in foreign_sounds.write(tmp_path).items():
+        path = tmp_path / name
+        verdict, (facts,) = judge(path), inspect((Clip("a", path, ()),), RATE_HZ)
+        if expected == foreign_sounds.REFUSED:
+            assert facts.error and "could be read" not in facts.error, name
+            assert "does not exist" not in facts.error and "nternal error" not in facts.error, name
+        elif expected == foreign_sounds.PART:
+            assert facts.error and "could be read" in facts.error, name
+        else:
+            assert (facts.error, verdict.length_s) == ("", pytest.approx(expected, abs=1e-4)), name
+
+
+def test_of_what_a_cut_file_holds_and_should_hold_the_seconds_are_right(tmp_path):
+    lengths = sound_kinds.legal(tmp_path)
+    for form in (
+        "WAV_IMA_ADPCM",
+        "WAV_MS_ADPCM",
+        "W64_MS_ADPCM",
+        "CAF_ALAC_16",
+        "AIFF_PCM_16",
+        "NIST_ULAW",
+        "SDS_PCM_16",
+    ):
+        name = next(name for name in lengths if name.startswith(f"{form}."))
+        data = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(data[: len(data) * 7 // 10])
+        verdict = judge(tmp_path / name)
+        assert verdict.whole_s == pytest.approx(lengths[name], abs=0.01), name
+        assert 0.5 < verdict.length_s / lengths[name] < 0.8, name
+
+
+@pytest.mark.parametrize(
+    ("form", "subtype", "lost"), [("WAV", "PCM_16", 1), ("WAV", "GSM610", 2), ("AIFF", "PCM_24", 1)]
+)
+def test_the_last_byte_counts_where_it_belongs_to_a_sample(tmp_path, form, subtype, lost):
+    path = sound_kinds.write(tmp_path, form, subtype)
+    path.write_bytes(path.read_bytes()[:-lost])
+    assert not judge(path).is_whole
 
 
 def test_the_given_cases(shared):

@@ -74,18 +74,31 @@ def mat5(file: BinaryIO, size: int) -> Layout:
 
 
 def sds(file: BinaryIO, size: int) -> Layout:
-    """MIDI Sample Dump: packets of 127 bytes. libsndfile fills up with silence what is missing at the end."""
-    header = at(file, 0, 13)
-    if len(header) < 13 or not 8 <= header[6] <= 28:
+    """MIDI Sample Dump: packets of 127 bytes.
+
+    Of a damaged packet libsndfile prints a line on standard output, and what is missing at the end it replaces by
+    silence: so it gets a header that says how many samples the intact packets hold.
+    """
+    header = at(file, 0, SDS_HEADER)
+    if len(header) < SDS_HEADER or not 2 <= header[6] <= 28:
         return Layout(unknown=True)
     frames = header[10] | header[11] << 7 | header[12] << 14
-    per_packet = SDS_PACKET_DATA // -(-header[6] // 7)
-    present = (size - SDS_HEADER) // SDS_PACKET * per_packet
+    per_packet = SDS_PACKET_DATA // (2 if header[6] < 14 else 3 if header[6] < 21 else 4)
+    intact = 0
+    while intact * per_packet < frames and _is_packet(file.read(SDS_PACKET)):
+        intact += 1
+    present = intact * per_packet
     if present >= frames:
         return Layout(unknown=True)
+    ends = size < SDS_HEADER + (intact + 1) * SDS_PACKET
+    fault = ENDS_EARLY if ends else f"packet {intact + 1} is damaged"
     corrected = bytes(present >> shift & 0x7F for shift in (0, 7, 14))
-    return Layout(
-        ENDS_EARLY,
-        promised=frames / present if present > 0 else None,
-        pieces=patched(size, 10, corrected) if present > 0 else (),
-    )
+    return Layout(fault, promised=frames / max(1, present), pieces=patched(size, 10, corrected))
+
+
+def _is_packet(packet: bytes) -> bool:
+    """Whether it has the form of a packet of SDS, and its checksum."""
+    checksum = 0
+    for byte in packet[1:-2]:
+        checksum ^= byte
+    return len(packet) == SDS_PACKET and packet[:2] == b"\xf0\x7e" and checksum & 0x7F == packet[-2]

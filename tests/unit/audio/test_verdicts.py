@@ -142,6 +142,28 @@ def test_an_mp3_whose_length_was_counted_gives_the_samples_of_its_frames(shared)
         np.testing.assert_allclose(samples, file.read(len(samples), dtype="float32", always_2d=True), atol=1e-6)
 
 
+def test_nothing_is_printed_on_standard_output_about_a_damaged_file(tmp_path, capfd):
+    path = sound_kinds.write(tmp_path, "SDS", "PCM_16")
+    data = bytearray(path.read_bytes())
+    data[21 + 127 * 50] = 0
+    path.write_bytes(data)
+    assert str(judge(path)) == "0.12 of 0.50 s could be read (packet 51 is damaged)"
+    assert inferred_s(path) == pytest.approx(0.125, abs=0.001)
+    assert capfd.readouterr().out == ""
+
+
+@pytest.mark.parametrize("level", [np.nan, 1000.0])
+def test_levels_are_refused_wherever_in_the_clip_they_are(tmp_path, level):
+    samples = sound_kinds.tone()
+    samples[-1] = level
+    soundfile.write(tmp_path / "a.wav", samples, RATE_HZ, subtype="FLOAT")
+    (facts,) = inspect((Clip("a", tmp_path / "a.wav", ()),), RATE_HZ)
+    with pytest.raises(BadClip) as refused:
+        trained(tmp_path / "a.wav", 0.05)
+    assert refused.value.wrong == facts.error
+    ClipReader(8000, 400).read(Clip("a", tmp_path / "a.wav", (), 0.0, 0.25), None)  # a segment without them
+
+
 def test_of_a_damaged_ogg_the_place_is_named(tmp_path):
     path = sound_kinds.write(tmp_path, "OGG", "VORBIS", sound_kinds.tone(10 * RATE_HZ))
     data = bytearray(path.read_bytes())

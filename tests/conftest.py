@@ -5,6 +5,7 @@ import warnings
 from pathlib import Path
 
 import pytest
+import session_folder
 
 from pannsdist.runtime import console, cpu
 
@@ -23,6 +24,15 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 LAUNCHING = ("tests/runs/", "tests/processes/")
 LONGEST = ("tests/runs/", "tests/contract/", "tests/processes/")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config):
+    """Temporary files go into a folder of this session, which is removed at its end; `--basetemp` keeps them."""
+    if config.option.basetemp is None and not hasattr(config, "workerinput"):
+        folder = session_folder.make()
+        config.option.basetemp = str(folder)
+        config.add_cleanup(lambda: session_folder.remove(folder))
 
 
 def pytest_collection_modifyitems(config, items):

@@ -16,6 +16,9 @@ WRITTEN = (
     *(("AIFF", "FLOAT"), ("AIFF", "ULAW"), ("AU", "PCM_16"), ("AU", "G721_32"), ("CAF", "PCM_16"), ("CAF", "ALAC_16")),
     *(("VOC", "PCM_16"), ("NIST", "PCM_16"), ("SVX", "PCM_16"), ("FLAC", "PCM_16"), ("FLAC", "PCM_24")),
     *(("OGG", "VORBIS"), ("OGG", "OPUS"), ("MP3", "MPEG_LAYER_III")),
+    *(("AVR", "PCM_16"), ("MAT4", "FLOAT"), ("MAT5", "PCM_16"), ("MPC2K", "PCM_16"), ("SDS", "PCM_16")),
+    *(("NIST", "ULAW"), ("HTK", "PCM_16"), ("PAF", "PCM_16"), ("PVF", "PCM_16"), ("IRCAM", "FLOAT")),
+    *(("WVE", "ALAW"), ("XI", "DPCM_16")),
 )
 
 
@@ -39,10 +42,8 @@ def legal(folder: Path) -> dict[str, float]:
         path = write(folder, form, subtype)
         lengths[path.name] = 0.5
     for name in lengths:
-        if any(
-            coding in name for coding in ("ADPCM", "G721", "GSM610")
-        ):  # coded in blocks, of which the last is filled
-            lengths[name] = soundfile.info(folder / name).frames / RATE_HZ
+        if any(coding in name for coding in ("ADPCM", "G721", "GSM610", "WVE", "XI")):
+            lengths[name] = soundfile.info(folder / name).duration  # the last block is filled, or the rate is fixed
     for name, (data, length_s) in _unusual(folder).items():
         (folder / name).write_bytes(data)
         lengths[name] = length_s
@@ -104,15 +105,7 @@ def damaged(folder: Path) -> list[str]:
 
 
 CUT = (
-    *(
-        "WAV_PCM_16",
-        "WAV_GSM610",
-        "WAV_IMA_ADPCM",
-        "AIFF_PCM_16",
-        "W64_PCM_16",
-        "RF64_PCM_16",
-        "CAF_PCM_16",
-        "AU_PCM_16",
-    ),
-    *("VOC_PCM_16", "NIST_PCM_16", "SVX_PCM_16", "FLAC_PCM_16", "MP3_MPEG_LAYER_III"),
+    *("WAV_PCM_16", "WAV_GSM610", "WAV_IMA_ADPCM", "AIFF_PCM_16", "W64_PCM_16", "RF64_PCM_16", "CAF_PCM_16"),
+    *("CAF_ALAC_16", "AU_PCM_16", "VOC_PCM_16", "NIST_PCM_16", "NIST_ULAW", "SVX_PCM_16", "FLAC_PCM_16"),
+    *("MP3_MPEG_LAYER_III", "AVR_PCM_16", "MAT4_FLOAT", "MAT5_PCM_16", "MPC2K_PCM_16", "SDS_PCM_16", "WVE_ALAW"),
 )

@@ -13,6 +13,9 @@ import numpy as np
 from pannsdist.audio.containers.layout import Piece
 from pannsdist.audio.splice import Splice
 
+MISLEADING = ("File does not exist or is not a regular file", "Unspecified internal error", "Internal error : SF_INFO")
+"""What libsndfile says of an existing file without a sound that it can decode."""
+
 
 class DecodingError(Exception):
     """A sound file that cannot be opened or decoded; its text is the reason."""
@@ -85,4 +88,6 @@ def _reason(path: Path, error: Exception) -> str:
     if not os.path.exists(path):  # noqa: PTH110 pathlib raises for some names
         return "there is no such file"
     said = str(getattr(error, "error_string", error)).strip() or type(error).__name__
+    if said.startswith(MISLEADING):
+        return "libsndfile cannot decode it (it finds no sound in it)"
     return f"libsndfile cannot decode it ({said.splitlines()[0]})"

@@ -15,7 +15,7 @@ import numpy as np
 
 from pannsdist.audio.decoder import Decoder, DecodingError
 from pannsdist.audio.loudness import LevelMeter, refusal
-from pannsdist.audio.verdicts import BLOCK_VALUES, Verdict, examined, judge, rate_fault
+from pannsdist.audio.verdicts import BLOCK_VALUES, FLOATS, Examined, Verdict, examined, judge, level_fault, rate_fault
 from pannsdist.contracts import Clip, SampleSource, shown
 from pannsdist.contracts.sound_files import how_to_read
 from pannsdist.runtime.errors import BadClip
@@ -74,6 +74,10 @@ class OpenSource(Protocol):
         """Its length and its own sample rate, and what is missing of it."""
         ...
 
+    def level_fault(self, first: int, end: int) -> str:
+        """Why no network may get these frames; empty if it may. Raises DecodingError."""
+        ...
+
     def blocks(self, first: int, end: int, frames: int = 0) -> Iterator[np.ndarray]:
         """Frames `first` to `end`, so many at a time, else as many as fit: (S, channels). Once after opening.
 
@@ -85,8 +89,13 @@ class OpenSource(Protocol):
 class _FileSource:
     """A sound file, decoded by libsndfile: WAV of 8 to 32 bit or float, FLAC, Ogg, MP3, and the like."""
 
-    def __init__(self, decoder: Decoder, verdict: Verdict) -> None:
-        self._decoder, self.verdict = decoder, verdict
+    def __init__(self, path: Path, decoder: Decoder, found: Examined) -> None:
+        self._path, self._decoder, self._found = path, decoder, found
+        self.verdict = found.verdict
+
+    def level_fault(self, first: int, end: int) -> str:
+        """See OpenSource. Only floats are decoded for it."""
+        return level_fault(self._path, self._found, first, end) if self._decoder.subtype in FLOATS else ""
 
     def blocks(self, first: int, end: int, frames: int = 0) -> Iterator[np.ndarray]:
         """See OpenSource. `SoundFile.blocks` fills up with uninitialised memory where a file ends early."""
@@ -108,6 +117,10 @@ class _ArraySource:
         self._samples = samples[:, None] if samples.ndim == 1 else samples
         self.verdict = Verdict(len(samples), rate_hz, len(samples) / rate_hz if rate_hz else 0.0)
 
+    def level_fault(self, first: int, end: int) -> str:
+        """See OpenSource."""
+        return refusal(self._samples[first:end])
+
     def blocks(self, first: int, end: int, frames: int = 0) -> Iterator[np.ndarray]:
         """See OpenSource."""
         frames = frames or max(1, end - first)
@@ -123,7 +136,7 @@ def open_source(source: AudioInput | SampleSource, name: SourceName) -> Iterator
             raise name.bad_clip(found.verdict.fault, how_to_read(source))
         try:
             with closing(Decoder(source, found.pieces)) as decoder:
-                yield _FileSource(decoder, found.verdict)
+                yield _FileSource(source, decoder, found)
         except DecodingError as error:
             raise name.bad_clip(str(error)) from error
         return
@@ -143,7 +156,8 @@ def verdict_on(source: AudioInput) -> Verdict:
 def clip_span(clip: Clip, source: OpenSource) -> tuple[int, int]:
     """(first, end) of the clip in frames of its source, both the nearest ones.
 
-    Raises BadClip for a source that is not whole, wherever the clip lies in it, and for a span outside the source.
+    Raises BadClip for a source that is not whole, wherever the clip lies in it, for a span outside the source, and for
+    one whose levels are refused, wherever in it they are.
     """
     verdict = source.verdict
     if not verdict.is_whole:
@@ -154,6 +168,8 @@ def clip_span(clip: Clip, source: OpenSource) -> tuple[int, int]:
     if first < 0 or end <= first:
         span = f"{clip.start_s} s" + ("" if clip.duration_s is None else f" for {clip.duration_s} s")
         raise clip_name(clip).bad_clip(f"the span from {span} lies outside its {frames / rate_hz:.3f} s")
+    if why := source.level_fault(first, end):
+        raise clip_name(clip).bad_clip(why)
     return first, end
 
 
@@ -204,6 +220,8 @@ def mono_blocks(source: AudioInput, rate_hz: int, meter: LevelMeter | None = Non
     name = input_name(source)
     with open_source(source, name) as opened:
         verdict, meter = opened.verdict, meter or LevelMeter()
+        if why := opened.level_fault(0, verdict.frames):
+            raise name.bad_clip(why)
         blocks = opened.blocks(0, verdict.frames, max(1, round(BLOCK_S * verdict.rate_hz)))
         mono = checked_mono(blocks, name, meter)
         yield from meter.outputs(resampled_blocks(mono, verdict.rate_hz, rate_hz))

@@ -5,18 +5,23 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+
+import numpy as np
 
 from pannsdist.audio.containers.families import layout
 from pannsdist.audio.containers.layout import Layout, Piece
 from pannsdist.audio.decoder import Decoder, DecodingError
+from pannsdist.audio.loudness import refusal
 
 MIN_RATE_HZ, MAX_RATE_HZ = 1000, 768_000
 MAX_CHANNELS = 256
 BLOCK_VALUES = 1 << 22
 """Values that are decoded at a time, of all channels together: 16 MB. No header makes a reader ask for more."""
+FLOATS = ("FLOAT", "DOUBLE")
+"""Codings whose samples may have any level."""
 COUNTED_VALUES = 1 << 10
 """Values at a time when they are counted, so that what stands before a damaged part is not lost with it."""
 REMEMBERED = 1 << 16
@@ -83,10 +88,14 @@ def judge(path: Path) -> Verdict:
 
 @dataclass(frozen=True)
 class Examined:
-    """A verdict, and the pieces with which the decoder opens the file, if it needs any."""
+    """A verdict, and the pieces with which the decoder opens the file, if it needs any.
+
+    `level_faults` are those of spans of the file that were looked at, by (first, end); see `level_fault`.
+    """
 
     verdict: Verdict
     pieces: tuple[Piece, ...] = ()
+    level_faults: dict[tuple[int, int], str] = field(default_factory=dict, compare=False)
 
 
 class _Unusable(Exception):
@@ -108,6 +117,28 @@ def examined(path: Path) -> Examined:
         return _unusable("permission to read it is denied")
     except (OSError, ValueError) as error:
         return _unusable(f"it cannot be opened ({error})")
+
+
+def level_fault(path: Path, found: Examined, first: int, end: int) -> str:
+    """Why no network may get the frames `first` to `end` of a file, by `loudness.refusal`; empty if it may.
+
+    All of them are decoded, so that the verdict on a clip does not depend on the crop that is taken from it; the answer
+    is remembered with the verdict on the file. Raises DecodingError.
+    """
+    span = first, end
+    if span not in found.level_faults:
+        with closing(Decoder(path, found.pieces)) as decoder:
+            found.level_faults[span] = _level_fault(decoder, first, end)
+    return found.level_faults[span]
+
+
+def _level_fault(decoder: Decoder, first: int, end: int) -> str:
+    peaks, at_most = [0.0], max(1, BLOCK_VALUES // decoder.channels)
+    decoder.seek(first, at_most)
+    while first < end and len(block := decoder.read(min(at_most, end - first))):
+        peaks.append(float(np.abs(block).max()))
+        first += len(block)
+    return refusal(np.array(peaks))
 
 
 def _unusable(fault: str) -> Examined:

@@ -53,7 +53,11 @@ class FileLookup:
         return self._matching(name, _same) or self._matching(original(name), _same)
 
     def hint(self, name: str) -> str:
-        """A sentence on an existing file that `name` probably means; empty if there is none."""
+        """A sentence on a file that `name` probably means, or on why it is none itself; empty if nothing is known."""
+        exact = self._root / name
+        if os.path.lexists(exact):
+            links_to_nothing = exact.is_symlink() and not os.path.exists(exact)  # noqa: PTH110 raises for nothing
+            return f"it is {'a folder' if is_folder(exact) else 'a link to nothing' if links_to_nothing else 'no file'}"
         for written, why in _rewritten(name):
             for key, differs in ((_same, ""), (_similar, "upper and lower case, or spaces, differ")):
                 found = self._matching(written, key)

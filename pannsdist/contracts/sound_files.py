@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from pannsdist.runtime.errors import UserError, shell_command
 from pannsdist.runtime.names import shown
@@ -152,7 +152,7 @@ def _walk(root: Path) -> Iterator[tuple[Path, Kind | None]]:
         with os.scandir(folders.pop()) as listing:
             entries = list(listing)
         for entry in entries:
-            if entry.is_dir() and not is_hidden(entry.name) and not entry.is_symlink():
+            if _is_folder(entry) and not is_hidden(entry.name) and not entry.is_symlink():
                 folders.append(Path(entry.path))
             elif counts := _judged(entry):
                 yield Path(entry.path), counts[0]
@@ -162,16 +162,24 @@ def _judged(entry: os.DirEntry[str]) -> tuple[Kind | None] | None:
     """Why an entry is left out, (None,) for a sound file, and None for what is not mentioned."""
     is_file_of_sound = _ending(entry.name) in SOUND_FILE_ENDINGS
     if is_hidden(entry.name):
-        if entry.is_dir():
+        if _is_folder(entry):
             return (HIDDEN_FOLDERS,)
         return (HIDDEN,) if is_file_of_sound or _unread_format(entry.name) else None
-    if entry.is_dir():
+    if _is_folder(entry):
         return (LINKED_FOLDERS,)
     if is_file_of_sound:
-        is_broken_link = entry.is_symlink() and not Path(entry.path).exists()
-        return (None,) if entry.is_file() or is_broken_link else (NO_FILES,)
+        is_broken_link = entry.is_symlink() and not os.path.exists(entry.path)  # noqa: PTH110 raises for nothing
+        return (None,) if is_broken_link or entry.is_file() else (NO_FILES,)
     kind = _unread_format(entry.name)
     return (kind,) if kind else None
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder, or a link to one; unlike `entry.is_dir`, False for a link that leads to itself."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _remedy(kind: Kind, example: Path) -> str:
@@ -180,4 +188,5 @@ def _remedy(kind: Kind, example: Path) -> str:
 
 
 def _ending(name: str) -> str:
-    return PurePath(name).suffix.lower().rstrip(" ")
+    _, dot, ending = name.rpartition(".")  # a file named `.wav` has this ending, although it is hidden
+    return (dot + ending).lower().rstrip(" ")

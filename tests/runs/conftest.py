@@ -3,13 +3,13 @@
 import json
 import os
 import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 import killing
 import launching
 import pytest
+import small_disks
 import tiny
 import tiny_training_plugins
 
@@ -78,23 +78,19 @@ def all_plugins(tmp_path_factory, env):
 
 
 class Disks:
-    """Small disks of their own; they are gone after the tests. Without the right to mount one it stays a folder."""
+    """Small disks of their own. Without the right to mount one it stays a folder."""
 
     def __init__(self):
         self.folders = []
 
     def mount(self, folder, size):
         folder.mkdir()
-        command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
-        if subprocess.run(command, capture_output=True, check=False).returncode == 0:
+        if small_disks.mount(folder, size):
             self.folders.append(folder)
-
-    def enlarge(self, folder):
-        subprocess.run(["mount", "-o", "remount,size=64M", str(folder)], check=True)
 
     def unmount(self):
         for folder in self.folders:
-            subprocess.run(["umount", "-l", str(folder)], check=True)
+            small_disks.unmount(folder)
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ import calling
 import launching
 import psutil
 import pytest
+import small_disks
 
 from pannsdist.runtime.errors import EXIT_STOPPED
 from pannsdist.runtime.seeding import epoch_order
@@ -211,7 +212,7 @@ def test_too_many_of_them_stop_both_and_name_the_last_good_checkpoint(together, 
         assert (work / "runs" / "tiny" / named[1]).is_file()
 
 
-def test_a_full_disk_stops_both_and_the_run_goes_on_where_there_is_room(together, disks, env):
+def test_a_full_disk_stops_both_and_the_run_goes_on_where_there_is_room(together, env):
     work, launched = together["a full disk"].work, together["a full disk"].launched
     if not os.path.ismount(work / "runs"):
         pytest.skip("needs the right to mount a disk; what the store does on a full one is tested without")
@@ -221,7 +222,7 @@ def test_a_full_disk_stops_both_and_the_run_goes_on_where_there_is_room(together
     assert not any("Traceback" in log for log in launched.logs), str(launched)
     before = store(work).load_latest()
     assert before.snapshot is not None and before.damaged == {}
-    disks.enlarge(work / "runs")
+    small_disks.enlarge(work / "runs")
     again = train(work, env, *ON_A_FULL_DISK)
     assert again.exit_code == 0, str(again)
     progress = before.snapshot.progress

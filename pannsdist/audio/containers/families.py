@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
+from pannsdist.audio.containers.fixed import avr, mat4, mat5, mpc2k, sds, wve
 from pannsdist.audio.containers.flac import flac
 from pannsdist.audio.containers.layout import Layout, Reading, at
 from pannsdist.audio.containers.mpeg import mpeg
@@ -23,6 +24,13 @@ READINGS: dict[bytes, Reading] = {
     b"Crea": voc,
     b"fLaC": flac,
     b"OggS": ogg,
+    b"2BIT": avr,
+    b"ALaw": wve,
+    b"MATL": mat5,
+    bytes(4): mat4,
+    b"\0\0\x03\xe8": mat4,
+    b"\x01\x04": mpc2k,
+    b"\xf0\x7e": sds,
 }
 MPEG_ENDINGS = (".mp3", ".mp2", ".mp1")
 
@@ -33,7 +41,7 @@ def layout(file: BinaryIO, size: int, ending: str) -> Layout:
     MPEG audio has no name at its start: it begins with a frame or a tag, or the name of the file ends like one of it.
     """
     start = at(file, 0, 12)
-    reading = READINGS.get(start[:4])
+    reading = READINGS.get(start[:4]) or READINGS.get(start[:2])
     if reading is not None:
         return reading(file, size)
     if start[:3] == b"ID3" or start[:1] == b"\xff" or ending.lower() in MPEG_ENDINGS:

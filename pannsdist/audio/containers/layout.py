@@ -46,3 +46,15 @@ def at(file: BinaryIO, position: int, count: int) -> bytes:
 def patched(size: int, position: int, new: bytes) -> tuple[Piece, ...]:
     """The pieces of a file of `size` bytes with `new` at a position."""
     return ((0, position), new, (position + len(new), size))
+
+
+def shortened(declared: int, present: int, align: int = 1) -> Layout:
+    """The layout of `present` bytes of data where `declared` should be, in frames or blocks of `align` bytes.
+
+    One byte may be missing that is no part of a frame, or may be none, for frames of one byte: some programs count the
+    padding byte that they did not write.
+    """
+    is_padding = align == 1 or declared // align == present // align
+    if declared <= present or (declared - present == 1 and is_padding):
+        return Layout()
+    return Layout(ENDS_EARLY, promised=declared / present if present > 0 else None)

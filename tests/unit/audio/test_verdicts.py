@@ -3,6 +3,7 @@
 import os
 import struct
 
+import foreign_sounds
 import numpy as np
 import pytest
 import sound_kinds
@@ -77,6 +78,47 @@ def test_every_place_to_cut_a_file_is_noticed(tmp_path, fraction):
         assert not judge(tmp_path / name).is_whole, name
 
 
+def test_what_other_programs_write_has_its_verdict(tmp_path):
+    for name, expected in foreign_sounds.write(tmp_path).items():
+        path = tmp_path / name
+        verdict, (facts,) = judge(path), inspect((Clip("a", path, ()),), RATE_HZ)
+        if expected == foreign_sounds.REFUSED:
+            assert facts.error and "could be read" not in facts.error, name
+            assert "does not exist" not in facts.error and "nternal error" not in facts.error, name
+        elif expected == foreign_sounds.PART:
+            assert facts.error and "could be read" in facts.error, name
+        else:
+            assert (facts.error, verdict.length_s) == ("", pytest.approx(expected, abs=1e-4)), name
+
+
+def test_of_what_a_cut_file_holds_and_should_hold_the_seconds_are_right(tmp_path):
+    lengths = sound_kinds.legal(tmp_path)
+    for form in (
+        "WAV_IMA_ADPCM",
+        "WAV_MS_ADPCM",
+        "W64_MS_ADPCM",
+        "CAF_ALAC_16",
+        "AIFF_PCM_16",
+        "NIST_ULAW",
+        "SDS_PCM_16",
+    ):
+        name = next(name for name in lengths if name.startswith(f"{form}."))
+        data = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(data[: len(data) * 7 // 10])
+        verdict = judge(tmp_path / name)
+        assert verdict.whole_s == pytest.approx(lengths[name], abs=0.01), name
+        assert 0.5 < verdict.length_s / lengths[name] < 0.8, name
+
+
+@pytest.mark.parametrize(
+    ("form", "subtype", "lost"), [("WAV", "PCM_16", 1), ("WAV", "GSM610", 2), ("AIFF", "PCM_24", 1)]
+)
+def test_the_last_byte_counts_where_it_belongs_to_a_sample(tmp_path, form, subtype, lost):
+    path = sound_kinds.write(tmp_path, form, subtype)
+    path.write_bytes(path.read_bytes()[:-lost])
+    assert not judge(path).is_whole
+
+
 def test_the_given_cases(shared):
     cases = shared / "cases"
     whole = {"telephone_gsm610.wav": 1.2, "whole.w64": 1.2, "vbr_without_length.mp3": 8.0457}
@@ -98,6 +140,28 @@ def test_an_mp3_whose_length_was_counted_gives_the_samples_of_its_frames(shared)
     decoder.close()
     with soundfile.SoundFile(path) as file:
         np.testing.assert_allclose(samples, file.read(len(samples), dtype="float32", always_2d=True), atol=1e-6)
+
+
+def test_nothing_is_printed_on_standard_output_about_a_damaged_file(tmp_path, capfd):
+    path = sound_kinds.write(tmp_path, "SDS", "PCM_16")
+    data = bytearray(path.read_bytes())
+    data[21 + 127 * 50] = 0
+    path.write_bytes(data)
+    assert str(judge(path)) == "0.12 of 0.50 s could be read (packet 51 is damaged)"
+    assert inferred_s(path) == pytest.approx(0.125, abs=0.001)
+    assert capfd.readouterr().out == ""
+
+
+@pytest.mark.parametrize("level", [np.nan, 1000.0])
+def test_levels_are_refused_wherever_in_the_clip_they_are(tmp_path, level):
+    samples = sound_kinds.tone()
+    samples[-1] = level
+    soundfile.write(tmp_path / "a.wav", samples, RATE_HZ, subtype="FLOAT")
+    (facts,) = inspect((Clip("a", tmp_path / "a.wav", ()),), RATE_HZ)
+    with pytest.raises(BadClip) as refused:
+        trained(tmp_path / "a.wav", 0.05)
+    assert refused.value.wrong == facts.error
+    ClipReader(8000, 400).read(Clip("a", tmp_path / "a.wav", (), 0.0, 0.25), None)  # a segment without them
 
 
 def test_of_a_damaged_ogg_the_place_is_named(tmp_path):

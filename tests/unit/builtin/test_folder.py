@@ -202,7 +202,7 @@ def test_links_to_folders_and_to_nothing_are_refused(tmp_path):
     assert "leads to nothing" in refusal(tmp_path)
     (tmp_path / "dog/lost.wav").unlink()
     (tmp_path / "dog/loop.wav").symlink_to("loop.wav")
-    assert "dog/loop.wav: Too many levels of symbolic links" in refusal(tmp_path)
+    assert "link dog/loop.wav in " in refusal(tmp_path)
 
 
 def test_a_root_that_is_a_link_itself_is_followed(tmp_path):

@@ -92,3 +92,15 @@ def test_a_path_out_of_the_root_names_the_file_inside(tmp_path):
         UserError, match=r"is outside of .*\n.*\n  there is 'sub/a.wav': paths are relative to the root"
     ):
         Manifest(ManifestParams(str(tmp_path / "clips.csv")))
+
+
+def test_of_a_listed_name_that_is_no_file_the_reason_is_said(tmp_path):
+    (tmp_path / "folder.wav").mkdir()
+    (tmp_path / "itself.wav").symlink_to("itself.wav")
+    os.mkfifo(tmp_path / "pipe.wav")
+    rows = [f"{name},a,{split}" for split in ("train", "valid") for name in ("folder.wav", "itself.wav", "pipe.wav")]
+    (tmp_path / "clips.csv").write_text("\n".join(["path,label,split", *rows, ""]), encoding="utf-8")
+    with pytest.raises(UserError) as refused:
+        Manifest(ManifestParams(str(tmp_path / "clips.csv")))
+    for name, reason in {"folder": "a folder", "itself": "a link to nothing", "pipe": "no file"}.items():
+        assert f"{name}.wav; it is {reason}\n" in refused.value.right

@@ -134,3 +134,11 @@ def test_a_folder_dataset_without_readable_sounds_says_what_is_there(tmp_path):
     touch(tmp_path, "dog/a.wav", "cat/b.m4a")
     with pytest.raises(UserError, match=r"cat/ .* has no audio\n  left out: 1 file\(s\) in a format .*ffmpeg -i"):
         Folder(FolderParams(str(tmp_path)))
+
+
+def test_a_link_to_itself_is_a_file_that_cannot_be_read_and_ends_no_search(tmp_path):
+    touch(tmp_path, "0.wav", ".wav")
+    (tmp_path / "itself.wav").symlink_to("itself.wav")
+    found = find_sound_files(tmp_path)
+    assert [path.name for path in found.files] == ["0.wav", "itself.wav"]
+    assert [one.names for one in found.skipped] == [(".wav",)]

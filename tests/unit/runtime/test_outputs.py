@@ -2,9 +2,11 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import small_disks
 
 from pannsdist.runtime import storage
 from pannsdist.runtime.errors import CannotWrite, UserError
@@ -82,12 +84,9 @@ def test_a_file_needs_its_folder(name, says):
 
 
 def test_a_full_disk_is_refused():
-    if os.getuid() != 0:
-        pytest.skip("only root mounts a small disk")
     Path("small").mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "none", "small"], check=False)
-    if mounted.returncode != 0:
-        pytest.skip("nothing can be mounted here")
+    if not small_disks.mount(Path("small"), "16k"):
+        pytest.skip("needs the right to mount a disk")
     try:
         require_folder(Path("small/a"), "-o")
         with Path("small/full").open("wb") as file, pytest.raises(OSError, match="No space left"):
@@ -98,7 +97,29 @@ def test_a_full_disk_is_refused():
                 refused()
         assert [path.name for path in Path("small").iterdir()] == ["full"]
     finally:
-        subprocess.run(["umount", "small"], check=True)
+        small_disks.unmount(Path("small"))
+
+
+def test_a_small_disk_of_a_process_is_seen_by_no_other_and_ends_with_it(tmp_path):
+    (tmp_path / "small").mkdir()
+    script = "import small_disks, sys, pathlib\nprint(small_disks.mount(pathlib.Path('small'), '16k'), flush=True)\n"
+    child = subprocess.Popen(
+        [sys.executable, "-c", f"{script}sys.stdin.read()"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(small_disks.__file__).parent)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with child:
+        try:
+            if child.stdout.readline() != "True\n":
+                pytest.skip("needs the right to mount a disk")
+            assert str(tmp_path / "small") in Path(f"/proc/{child.pid}/mounts").read_text()
+            assert str(tmp_path / "small") not in Path("/proc/self/mounts").read_text()
+        finally:
+            child.kill()
+    (tmp_path / "small").rmdir()
 
 
 def test_an_ending_is_asked_for():

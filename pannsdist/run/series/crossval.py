@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from pannsdist.runtime.errors import BadDataset, SettingsError, shell_command
 
 RECORD_FILE = "crossval.json"
 KINDS = ("best", "last")
+OWN_FOLDS = "the datasets folder and manifest draw folds from sounds of any kind: data.name=folder data.params.folds=5"
 
 
 def cross_validate(request: Request, selected: Sequence[int] = ()) -> int:
@@ -46,14 +48,17 @@ def choose_folds(request: Request, selected: Sequence[int]) -> tuple[str, list[i
     plugin = entry.load()
     show = shell_command("pannsdist", "plugins", "show", "dataset", entry.name)
     if not hasattr(plugin, "fold_param"):
-        right = "a dataset plugin declares folds with `fold_param` and `folds` (pannsdist.contracts)"
+        right = f"{OWN_FOLDS}\na dataset plugin declares folds with `fold_param` and `folds` (pannsdist.contracts)"
         raise BadDataset(f"dataset {entry.name} ({entry.origin}) has no folds to cross-validate over", right, show)
     key = f"data.params.{plugin.fold_param}"
     refuse_own_keys(request, (key,), "select folds with --folds 1,2")
     folds = list(plugin.folds(settings.fill_params(plugin.Params, chosen.data.params, origin, "data.params")))
     if len(folds) < 2:
         wrong = f"dataset {entry.name} has {len(folds)} folds with these params"
-        raise BadDataset(wrong, "at least two are needed: one for validation, the others for training", show)
+        right = "at least two are needed: one for validation, the others for training"
+        if any(item.name == "folds" for item in dataclasses.fields(plugin.Params)):
+            right += "\nto draw five, stratified by class: data.params.folds=5; data.params.group keeps clips together"
+        raise BadDataset(wrong, right, show)
     unknown = [fold for fold in selected if fold not in folds]
     if unknown:
         wrong = f"--folds has {unknown[0]}, which is not a fold of dataset {entry.name}"

@@ -6,8 +6,7 @@ groups below. Raise `UserError` for errors that the user can fix.
 
 A plugin may declare `contract = 1`, the contract version that it was written for; see docs/en/contract.md. Further
 modules to build on: `corpora`, `drawn_splits`, `name_patterns`, `tables`, `sound_files` and `file_lookup` for datasets,
-`spectrum` for features (imports
-paddle), `predictions` for metrics, `reporting` and `lines` for trackers.
+`spectrum` for features (imports paddle), `predictions` for metrics, `reporting` and `lines` for trackers.
 """
 
 from __future__ import annotations
@@ -32,6 +31,7 @@ from pannsdist.contracts.run_plugins import (
     Pace,
     SchedulePlugin,
     StepReport,
+    TestReport,
     TrackedRun,
     Tracker,
     TrackerPlugin,
@@ -63,6 +63,7 @@ __all__ = [
     "Samples",
     "SchedulePlugin",
     "StepReport",
+    "TestReport",
     "TrackedRun",
     "Tracker",
     "TrackerPlugin",

@@ -41,6 +41,7 @@ FREE_KEYS = (
     "train.max_minutes",
     "train.patience_epochs",
     "train.max_bad_steps",
+    "select.test",
     "save",
     "log",
     "trackers",

@@ -151,6 +151,7 @@ class SelectSettings:
     """Selection of the best model."""
 
     metric: str = setting("", "SPLIT/METRIC; empty: valid/accuracy; multi-label: valid/mean_average_precision")
+    test: bool = setting(True, "evaluate the best model once, at the end, on the test split, if the dataset has one")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pannsdist.run.planning import subset
-from pannsdist.run.planning.data import TRAIN, VALID
+from pannsdist.run.planning.data import TEST, TRAIN, VALID
 from pannsdist.run.planning.plan import Plan
 
 SAMPLED = {
@@ -48,6 +48,7 @@ def _rows(plan: Plan) -> dict[str, str]:
         TRAIN: f"{lengths.clips} clips, {lengths.train_crop_s:g} s of each{_sampling(plan)}",
         "augment": "; ".join(augmentations(plan)) or "nothing",
         VALID: f"{len(data.splits[VALID])} clips, {lengths.valid_crop_s:g} s of each",
+        TEST: "" if data.test is None else f"{len(data.test)} clips, evaluated once, with the best model",
         "note": _listed(data.notes),
         "batch": f"{batch_size} = {plan.world_size} x {batch_size // plan.world_size}",
         "length": _listed([_length(plan), subset_note(plan)]),

@@ -33,9 +33,9 @@ from pannsdist.run.planning.plan import Plan
 from pannsdist.run.planning.plan_table import augmentations, subset_note
 from pannsdist.run.trackers import PluginTracker, open_trackers
 from pannsdist.runtime import seeding
-from pannsdist.training.best import BestTracker
+from pannsdist.training.best import BestTracker, NewestEpoch
 from pannsdist.training.checkpoint import Snapshot
-from pannsdist.training.evaluator import Evaluator, SplitToEvaluate
+from pannsdist.training.evaluator import Evaluator, NoEvaluation, SplitToEvaluate
 from pannsdist.training.fit_context import ResultSinks, TrainingData
 from pannsdist.training.state import Progress
 from pannsdist.training.trainer import Trainer
@@ -85,12 +85,18 @@ def build_parts(plan: Plan, world: World, network: Network, loader: Loader) -> P
     chosen = plan.settings
     learner = learner_building.build_learner(plan, world, network)
     evaluator = Evaluator(world, network, plan.data.labels, plan.data.multi_label, plugin_metrics(plan.plugins.metrics))
-    best = BestTracker(plan.best_metric.name, plan.best_metric.higher_is_better, chosen.save.keep_best)
+    metric = plan.best_metric
+    if chosen.train.all_clips:
+        scoring: Evaluator = NoEvaluation(world, network, plan.data.labels, plan.data.multi_label)
+        best: BestTracker = NewestEpoch(metric.name, metric.higher_is_better)
+    else:
+        scoring = evaluator
+        best = BestTracker(metric.name, metric.higher_is_better, chosen.save.keep_best)
     shard = Shard(world.rank, world.size)
     data = training_data(plan, loader, shard)
     split = _split(VALID, plan.data.splits[VALID], plan, loader, shard)
     test = None if plan.data.test is None else _split(TEST, plan.data.test, plan, loader, shard)
-    return Parts(Trainer(world, learner, evaluator, best, plan.lengths.run), data, split, evaluator, test)
+    return Parts(Trainer(world, learner, scoring, best, plan.lengths.run), data, split, evaluator, test)
 
 
 def training_data(plan: Plan, loader: Loader, shard: Shard) -> TrainingData:

@@ -74,6 +74,9 @@ class TrainSettings:
     overfit_batches: int | None = setting(
         None, "train and evaluate on the same few batches of training clips (--overfit)", low=1
     )
+    all_clips: bool = setting(
+        False, "train on the clips of valid too; nothing chooses an epoch, and the last one is the model"
+    )
     sampling: str = setting("shuffled", "sampling of training clips", choices=("shuffled", "balanced", "weighted"))
     spec_augment: bool | None = setting(None, "SpecAugment: mask time and frequency bands; null: as in model.params")
     accumulate_steps: int = setting(1, "gradient accumulation steps: micro-batches per optimizer step", low=1)

@@ -183,3 +183,28 @@ def test_damaged_scores_are_refused_with_the_way_out(place, env):
     assert done.exit_code == 2
     assert "test.json is damaged" in done.output
     assert "remove it" in done.output
+
+
+def test_a_run_on_all_clips_keeps_its_last_epoch_and_is_tested(place, env):
+    said = train(place, env, "name=all", "train.all_clips=true")
+    assert "train      12 clips" in said.output
+    assert (
+        "all clips were trained on, and none chose an epoch; the model of epoch 2: runs/all/best_model" in said.output
+    )
+    folder = place / "runs/all"
+    assert json.loads((folder / "best_model/bundle.json").read_text())["epoch"] == 2
+    lines = [json.loads(line) for line in (folder / "scores.jsonl").read_text().splitlines()]
+    assert [set(line) for line in lines] == [{"epoch", "step", "train/loss", "seconds"}] * 2
+    assert json.loads((folder / "test.json").read_text())["epoch"] == 2
+    assert calling.pannsdist("report", folder, cwd=place, env=env).exit_code == 0
+    assert "none chose an epoch" in (folder / "report.html").read_text()
+    again = train(place, env, "name=all", "train.all_clips=true", "train.epochs=3")
+    assert "the model of epoch 3" in again.output
+
+
+def test_all_clips_and_patience_contradict_each_other(place, env):
+    done = calling.train(
+        place / "run.yaml", "train.all_clips=true", "train.patience_epochs=2", "name=x", cwd=place, env=env
+    )
+    assert done.exit_code == 2
+    assert "without clips to evaluate there are no scores" in done.output

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 from pannsdist.audio.batches import ClipTable, clip_table
+from pannsdist.contracts import Clip
 from pannsdist.registry.building import Part
 from pannsdist.run.planning import subset
 from pannsdist.run.planning.clips import notes, refuse_clips, refuse_labels, refuse_leaks, refuse_untrained_classes
@@ -49,10 +50,18 @@ def load_train_and_valid(dataset: Part, settings: Settings, origin: SettingsOrig
         refuse_leaks(data.splits, one, other)
     found = notes(data.splits, data.labels, TRAIN, VALID)
     train, valid = subset.limited(data.splits[TRAIN], data.splits[VALID], settings, origin)
+    if settings.train.all_clips:
+        train, valid = clip_table(_by_id(train, valid), data.labels, data.multi_label), subset.spread(valid, 0)
+        found = []
     test = data.splits.get(TEST)
     if test is not None and settings.valid.limit_batches:
         test = subset.spread(test, settings.valid.limit_batches * settings.valid.batch_size)
     return replace(data, splits={TRAIN: train, VALID: valid}, notes=tuple(found), test=test)
+
+
+def _by_id(*tables: ClipTable) -> list[Clip]:
+    """The clips of all tables, sorted by id, so that they do not depend on how the tables divide them."""
+    return sorted((clip for table in tables for clip in table.clips), key=lambda clip: clip.id)
 
 
 def load_data(dataset: Part, splits: Sequence[str] = ()) -> Data:

@@ -59,6 +59,8 @@ def _head(content: ReportContent) -> str:
         lines.append(f"<div class='{kind}'><b>{value}</b><span>{words}</span></div>")
     lines.append("</div>")
     best = f"Epoch {record.epoch} of {last['epoch']} was the best by {escape(record.metric)}; these are its scores."
+    if record.metric not in record.scores:
+        best = f"All clips were trained on, and none chose an epoch; the model is that of epoch {record.epoch}."
     return "".join([*lines, f"<p class='quiet'>{best}</p></header>"])
 
 

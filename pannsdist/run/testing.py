@@ -54,7 +54,7 @@ class TestScores:
         name = f"{TEST}/{self.selected.partition('/')[2]}"
         found = self.scores.get(name)
         value = "is not finite" if found is None else f"{found:.4f}"
-        return f"{name} {value}, {self.clips} clips, evaluated once with the best model"
+        return f"{name} {value}, {self.clips} clips, evaluated once with this model"
 
 
 @dataclass(frozen=True)

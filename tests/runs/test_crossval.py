@@ -156,8 +156,9 @@ def test_a_final_model_is_trained_on_all_clips_for_the_median_of_the_best_epochs
     work = continued.folder.parent.parent
     launched = crossval("--folds", "1,2", "--final", cwd=work, env=env)
     assert launched.exit_code == 0, str(launched)
-    line = f"final  trains on all 12 clips of the folds for {min(best)} epochs, the median of the folds' best epochs "
-    assert f"{line}({best[0]}, {best[1]})" in launched.output
+    assert f"final  trains on all 12 clips of the folds for {min(best)} epoch" in launched.output
+    assert f", the median of the folds' best epochs ({best[0]}, {best[1]})" in launched.output
+    assert f"final  epoch 1 of {min(best)}  train/loss " in launched.output
     assert "final model: runs/tiny/final/best_model" in launched.output
     bundle = json.loads((continued.folder / "final" / "best_model" / "bundle.json").read_text())
     assert bundle["epoch"] == min(best)

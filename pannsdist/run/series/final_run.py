@@ -35,7 +35,7 @@ def train_final(request: Request, fold: str, results: Sequence[Result]) -> int:
     series = plan_series(request, {NAME: (fold, "train.all_clips=true", f"train.epochs={epochs}", *NO_PATIENCE)})
     _refuse_other_epochs(series, epochs)
     clips, listed = series.runs[0].plan.lengths.clips, ", ".join(map(str, best))
-    length = f"{epochs} epochs, the median of the folds' best epochs ({listed})"
+    length = f"{epochs} {'epoch' if epochs == 1 else 'epochs'}, the median of the folds' best epochs ({listed})"
     print_main(f"\n{NAME}  trains on all {clips} clips of the folds for {length}")
     code = execute(series, stop_at_failure=True).exit_code
     if code == 0:

@@ -83,6 +83,7 @@ def fit(plan: Plan) -> None:
     from pannsdist.distributed import fleet
     from pannsdist.run import building, learner_building
     from pannsdist.run.folder import opened_run
+    from pannsdist.run.testing import FinishedRun, evaluate_once, summary_line
 
     world = fleet.connect()
     with closing(world), closing(Loader(plan.settings.data.workers)) as loader, ExitStack() as stack:
@@ -96,8 +97,11 @@ def fit(plan: Plan) -> None:
         progress = parts.trainer.restore(snapshot)
         with building.opened_results(plan, world, network, folder, progress) as (sinks, trackers):
             progress = parts.trainer.fit(progress, parts.data, parts.split, sinks, is_stop_requested)
+            run = FinishedRun(world, network, progress, folder, trackers)
+            if plan.lengths.run.has_finished(progress):
+                evaluate_once(run, plan.data, parts.evaluator, parts.test, is_stop_requested)
         if folder:
-            console.print_main(folder.summary(progress, trackers))
+            console.print_main("\n".join(filter(None, (folder.summary(progress, trackers), summary_line(run)))))
 
 
 if __name__ == "__main__":

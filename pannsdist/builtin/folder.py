@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from pannsdist.contracts import Clip, UserError, param, path_of, shell_command, shown
+from pannsdist.contracts.drawn_splits import check_drawn_params, draw_splits, drawn_folds, refuse_leaked_groups
 from pannsdist.contracts.file_lookup import REAL_FOLDER, is_file, is_folder, leads_out
+from pannsdist.contracts.name_patterns import NamePattern, groups_by_pattern
 from pannsdist.contracts.sound_files import SOUND_FILE_ENDINGS, SoundFiles, find_sound_files, is_hidden
 
 ENDINGS = " ".join(SOUND_FILE_ENDINGS)
@@ -23,11 +25,17 @@ root/CLASS/*.wav, from which a fraction of every class becomes the valid split""
 
 @dataclass(frozen=True)
 class FolderParams:
-    """`root` is relative to the working directory; `valid_fraction` is between 0 and 1."""
+    """`root` is relative to the working directory; `valid_fraction` is between 0 and 1, `test_fraction` may be 0."""
 
     root: str = param(doc="root folder, relative to the working directory")
     valid_fraction: float = param(0.2, "fraction of each class for validation, without folders for the splits")
-    seed: int = param(0, "seed of the validation split")
+    seed: int = param(0, "seed of the drawn splits and folds")
+    folds: int = param(0, "number of folds to draw from train and valid; 0: none")
+    valid_fold: int = param(
+        0, "fold of the valid split, counted from 1; 0: valid_fraction, or the folders of the splits"
+    )
+    test_fraction: float = param(0.0, "fraction of each class for testing, without folders for the splits")
+    group: str = param("", "pattern of file names whose part in parentheses is never split, such as (*)_* or (*)/*")
 
 
 class Folder:
@@ -41,25 +49,30 @@ class Folder:
     depends on file names only, not on the machine or listing order. Adding a file moves at most one other clip of its
     class to the other split.
 
+    With `folds`, `test_fraction` or `group` the splits are drawn by `contracts.drawn_splits` instead: stratified, and
+    without a group in two splits. `folds` divides `train` and `valid` of any layout; `test/` remains the test split.
+
     Subfolders of a class folder belong to the class. Which files count is the rule of `contracts.sound_files`; what it
     leaves out is in `skipped`. The id of a clip is its path relative to the root, with slashes, and bytes that are not
     UTF-8 as escapes.
     """
 
     Params: ClassVar[type] = FolderParams
+    fold_param: ClassVar[str] = "valid_fold"
+
+    @classmethod
+    def folds(cls, params: FolderParams) -> tuple[int, ...]:
+        """The folds to draw; empty if `folds` is 0."""
+        return drawn_folds(params)
 
     def __init__(self, params: FolderParams) -> None:
-        if not 0.0 < params.valid_fraction < 1.0:
-            raise UserError(
-                f"data.params.valid_fraction is {params.valid_fraction}",
-                "allowed: between 0 and 1, both excluded; 0.2 uses a fifth of every class for validation",
-            )
+        pattern = _checked_pattern(params)
         self.multi_label = False
         root = _existing_root(params.root)
         try:
             found = find_sound_files(root)
             tree = Tree(root, found)
-            self._clips = _folder_splits(tree) or _hashed_splits(tree, params.valid_fraction, params.seed)
+            self._clips = _splits(tree, params, pattern)
         except OSError as error:
             raise UserError(
                 f"cannot list {error.filename}: {error.strerror}", "all folders below data.params.root must be readable"
@@ -143,6 +156,20 @@ class Tree:
         return shown(path.relative_to(self.root).as_posix())
 
 
+def _checked_pattern(params: FolderParams) -> NamePattern | None:
+    """The pattern of groups, if any. Raises UserError for settings that are not possible, whatever is in the root."""
+    if not 0.0 < params.valid_fraction < 1.0:
+        raise UserError(
+            f"data.params.valid_fraction is {params.valid_fraction}",
+            "allowed: between 0 and 1, both excluded; 0.2 uses a fifth of every class for validation",
+        )
+    check_drawn_params(params)
+    if params.valid_fold and not params.folds:
+        wrong = f"data.params.valid_fold is {params.valid_fold}, but data.params.folds is 0"
+        raise UserError(wrong, "set the number of folds too: data.params.folds=5")
+    return NamePattern(params.group, "data.params.group") if params.group else None
+
+
 def _existing_root(root: str) -> Path:
     path = path_of(root)
     if not root:
@@ -151,6 +178,27 @@ def _existing_root(root: str) -> Path:
         reason = "is not a folder" if is_file(path) else "does not exist"
         raise UserError(f"{path} {reason} (data.params.root)", LAYOUTS, shell_command("ls", path.parent))
     return path
+
+
+def _splits(tree: Tree, params: FolderParams, pattern: NamePattern | None) -> dict[str, tuple[Clip, ...]]:
+    """The splits of the folders in the root, or drawn ones."""
+    given = _folder_splits(tree)
+    if given and params.test_fraction:
+        wrong = f"data.params.test_fraction is {params.test_fraction}, but {tree.root} has a folder for each split"
+        raise UserError(wrong, "leave it out: the clips of test/ are the test split")
+    if not (given or params.valid_fold or params.test_fraction or pattern):
+        return _hashed_splits(tree, params.valid_fraction, params.seed)
+    test = given.pop("test", ())
+    classes = given or tree.clips(tree.root)
+    clips = _sorted(clip for of_class in classes.values() for clip in of_class)
+    names = [clip.id for clip in (*clips, *test)]
+    groups = dict(zip(names, groups_by_pattern(pattern, names) if pattern else names, strict=True))
+    if params.valid_fold or not given:
+        return {name: tuple(own) for name, own in draw_splits(clips, groups, params, test).items()}
+    splits = {**given, **({"test": test} if test else {})}
+    if pattern:
+        refuse_leaked_groups(splits, groups)
+    return splits
 
 
 def _folder_splits(tree: Tree) -> dict[str, tuple[Clip, ...]]:

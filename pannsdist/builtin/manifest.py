@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from pannsdist.contracts import Clip, UserError, param, path_of, shown
+from pannsdist.contracts.drawn_splits import check_drawn_params, draw_splits, drawn_folds, refuse_leaked_groups
 from pannsdist.contracts.file_lookup import REAL_FOLDER, FileLookup, is_file, is_folder, leads_out
+from pannsdist.contracts.name_patterns import NamePattern, groups_by_pattern
 from pannsdist.contracts.tables import Row, csv_rows, json_rows, lines_of, read_text
 
 SPLITS = ("train", "valid", "test")
@@ -21,10 +23,15 @@ class ManifestParams:
 
     path: str = param(doc="manifest file: .csv, .jsonl or .json")
     root: str = param("", "folder that paths in the manifest are relative to; empty: folder of the manifest")
-    valid_fold: int = param(0, "fold of the valid split; 0: use the column split")
+    valid_fold: int = param(0, "fold of the valid split; 0: use the column split, or valid_fraction")
     multi_label: bool = param(False, "whether a clip may have several labels")
     label_separator: str = param(";", "separator between labels")
     labels: str = param("", "text file with one label per line, in output order; empty: sorted labels")
+    folds: int = param(0, "number of folds to draw, without a column fold; 0: none")
+    valid_fraction: float = param(0.0, "fraction of each class for validation, without a column split or fold")
+    test_fraction: float = param(0.0, "fraction of each class for testing, without a column split or fold")
+    group: str = param("", "column whose values are never split, or a pattern of the path, such as (*)_* or (*)/*")
+    seed: int = param(0, "seed of the drawn splits and folds")
 
 
 class Manifest:
@@ -32,9 +39,13 @@ class Manifest:
 
     Columns: `path`, relative to the root, with slashes; `label` or `labels` (in JSON a string or a list of strings);
     and `split` (train, valid or test) or `fold` (counted from 1). With `valid_fold` 0 the column `split` is used;
-    otherwise that fold is `valid` and the others are `train`. Optional columns: `start` and `duration` in seconds of a
-    segment of the file; `id`, which defaults to the path, with `#start` appended if a start is given. Other columns are
-    ignored.
+    otherwise that fold is `valid` and the others are `train`, but `test` of a column `split` stays `test`. Optional
+    columns: `start` and `duration` in seconds of a segment of the file; `id`, which defaults to the path, with `#start`
+    appended if a start is given; the column of `group`. Other columns are ignored.
+
+    A table without these columns is divided by `folds` or by `valid_fraction` and `test_fraction`, and `folds` divides
+    `train` and `valid` of a column `split` anew (`contracts.drawn_splits`). The clips of one group stay together;
+    without `group` those of one file.
 
     A file whose name on disk has another Unicode normal form, as on macOS, is found.
 
@@ -47,13 +58,18 @@ class Manifest:
 
     @classmethod
     def folds(cls, params: ManifestParams) -> tuple[int, ...]:
-        """The folds of the table; empty without a column `fold`."""
-        rows = _read_rows(path_of(params.path), 0)
-        return tuple(sorted({_fold(row) for row in rows})) if all("fold" in row.cells for row in rows) else ()
+        """The folds of the column `fold`, or those to draw; empty if there are none."""
+        if params.folds:
+            return drawn_folds(params)
+        rows = _read_rows(path_of(params.path))
+        if not all("fold" in row.cells for row in rows):
+            return ()
+        return tuple(sorted({_fold(row) for row in rows if row.text("split") != "test"}))
 
     def __init__(self, params: ManifestParams) -> None:
         if not params.label_separator:
             raise UserError("data.params.label_separator is empty", "it is at least one character, such as ';'")
+        check_drawn_params(params)
         path = path_of(params.path)
         root = path_of(params.root) if params.root else path.parent
         if not is_folder(root):
@@ -62,16 +78,14 @@ class Manifest:
                 "give the folder that the paths in the manifest are relative to",
             )
         known = _read_labels(path_of(params.labels)) if params.labels else ()
-        rows = _read_rows(path, params.valid_fold)
+        rows = _read_rows(path)
+        _check_division(rows, params)
         clips = _present(path, rows, [_clip(row, root, params) for row in rows], root)
-        splits = _splits(path, rows, params.valid_fold)
         self.multi_label = params.multi_label
         self.labels = known or tuple(sorted({label for clip in clips for label in clip.labels}))
-        self.splits = tuple(name for name in SPLITS if name in splits)
         _check(rows, clips, self.labels, params)
-        self._clips: dict[str, list[Clip]] = {name: [] for name in self.splits}
-        for clip, split in zip(clips, splits, strict=True):
-            self._clips[split].append(clip)
+        self._clips = _splits(path, rows, clips, params)
+        self.splits = tuple(self._clips)
 
     def clips(self, split: str) -> tuple[Clip, ...]:
         """Clips of one split, in the order of the manifest; opens no audio."""
@@ -136,7 +150,7 @@ def _read_labels(path: Path) -> tuple[str, ...]:
     return tuple(labels)
 
 
-def _read_rows(path: Path, valid_fold: int) -> list[Row]:
+def _read_rows(path: Path) -> list[Row]:
     readers = {".csv": csv_rows, ".jsonl": json_rows, ".json": json_rows}
     reader = readers.get(path.suffix.lower())
     if reader is None:
@@ -145,35 +159,101 @@ def _read_rows(path: Path, valid_fold: int) -> list[Row]:
     if not rows:
         raise UserError(f"{path} (data.params.path) lists no clips", "add a line for each clip")
     for row in rows if reader is json_rows else rows[:1]:
-        _check_columns(row, valid_fold)
+        _check_columns(row)
     return rows
 
 
-def _check_columns(row: Row, valid_fold: int) -> None:
-    for names in (("path",), ("label", "labels"), ("fold",) if valid_fold else ("split", "fold")):
+def _check_columns(row: Row) -> None:
+    for names in (("path",), ("label", "labels")):
         if not any(name in row.cells for name in names):
-            right = f"columns found: {', '.join(row.cells)} (data.params.valid_fold is {valid_fold})"
-            row.refuse(f"no column {' or '.join(map(repr, names))}", right)
+            row.refuse(f"no column {' or '.join(map(repr, names))}", f"columns found: {', '.join(row.cells)}")
     if "label" in row.cells and "labels" in row.cells:
         row.refuse("both columns 'label' and 'labels'", "keep one, or rename the other")
 
 
-def _splits(path: Path, rows: list[Row], valid_fold: int) -> list[str]:
+def _check_division(rows: list[Row], params: ManifestParams) -> None:
+    """Raise UserError if columns and params do not divide the table, or contradict each other."""
+    has = {column: column in rows[0].cells for column in ("fold", "split")}
+    for row in rows:
+        for column, is_first in has.items():
+            if is_first != (column in row.cells):
+                line = rows[0].line
+                row.refuse(f"only one of this line and line {line} has {column!r}", "give it in every line, or in none")
+        if has["split"] and not (has["fold"] and params.valid_fold):
+            _split(row)
+    first, columns = rows[0], f"columns found: {', '.join(rows[0].cells)}; "
+    for key in ("valid_fraction", "test_fraction", "folds"):
+        owner = "fold" if has["fold"] else "split" if has["split"] and key != "folds" else ""
+        if getattr(params, key) and owner:
+            wrong = f"data.params.{key} is {getattr(params, key)}, but the table has a column {owner!r}"
+            first.refuse(wrong, "leave it out to use the column; rename the column to draw the splits by class")
+    if params.valid_fold and not (has["fold"] or params.folds):
+        wrong = f"no column 'fold', but data.params.valid_fold is {params.valid_fold}"
+        first.refuse(wrong, f"{columns}to draw folds by class: data.params.folds=5")
+    if not (any(has.values()) or params.valid_fraction or params.valid_fold):
+        right = "to hold out a fifth of every class: data.params.valid_fraction=0.2\nfor cross-validation: "
+        first.refuse("no column 'split' or 'fold'", f"{columns}{right}data.params.folds=5, with valid_fold=1 for one")
+
+
+def _splits(path: Path, rows: list[Row], clips: list[Clip], params: ManifestParams) -> dict[str, list[Clip]]:
+    """The non-empty splits, as the columns say or drawn."""
+    groups = _groups(rows, clips, params)
+    has_split, has_fold = ("split" in rows[0].cells, "fold" in rows[0].cells)
+    if (params.folds and params.valid_fold) or not (has_split or has_fold):
+        tests = [has_split and _split(row) == "test" for row in rows]
+        parts: list[list[Clip]] = [[], []]
+        for clip, is_test in zip(clips, tests, strict=True):
+            parts[is_test].append(clip)
+        return draw_splits(parts[0], groups, params, parts[1])
+    names = _splits_of_columns(path, rows, params.valid_fold)
+    splits: dict[str, list[Clip]] = {name: [] for name in SPLITS if name in names}
+    for clip, name in zip(clips, names, strict=True):
+        splits[name].append(clip)
+    if params.group:
+        refuse_leaked_groups(splits, groups)
+    return splits
+
+
+def _groups(rows: list[Row], clips: list[Clip], params: ManifestParams) -> dict[str, str]:
+    """The group of each clip by its id: of a column, of a pattern, or its file."""
+    column, paths = params.group, [row.text("path") for row in rows]
+    if not column:
+        groups = [str(clip.source) for clip in clips]
+    elif all(column in row.cells for row in rows):
+        groups = [row.required(column) for row in rows]
+    elif "(" in column:
+        groups = groups_by_pattern(NamePattern(column, "data.params.group"), paths)
+    else:
+        row = next(row for row in rows if column not in row.cells)
+        right = (
+            f"columns found: {', '.join(row.cells)}; or a pattern of the path with the group in parentheses, as (*)_*"
+        )
+        row.refuse(f"no column {column!r} (data.params.group)", right)
+    return {clip.id: shown(group) for clip, group in zip(clips, groups, strict=True)}
+
+
+def _split(row: Row) -> str:
+    split = row.text("split")
+    if split not in SPLITS:
+        row.refuse(f"unknown split {split!r}", f"splits: {', '.join(SPLITS)}")
+    return split
+
+
+def _splits_of_columns(path: Path, rows: list[Row], valid_fold: int) -> list[str]:
     """Split of every row. Raises UserError if `train` or `valid` would be empty."""
     if not valid_fold and all("split" in row.cells for row in rows):
-        splits = [row.text("split") for row in rows]
-        for row, split in zip(rows, splits, strict=True):
-            if split not in SPLITS:
-                row.refuse(f"unknown split {split!r}", f"splits: {', '.join(SPLITS)}")
+        splits = [_split(row) for row in rows]
         for needed in ("train", "valid"):
             if needed not in splits:
                 raise UserError(f"{path} has no clip in split {needed!r}", f"found: {', '.join(sorted(set(splits)))}")
         return splits
-    folds = [_fold(row) for row in rows]
-    if valid_fold not in folds or len(set(folds)) < 2:
+    folds = [0 if row.text("split") == "test" else _fold(row) for row in rows]
+    found = sorted(set(folds) - {0})
+    if valid_fold not in found or len(found) < 2:
         wrong = f"data.params.valid_fold is {valid_fold}, which does not divide {path}"
-        raise UserError(wrong, f"folds: {str(sorted(set(folds)))[1:-1]}; one becomes 'valid', the others 'train'")
-    return ["valid" if fold == valid_fold else "train" for fold in folds]
+        raise UserError(wrong, f"folds: {str(found)[1:-1]}; one becomes 'valid', the others 'train'")
+    names = {valid_fold: "valid", 0: "test"}
+    return [names.get(fold, "train") for fold in folds]
 
 
 def _present(path: Path, rows: list[Row], clips: list[Clip], root: Path) -> list[Clip]:

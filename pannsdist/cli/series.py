@@ -17,6 +17,8 @@ def add(commands: Any) -> None:
         "crossval", help="cross-validate: one run per fold, with mean and deviation of scores"
     )
     crossval.add_argument("--folds", type=_numbers, default=(), metavar="1,2,5", help="folds to run (default: all)")
+    final = "then train a model on the clips of all folds, for the median of their best epochs"
+    crossval.add_argument("--final", action="store_true", help=final)
     _add_series(crossval, "overrides of settings")
     crossval.set_defaults(run=run_crossval)
     sweep = commands.add_parser(
@@ -41,7 +43,7 @@ def run_crossval(chosen: argparse.Namespace) -> int:
     """Return the exit code: 75 if it was stopped and can be resumed."""
     from pannsdist.run.series.crossval import cross_validate
 
-    return cross_validate(_request(chosen), chosen.folds)
+    return cross_validate(_request(chosen), chosen.folds, chosen.final)
 
 
 def run_sweep(chosen: argparse.Namespace) -> int:

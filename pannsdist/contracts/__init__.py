@@ -5,8 +5,8 @@ fields are the plugin's settings; it is built as `plugin(params)`. It is discove
 groups below. Raise `UserError` for errors that the user can fix.
 
 A plugin may declare `contract = 1`, the contract version that it was written for; see docs/en/contract.md. Further
-modules to build on: `corpora`, `tables`, `sound_files` and `file_lookup` for datasets, `spectrum` for features (imports
-paddle), `predictions` for metrics, `reporting` and `lines` for trackers.
+modules to build on: `corpora`, `drawn_splits`, `name_patterns`, `tables`, `sound_files` and `file_lookup` for datasets,
+`spectrum` for features (imports paddle), `predictions` for metrics, `reporting` and `lines` for trackers.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from pannsdist.contracts.run_plugins import (
     Pace,
     SchedulePlugin,
     StepReport,
+    TestReport,
     TrackedRun,
     Tracker,
     TrackerPlugin,
@@ -64,6 +65,7 @@ __all__ = [
     "SchedulePlugin",
     "SoundReader",
     "StepReport",
+    "TestReport",
     "TrackedRun",
     "Tracker",
     "TrackerPlugin",

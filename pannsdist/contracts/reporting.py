@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pannsdist.contracts.predictions import Predictions, confusion, losses
-from pannsdist.contracts.run_plugins import EpochReport, StepReport, TrackedRun
+from pannsdist.contracts.run_plugins import EpochReport, StepReport, TestReport, TrackedRun
 from pannsdist.runtime.errors import BadClip
 
 __all__ = [
@@ -27,6 +27,8 @@ __all__ = [
     "epoch_points",
     "epoch_summaries",
     "step_points",
+    "test_points",
+    "test_summaries",
     "worst",
 ]
 
@@ -117,6 +119,17 @@ def epoch_summaries(run: TrackedRun, report: EpochReport) -> Iterator[Summary]:
         yield from _prediction_summaries(run, report, report.predictions)
 
 
+def test_points(report: TestReport) -> dict[str, float]:
+    """Scores of the test split by tag at `report.step`."""
+    return _finite(dict(report.scores))
+
+
+def test_summaries(run: TrackedRun, report: TestReport) -> Iterator[Summary]:
+    """Images, audio and curves of the test split, as those of an epoch, at `report.step`."""
+    if report.predictions is not None and report.predictions.usable:
+        yield from _prediction_summaries(run, report, report.predictions)
+
+
 def worst(predictions: Predictions, count: int) -> list[int]:
     """Rows of the `count` clips with the highest loss, highest first; ties are sorted by id."""
     order = sorted(range(len(predictions.ids)), key=predictions.ids.__getitem__)
@@ -140,7 +153,9 @@ def _histograms(run: TrackedRun) -> Iterator[Histogram]:
             yield Histogram(f"weights/{name}", *np.histogram(numbers, bins=BUCKETS))
 
 
-def _prediction_summaries(run: TrackedRun, report: EpochReport, predictions: Predictions) -> Iterator[Summary]:
+def _prediction_summaries(
+    run: TrackedRun, report: EpochReport | TestReport, predictions: Predictions
+) -> Iterator[Summary]:
     from pannsdist.contracts import pictures  # not at the top: it imports matplotlib
 
     split = report.split

@@ -120,6 +120,22 @@ class EpochReport:
 
 
 @dataclass(frozen=True)
+class TestReport:
+    """Result of the test split, evaluated once, at the end of a run of `step` steps, with the best model, of `epoch`.
+
+    `scores` by `test/metric`. `predictions` are those that the scores were computed from.
+    """
+
+    __test__ = False  # not a class of tests, whatever pytest makes of its name
+
+    epoch: int
+    step: int
+    scores: Mapping[str, float]
+    predictions: Predictions | None = None
+    split: str = "test"
+
+
+@dataclass(frozen=True)
 class ClipFeatures:
     """Network input of a clip: waveform (S,) float32 at `rate_hz`, and its features (T, F)."""
 
@@ -133,7 +149,7 @@ class TrackedRun:
     """A run that starts, or resumes after `from_step`, as trackers see it.
 
     `folder` is the run folder, which users may publish: never write secrets to it. `hyper_parameters` are scalar values
-    by name. `score_names` are the names of the scores of each epoch. `read_clip` returns a clip of the evaluated split
+    by name. `score_names` are the names of the scores of each epoch. `read_clip` returns a clip of an evaluated split
     by id, and `weights` the network's arrays by name. `worst_clips`, `curves` (labels) and `histograms_every_epochs`
     (0: never) are the settings under `log`.
     """
@@ -151,7 +167,10 @@ class TrackedRun:
 
 
 class Tracker(Protocol):
-    """Receives all reports in order, on rank 0 only."""
+    """Receives all reports in order, on rank 0 only.
+
+    Optional method: `test(report: TestReport)`, called at most once, after the last epoch.
+    """
 
     def steps(self, report: StepReport) -> None:
         """Handle a report of training steps."""

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pannsdist.training.best import BestTracker
-from pannsdist.training.evaluator import Evaluation, Evaluator, SplitToEvaluate
 
 Compare = Callable[[dict[str, float], dict[str, float]], bool]
 SPLIT = "valid"
@@ -59,11 +58,3 @@ class HubBest(BestTracker):
         """Restore a result of `state`."""
         super().restore(state)
         self.metrics = dict(state.get("metrics", {}))
-
-
-class NoEvaluation(Evaluator):
-    """An evaluator without scores, for training without an evaluation dataset."""
-
-    def evaluate(self, split: SplitToEvaluate) -> Evaluation:  # noqa: ARG002
-        """No scores."""
-        return Evaluation({}, ())

@@ -23,7 +23,7 @@ from pannsdist.hub.locking import lock_for
 from pannsdist.hub.module import trainable
 from pannsdist.hub.optimizers import OptimizerSchedule
 from pannsdist.hub.records import TrainRequest, best_record, model_record
-from pannsdist.hub.scores import SPLIT, Compare, HubBest, NoEvaluation, hub_metrics
+from pannsdist.hub.scores import SPLIT, Compare, HubBest, hub_metrics
 from pannsdist.hub.tracking import open_visualdl
 from pannsdist.inference.bundle import BundleRecord, record_beside, write_bundle
 from pannsdist.run.changed_data import STOP
@@ -32,7 +32,7 @@ from pannsdist.runtime import console, outputs, reading, storage
 from pannsdist.runtime.errors import BadRunFolder, UserError
 from pannsdist.training.background import BackgroundWriter
 from pannsdist.training.checkpoint import CheckpointStore, Snapshot
-from pannsdist.training.evaluator import Evaluator, SplitToEvaluate
+from pannsdist.training.evaluator import Evaluator, NoEvaluation, SplitToEvaluate
 from pannsdist.training.fit_context import ResultSinks, TrainingData
 from pannsdist.training.optimization.losses import TrainingLoss
 from pannsdist.training.run_length import RunLength

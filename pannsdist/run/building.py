@@ -15,7 +15,7 @@ import paddle
 import pannsdist
 from pannsdist import settings as settings_module
 from pannsdist.audio.augmentation import Augmentation
-from pannsdist.audio.batches import EvaluationPlan, OverfitPlan, Shard, TrainingPlan
+from pannsdist.audio.batches import ClipTable, EvaluationPlan, OverfitPlan, Shard, TrainingPlan
 from pannsdist.audio.clip_reader import ClipReader
 from pannsdist.audio.loader import Loader
 from pannsdist.contracts import Clip, ClipFeatures, TrackedRun
@@ -27,15 +27,15 @@ from pannsdist.registry import Catalog
 from pannsdist.registry.building import Part
 from pannsdist.run import learner_building
 from pannsdist.run.folder import RunFolder
-from pannsdist.run.planning.data import TRAIN, VALID
+from pannsdist.run.planning.data import TEST, TRAIN, VALID
 from pannsdist.run.planning.metrics import plugin_metrics
 from pannsdist.run.planning.plan import Plan
 from pannsdist.run.planning.plan_table import augmentations, subset_note
 from pannsdist.run.trackers import PluginTracker, open_trackers
 from pannsdist.runtime import seeding
-from pannsdist.training.best import BestTracker
+from pannsdist.training.best import BestTracker, NewestEpoch
 from pannsdist.training.checkpoint import Snapshot
-from pannsdist.training.evaluator import Evaluator, SplitToEvaluate
+from pannsdist.training.evaluator import Evaluator, NoEvaluation, SplitToEvaluate
 from pannsdist.training.fit_context import ResultSinks, TrainingData
 from pannsdist.training.state import Progress
 from pannsdist.training.trainer import Trainer
@@ -44,11 +44,13 @@ from pannsdist.weights import read_weights
 
 @dataclass(frozen=True)
 class Parts:
-    """A trainer, this process's training batches, and the split that it evaluates."""
+    """A trainer, this process's training batches, the split that it evaluates, and the test split, if there is one."""
 
     trainer: Trainer
     data: TrainingData
     split: SplitToEvaluate
+    evaluator: Evaluator
+    test: SplitToEvaluate | None
 
 
 def build_network(plan: Plan) -> Network:
@@ -83,12 +85,18 @@ def build_parts(plan: Plan, world: World, network: Network, loader: Loader) -> P
     chosen = plan.settings
     learner = learner_building.build_learner(plan, world, network)
     evaluator = Evaluator(world, network, plan.data.labels, plan.data.multi_label, plugin_metrics(plan.plugins.metrics))
-    best = BestTracker(plan.best_metric.name, plan.best_metric.higher_is_better, chosen.save.keep_best)
+    metric = plan.best_metric
+    if chosen.train.all_clips:
+        scoring: Evaluator = NoEvaluation(world, network, plan.data.labels, plan.data.multi_label)
+        best: BestTracker = NewestEpoch(metric.name, metric.higher_is_better)
+    else:
+        scoring = evaluator
+        best = BestTracker(metric.name, metric.higher_is_better, chosen.save.keep_best)
     shard = Shard(world.rank, world.size)
     data = training_data(plan, loader, shard)
-    evaluation = _evaluation(plan)
-    split = SplitToEvaluate(VALID, evaluation.ids, lambda: loader.read(evaluation.requests(shard)))
-    return Parts(Trainer(world, learner, evaluator, best, plan.lengths.run), data, split)
+    split = _split(VALID, plan.data.splits[VALID], plan, loader, shard)
+    test = None if plan.data.test is None else _split(TEST, plan.data.test, plan, loader, shard)
+    return Parts(Trainer(world, learner, scoring, best, plan.lengths.run), data, split, evaluator, test)
 
 
 def training_data(plan: Plan, loader: Loader, shard: Shard) -> TrainingData:
@@ -117,10 +125,12 @@ def _training(plan: Plan) -> TrainingPlan | OverfitPlan:
     )
 
 
-def _evaluation(plan: Plan) -> EvaluationPlan:
+def _split(name: str, table: ClipTable, plan: Plan, loader: Loader, shard: Shard) -> SplitToEvaluate:
+    """A split with this process's batches of it."""
     reader = _reader(plan, plan.lengths.valid_crop_s)
     skip_bad = plan.settings.data.on_bad_clip == "skip"
-    return EvaluationPlan(plan.data.splits[VALID], plan.settings.valid.batch_size, reader, skip_bad)
+    evaluation = EvaluationPlan(table, plan.settings.valid.batch_size, reader, skip_bad)
+    return SplitToEvaluate(name, evaluation.ids, lambda: loader.read(evaluation.requests(shard)))
 
 
 def _reader(plan: Plan, crop_s: float) -> ClipReader:
@@ -182,16 +192,15 @@ def opened_results(
 
 def tracked_run(plan: Plan, network: Network, folder: Path, from_step: int) -> TrackedRun:
     """The run as trackers see it. Rank 0 only."""
-    log = plan.settings.log
+    log, data = plan.settings.log, plan.data
+    clips = [*data.splits[VALID].clips, *(data.test.clips if data.test else ())]
     return TrackedRun(
         name=plan.settings.name,
         folder=folder,
         from_step=from_step,
         hyper_parameters=hyper_parameters(plan),
         score_names=plan.score_names,
-        read_clip=ClipReaderForTrackers(
-            plan.data.splits[VALID].clips, _reader(plan, plan.lengths.valid_crop_s), network
-        ),
+        read_clip=ClipReaderForTrackers(clips, _reader(plan, plan.lengths.valid_crop_s), network),
         weights=network.arrays,
         worst_clips=log.worst_clips,
         curves=log.curves,

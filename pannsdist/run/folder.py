@@ -41,6 +41,7 @@ FREE_KEYS = (
     "train.max_minutes",
     "train.patience_epochs",
     "train.max_bad_steps",
+    "select.test",
     "save",
     "log",
     "trackers",
@@ -174,7 +175,10 @@ class RunFolder:
         """A summary of the run's results, with the next commands; `plugins` are its trackers."""
         lines = [f"{progress.epoch} epochs done"] if progress.epoch else ["no epoch is done"]
         best, model = progress.best, self.path / "best_model"
-        if best.get("epoch"):
+        if best.get("epoch") and best.get("value") is None:
+            lines = [f"all clips were trained on, and none chose an epoch; the model of epoch {best['epoch']}: {model}"]
+            lines.append(f"  next: {shell_command('pannsdist', 'predict', '--model', model, 'FILE...')}")
+        elif best.get("epoch"):
             lines = [f"best {best['metric']} {best['value']:.4f} in epoch {best['epoch']} of {progress.epoch}: {model}"]
             lines.append(f"  next: {shell_command('pannsdist', 'predict', '--model', model, 'FILE...')}")
         else:

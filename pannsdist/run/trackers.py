@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from pannsdist.contracts import EpochReport, StepReport, TrackedRun, Tracker
+from pannsdist.contracts import EpochReport, StepReport, TestReport, TrackedRun, Tracker
 from pannsdist.registry.building import Part
 from pannsdist.runtime import console
 from pannsdist.runtime.errors import BrokenPlugin, UserError, shell_command
@@ -31,6 +31,12 @@ class PluginTracker:
     def epoch(self, report: EpochReport) -> None:
         """Report a finished epoch."""
         self._call(lambda: self._tracker.epoch(report), f"at epoch {report.epoch}")
+
+    def test(self, report: TestReport) -> None:
+        """Report the test split, to a tracker that has a method for it."""
+        test = getattr(self._tracker, "test", None)
+        if test is not None:
+            self._call(lambda: test(report), "at the test split")
 
     def flush(self) -> None:
         """Flush to disk, called before a checkpoint is written."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -172,12 +173,18 @@ def parsed(overrides: Sequence[str]) -> dict[str, Any]:
         if "=" not in item or item.startswith("-"):
             raise SettingsError(f"'{item}' is not a setting", "write key=value, such as train.epochs=3")
     try:
-        values = OmegaConf.to_container(OmegaConf.from_dotlist([shown(item) for item in overrides]))
+        values = OmegaConf.to_container(OmegaConf.from_dotlist([_as_text(shown(item)) for item in overrides]))
     except Exception as error:  # PyYAML and OmegaConf raise many kinds
         raise SettingsError(
             f"cannot read {' '.join(overrides)}: {error}", "write key=value, quoted where needed"
         ) from error
     return {str(key): value for key, value in values.items()} if isinstance(values, dict) else {}
+
+
+def _as_text(item: str) -> str:
+    """An override whose value starts with `*` in quotes: YAML would take it for an alias, which is none here."""
+    key, _, value = item.partition("=")
+    return f"{key}={json.dumps(value)}" if value.startswith("*") else item
 
 
 def _fill(schema: type[P], layers: Sequence[Mapping[str, Any]], origin: SettingsOrigin, prefix: str) -> P:

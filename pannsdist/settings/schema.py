@@ -74,6 +74,9 @@ class TrainSettings:
     overfit_batches: int | None = setting(
         None, "train and evaluate on the same few batches of training clips (--overfit)", low=1
     )
+    all_clips: bool = setting(
+        False, "train on the clips of valid too; nothing chooses an epoch, and the last one is the model"
+    )
     sampling: str = setting("shuffled", "sampling of training clips", choices=("shuffled", "balanced", "weighted"))
     spec_augment: bool | None = setting(None, "SpecAugment: mask time and frequency bands; null: as in model.params")
     accumulate_steps: int = setting(1, "gradient accumulation steps: micro-batches per optimizer step", low=1)
@@ -151,6 +154,7 @@ class SelectSettings:
     """Selection of the best model."""
 
     metric: str = setting("", "SPLIT/METRIC; empty: valid/accuracy; multi-label: valid/mean_average_precision")
+    test: bool = setting(True, "evaluate the best model once, at the end, on the test split, if the dataset has one")
 
 
 @dataclass(frozen=True)

@@ -64,3 +64,16 @@ class BestTracker:
             raise BadRunFolder(f"the checkpoint has the best epochs by {metric}, not by {self.metric}", right)
         self.best_epochs = [dict(entry) for entry in state["best_epochs"]][: self._top_k]
         self._since = int(state.get("since", 0))
+
+
+class NewestEpoch(BestTracker):
+    """Takes every epoch for the best so far, for a run without scores to choose by: the last one is kept."""
+
+    def update(self, epoch: int, step: int, scores: Mapping[str, float]) -> bool:  # noqa: ARG002
+        """Replace the epoch before."""
+        self.best_epochs = [{"value": 0.0, "epoch": epoch, "step": step}]
+        return True
+
+    def state(self) -> dict[str, Any]:
+        """The state for a checkpoint, without a value."""
+        return {**super().state(), "value": None}

@@ -94,6 +94,14 @@ class Evaluator:
         )
 
 
+class NoEvaluation(Evaluator):
+    """An evaluator without scores, for training without clips to evaluate."""
+
+    def evaluate(self, split: SplitToEvaluate) -> Evaluation:  # noqa: ARG002
+        """No scores."""
+        return Evaluation({}, ())
+
+
 def _concatenated(parts: Sequence[Batch]) -> Batch:
     if not parts:
         return Batch((), np.zeros((0, 0), np.float32), np.zeros(0, np.int64))

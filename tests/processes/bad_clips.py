@@ -16,9 +16,12 @@ valid: {{batch_size: 1}}  # so that the bad clip, the last one, is read by the s
 """
 
 
-def sounds(work):
-    """Write settings and sounds into a working folder: eight to train on in two classes, four to evaluate."""
-    for split, count in (("train", 4), ("valid", 2)):
+def sounds(work, **further):
+    """Write settings and sounds into a working folder: eight to train on in two classes, four to evaluate.
+
+    `further` splits have the given number of sounds of each class.
+    """
+    for split, count in {"train": 4, "valid": 2, **further}.items():
         for label, pitch_hz in (("high", 2000), ("low", 200)):
             (work / "sounds" / split / label).mkdir(parents=True)
             for number in range(count):
@@ -47,6 +50,12 @@ def skipped_clips(script, work):
     common = ("data.on_bad_clip=skip", "train.epochs=2")
     part, whole = ("name=part", "train.batch_size=4"), ("name=whole", "train.batch_size=2")
     return launching.Command((script, "settings.yaml", *common, *part, "--", *common, *whole), work)
+
+
+def tested(work):
+    """A run with a test split of six clips, in batches that its processes cannot divide equally."""
+    sounds(work, test=3)
+    return launching.training(work / "settings.yaml", "name=tested", "valid.batch_size=2", cwd=work)
 
 
 def bad_clips(work):

@@ -11,7 +11,7 @@ import numpy as np
 import paddle
 import pytest
 import tiny
-from bad_clips import skipped_clips
+from bad_clips import skipped_clips, tested
 
 SCRIPTS = Path(__file__).parent / "scripts"
 LATE_S = 35
@@ -101,6 +101,7 @@ def two(place, env):
     commands |= {name: train(place, f"refused_{name}", setting) for name, setting in REFUSED.items()}
     commands |= {"tools": train(place, "tools", *TOOLS)}
     commands |= {"bad clips": skipped_clips(SCRIPTS / "fitting.py", place / "bad_clips")}
+    commands |= {"tested": tested(place / "tested")}
     return launching.in_turn(commands, place / "two", env=env)
 
 

@@ -151,6 +151,30 @@ def test_the_table_shows_both_epochs_side_by_side(continued):
         assert f"valid/{metric}" in [row[0] for row in rows if row]
 
 
+def test_a_final_model_is_trained_on_all_clips_for_the_median_of_the_best_epochs(continued, env):
+    best = [continued.record["folds"][fold]["best"]["epoch"] for fold in ("fold_1", "fold_2")]
+    work = continued.folder.parent.parent
+    launched = crossval("--folds", "1,2", "--final", cwd=work, env=env)
+    assert launched.exit_code == 0, str(launched)
+    assert f"final  trains on all 12 clips of the folds for {min(best)} epoch" in launched.output
+    assert f", the median of the folds' best epochs ({best[0]}, {best[1]})" in launched.output
+    assert f"final  epoch 1 of {min(best)}  train/loss " in launched.output
+    assert "final model: runs/tiny/final/best_model" in launched.output
+    bundle = json.loads((continued.folder / "final" / "best_model" / "bundle.json").read_text())
+    assert bundle["epoch"] == min(best)
+    assert set(bundle["scores"]) == {"train/loss"}
+    said = (continued.folder / "final.log").read_text()
+    assert "valid      no clips: all are trained on (train.all_clips), and the last epoch is the model" in said
+    settings = continued.folder / "final" / "settings.yaml"
+    settings.write_text(settings.read_text().replace(f"epochs: {min(best)}\n", "epochs: 9\n", 1))
+    refused = crossval("--folds", "1,2", "--final", cwd=work, env=env)
+    assert refused.exit_code == 2
+    assert (
+        f"runs/tiny/final is a final run of 9 epochs, but the median of the folds' best epochs is {min(best)} now"
+        in (refused.output)
+    )
+
+
 def test_a_fold_with_a_users_mistake_stops_all_with_its_message(work, env):
     (work / "runs" / "tiny" / "fold_1").mkdir(parents=True)
     (work / "runs" / "tiny" / "fold_1" / "thesis.txt").touch()

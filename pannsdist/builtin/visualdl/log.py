@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from pannsdist.builtin.visualdl.records import RecordLog
-from pannsdist.contracts import EpochReport, StepReport, TrackedRun
+from pannsdist.contracts import EpochReport, StepReport, TestReport, TrackedRun
 from pannsdist.contracts.reporting import (
     AudioExcerpt,
     Histogram,
@@ -16,6 +17,8 @@ from pannsdist.contracts.reporting import (
     epoch_points,
     epoch_summaries,
     step_points,
+    test_points,
+    test_summaries,
 )
 
 NOT_IN_TABLE = "d_prime"
@@ -46,11 +49,11 @@ class VisualDLTracker:
 
     def epoch(self, report: EpochReport) -> None:
         """Log scores and summaries at `report.step`."""
-        for tag, value in epoch_points(report).items():
-            self._log.add(self._pack.scalar(_tag(tag), value, report.step, _now_ms()))
-        for item in epoch_summaries(self._run, report):
-            for record in self._records(item, (report.step, _now_ms())):
-                self._log.add(record)
+        self._add(epoch_points(report), epoch_summaries(self._run, report), report.step)
+
+    def test(self, report: TestReport) -> None:
+        """Log scores and summaries of the test split at `report.step`."""
+        self._add(test_points(report), test_summaries(self._run, report), report.step)
 
     def flush(self) -> None:
         """Wait for VisualDL's writer thread."""
@@ -59,6 +62,13 @@ class VisualDLTracker:
     def close(self) -> None:
         """Flush and close the file."""
         self._log.close()
+
+    def _add(self, points: Mapping[str, float], summaries: Iterable[Summary], step: int) -> None:
+        for tag, value in points.items():
+            self._log.add(self._pack.scalar(_tag(tag), value, step, _now_ms()))
+        for item in summaries:
+            for record in self._records(item, (step, _now_ms())):
+                self._log.add(record)
 
     def _records(self, item: Summary, place: tuple[int, int]) -> list[Any]:
         """VisualDL records of one summary; `place` is the step and the time.

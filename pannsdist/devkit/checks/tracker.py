@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pannsdist.contracts import Tracker
+from pannsdist.contracts import TestReport, Tracker
 from pannsdist.devkit import fake_run, subprocess_probe
 from pannsdist.devkit.checking import Check, Cost, Subject, require
 from pannsdist.devkit.fake_run import EPOCH_STEPS, epoch, predictions, reports, send_reports, steps, tracked_run
@@ -37,6 +37,9 @@ def it_accepts_every_report_of_a_run(subject: Subject) -> str:
         tracker.epoch(epoch(4, predictions=predictions(first=int(fake_run.MISSING_CLIP[-1]))))
         tracker.flush()
         tracker.flush()
+        if hasattr(tracker, "test"):
+            tracker.test(TestReport(2, 16, {"test/accuracy": 0.5, "test/d_prime": math.inf}, predictions()))
+            tracker.test(TestReport(2, 16, {"test/accuracy": math.nan}))
         return f"{_bytes(folder)} bytes in the run's folder"
 
 

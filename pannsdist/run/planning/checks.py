@@ -16,7 +16,17 @@ Contradiction = tuple[str, str]
 
 def refuse_contradictions(settings: Settings, origin: SettingsOrigin, world_size: int) -> None:
     """Raise SettingsError for the first contradiction, and for a batch that the processes cannot divide equally."""
-    groups = (_of_folder, _of_subset, _of_masks, _of_mixup, _of_averages, _of_freezing, _of_training, _of_schedule)
+    groups = (
+        _of_folder,
+        _of_subset,
+        _of_all_clips,
+        _of_masks,
+        _of_mixup,
+        _of_averages,
+        _of_freezing,
+        _of_training,
+        _of_schedule,
+    )
     found = chain(
         chain.from_iterable(group(settings, origin) for group in groups),
         _of_batch(settings.train, origin, world_size),
@@ -39,6 +49,13 @@ def _of_subset(settings: Settings, origin: SettingsOrigin) -> Iterator[Contradic
         if settings.train.overfit_batches and value:
             wrong = f"{origin.where('train.overfit_batches')} and {origin.where(key)} are both set"
             yield wrong, "overfitting trains and evaluates on its own batches: set one of the two to null"
+
+
+def _of_all_clips(settings: Settings, origin: SettingsOrigin) -> Iterator[Contradiction]:
+    for key in ("overfit_batches", "patience_epochs"):
+        if settings.train.all_clips and getattr(settings.train, key):
+            wrong = f"{origin.where('train.all_clips')} and {origin.where(f'train.{key}')} are both set"
+            yield wrong, "without clips to evaluate there are no scores: set one of the two to null or false"
 
 
 def _of_masks(settings: Settings, origin: SettingsOrigin) -> Iterator[Contradiction]:

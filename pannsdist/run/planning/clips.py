@@ -65,6 +65,8 @@ def refuse_untrained_classes(splits: Mapping[str, ClipTable], labels: Sequence[s
         if len(found):
             wrong = f"{_classes(labels, found)} in {name}, but not in {train}"
             right = f"a network cannot learn a class without clips: add some to {train}, or leave the class out"
+            if name == "test":
+                right += "\na run without that split: select.test=false"
             raise BadDataset(wrong, right, show)
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 from pannsdist.audio.batches import ClipTable, clip_table
+from pannsdist.contracts import Clip
 from pannsdist.registry.building import Part
 from pannsdist.run.planning import subset
 from pannsdist.run.planning.clips import notes, refuse_clips, refuse_labels, refuse_leaks, refuse_untrained_classes
@@ -13,18 +15,22 @@ from pannsdist.runtime.errors import BadDataset, BrokenPlugin, candidates_line, 
 from pannsdist.settings import SettingsOrigin
 from pannsdist.settings.schema import Settings
 
-TRAIN, VALID = "train", "valid"
+TRAIN, VALID, TEST = "train", "valid", "test"
 
 
 @dataclass(frozen=True)
 class Data:
-    """A dataset's labels and the splits that were loaded; `notes` are what may be a mistake in them."""
+    """A dataset's labels and the splits that were loaded; `notes` are what may be a mistake in them.
+
+    `test` are the clips that a run evaluates once, at its end; None if there are none.
+    """
 
     part: Part
     labels: tuple[str, ...]
     multi_label: bool
     splits: Mapping[str, ClipTable]
     notes: tuple[str, ...] = ()
+    test: ClipTable | None = None
 
     @property
     def labels_of_clip(self) -> str:
@@ -33,15 +39,29 @@ class Data:
 
 
 def load_train_and_valid(dataset: Part, settings: Settings, origin: SettingsOrigin) -> Data:
-    """The clips to train on and to evaluate, fewer where the settings limit them.
+    """The clips to train on and to evaluate, fewer where the settings limit them; those of the test split, if any.
 
-    Raises BadDataset as `load_data` does and for clips in both splits, SettingsError for a subset that is too large.
+    Raises BadDataset as `load_data` does and for clips in two splits, SettingsError for a subset that is too large.
     """
-    data = load_data(dataset, (TRAIN, VALID))
-    refuse_leaks(data.splits, TRAIN, VALID)
+    is_tested = settings.select.test and not settings.train.overfit_batches
+    names = (TRAIN, VALID, TEST) if is_tested and TEST in getattr(dataset.plugin, "splits", ()) else (TRAIN, VALID)
+    data = load_data(dataset, names)
+    for one, other in combinations(names, 2):
+        refuse_leaks(data.splits, one, other)
     found = notes(data.splits, data.labels, TRAIN, VALID)
     train, valid = subset.limited(data.splits[TRAIN], data.splits[VALID], settings, origin)
-    return replace(data, splits={TRAIN: train, VALID: valid}, notes=tuple(found))
+    if settings.train.all_clips:
+        train, valid = clip_table(_by_id(train, valid), data.labels, data.multi_label), subset.spread(valid, 0)
+        found = []
+    test = data.splits.get(TEST)
+    if test is not None and settings.valid.limit_batches:
+        test = subset.spread(test, settings.valid.limit_batches * settings.valid.batch_size)
+    return replace(data, splits={TRAIN: train, VALID: valid}, notes=tuple(found), test=test)
+
+
+def _by_id(*tables: ClipTable) -> list[Clip]:
+    """The clips of all tables, sorted by id, so that they do not depend on how the tables divide them."""
+    return sorted((clip for table in tables for clip in table.clips), key=lambda clip: clip.id)
 
 
 def load_data(dataset: Part, splits: Sequence[str] = ()) -> Data:

@@ -39,5 +39,6 @@ class Plan:
 
     @property
     def score_names(self) -> list[str]:
-        """Every score of an epoch, as split/metric."""
-        return score_names(self.data, self.plugins.metrics)
+        """Every score of an epoch, as split/metric; the loss alone where nothing is evaluated."""
+        names = score_names(self.data, self.plugins.metrics)
+        return names[:1] if self.settings.train.all_clips else names

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pannsdist.run.planning import subset
-from pannsdist.run.planning.data import TRAIN, VALID
+from pannsdist.run.planning.data import TEST, TRAIN, VALID
 from pannsdist.run.planning.plan import Plan
 
 SAMPLED = {
@@ -47,16 +47,23 @@ def _rows(plan: Plan) -> dict[str, str]:
         "left out": f"\n{'':<11}".join(map(str, plugins.skipped)),
         TRAIN: f"{lengths.clips} clips, {lengths.train_crop_s:g} s of each{_sampling(plan)}",
         "augment": "; ".join(augmentations(plan)) or "nothing",
-        VALID: f"{len(data.splits[VALID])} clips, {lengths.valid_crop_s:g} s of each",
+        VALID: _valid(plan),
+        TEST: "" if data.test is None else f"{len(data.test)} clips, evaluated once, with the best model",
         "note": _listed(data.notes),
         "batch": f"{batch_size} = {plan.world_size} x {batch_size // plan.world_size}",
         "length": _listed([_length(plan), subset_note(plan)]),
         "optimizer": _optimizer(plan),
         "metrics": _listed(map(str, plugins.metrics.values())),
         "trackers": _listed(map(str, plugins.trackers.values())) or "none; scores are in the run folder",
-        "best by": f"{best}, {direction} is better",
+        "best by": "" if settings.train.all_clips else f"{best}, {direction} is better",
     }
     return {name: text for name, text in rows.items() if text}
+
+
+def _valid(plan: Plan) -> str:
+    if plan.settings.train.all_clips:
+        return "no clips: all are trained on (train.all_clips), and the last epoch is the model"
+    return f"{len(plan.data.splits[VALID])} clips, {plan.lengths.valid_crop_s:g} s of each"
 
 
 def _dataset(plan: Plan) -> str:

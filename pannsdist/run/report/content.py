@@ -18,6 +18,7 @@ from pannsdist.inference.bundle import BundleRecord, read_record
 from pannsdist.registry import Catalog
 from pannsdist.run.planning.data import load_data
 from pannsdist.run.planning.selection import choose_dataset
+from pannsdist.run.testing import TestScores, read_test_scores
 from pannsdist.runtime import reading
 from pannsdist.runtime.errors import BadBundle, BadClip, BadRunFolder, UserError
 from pannsdist.runtime.redaction import published, published_text
@@ -41,7 +42,10 @@ class ClipPlayer:
 
 @dataclass(frozen=True)
 class ReportContent:
-    """All content of a page. `scores` are the lines of `scores.jsonl`; `notes` explain missing content."""
+    """All content of a page. `scores` are the lines of `scores.jsonl`; `notes` explain missing content.
+
+    `test` are the scores of the best model on the test split, if it was evaluated.
+    """
 
     folder: Path
     settings: Mapping[str, Any]
@@ -51,6 +55,7 @@ class ReportContent:
     classes: Sequence[ClassScores]
     players: Sequence[ClipPlayer]
     notes: Sequence[str]
+    test: TestScores | None = None
 
 
 def read_content(folder: Path, catalog: Catalog) -> ReportContent:
@@ -72,7 +77,9 @@ def read_content(folder: Path, catalog: Catalog) -> ReportContent:
     players = [] if kept is None or record is None else list(_players(written, kept, record, catalog, notes))
     classes = class_scores(kept.predictions) if kept else []
     shown, notes = flat(published(settings.read_yaml(written))), [published_text(note) for note in notes]
-    return ReportContent(folder, shown, scores, record, kept, classes, players, notes)
+    test = read_test_scores(folder)
+    test = test if test is not None and record is not None and test.epoch == record.epoch else None
+    return ReportContent(folder, shown, scores, record, kept, classes, players, notes, test)
 
 
 def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -24,7 +24,7 @@ TILES = ("accuracy", "mean_average_precision", "macro_f1", "balanced_accuracy", 
 def page(content: ReportContent) -> str:
     """The complete HTML page of a run."""
     name = escape(content.folder.resolve().name)
-    sections = [_head(content), _notes(content.notes), _curves(content)]
+    sections = [_head(content), _notes(content.notes), _test(content), _curves(content)]
     if content.kept is not None:
         predictions = content.kept.predictions
         title = f"{content.kept.split}, epoch {content.kept.epoch}"
@@ -59,11 +59,27 @@ def _head(content: ReportContent) -> str:
         lines.append(f"<div class='{kind}'><b>{value}</b><span>{words}</span></div>")
     lines.append("</div>")
     best = f"Epoch {record.epoch} of {last['epoch']} was the best by {escape(record.metric)}; these are its scores."
+    if record.metric not in record.scores:
+        best = f"All clips were trained on, and none chose an epoch; the model is that of epoch {record.epoch}."
     return "".join([*lines, f"<p class='quiet'>{best}</p></header>"])
 
 
 def _notes(notes: Sequence[str]) -> str:
     return "".join(f"<p class='note'>{escape(note)}</p>" for note in dict.fromkeys(notes))
+
+
+def _test(content: ReportContent) -> str:
+    """The scores of the test split, apart from those that the model was chosen by."""
+    test = content.test
+    if test is None:
+        return ""
+    words = f"{test.clips} clips, evaluated once, after the choice, with the model of epoch {test.epoch}. "
+    words += "The scores above are of the clips that the epoch was chosen on; these are not."
+    rows = "".join(
+        f"<tr><th>{escape(name)}</th><td>{_number(math.nan if value is None else value)}</td></tr>"
+        for name, value in test.scores.items()
+    )
+    return f"<section><h2>Test split</h2><p class='quiet'>{words}</p><table>{rows}</table></section>"
 
 
 def _curves(content: ReportContent) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from typing import Any
 from pannsdist import settings
 from pannsdist.registry import Catalog
 from pannsdist.run.series.execution import execute, slot_environments
+from pannsdist.run.series.final_run import train_final
 from pannsdist.run.series.runs import Request, Series, describe, plan_series, refuse_own_keys
 from pannsdist.run.series.scores import Result, Spread, duration, number, read_result, spreads, table
 from pannsdist.runtime import storage
@@ -18,15 +20,19 @@ from pannsdist.runtime.errors import BadDataset, SettingsError, shell_command
 
 RECORD_FILE = "crossval.json"
 KINDS = ("best", "last")
+OWN_FOLDS = "the datasets folder and manifest draw folds from sounds of any kind: data.name=folder data.params.folds=5"
 
 
-def cross_validate(request: Request, selected: Sequence[int] = ()) -> int:
-    """Run all folds, or the selected ones, and return the exit code. The table is printed once all are finished."""
+def cross_validate(request: Request, selected: Sequence[int] = (), final: bool = False) -> int:
+    """Run all folds, or the selected ones, and return the exit code. The table is printed once all are finished.
+
+    With `final` a model is then trained on all clips (`series.final_run`).
+    """
     key, folds = choose_folds(request, selected)
     series = plan_series(request, {f"fold_{fold}": (f"{key}={fold}",) for fold in folds})
     slot_environments(request)
     if request.dry_run:
-        print_main(describe(series))
+        print_main("\n".join([describe(series), *(["final  then, on all clips"] if final else [])]))
         return 0
     started_s = time.monotonic()
     outcome = execute(series, stop_at_failure=True)
@@ -36,6 +42,8 @@ def cross_validate(request: Request, selected: Sequence[int] = ()) -> int:
         storage.write_atomic(path, json.dumps(record(series, results), indent=1) + "\n")
         took = duration(time.monotonic() - started_s)
         print_main(f"\n{summary(series, results)}\n\nthis command took {took}; written: {path}")
+        if final:
+            return train_final(request, f"{key}={folds[0]}", results)
     return outcome.exit_code
 
 
@@ -46,14 +54,17 @@ def choose_folds(request: Request, selected: Sequence[int]) -> tuple[str, list[i
     plugin = entry.load()
     show = shell_command("pannsdist", "plugins", "show", "dataset", entry.name)
     if not hasattr(plugin, "fold_param"):
-        right = "a dataset plugin declares folds with `fold_param` and `folds` (pannsdist.contracts)"
+        right = f"{OWN_FOLDS}\na dataset plugin declares folds with `fold_param` and `folds` (pannsdist.contracts)"
         raise BadDataset(f"dataset {entry.name} ({entry.origin}) has no folds to cross-validate over", right, show)
     key = f"data.params.{plugin.fold_param}"
     refuse_own_keys(request, (key,), "select folds with --folds 1,2")
     folds = list(plugin.folds(settings.fill_params(plugin.Params, chosen.data.params, origin, "data.params")))
     if len(folds) < 2:
         wrong = f"dataset {entry.name} has {len(folds)} folds with these params"
-        raise BadDataset(wrong, "at least two are needed: one for validation, the others for training", show)
+        right = "at least two are needed: one for validation, the others for training"
+        if any(item.name == "folds" for item in dataclasses.fields(plugin.Params)):
+            right += "\nto draw five, stratified by class: data.params.folds=5; data.params.group keeps clips together"
+        raise BadDataset(wrong, right, show)
     unknown = [fold for fold in selected if fold not in folds]
     if unknown:
         wrong = f"--folds has {unknown[0]}, which is not a fold of dataset {entry.name}"
@@ -75,6 +86,7 @@ def record(series: Series, results: Sequence[Result]) -> dict[str, Any]:
         "folds": {result.name: result.record() for result in results},
         "best": {name: vars(spread) for name, spread in spreads(results, "best").items()},
         "last": {name: vars(spread) for name, spread in spreads(results, "last").items()},
+        "test": {name: vars(spread) for name, spread in spreads(results, "test").items()},
         "seconds": sum(result.seconds for result in results),
     }
 
@@ -95,6 +107,7 @@ def summary(series: Series, results: Sequence[Result]) -> str:
     rows = [(f"mean of {len(results)} folds", "best epoch", "last epoch")]
     names = dict.fromkeys([*both["best"], *both["last"]])
     rows += [(name, str(both["best"].get(name, none)), str(both["last"].get(name, none))) for name in names]
+    rows += [(name, str(spread), "") for name, spread in spreads(results, "test").items()]
     note = f"best epoch: the {'highest' if series.higher_is_better else 'lowest'} {metric} of each fold"
     return f"{table(folds)}\n\n{table(rows)}\n\n{note}\ndeviation, +-: sample standard deviation (n - 1)"
 

@@ -81,7 +81,8 @@ class _ProgressPrinter:
             if line["epoch"] > self._printed_epochs[job.name]:
                 self._printed_epochs[job.name] = line["epoch"]
                 of = run.plan.settings.train.epochs
-                print_main(f"{job.name}  epoch {line['epoch']} of {of}  {metric} {number(line.get(metric))}")
+                shown = metric if metric in line else "train/loss"  # of a run without clips to evaluate
+                print_main(f"{job.name}  epoch {line['epoch']} of {of}  {shown} {number(line.get(shown))}")
 
     def on_end(self, result: JobResult) -> None:
         name, code = result.job.name, result.exit_code

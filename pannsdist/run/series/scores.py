@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pannsdist.run.testing import read_test_scores
 from pannsdist.runtime.errors import BadRunFolder
 from pannsdist.runtime.redaction import published
 from pannsdist.training.best import BestTracker
@@ -25,18 +26,23 @@ class EpochScores:
 
 @dataclass(frozen=True)
 class Result:
-    """The result of a run; `best` is None if the selection metric is finite in no epoch."""
+    """The result of a run; `best` is None if the selection metric is finite in no epoch.
+
+    `test` are the scores of the best model on the test split; None if it was not evaluated.
+    """
 
     name: str
     folder: Path
     best: EpochScores | None
     last: EpochScores
     seconds: float
+    test: EpochScores | None = None
 
     def record(self) -> dict[str, Any]:
         """The result as a JSON record."""
         best = vars(self.best) if self.best else None
-        return {"run": published(str(self.folder)), "best": best, "last": vars(self.last), "seconds": self.seconds}
+        found = {"run": published(str(self.folder)), "best": best, "last": vars(self.last), "seconds": self.seconds}
+        return {**found, "test": vars(self.test)} if self.test else found
 
 
 @dataclass(frozen=True)
@@ -70,11 +76,13 @@ def read_result(name: str, folder: Path, metric: str, higher_is_better: bool) ->
             value = candidate.scores.get(metric)
             if tracker.update(candidate.epoch, 0, {metric: math.nan if value is None else value}):
                 best = candidate
-    return Result(name, folder, best, read[-1], sum(float(line["seconds"]) for line in epochs))
+    tested = read_test_scores(folder)
+    test = EpochScores(tested.epoch, tested.scores) if tested and best and tested.epoch == best.epoch else None
+    return Result(name, folder, best, read[-1], sum(float(line["seconds"]) for line in epochs), test)
 
 
 def spreads(results: Sequence[Result], which: str) -> dict[str, Spread]:
-    """The spread of every score over the runs, at their `best` or `last` epochs."""
+    """The spread of every score over the runs, at their `best` or `last` epochs, or of `test`."""
     chosen: dict[str, EpochScores | None] = {result.name: getattr(result, which) for result in results}
     names = dict.fromkeys(name for one in chosen.values() if one for name in one.scores)
     return {

@@ -1,7 +1,12 @@
 """The built-in trackers: terminal and files. Trackers run on rank 0 only; others are plugins."""
 
 from pannsdist.training.tracking.console import ConsoleTracker, duration
-from pannsdist.training.tracking.predictions_file import PredictionsTracker, SavedPredictions, read_predictions
+from pannsdist.training.tracking.predictions_file import (
+    PredictionsTracker,
+    SavedPredictions,
+    read_predictions,
+    write_predictions,
+)
 from pannsdist.training.tracking.scores_file import ScoresFile
 
 __all__ = [
@@ -11,4 +16,5 @@ __all__ = [
     "ScoresFile",
     "duration",
     "read_predictions",
+    "write_predictions",
 ]

@@ -44,14 +44,18 @@ class PredictionsTracker:
     def epoch(self, report: EpochReport) -> None:
         """Replace the saved predictions if the epoch is the best so far."""
         if report.is_best and report.predictions is not None:
-            saved = SavedPredictions(report.epoch, report.split, report.predictions)
-            storage.write_folder_atomic(self._folder, lambda temporary: _write(temporary, saved))
+            write_predictions(self._folder, SavedPredictions(report.epoch, report.split, report.predictions))
 
     def flush(self) -> None:
         """Nothing to do: files are closed after each write."""
 
     def close(self) -> None:
         """Nothing to do: files are closed after each write."""
+
+
+def write_predictions(folder: Path, saved: SavedPredictions) -> None:
+    """Write predictions as the content of a folder, atomically, in place of earlier ones."""
+    storage.write_folder_atomic(folder, lambda temporary: _write(temporary, saved))
 
 
 def _write(folder: Path, saved: SavedPredictions) -> None:

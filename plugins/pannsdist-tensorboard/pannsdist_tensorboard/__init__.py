@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from pannsdist.contracts import EpochReport, NoParams, StepReport, TrackedRun
+from pannsdist.contracts import EpochReport, NoParams, StepReport, TestReport, TrackedRun
 from pannsdist.contracts.reporting import (
     AudioExcerpt,
     Histogram,
@@ -14,6 +15,8 @@ from pannsdist.contracts.reporting import (
     epoch_points,
     epoch_summaries,
     step_points,
+    test_points,
+    test_summaries,
 )
 
 if TYPE_CHECKING:
@@ -60,9 +63,12 @@ class TensorBoardTracker:
     def epoch(self, report: EpochReport) -> None:
         """Write scores, images, audio and histograms at the epoch's last step."""
         self._points(epoch_points(report), report.step)
-        for item in epoch_summaries(self._run, report):
-            tag, made = self._summary(item)
-            self._add(tag, made, report.step)
+        self._summaries(epoch_summaries(self._run, report), report.step)
+
+    def test(self, report: TestReport) -> None:
+        """Write scores, images and audio of the test split at `report.step`."""
+        self._points(test_points(report), report.step)
+        self._summaries(test_summaries(self._run, report), report.step)
 
     def flush(self) -> None:
         """Flush all events to disk."""
@@ -75,6 +81,11 @@ class TensorBoardTracker:
     def _points(self, points: dict[str, float], step: int) -> None:
         for tag, value in points.items():
             self._add(tag, self._make.scalar(tag, value), step)
+
+    def _summaries(self, items: Iterable[Summary], step: int) -> None:
+        for item in items:
+            tag, made = self._summary(item)
+            self._add(tag, made, step)
 
     def _add(self, tag: str, made: Any, step: int) -> None:
         made.value[0].tag = tag  # tensorboardX replaces characters not allowed by TensorFlow 1

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pannsdist.contracts import EpochReport, StepReport, TrackedRun, UserError
+from pannsdist.contracts import EpochReport, StepReport, TestReport, TrackedRun, UserError
 from pannsdist.contracts.lines import StepLines
 from pannsdist.contracts.reporting import (
     AudioExcerpt,
@@ -23,6 +23,8 @@ from pannsdist.contracts.reporting import (
     epoch_points,
     epoch_summaries,
     step_points,
+    test_points,
+    test_summaries,
 )
 from pannsdist.contracts.writing import make_folder, remove, stream_atomic, write_atomic
 
@@ -58,8 +60,12 @@ class WandbTracker:
     def epoch(self, report: EpochReport) -> None:
         """Log scores, images, audio and histograms at the epoch's last step."""
         self._add(report.step, epoch_points(report))
-        for item in epoch_summaries(self._run, report):
-            self._add(report.step, self._as_value(item, report.step))
+        self._add_items(epoch_summaries(self._run, report), report.step)
+
+    def test(self, report: TestReport) -> None:
+        """Log scores, images and audio of the test split at `report.step`."""
+        self._add(report.step, test_points(report))
+        self._add_items(test_summaries(self._run, report), report.step)
 
     def flush(self) -> None:
         """Flush the local copy to disk; W&B's own file follows within seconds, and can be recreated from the copy."""
@@ -74,6 +80,10 @@ class WandbTracker:
         self._open.discard(id(self))
         if not self._open and wandb.run is None:
             wandb.teardown()
+
+    def _add_items(self, items: Iterable[Summary], step: int) -> None:
+        for item in items:
+            self._add(step, self._as_value(item, step))
 
     def _add(self, step: int, values: Mapping[str, Any]) -> None:
         self._log(step, self._lines.add(step, values))

@@ -75,6 +75,11 @@ def test_params_of_a_plugin_are_merged_over_the_bases(write):
     assert settings.data.params == {"root": "here", "fold": 2}
 
 
+def test_a_pattern_that_starts_with_a_star_needs_no_quotes_of_yaml(write):
+    settings, _ = load(write(ENOUGH), ["data.params.group=*_(*)_*", 'data.params.other="*x"'])
+    assert settings.data.params == {"group": "*_(*)_*", "other": "*x"}
+
+
 def test_files_that_name_each_other_as_base_are_refused(write):
     write("base: run.yaml\n", "other.yaml")
     said = refusal(write("base: other.yaml\n"))

@@ -14,7 +14,7 @@ from pannsdist.registry.building import Part
 from pannsdist.run.planning.data import load_data, load_train_and_valid
 from pannsdist.runtime.errors import BadDataset
 from pannsdist.settings import SettingsOrigin
-from pannsdist.settings.schema import Settings
+from pannsdist.settings.schema import SelectSettings, Settings
 
 LABELS = ("cat", "dog", "owl")
 
@@ -44,8 +44,9 @@ def good(**more):
     return {"train": train, "valid": [clip(f"{label}9", label) for label in LABELS], **more}
 
 
-def planned(splits, **named):
-    return load_train_and_valid(part(splits, **named), Settings(), SettingsOrigin())
+def planned(splits, is_tested=True, **named):
+    chosen = replace(Settings(), select=SelectSettings(test=is_tested))
+    return load_train_and_valid(part(splits, **named), chosen, SettingsOrigin())
 
 
 def refusal(splits, load=planned, **named):
@@ -79,10 +80,21 @@ def test_many_such_classes_are_counted_and_a_few_named():
     assert refusal(splits, labels=labels).startswith("7 classes ('b', 'c', 'd', 'e', 'f', ...) are in valid, but not")
 
 
-def test_a_class_of_the_test_split_alone_is_found_where_all_splits_are_loaded():
+def test_a_class_of_the_test_split_alone_is_refused_unless_that_split_is_left_out():
     splits = good(train=[clip("a", "cat"), clip("b", "dog")], valid=[clip("v", "dog")], test=[clip("t", "owl")])
     assert refusal(splits, everything).startswith("class 'owl' is in test, but not in train")
-    assert planned(splits).notes[0] == "class 'owl' is listed without any clip"
+    assert "a run without that split: select.test=false" in refusal(splits)
+    assert planned(splits, is_tested=False).notes[0] == "class 'owl' is listed without any clip"
+
+
+def test_the_clips_of_the_test_split_are_loaded_apart_and_in_no_other_split():
+    splits = {"train": [clip("a", "cat"), clip("b", "dog")], "valid": [clip("v", "dog")], "test": [clip("t", "cat")]}
+    data = planned(splits)
+    assert list(data.splits) == ["train", "valid"]
+    assert [one.id for one in data.test.clips] == ["t"]
+    for split, name in (("train", "a"), ("valid", "v")):
+        leaked = {**splits, "test": [*splits[split][:1], clip("t", "cat")]}
+        assert refusal(leaked).startswith(f"1 clips are in both {split} and test, such as '{name}'")
 
 
 def test_a_split_alone_is_loaded_without_the_others():

@@ -32,6 +32,26 @@ def result(folder, metric="valid/accuracy", higher_is_better=True):
     return read_result(folder.name, folder, metric, higher_is_better)
 
 
+def with_test_scores(folder, epoch, value):
+    scores = {"test/accuracy": value}
+    record = {"format": 1, "epoch": epoch, "step": 3, "selected": "valid/accuracy", "clips": 8, "scores": scores}
+    (folder / "test.json").write_text(json.dumps({**record, "data": "x"}))
+    return folder
+
+
+def test_the_test_scores_are_those_of_the_best_epoch_and_have_a_spread_of_their_own(written):
+    runs = [
+        result(with_test_scores(written(name, *accuracies(0.5, 0.9)), 2, value))
+        for name, value in (("a", 0.6), ("b", 0.8))
+    ]
+    assert spreads(runs, "test")["test/accuracy"].mean == pytest.approx(0.7)
+    assert runs[0].record()["test"] == {"epoch": 2, "scores": {"test/accuracy": 0.6}}
+    assert "test" not in result(written("c", *accuracies(0.5))).record()
+    assert (
+        result(with_test_scores(written("d", *accuracies(0.5, 0.9)), 1, 0.6)).test is None
+    )  # of an earlier best epoch
+
+
 def test_the_best_epoch_and_the_last_stand_side_by_side(written):
     found = result(written("a", *accuracies(0.5, 0.9, 0.7)))
     assert (found.best.epoch, found.best.scores["valid/accuracy"]) == (2, 0.9)

@@ -44,8 +44,16 @@ def test_a_fold_that_is_not_there_is_refused_with_those_that_are(request_for):
 
 
 def test_a_dataset_without_folds_is_refused_by_name(request_for):
-    with pytest.raises(BadDataset, match=r"dataset folder \(pannsdist .*\) has no folds to cross-validate over"):
-        choose_folds(request_for("data.name=folder"), ())
+    message = r"dataset gtzan \(pannsdist-gtzan .*\) has no folds to cross-validate over\n  .*data\.params\.folds=5"
+    with pytest.raises(BadDataset, match=message):
+        choose_folds(request_for("data.name=gtzan"), ())
+
+
+def test_folders_have_the_folds_that_are_drawn_and_the_message_says_how(request_for):
+    asked = ("data.name=folder", "data.params.root=sounds")
+    assert choose_folds(request_for(*asked, "data.params.folds=4"), ()) == ("data.params.valid_fold", [1, 2, 3, 4])
+    with pytest.raises(BadDataset, match=r"folder has 0 folds with these params\n.*\n.*data\.params\.folds=5"):
+        choose_folds(request_for(*asked), ())
 
 
 def test_a_manifest_has_the_folds_of_its_table_and_none_without_that_column(request_for, tmp_path):

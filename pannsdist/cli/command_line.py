@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,10 @@ def _exit_code(result: int | bool | None) -> int:
 
 
 def _add_config(commands: Any) -> None:
-    config = commands.add_parser("config", help="print settings").add_subparsers(required=True, metavar="COMMAND")
+    parser = commands.add_parser("config", help="print settings, list recipes")
+    config = parser.add_subparsers(required=True, metavar="COMMAND")
+    listing = config.add_parser("list", help="list the recipes that come with pannsdist: -c recipe:NAME")
+    listing.set_defaults(run=lambda _: print("\n".join(recipe_lines())))
     showing = config.add_parser("show", help="print all settings; without -c, the defaults with descriptions")
     showing.add_argument("-c", "--config", type=Path, help="settings file (YAML)")
     showing.add_argument("overrides", nargs="*", metavar="key=value", help="overrides of settings")
@@ -77,6 +80,14 @@ def show_settings(config: Path | None, overrides: Sequence[str]) -> None:
         return
     chosen, _ = settings.load(config, overrides)
     print(settings.to_yaml(chosen), end="")
+
+
+def recipe_lines() -> Iterator[str]:
+    """Name, dataset, model and description of each recipe."""
+    rows = [(one.name, one.dataset, one.model, one.description) for one in settings.trainable_recipes()]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    for row in rows:
+        yield "  ".join([*(f"{cell:<{width}}" for cell, width in zip(row[:3], widths, strict=True)), row[3]])
 
 
 def evaluate(model: Path, config: Path, overrides: Sequence[str], split: str) -> None:

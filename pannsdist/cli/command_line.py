@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pannsdist import __version__, settings
-from pannsdist.cli import data, find_lr, plugins, report, series, sounds, weights
+from pannsdist.cli import data, find_lr, plugins, report, series, sounds, train, weights
 from pannsdist.registry import Catalog
 from pannsdist.runtime import console, cpu, names
 from pannsdist.runtime.errors import EXIT_USER_ERROR, shell_command
@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="pannsdist", description="Audio classification on PaddlePaddle.")
     parser.add_argument("--version", action="version", version=f"pannsdist {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    families = (plugins, find_lr, sounds, weights, data, series, report)
+    families = (train, plugins, find_lr, sounds, weights, data, series, report)
     for add in (_add_config, _add_evaluate, *(family.add for family in families)):
         add(commands)
     chosen = _parse(parser, arguments)

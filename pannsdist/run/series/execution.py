@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pannsdist.run.folder import SETTINGS_FILE
-from pannsdist.run.series.job_pool import Job, JobPool, JobResult
+from pannsdist.run.launching.command import LOG_FOLDER
+from pannsdist.run.launching.job_pool import Job, JobPool, JobResult
 from pannsdist.run.series.runs import Request, Run, Series
 from pannsdist.run.series.scores import SCORES_FILE, duration, number, read_lines
+from pannsdist.runtime import launcher
 from pannsdist.runtime.console import print_main
 from pannsdist.runtime.errors import EXIT_STOPPED, SettingsError, UserError
 
@@ -53,8 +55,10 @@ def execute(series: Series, stop_at_failure: bool) -> Outcome:
 
 def _job(run: Run, request: Request) -> Job:
     """A private folder protects the launcher's logs, which contain all environment variables."""
-    private = run.folder / "log" if request.processes > 1 else None
-    return Job(run.name, run.command(request.config, request.processes), run.log, private)
+    private = run.folder / LOG_FOLDER if request.processes > 1 else None
+    command = run.command(request.config, request.processes)
+    typed = {launcher.COMMAND: request.command_line}
+    return Job(run.name, command, run.log, private, request.processes, typed)
 
 
 class _ProgressPrinter:

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from pannsdist.run.series.job_pool import Job, JobPool, JobResult
+from pannsdist.run.launching.job_pool import Job, JobPool
 
 SAVES_AND_ENDS = """
 import signal, sys, time
@@ -149,12 +149,3 @@ def test_a_log_is_added_to_and_only_the_new_part_is_what_a_job_said(jobs, handle
         JobPool([{}], handle).run([job], watch)
         assert watch.ends["a"].output == f"{text}\n"
     assert job.log.read_text() == "one\ntwo\n"
-
-
-def test_the_message_of_a_job_is_the_users_mistake_or_its_last_lines():
-    said = "plan\nerror: no\n  yes\n  next: try\nlaunch: Container failed\n"
-    job = Job("a", (), None)
-    assert JobResult(job, 2, said).message == "no\n  yes\n  next: try"
-    assert JobResult(job, 1, "".join(f"{n}\n" for n in range(40))).message.splitlines() == [
-        str(n) for n in range(25, 40)
-    ]

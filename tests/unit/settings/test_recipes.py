@@ -91,16 +91,34 @@ def wheel(tmp_path_factory):
     return next(out.glob("*.whl"))
 
 
-def test_a_wheel_brings_every_recipe_and_the_command_finds_them_in_an_empty_folder(wheel, tmp_path):
-    (site := tmp_path / "site").mkdir()
+@pytest.fixture(scope="module")
+def site(wheel, tmp_path_factory):
+    """A folder into which the wheel was installed."""
+    folder = tmp_path_factory.mktemp("site")
     with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(site)
+        archive.extractall(folder)
+    return folder
+
+
+def from_wheel(site, folder, *arguments):
+    environment = {"PYTHONPATH": str(site), "PATH": ""}
+    command = [sys.executable, "-m", "pannsdist", *arguments]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_a_wheel_brings_every_recipe_and_the_command_finds_them_in_an_empty_folder(site, tmp_path):
     assert not (site / "configs").exists()
-    command = [sys.executable, "-m", "pannsdist", "config", "show", "-c", "recipe:demo", "train.epochs=2"]
-    done = subprocess.run(
-        command, cwd=tmp_path, env={"PYTHONPATH": str(site), "PATH": ""}, capture_output=True, text=True, check=False
-    )
+    done = from_wheel(site, tmp_path, "config", "show", "-c", "recipe:demo", "train.epochs=2")
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     assert done.stdout == settings.to_yaml(settings.load(Path("recipe:demo"), ["train.epochs=2"])[0])
     brought = {path.stem for path in (site / "pannsdist" / "settings" / "recipes").iterdir()}
     assert brought == recipes().keys()
+
+
+def test_a_run_from_a_wheel_is_that_of_the_installed_script(site, tmp_path):
+    done = from_wheel(site, tmp_path, "train", "-c", "recipe:demo", "--nproc", "2", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert "batch      8 = 2 x 4\n" in done.stdout
+    command = done.stdout.splitlines()[-1]
+    assert f" --nproc_per_node 2 --log_dir runs/demo/log {site}/pannsdist/train.py -c recipe:demo" in command
+    assert list(tmp_path.iterdir()) == []

@@ -61,6 +61,7 @@ run_folder() {  # WORLD_SIZE CONFIG [key=value ...]
 # Paddle's launcher writes the whole environment, secrets included, into its log folder: nobody else may read there.
 private_folder() {  # PATH
     mkdir -p "$(dirname "$1")"
+    [ ! -L "$1" ] || rm "$1"  # to the log folder of a run that was started by hand: not to be touched
     (umask 077 && mkdir -p "$1")
     chmod 700 "$1"
 }

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from pannsdist.run.launching.command import make_log_folder
 from pannsdist.run.launching.ranks import Culprit, Ranks, as_shell, message
 from pannsdist.runtime import exit_codes, launcher_logs, storage
 
@@ -119,7 +120,7 @@ class JobPool:
 
     def _start(self, job: Job, slot: Mapping[str, str]) -> _Started:
         if job.private:
-            storage.make_folder(job.private, private=True)
+            make_log_folder(job.private)
         storage.make_folder(job.log.parent)
         environment = {**os.environ, **slot, **job.environment}
         ranks = None

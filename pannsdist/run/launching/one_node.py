@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pannsdist.run.launching.command import LOG_FOLDER, training_command
+from pannsdist.run.launching.command import LOG_FOLDER, make_log_folder, training_command
 from pannsdist.run.launching.devices import Devices
 from pannsdist.run.launching.job_pool import Job, JobPool, JobResult
 from pannsdist.run.launching.ranks import NOISE, message
@@ -67,6 +67,7 @@ def launch(start: Start) -> int:
     run has the folder.
     """
     refuse_held(start.folder)  # its logs are not to be touched
+    make_log_folder(start.log_folder)
     relay, pool = _Relay(start.log_folder / "workerlog.0"), JobPool([{}])
     pool.run([start.job], relay)
     (result,) = relay.results

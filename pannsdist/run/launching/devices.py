@@ -19,11 +19,15 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 @dataclass(frozen=True)
 class Machine:
-    """CPU cores, visible GPUs by index or UUID, and whether the installed Paddle is built for GPUs."""
+    """CPU cores, visible GPUs by index or UUID, and whether the installed Paddle is built for GPUs.
+
+    `hides_gpus`: the environment asks a Paddle that is built for GPUs to use none.
+    """
 
     cores: int
     gpus: tuple[str, ...] = ()
     built_for_gpus: bool = False
+    hides_gpus: bool = False
 
     @property
     def usable_gpus(self) -> tuple[str, ...]:
@@ -47,11 +51,12 @@ class Devices:
     def select(self) -> None:
         """Let this process, before it imports Paddle, and those that it starts see these GPUs alone.
 
-        Without any the variable is removed: Paddle 3.3.1's launcher takes an empty list for one GPU.
+        Without any, the variable is removed for several processes: Paddle 3.3.1's launcher takes an empty one for a GPU.
         """
-        os.environ.pop(VISIBLE, None)
         if self.gpus:
             os.environ[VISIBLE] = ",".join(self.gpus)
+        elif self.processes > 1:
+            os.environ.pop(VISIBLE, None)
 
 
 def choose_devices(machine: Machine, train: TrainSettings, nproc: int | None, gpus: Sequence[str]) -> Devices:
@@ -62,6 +67,11 @@ def choose_devices(machine: Machine, train: TrainSettings, nproc: int | None, gp
     if gpus:
         return _on_named_gpus(machine, nproc, tuple(gpus))
     found = machine.usable_gpus
+    if machine.hides_gpus:
+        if (nproc or 1) > 1:
+            wrong = f"--nproc is {nproc}, but {VISIBLE} hides the GPUs, which Paddle's launcher would use nevertheless"
+            raise SettingsError(wrong, "--nproc 1; several processes on the CPU need Paddle's wheel for the CPU")
+        return Devices(1, (), f"{VISIBLE} hides the GPUs")
     if nproc:
         if found and nproc > len(found):
             wrong = f"--nproc is {nproc}, but {len(found)} GPUs are visible: {', '.join(found)}"
@@ -95,8 +105,8 @@ def _fits(train: TrainSettings, size: int) -> bool:
 
 def this_machine() -> Machine:
     """What is visible to this process; imports no Paddle."""
-    gpus = _visible_gpus()
-    return Machine(cpu.cores(), gpus, bool(gpus) and _built_for_gpus())
+    gpus, built_for_gpus = _visible_gpus(), _built_for_gpus()
+    return Machine(cpu.cores(), gpus, built_for_gpus, built_for_gpus and VISIBLE in os.environ and not gpus)
 
 
 def _visible_gpus() -> tuple[str, ...]:

@@ -68,7 +68,7 @@ def launch(start: Start) -> int:
     """
     refuse_held(start.folder)  # its logs are not to be touched
     make_log_folder(start.log_folder)
-    relay, pool = _Relay(start.log_folder / "workerlog.0"), JobPool([{}])
+    relay, pool = Relay(start.log_folder / "workerlog.0"), JobPool([{}])
     pool.run([start.job], relay)
     (result,) = relay.results
     lost = result.culprit is not None and result.culprit.code is None
@@ -96,15 +96,17 @@ def _error(result: JobResult, command_line: str) -> UserError | None:
     return UserError(wrong, f"log: {result.job.log}", again)
 
 
-class _Relay:
+class Relay:
     """Prints the lines that are added to a log file while a job runs, and keeps the result of the job.
 
-    Lines of Paddle's C++ side below an error stay in the file.
+    An error message goes to standard error, as the process meant it. Lines of Paddle's C++ side that are no errors stay
+    in the file.
     """
 
     def __init__(self, log: Path) -> None:
         self._log = log
         self._read = log.stat().st_size if log.is_file() else 0
+        self._in_error = False
         self.results: list[JobResult] = []
 
     def on_start(self, job: Job) -> None:
@@ -128,5 +130,7 @@ class _Relay:
             return
         fresh = fresh[: fresh.rfind(b"\n") + 1] if whole_lines else fresh
         self._read += len(fresh)
-        lines = fresh.decode(errors="replace").splitlines(keepends=True)
-        print("".join(line for line in lines if not NOISE.match(line)), end="", flush=True)
+        for line in fresh.decode(errors="replace").splitlines(keepends=True):
+            self._in_error = line.startswith("error: ") or (self._in_error and line.startswith("  "))
+            if not NOISE.match(line):
+                print(line, end="", file=sys.stderr if self._in_error else sys.stdout, flush=True)

@@ -1,5 +1,7 @@
 """How many processes a run gets, and on which GPUs."""
 
+import os
+
 import pytest
 
 from pannsdist.run.launching.devices import Machine, choose_devices, this_machine
@@ -50,6 +52,16 @@ def test_gpus_that_are_not_there_are_refused(machine, nproc, gpus, wrong):
     assert str(caught.value).startswith(wrong)
 
 
+def test_hidden_gpus_are_not_used_behind_the_users_back(monkeypatch):
+    hidden = Machine(cores=8, built_for_gpus=True, hides_gpus=True)
+    assert str(chosen(hidden)) == "1 process on the CPU (CUDA_VISIBLE_DEVICES hides the GPUs)"
+    with pytest.raises(SettingsError, match="--nproc is 2, but CUDA_VISIBLE_DEVICES hides the GPUs"):
+        chosen(hidden, nproc=2)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    chosen(hidden).select()
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == ""
+
+
 def test_a_paddle_for_the_cpu_leaves_gpus_unused():
     found = chosen(Machine(cores=2, gpus=("0", "1", "2", "3")))
     assert (found.processes, found.gpus) == (2, ())
@@ -58,7 +70,9 @@ def test_a_paddle_for_the_cpu_leaves_gpus_unused():
 @pytest.mark.parametrize(("named", "gpus"), [("", ()), ("0,2", ("0", "2")), ("1,-1,2", ("1",)), ("-1", ())])
 def test_the_gpus_of_a_machine_are_those_that_the_environment_names(monkeypatch, named, gpus):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
-    assert this_machine() == Machine(cpu.cores(), gpus, built_for_gpus=False)
+    found = this_machine()
+    assert (found.cores, found.gpus) == (cpu.cores(), gpus)
+    assert found.hides_gpus == (found.built_for_gpus and not gpus)
 
 
 def test_without_that_variable_the_driver_is_asked(monkeypatch, tmp_path):
@@ -73,8 +87,6 @@ def test_without_that_variable_the_driver_is_asked(monkeypatch, tmp_path):
 
 def test_the_processes_see_the_chosen_gpus_alone(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2")
-    import os
-
     chosen(GPUS, nproc=2).select()
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "0,1"
     chosen(CPU).select()

@@ -51,7 +51,7 @@ class Devices:
     def select(self) -> None:
         """Let this process, before it imports Paddle, and those that it starts see these GPUs alone.
 
-        Without any, the variable is removed for several processes: Paddle 3.3.1's launcher takes an empty one for a GPU.
+        Without any it is removed for several processes: Paddle 3.3.1's launcher takes an empty list for a GPU.
         """
         if self.gpus:
             os.environ[VISIBLE] = ",".join(self.gpus)

@@ -29,7 +29,7 @@ EXTRAS := $(if $(filter gpu,$(PADDLE)),gpu$(comma)paddle26,cpu)
 .PHONY: demo test test-quick test-paddle2.6 test-long check bench clean
 
 demo: .venv/installed
-	NPROC=2 PYTHON=.venv/bin/python launch/one_node.sh configs/demo.yaml
+	.venv/bin/pannsdist train -c recipe:demo --nproc 2
 	.venv/bin/python -m pannsdist.builtin.tones runs/demo/sounds
 	.venv/bin/pannsdist predict --model runs/demo/best_model --topk 3 runs/demo/sounds
 

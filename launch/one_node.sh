@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Trains on this machine, one process for each GPU, or for each core where there is none.
+# Trains on this machine: `pannsdist train` with the settings file first and the number of processes in NPROC.
 set -eu
 
 usage="usage: $0 CONFIG [key=value ...]
@@ -12,6 +12,4 @@ esac
 # shellcheck source=launch/env.sh
 . "$(dirname "$0")/env.sh"
 
-run=$(run_folder "$processes" "$@")
-private_folder "$run/log"
-launch --log_dir "$run/log" "$project/pannsdist/train.py" -c "$@"
+exec "$python" -m pannsdist train ${NPROC:+--nproc "$NPROC"} -c "$@"

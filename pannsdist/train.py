@@ -20,10 +20,10 @@ if __name__ == "__main__":
     launcher_logs.close()
     from pannsdist.runtime import console
 
-    console.ignore_sigterm()
+    console.delay_sigterm()
 
 from pannsdist import settings
-from pannsdist.runtime import console, cpu, launcher, names, signals
+from pannsdist.runtime import console, cpu, exit_codes, launcher, names, signals
 
 if TYPE_CHECKING:
     from pannsdist.run.planning.plan import Plan
@@ -51,18 +51,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(config: Path, overrides: Sequence[str], dry_run: bool) -> None:
     """Check everything, then train. All processes raise the same UserError."""
+    with console.sigterm_delayed():
+        plan = checked(config, overrides, launcher.size())
+    carry_out(plan, dry_run)
+
+
+def checked(config: Path, overrides: Sequence[str], processes: int) -> Plan:
+    """The plan of a run in so many processes. Raises UserError where it cannot work; writes nothing."""
     from pannsdist.registry import Catalog
-    from pannsdist.run import learner_building
-    from pannsdist.run.folder import check_same_run, refuse_folder, run_path
+    from pannsdist.run.folder import refuse_folder
     from pannsdist.run.planning.decide import decide
+
+    chosen, origin = settings.load(config, overrides)
+    plan = decide(chosen, origin, Catalog.installed(), processes)
+    if launcher.nodes() == 1:  # of several nodes one has the folder, and refuses it after they are connected
+        refuse_folder(plan.settings, plan.data.labels)
+    return plan
+
+
+def carry_out(plan: Plan, dry_run: bool) -> None:
+    """Print the plan, then train, or for a dry run check what training would find. All processes must call this."""
+    from pannsdist.run import learner_building
+    from pannsdist.run.folder import check_same_run, run_path
     from pannsdist.run.planning.plan_table import plan_table
     from pannsdist.runtime.folder_lock import refuse_held
 
-    with console.sigterm_ignored():
-        chosen, origin = settings.load(config, overrides)
-        plan = decide(chosen, origin, Catalog.installed(), launcher.size())
-        if launcher.nodes() == 1:  # of several nodes one has the folder, and refuses it after they are connected
-            refuse_folder(plan.settings, plan.data.labels)
     if dry_run:
         refuse_held(run_path(plan.settings))  # a run finds that out on rank 0, when it locks the folder
     console.print_main(plan_table(plan))
@@ -105,4 +118,11 @@ def fit(plan: Plan) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_code = 1
+    try:
+        exit_code = main()
+    except SystemExit as end:  # argparse
+        exit_code = end.code if isinstance(end.code, int) else 1
+    finally:
+        exit_codes.note(exit_code)
+    sys.exit(exit_code)

@@ -206,7 +206,7 @@ def _outcome(results: Path, processes: int) -> Launched:
 
 def pannsdist(*args: object, cwd: Path, **how: object) -> Launched:
     """Run the command `pannsdist` in the folder `cwd`."""
-    return launch("-m", "pannsdist.cli", *args, processes=0, cwd=cwd, **how)
+    return launch("-m", "pannsdist", *args, processes=0, cwd=cwd, **how)
 
 
 def contents(folder: Path) -> dict[str, str]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from pannsdist import __version__, settings
-from pannsdist.cli import data, find_lr, plugins, report, series, sounds, weights
+from pannsdist.cli import data, find_lr, plugins, report, series, sounds, train, weights
 from pannsdist.registry import Catalog
 from pannsdist.runtime import console, cpu, names
 from pannsdist.runtime.errors import EXIT_USER_ERROR, shell_command
@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="pannsdist", description="Audio classification on PaddlePaddle.")
     parser.add_argument("--version", action="version", version=f"pannsdist {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    families = (plugins, find_lr, sounds, weights, data, series, report)
+    families = (train, plugins, find_lr, sounds, weights, data, series, report)
     for add in (_add_config, _add_evaluate, *(family.add for family in families)):
         add(commands)
     chosen = _parse(parser, arguments)
@@ -53,7 +53,10 @@ def _exit_code(result: int | bool | None) -> int:
 
 
 def _add_config(commands: Any) -> None:
-    config = commands.add_parser("config", help="print settings").add_subparsers(required=True, metavar="COMMAND")
+    parser = commands.add_parser("config", help="print settings, list recipes")
+    config = parser.add_subparsers(required=True, metavar="COMMAND")
+    listing = config.add_parser("list", help="list the recipes that come with pannsdist: -c recipe:NAME")
+    listing.set_defaults(run=lambda _: print("\n".join(recipe_lines())))
     showing = config.add_parser("show", help="print all settings; without -c, the defaults with descriptions")
     showing.add_argument("-c", "--config", type=Path, help="settings file (YAML)")
     showing.add_argument("overrides", nargs="*", metavar="key=value", help="overrides of settings")
@@ -77,6 +80,14 @@ def show_settings(config: Path | None, overrides: Sequence[str]) -> None:
         return
     chosen, _ = settings.load(config, overrides)
     print(settings.to_yaml(chosen), end="")
+
+
+def recipe_lines() -> Iterator[str]:
+    """Name, dataset, model and description of each recipe."""
+    rows = [(one.name, one.dataset, one.model, one.description) for one in settings.trainable_recipes()]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    for row in rows:
+        yield "  ".join([*(f"{cell:<{width}}" for cell, width in zip(row[:3], widths, strict=True)), row[3]])
 
 
 def evaluate(model: Path, config: Path, overrides: Sequence[str], split: str) -> None:

@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pannsdist.cli.arguments import from_one, names
+
 if TYPE_CHECKING:
     from pannsdist.run.series.runs import Request
 
@@ -30,11 +32,11 @@ def add(commands: Any) -> None:
 
 def _add_series(parser: argparse.ArgumentParser, overrides: str) -> None:
     parser.add_argument("-c", "--config", type=Path, required=True, help="settings file (YAML)")
-    parser.add_argument("--nproc", type=_from_one, default=1, help="processes per run (default: 1)")
+    parser.add_argument("--nproc", type=from_one, default=1, help="processes per run (default: 1)")
     concurrency = parser.add_mutually_exclusive_group()
-    concurrency.add_argument("--parallel", type=_from_one, default=1, help="concurrent runs (default: 1)")
+    concurrency.add_argument("--parallel", type=from_one, default=1, help="concurrent runs (default: 1)")
     gpus = "GPUs to use, --nproc per run; sets the number of concurrent runs"
-    concurrency.add_argument("--gpus", type=_names, default=(), metavar="0,1,2,3", help=gpus)
+    concurrency.add_argument("--gpus", type=names, default=(), metavar="0,1,2,3", help=gpus)
     parser.add_argument("--dry-run", action="store_true", help="validate and print the runs without starting them")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help=overrides)
 
@@ -67,20 +69,7 @@ def _request(chosen: argparse.Namespace) -> Request:
     )
 
 
-def _from_one(text: str) -> int:
-    if not re.fullmatch("0*[1-9][0-9]{0,3}", text, re.ASCII):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive integer")
-    return int(text)
-
-
-def _names(text: str) -> tuple[str, ...]:
-    names = tuple(text.split(","))
-    if not all(re.fullmatch("[A-Za-z0-9_-]+", name, re.ASCII) for name in names) or len(set(names)) < len(names):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list such as 0,1,2")
-    return names
-
-
 def _numbers(text: str) -> tuple[int, ...]:
-    if not all(re.fullmatch("[0-9]{1,9}", name, re.ASCII) for name in _names(text)):
+    if not all(re.fullmatch("[0-9]{1,9}", name, re.ASCII) for name in names(text)):
         raise argparse.ArgumentTypeError(f"{text!r} is not a list such as 1,2,5")
     return tuple(int(name) for name in text.split(","))

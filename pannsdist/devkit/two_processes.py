@@ -7,16 +7,15 @@ import math
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pannsdist.devkit import subprocess_probe
 from pannsdist.devkit.checking import CheckFailed, NotApplicable, Subject, require
+from pannsdist.run.launching.command import training_command
 from pannsdist.runtime import storage
 
-TRAIN = Path(__file__).resolve().parents[1] / "train.py"
 LIMIT_S = 600.0
 """Timeout against hanging; a run takes seconds."""
 LAUNCHER_GRACE_S = 40.0
@@ -64,11 +63,9 @@ def _settings(sections: Mapping[str, Any], folder: Path, rate_hz: int, shortest_
 
 def _launched(settings: Path, folder: Path) -> tuple[int, str]:
     """The exit code of the launcher, and the output of all processes."""
-    launcher = ["-W", "ignore:No ccache found", "-m", "paddle.distributed.launch", "--nproc_per_node", "2"]
-    command = [sys.executable, *launcher, "--log_dir", str(folder / "log"), str(TRAIN), "-c", str(settings)]
     with storage.opened(folder / "output", "wb") as output:
         process = subprocess.Popen(  # noqa: S603 our own interpreter
-            command,
+            training_command(settings, (), 2, folder / "log"),
             cwd=folder,
             env=subprocess_probe.environment(),
             stdin=subprocess.DEVNULL,

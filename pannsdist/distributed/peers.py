@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from pannsdist.runtime import launcher
+from pannsdist.runtime import exit_codes, launcher
 from pannsdist.runtime.errors import EXIT_STOPPED, PeerLost, UserError
 
 ProcessId = tuple[str, int, str]
@@ -113,6 +113,7 @@ def report_on_abort(ids: Sequence[ProcessId | None]) -> None:
         if rank is not None:
             print(f"error: {peer_lost(rank)}", file=sys.stderr, flush=True)
             sys.stdout.flush()
+            exit_codes.note(EXIT_STOPPED)
             os._exit(EXIT_STOPPED)
         previous[0]()
 

@@ -15,6 +15,8 @@ from pannsdist.runtime.errors import EXIT_STOPPED, EXIT_USER_ERROR, PeerLost, St
 from pannsdist.runtime.redaction import without_credentials
 from pannsdist.runtime.storage import NO_ROOM
 
+_DELAYED: list[int] = []
+
 
 def print_main(text: str) -> None:
     """Print on rank 0 only, without credentials. Any process may call this."""
@@ -43,24 +45,27 @@ def quiet_compiler() -> None:
     os.environ.setdefault("GLOG_minloglevel", "2")
 
 
-def ignore_sigterm() -> None:
-    """Ignore SIGTERM until `sigterm_ignored` ends, so that each process reports its own error.
+def delay_sigterm() -> None:
+    """Only note SIGTERM until `sigterm_delayed` ends, so that each process reports its own error.
 
     Within a second of the first exit the launcher sends SIGTERM to the other processes, which may still be importing.
     (Blocking it in this thread is not enough: one of Paddle's threads would receive it.)
     """
     if launcher.size() > 1:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, lambda number, _: _DELAYED.append(number))
 
 
 @contextmanager
-def sigterm_ignored() -> Iterator[None]:
-    """Context in which SIGTERM is ignored; afterwards SIGTERM ends the process as usual.
+def sigterm_delayed() -> Iterator[None]:
+    """Context in which SIGTERM is noted; afterwards SIGTERM ends the process as usual.
 
-    If the block raises, SIGTERM stays ignored, so that each process exits with its own exit code.
+    Raises Stopped at the end of the block if one has arrived. If the block raises, SIGTERM stays without effect, so
+    that each process exits with its own exit code.
     """
-    ignore_sigterm()
+    delay_sigterm()
     yield
+    if _DELAYED:
+        raise Stopped("stopped before training began", "the same command starts it again")
     if launcher.size() > 1:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 

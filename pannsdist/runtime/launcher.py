@@ -8,6 +8,9 @@ from pathlib import Path
 
 from pannsdist.runtime.errors import shell_command
 
+COMMAND = "PANNSDIST_COMMAND"
+"""Our own variable: the command that the user typed, which starts these processes."""
+
 
 def rank() -> int:
     """Rank of this process; 0 without a launcher."""
@@ -32,6 +35,8 @@ def log_folder() -> Path | None:
 
 def command() -> str:
     """The command that started this run, as far as this process can know, for repeating it."""
+    if typed := os.environ.get(COMMAND):
+        return typed
     if size() == 1:
         return shell_command("python", *sys.argv)
     if nodes() > 1:

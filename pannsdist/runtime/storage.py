@@ -116,7 +116,7 @@ def opened(path: Path, mode: str) -> IO[bytes]:
 def make_folder(path: Path, private: bool = False) -> None:
     """Create a folder with its parents, unless it exists; `private` makes it accessible to its owner only."""
     with writing(path):
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode=0o700 if private else 0o777, parents=True, exist_ok=True)
         if private:
             path.chmod(0o700)
 

@@ -16,6 +16,7 @@ from pannsdist.settings.loading import (
     to_yaml,
 )
 from pannsdist.settings.plain import NotPlain
+from pannsdist.settings.recipe_list import trainable_recipes
 
 __all__ = [
     "COMMAND_LINE",
@@ -33,4 +34,5 @@ __all__ = [
     "subset_overrides",
     "to_dict",
     "to_yaml",
+    "trainable_recipes",
 ]

@@ -21,6 +21,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from pannsdist.runtime.errors import SettingsError, UserError, candidates_line, shell_command
 from pannsdist.runtime.names import shown
 from pannsdist.runtime.redaction import without_credentials
+from pannsdist.settings import recipe_files
 from pannsdist.settings.growth import bounded_text
 from pannsdist.settings.plain import NotPlain, plain
 from pannsdist.settings.schema import Settings
@@ -28,6 +29,7 @@ from pannsdist.settings.synonyms import SYNONYMS
 
 P = TypeVar("P")
 COMMAND_LINE = "the command line"
+YAML_FORM = "one `key: value` per line, two spaces per level"
 ENDINGS = (".yaml", ".yml", ".json")
 """Of settings files. A file with another ending is not read, so that no message shows the lines of, say, a key file."""
 
@@ -112,38 +114,45 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return dict(_file_layers(path, ())[-1].values)
 
 
-def _file_layers(path: Path, chain: tuple[Path, ...]) -> list[Layer]:
-    """The layers of a file, those of its `base:` file first; `base:` is a path relative to the file."""
-    if "\0" in str(path):
-        raise SettingsError(f"{str(path)!r} is not the name of a file", "give a YAML file with -c")
+def file_values(path: Path) -> dict[str, Any]:
+    """The values of a file and its bases as they are written, sections merged; nothing is validated."""
+    merged = OmegaConf.merge(*(OmegaConf.create(dict(layer.values)) for layer in _file_layers(path, ())))
+    values = OmegaConf.to_container(merged)
+    return {str(key): value for key, value in values.items()} if isinstance(values, dict) else {}
+
+
+def _file_layers(given: Path, chain: tuple[Path, ...]) -> list[Layer]:
+    """The layers of a file or `recipe:NAME`, those of its `base:` file first; `base:` is relative to the file."""
+    if "\0" in str(given):
+        raise SettingsError(f"{str(given)!r} is not the name of a file", "give a YAML file with -c")
+    path = recipe_files.located(given)
     if path.resolve() in chain:
         loop = " -> ".join(str(p) for p in (*chain, path))
         raise SettingsError(f"circular base files: {loop}", "remove one `base:` line")
     for name in (path, path.resolve()):
         if name.suffix.lower() not in ENDINGS:
             right = f"the name of a settings file, and of what it links to, ends in {' or '.join(ENDINGS)}"
+            right += f"\n{recipe_files.hint(path)}" if str(path) in recipe_files.recipes() else ""
             raise SettingsError(f"{path} is not a settings file: it is not read", right)
     try:
         values = OmegaConf.to_container(OmegaConf.load(io.StringIO(bounded_text(path))))
     except FileNotFoundError:
-        raise SettingsError(f"no settings file {path}", "give a YAML file with -c", "ls configs") from None
+        wrong = f"no settings file {path}"
+        raise SettingsError(wrong, recipe_files.hint(path), "pannsdist config list") from None
     except UserError as error:
         raise SettingsError(error.wrong, error.right, error.command) from error
     except OSError as error:
-        raise SettingsError(
-            f"cannot read {path}: {error.strerror or error}", "", shell_command("ls", "-l", path)
-        ) from error
+        said = error.strerror or error
+        raise SettingsError(f"cannot read {path}: {said}", "", shell_command("ls", "-l", path)) from error
     except Exception as error:  # PyYAML and OmegaConf raise many kinds
-        raise SettingsError(
-            f"{path} is not valid YAML: {error}", "one `key: value` per line, two spaces per level"
-        ) from error
+        raise SettingsError(f"{path} is not valid YAML: {error}", YAML_FORM) from error
     if not isinstance(values, dict):
-        raise SettingsError(f"{path} contains no keys", "one `key: value` per line, two spaces per level")
+        raise SettingsError(f"{path} contains no keys", YAML_FORM)
     base = values.pop("base", None)
     if base is not None and not isinstance(base, str):
         raise SettingsError(f"base in {path} is {base!r}", "base: the path of one YAML file, relative to this one")
-    before = _file_layers(path.parent / base, (*chain, path.resolve())) if base else []
-    return [*before, Layer(str(path), {str(key): value for key, value in values.items()})]
+    before = _file_layers(recipe_files.base_of(given, base), (*chain, path.resolve())) if base else []
+    return [*before, Layer(str(given), {str(key): value for key, value in values.items()})]
 
 
 def _without_replaced_params(layers: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

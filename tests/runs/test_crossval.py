@@ -69,7 +69,7 @@ def continued(tmp_path_factory, env):
     work.mkdir()
     folder = work / "runs" / "tiny"
     started = launching.start(
-        "-m", "pannsdist.cli", "crossval", "-c", CONFIG, *SETTINGS, "--folds", "1,2", processes=0, cwd=work, env=env
+        "-m", "pannsdist", "crossval", "-c", CONFIG, *SETTINGS, "--folds", "1,2", processes=0, cwd=work, env=env
     )
     stopped = stop_when(started, "fold_2  starts")
     left = launching.contents(folder / "fold_1")

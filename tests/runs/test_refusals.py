@@ -105,7 +105,7 @@ REFUSALS = (
         "a settings file that is not there",
         "nowhere.yaml",
         (),
-        ("no settings file ", "nowhere.yaml", "give a YAML file with -c", "next: ls configs"),
+        ("no settings file ", "nowhere.yaml", "give a YAML file with -c", "next: pannsdist config list"),
     ),
     Refusal(
         "a metric that is not computed",

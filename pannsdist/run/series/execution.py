@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pannsdist.run.folder import SETTINGS_FILE
-from pannsdist.run.series.job_pool import Job, JobPool, JobResult
+from pannsdist.run.launching.command import LOG_FOLDER
+from pannsdist.run.launching.job_pool import Job, JobPool, JobResult
 from pannsdist.run.series.runs import Request, Run, Series
 from pannsdist.run.series.scores import duration, number
-from pannsdist.runtime import reading
+from pannsdist.runtime import launcher, reading
 from pannsdist.runtime.console import print_main
 from pannsdist.runtime.errors import EXIT_STOPPED, SettingsError, UserError
 from pannsdist.training.tracking.scores_file import SCORES_FILE, read_scores
@@ -55,8 +56,10 @@ def execute(series: Series, stop_at_failure: bool) -> Outcome:
 
 def _job(run: Run, request: Request) -> Job:
     """A private folder protects the launcher's logs, which contain all environment variables."""
-    private = run.folder / "log" if request.processes > 1 else None
-    return Job(run.name, run.command(request.config, request.processes), run.log, private)
+    private = run.folder / LOG_FOLDER if request.processes > 1 else None
+    command = run.command(request.config, request.processes)
+    typed = {launcher.COMMAND: request.command_line}
+    return Job(run.name, command, run.log, private, request.processes, typed)
 
 
 class _ProgressPrinter:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -12,14 +11,15 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-import pannsdist
 from pannsdist import settings as settings_module
 from pannsdist.registry import Catalog
 from pannsdist.run.folder import SETTINGS_FILE, check_same_run, run_path
+from pannsdist.run.launching.command import LOG_FOLDER, training_command
+from pannsdist.run.launching.one_node import refuse_launcher
 from pannsdist.run.planning.decide import decide
 from pannsdist.run.planning.plan import Plan
 from pannsdist.run.planning.plan_table import plan_table
-from pannsdist.runtime import launcher, outputs, reading, storage
+from pannsdist.runtime import outputs, reading, storage
 from pannsdist.runtime.errors import BadRunFolder, SettingsError, UserError, shell_command
 from pannsdist.runtime.folder_lock import FolderLock, refuse_held
 from pannsdist.runtime.foreign import read_json
@@ -68,12 +68,7 @@ class Run:
 
     def command(self, config: Path, processes: int) -> list[str]:
         """The command that starts the run."""
-        arguments = [str(Path(pannsdist.__file__).parent / "train.py"), "-c", str(config), *self.overrides]
-        if processes == 1:
-            return [sys.executable, *arguments]
-        launcher = ["-W", "ignore:No ccache found", "-m", "paddle.distributed.launch", "--log_level", "WARNING"]
-        options = ["--nproc_per_node", str(processes), "--log_dir", str(self.folder / "log")]
-        return [sys.executable, *launcher, *options, *arguments]
+        return training_command(config, self.overrides, processes, self.folder / LOG_FOLDER)
 
 
 @dataclass(frozen=True)
@@ -151,9 +146,7 @@ def plan_series(request: Request, members: Mapping[str, Sequence[str]]) -> Serie
 
 def series_folder(request: Request) -> Path:
     """`runs/NAME` of the series. Raises BadRunFolder if it is a run folder, SettingsError under Paddle's launcher."""
-    if launcher.size() > 1:
-        wrong = "this command was started by Paddle's launcher, but it starts the launcher itself for each run"
-        raise SettingsError(wrong, "start it directly, with --nproc for the processes of each run")
+    refuse_launcher()
     chosen, _ = settings_module.load(request.config, request.overrides)
     folder = run_path(chosen)
     outputs.require_folder(folder, "the folder of the series")

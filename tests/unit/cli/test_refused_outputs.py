@@ -50,7 +50,7 @@ def test_embeddings_go_into_an_npz_file(tmp_path):
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no such device here")  # noqa: PTH110
 def test_a_full_standard_output_is_no_traceback():
     with open("/dev/full", "w") as full:  # noqa: PTH123
-        command = [sys.executable, "-m", "pannsdist.cli", "config", "show"]
+        command = [sys.executable, "-m", "pannsdist", "config", "show"]
         done = subprocess.run(
             command, stdout=full, stderr=subprocess.PIPE, cwd=launching.PROJECT, text=True, check=False
         )

@@ -174,7 +174,8 @@ def test_a_section_in_the_place_of_a_value_is_refused(write):
 
 def test_a_missing_file_is_refused_by_name(tmp_path):
     said = refusal(tmp_path / "absent.yaml")
-    assert said == f"no settings file {tmp_path}/absent.yaml\n  give a YAML file with -c\n  next: ls configs"
+    right = "give a YAML file with -c, or a recipe, as recipe:NAME"
+    assert said == f"no settings file {tmp_path}/absent.yaml\n  {right}\n  next: pannsdist config list"
 
 
 def test_a_missing_base_is_refused_by_name(write, tmp_path):

@@ -3,11 +3,14 @@
 import fcntl
 import os
 import signal
+import stat
 import sys
+from dataclasses import replace
 
 import pytest
 
-from pannsdist.run.series.job_pool import Job, JobPool, JobResult
+from pannsdist.run.launching.command import make_log_folder
+from pannsdist.run.launching.job_pool import Job, JobPool
 
 SAVES_AND_ENDS = """
 import signal, sys, time
@@ -151,10 +154,46 @@ def test_a_log_is_added_to_and_only_the_new_part_is_what_a_job_said(jobs, handle
     assert job.log.read_text() == "one\ntwo\n"
 
 
-def test_the_message_of_a_job_is_the_users_mistake_or_its_last_lines():
-    said = "plan\nerror: no\n  yes\n  next: try\nlaunch: Container failed\n"
-    job = Job("a", (), None)
-    assert JobResult(job, 2, said).message == "no\n  yes\n  next: try"
-    assert JobResult(job, 1, "".join(f"{n}\n" for n in range(40))).message.splitlines() == [
-        str(n) for n in range(25, 40)
-    ]
+LAUNCHER = """
+import os, sys
+from pathlib import Path
+folder = Path(sys.argv[1])
+for rank, code in enumerate((75, 3)):
+    (folder / f"exit_code.{rank}").write_text(str(code))
+    (folder / f"workerlog.{rank}").open("a").write(f"error: of rank {rank}\\n  right\\n")
+print(oct(os.umask(0)), os.environ["PANNSDIST_UMASK"], os.environ["PANNSDIST_EXIT_CODES"], os.environ["MORE"])
+sys.exit(75)
+"""
+"""Leaves what the launcher and two processes leave, of which the second has failed."""
+
+
+def test_of_a_launcher_the_result_is_that_of_its_processes_and_its_logs_are_private(jobs, handle, tmp_path):
+    private = tmp_path / "run" / "log"
+    for _ in range(2):  # what an earlier start noted is not taken for the result
+        (job,) = jobs(a="")
+        command = [sys.executable, "-c", LAUNCHER, str(private)]
+        watch = Noting()
+        JobPool([{}], handle).run(
+            [replace(job, command=command, private=private, processes=2, environment={"MORE": "1"})], watch
+        )
+    result = watch.ends["a"]
+    assert result.output == f"0o77 {umask():o} {private} 1\n"
+    assert (result.exit_code, result.culprit.rank) == (3, 1)
+    wanted = ["the process of rank 1 ended with exit code 3", "rank 1: of rank 1", "rank 1:   right"]
+    assert result.message.splitlines() == wanted
+    assert stat.S_IMODE(private.stat().st_mode) == 0o700
+
+
+def test_a_link_to_the_logs_of_a_run_that_was_started_by_hand_is_replaced_and_its_target_left(tmp_path):
+    target = tmp_path / "elsewhere"
+    target.mkdir(mode=0o755)
+    (tmp_path / "log").symlink_to("elsewhere")
+    make_log_folder(tmp_path / "log")
+    assert not (tmp_path / "log").is_symlink()
+    assert [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("log", "elsewhere")] == [0o700, 0o755]
+
+
+def umask():
+    found = os.umask(0o022)
+    os.umask(found)
+    return found

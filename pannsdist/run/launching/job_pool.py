@@ -9,49 +9,52 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from pannsdist.runtime import launcher_logs, reading, storage
+from pannsdist.run.launching.command import make_log_folder
+from pannsdist.run.launching.ranks import Culprit, Ranks, as_shell, message
+from pannsdist.runtime import exit_codes, launcher_logs, reading, storage
 from pannsdist.runtime.errors import CannotRead
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 POLL_S = 0.2
-SHOWN_LINES = 15
 
 
 @dataclass(frozen=True)
 class Job:
-    """A command, the log file its output is appended to, and a folder to make accessible to the owner only, if any."""
+    """A command, the log file its output is appended to, and its environment variables beside those of the slot.
+
+    With `private`, the folder of the launcher's logs, it is a command of Paddle's launcher with so many `processes`:
+    the folder is made accessible to the owner only, and the exit code is that of the processes.
+    """
 
     name: str
     command: Sequence[str]
     log: Path
     private: Path | None = None
+    processes: int = 1
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class JobResult:
-    """The result of a job: its exit code as in a shell, and its output."""
+    """The result of a job: its exit code as in a shell, its output, and the process that failed, if it had several."""
 
     job: Job
     exit_code: int
     output: str
+    culprit: Culprit | None = None
 
     @property
     def message(self) -> str:
-        """Its last error message, or its last lines of output."""
-        lines = self.output.splitlines()
-        starts = [number for number, line in enumerate(lines) if line.startswith("error: ")]
-        if not starts:
-            return "\n".join(lines[-SHOWN_LINES:])
-        message = [lines[starts[-1]].removeprefix("error: ")]
-        for line in lines[starts[-1] + 1 :]:
-            if not line.startswith("  "):
-                break
-            message.append(line)
-        return "\n".join(message)
+        """Its last error message, or its last lines of output; of a process other than rank 0 with the rank."""
+        if self.culprit is None or not self.culprit.said:
+            return message(self.output)
+        if self.culprit.rank == 0 and self.culprit.code is not None:
+            return self.culprit.said
+        return "\n".join([str(self.culprit), *self.culprit.lines()])
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ class _Started:
     job: Job
     process: subprocess.Popen[bytes]
     log_start: int
+    ranks: Ranks | None
 
 
 class JobObserver(Protocol):
@@ -77,11 +81,11 @@ class JobObserver(Protocol):
 class JobPool:
     """Runs jobs, each in its own session, so that Ctrl-C reaches it only through the pool, and only once.
 
-    `slots` are extra environment variables, one mapping per concurrent job; `inherited` is a file descriptor that every
+    `slots` are extra environment variables, one mapping per concurrent job; `inherited` are file descriptors that every
     job inherits.
     """
 
-    def __init__(self, slots: Sequence[Mapping[str, str]], inherited: int) -> None:
+    def __init__(self, slots: Sequence[Mapping[str, str]], *inherited: int) -> None:
         self._slots, self._inherited = slots, inherited
         self._running: dict[int, _Started] = {}
         self._terminated = False
@@ -117,11 +121,13 @@ class JobPool:
 
     def _start(self, job: Job, slot: Mapping[str, str]) -> _Started:
         if job.private:
-            storage.make_folder(job.private, private=True)
+            make_log_folder(job.private)
         storage.make_folder(job.log.parent)
-        environment = {**os.environ, **slot}
+        environment = {**os.environ, **slot, **job.environment}
+        ranks = None
         if job.private:
-            environment[launcher_logs.UMASK] = f"{_umask():o}"
+            environment |= {launcher_logs.UMASK: f"{_umask():o}", exit_codes.FOLDER: str(job.private.resolve())}
+            ranks = Ranks(job.private, job.processes)
         with storage.opened(job.log, "ab") as log:
             start = log.tell()
             process = subprocess.Popen(  # noqa: S603 - our own command, no shell
@@ -132,9 +138,9 @@ class JobPool:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                pass_fds=(self._inherited,),
+                pass_fds=self._inherited,
             )
-        return _Started(job, process, start)
+        return _Started(job, process, start, ranks)
 
     def _terminate(self) -> None:
         """Send SIGTERM once: a second one would interrupt the saving of a checkpoint."""
@@ -170,4 +176,6 @@ def _result(started: _Started, code: int) -> JobResult:
         output = reading.bytes_or_empty(started.job.log)[started.log_start :].decode(errors="replace")
     except CannotRead as error:  # the exit code is known all the same
         output = f"error: {error}"
-    return JobResult(started.job, code if code >= 0 else 128 - code, output)
+    if started.ranks is None:
+        return JobResult(started.job, as_shell(code), output)
+    return JobResult(started.job, started.ranks.true_code(code), output, started.ranks.culprit(output))

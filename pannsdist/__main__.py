@@ -1,0 +1,7 @@
+"""`python -m pannsdist` is the command `pannsdist`."""
+
+import sys
+
+from pannsdist.cli import main
+
+sys.exit(main())

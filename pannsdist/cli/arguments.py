@@ -1,0 +1,21 @@
+"""Types of arguments that several subcommands have."""
+
+from __future__ import annotations
+
+import argparse
+import re
+
+
+def from_one(text: str) -> int:
+    """A positive integer."""
+    if not re.fullmatch("0*[1-9][0-9]{0,3}", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive integer")
+    return int(text)
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Different names or numbers between commas."""
+    found = tuple(text.split(","))
+    if not all(re.fullmatch("[A-Za-z0-9_-]+", name, re.ASCII) for name in found) or len(set(found)) < len(found):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list such as 0,1,2")
+    return found

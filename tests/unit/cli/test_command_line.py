@@ -114,6 +114,14 @@ def test_answers_are_csv(run, model, sound):
     assert {row["label"] for row in rows} == set(LABELS)
 
 
+def test_no_cell_of_a_csv_answer_is_a_formula(run, model, sound, monkeypatch):
+    monkeypatch.chdir(sound.parent)
+    sound.rename("=1+1, a.wav")
+    code, out, _ = run("predict", "--model", model, "--format", "csv", "=1+1, a.wav")
+    assert code == 0
+    assert {row["path"] for row in csv.DictReader(io.StringIO(out))} == {"'=1+1, a.wav"}
+
+
 def test_only_as_many_labels_are_named_as_asked_for(run, model, sound):
     _, out, _ = run("predict", "--model", model, "--format", "json", "--topk", "1", sound)
     assert len(json.loads(out)[0]["scores"]) == 1

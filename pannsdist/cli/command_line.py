@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pannsdist import __version__, settings
-from pannsdist.cli import data, find_lr, plugins, report, series, sounds, train, weights
-from pannsdist.registry import Catalog
+from pannsdist.cli import data, evaluation, find_lr, plugins, report, series, sounds, train, weights
 from pannsdist.runtime import console, cpu, names
 from pannsdist.runtime.errors import EXIT_USER_ERROR, shell_command
 from pannsdist.settings.schema import Settings
@@ -22,8 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="pannsdist", description="Audio classification on PaddlePaddle.")
     parser.add_argument("--version", action="version", version=f"pannsdist {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    families = (train, plugins, find_lr, sounds, weights, data, series, report)
-    for add in (_add_config, _add_evaluate, *(family.add for family in families)):
+    families = (train, evaluation, plugins, find_lr, sounds, weights, data, series, report)
+    for add in (_add_config, *(family.add for family in families)):
         add(commands)
     chosen = _parse(parser, arguments)
     chosen.command_line = shell_command("pannsdist", *(sys.argv[1:] if arguments is None else arguments))
@@ -63,15 +62,6 @@ def _add_config(commands: Any) -> None:
     showing.set_defaults(run=lambda chosen: show_settings(chosen.config, chosen.overrides))
 
 
-def _add_evaluate(commands: Any) -> None:
-    parser = commands.add_parser("evaluate", help="evaluate a trained model on a split of a dataset")
-    parser.add_argument("--model", type=Path, required=True, help="model folder, such as runs/NAME/best_model")
-    parser.add_argument("-c", "--config", type=Path, required=True, help="settings file (YAML) with the dataset")
-    parser.add_argument("--split", default="valid", help="split of the dataset (default: valid)")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="overrides of settings")
-    parser.set_defaults(run=lambda chosen: evaluate(chosen.model, chosen.config, chosen.overrides, chosen.split))
-
-
 def show_settings(config: Path | None, overrides: Sequence[str]) -> None:
     """Print the settings of a file as YAML; without a file, the schema: key, default and description."""
     if config is None:
@@ -88,15 +78,3 @@ def recipe_lines() -> Iterator[str]:
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for row in rows:
         yield "  ".join([*(f"{cell:<{width}}" for cell, width in zip(row[:3], widths, strict=True)), row[3]])
-
-
-def evaluate(model: Path, config: Path, overrides: Sequence[str], split: str) -> None:
-    """Print all scores of a model on a split, in full precision."""
-    from pannsdist.run.evaluation import evaluate_bundle
-
-    chosen, origin = settings.load(config, overrides)
-    evaluation = evaluate_bundle(model, chosen, origin, Catalog.installed(), split)
-    for name, value in evaluation.scores.items():
-        print(f"{name} {value!r}")
-    for error in evaluation.bad:
-        print(f"skipped: {error.wrong}", file=sys.stderr)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from pannsdist.runtime import csv_text
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,9 @@ def write(name: str, output_format: Format, results: Iterable[Any]) -> None:
     if name == "json":
         print(json.dumps([output_format.record(result) for result in results], indent=1, ensure_ascii=False))
     elif name == "csv":
-        writer = csv.writer(sys.stdout)
-        writer.writerow(output_format.columns)
+        csv_text.write_rows(sys.stdout, [output_format.columns])
         for result in results:
-            writer.writerows(output_format.rows(result))
+            csv_text.write_rows(sys.stdout, output_format.rows(result))
     else:
         for result in results:
             as_json = name == "jsonl"

@@ -5,12 +5,12 @@ Axes: N clips, C classes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Predictions", "confusion", "log_softmax", "losses"]
+__all__ = ["CLASS_SCORES", "ClassScores", "Predictions", "confusion", "log_softmax", "losses"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,6 +18,7 @@ class Predictions:
     """Logits and targets of all clips of a split.
 
     `logits` (N, C) float32. `targets` (N,) int64 class indices, or (N, C) float32 of 0 and 1 if `multi_label`.
+    `groups` (N,) names what a clip was cut from, such as a recording or a speaker; empty if every clip is its own.
     Raises ValueError if the shapes or class indices are inconsistent.
     """
 
@@ -26,6 +27,7 @@ class Predictions:
     targets: NDArray[np.integer] | NDArray[np.floating]
     labels: tuple[str, ...]
     multi_label: bool
+    groups: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         clips, classes = len(self.ids), len(self.labels)
@@ -35,6 +37,8 @@ class Predictions:
             raise ValueError(f"logits are {self.logits.shape}; {clips} ids and {classes} labels require {shape}")
         if self.targets.shape != wanted:
             raise ValueError(f"targets are {self.targets.shape}; {wanted} was expected")
+        if self.groups and len(self.groups) != clips:
+            raise ValueError(f"{len(self.groups)} groups for {clips} clips")
         if not self.multi_label and clips and (self.targets.min() < 0 or self.targets.max() >= classes):
             raise ValueError(f"targets reach from {self.targets.min()} to {self.targets.max()}; {classes} classes")
 
@@ -76,7 +80,30 @@ class Predictions:
         """The same predictions with rows sorted by id."""
         order = sorted(range(len(self.ids)), key=self.ids.__getitem__)
         ids = tuple(self.ids[row] for row in order)
-        return replace(self, ids=ids, logits=self.logits[order], targets=self.targets[order])
+        groups = tuple(self.groups[row] for row in order) if self.groups else ()
+        return replace(self, ids=ids, logits=self.logits[order], targets=self.targets[order], groups=groups)
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """The scores of one class against the rest; NaN where undefined, which all are for a class without clips.
+
+    `support` is the number of clips that have the class, `predicted` the number of those that it is predicted for. Of
+    a class with clips that is never predicted the precision is 0, as in scikit-learn with `zero_division=0`.
+    """
+
+    label: str
+    support: int
+    predicted: int
+    precision: float
+    recall: float
+    f1: float
+    average_precision: float
+    roc_auc: float
+
+
+CLASS_SCORES = tuple(field.name for field in fields(ClassScores))[3:]
+"""The names of the scores of a class, without its label and the counts."""
 
 
 def log_softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:

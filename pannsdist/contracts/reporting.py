@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pannsdist.contracts.predictions import Predictions, confusion, losses
+from pannsdist.contracts.predictions import CLASS_SCORES, Predictions, confusion, losses
 from pannsdist.contracts.run_plugins import EpochReport, StepReport, TestReport, TrackedRun
 from pannsdist.runtime.errors import BadClip
 
@@ -34,6 +34,8 @@ __all__ = [
 
 THRESHOLDS = 127  # as many as VisualDL's and TensorBoard's own curves have
 BUCKETS = 40
+CLASSES = 60
+"""Up to so many classes have scalars of their own."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,8 +104,15 @@ def step_points(report: StepReport) -> dict[str, float]:
 
 
 def epoch_points(report: EpochReport) -> dict[str, float]:
-    """Scores by tag at `report.step`, without `train/loss`, which `step_points` has."""
-    return _finite({name: value for name, value in report.scores.items() if name != "train/loss"})
+    """Scores by tag at `report.step`, without `train/loss`, which `step_points` has.
+
+    The scores of each class are among them, such as `valid/class_f1/LABEL`, unless there are more than CLASSES.
+    """
+    points = {name: value for name, value in report.scores.items() if name != "train/loss"}
+    for one in report.classes if len(report.classes) <= CLASSES else ():
+        for name in ("support", *CLASS_SCORES):
+            points[f"{report.split}/class_{name}/{one.label}"] = getattr(one, name)
+    return _finite(points)
 
 
 def epoch_summaries(run: TrackedRun, report: EpochReport) -> Iterator[Summary]:

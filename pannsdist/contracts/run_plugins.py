@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     import paddle
 
-    from pannsdist.contracts.predictions import Predictions
+    from pannsdist.contracts.predictions import ClassScores, Predictions
 
 
 class MetricPlugin(Protocol):
@@ -101,7 +101,7 @@ class StepReport:
 class EpochReport:
     """Result of an epoch after training, evaluation and saving. `scores` by split/metric, including `train/loss`.
 
-    `predictions` are those that the scores were computed from.
+    `predictions` are those that the scores were computed from, and `classes` their scores of each class.
     """
 
     epoch: int
@@ -112,6 +112,7 @@ class EpochReport:
     is_best: bool
     seconds: float
     predictions: Predictions | None = None
+    classes: Sequence[ClassScores] = ()
 
     @property
     def split(self) -> str:

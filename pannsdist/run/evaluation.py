@@ -14,6 +14,7 @@ from pannsdist.registry import Catalog
 from pannsdist.registry.building import Part
 from pannsdist.run.building import plugin_record
 from pannsdist.run.data_record import DATA_FILE, changes, data_record, read_data_record
+from pannsdist.run.evaluation_output import EvaluatedSplit
 from pannsdist.run.planning.data import Data, load_data
 from pannsdist.run.planning.metrics import plugin_metrics, refuse_unsuitable_metrics
 from pannsdist.run.planning.selection import choose_dataset, choose_metrics
@@ -21,12 +22,12 @@ from pannsdist.runtime import console
 from pannsdist.runtime.errors import BadBundle
 from pannsdist.settings import SettingsOrigin
 from pannsdist.settings.schema import Settings
-from pannsdist.training.evaluator import Evaluation, Evaluator, SplitToEvaluate
+from pannsdist.training.evaluator import Evaluator, SplitToEvaluate
 
 
 def evaluate_bundle(
     folder: Path, settings: Settings, origin: SettingsOrigin, catalog: Catalog, split: str
-) -> Evaluation:
+) -> EvaluatedSplit:
     """Evaluate the model in `folder` on a split of the dataset of the settings, in one process.
 
     Clips are read as in the validation of the training run. The metric plugins of that run are computed too, unless the
@@ -51,9 +52,11 @@ def evaluate_bundle(
     loader = Loader(settings.data.workers)
     try:
         evaluator = Evaluator(SingleProcessWorld(), bundle.network, record.labels, record.multi_label, further)
-        return evaluator.evaluate(SplitToEvaluate(split, plan.ids, lambda: loader.read(plan.requests(Shard(0, 1)))))
+        found = evaluator.evaluate(SplitToEvaluate(split, plan.ids, lambda: loader.read(plan.requests(Shard(0, 1)))))
     finally:
         loader.close()
+    assert found.predictions is not None  # rank 0
+    return EvaluatedSplit(split, found, found.predictions)
 
 
 def _note_other_clips(folder: Path, record: BundleRecord, data: Data, split: str) -> None:

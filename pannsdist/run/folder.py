@@ -31,7 +31,7 @@ from pannsdist.training.background import BackgroundWriter
 from pannsdist.training.checkpoint import DAMAGED, CheckpointStore, LatestCheckpoint, Progress, Snapshot
 from pannsdist.training.fit_context import ResultSinks
 from pannsdist.training.run_length import RunLength
-from pannsdist.training.tracking import ConsoleTracker, PredictionsTracker, ScoresFile
+from pannsdist.training.tracking import ClassScoresFile, ConsoleTracker, PredictionsTracker, ScoresFile
 
 SETTINGS_FILE, LABELS_FILE = "settings.yaml", "labels.json"
 FREE_KEYS = (
@@ -152,6 +152,7 @@ class RunFolder:
         own: list[Tracker] = [
             ConsoleTracker(note=f"  ({console_note})" if console_note else "", metrics=record.metrics),
             ScoresFile(self.path / "scores.jsonl", max(progress.epoch, progress.best.get("epoch", 0))),
+            ClassScoresFile(self.path / "class_scores.csv", progress.epoch),
             PredictionsTracker(self.path / "best_predictions"),
         ]
         trackers = [*own, *plugins]

@@ -18,20 +18,25 @@ from pannsdist.training import metrics
 
 @dataclass(frozen=True)
 class SplitToEvaluate:
-    """A split: its name, the ids of all its clips, and a function that returns this process's batches of it."""
+    """A split: its name, the ids of all its clips, and a function that returns this process's batches of it.
+
+    `groups` names the group of each clip, in the order of the ids; empty if every clip is its own.
+    """
 
     name: str
     ids: Sequence[str]
     batches: Callable[[], Iterable[Batch]]
+    groups: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores by `split/metric`, the skipped clips, and on rank 0 the predictions that were scored."""
+    """Scores by `split/metric`, the skipped clips, and on rank 0 the predictions and the scores of each class."""
 
     scores: dict[str, float]
     bad: tuple[BadClip, ...]
     predictions: metrics.Predictions | None = None
+    classes: tuple[metrics.ClassScores, ...] = ()
 
 
 class Evaluator:
@@ -58,14 +63,16 @@ class Evaluator:
         own = self._world.agree(lambda: self._predict(split.batches()))
         gathered = self._world.all_gather_after_barrier(own)
         bad = tuple(error for part in gathered for error in part.bad)
-        predictions: list[metrics.Predictions] = []
+        kept: list[tuple[metrics.Predictions, tuple[metrics.ClassScores, ...]]] = []
 
         def score() -> dict[str, float]:
-            predictions.append(self._predictions(split, gathered, len(bad)))
-            return metrics.scores(predictions[0], split.name, self._extra_metrics)
+            predictions = self._predictions(split, gathered, len(bad))
+            scored = metrics.scored(predictions, split.name, self._extra_metrics)
+            kept.append((predictions, scored.classes))
+            return scored.scores
 
         scores = self._world.on_main(score)
-        return Evaluation(scores, bad, predictions[0] if predictions else None)
+        return Evaluation(scores, bad, *(kept[0] if kept else ()))
 
     def _predict(self, batches: Iterable[Batch]) -> Batch:
         """This process's ids, logits (B, C) in place of waveforms, and targets."""
@@ -89,8 +96,10 @@ class Evaluator:
             )
         if not counts:
             raise BadDataset(f"no clip of {split.name} could be read", "see bad_clips.txt in the run folder")
+        group_of = dict(zip(split.ids, split.groups, strict=True)) if split.groups else {}
+        groups = tuple(group_of[name] for name in everything.ids) if group_of else ()
         return metrics.Predictions(
-            everything.ids, everything.waveforms, everything.targets, self._labels, self._multi_label
+            everything.ids, everything.waveforms, everything.targets, self._labels, self._multi_label, groups
         )
 
 

@@ -178,6 +178,7 @@ class Trainer:
             is_best=is_best,
             seconds=context.clock.end_epoch(),
             predictions=evaluation.predictions,
+            classes=evaluation.classes,
         )
 
         def notify_trackers() -> None:

@@ -1,6 +1,7 @@
 """Running statistics of batch norm in two processes: their own within an epoch, one for all in an evaluation."""
 
 import json
+import math
 
 import calling
 import launching
@@ -75,8 +76,11 @@ def test_the_scores_of_both_processes_are_those_of_the_saved_weights(runs, env):
     """Each process evaluates some of the clips: with statistics of its own, its scores would be of another network."""
     folder = runs["straight"] / "runs" / "normed"
     record = json.loads((folder / "best_model" / "bundle.json").read_text(encoding="utf-8"))
-    command = ("evaluate", "--model", folder / "best_model", "-c", folder / "settings.yaml")
+    command = ("evaluate", "--model", folder / "best_model", "-c", folder / "settings.yaml", "--format", "json")
     launched = calling.pannsdist(*command, cwd=runs["straight"], env=env)
     assert launched.exit_code == 0, str(launched)
-    said = dict(line.split() for line in launched.output.splitlines() if line.startswith("valid/"))
-    assert said == {name: repr(float(value)) for name, value in record["scores"].items() if name.startswith("valid/")}
+    said = json.loads(launched.output[launched.output.index("{") :])["scores"]
+    valid = {name: float(value) for name, value in record["scores"].items() if name.startswith("valid/")}
+    assert {name: one["value"] for name, one in said.items()} == {
+        name: value if math.isfinite(value) else None for name, value in valid.items()
+    }

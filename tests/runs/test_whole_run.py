@@ -1,8 +1,8 @@
 """What a run leaves, and what can be done with it."""
 
+import csv
 import dataclasses
 import json
-import math
 import stat
 import warnings
 
@@ -30,6 +30,7 @@ def test_a_run_leaves_these_files_and_no_others(run):
         "data.json",
         "labels.json",
         "scores.jsonl",
+        "class_scores.csv",
         *(f"checkpoints/step_00000003/{name}" for name in ("model.pdparams", "optimizer.pdopt", "progress.json")),
         "checkpoints/step_00000003/SHA256SUMS",
         "checkpoints/best",
@@ -122,13 +123,17 @@ def test_visualdl_reads_every_curve_back(run):
 
 def test_evaluate_gives_the_scores_of_the_run_to_the_last_digit(run):
     model, config = "runs/tiny/best_model", "runs/tiny/settings.yaml"
-    launched = calling.pannsdist("evaluate", "--model", model, "-c", config, cwd=run.work)
+    arguments = ("--per-class", "-o", "scores.json")
+    launched = calling.pannsdist("evaluate", "--model", model, "-c", config, *arguments, cwd=run.work)
     assert launched.exit_code == 0, str(launched)
-    said = dict(line.split() for line in launched.output.splitlines() if line.startswith("valid/"))
-    valid = {name: value for name, value in run.scores[0].items() if name.startswith("valid/")}
-    scores = {name: repr(math.nan if value is None else value) for name, value in valid.items()}
+    said = json.loads((run.work / "scores.json").read_text(encoding="utf-8"))
+    scores = {name: value for name, value in run.scores[0].items() if name.startswith("valid/")}
     assert set(METRICS) <= {name.removeprefix("valid/") for name in scores}
-    assert said == scores
+    assert {name: one["value"] for name, one in said["scores"].items()} == scores
+    with (run.folder / "class_scores.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row.pop("epoch") for row in rows] == ["1", "1", "1"]
+    assert rows == [{key: "" if value is None else str(value) for key, value in one.items()} for one in said["classes"]]
 
 
 def test_a_report_is_one_page_that_shows_the_run_with_its_sounds(run, tmp_path):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,12 @@ from pannsdist.inference.bundle import BundleRecord, read_record
 from pannsdist.registry import Catalog
 from pannsdist.run.planning.data import load_data
 from pannsdist.run.planning.selection import choose_dataset
+from pannsdist.run.report.classes import shown_mistakes
 from pannsdist.run.testing import TestScores, read_test_scores
 from pannsdist.runtime import reading
 from pannsdist.runtime.errors import BadBundle, BadClip, BadRunFolder, UserError
 from pannsdist.runtime.redaction import published, published_text
-from pannsdist.training.metrics import ClassScores, Predictions, class_scores, losses, most_confused
+from pannsdist.training.metrics import ClassScores, Interval, Predictions, class_scores, intervals, most_confused
 from pannsdist.training.tracking import SavedPredictions, read_predictions
 from pannsdist.training.tracking.scores_file import SCORES_FILE, read_scores
 
@@ -55,6 +57,8 @@ class ReportContent:
     classes: Sequence[ClassScores]
     players: Sequence[ClipPlayer]
     notes: Sequence[str]
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
+    """The 95 % intervals of the scores of `record`, by `split/metric`."""
     test: TestScores | None = None
 
 
@@ -75,11 +79,13 @@ def read_content(folder: Path, catalog: Catalog) -> ReportContent:
     elif record is not None and kept.epoch != record.epoch:
         notes.append(f"The predictions are from epoch {kept.epoch}, the best model is from epoch {record.epoch}.")
     players = [] if kept is None or record is None else list(_players(written, kept, record, catalog, notes))
-    classes = class_scores(kept.predictions) if kept else []
+    classes = class_scores(kept.predictions.sorted_by_id()) if kept else []
+    is_same_epoch = kept is not None and record is not None and kept.epoch == record.epoch
+    found = intervals(kept.predictions, kept.split) if kept is not None and is_same_epoch else {}
     shown, notes = flat(published(settings.read_yaml(written))), [published_text(note) for note in notes]
     test = read_test_scores(folder)
     test = test if test is not None and record is not None and test.epoch == record.epoch else None
-    return ReportContent(folder, shown, scores, record, kept, classes, players, notes, test)
+    return ReportContent(folder, shown, scores, record, kept, classes, players, notes, found, test)
 
 
 def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -100,15 +106,15 @@ def _record(folder: Path, notes: list[str]) -> BundleRecord | None:
 
 
 def chosen_rows(predictions: Predictions) -> list[int]:
-    """The rows of the clips to show: from the most confused pairs, or those with the largest loss.
+    """The rows of the clips to show: from the most confused pairs, or the most confident mistakes of the classes.
 
-    Within a pair, errors with the highest probability come first.
+    Within a pair or a class, the most confident mistakes come first.
     """
     if not predictions.usable:
         return []
     if predictions.multi_label:
-        order = np.argsort(-losses(predictions), kind="stable")
-        return [int(row) for row in order[:MOST_CLIPS]]
+        found = chain.from_iterable(shown_mistakes(predictions))
+        return list(dict.fromkeys(mistake.row for mistake in found))[:MOST_CLIPS]
     given, rows = predictions.logits.argmax(axis=1), []
     probabilities = predictions.probabilities
     for true, taken, _ in most_confused(predictions, MOST_PAIRS):

@@ -10,10 +10,11 @@ from html import escape
 from typing import Any
 
 from pannsdist.run.report.charts import confusion_chart, line_chart
+from pannsdist.run.report.classes import mistakes_section, number, table_section
 from pannsdist.run.report.content import ClipPlayer, ReportContent
 from pannsdist.run.report.style import STYLE
 from pannsdist.runtime.errors import shell_command
-from pannsdist.training.metrics import ClassScores, Predictions, confusion, most_confused
+from pannsdist.training.metrics import Predictions, confusion, most_confused
 
 OPEN = 3
 """Number of charts that are expanded initially."""
@@ -28,7 +29,9 @@ def page(content: ReportContent) -> str:
     if content.kept is not None:
         predictions = content.kept.predictions
         title = f"{content.kept.split}, epoch {content.kept.epoch}"
-        sections += [_confusion(predictions, title), _players(content.players, predictions), _table(content.classes)]
+        mistakes = _mistakes if predictions.multi_label else _pairs
+        sections += [_confusion(predictions, title), mistakes(content.players, predictions)]
+        sections += [table_section(content.classes)]
     sections += [_commands(content), _settings(content.settings)]
     return (
         "<!DOCTYPE html>\n<html lang='en'>\n<head>\n<meta charset='utf-8'>\n"
@@ -54,14 +57,27 @@ def _head(content: ReportContent) -> str:
     lines.append("<div class='tiles'>")
     for name in shown:
         kind = "tile chosen" if name == selected else "tile"
-        value = _number(record.scores[f"{split}/{name}"])
+        value = number(record.scores[f"{split}/{name}"])
         words = f"{escape(split)}/{escape(name)}".replace("_", "_<wbr>")
-        lines.append(f"<div class='{kind}'><b>{value}</b><span>{words}</span></div>")
+        interval = content.intervals.get(f"{split}/{name}")
+        within = f"<span>95 %: {interval}</span>" if interval else ""
+        lines.append(f"<div class='{kind}'><b>{value}</b><span>{words}</span>{within}</div>")
     lines.append("</div>")
     best = f"Epoch {record.epoch} of {last['epoch']} was the best by {escape(record.metric)}; these are its scores."
     if record.metric not in record.scores:
         best = f"All clips were trained on, and none chose an epoch; the model is that of epoch {record.epoch}."
-    return "".join([*lines, f"<p class='quiet'>{best}</p></header>"])
+    return "".join([*lines, f"<p class='quiet'>{best} {escape(_counted(content))}</p></header>"])
+
+
+def _counted(content: ReportContent) -> str:
+    """How many clips the scores are of, and what the intervals are."""
+    if content.kept is None:
+        return ""
+    predictions = content.kept.predictions
+    of_groups = f" of {len(set(predictions.groups))} groups" if predictions.groups else ""
+    drawn = "groups" if predictions.groups else "clips"
+    words = f" 95 %: interval of a bootstrap over the {drawn}." if content.intervals else ""
+    return f"{content.kept.split} has {len(predictions.ids)} clips{of_groups}.{words}"
 
 
 def _notes(notes: Sequence[str]) -> str:
@@ -76,7 +92,7 @@ def _test(content: ReportContent) -> str:
     words = f"{test.clips} clips, evaluated once, after the choice, with the model of epoch {test.epoch}. "
     words += "The scores above are of the clips that the epoch was chosen on; these are not."
     rows = "".join(
-        f"<tr><th>{escape(name)}</th><td>{_number(math.nan if value is None else value)}</td></tr>"
+        f"<tr><th>{escape(name)}</th><td>{number(math.nan if value is None else value)}</td></tr>"
         for name, value in test.scores.items()
     )
     return f"<section><h2>Test split</h2><p class='quiet'>{words}</p><table>{rows}</table></section>"
@@ -113,19 +129,23 @@ def _rank(name: str, selected: str) -> tuple[bool, int]:
 
 
 def _confusion(predictions: Predictions, title: str) -> str:
-    if predictions.multi_label or not predictions.usable:
-        why = "There is no confusion matrix for multi-label predictions."
-        why = why if predictions.multi_label else "The predictions are not finite."
-        return f"<section><h2>Confusion matrix</h2><p>{why}</p></section>"
+    """The matrix of single-label predictions; of several labels none is the one that another was taken for."""
+    if predictions.multi_label:
+        return ""
+    if not predictions.usable:
+        return "<section><h2>Confusion matrix</h2><p>The predictions are not finite.</p></section>"
     drawn = confusion_chart(confusion(predictions), predictions.labels, title)
     words = f"{escape(title)}: rows are true classes, columns are predicted classes"
     return f"<section><h2>Confusion matrix</h2><p class='quiet'>{words}</p><div class='wide'>{drawn}</div></section>"
 
 
-def _players(players: Sequence[ClipPlayer], predictions: Predictions) -> str:
-    if predictions.multi_label:
-        rows = "".join(_player(player) for player in players)
-        return f"<section><h2>Clips with the largest loss</h2><ul class='players'>{rows}</ul></section>"
+def _mistakes(players: Sequence[ClipPlayer], predictions: Predictions) -> str:
+    """The mistakes of each class; a clip has its player where it is listed first."""
+    audio = {player.name: player.wav for player in players}
+    return mistakes_section(predictions, lambda name, words: _item(name, words, audio.pop(name, b"")))
+
+
+def _pairs(players: Sequence[ClipPlayer], predictions: Predictions) -> str:
     if not predictions.usable:
         return ""
     pairs = most_confused(predictions, 8)
@@ -143,27 +163,17 @@ def _players(players: Sequence[ClipPlayer], predictions: Predictions) -> str:
 
 
 def _player(player: ClipPlayer) -> str:
-    words = f"<span>{escape(player.name)}</span><span class='quiet'>is {escape(player.true)}, predicted as "
-    words += f"{escape(player.given)} {player.probability:.2f}</span>"
-    if player.wav is None:
-        return f"<li>{words}<span class='quiet'>audio not available</span></li>"
-    data = base64.b64encode(player.wav).decode("ascii")
-    return f"<li>{words}<audio controls preload='none' src='data:audio/wav;base64,{data}'></audio></li>"
+    return _item(player.name, f"is {player.true}, predicted as {player.given} {player.probability:.2f}", player.wav)
 
 
-def _table(classes: Sequence[ClassScores]) -> str:
-    """Classes by ascending F1; classes without clips last."""
-    order = sorted(classes, key=lambda row: (math.isnan(row.f1), row.f1 if not math.isnan(row.f1) else 0.0))
-    head = "".join(f"<th>{name}</th>" for name in ("F1", "precision", "recall", "AP", "ROC AUC", "clips"))
-    parts = [f"<section><h2>Classes by F1, lowest first</h2><div class='wide'><table><tr><th>class</th>{head}</tr>"]
-    for row in order:
-        numbers = (row.precision, row.recall, row.average_precision, row.roc_auc)
-        cells = "".join(f"<td>{_number(value)}</td>" for value in numbers)
-        filled = 0.0 if math.isnan(row.f1) else row.f1
-        bar = f"<td class='bar' style='--filled:{100 * filled:.0f}%'>{_number(row.f1)}</td>"
-        parts.append(f"<tr><th>{escape(row.label)}</th>{bar}{cells}<td>{row.support}</td></tr>")
-    absent = "<p class='quiet'>A dash: the class has no clips, or the score is undefined.</p>"
-    return "".join([*parts, "</table></div>", absent, "</section>"])
+def _item(name: str, words: str, wav: bytes | None) -> str:
+    """The list entry of a clip: None is audio that is not available, and nothing is shown for empty audio."""
+    text = f"<span>{escape(name)}</span><span class='quiet'>{escape(words)}</span>"
+    if wav is None:
+        return f"<li>{text}<span class='quiet'>audio not available</span></li>"
+    data = base64.b64encode(wav).decode("ascii")
+    player = f"<audio controls preload='none' src='data:audio/wav;base64,{data}'></audio>" if wav else ""
+    return f"<li>{text}{player}</li>"
 
 
 def _commands(content: ReportContent) -> str:
@@ -187,7 +197,3 @@ def _settings(settings: Mapping[str, Any]) -> str:
 
 def _text(value: Any) -> str:
     return "" if value is None else str(value)
-
-
-def _number(value: float) -> str:
-    return "–" if math.isnan(value) else "∞" if math.isinf(value) else f"{value:.4f}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -12,15 +13,18 @@ from pannsdist import settings
 from pannsdist.registry import Catalog
 from pannsdist.run.series.execution import execute, slot_environments
 from pannsdist.run.series.final_run import train_final
+from pannsdist.run.series.intervals import FoldIntervals, fold_intervals
 from pannsdist.run.series.runs import Request, Series, describe, plan_series, refuse_own_keys
 from pannsdist.run.series.scores import Result, Spread, duration, number, read_result, spreads, table
 from pannsdist.runtime import storage
 from pannsdist.runtime.console import print_main
 from pannsdist.runtime.errors import BadDataset, SettingsError, shell_command
+from pannsdist.training.metrics import Interval
 
 RECORD_FILE = "crossval.json"
 KINDS = ("best", "last")
 OWN_FOLDS = "the datasets folder and manifest draw folds from sounds of any kind: data.name=folder data.params.folds=5"
+INTERVAL = "95 % interval: of the mean at the best epochs, bootstrap over the clips within each fold"
 
 
 def cross_validate(request: Request, selected: Sequence[int] = (), final: bool = False) -> int:
@@ -38,10 +42,11 @@ def cross_validate(request: Request, selected: Sequence[int] = (), final: bool =
     outcome = execute(series, stop_at_failure=True)
     if outcome.exit_code == 0:
         results = read_results(series)
+        found = fold_intervals(results)
         path = series.folder / RECORD_FILE
-        storage.write_atomic(path, json.dumps(record(series, results), indent=1) + "\n")
+        storage.write_atomic(path, json.dumps(record(series, results, found), indent=1) + "\n")
         took = duration(time.monotonic() - started_s)
-        print_main(f"\n{summary(series, results)}\n\nthis command took {took}; written: {path}")
+        print_main(f"\n{summary(series, results, found)}\n\nthis command took {took}; written: {path}")
         if final:
             return train_final(request, f"{key}={folds[0]}", results)
     return outcome.exit_code
@@ -77,7 +82,7 @@ def read_results(series: Series) -> list[Result]:
     return [read_result(run.name, run.folder, series.metric, series.higher_is_better) for run in series.runs]
 
 
-def record(series: Series, results: Sequence[Result]) -> dict[str, Any]:
+def record(series: Series, results: Sequence[Result], found: FoldIntervals) -> dict[str, Any]:
     """The content of crossval.json: all scores of each fold, at its best and last epoch, with mean and deviation."""
     return {
         "metric": series.metric,
@@ -87,12 +92,14 @@ def record(series: Series, results: Sequence[Result]) -> dict[str, Any]:
         "best": {name: vars(spread) for name, spread in spreads(results, "best").items()},
         "last": {name: vars(spread) for name, spread in spreads(results, "last").items()},
         "test": {name: vars(spread) for name, spread in spreads(results, "test").items()},
+        "clips": found.clips,
+        "best_intervals": {name: _ends(one) for name, one in found.of_scores.items()},
         "seconds": sum(result.seconds for result in results),
     }
 
 
-def summary(series: Series, results: Sequence[Result]) -> str:
-    """Two tables: the selection metric per fold, then mean and deviation of every score."""
+def summary(series: Series, results: Sequence[Result], found: FoldIntervals) -> str:
+    """Two tables: the selection metric per fold, then mean, deviation and 95 % interval of every score."""
     metric = series.metric
     both = {kind: spreads(results, kind) for kind in KINDS}
     none = Spread(None, None, tuple(result.name for result in results))
@@ -104,13 +111,20 @@ def summary(series: Series, results: Sequence[Result]) -> str:
     took = duration(sum(result.seconds for result in results))
     folds.append(("mean", number(selected[0].mean), "", number(selected[1].mean), "", took))
     folds.append(("deviation", number(selected[0].deviation), "", number(selected[1].deviation), "", ""))
-    rows = [(f"mean of {len(results)} folds", "best epoch", "last epoch")]
-    names = dict.fromkeys([*both["best"], *both["last"]])
-    rows += [(name, str(both["best"].get(name, none)), str(both["last"].get(name, none))) for name in names]
-    rows += [(name, str(spread), "") for name, spread in spreads(results, "test").items()]
+    counted = f", {found.clips} clips" if found.clips else ""
+    rows = [(f"mean of {len(results)} folds{counted}", "best epoch", "95 % interval", "last epoch")]
+    for name in dict.fromkeys([*both["best"], *both["last"]]):
+        best, last = (str(both[kind].get(name, none)) for kind in KINDS)
+        rows.append((name, best, str(found.of_scores.get(name, "")), last))
+    rows += [(name, str(spread), "", "") for name, spread in spreads(results, "test").items()]
     note = f"best epoch: the {'highest' if series.higher_is_better else 'lowest'} {metric} of each fold"
-    return f"{table(folds)}\n\n{table(rows)}\n\n{note}\ndeviation, +-: sample standard deviation (n - 1)"
+    return f"{table(folds)}\n\n{table(rows)}\n\n{note}\ndeviation, +-: sample standard deviation (n - 1)\n{INTERVAL}"
 
 
 def _cells(epoch: Any, metric: str) -> tuple[str, str]:
     return (number(epoch.scores.get(metric)), f"(epoch {epoch.epoch})") if epoch else (number(None), "")
+
+
+def _ends(one: Interval) -> list[float | None]:
+    """The ends for JSON, which has no infinity."""
+    return [end if math.isfinite(end) else None for end in (one.low, one.high)]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import hashlib
-import io
 import itertools
 import json
 import math
@@ -19,7 +17,7 @@ from pannsdist import settings
 from pannsdist.run.series.execution import execute, slot_environments
 from pannsdist.run.series.runs import OWN_KEYS, Request, Series, describe, plan_series
 from pannsdist.run.series.scores import Result, duration, number, read_result, table
-from pannsdist.runtime import storage
+from pannsdist.runtime import csv_text, storage
 from pannsdist.runtime.console import print_main
 from pannsdist.runtime.errors import SettingsError
 from pannsdist.runtime.redaction import published, published_text
@@ -147,11 +145,9 @@ def write(series: Series, rows: Sequence[Mapping[str, Any]]) -> None:
                 cells[f"{kind} epoch"] = found["epoch"]
                 cells |= {f"{kind} {name}": value for name, value in found["scores"].items()}
         flat.append({**cells, "seconds": row.get("seconds")})
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(dict.fromkeys(name for cells in flat for name in cells)), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(flat)
-    storage.write_atomic(series.folder / "sweep.csv", text.getvalue())
+    columns = list(dict.fromkeys(name for cells in flat for name in cells))
+    table_rows: list[list[Any]] = [columns, *([cells.get(name) for name in columns] for cells in flat)]
+    storage.write_atomic(series.folder / "sweep.csv", csv_text.text_of(table_rows))
 
 
 def summary(series: Series, keys: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:

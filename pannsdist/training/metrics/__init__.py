@@ -14,22 +14,41 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pannsdist.contracts.predictions import Predictions, confusion, losses
+from pannsdist.contracts.predictions import CLASS_SCORES, ClassScores, Predictions, confusion, losses
 from pannsdist.training.metrics import classification, probability, ranking
-from pannsdist.training.metrics.per_class import ClassScores, class_scores, most_confused
+from pannsdist.training.metrics.bootstrap import Interval, interval, intervals, resampled_scores
+from pannsdist.training.metrics.per_class import (
+    Mean,
+    Mistake,
+    class_means,
+    class_scores,
+    confident_mistakes,
+    most_confused,
+)
 from pannsdist.training.metrics.predictions import absent_labels
 
 __all__ = [
+    "CLASS_SCORES",
     "METRICS",
     "ClassScores",
+    "Interval",
+    "Mean",
     "Metric",
+    "Mistake",
     "Predictions",
+    "Scored",
     "absent_labels",
+    "class_means",
     "class_scores",
+    "confident_mistakes",
     "confusion",
+    "interval",
+    "intervals",
     "losses",
     "metrics_for",
     "most_confused",
+    "resampled_scores",
+    "scored",
     "scores",
 ]
 
@@ -78,15 +97,29 @@ def metrics_for(multi_label: bool, classes: int) -> dict[str, Metric]:
     return {name: metric for name, metric in METRICS.items() if metric.applies(multi_label, classes)}
 
 
-def scores(predictions: Predictions, split: str, extra_metrics: Sequence[Metric] = ()) -> dict[str, float]:
-    """All applicable metrics and the `extra_metrics`, as `split/metric`.
+@dataclass(frozen=True)
+class Scored:
+    """All scores of predictions as `split/metric`, and those of each class; both are made of the same numbers."""
+
+    scores: dict[str, float]
+    classes: tuple[ClassScores, ...]
+
+
+def scored(predictions: Predictions, split: str, extra_metrics: Sequence[Metric] = ()) -> Scored:
+    """All applicable metrics, the `extra_metrics`, and the scores of each class.
 
     Rows are sorted by id first: floating-point sums depend on the order, and scores must not depend on the sharding.
     """
     ordered = predictions.sorted_by_id()
-    applying = metrics_for(predictions.multi_label, len(predictions.labels))
-    own = {f"{split}/{name}": metric.compute(ordered) for name, metric in applying.items()}
     for array in (ordered.logits, ordered.targets):  # these are copies; no metric may modify what the next one reads
         array.setflags(write=False)
-    usable = ordered.usable
-    return own | {f"{split}/{metric.name}": metric.compute(ordered) if usable else math.nan for metric in extra_metrics}
+    applying = metrics_for(predictions.multi_label, len(predictions.labels))
+    own = {f"{split}/{name}": metric.compute(ordered) for name, metric in applying.items()}
+    classes, usable = class_scores(ordered), ordered.usable
+    extra = {f"{split}/{metric.name}": metric.compute(ordered) if usable else math.nan for metric in extra_metrics}
+    return Scored(own | extra, classes)
+
+
+def scores(predictions: Predictions, split: str, extra_metrics: Sequence[Metric] = ()) -> dict[str, float]:
+    """The scores of `scored`."""
+    return scored(predictions, split, extra_metrics).scores

@@ -4,12 +4,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import wraps
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pannsdist.contracts.predictions import Predictions
 from pannsdist.training.metrics.predictions import nan_unless_usable, ranking_scores
+
+ClassValues = Callable[[Predictions], NDArray[np.float64]]
+
+
+def _once(compute: ClassValues) -> ClassValues:
+    """A decorator: computed once for predictions whose arrays are read-only, for the means and for each class."""
+    known: WeakKeyDictionary[Predictions, NDArray[np.float64]] = WeakKeyDictionary()
+
+    @wraps(compute)
+    def remembered(predictions: Predictions) -> NDArray[np.float64]:
+        if predictions.logits.flags.writeable or predictions.targets.flags.writeable:
+            return compute(predictions)
+        if predictions not in known:
+            known[predictions] = compute(predictions)
+        return known[predictions].copy()
+
+    return remembered
 
 
 @nan_unless_usable
@@ -51,6 +70,7 @@ def label_ranking_average_precision(predictions: Predictions) -> float:
     return float(label_ranking_average_precision_score(predictions.positives[rows], predictions.logits[rows]))
 
 
+@_once
 def class_average_precision(predictions: Predictions) -> NDArray[np.float64]:
     """The average precision of each class, (C,); NaN where it has no positive clips."""
     from sklearn.metrics import average_precision_score
@@ -58,6 +78,7 @@ def class_average_precision(predictions: Predictions) -> NDArray[np.float64]:
     return _per_class(average_precision_score, predictions, predictions.present)
 
 
+@_once
 def class_roc_auc(predictions: Predictions) -> NDArray[np.float64]:
     """The ROC AUC of each class, (C,); NaN where it has no positive or no negative clips."""
     from sklearn.metrics import roc_auc_score

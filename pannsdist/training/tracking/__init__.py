@@ -1,5 +1,6 @@
 """The built-in trackers: terminal and files. Trackers run on rank 0 only; others are plugins."""
 
+from pannsdist.training.tracking.class_scores_file import ClassScoresFile
 from pannsdist.training.tracking.console import ConsoleTracker, duration
 from pannsdist.training.tracking.predictions_file import (
     PredictionsTracker,
@@ -10,6 +11,7 @@ from pannsdist.training.tracking.predictions_file import (
 from pannsdist.training.tracking.scores_file import ScoresFile
 
 __all__ = [
+    "ClassScoresFile",
     "ConsoleTracker",
     "PredictionsTracker",
     "SavedPredictions",

@@ -66,6 +66,7 @@ def _write(folder: Path, saved: SavedPredictions) -> None:
         "multi_label": predictions.multi_label,
         "labels": predictions.labels,
         "ids": predictions.ids,
+        "groups": predictions.groups,
     }
     storage.write_file(folder / RECORD_FILE, json.dumps(record, ensure_ascii=False) + "\n")
     for name, array in ((LOGITS_FILE, predictions.logits), (TARGETS_FILE, predictions.targets)):
@@ -81,7 +82,8 @@ def read_predictions(folder: Path) -> SavedPredictions | None:
         record = reading.retried(lambda: read_json(folder / RECORD_FILE, MAX_RECORD_BYTES))
         logits, targets = (reading.retried(partial(_array, folder / name)) for name in (LOGITS_FILE, TARGETS_FILE))
         ids, labels = tuple(record["ids"]), tuple(record["labels"])
-        predictions = Predictions(ids, logits, targets, labels, record["multi_label"])
+        groups = tuple(record.get("groups", ()))
+        predictions = Predictions(ids, logits, targets, labels, record["multi_label"], groups)
         return SavedPredictions(int(record["epoch"]), str(record["split"]), predictions)
     except FileNotFoundError as error:
         raise _damaged(folder, error) from error

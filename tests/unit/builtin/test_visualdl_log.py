@@ -4,6 +4,7 @@ import io
 import math
 import warnings
 import wave
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,9 @@ from pannsdist.builtin.visualdl.log import VisualDLTracker
 from pannsdist.builtin.visualdl.records import read_records
 from pannsdist.contracts import ClipFeatures, EpochReport, Pace, StepReport, TrackedRun
 from pannsdist.contracts.predictions import Predictions
-from pannsdist.contracts.reporting import ClassCurve, description, epoch_summaries, worst
+from pannsdist.contracts.reporting import ClassCurve, description, epoch_points, epoch_summaries, worst
 from pannsdist.runtime.errors import BadClip
+from pannsdist.training.metrics import class_scores
 
 LABELS = ("狗", "50%", "<b>")
 RATE_HZ = 8000
@@ -297,3 +299,19 @@ def test_the_server_reads_a_run_that_went_on_as_one_curve(tmp_path):
     assert [point[1] for point in lib.get_scalar(log, str(folder), "train/loss")] == [2, 4, 6, 8]
     (row,) = [row for row in lib.get_hparam_list(log) if row["name"] == str(folder)]
     assert float(row["metrics"]["valid/accuracy"]) == 0.75
+
+
+def test_each_class_has_curves_of_its_scores_unless_there_are_too_many():
+    logits = np.eye(4, dtype=np.float32)[:, :3]
+    given = Predictions(tuple("wxyz"), logits, np.array([0, 1, 2, 2]), ("a", "b/c", "狗"), False)
+    found = epoch_points(replace(epoch(1, given=given), classes=class_scores(given)))
+    assert found["valid/class_support/狗"] == 2
+    assert found["valid/class_recall/狗"] == 0.5
+    assert {tag for tag in found if tag.endswith("/b/c")} == {
+        f"valid/class_{name}/b/c" for name in ("support", "precision", "recall", "f1", "average_precision", "roc_auc")
+    }
+    absent = replace(given, targets=np.array([0, 1, 1, 1]))
+    found = epoch_points(replace(epoch(1, given=absent), classes=class_scores(absent)))
+    assert {tag: value for tag, value in found.items() if tag.endswith("/狗")} == {"valid/class_support/狗": 0}
+    many = replace(epoch(1), classes=class_scores(given) * 21)
+    assert not any("class_" in tag for tag in epoch_points(many))

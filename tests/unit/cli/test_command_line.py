@@ -114,6 +114,14 @@ def test_answers_are_csv(run, model, sound):
     assert {row["label"] for row in rows} == set(LABELS)
 
 
+def test_no_cell_of_a_csv_answer_is_a_formula(run, model, sound, monkeypatch):
+    monkeypatch.chdir(sound.parent)
+    sound.rename("=1+1, a.wav")
+    code, out, _ = run("predict", "--model", model, "--format", "csv", "=1+1, a.wav")
+    assert code == 0
+    assert {row["path"] for row in csv.DictReader(io.StringIO(out))} == {"'=1+1, a.wav"}
+
+
 def test_only_as_many_labels_are_named_as_asked_for(run, model, sound):
     _, out, _ = run("predict", "--model", model, "--format", "json", "--topk", "1", sound)
     assert len(json.loads(out)[0]["scores"]) == 1
@@ -155,9 +163,11 @@ def test_a_missing_file_is_refused_before_anything_is_answered(run, model, sound
 def test_a_model_is_scored_on_a_split(run, model, config):
     code, out, err = run("evaluate", "--model", model, "-c", config)
     assert (code, err) == (0, "")
-    scores = dict(line.split() for line in out.splitlines())
-    assert 0.0 <= float(scores["valid/accuracy"]) <= 1.0
-    assert run("evaluate", "--model", model, "-c", config, "--split", "train")[1].startswith("train/")
+    assert out.startswith("valid: 6 clips, 2 classes\n")
+    _, score, low, to, high = next(line.split() for line in out.splitlines() if line.startswith("valid/accuracy "))
+    assert (to, len(score)) == ("to", len("0.1234"))
+    assert 0.0 <= float(low) <= float(score) <= float(high) <= 1.0
+    assert run("evaluate", "--model", model, "-c", config, "--split", "train")[1].startswith("train: ")
 
 
 def test_the_scores_do_not_depend_on_the_number_of_workers(run, model, config):

@@ -207,7 +207,7 @@ def evaluate(run_file, tmp_path):
 
     def evaluated(*overrides, known=None):
         chosen, origin = settings.load(run_file, ("data.workers=0", *overrides))
-        return evaluate_bundle(folder, chosen, origin, known or deciding_catalog(), "valid").scores
+        return evaluate_bundle(folder, chosen, origin, known or deciding_catalog(), "valid").evaluation.scores
 
     return evaluated
 

@@ -18,9 +18,10 @@ from pannsdist.contracts.network import Network
 from pannsdist.inference.bundle import BundleRecord, PluginRecord, write_bundle
 from pannsdist.registry import Catalog, Origin
 from pannsdist.run.report.charts import confusion_chart, line_chart
+from pannsdist.run.report.classes import mistakes_section, table_section
 from pannsdist.run.report.content import chosen_rows, read_content
 from pannsdist.run.report.page import page
-from pannsdist.training.metrics import Predictions
+from pannsdist.training.metrics import Predictions, class_scores
 from pannsdist.training.tracking import PredictionsTracker
 
 LABELS = ("<script>alert(1)</script>", "狗叫", "rock & 'roll\"")
@@ -175,11 +176,46 @@ def test_a_dataset_that_is_gone_leaves_a_page_without_players(run):
     assert "Most confused pairs" in tree.words
 
 
-def test_several_labels_have_no_confusion_matrix_but_their_worst_clips(tmp_path):
+def test_several_labels_have_mistakes_of_each_class_in_place_of_confusions(tmp_path):
+    """Clips 1 and 4 are taken for the second class: each is wrong there, and missed in its own class."""
     tree = shown(make_run(tmp_path / "runs" / "mine", multi_label=True))
-    assert "There is no confusion matrix for multi-label predictions." in tree.words
-    assert "Clips with the largest loss" in tree.words
     assert tree.all("rect") == []
+    text = " ".join(tree.words)
+    assert not any("onfus" in word for word in tree.words)
+    order = [tree.words.index(word) for word in ("Most confident mistakes", "Classes by F1, lowest first")]
+    mistakes = tree.words[slice(*order)]
+    assert [LABELS.index(word) for word in mistakes if word in LABELS] == [0, 1, 2]
+    assert f"{LABELS[0]} 1 of 2 clips missed, 0 wrong sound1.wav" in text
+    assert f"missed, probability 0.27; is {LABELS[0]}" in mistakes
+    assert f"{LABELS[1]} 0 of 2 clips missed, 2 wrong sound1.wav" in text
+    assert f"wrong, probability 0.73; is {LABELS[2]}" in mistakes
+    assert mistakes.count("sound1.wav") == mistakes.count("sound4.wav") == 2
+    assert len(tree.all("audio")) == 2, "each clip is embedded once"
+
+
+def test_several_labels_without_a_mistake_say_so():
+    given = Predictions(("a", "b"), np.array([[1.0, -1], [1, -1]]), np.array([[1.0, 0], [1, 0]]), ("x", "y"), True)
+    assert "All labels were predicted correctly." in mistakes_section(given, str.join)
+    given.logits[0, 0] = np.nan
+    assert "The predictions are not finite." in mistakes_section(given, str.join)
+
+
+def test_scores_have_their_interval_and_the_number_of_clips(run):
+    text = " ".join(shown(run).words)
+    assert "valid has 6 clips. 95 %: interval of a bootstrap over the clips." in text
+    assert re.search(r"0\.6667 valid/accuracy 95 %: 0\.\d{4} to 1\.0000", text), text
+    write_model(run / "best_model", LABELS, False, epoch=3)
+    assert "95 %" not in " ".join(shown(run).words), "the stored predictions are of another epoch"
+
+
+def test_the_table_has_means_and_names_the_classes_without_clips():
+    logits = np.eye(3, dtype=np.float32)[[0, 1, 2, 0]]
+    classes = class_scores(Predictions(tuple("abcd"), logits, np.array([0, 0, 2, 2]), ("x", "<y>", "z"), False))
+    words = Tree(table_section(classes)).words
+    assert words[words.index("<y>") :][:8] == ["<y>", "–", "–", "–", "–", "–", "0", "1"]
+    assert words[words.index("mean") + 1] == f"{(classes[0].f1 + classes[2].f1) / 2:.4f}"
+    assert "The means are over 2 of 3 classes." in words[-1]
+    assert "Without clips, so without scores and in no mean: <y>." in words[-1]
 
 
 def test_a_run_without_predictions_says_so(run):

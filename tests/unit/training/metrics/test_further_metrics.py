@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from pannsdist.training.metrics import METRICS, Predictions, class_scores, confusion, most_confused, scores
+from pannsdist.training.metrics import (
+    METRICS,
+    Predictions,
+    class_means,
+    class_scores,
+    confident_mistakes,
+    confusion,
+    most_confused,
+    scored,
+    scores,
+)
 
 LABELS = tuple("abcdefgh")
 
@@ -124,6 +134,7 @@ def test_the_scores_of_each_class_agree_with_scikit_learn(given):
     for column, row in enumerate(class_scores(given)):
         assert row.label == LABELS[column]
         assert row.support == support[column]
+        assert row.predicted == answer[:, column].sum()
         assert (row.precision, row.recall, row.f1) == pytest.approx((precision[column], recall[column], f1[column]))
         expected = sk.average_precision_score(truth[:, column], probabilities[:, column])
         assert row.average_precision == pytest.approx(expected)
@@ -141,6 +152,37 @@ def test_the_means_of_the_table_are_the_macro_scores():
     table = class_scores(given)
     found = {"macro_f1": np.mean([row.f1 for row in table]), "roc_auc": np.mean([row.roc_auc for row in table])}
     assert {name: score(name, given) for name in found} == pytest.approx(found)
+
+
+@pytest.mark.parametrize("given", [random_single(), random_multi()], ids=["single", "multi"])
+def test_the_scores_of_the_classes_and_their_macro_means_are_the_same_numbers(given):
+    found = scored(given, "valid")
+    assert found.classes == class_scores(given.sorted_by_id())
+    means = class_means(found.classes)
+    pairs = {"precision": "macro_precision", "recall": "macro_recall", "f1": "macro_f1", "roc_auc": "roc_auc"}
+    for name, macro in {**pairs, "average_precision": "mean_average_precision"}.items():
+        assert means[name].value == found.scores[f"valid/{macro}"]
+        assert means[name].classes == 8
+
+
+def test_a_mean_counts_the_classes_that_have_the_score():
+    given = predictions([[2, 1, -1], [2, -1, -1]], [[1, 1, 0], [1, 0, 0]], multi_label=True)
+    means = class_means(class_scores(given))
+    assert (means["f1"].value, means["f1"].classes) == (1.0, 2)
+    assert (means["roc_auc"].value, means["roc_auc"].classes) == (1.0, 1)  # every clip has the first class
+    nothing = class_means(class_scores(predictions([[1.0]], [[0]], multi_label=True)))
+    assert math.isnan(nothing["f1"].value)
+    assert nothing["f1"].classes == 0
+
+
+def test_the_most_confident_mistakes_about_a_class_come_first():
+    logits = [[3.0, -4.0], [2.0, 1.0], [-5.0, 1.0], [1.0, 1.0], [-1.0, -1.0]]
+    given = predictions(logits, [[0, 0], [1, 1], [1, 1], [0, 1], [0, 1]], multi_label=True)
+    found = confident_mistakes(given, 0, 5)
+    assert [(one.row, one.is_missed) for one in found] == [(2, True), (0, False), (3, False)]
+    assert found[0].probability == pytest.approx(1 / (1 + math.exp(5)))
+    assert confident_mistakes(given, 0, 1) == found[:1]
+    assert [one.row for one in confident_mistakes(given, 1, 5)] == [4]
 
 
 def test_a_logit_that_is_not_finite_leaves_a_table_without_scores():

@@ -1,5 +1,6 @@
 """Terminal output, `scores.jsonl`, and saved predictions."""
 
+import csv
 import errno
 import io
 import json
@@ -13,8 +14,9 @@ import pytest
 
 from pannsdist.contracts import EpochReport, Pace, StepReport
 from pannsdist.runtime.errors import BadRunFolder, CannotRead
-from pannsdist.training.metrics import Predictions
+from pannsdist.training.metrics import Predictions, class_scores
 from pannsdist.training.tracking import (
+    ClassScoresFile,
     ConsoleTracker,
     PredictionsTracker,
     ScoresFile,
@@ -244,3 +246,37 @@ def test_predictions_that_hold_objects_or_are_cut_off_are_refused(tmp_path):
     np.save(folder / "logits.npy", np.array([[{}, {}, {}]] * 2), allow_pickle=True)
     with pytest.raises(BadRunFolder, match=r"are damaged: logits\.npy holds Python objects"):
         read_predictions(folder)
+
+
+def test_the_scores_of_each_class_are_lines_of_a_table_and_a_resumed_run_repeats_none(tmp_path):
+    path = tmp_path / "class_scores.csv"
+    classes = class_scores(predictions(labels=("=a", "b,\n", "c"), targets=(0, 1)))
+
+    def report(number):
+        return replace(epoch(number), classes=classes)
+
+    def rows():
+        with path.open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file, strict=True))
+
+    tracker = ClassScoresFile(path, 0)
+    for number in (1, 2, 3):
+        tracker.epoch(report(number))
+    tracker.epoch(report(3))  # evaluated within the epoch, then again at its end
+    assert [(row["epoch"], row["label"]) for row in rows()] == [
+        (number, label) for number in "123" for label in ("'=a", "b,\\x0a", "c")
+    ]
+    assert (rows()[2]["support"], rows()[2]["f1"], rows()[2]["predicted"]) == ("0", "", "2")
+    assert float(rows()[1]["recall"]) == classes[1].recall
+    with path.open("a", encoding="utf-8") as file:
+        file.write("4,tru")  # the process was killed while it wrote
+    again = ClassScoresFile(path, 2)
+    again.flush()
+    again.epoch(report(3))
+    assert [row["epoch"] for row in rows()] == ["1"] * 3 + ["2"] * 3 + ["3"] * 3
+
+
+def test_predictions_keep_their_groups(tmp_path):
+    given = replace(predictions(), groups=("site 1", "s2"))
+    PredictionsTracker(tmp_path / "best").epoch(epoch(predictions=given))
+    assert read_predictions(tmp_path / "best").predictions.groups == ("site 1", "s2")

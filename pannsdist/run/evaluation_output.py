@@ -1,0 +1,155 @@
+"""An evaluation as text: the scores with their intervals, the scores of each class, and every prediction."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import astuple, dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pannsdist.run.series.scores import table
+from pannsdist.runtime import csv_text, storage
+from pannsdist.training.evaluator import Evaluation
+from pannsdist.training.metrics import (
+    CLASS_SCORES,
+    ClassScores,
+    Interval,
+    Predictions,
+    absent_labels,
+    class_means,
+    intervals,
+)
+
+CLASS_COLUMNS = tuple(field.name for field in fields(ClassScores))
+HEADINGS = ("class", "clips", "predicted", "precision", "recall", "F1", "AP", "ROC AUC")
+
+
+@dataclass(frozen=True)
+class EvaluatedSplit:
+    """An evaluation of rank 0 with the name of its split."""
+
+    split: str
+    evaluation: Evaluation
+    predictions: Predictions
+
+    @cached_property
+    def intervals(self) -> dict[str, Interval]:
+        """The 95 % intervals of the scores, by `split/metric`."""
+        return intervals(self.predictions, self.split)
+
+    def text(self, form: str, per_class: bool) -> str:
+        """The scores as `table`, `json` or `csv`; with `per_class` those of each class too, in CSV those alone."""
+        if form == "json":
+            return json.dumps(self._record(per_class), indent=1, ensure_ascii=False) + "\n"
+        if form == "csv":
+            return csv_text.text_of(self._class_rows() if per_class else self._score_rows())
+        parts = [
+            self._title(),
+            self._scores_table(),
+            *([self._classes_table()] if per_class else []),
+            self._undefined(),
+        ]
+        return "\n\n".join(filter(None, parts)) + "\n"
+
+    def _title(self) -> str:
+        groups = len(set(self.predictions.groups))
+        counted = f"{len(self.predictions.ids)} clips" + (f" of {groups} groups" if groups else "")
+        return f"{self.split}: {counted}, {len(self.predictions.labels)} classes"
+
+    def _scores_table(self) -> str:
+        rows = [("score", "", "95 % interval")]
+        for name, value in self.evaluation.scores.items():
+            rows.append((name, number(value), str(self.intervals.get(name, ""))))
+        return table(rows)
+
+    def _classes_table(self) -> str:
+        rows: list[tuple[str, ...]] = [HEADINGS]
+        for one in self.evaluation.classes:
+            label, support, predicted, *values = astuple(one)
+            rows.append((label, str(support), str(predicted), *map(number, values)))
+        means = class_means(self.evaluation.classes)
+        rows.append(("mean", "", "", *(number(means[name].value) for name in CLASS_SCORES)))
+        rows.append(("classes in the mean", "", "", *(str(means[name].classes) for name in CLASS_SCORES)))
+        return table(rows)
+
+    def _undefined(self) -> str:
+        if not self.predictions.usable:
+            return "the network's outputs are not finite, so no score is defined"
+        absent = absent_labels(self.predictions)
+        listed = f"labels without clips in {self.split}, which have no scores and are in no mean: {', '.join(absent)}"
+        return listed if absent else ""
+
+    def _record(self, per_class: bool) -> dict[str, Any]:
+        scores = {name: {"value": finite(value), **self._ends(name)} for name, value in self.evaluation.scores.items()}
+        record: dict[str, Any] = {
+            "split": self.split,
+            "clips": len(self.predictions.ids),
+            "skipped": len(self.evaluation.bad),
+            "scores": scores,
+            "labels_without_clips": absent_labels(self.predictions),
+        }
+        if per_class:
+            record["classes"] = [
+                {name: finite(value) for name, value in vars(one).items()} for one in self.evaluation.classes
+            ]
+            means = class_means(self.evaluation.classes)
+            record["means"] = {
+                name: {"value": finite(one.value), "classes": one.classes} for name, one in means.items()
+            }
+        return record
+
+    def _ends(self, name: str) -> dict[str, float | None]:
+        one = self.intervals.get(name)
+        return {"low": finite(one.low) if one else None, "high": finite(one.high) if one else None}
+
+    def _score_rows(self) -> Iterator[tuple[Any, ...]]:
+        yield ("score", "value", "low", "high", "clips")
+        for name, value in self.evaluation.scores.items():
+            yield (name, value, *self._ends(name).values(), len(self.predictions.ids))
+
+    def _class_rows(self) -> Iterator[tuple[Any, ...]]:
+        yield CLASS_COLUMNS
+        yield from (astuple(one) for one in self.evaluation.classes)
+
+
+def number(value: float) -> str:
+    """A score in a table; `-` where undefined."""
+    return "-" if math.isnan(value) else f"{value:.4f}"
+
+
+def finite(value: Any) -> Any:
+    """The value, or None for a float that JSON does not have."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def write_predictions(path: Path, predictions: Predictions) -> None:
+    """Write a CSV file with one line per clip, sorted by id.
+
+    Columns: `id`; `truth` and `decision`, of several labels joined by `;`; `p_LABEL`, the probability of each class.
+    The decision is the label with the largest probability; with several labels per clip those of at least 0.5. Where
+    the network's output is not finite, the cells are empty.
+    """
+    ordered = predictions.sorted_by_id()
+
+    def write(file: Any) -> None:
+        for row in _prediction_rows(ordered):
+            file.write(storage.encoded(csv_text.text_of([row])))
+
+    storage.stream_atomic(path, write)
+
+
+def _prediction_rows(predictions: Predictions) -> Iterator[tuple[Any, ...]]:
+    labels = predictions.labels
+    yield ("id", "truth", "decision", *(f"p_{label}" for label in labels))
+    is_finite = np.isfinite(predictions.logits).all(axis=1, keepdims=True)
+    probabilities = np.where(is_finite, predictions.probabilities, math.nan)
+    chosen = predictions.guessed & is_finite
+    for name, true, given, row in zip(predictions.ids, predictions.positives, chosen, probabilities, strict=True):
+        names = [[labels[column] for column in np.flatnonzero(one)] for one in (true, given)]
+        cells = [csv_text.joined(own) if predictions.multi_label else "".join(own) for own in names]
+        yield (name, *cells, *row.tolist())

@@ -10,7 +10,6 @@ import faulty_disk
 import launching
 import pytest
 
-from pannsdist.run.series import job_pool
 from pannsdist.runtime import reading
 from pannsdist.runtime.errors import CannotRead
 from pannsdist.training.tracking import ScoresFile
@@ -152,12 +151,3 @@ def test_what_cannot_be_looked_at_is_neither_there_nor_missing(tmp_path):
         if before == 0:
             os.seteuid(before)
         (tmp_path / "closed").chmod(0o700)
-
-
-def test_the_end_of_a_run_of_a_series_is_known_although_its_log_cannot_be_read(tmp_path):
-    job = job_pool.Job("a", ["true"], tmp_path / "a.log")
-    (tmp_path / "a.log").write_text("error: the cause\n", encoding="utf-8")
-    with faulty_disk.failing("a.log", errno.EACCES):
-        result = job_pool._result(job_pool._Started(job, None, 0), 2)
-    assert result.exit_code == 2
-    assert result.message.startswith(f"{tmp_path}/a.log cannot be read: Permission denied")

@@ -1,12 +1,15 @@
 """Processes that run at the same time, fail, are stopped, and are waited for."""
 
+import errno
 import fcntl
 import os
 import signal
 import stat
 import sys
+from contextlib import ExitStack
 from dataclasses import replace
 
+import faulty_disk
 import pytest
 
 from pannsdist.run.launching.command import make_log_folder
@@ -197,3 +200,19 @@ def umask():
     found = os.umask(0o022)
     os.umask(found)
     return found
+
+
+def test_the_end_of_a_job_is_known_although_its_log_cannot_be_read(tmp_path):
+    class Failing(Noting):
+        """The log cannot be read from the start of the job on."""
+
+        def on_start(self, job):
+            super().on_start(job)
+            faults.enter_context(faulty_disk.failing("a.log", errno.EACCES))
+
+    noting = Failing()
+    job = Job("a", [sys.executable, "-c", "raise SystemExit(2)"], tmp_path / "a.log")
+    with ExitStack() as faults:
+        JobPool([{}]).run([job], noting)
+    assert noting.ends["a"].exit_code == 2
+    assert noting.ends["a"].message.startswith(f"{tmp_path}/a.log cannot be read: Permission denied")

@@ -140,6 +140,12 @@ class EvaluationPlan:
         """The clips of the whole split, of which each must get a prediction or be reported as bad."""
         return [clip.id for clip in self.table.clips]
 
+    @property
+    def groups(self) -> list[str]:
+        """The group of each clip; empty if every clip is its own."""
+        clips = self.table.clips
+        return [clip.group or clip.id for clip in clips] if any(clip.group for clip in clips) else []
+
     def requests(self, shard: Shard) -> Iterator[BatchRequest]:
         """This process's batches."""
         for first in range(shard.rank * self.batch_size, len(self.table), shard.size * self.batch_size):

@@ -194,11 +194,13 @@ def _splits(tree: Tree, params: FolderParams, pattern: NamePattern | None) -> di
     names = [clip.id for clip in (*clips, *test)]
     groups = dict(zip(names, groups_by_pattern(pattern, names) if pattern else names, strict=True))
     if params.valid_fold or not given:
-        return {name: tuple(own) for name, own in draw_splits(clips, groups, params, test).items()}
-    splits = {**given, **({"test": test} if test else {})}
-    if pattern:
-        refuse_leaked_groups(splits, groups)
-    return splits
+        splits = {name: tuple(own) for name, own in draw_splits(clips, groups, params, test).items()}
+    else:
+        splits = {**given, **({"test": test} if test else {})}
+    if pattern is None:
+        return splits
+    refuse_leaked_groups(splits, groups)
+    return {name: tuple(replace(clip, group=groups[clip.id]) for clip in own) for name, own in splits.items()}
 
 
 def _folder_splits(tree: Tree) -> dict[str, tuple[Clip, ...]]:

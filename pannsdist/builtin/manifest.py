@@ -198,6 +198,8 @@ def _check_division(rows: list[Row], params: ManifestParams) -> None:
 def _splits(path: Path, rows: list[Row], clips: list[Clip], params: ManifestParams) -> dict[str, list[Clip]]:
     """The non-empty splits, as the columns say or drawn."""
     groups = _groups(rows, clips, params)
+    if params.group:
+        clips = [replace(clip, group=groups[clip.id]) for clip in clips]
     has_split, has_fold = ("split" in rows[0].cells, "fold" in rows[0].cells)
     if (params.folds and params.valid_fold) or not (has_split or has_fold):
         tests = [has_split and _split(row) == "test" for row in rows]

@@ -40,6 +40,7 @@ class Clip:
 
     `id` is unique in its dataset and equal on every machine. `source` is a file or a `SampleSource`, of which `start_s`
     and `duration_s` select a segment (`None`: up to the end). `labels` are class names from the dataset's `labels`.
+    Clips of one `group`, such as a speaker or a recording, are alike; empty if the clip is its own group.
     """
 
     id: str
@@ -47,6 +48,7 @@ class Clip:
     labels: tuple[str, ...]
     start_s: float = 0.0
     duration_s: float | None = None
+    group: str = ""
 
 
 @dataclass(frozen=True)

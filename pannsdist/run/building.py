@@ -130,7 +130,7 @@ def _split(name: str, table: ClipTable, plan: Plan, loader: Loader, shard: Shard
     reader = _reader(plan, plan.lengths.valid_crop_s)
     skip_bad = plan.settings.data.on_bad_clip == "skip"
     evaluation = EvaluationPlan(table, plan.settings.valid.batch_size, reader, skip_bad)
-    return SplitToEvaluate(name, evaluation.ids, lambda: loader.read(evaluation.requests(shard)))
+    return SplitToEvaluate(name, evaluation.ids, lambda: loader.read(evaluation.requests(shard)), evaluation.groups)
 
 
 def _reader(plan: Plan, crop_s: float) -> ClipReader:

@@ -52,7 +52,9 @@ def evaluate_bundle(
     loader = Loader(settings.data.workers)
     try:
         evaluator = Evaluator(SingleProcessWorld(), bundle.network, record.labels, record.multi_label, further)
-        found = evaluator.evaluate(SplitToEvaluate(split, plan.ids, lambda: loader.read(plan.requests(Shard(0, 1)))))
+        found = evaluator.evaluate(
+            SplitToEvaluate(split, plan.ids, lambda: loader.read(plan.requests(Shard(0, 1))), plan.groups)
+        )
     finally:
         loader.close()
     assert found.predictions is not None  # rank 0

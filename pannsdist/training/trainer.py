@@ -6,6 +6,7 @@ It writes no files and knows no plugins: `ResultSinks` receives reports and snap
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from itertools import chain
 from typing import NoReturn
 
@@ -158,7 +159,7 @@ class Trainer:
         statistics = self._gather_statistics()
         self._world.sync_statistics(self._learner.network)
         self._learner.end_epoch(epoch)
-        split = SplitToEvaluate(context.split.name, context.split.ids, lambda: _batches_until_stop(context))
+        split = replace(context.split, batches=lambda: _batches_until_stop(context))
         try:
             with self._learner.averaged_weights():
                 evaluation = self._evaluator.evaluate(split)

@@ -208,3 +208,20 @@ def test_all_clips_and_patience_contradict_each_other(place, env):
     )
     assert done.exit_code == 2
     assert "without clips to evaluate there are no scores" in done.output
+
+
+def test_groups_of_clips_are_kept_with_the_predictions_and_drawn_by_the_intervals(place, env):
+    rows = ["path,label,split,take"]
+    for path in sorted((place / "sounds").rglob("*.wav")):
+        split, label = path.parts[-3:-1]
+        rows.append(f"{path.relative_to(place)},{label},{split},{split}/{label}")
+    (place / "clips.csv").write_text("\n".join(rows))
+    table = ("data.name=manifest", "data.params.path=clips.csv", "data.params.group=take")
+    train(place, env, "name=grouped", *table, "train.epochs=1")
+    folder = place / "runs" / "grouped"
+    for name, split in (("best_predictions", "valid"), ("test_predictions", "test")):
+        record = json.loads((folder / name / "record.json").read_text())
+        assert record["groups"] == [one.removeprefix("sounds/").rpartition("/")[0] for one in record["ids"]]
+        assert set(record["groups"]) == {f"{split}/clicks", f"{split}/tone"}
+    evaluate = ("evaluate", "--model", folder / "best_model", "-c", folder / "settings.yaml")
+    assert "2 groups" in calling.pannsdist(*evaluate, cwd=place, env=env).output

@@ -1,5 +1,7 @@
 """Which process reads which clips: the same batches on any number of them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from small_parts import tone_clips
@@ -42,6 +44,14 @@ def test_any_number_of_processes_sees_the_same_batches_and_the_same_crops(proces
             assert one[0] == other[0]
             np.testing.assert_array_equal(one[1], other[1])
             np.testing.assert_array_equal(one[2], other[2])
+
+
+def test_an_evaluation_knows_the_groups_of_its_clips():
+    clips = tone_clips(3)
+    assert EvaluationPlan(ClipTable(clips, np.zeros(3, np.int64)), 2, READER).groups == []
+    clips[1] = replace(clips[1], group="speaker")
+    found = EvaluationPlan(ClipTable(clips, np.zeros(3, np.int64)), 2, READER).groups
+    assert found == [clips[0].id, "speaker", clips[2].id]
 
 
 def test_an_epoch_meets_no_clip_twice_and_leaves_out_what_fills_no_batch():

@@ -68,6 +68,7 @@ def test_each_fold_is_valid_once_and_no_speaker_is_in_two_splits(digits, kind):
         assert Counter(map(speaker, valid)) == dict.fromkeys(map(speaker, valid), 6)
         assert len(set(map(speaker, valid))) == 2
         assert len(train) + len(valid) == 36
+        assert all(clip.group == speaker(clip.id) for split in dataset.splits for clip in dataset.clips(split))
         seen += valid
     assert len(set(seen)) == 36
     params = {"folds": 3}

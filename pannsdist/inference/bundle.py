@@ -23,7 +23,7 @@ from pannsdist.registry.building import Part, build_plugin
 from pannsdist.runtime import reading, storage
 from pannsdist.runtime.errors import BadBundle, BadWeightsFile, shell_command
 from pannsdist.runtime.foreign import excerpt, read_json, reason
-from pannsdist.runtime.redaction import published
+from pannsdist.runtime.redaction import published, without_secrets
 from pannsdist.settings import SettingsOrigin
 from pannsdist.weights import read_paddle
 from pannsdist.weights.downloads.cache import sha256
@@ -102,7 +102,7 @@ def write_bundle(
     """Write a model folder atomically, replacing an older one. Rank 0 only.
 
     `further` are more files of arrays, by file name. Paths in the settings and in the dataset's params become relative
-    to the working folder; no credentials are written.
+    to the working folder; no credentials and no secrets are written.
     """
 
     def fill(temporary: Path) -> None:
@@ -112,6 +112,8 @@ def write_bundle(
                 paddle.save(dict(tensors), str(temporary / name))
         content = dataclasses.asdict(record)
         content["scores"] = {k: v if math.isfinite(v) else repr(v) for k, v in record.scores.items()}
+        for part in (content["model"], content["feature"], *content["further"].values()):
+            part["params"] = without_secrets(part["params"])
         content["settings"], content["dataset"] = published(content["settings"]), published(content["dataset"])
         content = {"format": FORMAT, "sha256": sha256(temporary / WEIGHTS_FILE), **content}
         text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)

@@ -22,6 +22,7 @@ from pannsdist.runtime.errors import (
     candidates_line,
     shell_command,
 )
+from pannsdist.runtime.redaction import without_secrets
 from pannsdist.settings import SettingsOrigin
 
 
@@ -149,7 +150,8 @@ def blamed(entry: Entry, params: Any) -> Iterator[None]:
     except Exception as error:  # third-party code may raise anything
         frame = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{Path(frame.filename).name}, line {frame.lineno}"
-        raise broken(entry, f"fails: {type(error).__name__}: {error} ({place})", f"its params were {params}") from error
+        right = f"its params were {without_secrets(settings_module.to_dict(params))}"
+        raise broken(entry, f"fails: {type(error).__name__}: {error} ({place})", right) from error
 
 
 def broken(entry: Entry, fault: str, right: str = "it does not keep the contract") -> BrokenPlugin:

@@ -20,7 +20,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from pannsdist.runtime.errors import SettingsError, UserError, candidates_line, shell_command
 from pannsdist.runtime.names import shown
-from pannsdist.runtime.redaction import without_credentials
+from pannsdist.runtime.redaction import without_credentials, without_secrets
 from pannsdist.settings import recipe_files
 from pannsdist.settings.growth import bounded_text
 from pannsdist.settings.plain import NotPlain, plain
@@ -104,8 +104,8 @@ def as_written(settings: Settings) -> dict[str, Any]:
 
 
 def to_yaml(settings: Settings) -> str:
-    """Settings as YAML text with all keys."""
-    text: str = OmegaConf.to_yaml(OmegaConf.create(to_dict(settings)), sort_keys=False)
+    """Settings as YAML text with all keys, and without secrets."""
+    text: str = OmegaConf.to_yaml(OmegaConf.create(without_secrets(to_dict(settings))), sort_keys=False)
     return text
 
 

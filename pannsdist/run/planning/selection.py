@@ -6,11 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pannsdist import settings as settings_module
 from pannsdist.contracts import FrontEnd
 from pannsdist.contracts.sound_files import Skipped
 from pannsdist.registry import Catalog, Registry
 from pannsdist.registry.building import Builtin, Part, PluginRequest, build_plugins
 from pannsdist.runtime.errors import SettingsError
+from pannsdist.runtime.redaction import HIDDEN, hidden_keys
 from pannsdist.settings import SettingsOrigin
 from pannsdist.settings.schema import (
     SHAPES,
@@ -108,6 +110,7 @@ class Plugins:
 
 def choose_plugins(settings: Settings, origin: SettingsOrigin, catalog: Catalog) -> Plugins:
     """Every plugin that the settings name. Raises UserError for a name or params that are invalid."""
+    _refuse_hidden(settings, origin)
     requests = [
         _model_request(settings.model, settings.train.spec_augment, origin),
         _feature_request(settings.feature, origin),
@@ -119,6 +122,15 @@ def choose_plugins(settings: Settings, origin: SettingsOrigin, catalog: Catalog)
         _dataset_request(settings.data, origin),
     ]
     return Plugins(build_plugins(requests, catalog, origin))
+
+
+def _refuse_hidden(settings: Settings, origin: SettingsOrigin) -> None:
+    """Raise SettingsError for the settings file of an earlier run, from which secrets were left out."""
+    for key in hidden_keys(settings_module.to_dict(settings)):
+        wrong = f"{origin.where(key)} is '{HIDDEN}': the files of a run hold no secrets"
+        raise SettingsError(
+            wrong, "give your own settings file, or the value itself", f"the same command, with the value of {key}"
+        )
 
 
 def choose_dataset(chosen: DataSettings, origin: SettingsOrigin, catalog: Catalog) -> Part:

@@ -90,6 +90,32 @@ def test_a_password_in_the_settings_is_not_written_and_the_run_goes_on(chosen, b
     RunFolder.open(chosen(url, "name=b"), RECORD).close()
 
 
+def test_a_secret_of_a_plugin_is_not_written_and_the_run_goes_on_with_a_new_one(chosen, begun):
+    def key(value):
+        return ("name=c", f"data.params.api_key={value}", "data.params.project=p")
+
+    RunFolder.open(chosen(*key("s3cret")), RECORD).close()
+    other = begun.with_name("c")
+    assert "s3cret" not in (other / "settings.yaml").read_text()
+    (other / "checkpoints" / checkpoint_name(3)).mkdir()
+    RunFolder.open(chosen(*key("s3cret")), RECORD).close()
+    RunFolder.open(chosen(*key("rotated")), RECORD).close()
+    with pytest.raises(BadRunFolder, match=r"data\.params\.project is 'p' there, 'q' now"):
+        RunFolder.open(chosen(*key("s3cret"), "data.params.project=q"), RECORD)
+
+
+def test_the_settings_of_a_run_with_a_hidden_secret_are_refused_by_its_key(tmp_path):
+    given = ("-c", launching.CONFIGS / "tones_cnn6.yaml", "trackers.mine.api_key=s3cret")
+    shown = calling.pannsdist("config", "show", *given, cwd=tmp_path)
+    assert shown.exit_code == 0
+    assert "s3cret" not in shown.output
+    (tmp_path / "settings.yaml").write_text(shown.output)
+    launched = calling.train(tmp_path / "settings.yaml", "--dry-run", cwd=tmp_path)
+    assert launched.exit_code == 2
+    assert "trackers.mine.api_key in " in launched.output
+    assert "is '***': the files of a run hold no secrets" in launched.output
+
+
 @pytest.mark.parametrize("flag", [(), ("--dry-run",)], ids=["run", "dry run"])
 @pytest.mark.parametrize(
     "override",
@@ -134,9 +160,11 @@ def test_what_a_run_records_holds_no_absolute_path_and_no_password(tmp_path, mon
     monkeypatch.chdir(tmp_path)
     network = write_small_bundle(tmp_path / "model")
     record = read_record(tmp_path / "model")
-    params = {"root": str(tmp_path), "mirror": "https://me:s3cret@host/a"}
+    params = {"root": str(tmp_path), "mirror": "https://me:s3cret@host/a", "token": "s3cret"}
     dataset = dataclasses.replace(record.dataset, params=params)
-    changed = dataclasses.replace(record, dataset=dataset, settings={"data": {"params": params}, "runs": str(tmp_path)})
+    settings = {"data": {"params": params}, "runs": str(tmp_path)}
+    further = {"metrics.mine": dataclasses.replace(dataset, params={"api_key": "s3cret"})}
+    changed = dataclasses.replace(record, dataset=dataset, settings=settings, further=further)
     write_bundle(tmp_path / "model", changed, network.arrays())
     text = (tmp_path / "model" / RECORD_FILE).read_text()
     assert "s3cret" not in text

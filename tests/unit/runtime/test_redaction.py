@@ -4,7 +4,7 @@ import pytest
 
 from pannsdist.runtime import console, storage
 from pannsdist.runtime.errors import UserError
-from pannsdist.runtime.redaction import published, published_text, without_credentials
+from pannsdist.runtime.redaction import is_secret, published, published_text, without_credentials, without_secrets
 
 pytestmark = pytest.mark.any_paddle
 
@@ -53,3 +53,73 @@ def test_a_record_for_others_has_relative_paths_and_keeps_labels(tmp_path, monke
     }
     assert published(record) == {"data": {"root": "../sounds", "own": "a"}, "labels": ["/m/09x0r", "a/b"], "n": 3}
     assert published_text(f"clip ({tmp_path}/inner/a.wav) is bad") == "clip (a.wav) is bad"
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "api_key",
+        "apiKey",
+        "API_KEY",
+        "api-key",
+        "wandb_api_key",
+        "token",
+        "hf_token",
+        "accessToken",
+        "auth_token",
+        "password",
+        "db_password",
+        "passwd",
+        "pwd",
+        "secret",
+        "client_secret",
+        "secret_key",
+        "aws_secret_access_key",
+        "private_key",
+        "credentials",
+        "APIKEY",
+        "webhook_url",
+        "api_key_2",
+    ],
+)
+def test_the_value_of_a_key_that_names_a_secret_is_hidden(key):
+    assert is_secret(key)
+    assert without_secrets({"a": [{key: "s3cret"}]}) == {"a": [{key: "***"}]}
+    assert without_secrets({key: {"user": "me", "all": ["s3cret", 123456]}}) == {
+        key: {"user": "***", "all": ["***"] * 2}
+    }
+    assert without_secrets({key: "", "n": None}) == {key: "", "n": None}
+    for command in (f"train.py trackers.x.{key}=s3cret a=1", f"train.py 'trackers.x.{key}=s3cret b' a=1"):
+        assert "s3cret" not in without_credentials(command)
+        assert without_credentials(command).endswith(" a=1")
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "key",
+        "keys",
+        "tokens",
+        "max_tokens",
+        "tokenizer",
+        "token_file",
+        "label",
+        "author",
+        "fold_key",
+        "n_token_length",
+        "low_pass",
+        "keyword",
+    ],
+)
+def test_other_keys_keep_their_values(key):
+    assert without_secrets({key: "a"}) == {key: "a"}
+    assert without_credentials(f"data.params.{key}=a") == f"data.params.{key}=a"
+
+
+def test_a_number_and_a_choice_under_such_a_key_stay():
+    assert without_secrets({"token": 1, "password": 123456, "secret": True}) == {
+        "token": 1,
+        "password": "***",
+        "secret": True,
+    }
+    assert without_secrets({"label_weights": {"password": 2.0}}) == {"label_weights": {"password": 2.0}}

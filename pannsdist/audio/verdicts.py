@@ -107,7 +107,7 @@ def examined(path: Path) -> Examined:
     except PermissionError:
         return _unusable("permission to read it is denied")
     except (OSError, ValueError) as error:
-        return _unusable(f"it cannot be opened ({error})")
+        return _unusable(f"it cannot be opened ({getattr(error, 'strerror', None) or error})")
 
 
 def _unusable(fault: str) -> Examined:

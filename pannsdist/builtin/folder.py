@@ -205,7 +205,7 @@ def _sorted(clips: Iterable[Clip]) -> tuple[Clip, ...]:
 def _check_link(path: Path, root: Path) -> None:
     """Raise UserError for a broken link or one to a folder (which could duplicate clips or loop) or out of the root."""
     target = Path(os.path.realpath(path))
-    if not target.is_relative_to(root.resolve()):
+    if not target.is_relative_to(Path(os.path.realpath(root))):
         reason, right = "out of it", "point data.params.root at the real folder, or copy the files into it"
     elif target.is_dir():
         reason, right = "to a folder in it", "remove the link: its clips would be duplicates"

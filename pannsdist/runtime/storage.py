@@ -242,11 +242,12 @@ def make_link(link: Path, target: str) -> None:
 
 def sync(path: Path) -> None:
     """Flush a file, or the entries of a folder, to disk (fsync)."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    with writing(path):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _sibling(path: Path, state: str) -> Path:

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
+from pannsdist.runtime.errors import UserError
 from pannsdist.runtime.texts import decoded
 
 MAX_BYTES = 1 << 18
@@ -21,6 +22,8 @@ def bounded_text(path: Path) -> str:
     Raises ValueError for a file that is too long or stands for too many values, UserError for another encoding, and
     OSError.
     """
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path} is not a file", "give a settings file; a folder, a pipe or a device is not read")
     with path.open("rb") as file:
         content = file.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +19,11 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from pannsdist.runtime.errors import SettingsError, UserError, candidates_line, shell_command
+from pannsdist.runtime.foreign import excerpt
 from pannsdist.runtime.names import shown
 from pannsdist.runtime.redaction import without_credentials
 from pannsdist.settings.growth import bounded_text
-from pannsdist.settings.plain import NotPlain, plain
+from pannsdist.settings.plain import NotPlain, nested_items, plain
 from pannsdist.settings.schema import Settings
 from pannsdist.settings.synonyms import SYNONYMS
 
@@ -115,10 +117,11 @@ def _file_layers(path: Path, chain: tuple[Path, ...]) -> list[Layer]:
     """The layers of a file, those of its `base:` file first; `base:` is a path relative to the file."""
     if "\0" in str(path):
         raise SettingsError(f"{str(path)!r} is not the name of a file", "give a YAML file with -c")
-    if path.resolve() in chain:
+    real = Path(os.path.realpath(path))  # `Path.resolve` raises RuntimeError for links in a circle
+    if real in chain:
         loop = " -> ".join(str(p) for p in (*chain, path))
         raise SettingsError(f"circular base files: {loop}", "remove one `base:` line")
-    for name in (path, path.resolve()):
+    for name in (path, real):
         if name.suffix.lower() not in ENDINGS:
             right = f"the name of a settings file, and of what it links to, ends in {' or '.join(ENDINGS)}"
             raise SettingsError(f"{path} is not a settings file: it is not read", right)
@@ -139,7 +142,7 @@ def _file_layers(path: Path, chain: tuple[Path, ...]) -> list[Layer]:
     base = values.pop("base", None)
     if base is not None and not isinstance(base, str):
         raise SettingsError(f"base in {path} is {base!r}", "base: the path of one YAML file, relative to this one")
-    before = _file_layers(path.parent / base, (*chain, path.resolve())) if base else []
+    before = _file_layers(path.parent / base, (*chain, real)) if base else []
     return [*before, Layer(str(path), {str(key): value for key, value in values.items()})]
 
 
@@ -173,7 +176,8 @@ def parsed(overrides: Sequence[str]) -> dict[str, Any]:
         values = OmegaConf.to_container(OmegaConf.from_dotlist([shown(item) for item in overrides]))
     except Exception as error:  # PyYAML and OmegaConf raise many kinds
         raise SettingsError(
-            f"cannot read {' '.join(overrides)}: {error}", "write key=value, quoted where needed"
+            f"cannot read {excerpt(' '.join(overrides))}: {excerpt(str(error), 200)}",
+            "write key=value, quoted where needed",
         ) from error
     return {str(key): value for key, value in values.items()} if isinstance(values, dict) else {}
 
@@ -198,6 +202,9 @@ def _fill(schema: type[P], layers: Sequence[Mapping[str, Any]], origin: Settings
         raise SettingsError(
             f"{origin.where(prefix)}: {error}", "see: pannsdist plugins show", origin.command
         ) from error
+    for key, kind in nested_items(filled, prefix):
+        right = f"each item is a value of type {kind}"
+        raise SettingsError(f"{origin.where(key)} has a list or a section as an item", right, origin.command)
     _check_ranges(filled, origin, prefix)
     return filled
 

@@ -5,7 +5,6 @@ python -m paddle.distributed.launch --nproc_per_node 2 pannsdist/train.py -c con
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
@@ -23,7 +22,7 @@ if __name__ == "__main__":
     console.delay_sigterm()
 
 from pannsdist import settings
-from pannsdist.runtime import console, cpu, exit_codes, launcher, names, signals
+from pannsdist.runtime import console, cpu, exit_codes, launcher, signals, streams
 
 if TYPE_CHECKING:
     from pannsdist.run.planning.plan import Plan
@@ -31,8 +30,11 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train with the command line's settings. Exit code 2 for invalid settings or data, 75 for a stopped run."""
-    names.make_output_safe()
-    parser = argparse.ArgumentParser(prog="train.py", description="Fine-tune an audio network.")
+    return console.exit_code(lambda: _run_command(arguments))
+
+
+def _run_command(arguments: Sequence[str] | None) -> None:
+    parser = streams.ArgumentParser(prog="train.py", description="Fine-tune an audio network.")
     parser.add_argument("-c", "--config", type=Path, required=True, help="settings file (YAML)")
     parser.add_argument(
         "--dry-run",
@@ -46,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cpu.use_fast_kernels()
     console.quiet_paddle()
     overrides = [*chosen.overrides, *settings.subset_overrides(chosen.limit, chosen.overfit)]
-    return console.exit_code(lambda: run(chosen.config, overrides, chosen.dry_run))
+    run(chosen.config, overrides, chosen.dry_run)
 
 
 def run(config: Path, overrides: Sequence[str], dry_run: bool) -> None:

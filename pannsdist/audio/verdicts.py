@@ -116,7 +116,7 @@ def examined(path: Path) -> Examined:
     except PermissionError:
         return _unusable("permission to read it is denied")
     except (OSError, ValueError) as error:
-        return _unusable(f"it cannot be opened ({error})")
+        return _unusable(f"it cannot be opened ({getattr(error, 'strerror', None) or error})")
 
 
 def level_fault(path: Path, found: Examined, first: int, end: int) -> str:

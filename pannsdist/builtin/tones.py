@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pannsdist.contracts import Clip, UserError, param
+from pannsdist.contracts.scripts import ArgumentParser, exit_code
 from pannsdist.contracts.writing import make_folder, write_atomic
 
 Waveform = NDArray[np.float64]
@@ -167,7 +168,10 @@ FAMILIES: dict[str, Callable[[np.random.Generator, Waveform, int], Waveform]] = 
 
 
 def main(folder: Path, clips_per_family: int = 1) -> None:
-    """Write sounds that are not in the default training set, as WAV files named after their class."""
+    """Write sounds that are not in the default training set, as WAV files named after their class.
+
+    Raises CannotWrite.
+    """
     import soundfile
 
     make_folder(folder)
@@ -179,5 +183,11 @@ def main(folder: Path, clips_per_family: int = 1) -> None:
     print(f"{clips_per_family} sounds of each family: {folder}")
 
 
+def _run_command() -> None:
+    parser = ArgumentParser(prog="python -m pannsdist.builtin.tones", description="Write a sound of each class.")
+    parser.add_argument("folder", type=Path, help="folder for the WAV files; created if needed")
+    main(parser.parse_args().folder)
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    sys.exit(exit_code(_run_command))

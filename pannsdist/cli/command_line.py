@@ -10,15 +10,18 @@ from typing import Any
 
 from pannsdist import __version__, settings
 from pannsdist.cli import data, evaluation, find_lr, plugins, report, series, sounds, train, weights
-from pannsdist.runtime import console, cpu, names
-from pannsdist.runtime.errors import EXIT_USER_ERROR, shell_command
+from pannsdist.runtime import console, cpu, streams
+from pannsdist.runtime.errors import shell_command
 from pannsdist.settings.schema import Settings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a subcommand and return the exit code: 2 for a user error, 75 if it was stopped and can be resumed."""
-    names.make_output_safe()
-    parser = argparse.ArgumentParser(prog="pannsdist", description="Audio classification on PaddlePaddle.")
+    return console.exit_code(lambda: _run(arguments))
+
+
+def _run(arguments: Sequence[str] | None) -> int | bool | None:
+    parser = streams.ArgumentParser(prog="pannsdist", description="Audio classification on PaddlePaddle.")
     parser.add_argument("--version", action="version", version=f"pannsdist {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     families = (train, evaluation, plugins, find_lr, sounds, weights, data, series, report)
@@ -28,9 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen.command_line = shell_command("pannsdist", *(sys.argv[1:] if arguments is None else arguments))
     cpu.use_fast_kernels()
     console.quiet_paddle()
-    results: list[int | bool | None] = []
-    code = console.exit_code(lambda: results.append(chosen.run(chosen)))
-    return code or _exit_code(results[0])
+    result: int | bool | None = chosen.run(chosen)
+    return result
 
 
 def _parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -42,13 +44,6 @@ def _parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> 
     if rest:
         chosen.overrides = [*chosen.overrides, *rest]
     return chosen
-
-
-def _exit_code(result: int | bool | None) -> int:
-    """The exit code for the result of a subcommand: None, an exit code, or whether everything succeeded."""
-    if isinstance(result, bool):
-        return 0 if result else EXIT_USER_ERROR
-    return result or 0
 
 
 def _add_config(commands: Any) -> None:

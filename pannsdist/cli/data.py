@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pannsdist import settings
 from pannsdist.registry import Catalog
+from pannsdist.runtime.foreign import excerpt
 
 if TYPE_CHECKING:
     from pannsdist.run.dataset_report import DatasetReport
@@ -104,6 +106,6 @@ def _listed(what: str, names: Sequence[str]) -> Iterator[str]:
 
 
 def _from_zero(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not an integer from 0")
+    if not re.fullmatch("[0-9]{1,4}", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"'{excerpt(text)}' is not an integer from 0 to 9999")
     return int(text)

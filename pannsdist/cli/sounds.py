@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pannsdist.cli.formats import EVENTS, SCORES, Result, write
 from pannsdist.runtime import console, outputs, storage
 from pannsdist.runtime.errors import BadClip, UserError
+from pannsdist.runtime.foreign import excerpt
 from pannsdist.runtime.names import shown
 
 if TYPE_CHECKING:
@@ -244,6 +246,6 @@ def _model(chosen: argparse.Namespace) -> Model:
 
 
 def _from_one(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive integer")
+    if not re.fullmatch("0*[1-9][0-9]{0,8}", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"'{excerpt(text)}' is not a positive integer")
     return int(text)

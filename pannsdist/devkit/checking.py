@@ -18,6 +18,7 @@ from pannsdist import contracts
 from pannsdist.registry import Catalog, Entry
 from pannsdist.runtime import console, cpu
 from pannsdist.runtime.errors import UserError, candidates_line
+from pannsdist.runtime.foreign import OF_THIS_PROCESS
 from pannsdist.settings import SettingsOrigin, fill_params
 
 
@@ -164,7 +165,9 @@ def _verdict(check: Check, subject: Subject) -> tuple[Verdict, str]:
             return Verdict.FAIL, _one_line(str(error))
         except UserError as error:
             return Verdict.FAIL, _one_line(str(error))
-        except Exception as error:  # noqa: BLE001 third-party code may raise anything
+        except OF_THIS_PROCESS:
+            raise
+        except BaseException as error:  # noqa: BLE001 - third-party code may raise anything
             frame = traceback.extract_tb(error.__traceback__)[-1]
             place = f"{Path(frame.filename).name}:{frame.lineno}"
             return Verdict.FAIL, _one_line(f"{type(error).__name__}: {error} ({place})")

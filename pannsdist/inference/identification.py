@@ -11,6 +11,7 @@ from pannsdist.contracts import FrontEnd, ModelPlugin
 from pannsdist.registry import Catalog, Entry
 from pannsdist.registry.building import build_plugin
 from pannsdist.runtime.errors import UserError, WeightsMismatch
+from pannsdist.runtime.foreign import OF_THIS_PROCESS
 from pannsdist.settings import SettingsOrigin
 from pannsdist.weights.layouts import FOREIGN_HEADS
 from pannsdist.weights.loading import LoadReport, load_into, matched
@@ -107,7 +108,9 @@ def _fits(weight_file: WeightFile, entry: Entry) -> bool:
     except UserError as error:
         print(f"model {entry.name} was not compared: {error.wrong}", file=sys.stderr)
         return False
-    except Exception as error:  # noqa: BLE001 - a plugin may raise anything
+    except OF_THIS_PROCESS:
+        raise
+    except BaseException as error:  # noqa: BLE001 - a plugin may raise anything
         print(f"model {entry.name} was not compared: {type(error).__name__}: {error}", file=sys.stderr)
         return False
     return True

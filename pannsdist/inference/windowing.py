@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pannsdist.inference.inference_model import InferenceModel
 from pannsdist.runtime.errors import UserError, at_least
 
+MAX_S = 86_400
+"""The longest window, a day: one more would be a number of samples that no machine can hold."""
+
 
 @dataclass(frozen=True)
 class Windowing:
@@ -25,8 +28,9 @@ def windowing(inference_model: InferenceModel, window_s: float | None = None, ho
     window_s = inference_model.window_s if window_s is None else window_s
     hop_s = window_s if hop_s is None else hop_s
     minimum_s = inference_model.minimum_s
-    if window_s < minimum_s:
-        raise UserError(f"the window is {window_s:g} s", f"the network needs {at_least(minimum_s)}")
+    if not minimum_s <= window_s <= MAX_S:
+        right = f"the network needs {at_least(minimum_s)}; allowed: up to {MAX_S:,} s"
+        raise UserError(f"the window is {window_s:g} s", right)
     if not 0 < hop_s <= window_s:
         raise UserError(f"the hop is {hop_s:g} s", f"allowed: above 0, up to the window's {window_s:g} s")
     lengths_s = (window_s, hop_s, min(window_s, inference_model.pad_to_s))

@@ -22,6 +22,7 @@ from pannsdist.runtime.errors import (
     candidates_line,
     shell_command,
 )
+from pannsdist.runtime.foreign import OF_THIS_PROCESS
 from pannsdist.runtime.redaction import without_secrets
 from pannsdist.settings import SettingsOrigin
 
@@ -142,12 +143,12 @@ def _is_builtin(request: PluginRequest, builtin: Builtin, registry: Registry, or
 
 @contextmanager
 def blamed(entry: Entry, params: Any) -> Iterator[None]:
-    """Turn any exception but a UserError into a BrokenPlugin that names the plugin's distribution."""
+    """Turn whatever a plugin raises but a UserError into a BrokenPlugin that names the plugin's distribution."""
     try:
         yield
-    except UserError:
+    except (UserError, *OF_THIS_PROCESS):
         raise
-    except Exception as error:  # third-party code may raise anything
+    except BaseException as error:
         frame = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{Path(frame.filename).name}, line {frame.lineno}"
         right = f"its params were {without_secrets(settings_module.to_dict(params))}"

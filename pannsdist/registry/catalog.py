@@ -16,6 +16,7 @@ import entrypoints
 
 from pannsdist import contracts
 from pannsdist.runtime.errors import AmbiguousPlugin, BrokenPlugin, UnknownPlugin, candidates_line, shell_command
+from pannsdist.runtime.foreign import OF_THIS_PROCESS
 
 LIST_COMMAND = "pannsdist plugins list"
 
@@ -72,7 +73,9 @@ class Entry:
             plugin = entrypoints.EntryPoint.from_string(self.target, self.name).load()
         except entrypoints.BadEntryPoint as error:
             raise BrokenPlugin(f"{wrong}: {error}", right, LIST_COMMAND) from error
-        except Exception as error:  # a third-party module may raise anything
+        except OF_THIS_PROCESS:
+            raise
+        except BaseException as error:
             raise BrokenPlugin(f"{wrong}: {type(error).__name__}: {error}", right, LIST_COMMAND) from error
         if not inspect.isclass(plugin):
             raise BrokenPlugin(f"{wrong}: {self.target} is not a class", right, LIST_COMMAND)

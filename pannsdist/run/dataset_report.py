@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -137,7 +138,7 @@ def _overlapping(clips: Sequence[ReadClip]) -> Iterator[tuple[str, str]]:
     files: dict[Path, list[ReadClip]] = {}
     for one in clips:
         if isinstance(one.clip.source, Path):
-            files.setdefault(one.clip.source.resolve(), []).append(one)
+            files.setdefault(Path(os.path.realpath(one.clip.source)), []).append(one)
     for pieces in files.values():
         last: dict[str, ReadClip] = {}
         for one in sorted(pieces, key=lambda piece: (piece.clip.start_s, _end_s(piece))):

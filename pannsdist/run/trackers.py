@@ -11,6 +11,7 @@ from pannsdist.contracts import EpochReport, StepReport, TestReport, TrackedRun,
 from pannsdist.registry.building import Part
 from pannsdist.runtime import console
 from pannsdist.runtime.errors import BrokenPlugin, UserError, shell_command
+from pannsdist.runtime.foreign import OF_THIS_PROCESS
 
 
 class PluginTracker:
@@ -60,7 +61,9 @@ class PluginTracker:
             return
         try:
             call()
-        except Exception as error:  # noqa: BLE001 - third-party code may raise anything
+        except OF_THIS_PROCESS:
+            raise
+        except BaseException as error:  # noqa: BLE001 - third-party code may raise anything
             self.failure = f"{when}: {_words(error)}"
             console.print_main(f"tracker {self._part} failed {self.failure}\n  it is disabled, and the run continues")
 
@@ -83,9 +86,9 @@ def open_trackers(parts: Iterable[Part], run: TrackedRun) -> Iterator[list[Plugi
 def _open(part: Part, run: TrackedRun) -> Tracker:
     try:
         tracker: Tracker = part.plugin.open(run)
-    except UserError:
+    except (UserError, *OF_THIS_PROCESS):
         raise
-    except Exception as error:
+    except BaseException as error:
         wrong = f"tracker plugin '{part.entry.name}' of {part.entry.origin} cannot be opened: {_words(error)}"
         right = f"trackers.{part.entry.name}=null disables it"
         raise BrokenPlugin(
@@ -94,7 +97,7 @@ def _open(part: Part, run: TrackedRun) -> Tracker:
     return tracker
 
 
-def _words(error: Exception) -> str:
+def _words(error: BaseException) -> str:
     """An error in one line, with its source location unless it is a UserError."""
     if isinstance(error, UserError):
         return error.wrong

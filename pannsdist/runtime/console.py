@@ -8,10 +8,10 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-from pannsdist.runtime import launcher, signals
-from pannsdist.runtime.errors import EXIT_STOPPED, EXIT_USER_ERROR, PeerLost, Stopped, UserError
+from pannsdist.runtime import launcher, signals, streams
+from pannsdist.runtime.errors import EXIT_STOPPED, EXIT_USER_ERROR, CannotWrite, PeerLost, Stopped, UserError
 from pannsdist.runtime.redaction import without_credentials
 from pannsdist.runtime.storage import NO_ROOM
 
@@ -70,50 +70,62 @@ def sigterm_delayed() -> Iterator[None]:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def exit_code(work: Callable[[], None]) -> int:
-    """Run `work` and return the exit code: 0 on success, 2 for a user error, 75 for a run that can be resumed.
+def exit_code(work: Callable[[], int | bool | None]) -> int:
+    """Run a whole command, its arguments included, and return the exit code.
 
-    A run can be resumed if it was stopped, or if another of its processes was lost. None of these prints a traceback.
-    On a broken pipe, as in `... | head`, the code is 141, and after Ctrl-C 130, as for other commands.
+    `work` returns None, whether everything succeeded, or an exit code: 0 on success, 2 for a user error, 75 for a run
+    that can be resumed, since it was stopped, or since another of its processes was lost. None of these prints a
+    traceback. On a broken pipe, as in `... | head`, the code is 141, and after Ctrl-C 130, as for other commands; where
+    standard output is closed or full, it is 2. SystemExit is raised again.
     """
+    streams.prepare()
     try:
-        work()
-        sys.stdout.flush()
+        return _code(work)
+    finally:
+        streams.settle()
+
+
+def _code(work: Callable[[], int | bool | None]) -> int:
+    try:
+        return _flushed(work)
     except Stopped as stopped:
         signals.ignore()
-        print_main(f"{stopped}\n  next: {launcher.command()}")
+        with suppress(OSError, CannotWrite):
+            print_main(f"{stopped}\n  next: {launcher.command()}")
         return EXIT_STOPPED
     except UserError as error:
         if launcher.size() > 1:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        print(f"error: {error}", file=sys.stderr, flush=True)
+        streams.complain(f"error: {error}")
         return EXIT_STOPPED if isinstance(error, PeerLost) else EXIT_USER_ERROR
-    except BrokenPipeError:
-        _discard_output()
-        return 128 + signal.SIGPIPE
     except OSError as error:
-        said = _of_the_system(error)
-        if not said:
-            raise
-        print(f"error: {said}", file=sys.stderr, flush=True)
+        if error.errno == errno.EPIPE and streams.is_lost():
+            return 128 + signal.SIGPIPE
+        streams.complain(f"error: {_of_the_system(error)}")
         return EXIT_USER_ERROR
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        print("interrupted", file=sys.stderr, flush=True)
+        streams.complain("interrupted")
         return 128 + signal.SIGINT
-    return 0
 
 
-def _of_the_system(error: OSError) -> str:
-    """The message for a name that is too long, or for a full disk behind standard output; empty for other errors."""
+def _flushed(work: Callable[[], int | bool | None]) -> int:
+    """The exit code of `work` once all that it printed is written."""
+    try:
+        result = work()
+    except SystemExit:  # of argparse, which has printed its help or a message
+        sys.stdout.flush()
+        raise
+    sys.stdout.flush()
+    if isinstance(result, bool):
+        return 0 if result else EXIT_USER_ERROR
+    return result or 0
+
+
+def _of_the_system(error: OSError) -> UserError:
+    """The message for a name that is too long, or for standard output that cannot be written; raises other errors."""
     if error.errno == errno.ENAMETOOLONG:
-        return f"{error.strerror}: {error.filename}"
-    if error.errno not in NO_ROOM or error.filename:
-        return ""
-    _discard_output()
-    return f"the output cannot be written: {error.strerror}"
-
-
-def _discard_output() -> None:
-    """Send what is still to be printed nowhere, or Python would fail again at its exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return UserError(f"{error.strerror}: {error.filename}", "give a shorter name")
+    if error.filename or not (error.errno in NO_ROOM or streams.is_lost()):
+        raise error
+    return streams.cannot_print(error)

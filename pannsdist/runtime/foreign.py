@@ -10,6 +10,10 @@ MAX_JSON_BYTES = 4 << 20
 BYTES_OF_A_PART = 14
 """Objects, lists and their items take up to 100 bytes of memory each; in files of use they have that many letters."""
 EXCERPT_LETTERS = 80
+OF_THIS_PROCESS = (KeyboardInterrupt, GeneratorExit)
+"""What third-party code raises without being at fault. All else is its fault: SystemExit too, and what `pytest.skip`
+raises, which are no `Exception`; so code around a plugin catches BaseException after these two.
+"""
 
 
 class TooMuch(ValueError):

@@ -1,16 +1,15 @@
 """Settings of a run: schema, loading and validation."""
 
 from pannsdist.settings.description import describe, documented
+from pannsdist.settings.files import Layer, read_yaml
 from pannsdist.settings.loading import (
     COMMAND_LINE,
-    Layer,
     SettingsOrigin,
     allowed_range,
     as_written,
     fill_params,
     load,
     parsed,
-    read_yaml,
     subset_overrides,
     to_dict,
     to_yaml,

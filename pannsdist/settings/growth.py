@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
+from pannsdist.runtime.errors import UserError
 from pannsdist.runtime.reading import retried
 from pannsdist.runtime.texts import decoded
 
@@ -23,6 +24,8 @@ def bounded_text(path: Path) -> str:
     Raises ValueError for a file that is too long or stands for too many values, UserError for another encoding, and
     OSError.
     """
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path} is not a file", "give a settings file; a folder, a pipe or a device is not read")
     content = retried(partial(_start, path))
     if len(content) > MAX_BYTES:
         raise ValueError(f"more than {MAX_BYTES:,} bytes")

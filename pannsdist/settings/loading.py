@@ -7,7 +7,6 @@ rejected with the key, where it was set, and what is allowed.
 from __future__ import annotations
 
 import dataclasses
-import io
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -18,28 +17,17 @@ from typing import Any, TypeVar
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from pannsdist.runtime.errors import SettingsError, UserError, candidates_line, shell_command
+from pannsdist.runtime.errors import SettingsError, candidates_line, shell_command
+from pannsdist.runtime.foreign import excerpt
 from pannsdist.runtime.names import shown
 from pannsdist.runtime.redaction import without_credentials, without_secrets
-from pannsdist.settings import recipe_files
-from pannsdist.settings.growth import bounded_text
-from pannsdist.settings.plain import NotPlain, plain
+from pannsdist.settings.files import Layer, file_layers
+from pannsdist.settings.plain import NotPlain, nested_items, plain
 from pannsdist.settings.schema import Settings
 from pannsdist.settings.synonyms import SYNONYMS
 
 P = TypeVar("P")
 COMMAND_LINE = "the command line"
-YAML_FORM = "one `key: value` per line, two spaces per level"
-ENDINGS = (".yaml", ".yml", ".json")
-"""Of settings files. A file with another ending is not read, so that no message shows the lines of, say, a key file."""
-
-
-@dataclass(frozen=True)
-class Layer:
-    """Values from one source: a file or the command line."""
-
-    source: str
-    values: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -69,7 +57,7 @@ def load(path: Path, overrides: Sequence[str] = ()) -> tuple[Settings, SettingsO
 
     Raises SettingsError for an unreadable file, an unknown key, a wrong type or a value out of range.
     """
-    layers = [*_file_layers(path, ()), Layer(COMMAND_LINE, parsed(overrides))]
+    layers = [*file_layers(path), Layer(COMMAND_LINE, parsed(overrides))]
     origin = SettingsOrigin(tuple(layers))
     filled = _fill(Settings, _without_replaced_params([layer.values for layer in layers]), origin, prefix="")
     try:
@@ -109,52 +97,6 @@ def to_yaml(settings: Settings) -> str:
     return text
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Read the output of `to_yaml` as plain nested dictionaries."""
-    return dict(_file_layers(path, ())[-1].values)
-
-
-def file_values(path: Path) -> dict[str, Any]:
-    """The values of a file and its bases as they are written, sections merged; nothing is validated."""
-    merged = OmegaConf.merge(*(OmegaConf.create(dict(layer.values)) for layer in _file_layers(path, ())))
-    values = OmegaConf.to_container(merged)
-    return {str(key): value for key, value in values.items()} if isinstance(values, dict) else {}
-
-
-def _file_layers(given: Path, chain: tuple[Path, ...]) -> list[Layer]:
-    """The layers of a file or `recipe:NAME`, those of its `base:` file first; `base:` is relative to the file."""
-    if "\0" in str(given):
-        raise SettingsError(f"{str(given)!r} is not the name of a file", "give a YAML file with -c")
-    path = recipe_files.located(given)
-    if path.resolve() in chain:
-        loop = " -> ".join(str(p) for p in (*chain, path))
-        raise SettingsError(f"circular base files: {loop}", "remove one `base:` line")
-    for name in (path, path.resolve()):
-        if name.suffix.lower() not in ENDINGS:
-            right = f"the name of a settings file, and of what it links to, ends in {' or '.join(ENDINGS)}"
-            right += f"\n{recipe_files.hint(path)}" if str(path) in recipe_files.recipes() else ""
-            raise SettingsError(f"{path} is not a settings file: it is not read", right)
-    try:
-        values = OmegaConf.to_container(OmegaConf.load(io.StringIO(bounded_text(path))))
-    except FileNotFoundError:
-        wrong = f"no settings file {path}"
-        raise SettingsError(wrong, recipe_files.hint(path), "pannsdist config list") from None
-    except UserError as error:
-        raise SettingsError(error.wrong, error.right, error.command) from error
-    except OSError as error:
-        said = error.strerror or error
-        raise SettingsError(f"cannot read {path}: {said}", "", shell_command("ls", "-l", path)) from error
-    except Exception as error:  # PyYAML and OmegaConf raise many kinds
-        raise SettingsError(f"{path} is not valid YAML: {error}", YAML_FORM) from error
-    if not isinstance(values, dict):
-        raise SettingsError(f"{path} contains no keys", YAML_FORM)
-    base = values.pop("base", None)
-    if base is not None and not isinstance(base, str):
-        raise SettingsError(f"base in {path} is {base!r}", "base: the path of one YAML file, relative to this one")
-    before = _file_layers(recipe_files.base_of(given, base), (*chain, path.resolve())) if base else []
-    return [*before, Layer(str(given), {str(key): value for key, value in values.items()})]
-
-
 def _without_replaced_params(layers: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """The layers without the `params` of plugins that a later layer replaces by another plugin."""
     kept: list[dict[str, Any]] = []
@@ -185,7 +127,8 @@ def parsed(overrides: Sequence[str]) -> dict[str, Any]:
         values = OmegaConf.to_container(OmegaConf.from_dotlist([_as_text(shown(item)) for item in overrides]))
     except Exception as error:  # PyYAML and OmegaConf raise many kinds
         raise SettingsError(
-            f"cannot read {' '.join(overrides)}: {error}", "write key=value, quoted where needed"
+            f"cannot read {excerpt(' '.join(overrides))}: {excerpt(str(error), 200)}",
+            "write key=value, quoted where needed",
         ) from error
     return {str(key): value for key, value in values.items()} if isinstance(values, dict) else {}
 
@@ -216,6 +159,9 @@ def _fill(schema: type[P], layers: Sequence[Mapping[str, Any]], origin: Settings
         raise SettingsError(
             f"{origin.where(prefix)}: {error}", "see: pannsdist plugins show", origin.command
         ) from error
+    for key, kind in nested_items(filled, prefix):
+        right = f"each item is a value of type {kind}"
+        raise SettingsError(f"{origin.where(key)} has a list or a section as an item", right, origin.command)
     _check_ranges(filled, origin, prefix)
     return filled
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Set
+from collections.abc import Iterator, Mapping, Set
 from enum import Enum
 from pathlib import PurePath
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
+
+SCALARS = (str, int, float, bool)
 
 
 class NotPlain(ValueError):
@@ -56,3 +58,15 @@ def _name(name: Any, key: str) -> str:
 
 def _joined(key: str, name: Any) -> str:
     return f"{key}.{name}" if key else str(name)
+
+
+def nested_items(settings: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Key and item type of each list or mapping of scalars that holds another list or mapping: OmegaConf accepts it."""
+    for name, declared in get_type_hints(type(settings)).items():
+        key, value = _joined(prefix, name), getattr(settings, name, None)
+        if dataclasses.is_dataclass(value):
+            yield from nested_items(value, key)
+        items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        kinds = [get_args(one)[-1] for one in (declared, *get_args(declared)) if get_origin(one) in (list, dict)]
+        if kinds and kinds[0] in SCALARS and any(isinstance(item, (list, dict)) for item in items):
+            yield key, kinds[0].__name__

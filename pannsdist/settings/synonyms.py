@@ -5,7 +5,7 @@ from __future__ import annotations
 SYNONYMS = {
     **dict.fromkeys(("lr", "learning_rate", "base_lr", "max_lr", "init_lr"), "optimizer.learning_rate"),
     **dict.fromkeys(("epochs", "epoch", "num_epochs", "max_epochs", "num_train_epochs"), "train.epochs"),
-    **dict.fromkeys(("batch_size", "per_device_train_batch_size", "train_batch_size"), "train.batch_size"),
+    **dict.fromkeys(("batch_size", "batch", "per_device_train_batch_size", "train_batch_size"), "train.batch_size"),
     **dict.fromkeys(("eval_batch_size", "per_device_eval_batch_size", "valid_batch_size"), "valid.batch_size"),
     **dict.fromkeys(("weight_decay", "wd"), "optimizer.params.weight_decay"),
     **dict.fromkeys(("lr_scheduler", "scheduler", "sched", "lr_scheduler_type"), "schedule.name"),

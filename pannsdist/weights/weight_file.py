@@ -97,6 +97,8 @@ def refuse_sharing(path: Path, state: Mapping[str, Array]) -> None:
 def format_of(path: Path) -> Format:
     """Detect the format from the first bytes of a file. Raises `BadWeightsFile`."""
     with translate_errors(path, "weight"):
+        if path.exists() and not path.is_file() and not path.is_dir():  # opening a pipe waits for ever
+            raise BadWeightsFile(f"{path} is not a weight file: it is a pipe or a device", READABLE)
         size = path.stat().st_size
         with path.open("rb") as file:
             first = file.read(32)

@@ -42,7 +42,7 @@ class ClassScoresFile:
 
     def flush(self) -> None:
         """Flush all lines to disk (fsync), since a checkpoint that follows counts on them."""
-        storage.sync(self._path)
+        storage.flush(self._path)
 
     def close(self) -> None:
         """Nothing to do: each line is written and closed at once."""

@@ -68,6 +68,7 @@ def prepare(folder):
     (folder / "good.yaml").write_text("name: t\nmodel: {name: panns_cnn6}\ndata: {name: tones}\n")
     (folder / "loop.yaml").symlink_to("loop.yaml")
     os.mkfifo(folder / "pipe.yaml")
+    os.mkfifo(folder / "pipe.pth")
 
 
 NO_MODEL = ("--model", "none", "a.wav")
@@ -83,6 +84,8 @@ NO_MODEL = ("--model", "none", "a.wav")
         (("config", "show", "-c", "good.yaml", "loss.label_weights={a: [1]}"), "loss.label_weights"),
         (("config", "show", "-c", "good.yaml", f"train.epochs={'9' * 5000}"), "cannot read train.epochs=999"),
         (("predict", *NO_MODEL, "--topk", "9" * 5000), "'999"),
+        (("weights", "inspect", "pipe.pth"), "pipe.pth is not a weight file: it is a pipe or a device"),
+        (("weights", "convert", "pipe.pth", "x.pdparams"), "pipe.pth is not a weight file"),
         (("predict", *NO_MODEL, "--topk", "0"), "'0' is not a positive integer"),
         (("data", "check", "-c", "good.yaml", "--workers", "9" * 5000), "'999"),
     ],

@@ -65,7 +65,8 @@ def run(config: Path, overrides: Sequence[str], dry_run: bool) -> None:
             refuse_folder(plan.settings, plan.data.labels)
     if dry_run:
         refuse_held(run_path(plan.settings))  # a run finds that out on rank 0, when it locks the folder
-    console.print_main(plan_table(plan))
+    if launcher.rank() == 0:  # it reads headers of sound files
+        console.print_main(plan_table(plan))
     if dry_run:
         check_same_run(run_path(plan.settings), plan.settings, plan.data)
         learner_building.rehearse(plan)

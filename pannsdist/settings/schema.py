@@ -53,7 +53,11 @@ class DataSettings:
         choices=("stop", "continue"),
     )
     min_clip_s: float | None = setting(
-        None, "minimum clip length in seconds; null: minimum of the model; 0: pad short clips", low=0, high=3600
+        None,
+        "clips shorter than this, in seconds, are bad clips (data.on_bad_clip); null: what the model needs at least; "
+        "0: none are. A clip that is used and shorter than the crop is padded with silence",
+        low=0,
+        high=3600,
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pannsdist.run.planning import subset
 from pannsdist.run.planning.data import TRAIN, VALID
+from pannsdist.run.planning.padding import crop_fits, length_lines, warnings
 from pannsdist.run.planning.plan import Plan
 
 SAMPLED = {
@@ -17,7 +18,7 @@ SAMPLED = {
 
 
 def plan_table(plan: Plan) -> str:
-    """One line per property of the run."""
+    """One line per property of the run. Reads the headers of some clips; rank 0 only."""
     return "\n".join(f"{name:<10} {text}" for name, text in _rows(plan).items())
 
 
@@ -36,6 +37,7 @@ def subset_note(plan: Plan) -> str:
 
 
 def _rows(plan: Plan) -> dict[str, str]:
+    fits, minimum_s = crop_fits(plan), plan.plugins.minimum_samples / plan.front_end.sample_rate_hz
     settings, plugins, lengths, data = plan.settings, plan.plugins, plan.lengths, plan.data
     batch_size, front_end = settings.train.batch_size, plan.front_end
     best, direction = plan.best_metric.name, "higher" if plan.best_metric.higher_is_better else "lower"
@@ -44,10 +46,12 @@ def _rows(plan: Plan) -> dict[str, str]:
         "model": f"{plugins.model}, {plan.weights.name if plan.weights else 'random weights'}",
         "feature": f"{plugins.feature}: {front_end.sample_rate_hz} Hz, {front_end.bins} bins",
         "data": f"{data.part}: {_dataset(plan)}",
-        "left out": f"\n{'':<11}".join(map(str, plugins.skipped)),
+        "left out": _below(map(str, plugins.skipped)),
         TRAIN: f"{lengths.clips} clips, {lengths.train_crop_s:g} s of each{_sampling(plan)}",
         "augment": "; ".join(augmentations(plan)) or "nothing",
         VALID: f"{len(data.splits[VALID])} clips, {lengths.valid_crop_s:g} s of each",
+        "lengths": _below(length_lines(fits)),
+        "warning": _below(warnings(fits, minimum_s, settings.data.on_bad_clip)),
         "note": _listed(data.notes),
         "batch": f"{batch_size} = {plan.world_size} x {batch_size // plan.world_size}",
         "length": _listed([_length(plan), subset_note(plan)]),
@@ -89,6 +93,11 @@ def _optimizer(plan: Plan) -> str:
         f"{plan.plugins.optimizer or optimizer.name}, learning rate {optimizer.learning_rate:g}, "
         f"{plan.plugins.schedule or schedule.name} after {warmup} of warm-up"
     )
+
+
+def _below(texts: Iterable[str]) -> str:
+    """Each text on a line of its own, below the first."""
+    return f"\n{'':<11}".join(texts)
 
 
 def _listed(texts: Iterable[str]) -> str:

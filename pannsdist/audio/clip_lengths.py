@@ -49,6 +49,11 @@ def sampled_lengths(clips: Sequence[Clip], seed: int, at_most: int = SAMPLED_CLI
     return ClipLengths(seconds, len(chosen), len(clips), unreadable)
 
 
+def lengths_s(clips: Sequence[Clip]) -> np.ndarray:
+    """The length of every clip in seconds: (N,) float64, NaN where it is not known. Raises nothing."""
+    return np.array([np.nan if (length := length_s(clip)) is None else length for clip in clips], np.float64)
+
+
 def length_s(clip: Clip) -> float | None:
     """The length of a clip in seconds, as its segment or the header of its file says; None if that is not known.
 

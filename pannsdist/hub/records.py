@@ -61,4 +61,5 @@ def model_record(
             **settings,
         },
         versions=building.versions(),
+        pads_to_crop=model.pads_to_clip,
     )

@@ -196,7 +196,7 @@ class Trainer:
             raise BadRunFolder(f"{self.checkpoint_dir}: {error.wrong}", right) from error
         record = self._world.on_main(self._best_record) if progress.epoch else None
         if record is not None:
-            self.model.describe(record.labels, record.crop_s)
+            self.model.describe(record.labels, record.crop_s, record.pads_to_crop)
         return progress
 
     def _best_record(self) -> BundleRecord | None:
@@ -281,7 +281,7 @@ class Trainer:
     def _load(self, folder: Path) -> None:
         record = record_beside(folder / MODEL_FILE)
         if record is not None:
-            self.model.describe(record.labels, record.crop_s)
+            self.model.describe(record.labels, record.crop_s, record.pads_to_crop)
         load_into(self.model.network, read_weights(folder / MODEL_FILE), head=self.model.part.plugin.head)
         if (folder / OPTIMIZER_FILE).exists():
             self._learner.restore(read_paddle(folder / OPTIMIZER_FILE))

@@ -79,6 +79,9 @@ class TrainSettings:
         None, "train and evaluate on the same few batches of training clips (--overfit)", low=1
     )
     sampling: str = setting("shuffled", "sampling of training clips", choices=("shuffled", "balanced", "weighted"))
+    group_by_length: bool = setting(
+        False, "batches of clips of similar length, padded to their longest clip; evaluation pads no clip"
+    )
     spec_augment: bool | None = setting(None, "SpecAugment: mask time and frequency bands; null: as in model.params")
     accumulate_steps: int = setting(1, "gradient accumulation steps: micro-batches per optimizer step", low=1)
     clip_norm: float | None = setting(None, "maximum gradient norm; null: no gradient clipping", above=0)

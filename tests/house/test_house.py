@@ -59,6 +59,7 @@ SETTINGS_KEYS = [
     "train.limit_steps",
     "train.overfit_batches",
     "train.sampling",
+    "train.group_by_length",
     "train.spec_augment",
     "train.accumulate_steps",
     "train.clip_norm",

@@ -26,7 +26,8 @@ STEPS = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
 class CropFit:
     """How the clips of a split and its crop fit: `key` is the setting of `crop_s`, and `lengths` are of some clips.
 
-    Clips below `min_clip_s` are not read, so they count in `too_short` alone.
+    Clips below `min_clip_s` are not read, so they count in `too_short` alone. Without `is_padded` shorter clips are not
+    padded to the crop.
     """
 
     split: str
@@ -34,6 +35,7 @@ class CropFit:
     crop_s: float
     min_clip_s: float
     lengths: ClipLengths
+    is_padded: bool = True
 
     @property
     def seconds(self) -> np.ndarray:
@@ -48,7 +50,7 @@ class CropFit:
     @property
     def padded(self) -> float:
         """The part of a batch that is silence, on average."""
-        return self.padded_at(self.crop_s)
+        return self.padded_at(self.crop_s) if self.is_padded else 0.0
 
     def padded_at(self, crop_s: float) -> float:
         """The part of a batch that would be silence at another crop."""
@@ -79,10 +81,9 @@ def crop_fits(plan: Plan) -> list[CropFit]:
     """How the clips of each split fit its crop. Reads the headers of some files; rank 0 only. Raises nothing."""
     lengths, valid_key = plan.lengths, "train.crop_s" if plan.settings.valid.crop_s is None else "valid.crop_s"
     crops = {TRAIN: ("train.crop_s", lengths.train_crop_s), VALID: (valid_key, lengths.valid_crop_s)}
-    return [
-        CropFit(split, *crop, lengths.min_clip_s, sampled_lengths(plan.data.splits[split].clips, plan.settings.seed))
-        for split, crop in crops.items()
-    ]
+    found = {split: sampled_lengths(plan.data.splits[split].clips, plan.settings.seed) for split in crops}
+    is_padded = not plan.groups_by_length
+    return [CropFit(split, *crop, lengths.min_clip_s, found[split], is_padded) for split, crop in crops.items()]
 
 
 def length_lines(fits: list[CropFit]) -> list[str]:
@@ -106,32 +107,38 @@ def _facts(fit: CropFit) -> Iterator[str]:
         yield f"{fit.lengths.unreadable} without a readable header"
 
 
-def warnings(fits: list[CropFit], minimum_s: float, on_bad_clip: str) -> list[str]:
-    """What should be changed: crops that are mostly padding, and clips that are refused for their length.
+def padding_warnings(fits: list[CropFit], minimum_s: float, can_group: bool) -> list[str]:
+    """Crops that are mostly padding, and what to set instead.
 
-    `minimum_s` is the shortest input of the network; `on_bad_clip` is the setting of this name.
+    `minimum_s` is the shortest input of the network, and `can_group` whether batches shorter than the crop save work.
     """
-    lines = []
-    for fit in fits:
-        if fit.padded > MUCH and (fit.split == TRAIN or fit.key == "valid.crop_s"):
-            lines.append(f"{_percent(fit.padded)} of each batch of {fit.split} is silence{_advice(fit, minimum_s)}")
-    for fit in fits:
-        if fit.too_short:
-            what = (
-                f"{fit.too_short} of {len(fit.lengths.seconds)} clips of {fit.split} are shorter than the minimum of "
-            )
-            result = "they are skipped" if on_bad_clip == "skip" else "the run stops at the first one"
-            lines.append(f"{what}{fit.min_clip_s:.3g} s, {result}; data.min_clip_s=0 pads them with silence")
-    return lines
+    return [
+        f"{_percent(fit.padded)} of each batch of {fit.split} is silence; {_advice(fit, minimum_s, can_group)}"
+        for fit in fits
+        if fit.padded > MUCH and (fit.split == TRAIN or fit.key == "valid.crop_s")
+    ]
 
 
-def _advice(fit: CropFit, minimum_s: float) -> str:
+def _advice(fit: CropFit, minimum_s: float, can_group: bool) -> str:
     crop_s = fit.shorter_crop_s(minimum_s)
-    if crop_s is None:
-        return f", since the clips differ much in length; a shorter {fit.key} cuts the long ones"
-    cut = float((fit.seconds > crop_s).mean())
-    cuts = f" and crops {_percent(cut)} of the clips" if cut >= 0.005 else ""
-    return f"; {fit.key}={crop_s:g} leaves {_percent(fit.padded_at(crop_s))}{cuts}"
+    cut = 0.0 if crop_s is None else float((fit.seconds > crop_s).mean())
+    advice = f"a shorter {fit.key} cuts the long clips"
+    if crop_s is not None:
+        cuts = f" and crops {_percent(cut)} of the clips" if cut >= 0.005 else ""
+        advice = f"{fit.key}={crop_s:g} leaves {_percent(fit.padded_at(crop_s))}{cuts}"
+    is_cut = crop_s is None or cut >= 0.005
+    return f"{advice}; train.group_by_length=true pads less and crops none" if is_cut and can_group else advice
+
+
+def refusal_warnings(fits: list[CropFit], on_bad_clip: str) -> list[str]:
+    """Clips that are refused for their length; `on_bad_clip` is the setting of this name."""
+    result = "they are skipped" if on_bad_clip == "skip" else "the run stops at the first one"
+    return [
+        f"{fit.too_short} of {len(fit.lengths.seconds)} clips of {fit.split} are shorter than the minimum of "
+        f"{fit.min_clip_s:.3g} s, {result}; data.min_clip_s=0 pads them with silence"
+        for fit in fits
+        if fit.too_short
+    ]
 
 
 def _percent(part: float) -> str:

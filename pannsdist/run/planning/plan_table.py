@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pannsdist.run.planning import subset
 from pannsdist.run.planning.data import TRAIN, VALID
-from pannsdist.run.planning.padding import crop_fits, length_lines, warnings
+from pannsdist.run.planning.padding import CropFit, crop_fits, length_lines, padding_warnings, refusal_warnings
 from pannsdist.run.planning.plan import Plan
 
 SAMPLED = {
@@ -37,7 +37,7 @@ def subset_note(plan: Plan) -> str:
 
 
 def _rows(plan: Plan) -> dict[str, str]:
-    fits, minimum_s = crop_fits(plan), plan.plugins.minimum_samples / plan.front_end.sample_rate_hz
+    fits = crop_fits(plan)
     settings, plugins, lengths, data = plan.settings, plan.plugins, plan.lengths, plan.data
     batch_size, front_end = settings.train.batch_size, plan.front_end
     best, direction = plan.best_metric.name, "higher" if plan.best_metric.higher_is_better else "lower"
@@ -47,11 +47,11 @@ def _rows(plan: Plan) -> dict[str, str]:
         "feature": f"{plugins.feature}: {front_end.sample_rate_hz} Hz, {front_end.bins} bins",
         "data": f"{data.part}: {_dataset(plan)}",
         "left out": _below(map(str, plugins.skipped)),
-        TRAIN: f"{lengths.clips} clips, {lengths.train_crop_s:g} s of each{_sampling(plan)}",
+        TRAIN: f"{lengths.clips} clips, {lengths.train_crop_s:g} s of each{_sampling(plan)}{_padding(plan)}",
         "augment": "; ".join(augmentations(plan)) or "nothing",
-        VALID: f"{len(data.splits[VALID])} clips, {lengths.valid_crop_s:g} s of each",
+        VALID: f"{len(data.splits[VALID])} clips, {lengths.valid_crop_s:g} s of each{_unpadded(plan)}",
         "lengths": _below(length_lines(fits)),
-        "warning": _below(warnings(fits, minimum_s, settings.data.on_bad_clip)),
+        "warning": _below(_warnings(plan, fits)),
         "note": _listed(data.notes),
         "batch": f"{batch_size} = {plan.world_size} x {batch_size // plan.world_size}",
         "length": _listed([_length(plan), subset_note(plan)]),
@@ -61,6 +61,13 @@ def _rows(plan: Plan) -> dict[str, str]:
         "best by": f"{best}, {direction} is better",
     }
     return {name: text for name, text in rows.items() if text}
+
+
+def _warnings(plan: Plan, fits: list[CropFit]) -> list[str]:
+    rate_hz, plugins = plan.front_end.sample_rate_hz, plan.plugins
+    can_group = plugins.padded_samples < round(plan.lengths.train_crop_s * rate_hz)
+    of_padding = padding_warnings(fits, plugins.minimum_samples / rate_hz, can_group)
+    return of_padding + refusal_warnings(fits, plan.settings.data.on_bad_clip)
 
 
 def _dataset(plan: Plan) -> str:
@@ -76,6 +83,14 @@ def _sampling(plan: Plan) -> str:
         return f"; {sampling}: {SAMPLED[sampling]}"
     unused = lengths.clips - lengths.epoch_steps * lengths.step_clips
     return f"; {unused} left out of each epoch, others each time" if unused else ""
+
+
+def _padding(plan: Plan) -> str:
+    return "; batches by length, padded to their longest clip" if plan.groups_by_length else ""
+
+
+def _unpadded(plan: Plan) -> str:
+    return "; one at a time, not padded" if plan.groups_by_length else ""
 
 
 def _length(plan: Plan) -> str:

@@ -5,7 +5,7 @@ import pytest
 import soundfile
 
 from pannsdist.audio.clip_lengths import ClipLengths
-from pannsdist.run.planning.padding import CropFit, rounded_up, warnings
+from pannsdist.run.planning.padding import CropFit, padding_warnings, rounded_up
 from pannsdist.run.planning.plan_table import plan_table
 
 RATE_HZ = 8000
@@ -116,14 +116,25 @@ def fit(seconds, crop_s, min_clip_s=0.0):
 
 
 def test_where_a_few_clips_are_long_the_suggestion_says_what_it_crops():
-    said = warnings([fit([0.4] * 9 + [10.0], 10.0)], 0.1, "stop")
-    assert said == ["86 % of each batch of train is silence; train.crop_s=0.4 leaves 0 % and crops 10 % of the clips"]
+    said = "86 % of each batch of train is silence; train.crop_s=0.4 leaves 0 % and crops 10 % of the clips"
+    lengths = [fit([0.4] * 9 + [10.0], 10.0)]
+    assert padding_warnings(lengths, 0.1, can_group=False) == [said]
+    grouped = f"{said}; train.group_by_length=true pads less and crops none"
+    assert padding_warnings(lengths, 0.1, can_group=True) == [grouped]
 
 
 def test_a_suggestion_is_no_shorter_than_the_network_needs():
     assert fit([0.1] * 4, 5.0).shorter_crop_s(minimum_s=0.32) == 0.4
     assert fit([0.1] * 4, 0.4).shorter_crop_s(minimum_s=0.32) is None
-    assert "differ much in length" in warnings([fit([0.1] * 4, 0.4)], 0.32, "stop")[0]
+    said = padding_warnings([fit([0.1] * 4, 0.4)], 0.32, can_group=False)
+    assert said == ["75 % of each batch of train is silence; a shorter train.crop_s cuts the long clips"]
+
+
+def test_batches_by_length_are_not_warned_of(table):
+    said = table([0.4, 0.42, 5, 5], [0.42, 0.42], "train.group_by_length=true")
+    assert row(said, "train")[0].endswith("5 s of each; batches by length, padded to their longest clip")
+    assert row(said, "valid")[0].endswith("5 s of each; one at a time, not padded")
+    assert "silence" not in said
 
 
 @pytest.mark.parametrize(

@@ -122,14 +122,3 @@ def test_a_search_for_a_learning_rate_groups_too(work):
     (folder / "search.yaml").write_text(SETTINGS.format(name="search"))
     found = calling.pannsdist("find-lr", "-c", "search.yaml", "--steps", "10", cwd=folder, env=env)
     assert found.exit_code == 0, found.output
-
-
-def test_an_exported_graph_pads_as_predict_does(whole, work):
-    folder, env = work
-    arguments = ("export", "--model", whole[1] / "best_model", "-o", folder / "graph", "--check", "highvalid0.wav")
-    found = calling.pannsdist(*arguments, cwd=folder, env=env)
-    assert found.exit_code == 0, found.output
-    (record,) = (
-        json.loads(path.read_text()) for path in (folder / "graph").glob("*.json") if "windows" in path.read_text()
-    )
-    assert (record["windows"]["window_samples"], record["windows"]["pad_to_samples"]) == (8000, 512)

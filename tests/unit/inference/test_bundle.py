@@ -14,6 +14,7 @@ from pannsdist.builtin.logmel import LogMel, LogMelParams
 from pannsdist.contracts import NoParams
 from pannsdist.contracts.network import Network
 from pannsdist.inference.bundle import BundleRecord, PluginRecord, load_bundle, read_record, write_bundle
+from pannsdist.inference.windowing import Windowing, windowing
 from pannsdist.registry import Catalog, Origin
 from pannsdist.runtime.errors import BadBundle
 from pannsdist.settings import to_dict
@@ -228,6 +229,7 @@ def test_a_folder_says_whether_shorter_sounds_are_padded_and_an_older_one_pads_t
         write_bundle(tmp_path / "best_model", record(pads_to_crop=pads_to_crop), network().arrays())
         model = load_bundle(tmp_path / "best_model", catalog()).inference_model
         assert (model.window_s, model.pad_to_s) == (0.25, pad_to_s)
+        assert windowing(model) == Windowing(2000, 2000, round(8000 * pad_to_s)), "predictions and exported graphs"
     path = tmp_path / "best_model" / "bundle.json"
     content = json.loads(path.read_text())
     del content["pads_to_crop"]

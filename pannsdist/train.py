@@ -80,7 +80,8 @@ def carry_out(plan: Plan, dry_run: bool) -> None:
 
     if dry_run:
         refuse_held(run_path(plan.settings))  # a run finds that out on rank 0, when it locks the folder
-    console.print_main(plan_table(plan))
+    if launcher.rank() == 0:  # it reads headers of sound files
+        console.print_main(plan_table(plan))
     if dry_run:
         check_same_run(run_path(plan.settings), plan.settings, plan.data)
         learner_building.rehearse(plan)

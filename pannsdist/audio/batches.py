@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from pannsdist.audio.augmentation import Augmentation
 from pannsdist.audio.batch_reading import BatchRandomness, BatchRequest
 from pannsdist.audio.clip_reader import ClipReader
+from pannsdist.audio.length_groups import LengthGroups
 from pannsdist.audio.mixup import Mixup, mixup_pairs
 from pannsdist.audio.sampling import epoch_indices, epoch_steps, occurrences
 from pannsdist.contracts import Clip
@@ -52,7 +53,8 @@ class TrainingPlan:
 
     The last, incomplete batch of an epoch is dropped. `batch_size` is the global one, and every process reads its slice
     of every batch, so the global batches are the same for any number of processes. `sampling` is shuffled, balanced or
-    weighted; augmentations are applied after the crop, in order.
+    weighted; augmentations are applied after the crop, in order. With `groups` a global batch has clips of similar
+    length, all of them as long as the longest one.
     """
 
     table: ClipTable
@@ -63,6 +65,7 @@ class TrainingPlan:
     sampling: str = "shuffled"
     augmentations: tuple[Augmentation, ...] = ()
     mixup: Mixup | None = None
+    groups: LengthGroups | None = None
 
     @property
     def steps(self) -> int:
@@ -76,13 +79,13 @@ class TrainingPlan:
 
     def requests(self, epoch: int, shard: Shard, first_step: int = 0) -> Iterator[BatchRequest]:
         """This process's slice of each batch of an epoch (counted from 1), from step `first_step` (from 0) on."""
-        indices = epoch_indices(self.table.targets, self.sampling, self.seed, epoch)
+        indices = self._order(epoch)
         counts = occurrences(indices)
         local_size = self.batch_size // shard.size
         local = slice(shard.rank * local_size, (shard.rank + 1) * local_size)
         for step in range(first_step, self.steps):
             positions = np.arange(step * self._places, (step + 1) * self._places)
-            partners = None
+            reader, partners = self._reader(indices[positions]), None
             if self.mixup:
                 generator = seeding.step_generator(self.seed, epoch, step, "pairs")
                 firsts, seconds = (part[local] for part in mixup_pairs(self.mixup, positions, generator))
@@ -92,7 +95,18 @@ class TrainingPlan:
             randomness = BatchRandomness(self.seed, epoch, counts[positions], self.augmentations, self.mixup, partners)
             chosen = indices[positions]
             clips = tuple(self.table.clips[index] for index in chosen)
-            yield BatchRequest(clips, self.table.targets[chosen], self.reader, self.skip_bad, randomness)
+            yield BatchRequest(clips, self.table.targets[chosen], reader, self.skip_bad, randomness)
+
+    def _order(self, epoch: int) -> np.ndarray:
+        """The indices of the clips in the order of an epoch: (N,)."""
+        indices = epoch_indices(self.table.targets, self.sampling, self.seed, epoch)
+        return indices if self.groups is None else self.groups.order(indices, self._places, self.seed, epoch)
+
+    def _reader(self, indices: np.ndarray) -> ClipReader:
+        """The reader of the global batch of these clips."""
+        if self.groups is None:
+            return self.reader
+        return replace(self.reader, crop_samples=self.groups.batch_samples(indices))
 
 
 def _with_partners(firsts: np.ndarray, seconds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Reads one clip as one waveform of a fixed length: crop, mix to mono, resample, pad with silence."""
+"""Reads one clip as one waveform of a known length: crop, mix to mono, resample, pad with silence."""
 
 from __future__ import annotations
 
@@ -12,14 +12,18 @@ from pannsdist.contracts import Clip
 
 @dataclass(frozen=True)
 class ClipReader:
-    """Reads clips at `rate_hz`, `crop_samples` long; refuses those shorter than `min_clip_s`."""
+    """Reads clips at `rate_hz`, at most `crop_samples` long; refuses those shorter than `min_clip_s`.
+
+    Shorter ones are padded to `pad_samples`, by default to `crop_samples`.
+    """
 
     rate_hz: int
     crop_samples: int
     min_clip_s: float = 0.0
+    pad_samples: int | None = None
 
     def read(self, clip: Clip, generator: np.random.Generator | None) -> np.ndarray:
-        """The waveform of a clip: (S,) float32 with S = crop_samples.
+        """The waveform of a clip: (S,) float32, S from `pad_samples` to `crop_samples`.
 
         A longer clip is cropped, in training at an offset drawn from `generator`, without a generator at its start; of
         a file, only the crop is decoded. A shorter clip is padded with silence here and not after the features, since
@@ -27,9 +31,10 @@ class ClipReader:
         Raises BadClip for what is no sound, not whole, empty or too short, and for samples that `loudness.refusal`
         refuses.
         """
-        waveform = self.unpadded(clip, generator)
-        padded = np.zeros(self.crop_samples, np.float32)
-        padded[: len(waveform)] = waveform[: self.crop_samples]
+        waveform = self.unpadded(clip, generator)[: self.crop_samples]
+        samples = self.crop_samples if self.pad_samples is None else max(len(waveform), self.pad_samples)
+        padded = np.zeros(samples, np.float32)
+        padded[: len(waveform)] = waveform
         return padded
 
     def unpadded(self, clip: Clip, generator: np.random.Generator | None) -> np.ndarray:

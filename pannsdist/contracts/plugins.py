@@ -132,6 +132,9 @@ class ModelPlugin(Protocol):
     # that are frozen together and have one learning rate factor, each with the structured names or dotted prefixes
     # that it covers, such as `features.0`. Without it, stages are the layer's top-level sub-layers in the order of
     # definition. The longest matching prefix decides; the head is always the last stage.
+    #
+    # A model whose layer pads shorter inputs itself may have `padded_samples(front_end) -> int`, the length in samples
+    # that it pads them to. `train.group_by_length` is refused where that is the whole crop.
 
     def accepts(self, front_end: FrontEnd) -> bool:
         """Whether the network supports this front end (for training from scratch)."""

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class SampleSource(Protocol):
-    """Lazy source of samples. Must be picklable for data loader workers, and deterministic."""
+    """Lazy source of samples. Must be picklable for data loader workers, and deterministic.
+
+    It may have an attribute `duration_s`, its length in seconds, so that a plan knows it without reading samples.
+    """
 
     def samples(self) -> tuple[np.ndarray, int]:
         """Samples (S,) or (S, channels) float32 in [-1, 1], and their sample rate in Hz."""
@@ -28,6 +31,11 @@ class Samples:
 
     array: np.ndarray = field(repr=False, compare=False)
     rate_hz: int
+
+    @property
+    def duration_s(self) -> float:
+        """The length in seconds; 0 for a rate that is no rate."""
+        return len(self.array) / self.rate_hz if self.rate_hz > 0 else 0.0
 
     def samples(self) -> tuple[np.ndarray, int]:
         """The array and its sample rate in Hz."""

@@ -106,6 +106,7 @@ class Module(nn.Layer):
         self.task, self.num_class = options.task, len(options.labels)
         self.labels: tuple[str, ...] = ()
         self.clip_s: float | None = None
+        self.pads_to_clip = True
         """The length of the clips that it was trained on, in seconds; None where it is unknown."""
         self.has_label_map = options.label_map is not None or options.task is None
         self.describe(options.labels, None)
@@ -120,15 +121,15 @@ class Module(nn.Layer):
         self.metric = paddle.metric.Accuracy()
         self._load(options, catalog)
 
-    def describe(self, labels: Sequence[str], clip_s: float | None) -> None:
-        """Take the labels and the clip length of a model folder or of a training.
+    def describe(self, labels: Sequence[str], clip_s: float | None, pads_to_clip: bool = True) -> None:
+        """Take the labels and the clip length of a model folder or of a training, and whether it padded clips to it.
 
         Labels of another number, and those of a module that has a `label_map`, are left as they are.
         """
         if not self.labels or (len(labels) == self.num_class and not self.has_label_map):
             self.labels = tuple(labels)
         self.label_map = dict(enumerate(self.labels))
-        self.clip_s = clip_s
+        self.clip_s, self.pads_to_clip = clip_s, pads_to_clip
 
     @property
     def network(self) -> nn.Layer:
@@ -209,7 +210,8 @@ class Module(nn.Layer):
         if self.clip_s is None:
             return [np.pad(mono, (0, max(0, self.minimum_samples - len(mono))))]
         samples = max(self.minimum_samples, round(self.clip_s * self.front_end.sample_rate_hz))
-        return [window.waveform for window in sliding_windows([mono], samples, samples, samples)]
+        padded = samples if self.pads_to_clip else self.minimum_samples
+        return [window.waveform for window in sliding_windows([mono], samples, samples, padded)]
 
     def _ranked(self, scores: np.ndarray) -> OrderedDict[str, float]:
         return OrderedDict((self.labels[i], float(scores[i])) for i in np.argsort(-scores, kind="stable"))
@@ -234,7 +236,7 @@ class Module(nn.Layer):
         path = _published(name, self.part.plugin) if options.load_checkpoint is None else Path(options.load_checkpoint)
         record = record_beside(path)
         if record is not None:
-            self.describe(record.labels, record.crop_s)
+            self.describe(record.labels, record.crop_s, record.pads_to_crop)
         report = load_or_name(self.network, read_weights(path), head, catalog)
         if not _may_start(report, self.task):
             wrong = f"{path} has another number of classes: its head would be {report.head}"

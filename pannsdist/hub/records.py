@@ -71,4 +71,5 @@ def model_record(
             **settings,
         },
         versions=building.versions(),
+        pads_to_crop=model.pads_to_clip,
     )

@@ -187,7 +187,7 @@ class Trainer:
             raise BadRunFolder(f"{self.checkpoint_dir}: {error.wrong}", right) from error
         record = self._world.on_main(lambda: best_record(self._best_model / MODEL_FILE)) if progress.epoch else None
         if record is not None:
-            self.model.describe(record.labels, record.crop_s)
+            self.model.describe(record.labels, record.crop_s, record.pads_to_crop)
         return progress
 
     def _newest(self) -> Snapshot | None:
@@ -287,7 +287,7 @@ class Trainer:
     def _load(self, folder: Path) -> None:
         record = record_beside(folder / MODEL_FILE)
         if record is not None:
-            self.model.describe(record.labels, record.crop_s)
+            self.model.describe(record.labels, record.crop_s, record.pads_to_crop)
         load_into(self.model.network, read_weights(folder / MODEL_FILE), head=self.model.part.plugin.head)
         if reading.exists(folder / OPTIMIZER_FILE):
             self._learner.restore(read_paddle(folder / OPTIMIZER_FILE))

@@ -51,7 +51,8 @@ class PluginRecord:
 class BundleRecord:
     """What `bundle.json` holds: the plugins, the front end, the labels, and the settings and scores of the run.
 
-    `crop_s` is the length that clips were evaluated at, in seconds. `scores` are those of `epoch`, NaN included.
+    `crop_s` is the length that clips were evaluated at, in seconds; with `pads_to_crop` shorter clips were padded to
+    it, else only to the shortest input of the network. `scores` are those of `epoch`, NaN included.
     `further` are the other plugins of the run, by their settings key, such as `metrics.f2`.
     """
 
@@ -68,6 +69,7 @@ class BundleRecord:
     epoch: int = 0
     scores: Mapping[str, float] = field(default_factory=dict)
     further: Mapping[str, PluginRecord] = field(default_factory=dict)
+    pads_to_crop: bool = True
 
     @property
     def metrics(self) -> list[str]:
@@ -86,9 +88,9 @@ class Bundle:
 
     @property
     def inference_model(self) -> InferenceModel:
-        """The network with the window that it was evaluated with; shorter sounds are padded to it."""
+        """The network with the window that it was evaluated with; shorter sounds are padded as they were there."""
         record = self.record
-        lengths_s = (record.crop_s, record.crop_s, self.minimum_s)
+        lengths_s = (record.crop_s, record.crop_s if record.pads_to_crop else self.minimum_s, self.minimum_s)
         name = f"{record.model.name}, {self.folder}"
         return InferenceModel(self.network, record.front_end, record.labels, record.multi_label, *lengths_s, name)
 
@@ -216,6 +218,8 @@ def _require_bounds(record: BundleRecord) -> None:
             raise ValueError(f"'{excerpt(name)}' has letters that cannot be printed")
     if type(record.crop_s) not in (int, float) or not 0 < record.crop_s <= MAX_CROP_S:
         raise ValueError(f"crop_s is no number of seconds up to {MAX_CROP_S}")
+    if type(record.pads_to_crop) is not bool:
+        raise ValueError("pads_to_crop is neither true nor false")
 
 
 def require_installed(record: PluginRecord, kind: str, catalog: Catalog, otherwise: str = "") -> None:

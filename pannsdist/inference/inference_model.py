@@ -26,8 +26,9 @@ class InferenceModel:
     """A network in evaluation mode, with its front end, labels and input lengths.
 
     It takes `window_s` of a sound at a time. A shorter sound is padded with silence to `pad_to_s`: the evaluation
-    length for a trained model, `minimum_s` for published weights. `minimum_s` is the shortest input of the network.
-    `name` is the model plugin, with where the weights are from, for messages.
+    length for a trained model, `minimum_s` for published weights and for a model whose training grouped clips by their
+    length. `minimum_s` is the shortest input of the network. `name` is the model plugin, with where the weights are
+    from, for messages.
     """
 
     network: Network

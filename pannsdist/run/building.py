@@ -5,18 +5,21 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import paddle
 
 import pannsdist
 from pannsdist import settings as settings_module
 from pannsdist.audio.augmentation import Augmentation
 from pannsdist.audio.batches import ClipTable, EvaluationPlan, OverfitPlan, Shard, TrainingPlan
+from pannsdist.audio.clip_lengths import SAMPLED_CLIPS, lengths_s
 from pannsdist.audio.clip_reader import ClipReader
+from pannsdist.audio.length_groups import length_groups
 from pannsdist.audio.loader import Loader
 from pannsdist.contracts import Clip, ClipFeatures, TrackedRun
 from pannsdist.contracts.network import Network
@@ -93,26 +96,45 @@ def build_parts(plan: Plan, world: World, network: Network, loader: Loader) -> P
         scoring = evaluator
         best = BestTracker(metric.name, metric.higher_is_better, chosen.save.keep_best)
     shard = Shard(world.rank, world.size)
-    data = training_data(plan, loader, shard)
+    clip_lengths_s = world.on_main(lambda: training_lengths_s(plan, loader)) if plan.groups_by_length else None
+    data = training_data(plan, loader, shard, clip_lengths_s)
     split = _split(VALID, plan.data.splits[VALID], plan, loader, shard)
     test = None if plan.data.test is None else _split(TEST, plan.data.test, plan, loader, shard)
     return Parts(Trainer(world, learner, scoring, best, plan.lengths.run), data, split, evaluator, test)
 
 
-def training_data(plan: Plan, loader: Loader, shard: Shard) -> TrainingData:
-    """This process's batches of every epoch, from a given step of the epoch on."""
-    training, steps = _training(plan), plan.lengths.epoch_steps
+def training_lengths_s(plan: Plan, loader: Loader) -> np.ndarray | None:
+    """The lengths of the training clips in seconds (N,), NaN where unknown; None if batches are not grouped by them.
+
+    The loader's workers read the header of every file. Rank 0 only: a header may change while others read it.
+    """
+    if not plan.groups_by_length:
+        return None
+    clips = plan.data.splits[TRAIN].clips
+    parts = (tuple(clips[first : first + SAMPLED_CLIPS]) for first in range(0, len(clips), SAMPLED_CLIPS))
+    return np.concatenate(list(loader.map(lengths_s, parts)))
+
+
+def training_data(plan: Plan, loader: Loader, shard: Shard, clip_lengths_s: np.ndarray | None = None) -> TrainingData:
+    """This process's batches of every epoch, from a given step of the epoch on.
+
+    `clip_lengths_s` are those of `training_lengths_s`, the same in every process.
+    """
+    training, steps = _training(plan, clip_lengths_s), plan.lengths.epoch_steps
     return TrainingData(
         lambda epoch, first: loader.read(islice(training.requests(epoch, shard, first), steps - first)), steps
     )
 
 
-def _training(plan: Plan) -> TrainingPlan | OverfitPlan:
+def _training(plan: Plan, clip_lengths_s: np.ndarray | None) -> TrainingPlan | OverfitPlan:
     chosen = plan.settings
     table, reader = plan.data.splits[TRAIN], _reader(plan, plan.lengths.train_crop_s)
     skip_bad = chosen.data.on_bad_clip == "skip"
     if chosen.train.overfit_batches:
         return OverfitPlan(table, chosen.train.batch_size, reader, skip_bad)
+    groups = None
+    if clip_lengths_s is not None:
+        groups = length_groups(clip_lengths_s, reader.rate_hz, reader.crop_samples, plan.plugins.minimum_samples)
     return TrainingPlan(
         table,
         chosen.train.batch_size,
@@ -122,15 +144,22 @@ def _training(plan: Plan) -> TrainingPlan | OverfitPlan:
         chosen.train.sampling,
         tuple(Augmentation(key, p.params.probability, p.plugin) for key, p in plan.plugins.augmentations.items()),
         plan.mixup,
+        groups,
     )
 
 
 def _split(name: str, table: ClipTable, plan: Plan, loader: Loader, shard: Shard) -> SplitToEvaluate:
     """A split with this process's batches of it."""
-    reader = _reader(plan, plan.lengths.valid_crop_s)
     skip_bad = plan.settings.data.on_bad_clip == "skip"
-    evaluation = EvaluationPlan(table, plan.settings.valid.batch_size, reader, skip_bad)
+    batch_size = 1 if plan.groups_by_length else plan.settings.valid.batch_size
+    evaluation = EvaluationPlan(table, batch_size, _valid_reader(plan), skip_bad)
     return SplitToEvaluate(name, evaluation.ids, lambda: loader.read(evaluation.requests(shard)), evaluation.groups)
+
+
+def _valid_reader(plan: Plan) -> ClipReader:
+    """Reads a clip as the model folder's record says: padded to the crop, or no further than the network needs."""
+    reader = _reader(plan, plan.lengths.valid_crop_s)
+    return replace(reader, pad_samples=plan.plugins.minimum_samples) if plan.groups_by_length else reader
 
 
 def _reader(plan: Plan, crop_s: float) -> ClipReader:
@@ -152,6 +181,7 @@ def bundle_record(plan: Plan) -> BundleRecord:
         settings=settings_module.to_dict(plan.settings),
         versions=versions(),
         further={key: plugin_record(part) for key, part in plan.plugins.recorded.items()},
+        pads_to_crop=not plan.groups_by_length,
     )
 
 
@@ -200,7 +230,7 @@ def tracked_run(plan: Plan, network: Network, folder: Path, from_step: int) -> T
         from_step=from_step,
         hyper_parameters=hyper_parameters(plan),
         score_names=plan.score_names,
-        read_clip=ClipReaderForTrackers(clips, _reader(plan, plan.lengths.valid_crop_s), network),
+        read_clip=ClipReaderForTrackers(clips, _valid_reader(plan), network),
         weights=network.arrays,
         worst_clips=log.worst_clips,
         curves=log.curves,

@@ -46,9 +46,12 @@ def evaluate_bundle(
     further = plugin_metrics(_metrics(record, settings, origin, catalog, data))
     rate_hz = record.front_end.sample_rate_hz
     chosen_s = settings.data.min_clip_s
-    reader = ClipReader(rate_hz, round(record.crop_s * rate_hz), bundle.minimum_s if chosen_s is None else chosen_s)
+    min_clip_s = bundle.minimum_s if chosen_s is None else chosen_s
+    pad_samples = round(bundle.inference_model.pad_to_s * rate_hz)
+    reader = ClipReader(rate_hz, round(record.crop_s * rate_hz), min_clip_s, pad_samples)
+    batch_size = settings.valid.batch_size if record.pads_to_crop else 1
     skip_bad = settings.data.on_bad_clip == "skip"
-    plan = EvaluationPlan(data.splits[split], settings.valid.batch_size, reader, skip_bad)
+    plan = EvaluationPlan(data.splits[split], batch_size, reader, skip_bad)
     loader = Loader(settings.data.workers)
     try:
         evaluator = Evaluator(SingleProcessWorld(), bundle.network, record.labels, record.multi_label, further)

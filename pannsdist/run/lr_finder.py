@@ -71,7 +71,8 @@ def find(
     plan = decide(chosen, origin, Catalog.installed(), world_size=1)
     loader = Loader(chosen.data.workers)
     try:
-        return _search(plan, building.training_data(plan, loader, Shard(0, 1)), steps, limits)
+        clip_lengths_s = building.training_lengths_s(plan, loader)
+        return _search(plan, building.training_data(plan, loader, Shard(0, 1), clip_lengths_s), steps, limits)
     finally:
         loader.close()
 

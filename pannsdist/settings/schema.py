@@ -53,7 +53,11 @@ class DataSettings:
         choices=("stop", "continue"),
     )
     min_clip_s: float | None = setting(
-        None, "minimum clip length in seconds; null: minimum of the model; 0: pad short clips", low=0, high=3600
+        None,
+        "clips shorter than this, in seconds, are bad clips (data.on_bad_clip); null: what the model needs at least; "
+        "0: none are. A clip that is used and shorter than the crop is padded with silence",
+        low=0,
+        high=3600,
     )
 
 
@@ -78,6 +82,9 @@ class TrainSettings:
         False, "train on the clips of valid too; nothing chooses an epoch, and the last one is the model"
     )
     sampling: str = setting("shuffled", "sampling of training clips", choices=("shuffled", "balanced", "weighted"))
+    group_by_length: bool = setting(
+        False, "batches of clips of similar length, padded to their longest clip; evaluation pads no clip"
+    )
     spec_augment: bool | None = setting(None, "SpecAugment: mask time and frequency bands; null: as in model.params")
     accumulate_steps: int = setting(1, "gradient accumulation steps: micro-batches per optimizer step", low=1)
     clip_norm: float | None = setting(None, "maximum gradient norm; null: no gradient clipping", above=0)

@@ -60,6 +60,7 @@ SETTINGS_KEYS = [
     "train.overfit_batches",
     "train.all_clips",
     "train.sampling",
+    "train.group_by_length",
     "train.spec_augment",
     "train.accumulate_steps",
     "train.clip_norm",

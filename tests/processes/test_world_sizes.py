@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 SIZES = (2, 4)
-RUNS = ("pairs with SGD", "free with AdamW", "waveforms")
+RUNS = ("pairs with SGD", "free with AdamW", "waveforms", "by length")
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +36,16 @@ def test_the_same_clips_come_in_the_same_order_with_the_same_crops_augmentation_
 def test_what_is_seen_is_drawn_anew_for_each_clip(worlds, name):
     """Otherwise the comparison above would compare nothing."""
     rows = [row for step in steps(worlds, 1, name) for row in step]
-    waveforms, masks = {row[1] for row in rows}, {row[2] for row in rows}
+    waveforms, masks = {row[2] for row in rows}, {row[3] for row in rows}
     assert len(waveforms) > 0.9 * len(rows)
     assert len(masks) > 0.9 * len(rows)
+
+
+@pytest.mark.parametrize("size", (1, *SIZES))
+def test_grouped_by_length_every_process_pads_a_batch_to_the_same_length(worlds, size):
+    lengths = [{row[1] for row in step} for step in steps(worlds, size, "by length")]
+    assert {len(step) for step in lengths} == {1}
+    assert len(set.union(*lengths)) > 4
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -75,6 +75,8 @@ def refuse_lengths(
     Raises BrokenPlugin for a schedule plugin without a valid learning rate factor at every step.
     """
     _refuse_short_crops(lengths, origin, plugins)
+    if settings.train.group_by_length:
+        _refuse_one_length(lengths, origin, plugins)
     _refuse_large_batch(lengths, settings.train.batch_size, world_size, origin)
     _refuse_long_warmup(lengths, settings, origin)
     if plugins.schedule:
@@ -89,6 +91,16 @@ def _refuse_short_crops(lengths: Lengths, origin: SettingsOrigin, plugins: Plugi
             wrong = f"{origin.where(key)} is {crop_s:g} s, {round(crop_s * rate_hz)} samples at {rate_hz} Hz"
             right = f"{plugins.model.entry.name} needs {minimum} samples, {at_least(minimum / rate_hz)}"
             raise SettingsError(wrong, right, origin.command)
+
+
+def _refuse_one_length(lengths: Lengths, origin: SettingsOrigin, plugins: Plugins) -> None:
+    rate_hz, padded = plugins.front_end.sample_rate_hz, plugins.padded_samples
+    if padded >= round(lengths.train_crop_s * rate_hz):
+        pads = "needs at least" if padded == plugins.minimum_samples else "itself pads its input to"
+        wrong = f"{origin.where('train.group_by_length')} is true, but {plugins.model.entry.name} {pads} {padded} "
+        wrong += f"samples ({padded / rate_hz:.3f} s), and train.crop_s is {lengths.train_crop_s:g} s"
+        right = "shorter batches would save nothing: train.group_by_length=false, or a longer train.crop_s"
+        raise SettingsError(wrong, right, origin.command)
 
 
 def _refuse_large_batch(lengths: Lengths, batch_size: int, world_size: int, origin: SettingsOrigin) -> None:

@@ -38,6 +38,11 @@ class Plan:
         return bool(self.settings.train.spec_augment) and not self.plugins.model_masks
 
     @property
+    def groups_by_length(self) -> bool:
+        """Whether clips are padded to the longest of their batch, and in evaluation not at all."""
+        return self.settings.train.group_by_length and not self.settings.train.overfit_batches
+
+    @property
     def score_names(self) -> list[str]:
         """Every score of an epoch, as split/metric; the loss alone where nothing is evaluated."""
         names = score_names(self.data, self.plugins.metrics)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pannsdist.run.planning import subset
 from pannsdist.run.planning.data import TEST, TRAIN, VALID
+from pannsdist.run.planning.padding import CropFit, crop_fits, length_lines, padding_warnings, refusal_warnings
 from pannsdist.run.planning.plan import Plan
 
 SAMPLED = {
@@ -17,7 +18,7 @@ SAMPLED = {
 
 
 def plan_table(plan: Plan) -> str:
-    """One line per property of the run."""
+    """One line per property of the run. Reads the headers of some clips; rank 0 only."""
     return "\n".join(f"{name:<10} {text}" for name, text in _rows(plan).items())
 
 
@@ -36,6 +37,7 @@ def subset_note(plan: Plan) -> str:
 
 
 def _rows(plan: Plan) -> dict[str, str]:
+    fits = crop_fits(plan)
     settings, plugins, lengths, data = plan.settings, plan.plugins, plan.lengths, plan.data
     batch_size, front_end = settings.train.batch_size, plan.front_end
     best, direction = plan.best_metric.name, "higher" if plan.best_metric.higher_is_better else "lower"
@@ -44,11 +46,13 @@ def _rows(plan: Plan) -> dict[str, str]:
         "model": f"{plugins.model}, {plan.weights.name if plan.weights else 'random weights'}",
         "feature": f"{plugins.feature}: {front_end.sample_rate_hz} Hz, {front_end.bins} bins",
         "data": f"{data.part}: {_dataset(plan)}",
-        "left out": f"\n{'':<11}".join(map(str, plugins.skipped)),
-        TRAIN: f"{lengths.clips} clips, {lengths.train_crop_s:g} s of each{_sampling(plan)}",
+        "left out": _below(map(str, plugins.skipped)),
+        TRAIN: f"{lengths.clips} clips, {lengths.train_crop_s:g} s of each{_sampling(plan)}{_padding(plan)}",
         "augment": "; ".join(augmentations(plan)) or "nothing",
         VALID: _valid(plan),
         TEST: "" if data.test is None else f"{len(data.test)} clips, evaluated once, with the best model",
+        "lengths": _below(length_lines(fits)),
+        "warning": _below(_warnings(plan, fits)),
         "note": _listed(data.notes),
         "batch": f"{batch_size} = {plan.world_size} x {batch_size // plan.world_size}",
         "length": _listed([_length(plan), subset_note(plan)]),
@@ -63,7 +67,14 @@ def _rows(plan: Plan) -> dict[str, str]:
 def _valid(plan: Plan) -> str:
     if plan.settings.train.all_clips:
         return "no clips: all are trained on (train.all_clips), and the last epoch is the model"
-    return f"{len(plan.data.splits[VALID])} clips, {plan.lengths.valid_crop_s:g} s of each"
+    return f"{len(plan.data.splits[VALID])} clips, {plan.lengths.valid_crop_s:g} s of each{_unpadded(plan)}"
+
+
+def _warnings(plan: Plan, fits: list[CropFit]) -> list[str]:
+    rate_hz, plugins = plan.front_end.sample_rate_hz, plan.plugins
+    can_group = plugins.padded_samples < round(plan.lengths.train_crop_s * rate_hz)
+    of_padding = padding_warnings(fits, plugins.minimum_samples / rate_hz, can_group)
+    return of_padding + refusal_warnings(fits, plan.settings.data.on_bad_clip)
 
 
 def _dataset(plan: Plan) -> str:
@@ -81,6 +92,14 @@ def _sampling(plan: Plan) -> str:
     return f"; {unused} left out of each epoch, others each time" if unused else ""
 
 
+def _padding(plan: Plan) -> str:
+    return "; batches by length, padded to their longest clip" if plan.groups_by_length else ""
+
+
+def _unpadded(plan: Plan) -> str:
+    return "; one at a time, not padded" if plan.groups_by_length else ""
+
+
 def _length(plan: Plan) -> str:
     train = plan.settings.train
     parts = [f"{train.epochs} epochs of {plan.lengths.epoch_steps} steps"]
@@ -96,6 +115,11 @@ def _optimizer(plan: Plan) -> str:
         f"{plan.plugins.optimizer or optimizer.name}, learning rate {optimizer.learning_rate:g}, "
         f"{plan.plugins.schedule or schedule.name} after {warmup} of warm-up"
     )
+
+
+def _below(texts: Iterable[str]) -> str:
+    """Each text on a line of its own, below the first."""
+    return f"\n{'':<11}".join(texts)
 
 
 def _listed(texts: Iterable[str]) -> str:

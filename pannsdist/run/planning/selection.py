@@ -94,6 +94,12 @@ class Plugins:
         return minimum
 
     @property
+    def padded_samples(self) -> int:
+        """Samples to which the network pads shorter inputs itself, or its shortest input: less saves nothing."""
+        own = getattr(self.model.plugin, "padded_samples", None)
+        return self.minimum_samples if own is None else max(self.minimum_samples, int(own(self.front_end)))
+
+    @property
     def skipped(self) -> list[Skipped]:
         """What searches for sound files left out: those of the dataset and of augmentations."""
         return [one for part in self.by_key.values() for one in part.skipped]

@@ -74,6 +74,12 @@ class AudioSpectrogramTransformer:
         frame = max(front_end.window_samples, front_end.fft_samples if front_end.kind != FRONT_END.kind else 0)
         return frame + (PATCH - 1) * front_end.hop_samples
 
+    def padded_samples(self, front_end: FrontEnd) -> int:
+        """The length in samples that the layer pads shorter inputs to: `padded_frames`."""
+        if not self.params.padded_frames:
+            return 0
+        return front_end.window_samples + (self.params.padded_frames - 1) * front_end.hop_samples
+
     def build(self, labels: Sequence[str], front_end: FrontEnd) -> paddle.nn.Layer:
         """A layer (B, 1, T, F) -> (B, C) logits, with random weights; `embed` gives (B, E)."""
         from pannsdist_ast.network import Ast, Grid

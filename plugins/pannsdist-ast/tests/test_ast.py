@@ -197,3 +197,11 @@ def test_importing_the_plugin_does_not_import_paddle():
 def test_every_entry_point_leads_to_its_class():
     found = {entry.name: entry.load() for entry in metadata.distribution("pannsdist-ast").entry_points}
     assert found == {"ast_tiny": plugin.AstTiny, "ast_small": plugin.AstSmall, "ast_base": plugin.AstBase}
+
+
+def test_what_the_layer_pads_to_is_said_in_samples():
+    model = plugin.AstBase(plugin.AstBase.Params())
+    padded = model.padded_samples(model.front_end)
+    feature = KaldiFbank(FbankParams(**model.feature_params)).build()
+    assert [feature(paddle.zeros([1, padded - less])).shape[2] for less in (0, 1)] == [1024, 1023]
+    assert plugin.AstTiny(plugin.AstParams()).padded_samples(model.front_end) == 0

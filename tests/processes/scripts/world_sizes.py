@@ -6,6 +6,7 @@ Run it under the launcher, or alone for what the processes together are compared
 import json
 import sys
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,9 @@ from paddle import nn  # noqa: E402
 
 from pannsdist.audio.augmentation import Augmentation  # noqa: E402
 from pannsdist.audio.batches import Shard, TrainingPlan, clip_table  # noqa: E402
+from pannsdist.audio.clip_lengths import lengths_s  # noqa: E402
 from pannsdist.audio.clip_reader import ClipReader  # noqa: E402
+from pannsdist.audio.length_groups import length_groups  # noqa: E402
 from pannsdist.audio.loader import Loader  # noqa: E402
 from pannsdist.audio.mixup import Mixup  # noqa: E402
 from pannsdist.builtin.augmentations.equaliser import RandomEqualiser  # noqa: E402
@@ -55,8 +58,15 @@ KEPT = []
 """Wrapped layers: Paddle 3.3.1 may crash where one is dropped before the next is made."""
 
 
-def training(**how):
-    return TrainingPlan(TABLE, BATCH, SEED, ClipReader(8000, 4000), augmentations=AUGMENTATIONS, **how)
+def training(table=TABLE, **how):
+    return TrainingPlan(table, BATCH, SEED, ClipReader(8000, 4000), augmentations=AUGMENTATIONS, **how)
+
+
+def by_length(world):
+    """Batches of clips of 0.1 to 0.7 s, grouped by the lengths that rank 0 finds."""
+    clips = [replace(clip, duration_s=0.1 + 0.01 * number) for number, clip in enumerate(TABLE.clips)]
+    found = world.on_main(lambda: lengths_s(clips))
+    return training(replace(TABLE, clips=clips), groups=length_groups(found, 8000, 4000, 800))
 
 
 def batches(plan, loader, world):
@@ -76,7 +86,9 @@ def seen(batch):
     ids = batch.ids + batch.further_ids
     rows = []
     for row, target in enumerate(batch.targets):
-        rows.append([ids[row], checksum(batch.waveforms[row]), checksum(masks[row]), target.tolist()])
+        rows.append(
+            [ids[row], len(batch.waveforms[row]), checksum(batch.waveforms[row]), checksum(masks[row]), target.tolist()]
+        )
         if batch.partners is not None:
             partner, mix_weight = int(batch.partners[row]), float(batch.mix_weights[row])
             rows[-1] += [ids[partner], checksum(batch.waveforms[partner]), checksum(masks[partner]), mix_weight]
@@ -136,6 +148,7 @@ def main(folder):
         "pairs with SGD": run(world, loader, pairs, "panns"),
         "free with AdamW": run(world, loader, free, "averaging"),
         "waveforms": ([seen(batch) for batch in batches(waves, loader, world)], []),
+        "by length": ([seen(batch) for batch in batches(by_length(world), loader, world)], []),
     }
     (folder / f"seen.{world.rank}of{world.size}.json").write_text(json.dumps(results))
     loader.close()

@@ -105,6 +105,19 @@ def test_the_best_model_predicts_what_the_model_did(trained, module):
     )
 
 
+@pytest.mark.parametrize("pads_to_crop", [True, False])
+def test_a_module_pads_a_short_sound_as_predictions_from_its_model_folder_do(trained, module, pads_to_crop):
+    trained()
+    path = Path("run/best_model/bundle.json")
+    path.write_text(json.dumps({**json.loads(path.read_text()), "pads_to_crop": pads_to_crop}))
+    wave = np.random.default_rng(0).normal(0, 0.1, 600).astype(np.float32)
+    found = module(load_checkpoint="run/best_model/model.pdparams").predict([wave], 8000)[0]
+    model = load_bundle(Path("run/best_model"), Catalog.installed()).inference_model
+    assert model.pad_to_s == pytest.approx(8 * 128 / 8000 if pads_to_crop else 512 / 8000)
+    (expected,) = Predictor(model).predict([Recording("wave", wave, 8000)])
+    assert found == pytest.approx(dict(expected.scores), abs=1e-6)
+
+
 def test_without_a_label_map_the_labels_are_the_datasets(module):
     trainer = trainer_of(module(label_map=None, num_class=3))
     trainer.train(hub_parts.Features(), batch_size=4)

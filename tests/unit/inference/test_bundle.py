@@ -14,6 +14,7 @@ from pannsdist.builtin.logmel import LogMel, LogMelParams
 from pannsdist.contracts import NoParams
 from pannsdist.contracts.network import Network
 from pannsdist.inference.bundle import BundleRecord, PluginRecord, load_bundle, read_record, write_bundle
+from pannsdist.inference.windowing import Windowing, windowing
 from pannsdist.registry import Catalog, Origin
 from pannsdist.runtime.errors import BadBundle
 from pannsdist.settings import to_dict
@@ -187,6 +188,7 @@ def test_a_folder_whose_replacement_was_killed_between_two_renames_is_read(tmp_p
         ({"crop_s": 1e300}, "crop_s is no number of seconds up to 3600"),
         ({"crop_s": float("nan")}, "crop_s is no number of seconds"),
         ({"crop_s": "1"}, "crop_s is no number of seconds"),
+        ({"pads_to_crop": "no"}, "pads_to_crop is neither true nor false"),
         ({"x\x1b" + "y" * 1000: 1}, r"unexpected keyword argument 'x\\x1byyy"),
         ({"labels": [[]] * 500_000}, "a file of [0-9,]+ parts in its JSON"),
         ({"settings": {"x" * 5_000_000: 1}}, "a file of 4,194,305 bytes"),
@@ -220,3 +222,16 @@ def test_a_distribution_that_would_be_a_command_of_its_own_is_refused(tmp_path, 
     path.write_text(json.dumps(content))
     with pytest.raises(BadBundle, match="a plugin whose distribution and version no index has"):
         read_record(tmp_path / "best_model")
+
+
+def test_a_folder_says_whether_shorter_sounds_are_padded_and_an_older_one_pads_them(tmp_path):
+    for pads_to_crop, pad_to_s in ((True, 0.25), (False, 512 / 8000)):
+        write_bundle(tmp_path / "best_model", record(pads_to_crop=pads_to_crop), network().arrays())
+        model = load_bundle(tmp_path / "best_model", catalog()).inference_model
+        assert (model.window_s, model.pad_to_s) == (0.25, pad_to_s)
+        assert windowing(model) == Windowing(2000, 2000, round(8000 * pad_to_s)), "predictions and exported graphs"
+    path = tmp_path / "best_model" / "bundle.json"
+    content = json.loads(path.read_text())
+    del content["pads_to_crop"]
+    path.write_text(json.dumps(content))
+    assert load_bundle(tmp_path / "best_model", catalog()).inference_model.pad_to_s == 0.25

@@ -178,6 +178,25 @@ def test_a_crop_of_just_the_minimum_is_allowed(decide):
     assert decide("train.crop_s=0.064").settings.train.crop_s == 0.064
 
 
+def test_groups_by_length_are_refused_where_shorter_batches_save_nothing(decide, tmp_path):
+    assert decide("train.group_by_length=true").groups_by_length
+    assert not decide("train.group_by_length=true", "train.overfit_batches=1").groups_by_length
+    said = refusal(SettingsError, decide, "train.group_by_length=true", "train.crop_s=0.064")
+    assert said.startswith("train.group_by_length on the command line is true, but small needs at least 512 samples")
+    text = TEXT.replace("small", "ast_base").replace("8000", "16000")
+    path = tmp_path / "ast.yaml"
+
+    def decided(*overrides):
+        path.write_text(text, encoding="utf-8")
+        return decide_run(*settings.load(path, ["train.group_by_length=true", *overrides]), Catalog.installed(), 1)
+
+    said = refusal(SettingsError, decided, "train.crop_s=10")
+    assert "ast_base itself pads its input to 164080 samples (10.255 s), and train.crop_s is 10 s" in said
+    assert "train.group_by_length=false, or a longer train.crop_s" in said
+    assert decided("train.crop_s=10", "model.params.padded_frames=0").groups_by_length
+    assert decided("train.crop_s=11").plugins.padded_samples == 164080
+
+
 def test_a_warm_up_that_is_longer_than_the_run_is_refused_with_both_keys(decide, tmp_path):
     said = refusal(SettingsError, decide, "schedule.warmup_epochs=3.5")
     assert said.startswith(
@@ -304,7 +323,7 @@ def test_a_duplicate_label_is_refused(listed):
 def test_a_plugin_that_fails_is_named(listed):
     said = refusal(BrokenPlugin, listed, "breaks")
     assert said.startswith("dataset plugin 'listed' of small-parts 1.0 fails: ZeroDivisionError: division by zero")
-    assert "ListedParams(fault='breaks')" in said
+    assert "its params were {'fault': 'breaks'}" in said
 
 
 def test_a_sound_dataset_is_accepted(listed):

@@ -24,6 +24,8 @@ from pannsdist.runtime.redaction import published, published_text
 
 OPENING, CLOSING, QUOTES = "[{(", "]})", "\"'"
 LONGEST_NAME = 100
+MAX_RUNS = 1000
+"""A table of more runs is no small grid, and each run is planned before the first one starts."""
 
 
 def sweep(request: Request) -> int:
@@ -77,10 +79,18 @@ def read_grid(overrides: Sequence[str]) -> tuple[tuple[str, ...], dict[str, list
     if not grid:
         right = "give at least one key several values, such as optimizer.learning_rate=1e-4,3e-4"
         raise SettingsError("there is nothing to sweep: no key has several values", right)
+    _refuse_many(grid)
     double = [key for key, count in Counter(item.partition("=")[0] for item in fixed).items() if count and key in grid]
     if double:
         raise SettingsError(f"{double[0]} is given twice, once with several values", "keep one of the two")
     return tuple(fixed), grid
+
+
+def _refuse_many(grid: Mapping[str, Sequence[str]]) -> None:
+    runs = math.prod(map(len, grid.values()))
+    if runs > MAX_RUNS:
+        counts = " x ".join(f"{len(values)} of {key}" for key, values in grid.items())
+        raise SettingsError(f"{runs} combinations: {counts}", f"a sweep has at most {MAX_RUNS} runs: give fewer values")
 
 
 def split_values(text: str) -> list[str]:

@@ -201,6 +201,13 @@ def test_a_grid_that_cannot_be_meant_is_refused(overrides, said):
         read_grid(overrides)
 
 
+def test_a_sweep_of_too_many_runs_is_refused_before_they_are_listed():
+    many = ",".join(map(str, range(300)))
+    with pytest.raises(SettingsError, match="27000000 combinations: 300 of seed x 300 of ") as caught:
+        read_grid([f"{key}={many}" for key in ("seed", "a.b", "a.c")])
+    assert "at most 1000 runs" in str(caught.value)
+
+
 @pytest.mark.parametrize("key", ["name", "runs"])
 def test_the_folder_of_the_runs_cannot_be_swept(request_for, key):
     with pytest.raises(SettingsError, match=rf"{key} cannot have several values"):

@@ -7,6 +7,7 @@
 #   make test-long        the tests marked long: many minutes, run before a release, not in CI
 #   make check   ruff and mypy
 #   make bench   speed of a training step, of what a training does beside it and of tagging, as ratios; zero-shot ESC-10
+#   make dist    wheels of pannsdist and of the plugins and the sdist, from what is committed, in dist/, checked for PyPI
 #   make clean   remove what these made
 # PADDLE=cpu or PADDLE=gpu chooses the wheel of Paddle; by itself it is gpu where there is an NVIDIA driver.
 
@@ -26,7 +27,7 @@ comma := ,
 # PyPI's newest GPU wheel is 2.6.2, which needs an older numpy and protobuf.
 EXTRAS := $(if $(filter gpu,$(PADDLE)),gpu$(comma)paddle26,cpu)
 
-.PHONY: demo test test-quick test-paddle2.6 test-long check bench clean
+.PHONY: demo test test-quick test-paddle2.6 test-long check bench dist clean
 
 demo: .venv/installed
 	.venv/bin/pannsdist train -c recipe:demo --nproc 2
@@ -54,8 +55,16 @@ bench: .venv/installed
 	.venv/bin/python benchmarks/predict.py
 	$(if $(ESC10),.venv/bin/python benchmarks/zero_shot.py --data $(ESC10) $(patsubst %,--weights %,$(MN04)),@echo "make bench ESC10=FOLDER measures zero-shot ESC-10 too")
 
+dist: .venv/developed
+	rm -rf dist && mkdir -p dist/source
+	git archive HEAD | tar -x -C dist/source
+	.venv/bin/python -m build -q --no-isolation -o dist dist/source
+	for plugin in dist/source/plugins/pannsdist-*; do .venv/bin/python -m build -q --no-isolation --wheel -o dist $$plugin || exit; done
+	rm -rf dist/source
+	.venv/bin/python -m twine check --strict dist/*
+
 clean:
-	rm -rf .venv .venv-paddle2.6 runs log
+	rm -rf .venv .venv-paddle2.6 runs log dist
 
 .venv/installed: $(DECLARED)
 	@echo "Paddle: the $(PADDLE) wheel ($(if $(filter gpu,$(PADDLE)),an,no) NVIDIA driver was found; PADDLE=cpu or PADDLE=gpu chooses)"

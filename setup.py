@@ -1,5 +1,6 @@
-"""Everything is declared in setup.cfg, except that a wheel gets a copy of `configs/` as its recipes."""
+"""What setup.cfg cannot declare: the recipes that a wheel brings, and the README as a package index shows it."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 
 RECIPES = sorted(Path("configs").glob("*.yaml"))
+RELATIVE = r"\((?![a-z]+:|#)[^)\s]+\)"
 
 
 class BuildWithRecipes(build_py):
@@ -23,4 +25,15 @@ class BuildWithRecipes(build_py):
                 shutil.copy(path, folder)
 
 
-setup(cmdclass={"build_py": BuildWithRecipes})
+def long_description() -> str:
+    """The README without relative images and links, since an index has no such files: the text of a link stays."""
+    text = Path("README.md").read_text(encoding="utf-8")
+    text = re.sub(rf"^!?\[[^\]]*\]{RELATIVE}\n+", "", text, flags=re.MULTILINE)  # a line of its own
+    return re.sub(rf"\[([^\]]*)\]{RELATIVE}", r"\1", text)
+
+
+setup(
+    cmdclass={"build_py": BuildWithRecipes},
+    long_description=long_description(),
+    long_description_content_type="text/markdown",
+)

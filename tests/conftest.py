@@ -4,6 +4,7 @@ import signal
 import warnings
 from pathlib import Path
 
+import packing
 import pytest
 import session_folder
 
@@ -63,3 +64,19 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the folder `shared` with reference outputs is not beside the repository")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def wheels(tmp_path_factory) -> Path:
+    """A folder with the sdist and the wheel of pannsdist and the wheels of the plugins, built from this checkout."""
+    packing.skip_unless_wheels_can_be_built()
+    folder = tmp_path_factory.mktemp("distributions")
+    return packing.build_all(packing.copy_sources(folder / "source"), folder / "built")
+
+
+@pytest.fixture(scope="session")
+def installed(wheels, tmp_path_factory) -> Path:
+    """The `bin` of a virtual environment with these wheels, and nothing of the checkout."""
+    scripts = packing.fresh_python(tmp_path_factory.mktemp("installed") / "venv")
+    packing.install(sorted(wheels.glob("*.whl")), scripts)
+    return scripts

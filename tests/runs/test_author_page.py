@@ -2,19 +2,14 @@
 
 import os
 import re
-import shutil
 import subprocess
-import sys
-import sysconfig
-from importlib.metadata import version
 from pathlib import Path
 
 import launching
+import packing
 import pytest
 
 PAGES = [launching.PROJECT / "docs" / language / "plugins.md" for language in ("en", "zh")]
-OWN = ("pannsdist", "__editable__", "_virtualenv", "sitecustomize")
-"""Packages of the running interpreter that the fresh one must not see."""
 LIMIT_S = 900.0
 """Against hanging alone."""
 
@@ -31,40 +26,6 @@ def shortened(blocks: list[str]) -> list[str]:
     return [block.replace(model, f"{model} --skip-slow") for block in blocks[: last + 1]]
 
 
-def fresh_python(folder: Path) -> Path:
-    """A virtual environment with everything that the running interpreter has but pannsdist and its plugins."""
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
-    target = folder / "borrowed"
-    target.mkdir()
-    for path in Path(sysconfig.get_path("purelib")).iterdir():
-        if not path.name.startswith(OWN) and path.suffix != ".pth":
-            (target / path.name).symlink_to(path)
-    (site,) = (folder / "lib").glob("python*/site-packages")
-    (site / "borrowed.pth").write_text(f"{target}\n", encoding="utf-8")
-    return folder / "bin"
-
-
-def build_wheel(source: Path, dist: Path) -> None:
-    """The wheel of the checkout, from a copy without what earlier builds left behind."""
-    source.mkdir()
-    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(launching.PROJECT / name, source)
-    shutil.copytree(launching.PROJECT / "pannsdist", source / "pannsdist", ignore=shutil.ignore_patterns("__pycache__"))
-    command = [
-        "-m",
-        "pip",
-        "wheel",
-        "-q",
-        "--no-index",
-        "--no-deps",
-        "--no-build-isolation",
-        "-w",
-        str(dist),
-        str(source),
-    ]
-    subprocess.run([sys.executable, *command], check=True, capture_output=True)
-
-
 @pytest.mark.real
 @pytest.mark.parametrize(
     "whole",
@@ -73,18 +34,15 @@ def build_wheel(source: Path, dist: Path) -> None:
         pytest.param(True, id="the whole page", marks=pytest.mark.long),
     ],
 )
-def test_what_the_page_says_can_be_typed_as_it_stands(tmp_path, whole):
+def test_what_the_page_says_can_be_typed_as_it_stands(tmp_path, wheels, whole):
     """The short form leaves out the other kinds, the wheels, and the check that trains a step on two processes."""
-    if tuple(map(int, version("setuptools").split(".")[:2])) < (70, 1):
-        pytest.skip("setuptools before 70.1 builds no wheel by itself")
-    build_wheel(tmp_path / "source", tmp_path / "wheels")
-    scripts = fresh_python(tmp_path / "venv")
+    scripts = packing.fresh_python(tmp_path / "venv")
     work = tmp_path / "work"
     work.mkdir()
     blocks = shell_blocks(PAGES[0]) if whole else shortened(shell_blocks(PAGES[0]))
     assert len(blocks) >= (8 if whole else 6)
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("PADDLE_", "PYTHON", "PIP_"))}
-    offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path / "wheels"), "PIP_NO_BUILD_ISOLATION": "0"}
+    kept = packing.clean_environment()
+    offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels), "PIP_NO_BUILD_ISOLATION": "0"}
     path = f"{scripts}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         ["bash", "-e", "-x", "-c", "\n".join(blocks)],

@@ -2,10 +2,9 @@
 
 import re
 import subprocess
-import sys
-import zipfile
 from pathlib import Path
 
+import packing
 import pytest
 
 from pannsdist import settings
@@ -67,58 +66,27 @@ def test_the_recipe_for_own_sounds_needs_a_root_and_no_more(tmp_path):
     assert settings.fill_params(params, chosen.data.params, origin, "data.params").root == str(tmp_path)
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    """The wheel, built from a copy of what git would check out, since a build writes beside the sources."""
-    pytest.importorskip("setuptools", "70.1")
-    source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
-    listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard", "pannsdist", "configs", "*.cfg", "*.toml", "setup.py", "*.in"],
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if listed.returncode:
-        pytest.skip("not a git checkout, so what belongs to the project is not known")
-    for name in [*listed.stdout.splitlines(), "README.md", "LICENSE"]:
-        if not name.startswith("plugins/") and (PROJECT / name).is_file():
-            (source / name).parent.mkdir(parents=True, exist_ok=True)
-            (source / name).write_bytes((PROJECT / name).read_bytes())
-    command = [sys.executable, "setup.py", "-q", "bdist_wheel", "-d", str(out)]
-    done = subprocess.run(command, cwd=source, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return next(out.glob("*.whl"))
-
-
-@pytest.fixture(scope="module")
-def site(wheel, tmp_path_factory):
-    """A folder into which the wheel was installed."""
-    folder = tmp_path_factory.mktemp("site")
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(folder)
-    return folder
-
-
-def from_wheel(site, folder, *arguments):
-    environment = {"PYTHONPATH": str(site), "PATH": ""}
-    command = [sys.executable, "-m", "pannsdist", *arguments]
+def from_wheel(installed, folder, *arguments):
+    command = [installed / "pannsdist", *arguments]
+    environment = packing.clean_environment()
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
-def test_a_wheel_brings_every_recipe_and_the_command_finds_them_in_an_empty_folder(site, tmp_path):
-    assert not (site / "configs").exists()
-    done = from_wheel(site, tmp_path, "config", "show", "-c", "recipe:demo", "train.epochs=2")
+def test_a_wheel_brings_every_recipe_and_the_command_finds_them_in_an_empty_folder(installed, tmp_path):
+    done = from_wheel(installed, tmp_path, "config", "show", "-c", "recipe:demo", "train.epochs=2")
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     assert done.stdout == settings.to_yaml(settings.load(Path("recipe:demo"), ["train.epochs=2"])[0])
-    brought = {path.stem for path in (site / "pannsdist" / "settings" / "recipes").iterdir()}
+    brought = {path.stem for path in (packing.site_of(installed) / "pannsdist" / "settings" / "recipes").iterdir()}
     assert brought == recipes().keys()
 
 
-def test_a_run_from_a_wheel_is_that_of_the_installed_script(site, tmp_path):
-    done = from_wheel(site, tmp_path, "train", "-c", "recipe:demo", "--nproc", "2", "--dry-run")
+def test_a_run_from_a_wheel_is_that_of_the_installed_script(installed, tmp_path):
+    done = from_wheel(installed, tmp_path, "train", "-c", "recipe:demo", "--nproc", "2", "--dry-run")
     assert done.returncode == 0, done.stderr
     assert "batch      8 = 2 x 4\n" in done.stdout
     command = done.stdout.splitlines()[-1]
-    assert f" --nproc_per_node 2 --log_dir runs/demo/log {site}/pannsdist/train.py -c recipe:demo" in command
+    assert (
+        f" --nproc_per_node 2 --log_dir runs/demo/log {packing.site_of(installed)}/pannsdist/train.py -c recipe:demo"
+        in command
+    )
     assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,224 @@
+"""What happens to each snippet of the documentation. Exactly one row must fit it, and each row must fit one.
+
+To add a command to a page: often a row of RUN fits it already. If not, add a row there, with what makes it small. Files
+that a page expects, such as a.wav or MYFOLDER, are made in tests/docs/workspace.py.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from snippets import Snippet, all_snippets
+
+ONE_EPOCH = ("train.epochs=1", "schedule.warmup_epochs=0", "data.workers=0")
+TINY = (*ONE_EPOCH, "train.batch_size=4", "train.crop_s=0.5", "valid.crop_s=0.5")
+TONES = (*TINY, "data.params.clips_per_class=2", "data.params.valid_clips_per_class=1")
+ONE_PROCESS: Mapping[str, str] = {"--nproc 2": "--nproc 1"}
+ONE_FOLD = {"crossval": "crossval --folds 1 --nproc 1", " --nproc 2": ""}
+PLACEHOLDERS = {"runs/NAME": "runs/own_sounds", r"-c FILE(?!\.)": "-c FILE.yaml"}
+"""Patterns that are replaced in every command. The run in the working folder has a test split."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """Run what begins like `pattern`, with `add` at its end and what it has of the keys of `instead` replaced.
+
+    `leaves` is a file or folder that must be there afterwards, `shows` a pattern that must be in the output.
+    """
+
+    pattern: str
+    add: tuple[str, ...] = ()
+    instead: Mapping[str, str] = field(default_factory=dict)
+    leaves: str = ""
+    shows: str = ""
+    long: bool = False
+
+    def fits(self, snippet: Snippet) -> bool:
+        """Whether this row is about the snippet."""
+        return bool(re.match(self.pattern, snippet.text))
+
+
+@dataclass(frozen=True)
+class Install:
+    """Install with pip what begins like `pattern`: in INSTALL from the wheels, in one call, before everything else."""
+
+    pattern: str
+
+    def fits(self, snippet: Snippet) -> bool:
+        """Whether this row is about the snippet."""
+        return bool(re.match(self.pattern, snippet.text))
+
+
+@dataclass(frozen=True)
+class Tested:
+    """Another test runs all blocks of a page in these languages."""
+
+    page: str
+    languages: tuple[str, ...]
+    test: str
+
+    def fits(self, snippet: Snippet) -> bool:
+        """Whether this row is about the snippet."""
+        return snippet.page == self.page and snippet.language in self.languages
+
+
+@dataclass(frozen=True)
+class Left:
+    """Not run, for a reason."""
+
+    pattern: str
+    reason: str
+
+    def fits(self, snippet: Snippet) -> bool:
+        """Whether this row is about the snippet."""
+        return bool(re.match(self.pattern, snippet.text))
+
+
+CHECKOUT = (Install(r"pip install -e '?(?!.*gpu)(\.|plugins)"),)
+"""Those that install from a checkout, in a Python of their own."""
+
+INSTALL = (Install(r"pip install '?pannsdist-"),)
+
+RUN = (
+    # README
+    Run(
+        r"pannsdist train -c recipe:own_sounds",
+        (*TINY, "data.params.test_fraction=0.3", "data.params.valid_fraction=0.3"),
+        leaves="runs/own_sounds/best_model/bundle.json",
+        shows=r"best valid/accuracy",
+    ),
+    Run(
+        r"pannsdist train -c recipe:esc10_mn04 --nproc 2",
+        (*ONE_EPOCH, "train.batch_size=8", "train.crop_s=1"),
+        ONE_PROCESS,
+        leaves="runs/esc10_mn04/best_model/bundle.json",
+    ),
+    Run(r"pannsdist train -c FILE.yaml --dry-run", shows=r"\nbatch      4 = "),
+    Run(
+        r"pannsdist train -c recipe:demo --nproc 2",
+        TONES,
+        leaves="runs/demo/best_model/bundle.json",
+        shows=r"^2 processes on the CPU",
+    ),
+    Run(r"pannsdist find-lr", ("train.limit_steps=4",), shows=r"\d"),
+    Run(r"pannsdist crossval -c recipe:esc10_mn04 name=esc10_folds", TINY, ONE_FOLD, shows=r"fold_1 +\d"),
+    Run(r"pannsdist sweep -c FILE", shows=r"learning_rate=1e-4,seed=1", long=True),
+    Run(r"pannsdist data check -c FILE", shows=r"^unreadable: none"),
+    Run(r"pannsdist predict --model runs/demo/best_model a.wav b.ogg folder/", shows=r"a\.wav +\w+ 0\.\d"),
+    Run(r"pannsdist evaluate --model runs/demo/best_model -c recipe:demo", TONES, shows=r"valid/accuracy +\d"),
+    Run(r"pannsdist export --model runs/demo/best_model", leaves="exported/export.json"),
+    Run(r"import pannsdist\n\nmodel = pannsdist.load_model"),
+    Run(r"pannsdist tag a.wav", shows=r"a\.wav +\w"),
+    Run(r"pannsdist detect a.wav", shows=r"a\.wav"),
+    Run(r"pannsdist embed folder/", leaves="embeddings.npz"),
+    Run(r"pannsdist weights list", shows=r"as_mAP_432"),
+    Run(r"pannsdist detect four_sounds.wav", leaves="detection.png"),
+    Run(r"pannsdist (plugins|config) list", shows=r"esc50"),
+    Run(r"pannsdist plugins show model efficientat_mn04", shows=r"efficientat_mel"),
+    Run(r"pannsdist plugins new dataset birdsong$", leaves="pannsdist-birdsong/setup.cfg"),
+    Run(r"pip install -e pannsdist-birdsong", leaves="pannsdist-birdsong"),
+    Run(
+        r"pannsdist plugins check dataset birdsong$",
+        instead={"pannsdist plugins": "env pannsdist plugins"},  # a process of its own, after the installation
+        shows=r"\n\d+ ok",
+    ),
+    # docs
+    Run(r"pannsdist crossval .* --dry-run", shows=r"fold_2"),
+    Run(
+        r"pannsdist crossval .* data.params.root=ESC-50-master --nproc 2",
+        (*TINY, "name=series"),
+        ONE_FOLD,
+        shows=r"fold_1 ",
+        long=True,
+    ),
+    Run(
+        r"pannsdist crossval .* --final",
+        (*TINY, "name=finished"),
+        ONE_FOLD,
+        leaves="runs/finished/final/best_model/bundle.json",
+        long=True,
+    ),
+    Run(r"pannsdist crossval -c my.yaml data.name=folder", TINY, ONE_FOLD, shows=r"fold_1 +\d"),
+    Run(r"pannsdist crossval -c my.yaml data.name=manifest", TINY, ONE_FOLD, shows=r"fold_1 +\d", long=True),
+    Run(r"pannsdist sweep -c recipe:tones_cnn6", TONES, shows=r"learning_rate=1e-3,batch_size=16,seed=1", long=True),
+    Run(r"pannsdist evaluate --model runs/NAME/best_model -c runs/NAME/settings.yaml$", shows="accuracy"),
+    Run(r"pannsdist evaluate --model runs/NAME/.* --per-class", leaves="classes.csv"),
+    Run(r"pannsdist evaluate --model runs/NAME/.* --predictions", leaves="test.csv"),
+    Run(r"pannsdist report runs/NAME", leaves="runs/own_sounds/report.html"),
+    Run(
+        r"pannsdist export --model runs/NAME/best_model --format paddle",
+        instead={"-o exported": "-o of_paddle"},
+        leaves="of_paddle/export.json",
+    ),
+    Run(
+        r"pannsdist export --model runs/NAME/best_model --format onnx",
+        instead={"-o exported": "-o of_onnx"},
+        leaves="of_onnx/export.json",
+    ),
+    Run(r"class Birdsong:\n    contract = 1\n$"),
+    # benchmarks
+    Run(r"python benchmarks/train_step.py", instead={"--rounds 3": "--rounds 1", "--steps 4": "--steps 1"}, long=True),
+    Run(r"python benchmarks/predict.py", instead={"--rounds 3 --clips 16": "--rounds 1 --clips 2"}, long=True),
+    Run(r"python benchmarks/zero_shot.py", ("--clips-of-each", "1"), shows=r"accuracy"),
+    Run(r"python benchmarks/train_overheads.py", instead={"--rounds 3": "--quick"}, long=True),
+)
+
+TESTED = (
+    Tested(
+        "docs/en/plugins.md",
+        ("sh",),
+        "tests/runs/test_author_page.py::test_what_the_page_says_can_be_typed_as_it_stands",
+    ),
+    Tested("docs/en/api.md", ("python",), "tests/unit/inference/test_api_page.py::test_the_example_runs_as_it_stands"),
+    Tested(
+        "docs/en/paddlehub.md",
+        ("python",),
+        "tests/runs/test_seed_document.py::test_the_page_of_the_docs_shows_the_same_code",
+    ),
+    Tested("docs/en/export.md", ("python",), "tests/unit/inference/engines/test_export.py::snippet_answers"),
+)
+
+SETTINGS = "yaml"
+"""Blocks in this language are settings: tests/docs/test_settings_blocks.py reads them."""
+
+LEFT = (
+    Left(r"make (demo|test)", "sets up .venv, which downloads Paddle; .ci/run does it in a fresh clone"),
+    Left(r"pip install .*gpu", "downloads the wheel for GPUs"),
+    Left(r"pannsdist (train|crossval) .* --gpus 0,1,2,3", "needs four GPUs"),
+    Left(r"pannsdist export --model panns_cnn14", "downloads 312 MB of weights"),
+    Left(
+        r"visualdl --logdir", "serves until it is stopped; tests/runs/test_visualdl_page.py looks at it with a browser"
+    ),
+    Left(r"MASTER=.* launch/several_nodes.sh", "needs two machines; launch/README.md says how it was tried"),
+    Left(r"python -m pytest plugins/", "these tests are part of `make test`"),
+    Left(r"class FBeta:", "parts of what `plugins new` writes, which tests/runs/test_templates.py checks"),
+    Left(r"\[options.entry_points\]", "a part of setup.cfg, as `plugins new` writes it"),
+)
+
+ROWS = (*INSTALL, *CHECKOUT, *RUN, *TESTED, *LEFT)
+
+
+def rows_for(snippet: Snippet) -> list[Install | Run | Tested | Left]:
+    """The rows that fit a snippet; those about a whole page come before all others."""
+    tested = [row for row in TESTED if row.fits(snippet)]
+    return tested or [row for row in ROWS if row.fits(snippet)]
+
+
+def chosen(kind: tuple) -> dict[str, tuple]:
+    """The snippets that rows of this kind fit, each text once, in the order of the pages."""
+    found: dict[str, tuple] = {}
+    for snippet in all_snippets():
+        for row in rows_for(snippet):
+            if row in kind:
+                found.setdefault(snippet.text, (snippet, row))
+    return found
+
+
+def problems(snippets: list[Snippet]) -> list[str]:
+    """Each snippet with no row, or with several, by page and line."""
+    found = []
+    for snippet in snippets:
+        count = len(rows_for(snippet))
+        if snippet.language != SETTINGS and count != 1:
+            found.append(f"{snippet}: {count} rows of tests/docs/table.py fit it, not one")
+    return found

@@ -88,39 +88,40 @@ def batch_size(clips: int, machine: Machine) -> int:
 
 def training(source: Source, data: Data, sounds: Sounds, start: Start, machine: Machine) -> Iterator[Line]:
     """Everything but the dataset's params."""
-    clips = len(data.splits[TRAIN])
-    batch = batch_size(clips, machine)
-    steps = max(1, clips // batch)
-    epochs = min(max(math.ceil(STEPS / steps), EPOCHS[0]), EPOCHS[1])
-    median, long = sounds.quantile_s(0.5), sounds.quantile_s(0.9)
-    yield Line("train.crop_s", crop_s(sounds, start), f"seconds: half of the clips last up to {median:.2f} s, nine of ten up to {long:.2f} s")
-    yield Line("train.batch_size", batch, f"over all processes: {clips} clips to train on, {machine.cores} cores")
-    yield Line("train.epochs", epochs, f"of {steps} steps: {epochs * steps} in all; about {STEPS} are enough for few sounds")
-    if epochs > 2 * EPOCHS[0]:
-        yield Line("train.patience_epochs", max(5, epochs // 3), "stops when so many epochs in a row were not better")
-    small = start.parameters < SMALL
+    yield from _lengths(len(data.splits[TRAIN]), sounds, start, machine)
     why = f"{start.parameters / 1e6:.1f} M pretrained parameters; pannsdist find-lr suggests one for your sounds"
-    yield Line("optimizer.learning_rate", 0.001 if small else 0.0001, why)
+    yield Line("optimizer.learning_rate", 0.001 if start.parameters < SMALL else 0.0001, why)
     yield Line("schedule.name", "cosine", "falls smoothly to 1 % of it")
     yield Line("schedule.warmup_epochs", 1, "the new last layer is random at first, and must not spoil the others")
-    yield from _augmentations(source)
+    yield Line("augment.gain", {}, "other loudness: recordings differ in it")
+    yield Line("augment.random_equaliser", {}, "other microphones and rooms")
+    yield Line("augment.speed", {}, "up to a tenth faster and higher, or slower; leave it out if pitch is what counts")
     yield _metric(source, data)
 
 
-def _augmentations(source: Source) -> Iterator[Line]:
-    yield Line("augment.gain", {}, "other loudness: recordings differ in it")
-    yield Line("augment.random_equaliser", {}, "other microphones and rooms")
-    yield Line("augment.speed", {}, "up to a tenth faster and higher, or slower and lower; leave it out if pitch tells classes apart")
+def _lengths(clips: int, sounds: Sounds, start: Start, machine: Machine) -> Iterator[Line]:
+    batch = batch_size(clips, machine)
+    steps = max(1, clips // batch)
+    epochs = min(max(math.ceil(STEPS / steps), EPOCHS[0]), EPOCHS[1])
+    lengths = f"half of the clips last up to {sounds.quantile_s(0.5):.2f} s, nine of ten {sounds.quantile_s(0.9):.2f} s"
+    yield Line("train.crop_s", crop_s(sounds, start), f"seconds: {lengths}")
+    yield Line("train.batch_size", batch, f"over all processes: {clips} clips to train on, {machine.cores} cores")
+    why = f"of {steps} steps: {epochs * steps} in all; a small set of sounds needs about {STEPS}"
+    yield Line("train.epochs", epochs, why)
+    if epochs > 2 * EPOCHS[0]:
+        yield Line("train.patience_epochs", max(5, epochs // 3), "stops when so many in a row were not better")
 
 
 def _metric(source: Source, data: Data) -> Line:
     if source.multi_label:
-        return Line("select.metric", "valid/mean_average_precision", "clips have several labels: no threshold is needed")
+        return Line(
+            "select.metric", "valid/mean_average_precision", "clips have several labels: no threshold is needed"
+        )
     counts = Counter(label for clip in data.splits[TRAIN].clips for label in clip.labels)
     if max(counts.values()) > 3 * min(counts.values()):
         why = f"classes have {min(counts.values())} to {max(counts.values())} clips: each counts the same"
         return Line("select.metric", "valid/macro_f1", why)
     if len(data.splits[VALID]) < MANY:
-        why = f"one label for each clip; of {len(data.splits[VALID])} clips many epochs get as many right, the loss tells them apart"
+        why = f"one label for each clip; on {len(data.splits[VALID])} clips epochs tie in accuracy, so the loss decides"
         return Line("select.metric", "valid/loss", why)
     return Line("select.metric", "valid/accuracy", "one label for each clip, and classes of about equal size")

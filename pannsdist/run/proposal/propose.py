@@ -16,8 +16,8 @@ from pannsdist.run.planning.lengths import refuse_lengths, run_lengths
 from pannsdist.run.planning.selection import choose_dataset, choose_plugins
 from pannsdist.run.proposal.choices import SECTIONS, Machine, division, training
 from pannsdist.run.proposal.document import Line, document
-from pannsdist.run.proposal.sounds import AT_MOST, Sounds, look
-from pannsdist.run.proposal.sources import Source, find_source, params_of
+from pannsdist.run.proposal.sounds import Sounds, look
+from pannsdist.run.proposal.sources import Source, find_source, next_command, params_of
 from pannsdist.run.proposal.start import Start, choose_start
 from pannsdist.runtime import outputs
 from pannsdist.runtime.errors import CannotWrite, UserError, shell_command
@@ -58,7 +58,7 @@ def propose(wish: Wish, machine: Machine, catalog: Catalog) -> Proposal:
         _refuse_target(wish.target)
         return _proposal(wish, machine, catalog)
     except UserError as error:
-        raise type(error)(error.wrong, error.right, error.command or wish.command) from error
+        raise type(error)(error.wrong, error.right, error.command or next_command(wish.sounds)) from error
 
 
 def write(proposal: Proposal) -> None:
@@ -68,7 +68,9 @@ def write(proposal: Proposal) -> None:
 
 
 def _refuse_target(path: Path) -> None:
-    outputs.require_suffix(path, (".yaml", ".yml"), "-o")
+    if path.suffix.lower() not in (".yaml", ".yml"):
+        wrong = f"-o {shown(path)} is not the name of a settings file"
+        raise UserError(wrong, f"it ends in .yaml, such as -o {shown(path.with_suffix('.yaml'))}")
     if path.exists():
         other = path.with_name(f"{path.stem}_2{path.suffix}")
         right = f"remove it, or write another file: -o {shown(other)}"
@@ -79,7 +81,7 @@ def _refuse_target(path: Path) -> None:
 def _proposal(wish: Wish, machine: Machine, catalog: Catalog) -> Proposal:
     source = find_source(wish.sounds, wish.group, catalog)
     sounds = look(source.clips)
-    source, lines, data = _divided(source, wish, catalog)
+    source, lines, data = _divided(source, bool(wish.group), catalog)
     start = choose_start(wish.weights, catalog, machine.has_gpu)
     heading = _heading(wish, sounds, data)
     every = [
@@ -89,7 +91,11 @@ def _proposal(wish: Wish, machine: Machine, catalog: Catalog) -> Proposal:
         Line("model.weights", start.weights, start.weights_reason),
         Line("data.name", source.dataset, _dataset_reason(source)),
         *lines,
-        Line("data.min_clip_s", 0, f"shorter clips are padded with silence; the network itself takes {start.minimum_s:.2f} s"),
+        Line(
+            "data.min_clip_s",
+            0,
+            f"shorter clips are padded with silence; the network itself takes {start.minimum_s:.2f} s",
+        ),
         *training(source, data, sounds, start, machine),
     ]
     text = document(heading, SECTIONS, every)
@@ -97,13 +103,18 @@ def _proposal(wish: Wish, machine: Machine, catalog: Catalog) -> Proposal:
     return Proposal(wish.target, text, tuple(_findings(sounds, data, start)), sounds.notes)
 
 
-def _divided(source: Source, wish: Wish, catalog: Catalog) -> tuple[Source, Sequence[Line], Data]:
-    """The dataset's params with its division, and its clips; groups that nobody asked for give way if they do not fit."""
+def _divided(source: Source, is_group_wanted: bool, catalog: Catalog) -> tuple[Source, Sequence[Line], Data]:
+    """The dataset's params with its division, and its clips. Groups that nobody asked for give way where they must."""
     lines = (*source.lines, *division(source))
     chosen = DataSettings(source.dataset, params_of(lines))
     origin = settings.SettingsOrigin()
-    data = load_train_and_valid(choose_dataset(chosen, origin, catalog), Settings(data=chosen), origin)
-    return source, lines, data
+    try:
+        dataset = choose_dataset(chosen, origin, catalog)
+        return source, lines, load_train_and_valid(dataset, Settings(data=chosen), origin)
+    except UserError:
+        if is_group_wanted or not source.groups:
+            raise
+        return _divided(source.ungrouped, is_group_wanted, catalog)
 
 
 def _check(text: str, target: Path, data: Data, catalog: Catalog) -> None:
@@ -121,7 +132,8 @@ def _check(text: str, target: Path, data: Data, catalog: Catalog) -> None:
 
 def _heading(wish: Wish, sounds: Sounds, data: Data) -> list[str]:
     return [
-        f"Written by `{wish.command}`: every value is a proposal, made from what was found. Change what you know better.",
+        f"Written by: {wish.command}",
+        "Every value is a proposal, made from what was found. Change what you know better.",
         f"Found: {sounds.clips} clips of {len(data.labels)} classes; opened {_sample(sounds)}: {sounds.rates}.",
         "All keys and their defaults: pannsdist config show",
     ]
@@ -136,7 +148,8 @@ def _findings(sounds: Sounds, data: Data, start: Start) -> list[str]:
     tested = len(data.test) if data.test is not None else 0
     counts = {TRAIN: len(data.splits[TRAIN]), VALID: len(data.splits[VALID]), TEST: tested}
     return [
-        f"sounds     {sounds.clips} clips, {len(data.labels)} classes, {data.labels_of_clip} each; opened {_sample(sounds)}",
+        f"sounds     {sounds.clips} clips, {len(data.labels)} classes, {data.labels_of_clip} each",
+        f"opened     {_sample(sounds)}",
         f"lengths    {lengths}; {sounds.rates}",
         f"splits     {', '.join(f'{name} {count}' for name, count in counts.items() if count)}",
         f"starts at  {start.model}, {start.weights}",

@@ -14,7 +14,7 @@ import numpy as np
 from pannsdist.audio.inspection import inspect
 from pannsdist.audio.reader import verdict_on
 from pannsdist.contracts import Clip
-from pannsdist.runtime.errors import UserError, shell_command
+from pannsdist.runtime.errors import UserError
 
 AT_MOST = 300
 LIMIT_S = 20.0
@@ -80,9 +80,11 @@ def look(clips: Sequence[Clip]) -> Sounds:
         lengths.append(length_s)
         rates[rate_hz] += 1
         classes.setdefault(rate_hz, set()).update(clip.labels)
-    check = shell_command("pannsdist", "predict", "--help")
     if not lengths:
-        raise UserError(f"none of {opened} opened clips can be used, such as {faults[0]}", "sounds are needed", check)
+        raise UserError(
+            f"none of {opened} opened clips can be used, such as {faults[0]}",
+            "they are no sounds, or in a format that is not read",
+        )
     if silent == min(opened, HEARD):
         raise UserError(f"all {silent} clips that were read are silent: every sample is 0", "record them again")
     frozen = {rate: frozenset(labels) for rate, labels in classes.items()}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,7 +11,7 @@ from typing import Any
 
 from pannsdist.contracts import Clip
 from pannsdist.contracts.name_patterns import NamePattern, groups_by_pattern
-from pannsdist.contracts.sound_files import is_sound
+from pannsdist.contracts.sound_files import is_hidden, is_sound
 from pannsdist.registry import Catalog
 from pannsdist.run.planning.data import Data, load_data
 from pannsdist.run.planning.selection import choose_dataset
@@ -20,6 +22,7 @@ from pannsdist.runtime.names import is_file, is_folder, path_of, shown
 from pannsdist.settings import SettingsOrigin
 from pannsdist.settings.schema import DataSettings
 
+GROUP = "data.params.group"
 EXPECTED = "give a folder with one folder of sounds for each class, or a table of the clips: .csv or .jsonl"
 
 
@@ -27,8 +30,8 @@ EXPECTED = "give a folder with one folder of sounds for each class, or a table o
 class Source:
     """A dataset plugin, its params with their reasons, and its clips before it is decided how they are divided.
 
-    `groups` has the group of each clip by its id, empty without groups. `division` says which splits or folds are given
-    already: `split`, `fold` or nothing.
+    `groups` has the group of each clip by its id, empty without groups. `division` says what divides them already:
+    `split`, `fold` or nothing; `first_fold` is the smallest fold.
     """
 
     dataset: str
@@ -37,11 +40,13 @@ class Source:
     multi_label: bool
     division: str = ""
     groups: tuple[tuple[str, str], ...] = ()
+    first_fold: int = 0
 
     @property
-    def params(self) -> dict[str, Any]:
-        """The params of the plugin."""
-        return params_of(self.lines)
+    def ungrouped(self) -> Source:
+        """The same clips without groups."""
+        kept = tuple(line for line in self.lines if line.key != GROUP)
+        return replace(self, lines=kept, groups=())
 
 
 def params_of(lines: Sequence[Line]) -> dict[str, Any]:
@@ -73,6 +78,30 @@ def find_source(given: str, group: str, catalog: Catalog) -> Source:
     return _of_table(read_table(path), group, catalog)
 
 
+def next_command(given: str) -> str:
+    """What to type after a refusal: `init` with the folder above or below, where that one has the classes; or a look."""
+    path = path_of(given)
+    if not is_folder(path):
+        return shell_command("head", "-3", shown(path))
+    folders, has_sounds = _inside(path)
+    above = path if path.parent == path else path.parent
+    if has_sounds and len(_inside(above)[0]) > 1:
+        return shell_command("pannsdist", "init", "--from", shown(above))
+    if len(folders) == 1 and len(_inside(folders[0])[0]) > 1:
+        return shell_command("pannsdist", "init", "--from", shown(folders[0]))
+    return shell_command("ls", shown(path))
+
+
+def _inside(folder: Path) -> tuple[list[Path], bool]:
+    """The visible folders in a folder, at most a hundred, and whether it has sounds itself."""
+    try:
+        with os.scandir(folder) as listing:
+            some = list(itertools.islice((one for one in listing if not is_hidden(one.name)), 100))
+        return sorted(Path(one.path) for one in some if one.is_dir()), any(is_sound(one.name) for one in some)
+    except OSError:
+        return [], False
+
+
 def load(dataset: str, lines: Sequence[Line], catalog: Catalog) -> Data:
     """The clips of a dataset with these params."""
     return load_data(choose_dataset(DataSettings(dataset, params_of(lines)), SettingsOrigin(), catalog))
@@ -98,15 +127,15 @@ def _of_table(table: Table, group: str, catalog: Catalog) -> Source:
     own = [parts[table.division]] if table.division in parts else []
     data = load("manifest", [*table.lines, *own], catalog)
     clips = tuple(clip for split in data.splits.values() for clip in split.clips)
-    source = Source("manifest", tuple(table.lines), clips, data.multi_label, table.division)
+    source = Source("manifest", table.lines, clips, data.multi_label, table.division, (), table.first_fold)
     column, reason, by = (group, "a column or a pattern of the path", "--group") if group else table.group
     if not column:
         return source
     grouped = table.groups(column)
-    file_ids = [(clip.id, grouped.get(str(clip.id).partition("#")[0], "")) for clip in clips]
-    return replace(source, lines=(*source.lines, *_group_lines(column, reason, by)), groups=tuple(file_ids))
+    of_clips = tuple((clip.id, grouped.get(os.path.normpath(str(clip.source)), clip.id)) for clip in clips)
+    return replace(source, lines=(*source.lines, *_group_lines(column, reason, by)), groups=of_clips)
 
 
 def _group_lines(group: str, what: str, by: str) -> tuple[Line, ...]:
     reason = f"{what} ({by}): clips of one group, such as a speaker, are never in two splits"
-    return (Line("data.params.group", group, reason),)
+    return (Line(GROUP, group, reason),)

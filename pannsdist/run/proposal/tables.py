@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -47,7 +48,9 @@ class Table:
 
     @property
     def first_fold(self) -> int:
-        """The smallest fold of the column `fold`; 1 if it holds none."""
+        """The smallest fold of the column `fold`; 1 if it holds none, 0 without the column."""
+        if "fold" not in self.columns:
+            return 0
         texts = {row.text(self.columns["fold"]) for row in self.rows}
         return min((int(text) for text in texts if text.isdecimal() and int(text)), default=1)
 
@@ -59,7 +62,7 @@ class Table:
         return (found, "a column of the table", "by its name") if usable else ("", "", "")
 
     def groups(self, column: str) -> dict[str, str]:
-        """The group of each path. Raises UserError for a column that is not there, or a pattern that does not match."""
+        """The group of each file. Raises UserError for a column that is not there, or a pattern that does not match."""
         paths = [row.text(self.columns["path"]) for row in self.rows]
         if column in self.rows[0].cells:
             values = [row.text(column) for row in self.rows]
@@ -69,7 +72,8 @@ class Table:
             right = candidates_line(column, self.rows[0].cells, "columns found")
             wrong = f"{self.path} has no column {column!r} (--group)"
             raise UserError(wrong, f"{right}\nor a pattern of the path with the group in parentheses, as '(*)_*'")
-        return {Path(path).as_posix(): value for path, value in zip(paths, values, strict=True)}
+        root = self.root[0]
+        return {os.path.normpath(root / path): value for path, value in zip(paths, values, strict=True)}
 
     @cached_property
     def separator(self) -> str:
@@ -95,7 +99,7 @@ class Table:
 
     def _lines(self) -> Iterator[Line]:
         yield Line("data.params.path", shown(self.path), "the table, relative to the folder where commands are typed")
-        root, why = self._root()
+        root, why = self.root
         if root != self.path.parent:
             yield Line("data.params.root", shown(root), why)
         for what, name in self.columns.items():
@@ -115,7 +119,8 @@ class Table:
         cells = (row.cells[self.columns["label"]] for row in self.rows)
         return shown(next(cell for cell in cells if isinstance(cell, list) or self.separator in str(cell)))
 
-    def _root(self) -> tuple[Path, str]:
+    @cached_property
+    def root(self) -> tuple[Path, str]:
         """The folder from which the paths start: that of the table, or one in it or beside it that has the files."""
         names = [row.text(self.columns["path"]) for row in self.rows[:: max(1, len(self.rows) // LOOKED_AT)]]
         above = self.path.parent

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,6 +16,8 @@ from pannsdist.contracts.name_patterns import NamePattern, groups_by_pattern
 from pannsdist.contracts.tables import Row, csv_rows, json_rows, lines_of, read_text
 
 SPLITS = ("train", "valid", "test")
+COLUMNS = ("path", "label", "labels", "split", "fold", "start", "duration", "id")
+COLUMNS_DOC = "what the table calls its columns, where it differs, as {path: filename, label: category}"
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class ManifestParams:
     test_fraction: float = param(0.0, "fraction of each class for testing, without a column split or fold")
     group: str = param("", "column whose values are never split, or a pattern of the path, such as (*)_* or (*)/*")
     seed: int = param(0, "seed of the drawn splits and folds")
+    columns: dict[str, str] = field(default_factory=dict, metadata={"doc": COLUMNS_DOC})
 
 
 class Manifest:
@@ -41,7 +45,8 @@ class Manifest:
     and `split` (train, valid or test) or `fold` (counted from 1). With `valid_fold` 0 the column `split` is used;
     otherwise that fold is `valid` and the others are `train`, but `test` of a column `split` stays `test`. Optional
     columns: `start` and `duration` in seconds of a segment of the file; `id`, which defaults to the path, with `#start`
-    appended if a start is given; the column of `group`. Other columns are ignored.
+    appended if a start is given; the column of `group`. Other columns are ignored. `columns` says what the table calls
+    them, such as `{path: filename, label: category}`.
 
     A table without these columns is divided by `folds` or by `valid_fraction` and `test_fraction`, and `folds` divides
     `train` and `valid` of a column `split` anew (`contracts.drawn_splits`). The clips of one group stay together;
@@ -61,7 +66,7 @@ class Manifest:
         """The folds of the column `fold`, or those to draw; empty if there are none."""
         if params.folds:
             return drawn_folds(params)
-        rows = _read_rows(path_of(params.path))
+        rows = _read_rows(path_of(params.path), params.columns)
         if not all("fold" in row.cells for row in rows):
             return ()
         return tuple(sorted({_fold(row) for row in rows if row.text("split") != "test"}))
@@ -78,7 +83,7 @@ class Manifest:
                 "give the folder that the paths in the manifest are relative to",
             )
         known = _read_labels(path_of(params.labels)) if params.labels else ()
-        rows = _read_rows(path)
+        rows = _read_rows(path, params.columns)
         _check_division(rows, params)
         clips = _present(path, rows, [_clip(row, root, params) for row in rows], root)
         self.multi_label = params.multi_label
@@ -150,7 +155,7 @@ def _read_labels(path: Path) -> tuple[str, ...]:
     return tuple(labels)
 
 
-def _read_rows(path: Path) -> list[Row]:
+def _read_rows(path: Path, columns: Mapping[str, str]) -> list[Row]:
     readers = {".csv": csv_rows, ".jsonl": json_rows, ".json": json_rows}
     reader = readers.get(path.suffix.lower())
     if reader is None:
@@ -158,6 +163,11 @@ def _read_rows(path: Path) -> list[Row]:
     rows = reader(path, key="data.params.path")
     if not rows:
         raise UserError(f"{path} (data.params.path) lists no clips", "add a line for each clip")
+    if unknown := [name for name in columns if name not in COLUMNS]:
+        right = f"it maps {', '.join(COLUMNS)} to names in the table"
+        raise UserError(f"data.params.columns has {unknown[0]!r}", right)
+    alternatives = ("label", "labels") if {"label", "labels"} & set(columns) else ()
+    rows = [row.renamed(columns, alternatives) for row in rows] if columns else rows
     for row in rows if reader is json_rows else rows[:1]:
         _check_columns(row)
     return rows

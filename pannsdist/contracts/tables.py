@@ -42,6 +42,18 @@ class Row:
         """Raise UserError with the file and line of the row."""
         raise UserError(f"{self.place}: {wrong}", right)
 
+    def renamed(self, columns: Mapping[str, str], hidden: Sequence[str] = ()) -> Row:
+        """The row with new names for columns, given as {new: name in the table}.
+
+        A column that has a new name, or one of `hidden`, by itself is left out. Raises UserError for a missing one.
+        """
+        for name in columns.values():
+            if name not in self.cells:
+                self.refuse(f"no column {name!r}", f"columns found: {', '.join(self.cells)}")
+        left_out = {*columns, *columns.values(), *hidden}
+        kept = {name: value for name, value in self.cells.items() if name not in left_out}
+        return Row(self.file, self.line, {**kept, **{new: self.cells[name] for new, name in columns.items()}})
+
     def text(self, column: str) -> str:
         """The value of a column as stripped text; empty if missing."""
         value = self.cells.get(column)

@@ -1,0 +1,107 @@
+"""The first hour, from built wheels in an empty folder: own sounds, a settings file, a training, predictions."""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import spoken_digits
+
+pytestmark = pytest.mark.skipif(not spoken_digits.is_installed(), reason="the wheel espeakng-loader is not installed")
+
+PROJECT = Path(__file__).resolve().parents[2]
+PLUGIN = PROJECT / "plugins" / "pannsdist-efficientat"
+LEFT_OUT = shutil.ignore_patterns(".*", "build", "*.egg-info", "__pycache__", "tests", "plugins", "docs", "runs")
+HELD_OUT_SEED = 1
+QUICK = ("train.epochs=1", "train.limit_steps=2", "data.workers=0")
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """The environment in which the two wheels are installed, and the checkout is not importable."""
+    folder = tmp_path_factory.mktemp("wheels")
+    for source in (PROJECT, PLUGIN):
+        copied = folder / "sources" / source.name
+        shutil.copytree(source, copied, ignore=LEFT_OUT)
+        pip("wheel", "--no-deps", "--no-build-isolation", "-w", folder, copied)
+    wheels = sorted(folder.glob("*.whl"))
+    assert len(wheels) == 2, wheels
+    pip("install", "--no-deps", "--target", folder / "installed", *wheels)
+    others = (path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path)
+    kept = [path for path in others if PROJECT not in (Path(path).resolve(), *Path(path).resolve().parents)]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder / "installed"), *kept])}
+
+
+def pip(*arguments):
+    command = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def typed(*arguments, work, env):
+    """What a command prints; it must succeed."""
+    command = [sys.executable, "-W", "ignore", "-m", "pannsdist", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=work, env=env)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def accuracy(work, env):
+    """Of the model on the sounds in `unheard`, by their class folders."""
+    model = ("--model", "runs/digits/best_model")
+    found = json.loads(typed("predict", *model, "unheard", "--format", "json", work=work, env=env))
+    right = [max(one["scores"], key=one["scores"].get) == Path(one["path"]).parent.name for one in found]
+    assert len(right) == len(list((work / "unheard").rglob("*.wav")))
+    return sum(right) / len(right)
+
+
+def mix(work, pairs):
+    """`mixed.csv`: sounds in which two digits are said one after the other, with both labels."""
+    names = sorted((work / "digits").glob("*/*.wav"))
+    rows = []
+    for number in range(pairs):
+        one, other = names[number * 7 % len(names)], names[(number * 31 + 11) % len(names)]
+        (first, rate_hz), (second, _) = (soundfile.read(path, dtype="float32") for path in (one, other))
+        (work / "mixed").mkdir(exist_ok=True)
+        soundfile.write(work / "mixed" / f"{number:03d}.wav", np.concatenate([first, second]), rate_hz)
+        rows.append((f"mixed/{number:03d}.wav", ";".join(sorted({one.parent.name, other.parent.name}))))
+    with (work / "mixed.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("filename", "labels"), *rows])
+
+
+def test_a_folder_becomes_a_model_and_a_table_becomes_decisions(shared, work, installed):
+    weights = shared / "weights" / "mn04_as_mAP_432.pt"
+    spoken_digits.speak_digits(work / "digits", 100)
+    how = {"work": work, "env": installed}
+    typed("init", "--from", "digits/", "--weights", weights, "--group", "(*)_*", **how)
+    typed("train", "-c", "digits.yaml", "--nproc", "2", *QUICK, **how)
+    scored = typed("predict", "--model", "runs/digits/best_model", "digits/one", "--format", "json", **how)
+    assert set(json.loads(scored)[0]["scores"]) <= set(spoken_digits.WORDS)
+
+    mix(work, pairs=100)
+    typed("init", "--from", "mixed.csv", "--weights", weights, **how)
+    typed("train", "-c", "mixed.yaml", "--nproc", "1", *QUICK, **how)
+    model = ("--model", "runs/mixed/best_model", "-c", "mixed.yaml")
+    typed("evaluate", *model, "--split", "test", "--predictions", "test.csv", **how)
+    with (work / "test.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 10
+    assert {"id", "truth", "decision"} <= set(rows[0])
+
+
+@pytest.mark.long
+@pytest.mark.real
+def test_the_proposed_settings_recognise_digits_of_voices_that_were_never_heard(shared, work, installed):
+    spoken_digits.speak_digits(work / "digits", 770)
+    spoken_digits.speak_digits(work / "unheard", 230, HELD_OUT_SEED, spoken_digits.HELD_OUT)
+    how = {"work": work, "env": installed}
+    weights = shared / "weights" / "mn04_as_mAP_432.pt"
+    typed("init", "--from", "digits/", "--weights", weights, "--group", "(*)_*", **how)
+    typed("train", "-c", "digits.yaml", "--nproc", "2", **how)
+    assert accuracy(**how) >= 0.95

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pannsdist import __version__, settings
-from pannsdist.cli import data, evaluation, find_lr, plugins, report, series, sounds, train, weights
+from pannsdist.cli import data, evaluation, find_lr, plugins, report, runs, series, sounds, train, weights
 from pannsdist.runtime import console, cpu, names
 from pannsdist.runtime.errors import EXIT_USER_ERROR, shell_command
 from pannsdist.settings.schema import Settings
@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="pannsdist", description="Audio classification on PaddlePaddle.")
     parser.add_argument("--version", action="version", version=f"pannsdist {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    families = (train, evaluation, plugins, find_lr, sounds, weights, data, series, report)
+    families = (train, evaluation, plugins, find_lr, sounds, weights, data, series, runs, report)
     for add in (_add_config, *(family.add for family in families)):
         add(commands)
     chosen = _parse(parser, arguments)

@@ -12,6 +12,7 @@ import numpy as np
 
 from pannsdist.run.data_record import DATA_FILE, read_data_record
 from pannsdist.run.history import History
+from pannsdist.run.series.scores import duration
 from pannsdist.run.testing import PREDICTIONS_FOLDER
 from pannsdist.training.tracking import read_predictions
 
@@ -35,16 +36,6 @@ def clip_counts(folder: Path) -> tuple[dict[str, int], dict[str, Counter[str]]]:
         sums = np.asarray(predictions.positives.sum(axis=0)).tolist()
         counts[test.split] = Counter(dict(zip(predictions.labels, sums, strict=True)))
     return totals, counts
-
-
-def duration(seconds: float) -> str:
-    """A duration in words: `41 s`, `2 min 05 s`, `3 h 20 min`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
 def day(date: str) -> str:

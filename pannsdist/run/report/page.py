@@ -11,9 +11,10 @@ from pannsdist.run.report.charts import line_chart
 from pannsdist.run.report.classes import mistakes_section, number, table_section
 from pannsdist.run.report.confusions import clip_item, confusions_section, player_item
 from pannsdist.run.report.content import ClipPlayer, ReportContent
-from pannsdist.run.report.origin import clips_section, day, duration, origin_section
+from pannsdist.run.report.origin import clips_section, day, origin_section
 from pannsdist.run.report.style import STYLE
 from pannsdist.run.report.thresholds import thresholds_section
+from pannsdist.run.series.scores import duration
 from pannsdist.runtime.errors import shell_command
 from pannsdist.training.metrics import Predictions
 

@@ -45,7 +45,7 @@ def thresholds_section(predictions: Predictions, classes: Sequence[ClassScores],
 def _figure(one: ClassScores, curve: ThresholdCurve, multi_label: bool) -> str:
     decided = f"{one.f1:.2f} at 0.5" if multi_label else f"{one.f1:.2f}"
     words = f"AP {one.average_precision:.2f} · threshold {curve.threshold:.3f}: F1 {curve.f1:.2f} ({decided})"
-    caption = f"<b>{escape(one.label)}</b><br><span class='quiet'>{words}</span>"
+    caption = f"<b>{escape(one.label)}</b><div class='quiet'>{words}</div>"
     return f"<figure><figcaption>{caption}</figcaption>{curve_chart(curve)}</figure>"
 
 

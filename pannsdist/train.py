@@ -97,7 +97,7 @@ def fit(plan: Plan) -> None:
     """
     from pannsdist.audio.loader import Loader
     from pannsdist.distributed import fleet
-    from pannsdist.run import building, learner_building
+    from pannsdist.run import building, history, learner_building
     from pannsdist.run.folder import opened_run
     from pannsdist.run.testing import FinishedRun, evaluate_once, summary_line
 
@@ -116,6 +116,7 @@ def fit(plan: Plan) -> None:
             run = FinishedRun(world, network, progress, folder, trackers)
             if plan.lengths.run.has_finished(progress):
                 evaluate_once(run, plan.data, parts.evaluator, parts.test, is_stop_requested)
+                world.on_main(lambda: history.set_finished(folder.path) if folder else None)
         if folder:
             console.print_main("\n".join(filter(None, (folder.summary(progress, trackers), summary_line(run)))))
 

@@ -1,4 +1,4 @@
-"""Images for trackers and reports: confusion matrices and features, as arrays (height, width, 3) uint8."""
+"""Images for trackers and reports: confusions, spectrograms and features, as arrays (height, width, 3) uint8."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pannsdist.contracts.spectrograms import spectrogram
+
 NAMED_CLASSES = 100
 """Maximum number of classes for label names on the axes of a confusion matrix; beyond, indices."""
 COUNTED_CLASSES = 60
 """Maximum number of classes for counts in the cells."""
+CARD_CLASSES = 16
+"""Maximum number of classes whose names can be read where the picture is as wide as a card of a tracker's page."""
 CJK_FONTS = (
     "Noto Sans CJK SC",
     "Noto Sans CJK JP",
@@ -21,50 +25,87 @@ CJK_FONTS = (
     "WenQuanYi Zen Hei",
 )
 OWN_FONT = "DejaVu Sans"  # comes with matplotlib
-DPI = 100
+DPI, CARD_DPI = 100, 200
+CARD = (3.9, 2.4)
+"""Size in inches of a picture whose text can be read on a card, 380 pixels wide."""
 
 
 def confusion_picture(matrix: NDArray[np.integer], labels: Sequence[str], title: str) -> NDArray[np.uint8]:
     """Image of a confusion matrix (C, C): rows are true classes, columns predicted ones; colours are row-normalised."""
     classes = len(labels)
-    side = min(16.0, 2.2 + 0.42 * classes) if classes <= COUNTED_CLASSES else 14.0
-    figure = _figure((side + 0.8, side))
+    font = font_for("".join(labels))
+    names = [_short(label, 14 if classes <= CARD_CLASSES else 22) for label in labels]
+    names = names if font and classes <= NAMED_CLASSES else [str(number) for number in range(classes)]
+    figure, size = _matrix_figure(classes, max(map(len, names)))
     axes = figure.add_subplot()
     fractions = matrix / np.maximum(1, matrix.sum(axis=1, keepdims=True))
-    image = axes.imshow(fractions, cmap="Blues", vmin=0.0, vmax=1.0)
-    figure.colorbar(image, ax=axes, fraction=0.046, pad=0.02, label="fraction of the true class")
-    font, size = font_for("".join(labels)), max(4.0, min(9.0, 450.0 / classes))
+    axes.imshow(fractions, cmap="Blues", vmin=0.0, vmax=1.0)
     if classes <= NAMED_CLASSES:
-        names = [_short(label) for label in labels] if font else [str(number) for number in range(classes)]
-        axes.set_xticks(range(classes), names, rotation=90, fontsize=size, family=font or OWN_FONT)
-        axes.set_yticks(range(classes), names, fontsize=size, family=font or OWN_FONT)
+        upright = classes <= 3 and max(map(len, names)) <= 10
+        words = {"fontsize": size, "family": font or OWN_FONT}
+        axes.set_xticks(range(classes), names, rotation=0 if upright else 90, **words)
+        axes.set_yticks(range(classes), names, **words)
+        axes.tick_params(length=0)
     if classes <= COUNTED_CLASSES:
         for row, column in zip(*np.nonzero(matrix), strict=True):
             colour = "white" if fractions[row, column] > 0.5 else "black"
             place = {"ha": "center", "va": "center", "fontsize": size, "color": colour}
             axes.text(column, row, str(matrix[row, column]), **place)
     numbered = "" if font and classes <= NAMED_CLASSES else " (class index)"
-    axes.set_xlabel(f"predicted class{numbered}")
-    axes.set_ylabel(f"true class{numbered}")
-    axes.set_title(title)
+    large = 9.0 if classes <= CARD_CLASSES else 22.0  # a large picture is made smaller on a card
+    axes.set_xlabel(f"predicted class{numbered}", fontsize=large)
+    axes.set_ylabel(f"true class{numbered}", fontsize=large)
+    axes.set_title(title, fontsize=large, parse_math=False)
+    if classes > NAMED_CLASSES:
+        axes.tick_params(labelsize=large)
     return _pixels(figure)
 
 
-def features_picture(image: NDArray[np.floating], title: str) -> NDArray[np.uint8]:
-    """Image of the features (T, F) of a clip, time to the right, frequency upwards; a curve if F is 1."""
-    figure = _figure((7.0, 2.8))
-    axes = figure.add_subplot()
+def _matrix_figure(classes: int, longest: int) -> tuple[Any, float]:
+    """The figure of a matrix, and the font size in it; a small matrix can be read on a card."""
+    if classes > CARD_CLASSES:
+        side = min(16.0, 2.2 + 0.42 * classes) if classes <= COUNTED_CLASSES else 14.0
+        return _figure((side, side), DPI), max(5.0, min(9.0, 450.0 / classes))
+    side = 3.3 + 0.05 * max(0, classes - 6) + 0.02 * longest
+    return _figure((side + 0.2, side), CARD_DPI), 9.0 if classes <= 10 else 7.5
+
+
+def spectrogram_picture(waveform: NDArray[np.floating], rate_hz: int, title: str) -> NDArray[np.uint8]:
+    """Image of the spectrogram of a waveform (S,), time in seconds to the right, frequency in hertz upwards."""
+    found = spectrogram(waveform, rate_hz)
+    figure, axes = _card(title)
+    edges = (0.0, max(found.duration_s, 1e-3), 0.0, 1.0)
+    axes.imshow(found.levels, origin="lower", aspect="auto", cmap="magma", vmin=0.0, vmax=1.0, extent=edges)
+    names = [f"{hz // 1000}k" if hz >= 1000 else str(hz) for hz in found.ticks_hz]
+    axes.set_yticks([found.height(hz) for hz in found.ticks_hz], names)
+    axes.set_xlabel("time in s", fontsize=8)
+    axes.set_ylabel("frequency in Hz", fontsize=8)
+    return _pixels(figure)
+
+
+def features_picture(image: NDArray[np.floating], duration_s: float, title: str) -> NDArray[np.uint8]:
+    """Image of the features (T, F) of a clip, time in seconds to the right, bins upwards; a curve if F is 1."""
+    figure, axes = _card(title)
     if image.shape[1] == 1:
-        axes.plot(image[:, 0], linewidth=0.4)
-        axes.set_xlabel("sample")
+        axes.plot(np.linspace(0.0, duration_s, len(image)), image[:, 0], linewidth=0.4)
     else:
-        axes.imshow(image.T, origin="lower", aspect="auto", cmap="magma", interpolation="nearest")
-        axes.set_xlabel("frame")
-        axes.set_ylabel("bin")
-    font = font_for(title)
-    drawn = title if font else "".join(letter if ord(letter) < 0x250 else "?" for letter in title)
-    axes.set_title(drawn, fontsize=9, family=font or OWN_FONT, parse_math=False)
+        edges = (0.0, duration_s, 0.0, float(image.shape[1]))
+        axes.imshow(image.T, origin="lower", aspect="auto", cmap="magma", interpolation="nearest", extent=edges)
+        axes.set_ylabel("feature bin", fontsize=8)
+    axes.set_xlabel("time in s", fontsize=8)
     return _pixels(figure)
+
+
+def _card(title: str) -> tuple[Any, Any]:
+    """A figure for a card and its axes, with the lines of the title, each cut to the width."""
+    figure = _figure(CARD, CARD_DPI)
+    axes = figure.add_subplot()
+    axes.tick_params(labelsize=8)
+    cut = "\n".join(_cut(line, 56) for line in title.split("\n"))
+    font = font_for(cut)
+    drawn = cut if font else "".join(letter if ord(letter) < 0x250 else "?" for letter in cut)
+    axes.set_title(drawn, fontsize=8, family=font or OWN_FONT, parse_math=False)
+    return figure, axes
 
 
 @cache
@@ -80,16 +121,20 @@ def font_for(text: str) -> str | None:
     return None
 
 
-def _short(label: str) -> str:
-    text = label if len(label) <= 22 else f"{label[:21]}…"
-    return text.replace("$", r"\$")  # matplotlib parses text between two of them as a formula
+def _cut(text: str, most: int) -> str:
+    """The text with at most so many letters; a longer one keeps its start and its end."""
+    return text if len(text) <= most else f"{text[: most - most // 3 - 1]}…{text[-(most // 3) :]}"
 
 
-def _figure(size_inches: tuple[float, float]) -> Any:
+def _short(label: str, most: int) -> str:
+    return _cut(label, most).replace("$", r"\$")  # matplotlib parses text between two of them as a formula
+
+
+def _figure(size_inches: tuple[float, float], dpi: int) -> Any:
     """A figure without pyplot, which would keep all figures alive."""
     from matplotlib.figure import Figure
 
-    return Figure(figsize=size_inches, dpi=DPI, layout="constrained")
+    return Figure(figsize=size_inches, dpi=dpi, layout="constrained")
 
 
 def _pixels(figure: Any) -> NDArray[np.uint8]:

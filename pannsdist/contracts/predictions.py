@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CLASS_SCORES", "ClassScores", "Predictions", "confusion", "log_softmax", "losses"]
+__all__ = ["CLASS_SCORES", "ClassScores", "Predictions", "confusion", "log_softmax", "losses", "most_mistaken"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,3 +137,12 @@ def confusion(predictions: Predictions) -> NDArray[np.int64]:
     matrix = np.zeros((len(predictions.labels),) * 2, np.int64)
     np.add.at(matrix, (predictions.targets.astype(np.int64), predictions.logits.argmax(axis=1)), 1)
     return matrix
+
+
+def most_mistaken(matrix: NDArray[np.integer], count: int) -> list[int]:
+    """`count` classes of a confusion matrix (C, C), those of the most confused pairs, in the order of the labels."""
+    wrong = matrix.copy()
+    np.fill_diagonal(wrong, 0)
+    pairs = np.argsort(-(wrong + wrong.T), axis=None, kind="stable")[: 2 * count * count]
+    columns = dict.fromkeys(column for pair in pairs.tolist() for column in divmod(pair, len(matrix)))
+    return sorted([*columns][:count])

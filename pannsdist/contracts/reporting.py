@@ -7,13 +7,13 @@ used by one type of record only. Axes: N clips, S samples.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pannsdist.contracts.predictions import CLASS_SCORES, Predictions, confusion, losses
+from pannsdist.contracts.predictions import CLASS_SCORES, Predictions, confusion, losses, most_mistaken
 from pannsdist.contracts.run_plugins import EpochReport, StepReport, TestReport, TrackedRun
 from pannsdist.runtime.errors import BadClip
 
@@ -115,11 +115,16 @@ def epoch_points(report: EpochReport) -> dict[str, float]:
     return _finite(points)
 
 
-def epoch_summaries(run: TrackedRun, report: EpochReport) -> Iterator[Summary]:
+def epoch_summaries(run: TrackedRun, report: EpochReport) -> Sequence[Summary]:
     """Images, audio and curves of the best and the last epoch, and histograms, as set under `log`.
 
-    A clip that can no longer be read is reported on the console and left out.
+    Made once per report: all trackers of a run receive the same summaries, whose arrays are read-only. A clip that can
+    no longer be read is reported on the console and left out.
     """
+    return run.once(report, lambda: _read_only(_epoch_summaries(run, report)))
+
+
+def _epoch_summaries(run: TrackedRun, report: EpochReport) -> Iterator[Summary]:
     every = run.histograms_every_epochs
     if every and report.epoch % every == 0:
         yield from _histograms(run)
@@ -133,10 +138,23 @@ def test_points(report: TestReport) -> dict[str, float]:
     return _finite(dict(report.scores))
 
 
-def test_summaries(run: TrackedRun, report: TestReport) -> Iterator[Summary]:
+def test_summaries(run: TrackedRun, report: TestReport) -> Sequence[Summary]:
     """Images, audio and curves of the test split, as those of an epoch, at `report.step`."""
-    if report.predictions is not None and report.predictions.usable:
-        yield from _prediction_summaries(run, report, report.predictions)
+    predictions = report.predictions
+    if predictions is None or not predictions.usable:
+        return ()
+    return run.once(report, lambda: _read_only(_prediction_summaries(run, report, predictions)))
+
+
+def _read_only(summaries: Iterable[Summary]) -> tuple[Summary, ...]:
+    """The summaries; no tracker can change an array that another one receives."""
+    made = tuple(summaries)
+    for summary in made:
+        for value in vars(summary).values():
+            for array in value if isinstance(value, tuple) else (value,):
+                if isinstance(array, np.ndarray):
+                    array.setflags(write=False)
+    return made
 
 
 def worst(predictions: Predictions, count: int) -> list[int]:
@@ -172,6 +190,12 @@ def _prediction_summaries(
         title = f"{split}, epoch {report.epoch}"
         matrix = confusion(predictions)
         yield Picture(f"{split}/confusion_matrix", pictures.confusion_picture(matrix, predictions.labels, title))
+        if len(matrix) > pictures.CARD_CLASSES:
+            columns = most_mistaken(matrix, pictures.CARD_CLASSES)
+            labels = [predictions.labels[column] for column in columns]
+            part = matrix[np.ix_(columns, columns)]
+            words = f"{title}: {len(columns)} of {len(matrix)} classes"
+            yield Picture(f"{split}/most_confused", pictures.confusion_picture(part, labels, words))
     for label in run.curves:
         yield from _curve(predictions, label, split)
     for place, row in enumerate(worst(predictions, run.worst_clips), start=1):
@@ -181,8 +205,10 @@ def _prediction_summaries(
             print(f"not shown among the worst clips: {error.wrong}", flush=True)
             continue
         tag, words = f"{split}/worst_{place}", description(predictions, row)
+        duration_s = len(clip.waveform) / clip.rate_hz
         yield AudioExcerpt(tag, np.clip(clip.waveform, -1.0, 1.0), clip.rate_hz, words)
-        yield Picture(f"{tag}_picture", pictures.features_picture(clip.features, words))
+        yield Picture(f"{tag}_picture", pictures.spectrogram_picture(clip.waveform, clip.rate_hz, words))
+        yield Picture(f"{tag}_features", pictures.features_picture(clip.features, duration_s, words))
 
 
 def _curve(predictions: Predictions, label: str, split: str) -> Iterator[ClassCurve]:

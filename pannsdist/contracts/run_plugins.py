@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 if TYPE_CHECKING:
     import numpy as np
     import paddle
 
     from pannsdist.contracts.predictions import ClassScores, Predictions
+
+Made = TypeVar("Made")
 
 
 class MetricPlugin(Protocol):
@@ -165,6 +167,14 @@ class TrackedRun:
     worst_clips: int = 0
     curves: Sequence[str] = ()
     histograms_every_epochs: int = 0
+    _latest: list[tuple[object, Any]] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    def once(self, report: object, make: Callable[[], Made]) -> Made:
+        """What `make` returns for a report: made by the first tracker that calls this, for all trackers of the run."""
+        if not any(one is report for one, _ in self._latest):
+            self._latest[:] = [(report, make())]
+        made: Made = self._latest[0][1]
+        return made
 
 
 class Tracker(Protocol):

@@ -14,7 +14,7 @@ from pannsdist.hub.module import Module
 from pannsdist.hub.scores import METRIC
 from pannsdist.inference.bundle import BundleRecord, PluginRecord, record_beside
 from pannsdist.registry import Origin
-from pannsdist.run import building
+from pannsdist.run import building, history
 from pannsdist.runtime import console, launcher
 from pannsdist.runtime.errors import BadBundle, UserError
 
@@ -70,6 +70,6 @@ def model_record(
             "processes": launcher.size(),
             **settings,
         },
-        versions=building.versions(),
+        versions=history.versions(),
         pads_to_crop=model.pads_to_clip,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -13,7 +12,6 @@ from typing import Any
 import numpy as np
 import paddle
 
-import pannsdist
 from pannsdist import settings as settings_module
 from pannsdist.audio.augmentation import Augmentation
 from pannsdist.audio.batches import ClipTable, EvaluationPlan, OverfitPlan, Shard, TrainingPlan
@@ -28,7 +26,7 @@ from pannsdist.inference.bundle import BundleRecord, PluginRecord
 from pannsdist.inference.identification import load_or_name
 from pannsdist.registry import Catalog
 from pannsdist.registry.building import Part
-from pannsdist.run import learner_building
+from pannsdist.run import history, learner_building
 from pannsdist.run.folder import RunFolder
 from pannsdist.run.planning.data import TEST, TRAIN, VALID
 from pannsdist.run.planning.metrics import plugin_metrics
@@ -179,19 +177,10 @@ def bundle_record(plan: Plan) -> BundleRecord:
         crop_s=plan.lengths.valid_crop_s,
         metric=plan.best_metric.name,
         settings=settings_module.to_dict(plan.settings),
-        versions=versions(),
+        versions=history.versions(),
         further={key: plugin_record(part) for key, part in plan.plugins.recorded.items()},
         pads_to_crop=not plan.groups_by_length,
     )
-
-
-def versions() -> dict[str, str]:
-    """The versions of the software that trains a model."""
-    return {
-        "pannsdist": pannsdist.__version__,
-        "paddle": paddle.__version__,
-        "python": platform.python_version(),
-    }
 
 
 def plugin_record(part: Part) -> PluginRecord:

@@ -15,6 +15,7 @@ import numpy as np
 from pannsdist import settings as settings_module
 from pannsdist.contracts import Tracker
 from pannsdist.inference.bundle import BundleRecord, write_bundle
+from pannsdist.run import history
 from pannsdist.run.changed_data import ResumedData, refuse_changed_data
 from pannsdist.run.data_record import DATA_FILE, DataRecord, data_record
 from pannsdist.run.planning.data import Data
@@ -228,7 +229,9 @@ def opened_run(plan: Plan) -> Iterator[tuple[RunFolder, Snapshot | None]]:
     """
     record = data_record(plan.data)
     with closing(RunFolder.open(plan.settings, record)) as folder:
-        yield folder, folder.snapshot(record, plan.lengths.run)
+        snapshot = folder.snapshot(record, plan.lengths.run)
+        history.add_start(folder.path)
+        yield folder, snapshot
 
 
 def check_same_run(path: Path, settings: Settings, data: Data) -> None:

@@ -79,7 +79,7 @@ def find_source(given: str, group: str, catalog: Catalog) -> Source:
 
 
 def next_command(given: str) -> str:
-    """What to type after a refusal: `init` with the folder above or below, where that one has the classes; or a look."""
+    """What to type after a refusal: `init` with the folder above or below if that has the classes, or a look."""
     path = path_of(given)
     if not is_folder(path):
         return shell_command("head", "-3", shown(path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -15,11 +16,14 @@ import soundfile
 from pannsdist import settings
 from pannsdist.audio.clip_reader import ClipReader
 from pannsdist.contracts import Clip
+from pannsdist.contracts.spectrograms import Spectrogram, spectrogram
 from pannsdist.inference.bundle import BundleRecord, read_record
 from pannsdist.registry import Catalog
+from pannsdist.run.history import History, read_history
 from pannsdist.run.planning.data import load_data
 from pannsdist.run.planning.selection import choose_dataset
 from pannsdist.run.report.classes import shown_mistakes
+from pannsdist.run.report.origin import clip_counts
 from pannsdist.run.testing import TestScores, read_test_scores
 from pannsdist.runtime import reading
 from pannsdist.runtime.errors import BadBundle, BadClip, BadRunFolder, UserError
@@ -33,20 +37,25 @@ MOST_CLIPS, MOST_PAIRS, CLIPS_OF_A_PAIR = 12, 8, 3
 
 @dataclass(frozen=True)
 class ClipPlayer:
-    """An audio player: true and predicted label, its probability, and WAV data; None if the audio is not available."""
+    """An audio player: true and predicted label, its probability, WAV data and spectrogram.
+
+    None where the audio is not available.
+    """
 
     name: str
     true: str
     given: str
     probability: float
     wav: bytes | None
+    picture: Spectrogram | None
 
 
 @dataclass(frozen=True)
 class ReportContent:
     """All content of a page. `scores` are the lines of `scores.jsonl`; `notes` explain missing content.
 
-    `test` are the scores of the best model on the test split, if it was evaluated.
+    `test` are the scores of the best model on the test split, if it was evaluated. `clips` are the clips by split, and
+    `class_clips` those by split and class.
     """
 
     folder: Path
@@ -60,6 +69,9 @@ class ReportContent:
     intervals: Mapping[str, Interval] = field(default_factory=dict)
     """The 95 % intervals of the scores of `record`, by `split/metric`."""
     test: TestScores | None = None
+    history: History = field(default_factory=History)
+    clips: Mapping[str, int] = field(default_factory=dict)
+    class_clips: Mapping[str, Counter[str]] = field(default_factory=dict)
 
 
 def read_content(folder: Path, catalog: Catalog) -> ReportContent:
@@ -85,7 +97,8 @@ def read_content(folder: Path, catalog: Catalog) -> ReportContent:
     shown, notes = flat(published(settings.read_yaml(written))), [published_text(note) for note in notes]
     test = read_test_scores(folder)
     test = test if test is not None and record is not None and test.epoch == record.epoch else None
-    return ReportContent(folder, shown, scores, record, kept, classes, players, notes, found, test)
+    given = (folder, shown, scores, record, kept, classes, players, notes, found, test)
+    return ReportContent(*given, read_history(folder), *clip_counts(folder))
 
 
 def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -136,10 +149,10 @@ def _players(
         name, probabilities = predictions.ids[row], predictions.probabilities[row]
         pairs = zip(predictions.labels, predictions.positives[row], strict=True)
         true, top = ", ".join(label for label, positive in pairs if positive) or "no label", int(probabilities.argmax())
-        wav = _wav(clips[name], reader, notes) if name in clips else None
+        wav, picture = _audio(clips[name], reader, notes) if name in clips else (None, None)
         if clips and name not in clips:
             notes.append(f"The dataset no longer has the clip '{name}'.")
-        yield ClipPlayer(name, true, predictions.labels[top], float(probabilities[top]), wav)
+        yield ClipPlayer(name, true, predictions.labels[top], float(probabilities[top]), wav, picture)
 
 
 def _clips(written: Path, split: str, catalog: Catalog, notes: list[str]) -> dict[str, Clip]:
@@ -152,12 +165,13 @@ def _clips(written: Path, split: str, catalog: Catalog, notes: list[str]) -> dic
     return {clip.id: clip for clip in table.clips}
 
 
-def _wav(clip: Clip, reader: ClipReader, notes: list[str]) -> bytes | None:
+def _audio(clip: Clip, reader: ClipReader, notes: list[str]) -> tuple[bytes, Spectrogram] | tuple[None, None]:
+    """The clip as the network reads it, as a WAV file and as a spectrogram."""
     try:
         waveform = reader.read(clip, None)
     except BadClip as error:
         notes.append(f"A clip cannot be read: {error.wrong}.")
-        return None
+        return None, None
     file = io.BytesIO()
     soundfile.write(file, np.clip(waveform, -1.0, 1.0), reader.rate_hz, format="WAV", subtype="PCM_16")
-    return file.getvalue()
+    return file.getvalue(), spectrogram(waveform, reader.rate_hz)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import base64
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from pannsdist.run.report.charts import confusion_chart, line_chart
+from pannsdist.run.report.charts import line_chart
 from pannsdist.run.report.classes import mistakes_section, number, table_section
+from pannsdist.run.report.confusions import clip_item, confusions_section, player_item
 from pannsdist.run.report.content import ClipPlayer, ReportContent
+from pannsdist.run.report.origin import clips_section, day, origin_section
 from pannsdist.run.report.style import STYLE
+from pannsdist.run.report.thresholds import thresholds_section
+from pannsdist.run.series.scores import duration
 from pannsdist.runtime.errors import shell_command
-from pannsdist.training.metrics import Predictions, confusion, most_confused
+from pannsdist.training.metrics import Predictions
 
 OPEN = 3
 """Number of charts that are expanded initially."""
@@ -29,10 +31,13 @@ def page(content: ReportContent) -> str:
     if content.kept is not None:
         predictions = content.kept.predictions
         title = f"{content.kept.split}, epoch {content.kept.epoch}"
-        mistakes = _mistakes if predictions.multi_label else _pairs
-        sections += [_confusion(predictions, title), mistakes(content.players, predictions)]
+        if predictions.multi_label:
+            sections.append(_mistakes(content.players, predictions))
+        else:
+            sections.append(confusions_section(content.players, predictions, title))
         sections += [table_section(content.classes)]
-    sections += [_commands(content), _settings(content.settings)]
+        sections += [thresholds_section(predictions, content.classes, content.kept.split)]
+    sections += [_commands(content), _origin(content), _clips(content), _settings(content.settings)]
     return (
         "<!DOCTYPE html>\n<html lang='en'>\n<head>\n<meta charset='utf-8'>\n"
         "<meta name='viewport' content='width=device-width, initial-scale=1'>\n"
@@ -49,6 +54,8 @@ def _head(content: ReportContent) -> str:
         return "".join([*lines, f"<p>{last['epoch']} epochs</p></header>"])
     weights = str(content.settings.get("model.weights", "")) or "random weights"
     facts = [record.model.name, f"from {weights}", record.dataset.name, f"{len(record.labels)} classes"]
+    facts += [day(content.history.starts[0].date)] if content.history.starts else []
+    facts.append(duration(sum(float(line["seconds"]) for line in content.scores)))
     lines.append(f"<p class='quiet'>{escape(' · '.join(facts))}</p>")
     split, _, selected = record.metric.partition("/")
     own = [key.removeprefix("metrics.") for key in record.further if key.startswith("metrics.")]
@@ -128,52 +135,25 @@ def _rank(name: str, selected: str) -> tuple[bool, int]:
     return name != selected, TILES.index(metric) if metric in TILES else len(TILES)
 
 
-def _confusion(predictions: Predictions, title: str) -> str:
-    """The matrix of single-label predictions; of several labels none is the one that another was taken for."""
-    if predictions.multi_label:
-        return ""
-    if not predictions.usable:
-        return "<section><h2>Confusion matrix</h2><p>The predictions are not finite.</p></section>"
-    drawn = confusion_chart(confusion(predictions), predictions.labels, title)
-    words = f"{escape(title)}: rows are true classes, columns are predicted classes"
-    return f"<section><h2>Confusion matrix</h2><p class='quiet'>{words}</p><div class='wide'>{drawn}</div></section>"
-
-
 def _mistakes(players: Sequence[ClipPlayer], predictions: Predictions) -> str:
     """The mistakes of each class; a clip has its player where it is listed first."""
-    audio = {player.name: player.wav for player in players}
-    return mistakes_section(predictions, lambda name, words: _item(name, words, audio.pop(name, b"")))
+    left = {player.name: player for player in players}
+
+    def entry(name: str, words: str) -> str:
+        return player_item(left.pop(name), words) if name in left else clip_item(name, words)
+
+    return mistakes_section(predictions, entry)
 
 
-def _pairs(players: Sequence[ClipPlayer], predictions: Predictions) -> str:
-    if not predictions.usable:
-        return ""
-    pairs = most_confused(predictions, 8)
-    if not pairs:
-        return "<section><h2>Most confused pairs</h2><p>All clips were classified correctly.</p></section>"
-    support = Counter(int(target) for target in predictions.targets)
-    parts = ["<section><h2>Most confused pairs</h2>"]
-    for true, given, count in pairs:
-        left, right = predictions.labels[true], predictions.labels[given]
-        heading = f"{escape(left)} <span class='quiet'>predicted as</span> {escape(right)}"
-        parts.append(f"<h3>{heading} <span class='quiet'>{count} of {support[true]} clips</span></h3>")
-        own = [player for player in players if (player.true, player.given) == (left, right)]
-        parts.append(f"<ul class='players'>{''.join(_player(player) for player in own)}</ul>" if own else "")
-    return "".join([*parts, "</section>"])
+def _origin(content: ReportContent) -> str:
+    seconds = sum(float(line["seconds"]) for line in content.scores)
+    return origin_section(content.history, seconds, content.record.versions if content.record else {})
 
 
-def _player(player: ClipPlayer) -> str:
-    return _item(player.name, f"is {player.true}, predicted as {player.given} {player.probability:.2f}", player.wav)
-
-
-def _item(name: str, words: str, wav: bytes | None) -> str:
-    """The list entry of a clip: None is audio that is not available, and nothing is shown for empty audio."""
-    text = f"<span>{escape(name)}</span><span class='quiet'>{escape(words)}</span>"
-    if wav is None:
-        return f"<li>{text}<span class='quiet'>audio not available</span></li>"
-    data = base64.b64encode(wav).decode("ascii")
-    player = f"<audio controls preload='none' src='data:audio/wav;base64,{data}'></audio>" if wav else ""
-    return f"<li>{text}{player}</li>"
+def _clips(content: ReportContent) -> str:
+    found = dict.fromkeys(label for counts in content.class_clips.values() for label in counts)
+    labels = content.record.labels if content.record else content.kept.predictions.labels if content.kept else [*found]
+    return clips_section(labels, content.clips, content.class_clips)
 
 
 def _commands(content: ReportContent) -> str:

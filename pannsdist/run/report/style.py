@@ -21,7 +21,7 @@ section { margin-top: 36px; }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(160px, 1fr)); gap: 10px; margin: 18px 0 8px; }
 .tile { background: var(--panel); border: 1px solid var(--rule); border-radius: 8px; padding: 12px 14px; }
 .tile b { display: block; font-size: 24px; font-variant-numeric: tabular-nums; }
-.tile span { color: var(--quiet); font-size: 12.5px; overflow-wrap: anywhere; }
+.tile span { display: block; color: var(--quiet); font-size: 12.5px; overflow-wrap: anywhere; }
 .chosen { border-color: var(--accent); }
 .chosen b { color: var(--accent); }
 .charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(320px, 1fr)); gap: 12px; }
@@ -59,6 +59,18 @@ details tr:first-child th { color: inherit; }
 audio { width: 100%; height: 34px; margin-top: 6px; }
 pre { background: var(--panel); border: 1px solid var(--rule); border-radius: 8px; padding: 12px 14px;
   overflow-x: auto; }
+.both { display: grid; gap: 36px; grid-template-columns: minmax(0, 1fr); }
+.both h2 { margin-top: 0; }
+@media (min-width: 900px) { .halves { grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); } }
+.curves { display: grid; grid-template-columns: repeat(auto-fill, minmax(240px, 1fr)); gap: 12px; }
+.curves figure { padding: 10px 12px 6px; }
+.curves figcaption { overflow-wrap: anywhere; margin-bottom: 4px; }
+.spectrogram { margin-top: 6px; }
+.players b { font-weight: 600; }
+.number { text-align: right; }
+.sum th, .sum td { border-bottom: none; border-top: 1px solid var(--quiet); }
+.pairs th { color: var(--quiet) !important; white-space: nowrap; }
+code { font-size: 13px; }
 details { margin-top: 10px; }
 summary { cursor: pointer; color: var(--quiet); margin-bottom: 8px; }
 """

@@ -26,6 +26,7 @@ from pannsdist.training.metrics.per_class import (
     most_confused,
 )
 from pannsdist.training.metrics.predictions import absent_labels
+from pannsdist.training.metrics.thresholds import ThresholdCurve, threshold_curve
 
 __all__ = [
     "CLASS_SCORES",
@@ -37,6 +38,7 @@ __all__ = [
     "Mistake",
     "Predictions",
     "Scored",
+    "ThresholdCurve",
     "absent_labels",
     "class_means",
     "class_scores",
@@ -50,6 +52,7 @@ __all__ = [
     "resampled_scores",
     "scored",
     "scores",
+    "threshold_curve",
 ]
 
 

@@ -16,7 +16,7 @@ from pannsdist.builtin.visualdl.log import VisualDLTracker
 from pannsdist.builtin.visualdl.records import read_records
 from pannsdist.contracts import ClipFeatures, EpochReport, Pace, StepReport, TrackedRun
 from pannsdist.contracts.predictions import Predictions
-from pannsdist.contracts.reporting import ClassCurve, description, epoch_points, epoch_summaries, worst
+from pannsdist.contracts.reporting import ClassCurve, Picture, description, epoch_points, epoch_summaries, worst
 from pannsdist.runtime.errors import BadClip
 from pannsdist.training.metrics import class_scores
 
@@ -315,3 +315,16 @@ def test_each_class_has_curves_of_its_scores_unless_there_are_too_many():
     assert {tag: value for tag, value in found.items() if tag.endswith("/狗")} == {"valid/class_support/狗": 0}
     many = replace(epoch(1), classes=class_scores(given) * 21)
     assert not any("class_" in tag for tag in epoch_points(many))
+
+
+def test_several_trackers_receive_pictures_that_are_made_once(tmp_path):
+    read = []
+    run = tracked_run(tmp_path, worst_clips=2, read_clip=lambda name: read.append(name) or read_clip(name))
+    report = epoch(1)
+    made = epoch_summaries(run, report)
+    assert epoch_summaries(run, report) is made
+    assert len(read) == 2
+    with pytest.raises(ValueError, match="read-only"):
+        next(item for item in made if isinstance(item, Picture)).pixels[0, 0] = 0
+    assert epoch_summaries(run, epoch(1)) is not made
+    assert len(read) == 4

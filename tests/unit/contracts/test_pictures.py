@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from pannsdist.contracts.pictures import confusion_picture, features_picture, font_for
+from pannsdist.contracts.pictures import confusion_picture, features_picture, font_for, spectrogram_picture
 
 
 @pytest.mark.parametrize(
-    ("classes", "least", "most"), [(2, 250, 500), (10, 500, 900), (50, 1400, 1800), (527, 1300, 1800)]
+    ("classes", "least", "most"), [(2, 600, 900), (10, 600, 900), (50, 1400, 1800), (527, 1300, 1800)]
 )
 def test_a_confusion_matrix_has_a_size_that_can_be_read(classes, least, most):
     matrix = np.random.default_rng(0).integers(0, 3, (classes, classes))
@@ -36,13 +36,18 @@ def test_dollars_in_a_label_are_no_formula():
     formulas, plain = ["$\\frac$", "a_$b^"], ["frac", "a_b"]
     drawn, other = (confusion_picture(np.eye(2, dtype=int), labels, "valid") for labels in (formulas, plain))
     assert drawn.shape != other.shape or (drawn != other).any(), "the dollars are drawn too"
-    drawn, other = (features_picture(np.zeros((4, 4)), text) for text in ("$\\frac$ a", "frac a"))
+    drawn, other = (features_picture(np.zeros((4, 4)), 1.0, text) for text in ("$\\frac$ a", "frac a"))
     assert (drawn != other).any()
 
 
 def test_a_sound_is_a_picture_of_its_features_or_a_curve_of_its_samples():
     generator = np.random.default_rng(0)
-    image = features_picture(generator.normal(size=(50, 16)), "clip\ntrue: 狗, predicted: \ue123 0.5")
-    curve = features_picture(generator.normal(size=(500, 1)), "clip")
+    image = features_picture(generator.normal(size=(50, 16)), 1.0, "clip\ntrue: 狗, predicted: \ue123 0.5")
+    curve = features_picture(generator.normal(size=(500, 1)), 1.0, "clip")
     assert image.shape == curve.shape
     assert len(np.unique(image.reshape(-1, 3), axis=0)) > 100
+
+
+def test_a_spectrogram_has_the_size_of_a_card_for_any_sound():
+    sizes = {spectrogram_picture(np.ones(samples), 8000, "clip").shape for samples in (0, 1, 100, 80_000)}
+    assert sizes == {(480, 780, 3)}

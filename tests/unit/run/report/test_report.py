@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import re
+from datetime import datetime
 from html.parser import HTMLParser
 
 import numpy as np
@@ -11,14 +12,18 @@ import pytest
 import soundfile
 from small_parts import FEATURE_PARAMS, SmallLayer, SmallModel
 
+import pannsdist
 from pannsdist.builtin.logmel import LogMel, LogMelParams
 from pannsdist.cli.command_line import main
 from pannsdist.contracts import EpochReport
 from pannsdist.contracts.network import Network
 from pannsdist.inference.bundle import BundleRecord, PluginRecord, write_bundle
 from pannsdist.registry import Catalog, Origin
-from pannsdist.run.report.charts import confusion_chart, line_chart
+from pannsdist.run import history
+from pannsdist.run.data_record import record_of_clips
+from pannsdist.run.report.charts import line_chart
 from pannsdist.run.report.classes import mistakes_section, table_section
+from pannsdist.run.report.confusions import confusions_section
 from pannsdist.run.report.content import chosen_rows, read_content
 from pannsdist.run.report.page import page
 from pannsdist.training.metrics import Predictions, class_scores
@@ -133,7 +138,7 @@ def test_what_comes_from_data_is_text_and_never_markup(run):
     assert "<b>run</b>" in tree.words
     allowed = {"class", "style", "src", "alt", "lang", "charset", "name", "content", "controls", "preload", "role"}
     allowed |= {"viewbox", "x", "y", "x1", "x2", "y1", "y2", "cx", "cy", "r", "rx", "width", "height", "points"}
-    allowed |= {"transform", "font-size", "text-anchor", "fill-opacity"}
+    allowed |= {"transform", "font-size", "text-anchor", "fill-opacity", "href", "preserveaspectratio"}
     for tag, attributes in tree.opened:
         assert set(attributes) <= allowed, (tag, attributes)
 
@@ -258,9 +263,63 @@ def test_a_curve_has_a_gap_where_a_score_was_no_number():
     assert line_chart({"a": [1.0]}, 1).count("<circle") == 1
 
 
-@pytest.mark.parametrize(("classes", "tag"), [(2, "<svg"), (50, "<svg"), (61, "<img")])
-def test_a_confusion_matrix_of_many_classes_is_a_picture(classes, tag):
-    assert confusion_chart(np.eye(classes, dtype=int), [f"c{n}" for n in range(classes)], "t").startswith(tag)
+@pytest.mark.parametrize(("classes", "cells"), [(2, 4), (10, 100), (50, 2500), (61, 900)])
+def test_a_confusion_matrix_can_be_read_for_any_number_of_classes(classes, cells):
+    """Of many classes, those that are confused are drawn with their names, and all of them are a picture."""
+    labels = tuple(f"label {n}" for n in range(classes))
+    targets = np.arange(classes)
+    given = targets.copy()
+    given[classes - 1] = 0
+    given[1 : classes - 1] = np.roll(given[1 : classes - 1], 1)
+    logits = np.eye(classes, dtype=np.float32)[given]
+    tree = Tree(confusions_section((), Predictions(labels, logits, targets, labels, False), "valid"))
+    assert len(tree.all("rect")) == cells
+    assert {labels[0], labels[-1]} <= set(tree.words)
+    assert len(tree.all("img")) == (classes == 61)
+    assert f"{labels[-1]} predicted as {labels[0]}: 1" in tree.words
+    (drawn,) = tree.all("svg")
+    width = float(drawn["viewbox"].split()[2])
+    assert width > 300, "it fills its half of the page"
+    sizes = {float(text["font-size"]) for text in tree.all("text")}
+    assert min(sizes) >= 11
+
+
+def test_a_clip_has_a_spectrogram_with_seconds_and_hertz(run):
+    tree = shown(run)
+    assert len(tree.all("image")) == len(tree.all("audio")) == 2
+    assert all(one["href"].startswith("data:image/png;base64,") for one in tree.all("image"))
+    assert {"Hz", "s", "0.1", "1k", "4k"} <= set(tree.words)
+    assert "8k" not in tree.words, "half of the sample rate is 4 kHz"
+
+
+def test_a_class_has_its_curve_and_the_threshold_with_the_best_f1(run):
+    """The second class is predicted for all four clips with 0.79, of which it has two; the others get 0.11."""
+    tree = shown(run)
+    start = tree.words.index("Precision and recall")
+    words = tree.words[start:]
+    assert "it was chosen on these clips" in words[1]
+    assert words.index("狗叫") < words.index(LABELS[0])
+    assert any(word.startswith("AP 0.50 · threshold 0.447: F1 0.67 (0.67)") for word in words), words
+
+
+def test_a_page_has_date_duration_command_software_and_clips_by_class(run, monkeypatch):
+    monkeypatch.setenv("PANNSDIST_COMMAND", "pannsdist train -c <a>.yaml")
+    assert "started" not in shown(run).words, "a run without a history"
+    history.add_start(run)
+    data = {"train": {"other": ((LABELS[0],), 1, None)}, "valid": {"a": ((LABELS[0],), 1, None)}}
+    data["valid"]["b"] = ((LABELS[2],), 1, None)
+    (run / "data.json").write_text(record_of_clips(LABELS, data).text)
+    words = shown(run).words
+    assert words[words.index("command") + 1] == "pannsdist train -c <a>.yaml"
+    assert words[words.index("duration") + 1].startswith("3 s, ")
+    assert datetime.now().astimezone().strftime("%Y-%m-%d") in words[words.index("started") + 1]
+    assert f"pannsdist {pannsdist.__version__}, " in words[words.index("software") + 1]
+    table = words[words.index("Clips") :]
+    assert table[1:5] == ["1 train, 2 valid", "class", "train", "valid"]
+    assert table[5:8] == [LABELS[0], "1", "1"]
+    assert table[table.index("all clips") + 1 :][:2] == ["1", "2"]
+    history.add_start(run)
+    assert any(word.startswith("1 times, last ") for word in shown(run).words)
 
 
 def test_the_command_writes_the_page_and_says_where(run, capsys):

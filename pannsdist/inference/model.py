@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pannsdist.registry import Catalog
-from pannsdist.runtime import cpu, reading
+from pannsdist.runtime import paddle_import, reading
 from pannsdist.runtime.errors import BadClip, UserError
 from pannsdist.runtime.names import shown
 
@@ -75,7 +75,7 @@ def load_model(
     imported before.
     Raises UserError for a missing, damaged or unsuitable model, BrokenPlugin for a plugin that fails.
     """
-    cpu.use_fast_kernels()
+    paddle_import.import_paddle()
     from pannsdist.inference.bundle import load_bundle
     from pannsdist.inference.inference_model import audioset_model
 

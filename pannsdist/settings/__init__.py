@@ -2,14 +2,10 @@
 
 from pannsdist.settings.description import describe, documented
 from pannsdist.settings.loading import (
-    COMMAND_LINE,
-    Layer,
-    SettingsOrigin,
     allowed_range,
     as_written,
     fill_params,
     load,
-    parsed,
     read_yaml,
     subset_overrides,
     to_dict,
@@ -17,6 +13,7 @@ from pannsdist.settings.loading import (
 )
 from pannsdist.settings.plain import NotPlain
 from pannsdist.settings.recipe_list import trainable_recipes
+from pannsdist.settings.sources import COMMAND_LINE, Layer, SettingsOrigin, parsed
 
 __all__ = [
     "COMMAND_LINE",

@@ -7,69 +7,34 @@ rejected with the key, where it was set, and what is allowed.
 from __future__ import annotations
 
 import dataclasses
-import io
-import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from pannsdist.runtime.errors import SettingsError, UserError, candidates_line, shell_command
-from pannsdist.runtime.names import shown
+from pannsdist.runtime.errors import SettingsError, candidates_line
 from pannsdist.runtime.redaction import without_credentials
-from pannsdist.settings import recipe_files
-from pannsdist.settings.growth import bounded_text
 from pannsdist.settings.plain import NotPlain, plain
 from pannsdist.settings.schema import Settings
+from pannsdist.settings.sources import COMMAND_LINE, Layer, SettingsOrigin, file_layers, mapping_layers, parsed
 from pannsdist.settings.synonyms import SYNONYMS
 
 P = TypeVar("P")
-COMMAND_LINE = "the command line"
-YAML_FORM = "one `key: value` per line, two spaces per level"
-ENDINGS = (".yaml", ".yml", ".json")
-"""Of settings files. A file with another ending is not read, so that no message shows the lines of, say, a key file."""
 
 
-@dataclass(frozen=True)
-class Layer:
-    """Values from one source: a file or the command line."""
+def load(
+    given: Path | Mapping[str, Any], overrides: Sequence[str] = (), source: str = COMMAND_LINE
+) -> tuple[Settings, SettingsOrigin]:
+    """Settings merged from `base:` files, the given file or mapping, and `key=value` overrides; later ones win.
 
-    source: str
-    values: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class SettingsOrigin:
-    """The sources of the settings, so that an error message can name the file that set a key."""
-
-    layers: tuple[Layer, ...] = ()
-
-    def where(self, key: str) -> str:
-        """`key in FILE` for the last source that set `key` or its nearest parent; `key` alone for a default."""
-        names = key.split(".")
-        for depth in range(len(names), 0, -1):
-            for layer in reversed(self.layers):
-                if _contains(layer.values, names[:depth]):
-                    return f"{key} {'on' if layer.source == COMMAND_LINE else 'in'} {layer.source}"
-        return key
-
-    @property
-    def command(self) -> str:
-        """The command that prints the merged settings."""
-        files = [layer.source for layer in self.layers if layer.source != COMMAND_LINE]
-        return shell_command("pannsdist", "config", "show", "-c", files[-1] if files else "FILE")
-
-
-def load(path: Path, overrides: Sequence[str] = ()) -> tuple[Settings, SettingsOrigin]:
-    """Settings merged from the `base:` files, the YAML file and `key=value` overrides, later ones taking precedence.
-
-    Raises SettingsError for an unreadable file, an unknown key, a wrong type or a value out of range.
+    `source` is the name of the overrides in messages. Raises SettingsError for an unreadable file, an unknown key, a
+    wrong type or a value out of range.
     """
-    layers = [*_file_layers(path, ()), Layer(COMMAND_LINE, parsed(overrides))]
+    layers = mapping_layers(given) if isinstance(given, Mapping) else file_layers(given, ())
+    layers.append(Layer(source, parsed(overrides)))
     origin = SettingsOrigin(tuple(layers))
     filled = _fill(Settings, _without_replaced_params([layer.values for layer in layers]), origin, prefix="")
     try:
@@ -111,48 +76,14 @@ def to_yaml(settings: Settings) -> str:
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read the output of `to_yaml` as plain nested dictionaries."""
-    return dict(_file_layers(path, ())[-1].values)
+    return dict(file_layers(path, ())[-1].values)
 
 
 def file_values(path: Path) -> dict[str, Any]:
     """The values of a file and its bases as they are written, sections merged; nothing is validated."""
-    merged = OmegaConf.merge(*(OmegaConf.create(dict(layer.values)) for layer in _file_layers(path, ())))
+    merged = OmegaConf.merge(*(OmegaConf.create(dict(layer.values)) for layer in file_layers(path, ())))
     values = OmegaConf.to_container(merged)
     return {str(key): value for key, value in values.items()} if isinstance(values, dict) else {}
-
-
-def _file_layers(given: Path, chain: tuple[Path, ...]) -> list[Layer]:
-    """The layers of a file or `recipe:NAME`, those of its `base:` file first; `base:` is relative to the file."""
-    if "\0" in str(given):
-        raise SettingsError(f"{str(given)!r} is not the name of a file", "give a YAML file with -c")
-    path = recipe_files.located(given)
-    if path.resolve() in chain:
-        loop = " -> ".join(str(p) for p in (*chain, path))
-        raise SettingsError(f"circular base files: {loop}", "remove one `base:` line")
-    for name in (path, path.resolve()):
-        if name.suffix.lower() not in ENDINGS:
-            right = f"the name of a settings file, and of what it links to, ends in {' or '.join(ENDINGS)}"
-            right += f"\n{recipe_files.hint(path)}" if str(path) in recipe_files.recipes() else ""
-            raise SettingsError(f"{path} is not a settings file: it is not read", right)
-    try:
-        values = OmegaConf.to_container(OmegaConf.load(io.StringIO(bounded_text(path))))
-    except FileNotFoundError:
-        wrong = f"no settings file {path}"
-        raise SettingsError(wrong, recipe_files.hint(path), "pannsdist config list") from None
-    except UserError as error:
-        raise SettingsError(error.wrong, error.right, error.command) from error
-    except OSError as error:
-        said = error.strerror or error
-        raise SettingsError(f"cannot read {path}: {said}", "", shell_command("ls", "-l", path)) from error
-    except Exception as error:  # PyYAML and OmegaConf raise many kinds
-        raise SettingsError(f"{path} is not valid YAML: {error}", YAML_FORM) from error
-    if not isinstance(values, dict):
-        raise SettingsError(f"{path} contains no keys", YAML_FORM)
-    base = values.pop("base", None)
-    if base is not None and not isinstance(base, str):
-        raise SettingsError(f"base in {path} is {base!r}", "base: the path of one YAML file, relative to this one")
-    before = _file_layers(recipe_files.base_of(given, base), (*chain, path.resolve())) if base else []
-    return [*before, Layer(str(given), {str(key): value for key, value in values.items()})]
 
 
 def _without_replaced_params(layers: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -174,26 +105,6 @@ def _without(values: Mapping[str, Any], section: str, key: str) -> dict[str, Any
     if not isinstance(part, Mapping):
         return dict(values)
     return {**values, section: {name: value for name, value in part.items() if name != key}}
-
-
-def parsed(overrides: Sequence[str]) -> dict[str, Any]:
-    """Parse `key=value` overrides into nested dictionaries."""
-    for item in overrides:
-        if "=" not in item or item.startswith("-"):
-            raise SettingsError(f"'{item}' is not a setting", "write key=value, such as train.epochs=3")
-    try:
-        values = OmegaConf.to_container(OmegaConf.from_dotlist([_as_text(shown(item)) for item in overrides]))
-    except Exception as error:  # PyYAML and OmegaConf raise many kinds
-        raise SettingsError(
-            f"cannot read {' '.join(overrides)}: {error}", "write key=value, quoted where needed"
-        ) from error
-    return {str(key): value for key, value in values.items()} if isinstance(values, dict) else {}
-
-
-def _as_text(item: str) -> str:
-    """An override whose value starts with `*` in quotes: YAML would take it for an alias, which is none here."""
-    key, _, value = item.partition("=")
-    return f"{key}={json.dumps(value)}" if value.startswith("*") else item
 
 
 def _fill(schema: type[P], layers: Sequence[Mapping[str, Any]], origin: SettingsOrigin, prefix: str) -> P:
@@ -290,11 +201,3 @@ def _type_name(schema: type[Any], dotted: str) -> str:
     types = {item.name: item.type for item in dataclasses.fields(schema)}
     declared = types.get(name.partition("[")[0], "see the documentation")
     return f"a value of type {declared if isinstance(declared, str) else getattr(declared, '__name__', declared)}"
-
-
-def _contains(values: Any, path: Sequence[str]) -> bool:
-    for name in path:
-        if isinstance(values, (DictConfig, ListConfig)) or not isinstance(values, Mapping) or name not in values:
-            return False
-        values = values[name]
-    return True

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -50,8 +49,7 @@ def train(
         wrong = "another call of pannsdist.train is running in this process"
         raise UserError(wrong, "wait until it is finished: both would draw from Paddle's one random state")
     try:
-        paddle_import.import_paddle()
-        with _process_kept():
+        with paddle_import.paddle_imported(), _paddle_kept():
             folder = _here(given, texts) if processes == 1 else _launched(given, texts, processes)
     except Stopped as stopped:
         raise Stopped(stopped.wrong, CONTINUES) from None
@@ -70,29 +68,25 @@ def _settings(given: Any) -> Path | Mapping[str, Any]:
 
 
 def _overrides(given: Any) -> tuple[str, ...]:
-    if isinstance(given, (str, bytes, Mapping)) or not all(isinstance(one, str) for one in given):
+    is_list = isinstance(given, Sequence) and not isinstance(given, (str, bytes))
+    if not is_list or not all(isinstance(one, str) for one in given):
         raise SettingsError(f"overrides is {given!r}", "a list of texts, such as ['train.epochs=3', 'name=mine']")
     return tuple(given)
 
 
 @contextmanager
-def _process_kept() -> Iterator[None]:
-    """Context after which Paddle's device and random state and Python's warnings are what they were.
+def _paddle_kept() -> Iterator[None]:
+    """Context after which Paddle's device and random state are what they were. Raises UserError in its static mode."""
+    import paddle
 
-    Raises UserError in Paddle's static mode.
-    """
-    with warnings.catch_warnings():
-        console.quiet_paddle()
-        import paddle
-
-        if not paddle.in_dynamic_mode():
-            raise UserError("Paddle is in static mode", "call paddle.disable_static() before pannsdist.train")
-        device, random_state = paddle.device.get_device(), paddle.get_rng_state()
-        try:
-            yield
-        finally:
-            paddle.device.set_device(device)
-            paddle.set_rng_state(random_state)
+    if not paddle.in_dynamic_mode():
+        raise UserError("Paddle is in static mode", "call paddle.disable_static() before pannsdist.train")
+    device, random_state = paddle.device.get_device(), paddle.get_rng_state()
+    try:
+        yield
+    finally:
+        paddle.device.set_device(device)
+        paddle.set_rng_state(random_state)
 
 
 def _here(given: Path | Mapping[str, Any], overrides: tuple[str, ...]) -> Path:

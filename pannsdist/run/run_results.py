@@ -28,9 +28,9 @@ class Run:
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
-        paddle_import.import_paddle()
-        from pannsdist.run.folder import SETTINGS_FILE
-        from pannsdist.run.testing import read_test_scores
+        with paddle_import.paddle_imported():
+            from pannsdist.run.folder import SETTINGS_FILE
+            from pannsdist.run.testing import read_test_scores
         from pannsdist.training.tracking.scores_file import SCORES_FILE, read_scores
 
         self.folder = Path(folder).expanduser()

@@ -193,6 +193,7 @@ def test_another_thread_trains_too_but_not_at_the_same_time(work):
         (("recipe:tones_cnn6", "train.epochs=3"), "overrides is 'train.epochs=3'", "a list of texts"),
         (("recipe:tones_cnn6", {"train.epochs": 3}), "overrides is {'train.epochs': 3}", "a list of texts"),
         (("recipe:tones_cnn6", [3]), r"overrides is \[3\]", "a list of texts"),
+        (("recipe:tones_cnn6", None), "overrides is None", "a list of texts"),
         ((5,), "settings is a int", "a YAML file"),
         ((b"x.yaml",), "settings is a bytes", "a YAML file"),
         ((SETTINGS, (), 0), "processes is 0", "a whole number from 1"),

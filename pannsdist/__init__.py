@@ -6,15 +6,25 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pannsdist.inference.model import load_model
+    from pannsdist.run.python_api import train
+    from pannsdist.run.run_results import Run
 
-__all__ = ["__version__", "load_model"]
+__all__ = ["Run", "__version__", "load_model", "train"]
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    """Lazy import of `load_model`; Paddle is imported only when it is called."""
-    if name != "load_model":
-        raise AttributeError(f"module 'pannsdist' has no attribute '{name}'")
-    from pannsdist.inference.model import load_model
+    """Lazy imports: each name loads its module when it is first used."""
+    if name == "load_model":
+        from pannsdist.inference.model import load_model
 
-    return load_model
+        return load_model
+    if name == "train":
+        from pannsdist.run.python_api import train
+
+        return train
+    if name == "Run":
+        from pannsdist.run.run_results import Run
+
+        return Run
+    raise AttributeError(f"module 'pannsdist' has no attribute '{name}'")

@@ -6,6 +6,7 @@ traceback are raised here.
 
 from __future__ import annotations
 
+import importlib
 import io
 import os
 import signal
@@ -18,7 +19,6 @@ from pathlib import Path
 import launching
 
 from pannsdist import cli
-from pannsdist import train as train_script
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -28,7 +28,8 @@ def train(
 ) -> launching.Launched:
     """Train with one process. `config` is a file, or the name of one in configs/."""
     arguments = ["-c", str(launching.CONFIGS / config), *map(str, overrides)]
-    return _called(train_script.main, [str(launching.TRAIN), *arguments], cwd, env or {})
+    script = importlib.import_module("pannsdist.train")
+    return _called(script.main, [str(launching.TRAIN), *arguments], cwd, env or {})
 
 
 def pannsdist(*args: object, cwd: Path, env: Mapping[str, str] | None = None) -> launching.Launched:

@@ -28,7 +28,7 @@ def add(commands: Any) -> None:
 
 def _run(chosen: argparse.Namespace) -> int:
     """The exit code: 75 if it was stopped and can be resumed."""
-    from pannsdist import train
+    from pannsdist.run import one_run
     from pannsdist.run.folder import run_path
     from pannsdist.run.launching.devices import choose_devices, this_machine
     from pannsdist.run.launching.one_node import Start, launch, refuse_launcher
@@ -37,14 +37,14 @@ def _run(chosen: argparse.Namespace) -> int:
     overrides = [*chosen.overrides, *settings.subset_overrides(chosen.limit, chosen.overfit)]
     wanted, _ = settings.load(chosen.config, overrides)
     devices = choose_devices(this_machine(), wanted.train, chosen.nproc, chosen.gpus)
-    devices.select()
     os.environ[launcher.COMMAND] = chosen.command_line
-    plan = train.checked(chosen.config, overrides, devices.processes)
-    start = Start(chosen.config, overrides, run_path(plan.settings), devices, chosen.command_line)
-    console.print_main(start.line)
-    if chosen.dry_run or devices.processes == 1:
-        train.carry_out(plan, chosen.dry_run)
-        if chosen.dry_run:
-            console.print_main(f"{'command':<10} {start.command}")
-        return 0
-    return launch(start)
+    with devices.selected():
+        plan = one_run.checked(chosen.config, overrides, devices.processes)
+        start = Start(chosen.config, overrides, run_path(plan.settings), devices, chosen.command_line)
+        console.print_main(start.line)
+        if not chosen.dry_run and devices.processes > 1:
+            return launch(start)
+        one_run.carry_out(plan, chosen.dry_run)
+    if chosen.dry_run:
+        console.print_main(f"{'command':<10} {start.command}")
+    return 0

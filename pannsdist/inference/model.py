@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pannsdist.registry import Catalog
-from pannsdist.runtime import cpu, reading
+from pannsdist.runtime import paddle_import, reading
 from pannsdist.runtime.errors import BadClip, UserError
 from pannsdist.runtime.names import shown
 
@@ -75,18 +75,20 @@ def load_model(
     imported before.
     Raises UserError for a missing, damaged or unsuitable model, BrokenPlugin for a plugin that fails.
     """
-    cpu.use_fast_kernels()
-    from pannsdist.inference.bundle import load_bundle
-    from pannsdist.inference.inference_model import audioset_model
+    with paddle_import.paddle_imported():
+        from pannsdist.inference.bundle import load_bundle
+        from pannsdist.inference.inference_model import audioset_model
 
-    catalog = Catalog.installed()
-    folder = Path(model).expanduser()
-    if isinstance(model, os.PathLike) or len(folder.parts) > 1 or reading.is_folder(folder):
-        if weights:
-            raise UserError(f"weights '{weights}' beside the model folder {folder}", "leave them out: it has its own")
-        bundle = load_bundle(folder, catalog)
-        return Model(bundle.inference_model, bundle.record, engine, window_s, hop_s)
-    return Model(audioset_model(catalog, str(model), weights), None, engine, window_s, hop_s)
+        catalog = Catalog.installed()
+        folder = Path(model).expanduser()
+        if isinstance(model, os.PathLike) or len(folder.parts) > 1 or reading.is_folder(folder):
+            if weights:
+                raise UserError(
+                    f"weights '{weights}' beside the model folder {folder}", "leave them out: it has its own"
+                )
+            bundle = load_bundle(folder, catalog)
+            return Model(bundle.inference_model, bundle.record, engine, window_s, hop_s)
+        return Model(audioset_model(catalog, str(model), weights), None, engine, window_s, hop_s)
 
 
 class Model:

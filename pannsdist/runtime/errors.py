@@ -34,6 +34,10 @@ class UserError(Exception):
             lines.append(f"  next: {self.command}")
         return "\n".join(lines)
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython and notebooks show: the message without a traceback."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class SettingsError(UserError):
     """A settings file, key or value that the schema does not allow."""

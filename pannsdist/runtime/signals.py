@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -27,6 +29,33 @@ def stop_on_signals() -> Iterator[Callable[[], bool]]:
     if not received:
         for number, handler in before.items():
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+
+
+@contextmanager
+def handled(numbers: Sequence[int], handler: Callable[[int, Any], None]) -> Iterator[None]:
+    """Context in which `handler` gets these signals; afterwards, also after an error, they are what they were.
+
+    In another thread than the main one nothing changes: Python allows it there alone.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number in numbers}
+    for number in numbers:
+        signal.siginterrupt(number, False)  # as in `stop_on_signals`
+    try:
+        yield
+    finally:
+        for number, previous in before.items():
+            signal.signal(number, previous if previous is not None else signal.SIG_DFL)
+
+
+@contextmanager
+def stop_within_call() -> Iterator[Callable[[], bool]]:
+    """As `stop_on_signals`, for a process that goes on afterwards: the handlers are restored in any case."""
+    received: list[int] = []
+    with handled(SIGNALS, lambda number, _: received.append(number)):
+        yield lambda: bool(received)
 
 
 def ignore() -> None:

@@ -7,57 +7,34 @@ rejected with the key, where it was set, and what is allowed.
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from pannsdist.runtime.errors import SettingsError, candidates_line, shell_command
-from pannsdist.runtime.foreign import excerpt
-from pannsdist.runtime.names import shown
+from pannsdist.runtime.errors import SettingsError, candidates_line
 from pannsdist.runtime.redaction import without_credentials, without_secrets
-from pannsdist.settings.files import Layer, file_layers
 from pannsdist.settings.plain import NotPlain, nested_items, plain
 from pannsdist.settings.schema import Settings
+from pannsdist.settings.sources import COMMAND_LINE, Layer, SettingsOrigin, file_layers, mapping_layers, parsed
 from pannsdist.settings.synonyms import SYNONYMS
 
 P = TypeVar("P")
-COMMAND_LINE = "the command line"
 
 
-@dataclass(frozen=True)
-class SettingsOrigin:
-    """The sources of the settings, so that an error message can name the file that set a key."""
+def load(
+    given: Path | Mapping[str, Any], overrides: Sequence[str] = (), source: str = COMMAND_LINE
+) -> tuple[Settings, SettingsOrigin]:
+    """Settings merged from `base:` files, the given file or mapping, and `key=value` overrides; later ones win.
 
-    layers: tuple[Layer, ...] = ()
-
-    def where(self, key: str) -> str:
-        """`key in FILE` for the last source that set `key` or its nearest parent; `key` alone for a default."""
-        names = key.split(".")
-        for depth in range(len(names), 0, -1):
-            for layer in reversed(self.layers):
-                if _contains(layer.values, names[:depth]):
-                    return f"{key} {'on' if layer.source == COMMAND_LINE else 'in'} {layer.source}"
-        return key
-
-    @property
-    def command(self) -> str:
-        """The command that prints the merged settings."""
-        files = [layer.source for layer in self.layers if layer.source != COMMAND_LINE]
-        return shell_command("pannsdist", "config", "show", "-c", files[-1] if files else "FILE")
-
-
-def load(path: Path, overrides: Sequence[str] = ()) -> tuple[Settings, SettingsOrigin]:
-    """Settings merged from the `base:` files, the YAML file and `key=value` overrides, later ones taking precedence.
-
-    Raises SettingsError for an unreadable file, an unknown key, a wrong type or a value out of range.
+    `source` is the name of the overrides in messages. Raises SettingsError for an unreadable file, an unknown key, a
+    wrong type or a value out of range.
     """
-    layers = [*file_layers(path), Layer(COMMAND_LINE, parsed(overrides))]
+    layers = mapping_layers(given) if isinstance(given, Mapping) else file_layers(given, ())
+    layers.append(Layer(source, parsed(overrides)))
     origin = SettingsOrigin(tuple(layers))
     filled = _fill(Settings, _without_replaced_params([layer.values for layer in layers]), origin, prefix="")
     try:
@@ -97,6 +74,18 @@ def to_yaml(settings: Settings) -> str:
     return text
 
 
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read the output of `to_yaml` as plain nested dictionaries."""
+    return dict(file_layers(path, ())[-1].values)
+
+
+def file_values(path: Path) -> dict[str, Any]:
+    """The values of a file and its bases as they are written, sections merged; nothing is validated."""
+    merged = OmegaConf.merge(*(OmegaConf.create(dict(layer.values)) for layer in file_layers(path, ())))
+    values = OmegaConf.to_container(merged)
+    return {str(key): value for key, value in values.items()} if isinstance(values, dict) else {}
+
+
 def _without_replaced_params(layers: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """The layers without the `params` of plugins that a later layer replaces by another plugin."""
     kept: list[dict[str, Any]] = []
@@ -116,27 +105,6 @@ def _without(values: Mapping[str, Any], section: str, key: str) -> dict[str, Any
     if not isinstance(part, Mapping):
         return dict(values)
     return {**values, section: {name: value for name, value in part.items() if name != key}}
-
-
-def parsed(overrides: Sequence[str]) -> dict[str, Any]:
-    """Parse `key=value` overrides into nested dictionaries."""
-    for item in overrides:
-        if "=" not in item or item.startswith("-"):
-            raise SettingsError(f"'{item}' is not a setting", "write key=value, such as train.epochs=3")
-    try:
-        values = OmegaConf.to_container(OmegaConf.from_dotlist([_as_text(shown(item)) for item in overrides]))
-    except Exception as error:  # PyYAML and OmegaConf raise many kinds
-        raise SettingsError(
-            f"cannot read {excerpt(' '.join(overrides))}: {excerpt(str(error), 200)}",
-            "write key=value, quoted where needed",
-        ) from error
-    return {str(key): value for key, value in values.items()} if isinstance(values, dict) else {}
-
-
-def _as_text(item: str) -> str:
-    """An override whose value starts with `*` in quotes: YAML would take it for an alias, which is none here."""
-    key, _, value = item.partition("=")
-    return f"{key}={json.dumps(value)}" if value.startswith("*") else item
 
 
 def _fill(schema: type[P], layers: Sequence[Mapping[str, Any]], origin: SettingsOrigin, prefix: str) -> P:
@@ -236,11 +204,3 @@ def _type_name(schema: type[Any], dotted: str) -> str:
     types = {item.name: item.type for item in dataclasses.fields(schema)}
     declared = types.get(name.partition("[")[0], "see the documentation")
     return f"a value of type {declared if isinstance(declared, str) else getattr(declared, '__name__', declared)}"
-
-
-def _contains(values: Any, path: Sequence[str]) -> bool:
-    for name in path:
-        if isinstance(values, (DictConfig, ListConfig)) or not isinstance(values, Mapping) or name not in values:
-            return False
-        values = values[name]
-    return True

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pannsdist.settings.files import file_values
+from pannsdist.settings.loading import file_values
 from pannsdist.settings.recipe_files import PREFIX, recipes
 
 

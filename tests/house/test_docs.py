@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from architecture import PAGES, ROOT, floors
+from notebooks import as_page
 
 pytestmark = pytest.mark.any_paddle
 
@@ -30,10 +31,15 @@ def name_of(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
+def without_code(page: str) -> str:
+    """A page without its blocks of code, in which a link is no link."""
+    return re.sub(r"^```.*?^```$", "", page, flags=re.MULTILINE | re.DOTALL)
+
+
 @cache
 def prose(path: Path) -> str:
-    """A page without its blocks of code, in which a link is no link."""
-    return re.sub(r"^```.*?^```$", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    """The text of a page without its blocks of code."""
+    return without_code(path.read_text(encoding="utf-8"))
 
 
 def anchors(path: Path) -> set[str]:
@@ -43,8 +49,13 @@ def anchors(path: Path) -> set[str]:
 
 
 def broken_links(path: Path) -> list[str]:
+    return links_broken_in(prose(path), path)
+
+
+def links_broken_in(page: str, path: Path) -> list[str]:
+    """The relative links of a page, stored as `path`, that lead nowhere."""
     found = []
-    for link in LINK.findall(prose(path)):
+    for link in LINK.findall(without_code(page)):
         if re.match(r"[a-z]+:", link):
             continue
         file, _, anchor = link.partition("#")
@@ -96,7 +107,9 @@ def test_both_languages_hold_the_same_pages_and_each_page_links_to_its_other_lan
     assert english == chinese
     for name in english:
         for own, other in (("en", "zh"), ("zh", "en")):
-            first_lines = (DOCS / own / name).read_text(encoding="utf-8").splitlines()[:3]
+            path = DOCS / own / name
+            page = as_page(path) if path.suffix == ".ipynb" else path.read_text(encoding="utf-8")
+            first_lines = page.splitlines()[:3]
             assert f"](../{other}/{name})" in "".join(first_lines), f"docs/{own}/{name}"
 
 

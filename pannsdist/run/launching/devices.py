@@ -6,7 +6,8 @@ import importlib.util
 import os
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,15 +49,23 @@ class Devices:
         place = f"GPU {','.join(self.gpus)}" if self.gpus else "the CPU"
         return f"{self.processes} {noun} on {place} ({self.reason})"
 
-    def select(self) -> None:
-        """Let this process, before it imports Paddle, and those that it starts see these GPUs alone.
+    @contextmanager
+    def selected(self) -> Iterator[None]:
+        """Context in which this process, if it has not imported Paddle, and those that it starts see these GPUs alone.
 
-        Without any it is removed for several processes: Paddle 3.3.1's launcher takes an empty list for a GPU.
+        Without any the variable is removed for several processes: an empty list is a GPU for Paddle 3.3.1's launcher.
         """
+        before = os.environ.get(VISIBLE)
         if self.gpus:
             os.environ[VISIBLE] = ",".join(self.gpus)
         elif self.processes > 1:
             os.environ.pop(VISIBLE, None)
+        try:
+            yield
+        finally:
+            os.environ.pop(VISIBLE, None)
+            if before is not None:
+                os.environ[VISIBLE] = before
 
 
 def choose_devices(machine: Machine, train: TrainSettings, nproc: int | None, gpus: Sequence[str]) -> Devices:

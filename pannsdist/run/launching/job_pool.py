@@ -7,15 +7,15 @@ import signal
 import subprocess
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from pannsdist.run.launching.command import make_log_folder
 from pannsdist.run.launching.ranks import Culprit, Ranks, as_shell, message
-from pannsdist.runtime import exit_codes, launcher_logs, reading, storage
+from pannsdist.runtime import exit_codes, launcher_logs, reading, signals, storage
 from pannsdist.runtime.errors import CannotRead
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -149,16 +149,10 @@ class JobPool:
             for started in self._running.values():
                 started.process.terminate()
 
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
+    def _signals(self) -> AbstractContextManager[None]:
         """Stop the pool on a signal instead of exiting; a signal ignored before, as with nohup, stays ignored."""
-        handled = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
-        before: dict[int, Any] = {number: signal.signal(number, self._on_signal) for number in handled}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+        numbers = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+        return signals.handled(numbers, self._on_signal)
 
     def _on_signal(self, *_: object) -> None:
         self.stop()

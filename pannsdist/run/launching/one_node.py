@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import textwrap
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +14,12 @@ from pannsdist.run.launching.devices import Devices
 from pannsdist.run.launching.job_pool import Job, JobPool, JobResult
 from pannsdist.run.launching.ranks import NOISE, message
 from pannsdist.runtime import launcher
-from pannsdist.runtime.errors import EXIT_STOPPED, SettingsError, Stopped, UserError, shell_command
+from pannsdist.runtime.errors import EXIT_STOPPED, PeerLost, SettingsError, Stopped, UserError, shell_command
 from pannsdist.runtime.folder_lock import refuse_held
 
 LAUNCHER_LOG = "launcher.log"
+LAST_LINES = 50
+CONTINUE = "the same command continues from the last checkpoint, if there is one"
 
 
 @dataclass(frozen=True)
@@ -59,12 +63,44 @@ def refuse_launcher() -> None:
         raise SettingsError(wrong, "start it directly, with --nproc for the number of processes")
 
 
+@dataclass(frozen=True)
+class Ending:
+    """How the processes ended: the exit code of the run, what rank 0 printed last, and what the terminal lacks."""
+
+    exit_code: int
+    printed: str
+    unsaid: UserError | None
+
+    @property
+    def error(self) -> UserError | None:
+        """The exception for the caller in Python; None after a run that is finished."""
+        if self.exit_code == 0 or isinstance(self.unsaid, Stopped):
+            return self.unsaid
+        if self.unsaid is not None:
+            kind = PeerLost if self.exit_code == EXIT_STOPPED else UserError
+            return kind(self.unsaid.wrong, self.unsaid.right, self.unsaid.command)
+        if self.exit_code == EXIT_STOPPED:
+            stops = [line for line in self.printed.splitlines() if line.startswith("stopped ")]
+            return Stopped(stops[-1] if stops else "stopped, as requested", CONTINUE)
+        wrong, _, right = message(self.printed).partition("\n")
+        return UserError(wrong, textwrap.dedent(right))
+
+
 def launch(start: Start) -> int:
-    """Run the processes to their end, and return the exit code of the run.
+    """Run the processes to their end, print what their own lines do not say, and return the exit code of the run."""
+    ending = run_to_end(start)
+    if isinstance(ending.unsaid, Stopped):
+        print(ending.unsaid)
+    elif ending.unsaid is not None:
+        print(f"error: {ending.unsaid}", file=sys.stderr, flush=True)
+    return ending.exit_code
+
+
+def run_to_end(start: Start) -> Ending:
+    """Run the processes to their end, with the lines of rank 0 on the terminal.
 
     SIGINT, SIGTERM and SIGHUP stop them, once: they save, and end with 75. Where a process other than rank 0 failed,
-    its last lines are printed at the end; those of rank 0 are on the terminal already. Raises BadRunFolder if another
-    run has the folder.
+    the ending has its last lines. Raises BadRunFolder if another run has the folder.
     """
     refuse_held(start.folder)  # its logs are not to be touched
     make_log_folder(start.log_folder)
@@ -73,12 +109,9 @@ def launch(start: Start) -> int:
     (result,) = relay.results
     lost = result.culprit is not None and result.culprit.code is None
     if pool.stopping and lost:
-        right = "the same command continues from the last checkpoint, if there is one"
-        print(Stopped("stopped before the run could be saved", right, start.command_line))
-        return EXIT_STOPPED
-    if error := _error(result, start.command_line):
-        print(f"error: {error}", file=sys.stderr, flush=True)
-    return result.exit_code
+        stopped = Stopped("stopped before the run could be saved", CONTINUE, start.command_line)
+        return Ending(EXIT_STOPPED, relay.printed, stopped)
+    return Ending(result.exit_code, relay.printed, _error(result, start.command_line))
 
 
 def _error(result: JobResult, command_line: str) -> UserError | None:
@@ -107,7 +140,13 @@ class Relay:
         self._log = log
         self._read = log.stat().st_size if log.is_file() else 0
         self._in_error = False
+        self._last: deque[str] = deque(maxlen=LAST_LINES)
         self.results: list[JobResult] = []
+
+    @property
+    def printed(self) -> str:
+        """The last lines that were printed."""
+        return "".join(self._last)
 
     def on_start(self, job: Job) -> None:
         """Nothing to print: the command has said what starts."""
@@ -134,3 +173,4 @@ class Relay:
             self._in_error = line.startswith("error: ") or (self._in_error and line.startswith("  "))
             if not NOISE.match(line):
                 print(line, end="", file=sys.stderr if self._in_error else sys.stdout, flush=True)
+                self._last.append(line)

@@ -10,8 +10,8 @@ from pannsdist.run.report.page import page
 from pannsdist.runtime import outputs, reading, storage
 
 
-def write_report(run: Path, output: Path | None) -> None:
-    """Write the report of a run and print its path.
+def write_report(run: Path, output: Path | None) -> Path:
+    """Write the report of a run, print its path, and return it.
 
     Raises CannotWrite for an output that cannot be written, BadRunFolder if there is no run, or it has no scores yet.
     """
@@ -27,3 +27,4 @@ def write_report(run: Path, output: Path | None) -> None:
     for note in content.notes:
         print(f"note: {note}")
     print(f"{path}: {len(text.encode()) / 2**20:.1f} MiB, {len(content.players)} clips")
+    return path

@@ -34,9 +34,14 @@ def demo(tmp_path, monkeypatch):
     return tmp_path
 
 
+def blocks(page):
+    """The blocks of Python: inference, then training."""
+    return re.findall(r"^```python\n(.*?)^```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+
+
 @pytest.mark.parametrize("page", ["en/api.md", "zh/api.md"])
 def test_the_example_runs_as_it_stands(demo, page, capsys):
-    (code,) = re.findall(r"^```python\n(.*?)^```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    code, _ = blocks(page)
     capsys.readouterr()
     names: dict = {}
     exec(compile(code, page, "exec"), names)  # our own page
@@ -47,6 +52,19 @@ def test_the_example_runs_as_it_stands(demo, page, capsys):
     assert names["mono_answer"].scores.keys() == names["stereo_answer"].scores.keys() == set(LABELS)
     assert sum(names["mono_answer"].scores.values()) == pytest.approx(1.0, abs=1e-5)
     assert demo.is_dir()
+
+
+def test_the_training_runs_as_it_stands(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    code = blocks("en/api.md")[1]
+    assert code == blocks("zh/api.md")[1]
+    names: dict = {}
+    exec(compile(code, "en/api.md", "exec"), names)  # our own page
+    said = capsys.readouterr().out.splitlines()
+    assert said[-2:][0].startswith("runs/first/report.html: ") and said[-1] == "runs/first/report.html"
+    assert said[0] == "run        runs/first"
+    assert names["same"].scores == names["run"].scores
+    assert names["model"].labels == LABELS
 
 
 @pytest.mark.parametrize("name", ["api", "detection"])

@@ -58,8 +58,8 @@ def test_hidden_gpus_are_not_used_behind_the_users_back(monkeypatch):
     with pytest.raises(SettingsError, match="--nproc is 2, but CUDA_VISIBLE_DEVICES hides the GPUs"):
         chosen(hidden, nproc=2)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    chosen(hidden).select()
-    assert os.environ["CUDA_VISIBLE_DEVICES"] == ""
+    with chosen(hidden).selected():
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == ""
 
 
 def test_a_paddle_for_the_cpu_leaves_gpus_unused():
@@ -87,7 +87,8 @@ def test_without_that_variable_the_driver_is_asked(monkeypatch, tmp_path):
 
 def test_the_processes_see_the_chosen_gpus_alone(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2")
-    chosen(GPUS, nproc=2).select()
-    assert os.environ["CUDA_VISIBLE_DEVICES"] == "0,1"
-    chosen(CPU).select()
-    assert "CUDA_VISIBLE_DEVICES" not in os.environ
+    with chosen(GPUS, nproc=2).selected():
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == "0,1"
+    with chosen(CPU).selected():
+        assert "CUDA_VISIBLE_DEVICES" not in os.environ
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "0,1,2"

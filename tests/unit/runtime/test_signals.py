@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 
 import pytest
 
@@ -27,6 +28,29 @@ def test_afterwards_the_signals_are_what_they_were():
     with signals.stop_on_signals():
         assert [signal.getsignal(number) for number in signals.SIGNALS] != before
     assert [signal.getsignal(number) for number in signals.SIGNALS] == before
+
+
+def test_in_a_call_the_handlers_are_restored_whatever_happens():
+    before = [signal.getsignal(number) for number in signals.SIGNALS]
+    with pytest.raises(ValueError, match="anything"), signals.stop_within_call() as is_stop_requested:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert is_stop_requested()
+        raise ValueError("anything")
+    assert [signal.getsignal(number) for number in signals.SIGNALS] == before
+
+
+def test_another_thread_changes_no_handlers():
+    before = [signal.getsignal(number) for number in signals.SIGNALS]
+    found = []
+
+    def work():
+        with signals.stop_within_call() as is_stop_requested:
+            found.extend([is_stop_requested(), [signal.getsignal(number) for number in signals.SIGNALS] == before])
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert found == [False, True]
 
 
 @pytest.mark.parametrize("first", [True, False])

@@ -20,18 +20,10 @@ PLACEHOLDERS = {"runs/NAME": "runs/own_sounds", r"-c FILE(?!\.)": "-c FILE.yaml"
 
 
 @dataclass(frozen=True)
-class Run:
-    """Run what begins like `pattern`, with `add` at its end and what it has of the keys of `instead` replaced.
-
-    `leaves` is a file or folder that must be there afterwards, `shows` a pattern that must be in the output.
-    """
+class Row:
+    """What begins like `pattern`."""
 
     pattern: str
-    add: tuple[str, ...] = ()
-    instead: Mapping[str, str] = field(default_factory=dict)
-    leaves: str = ""
-    shows: str = ""
-    long: bool = False
 
     def fits(self, snippet: Snippet) -> bool:
         """Whether this row is about the snippet."""
@@ -39,14 +31,22 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Install:
+class Run(Row):
+    """Run what begins like `pattern`, with `add` at its end and what it has of the keys of `instead` replaced.
+
+    `leaves` is a file or folder that must be there afterwards, `shows` a pattern that must be in the output.
+    """
+
+    add: tuple[str, ...] = ()
+    instead: Mapping[str, str] = field(default_factory=dict)
+    leaves: str = ""
+    shows: str = ""
+    long: bool = False
+
+
+@dataclass(frozen=True)
+class Install(Row):
     """Install with pip what begins like `pattern`: in INSTALL from the wheels, in one call, before everything else."""
-
-    pattern: str
-
-    def fits(self, snippet: Snippet) -> bool:
-        """Whether this row is about the snippet."""
-        return bool(re.match(self.pattern, snippet.text))
 
 
 @dataclass(frozen=True)
@@ -63,15 +63,10 @@ class Tested:
 
 
 @dataclass(frozen=True)
-class Left:
+class Left(Row):
     """Not run, for a reason."""
 
-    pattern: str
     reason: str
-
-    def fits(self, snippet: Snippet) -> bool:
-        """Whether this row is about the snippet."""
-        return bool(re.match(self.pattern, snippet.text))
 
 
 CHECKOUT = (Install(r"pip install -e '?(?!.*gpu)(\.|plugins)"),)
@@ -198,7 +193,7 @@ LEFT = (
 ROWS = (*INSTALL, *CHECKOUT, *RUN, *TESTED, *LEFT)
 
 
-def rows_for(snippet: Snippet) -> list[Install | Run | Tested | Left]:
+def rows_for(snippet: Snippet) -> list[Row | Tested]:
     """The rows that fit a snippet; those about a whole page come before all others."""
     tested = [row for row in TESTED if row.fits(snippet)]
     return tested or [row for row in ROWS if row.fits(snippet)]

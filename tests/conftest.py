@@ -24,7 +24,7 @@ with warnings.catch_warnings():
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 LAUNCHING = ("tests/runs/", "tests/processes/")
-LONGEST = ("tests/runs/", "tests/contract/", "tests/processes/")
+LONGEST = ("tests/runs/", "tests/contract/", "tests/processes/", "tests/docs/")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 
 from snippets import Snippet, all_snippets
 
-ONE_EPOCH = ("train.epochs=1", "schedule.warmup_epochs=0", "data.workers=0")
-TINY = (*ONE_EPOCH, "train.batch_size=4", "train.crop_s=0.5", "valid.crop_s=0.5")
-TONES = (*TINY, "data.params.clips_per_class=2", "data.params.valid_clips_per_class=1")
+ONE_EPOCH = ("train.epochs=1", "schedule.warmup_epochs=0", "data.workers=0", "trackers.visualdl=null")
+SHORT = (*ONE_EPOCH, "train.crop_s=0.5", "valid.crop_s=0.5")
+TINY = (*SHORT, "train.batch_size=4")
+FEW = ("data.params.clips_per_class=2", "data.params.valid_clips_per_class=1")
+TONES = (*TINY, *FEW)
 ONE_PROCESS: Mapping[str, str] = {"--nproc 2": "--nproc 1"}
 ONE_FOLD = {"crossval": "crossval --folds 1 --nproc 1", " --nproc 2": ""}
 PLACEHOLDERS = {"runs/NAME": "runs/own_sounds", r"-c FILE(?!\.)": "-c FILE.yaml"}
@@ -20,18 +22,10 @@ PLACEHOLDERS = {"runs/NAME": "runs/own_sounds", r"-c FILE(?!\.)": "-c FILE.yaml"
 
 
 @dataclass(frozen=True)
-class Run:
-    """Run what begins like `pattern`, with `add` at its end and what it has of the keys of `instead` replaced.
-
-    `leaves` is a file or folder that must be there afterwards, `shows` a pattern that must be in the output.
-    """
+class Row:
+    """What begins like `pattern`."""
 
     pattern: str
-    add: tuple[str, ...] = ()
-    instead: Mapping[str, str] = field(default_factory=dict)
-    leaves: str = ""
-    shows: str = ""
-    long: bool = False
 
     def fits(self, snippet: Snippet) -> bool:
         """Whether this row is about the snippet."""
@@ -39,14 +33,22 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Install:
+class Run(Row):
+    """Run what begins like `pattern`, with `add` at its end and what it has of the keys of `instead` replaced.
+
+    `leaves` is a file or folder that must be there afterwards, `shows` a pattern that must be in the output.
+    """
+
+    add: tuple[str, ...] = ()
+    instead: Mapping[str, str] = field(default_factory=dict)
+    leaves: str = ""
+    shows: str = ""
+    long: bool = False
+
+
+@dataclass(frozen=True)
+class Install(Row):
     """Install with pip what begins like `pattern`: in INSTALL from the wheels, in one call, before everything else."""
-
-    pattern: str
-
-    def fits(self, snippet: Snippet) -> bool:
-        """Whether this row is about the snippet."""
-        return bool(re.match(self.pattern, snippet.text))
 
 
 @dataclass(frozen=True)
@@ -63,15 +65,10 @@ class Tested:
 
 
 @dataclass(frozen=True)
-class Left:
+class Left(Row):
     """Not run, for a reason."""
 
-    pattern: str
     reason: str
-
-    def fits(self, snippet: Snippet) -> bool:
-        """Whether this row is about the snippet."""
-        return bool(re.match(self.pattern, snippet.text))
 
 
 CHECKOUT = (Install(r"pip install -e '?(?!.*gpu)(\.|plugins)"),)
@@ -140,7 +137,13 @@ RUN = (
     ),
     Run(r"pannsdist crossval -c my.yaml data.name=folder", TINY, ONE_FOLD, shows=r"fold_1 +\d"),
     Run(r"pannsdist crossval -c my.yaml data.name=manifest", TINY, ONE_FOLD, shows=r"fold_1 +\d", long=True),
-    Run(r"pannsdist sweep -c recipe:tones_cnn6", TONES, shows=r"learning_rate=1e-3,batch_size=16,seed=1", long=True),
+    Run(
+        r"pannsdist sweep -c recipe:tones_cnn6",
+        (*SHORT, *FEW),
+        {"1e-4,3e-4,1e-3": "1e-3", "train.batch_size=8,16": "train.batch_size=2,4"},
+        shows=r"batch_size=4,seed=1",
+        long=True,
+    ),
     Run(r"pannsdist evaluate --model runs/NAME/best_model -c runs/NAME/settings.yaml$", shows="accuracy"),
     Run(r"pannsdist evaluate --model runs/NAME/.* --per-class", leaves="classes.csv"),
     Run(r"pannsdist evaluate --model runs/NAME/.* --predictions", leaves="test.csv"),
@@ -198,7 +201,7 @@ LEFT = (
 ROWS = (*INSTALL, *CHECKOUT, *RUN, *TESTED, *LEFT)
 
 
-def rows_for(snippet: Snippet) -> list[Install | Run | Tested | Left]:
+def rows_for(snippet: Snippet) -> list[Row | Tested]:
     """The rows that fit a snippet; those about a whole page come before all others."""
     tested = [row for row in TESTED if row.fits(snippet)]
     return tested or [row for row in ROWS if row.fits(snippet)]

@@ -12,7 +12,7 @@ import table
 from snippets import ROOT, all_snippets, snippets
 from table import CHECKOUT, ROWS, RUN, TESTED, chosen, rows_for
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.any_paddle]
 
 SNIPPETS = all_snippets()
 RUNNING = [

@@ -15,7 +15,7 @@ NAMED_CLASSES = 100
 """Maximum number of classes for label names on the axes of a confusion matrix; beyond, indices."""
 COUNTED_CLASSES = 60
 """Maximum number of classes for counts in the cells."""
-CARD_CLASSES = 16
+CARD_CLASSES = 12
 """Maximum number of classes whose names can be read where the picture is as wide as a card of a tracker's page."""
 CJK_FONTS = (
     "Noto Sans CJK SC",
@@ -25,9 +25,9 @@ CJK_FONTS = (
     "WenQuanYi Zen Hei",
 )
 OWN_FONT = "DejaVu Sans"  # comes with matplotlib
-DPI, CARD_DPI = 100, 200
+DPI, CARD_DPI = 100, 160
 CARD = (3.9, 2.4)
-"""Size in inches of a picture whose text can be read on a card, 380 pixels wide."""
+"""Size in inches of a picture whose text can be read on a card of VisualDL, which has room for 380 x 220 pixels."""
 
 
 def confusion_picture(matrix: NDArray[np.integer], labels: Sequence[str], title: str) -> NDArray[np.uint8]:
@@ -36,10 +36,11 @@ def confusion_picture(matrix: NDArray[np.integer], labels: Sequence[str], title:
     font = font_for("".join(labels))
     names = [_short(label, 14 if classes <= CARD_CLASSES else 22) for label in labels]
     names = names if font and classes <= NAMED_CLASSES else [str(number) for number in range(classes)]
-    figure, size = _matrix_figure(classes, max(map(len, names)))
+    figure, size = _matrix_figure(classes)
+    is_card = classes <= CARD_CLASSES
     axes = figure.add_subplot()
     fractions = matrix / np.maximum(1, matrix.sum(axis=1, keepdims=True))
-    axes.imshow(fractions, cmap="Blues", vmin=0.0, vmax=1.0)
+    axes.imshow(fractions, cmap="Blues", vmin=0.0, vmax=1.0, aspect="auto" if is_card else "equal")
     if classes <= NAMED_CLASSES:
         upright = classes <= 3 and max(map(len, names)) <= 10
         words = {"fontsize": size, "family": font or OWN_FONT}
@@ -52,7 +53,7 @@ def confusion_picture(matrix: NDArray[np.integer], labels: Sequence[str], title:
             place = {"ha": "center", "va": "center", "fontsize": size, "color": colour}
             axes.text(column, row, str(matrix[row, column]), **place)
     numbered = "" if font and classes <= NAMED_CLASSES else " (class index)"
-    large = 9.0 if classes <= CARD_CLASSES else 22.0  # a large picture is made smaller on a card
+    large = 8.0 if is_card else 22.0  # a large picture is made smaller on a card
     axes.set_xlabel(f"predicted class{numbered}", fontsize=large)
     axes.set_ylabel(f"true class{numbered}", fontsize=large)
     axes.set_title(title, fontsize=large, parse_math=False)
@@ -61,13 +62,13 @@ def confusion_picture(matrix: NDArray[np.integer], labels: Sequence[str], title:
     return _pixels(figure)
 
 
-def _matrix_figure(classes: int, longest: int) -> tuple[Any, float]:
+def _matrix_figure(classes: int) -> tuple[Any, float]:
     """The figure of a matrix, and the font size in it; a small matrix can be read on a card."""
     if classes > CARD_CLASSES:
         side = min(16.0, 2.2 + 0.42 * classes) if classes <= COUNTED_CLASSES else 14.0
         return _figure((side, side), DPI), max(5.0, min(9.0, 450.0 / classes))
-    side = 3.3 + 0.05 * max(0, classes - 6) + 0.02 * longest
-    return _figure((side + 0.2, side), CARD_DPI), 9.0 if classes <= 10 else 7.5
+    more = 0.04 * max(0, classes - 4)
+    return _figure((CARD[0] + more, CARD[1] + more), CARD_DPI), 9.0 if classes <= 4 else 8.0 if classes <= 8 else 7.0
 
 
 def spectrogram_picture(waveform: NDArray[np.floating], rate_hz: int, title: str) -> NDArray[np.uint8]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from pannsdist.run.listing import FINISHED, STOPPED, ListedRun, run_state
 from pannsdist.runtime import reading, storage
 from pannsdist.runtime.errors import BadRunFolder
-from pannsdist.runtime.folder_lock import FolderLock
+from pannsdist.runtime.folder_lock import FolderLock, refuse_held
 from pannsdist.training.checkpoint import DAMAGED, CheckpointStore
 
 LOGS = ("log", "vdl", "tensorboard", "wandb")
@@ -62,9 +62,10 @@ def removals(runs: Sequence[ListedRun], what: What) -> list[Removal]:
 def remove(removal: Removal, what: What) -> int:
     """Remove it with the run folder locked; the size of what was removed in bytes.
 
-    Raises BadRunFolder for a run that is running, or is in another state now; CannotWrite.
+    Raises BadRunFolder for a run that is running, alone or in a series, or is in another state now; CannotWrite.
     """
     run = removal.run
+    refuse_held(run.path.absolute().parent)
     lock = FolderLock.acquire(run.path, again=False)
     with closing(lock):
         if run_state(run.path) != run.state:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -45,8 +46,9 @@ class ListedRun:
 
     @property
     def best_value(self) -> float | None:
-        """The value of the selection metric of the best model."""
-        return self.best.scores.get(self.best.metric) if self.best else None
+        """The value of the selection metric of the best model; None where it is not finite."""
+        value = self.best.scores.get(self.best.metric) if self.best else None
+        return value if value is not None and math.isfinite(value) else None
 
     def record(self) -> dict[str, Any]:
         """The run as a JSON record."""

@@ -122,7 +122,7 @@ def test_the_confusion_matrix_and_the_worst_clips_are_pictures_that_arrive(page)
     large = "[...document.images].filter(image => image.complete && image.naturalWidth > 250)"
     page.wait_for_function(f"{large}.length >= 7")
     sizes = page.evaluate(f"{large}.map(image => [image.naturalWidth, image.naturalHeight])")
-    assert sizes.count([780, 480]) == 6, sizes  # a spectrogram and the features of each
+    assert sizes.count([624, 384]) == 6, sizes  # a spectrogram and the features of each
 
 
 def test_the_worst_clips_can_be_played(page):

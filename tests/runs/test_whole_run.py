@@ -28,6 +28,7 @@ def test_a_run_leaves_these_files_and_no_others(run):
     assert found - curves == {
         "settings.yaml",
         "data.json",
+        "history.json",
         "labels.json",
         "scores.jsonl",
         "class_scores.csv",

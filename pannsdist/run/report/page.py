@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from html import escape
+from pathlib import Path
 from typing import Any
 
 from pannsdist.run.report.charts import line_chart
@@ -52,7 +53,7 @@ def _head(content: ReportContent) -> str:
     lines = [f"<header><h1>{escape(content.folder.resolve().name)}</h1>"]
     if record is None:
         return "".join([*lines, f"<p>{last['epoch']} epochs</p></header>"])
-    weights = str(content.settings.get("model.weights", "")) or "random weights"
+    weights = Path(str(content.settings.get("model.weights") or "random weights")).name
     facts = [record.model.name, f"from {weights}", record.dataset.name, f"{len(record.labels)} classes"]
     facts += [day(content.history.starts[0].date)] if content.history.starts else []
     facts.append(duration(sum(float(line["seconds"]) for line in content.scores)))

@@ -15,7 +15,7 @@ from sklearn import metrics as sk
 from pannsdist.builtin.visualdl.log import VisualDLTracker
 from pannsdist.builtin.visualdl.records import read_records
 from pannsdist.contracts import ClipFeatures, EpochReport, Pace, StepReport, TrackedRun
-from pannsdist.contracts.predictions import Predictions
+from pannsdist.contracts.predictions import Predictions, confusion, most_mistaken
 from pannsdist.contracts.reporting import ClassCurve, Picture, description, epoch_points, epoch_summaries, worst
 from pannsdist.runtime.errors import BadClip
 from pannsdist.training.metrics import class_scores
@@ -318,13 +318,25 @@ def test_each_class_has_curves_of_its_scores_unless_there_are_too_many():
 
 
 def test_several_trackers_receive_pictures_that_are_made_once(tmp_path):
-    read = []
-    run = tracked_run(tmp_path, worst_clips=2, read_clip=lambda name: read.append(name) or read_clip(name))
-    report = epoch(1)
+    names = []
+    run = tracked_run(tmp_path, worst_clips=2, read_clip=lambda name: names.append(name) or read_clip(name))
+    report = epoch(1, given=predictions())
     made = epoch_summaries(run, report)
+    assert len(names) == 2
     assert epoch_summaries(run, report) is made
-    assert len(read) == 2
+    assert len(names) == 2
     with pytest.raises(ValueError, match="read-only"):
         next(item for item in made if isinstance(item, Picture)).pixels[0, 0] = 0
-    assert epoch_summaries(run, epoch(1)) is not made
-    assert len(read) == 4
+    epoch_summaries(run, epoch(2, given=predictions()))
+    assert len(names) == 4
+
+
+def test_many_classes_have_a_second_matrix_of_those_that_are_confused(tmp_path):
+    labels = tuple(f"label {n}" for n in range(20))
+    targets = np.arange(20)
+    logits = np.eye(20, dtype=np.float32)[[*targets[:18], 0, 1]]
+    given = Predictions(labels, logits, targets, labels, False)
+    made = {item.tag: item.pixels for item in epoch_summaries(tracked_run(tmp_path), epoch(1, given=given))}
+    assert made.keys() == {"valid/confusion_matrix", "valid/most_confused"}
+    assert made["valid/most_confused"].shape[0] < made["valid/confusion_matrix"].shape[0]
+    assert most_mistaken(confusion(given), 4) == [0, 1, 18, 19]

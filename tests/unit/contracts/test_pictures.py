@@ -7,7 +7,7 @@ from pannsdist.contracts.pictures import confusion_picture, features_picture, fo
 
 
 @pytest.mark.parametrize(
-    ("classes", "least", "most"), [(2, 600, 900), (10, 600, 900), (50, 1400, 1800), (527, 1300, 1800)]
+    ("classes", "least", "most"), [(2, 350, 700), (10, 350, 750), (50, 1400, 1800), (527, 1300, 1800)]
 )
 def test_a_confusion_matrix_has_a_size_that_can_be_read(classes, least, most):
     matrix = np.random.default_rng(0).integers(0, 3, (classes, classes))
@@ -50,4 +50,4 @@ def test_a_sound_is_a_picture_of_its_features_or_a_curve_of_its_samples():
 
 def test_a_spectrogram_has_the_size_of_a_card_for_any_sound():
     sizes = {spectrogram_picture(np.ones(samples), 8000, "clip").shape for samples in (0, 1, 100, 80_000)}
-    assert sizes == {(480, 780, 3)}
+    assert sizes == {(384, 624, 3)}

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import time
 
 import pytest
 
@@ -36,12 +35,10 @@ def test_a_slow_or_missing_git_holds_no_run(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert history.commit(tmp_path) == ""
     slow = tmp_path / "git"
-    slow.write_text("#!/bin/sh\nexec /bin/sleep 60\n")
+    slow.write_text("#!/bin/sh\n/bin/sleep 3\necho 0123456789ab\n")
     slow.chmod(0o755)
     monkeypatch.setattr(history, "GIT_LIMIT_S", 0.2)
-    start = time.monotonic()
     assert history.commit(tmp_path) == ""
-    assert time.monotonic() - start < 30
 
 
 def test_starts_are_added_and_a_new_one_is_not_finished(tmp_path, monkeypatch):

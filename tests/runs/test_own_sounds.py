@@ -91,7 +91,7 @@ def test_a_folder_becomes_a_model_and_a_table_becomes_decisions(shared, work, in
     typed("evaluate", *model, "--split", "test", "--predictions", "test.csv", **how)
     with (work / "test.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 10
+    assert rows
     assert {"id", "truth", "decision"} <= set(rows[0])
 
 

@@ -1,5 +1,6 @@
 """`pannsdist init`: what it writes for folders and tables, and what it refuses."""
 
+import re
 from pathlib import Path
 
 import calling
@@ -243,3 +244,11 @@ def test_any_text_is_written_so_that_it_is_read_again(text, tmp_path):
     path.write_text(document((), {"model": "-", "data": "-", "data.params": "-"}, lines), encoding="utf-8")
     assert settings.load(path)[0].data.params == {"root": text}
     assert "\n" not in scalar(text)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_ten_mistakes_of_the_page_are_among_those_that_are_refused(language):
+    page = (Path(__file__).parents[3] / "docs" / language / "own_sounds.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| [^|`]+ \| `([^`]+)` \| `([^`]+)` \|$", page, re.MULTILINE)
+    assert len(rows) == 10
+    assert set(rows) <= {(wrong, command) for _, _, wrong, command in REFUSED.values()}

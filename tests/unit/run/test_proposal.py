@@ -252,3 +252,14 @@ def test_the_ten_mistakes_of_the_page_are_among_those_that_are_refused(language)
     rows = re.findall(r"^\| [^|`]+ \| `([^`]+)` \| `([^`]+)` \|$", page, re.MULTILINE)
     assert len(rows) == 10
     assert set(rows) <= {(wrong, command) for _, _, wrong, command in REFUSED.values()}
+
+
+@pytest.mark.parametrize(
+    ("columns", "wrong"),
+    [("{path: nothing, label: category}", "no column 'nothing'"), ("{sound: category}", "columns has 'sound'")],
+)
+def test_names_of_columns_that_cannot_be_are_refused(columns, wrong, sounds):
+    table(sounds / "clips.csv", "file,category", rows_of(sounds))
+    written(sounds, "clips", "clips.csv")
+    done = calling.pannsdist("data", "check", "-c", "clips.yaml", f"data.params.columns={columns}", cwd=sounds)
+    assert (done.exit_code, wrong in done.output) == (2, True), done.output

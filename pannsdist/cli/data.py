@@ -51,20 +51,24 @@ def run_check(chosen: argparse.Namespace) -> bool:
     from tqdm import tqdm
 
     from pannsdist.run.dataset_report import check_dataset
+    from pannsdist.run.feature_levels import feature_levels
     from pannsdist.run.planning.data import load_data
-    from pannsdist.run.planning.selection import choose_dataset, model_rate_hz
+    from pannsdist.run.planning.selection import choose_dataset, choose_network
 
     wanted, origin = settings.load(chosen.config, chosen.overrides)
     catalog = Catalog.installed()
     dataset = choose_dataset(wanted.data, origin, catalog)
     data = load_data(dataset, tuple(dict.fromkeys(chosen.split or ())))
     clips = sum(len(table) for table in data.splits.values())
+    network = choose_network(wanted, origin, catalog)
     with tqdm(total=clips, unit="clip", leave=False, file=sys.stderr, disable=not sys.stderr.isatty()) as bar:
-        found = check_dataset(data, model_rate_hz(wanted, origin, catalog), chosen.workers, bar.update)
+        found = check_dataset(data, network.front_end.sample_rate_hz, chosen.workers, bar.update)
+    levels = feature_levels(data, network.feature, network.minimum_samples, wanted.train.crop_s)
     if chosen.format == "json":
-        print(json.dumps(dataclasses.asdict(found), indent=1, ensure_ascii=False))
+        front_end = {"front_end": dataclasses.asdict(levels) if levels else None}
+        print(json.dumps(dataclasses.asdict(found) | front_end, indent=1, ensure_ascii=False))
     else:
-        print("\n".join([str(data.part), *table(found)]))
+        print("\n".join([str(data.part), *table(found), *([str(levels)] if levels else [])]))
     return found.passed
 
 

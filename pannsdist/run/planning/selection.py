@@ -144,14 +144,13 @@ def choose_dataset(chosen: DataSettings, origin: SettingsOrigin, catalog: Catalo
     return build_plugins([_dataset_request(chosen, origin)], catalog, origin)["data"]
 
 
-def model_rate_hz(settings: Settings, origin: SettingsOrigin, catalog: Catalog) -> int:
-    """The sample rate that the network of the settings takes, in Hz."""
+def choose_network(settings: Settings, origin: SettingsOrigin, catalog: Catalog) -> Plugins:
+    """The model and the feature of the settings, without the other plugins of a run."""
     requests = [
         _model_request(settings.model, settings.train.spec_augment, origin),
         _feature_request(settings.feature, origin),
     ]
-    rate_hz: int = Plugins(build_plugins(requests, catalog, origin)).front_end.sample_rate_hz
-    return rate_hz
+    return Plugins(build_plugins(requests, catalog, origin))
 
 
 def choose_metrics(named: Mapping[str, Any], origin: SettingsOrigin, catalog: Catalog) -> dict[str, Part]:

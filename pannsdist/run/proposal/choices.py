@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pannsdist.run.planning.data import TRAIN, VALID, Data
 from pannsdist.run.proposal.document import Line
 from pannsdist.run.proposal.sounds import Sounds
-from pannsdist.run.proposal.sources import Source
+from pannsdist.run.proposal.sources import Collection
 from pannsdist.run.proposal.start import Start
 
 SECTIONS = {
@@ -43,7 +43,7 @@ class Machine:
     has_gpu: bool
 
 
-def division(source: Source) -> tuple[Line, ...]:
+def division(source: Collection) -> tuple[Line, ...]:
     """How the clips are divided into splits, where they are not divided already."""
     if source.division == "split":
         return ()
@@ -62,7 +62,7 @@ def division(source: Source) -> tuple[Line, ...]:
     return (*lines, Line("data.params.seed", 0, "of this division: the same sounds give the same one"))
 
 
-def _units(source: Source) -> tuple[str, Mapping[str, int], int]:
+def _units(source: Collection) -> tuple[str, Mapping[str, int], int]:
     """What is divided (groups or clips), how many of them each label has, and how many there are."""
     groups = dict(source.groups) or {clip.id: str(clip.source) for clip in source.clips}
     of_label: Counter[str] = Counter()
@@ -86,7 +86,7 @@ def batch_size(clips: int, machine: Machine) -> int:
     return min(max(size - size % processes, 1), clips)
 
 
-def training(source: Source, data: Data, sounds: Sounds, start: Start, machine: Machine) -> Iterator[Line]:
+def training(source: Collection, data: Data, sounds: Sounds, start: Start, machine: Machine) -> Iterator[Line]:
     """Everything but the dataset's params."""
     yield from _lengths(len(data.splits[TRAIN]), sounds, start, machine)
     why = f"{start.parameters / 1e6:.1f} M pretrained parameters; pannsdist find-lr suggests one for your sounds"
@@ -112,7 +112,7 @@ def _lengths(clips: int, sounds: Sounds, start: Start, machine: Machine) -> Iter
         yield Line("train.patience_epochs", max(5, epochs // 3), "stops when so many in a row were not better")
 
 
-def _metric(source: Source, data: Data) -> Line:
+def _metric(source: Collection, data: Data) -> Line:
     if source.multi_label:
         return Line(
             "select.metric", "valid/mean_average_precision", "clips have several labels: no threshold is needed"

@@ -41,8 +41,8 @@ def _rows(sections: Mapping[str, str], lines: Sequence[Line]) -> Iterator[str]:
 
 
 def scalar(value: Any) -> str:
-    """A value in YAML, on one line; text is quoted unless it can be nothing else, and refers to no other setting."""
+    """A value in YAML, on one line; text is quoted unless it can be nothing else."""
     if isinstance(value, str):
         is_plain = PLAIN.fullmatch(value) and value.lower() not in WORDS
-        return value if is_plain else json.dumps(value.replace("${", "\\${"), ensure_ascii=False)
+        return value if is_plain else json.dumps(value, ensure_ascii=False)
     return json.dumps(value)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
 
 from pannsdist import settings
 from pannsdist.registry import Catalog
@@ -17,7 +19,7 @@ from pannsdist.run.planning.selection import choose_dataset, choose_plugins
 from pannsdist.run.proposal.choices import SECTIONS, Machine, division, training
 from pannsdist.run.proposal.document import Line, document
 from pannsdist.run.proposal.sounds import Sounds, look
-from pannsdist.run.proposal.sources import Source, find_source, next_command, params_of
+from pannsdist.run.proposal.sources import Collection, find_collection, next_command, params_of
 from pannsdist.run.proposal.start import Start, choose_start
 from pannsdist.runtime import outputs
 from pannsdist.runtime.errors import CannotWrite, UserError, shell_command
@@ -79,7 +81,7 @@ def _refuse_target(path: Path) -> None:
 
 
 def _proposal(wish: Wish, machine: Machine, catalog: Catalog) -> Proposal:
-    source = find_source(wish.sounds, wish.group, catalog)
+    source = find_collection(wish.sounds, wish.group, catalog)
     sounds = look(source.clips)
     source, lines, data = _divided(source, bool(wish.group), catalog)
     start = choose_start(wish.weights, catalog, machine.has_gpu)
@@ -103,7 +105,7 @@ def _proposal(wish: Wish, machine: Machine, catalog: Catalog) -> Proposal:
     return Proposal(wish.target, text, tuple(_findings(sounds, data, start)), sounds.notes)
 
 
-def _divided(source: Source, is_group_wanted: bool, catalog: Catalog) -> tuple[Source, Sequence[Line], Data]:
+def _divided(source: Collection, is_group_wanted: bool, catalog: Catalog) -> tuple[Collection, Sequence[Line], Data]:
     """The dataset's params with its division, and its clips. Groups that nobody asked for give way where they must."""
     lines = (*source.lines, *division(source))
     chosen = DataSettings(source.dataset, params_of(lines))
@@ -118,11 +120,10 @@ def _divided(source: Source, is_group_wanted: bool, catalog: Catalog) -> tuple[S
 
 
 def _check(text: str, target: Path, data: Data, catalog: Catalog) -> None:
-    """Load the text as a file and check it as a run does, without a download. Raises UserError."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / target.name
-        path.write_text(text, encoding="utf-8")
-        chosen, origin = settings.load(path)
+    """Read the text as a file is read, and check it as a run does, without a download. Raises UserError."""
+    values: Any = OmegaConf.to_container(OmegaConf.create(text))
+    origin = settings.SettingsOrigin((settings.Layer(str(target), values),))
+    chosen = settings.fill_params(Settings, values, origin, "")
     refuse_contradictions(chosen, origin, 1)
     plugins = choose_plugins(chosen, origin, catalog)
     minimum_s = plugins.minimum_samples / plugins.front_end.sample_rate_hz
@@ -156,7 +157,7 @@ def _findings(sounds: Sounds, data: Data, start: Start) -> list[str]:
     ]
 
 
-def _dataset_reason(source: Source) -> str:
+def _dataset_reason(source: Collection) -> str:
     if source.dataset == "manifest":
         return "clips listed in a table"
     return "folders for the splits, and in them one for each class" if source.division else "one folder for each class"

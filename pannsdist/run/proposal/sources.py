@@ -27,7 +27,7 @@ EXPECTED = "give a folder with one folder of sounds for each class, or a table o
 
 
 @dataclass(frozen=True)
-class Source:
+class Collection:
     """A dataset plugin, its params with their reasons, and its clips before it is decided how they are divided.
 
     `groups` has the group of each clip by its id, empty without groups. `division` says what divides them already:
@@ -43,7 +43,7 @@ class Source:
     first_fold: int = 0
 
     @property
-    def ungrouped(self) -> Source:
+    def ungrouped(self) -> Collection:
         """The same clips without groups."""
         kept = tuple(line for line in self.lines if line.key != GROUP)
         return replace(self, lines=kept, groups=())
@@ -63,7 +63,7 @@ def params_of(lines: Sequence[Line]) -> dict[str, Any]:
     return params
 
 
-def find_source(given: str, group: str, catalog: Catalog) -> Source:
+def find_collection(given: str, group: str, catalog: Catalog) -> Collection:
     """The dataset for a folder or a table. Raises UserError for what is neither, and for what the dataset refuses."""
     path = path_of(given)
     if is_folder(path):
@@ -79,7 +79,7 @@ def find_source(given: str, group: str, catalog: Catalog) -> Source:
 
 
 def next_command(given: str) -> str:
-    """What to type after a refusal: `init` with the folder above or below if that has the classes, or a look."""
+    """What to type after a refusal: `init` with the folder above or below, if that one has the classes; or a look."""
     path = path_of(given)
     if not is_folder(path):
         return shell_command("head", "-3", shown(path))
@@ -107,7 +107,7 @@ def load(dataset: str, lines: Sequence[Line], catalog: Catalog) -> Data:
     return load_data(choose_dataset(DataSettings(dataset, params_of(lines)), SettingsOrigin(), catalog))
 
 
-def _of_folder(path: Path, group: str, catalog: Catalog) -> Source:
+def _of_folder(path: Path, group: str, catalog: Catalog) -> Collection:
     line = Line("data.params.root", shown(path), "relative to the folder in which the commands are typed")
     data = load("folder", [line], catalog)
     clips = tuple(clip for table in data.splits.values() for clip in table.clips)
@@ -116,10 +116,10 @@ def _of_folder(path: Path, group: str, catalog: Catalog) -> Source:
     names = [clip.id for clip in clips]
     groups = groups_by_pattern(NamePattern(group, "--group"), names) if group else ()
     division = "split" if is_given else ""
-    return Source("folder", lines, clips, False, division, tuple(zip(names, groups, strict=False)))
+    return Collection("folder", lines, clips, False, division, tuple(zip(names, groups, strict=False)))
 
 
-def _of_table(table: Table, group: str, catalog: Catalog) -> Source:
+def _of_table(table: Table, group: str, catalog: Catalog) -> Collection:
     parts = {
         "fold": Line("data.params.valid_fold", table.first_fold, "only to look at the clips"),
         "": Line("data.params.valid_fraction", 0.2, "only to look at the clips"),
@@ -127,7 +127,7 @@ def _of_table(table: Table, group: str, catalog: Catalog) -> Source:
     own = [parts[table.division]] if table.division in parts else []
     data = load("manifest", [*table.lines, *own], catalog)
     clips = tuple(clip for split in data.splits.values() for clip in split.clips)
-    source = Source("manifest", table.lines, clips, data.multi_label, table.division, (), table.first_fold)
+    source = Collection("manifest", table.lines, clips, data.multi_label, table.division, (), table.first_fold)
     column, reason, by = (group, "a column or a pattern of the path", "--group") if group else table.group
     if not column:
         return source

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import IO, Any, TextIO
 
-from pannsdist.runtime import csv_text
+from pannsdist.runtime import csv_text, storage
+
+FORMATS = ("table", "json", "jsonl", "csv")
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,9 @@ class Format:
 
 
 SCORES = Format(
-    line=lambda result: f"{result.path}  " + "  ".join(f"{label} {score:.4f}" for label, score in result.found),
+    line=lambda result: (
+        f"{result.path}  " + ("  ".join(f"{label} {score:.4f}" for label, score in result.found) or "nothing")
+    ),
     record=lambda result: {"path": result.path, "scores": dict(result.found), **result.more},
     columns=("path", "rank", "label", "score"),
     rows=lambda result: [(result.path, rank, *pair) for rank, pair in enumerate(result.found, start=1)],
@@ -47,18 +53,48 @@ EVENTS = Format(
 )
 
 
-def write(name: str, output_format: Format, results: Iterable[Any]) -> None:
-    """Print results, each as soon as it is available, except in the format `json`, which is one list."""
+@dataclass(frozen=True)
+class Output:
+    """Where results go, and in which of `FORMATS`: by default that of the file's ending, or a table."""
+
+    path: Path | None = None
+    given: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The format."""
+        ending = self.path.suffix.lower().removeprefix(".") if self.path else ""
+        return self.given or (ending if ending in FORMATS else FORMATS[0])
+
+    def write(self, output_format: Format, results: Iterable[Any]) -> None:
+        """Write results to a file that appears once it is whole, or print each as soon as it is available.
+
+        In the format `json` they are one list. Raises CannotWrite.
+        """
+        if self.path is None:
+            _write(self.name, output_format, results, sys.stdout)
+            return
+
+        def fill(file: IO[bytes]) -> None:
+            text = io.TextIOWrapper(file, encoding="utf-8", newline="\n")
+            _write(self.name, output_format, results, text)
+            text.detach()
+
+        storage.stream_atomic(self.path, fill)
+
+
+def _write(name: str, output_format: Format, results: Iterable[Any], stream: TextIO) -> None:
     if name == "json":
-        print(json.dumps([output_format.record(result) for result in results], indent=1, ensure_ascii=False))
+        records = [output_format.record(result) for result in results]
+        print(json.dumps(records, indent=1, ensure_ascii=False), file=stream)
     elif name == "csv":
-        csv_text.write_rows(sys.stdout, [output_format.columns])
+        csv_text.write_rows(stream, [output_format.columns])
         for result in results:
-            csv_text.write_rows(sys.stdout, output_format.rows(result))
+            csv_text.write_rows(stream, output_format.rows(result))
     else:
         for result in results:
             as_json = name == "jsonl"
             line = (
                 json.dumps(output_format.record(result), ensure_ascii=False) if as_json else output_format.line(result)
             )
-            print(line, flush=True)
+            print(line, file=stream, flush=True)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pannsdist.cli.formats import EVENTS, SCORES, Result, write
+from pannsdist.cli.formats import EVENTS, FORMATS, SCORES, Output, Result
 from pannsdist.runtime import console, outputs, storage
 from pannsdist.runtime.errors import BadClip, UserError
 from pannsdist.runtime.foreign import excerpt
@@ -74,8 +74,10 @@ def _add_files(
     parser.add_argument("--hop", type=float, help="hop between windows in seconds (default: the window length)")
     if topk is not None:
         parser.add_argument("--topk", type=_from_one, default=topk, help=f"number of labels per file (default: {topk})")
+        parser.add_argument("--threshold", type=float, help="minimum probability of a label (default: none)")
     if formats:
-        parser.add_argument("--format", choices=("table", "json", "jsonl", "csv"), default="table")
+        parser.add_argument("--format", choices=FORMATS, help="default: by the ending of -o, else table")
+        parser.add_argument("-o", "--output", type=Path, help="output file (default: the terminal)")
     engines = "paddle: Paddle Inference with oneDNN; onnx: onnxruntime; both compile first"
     default = "paddle on a CPU from the ninth window on, dygraph on a GPU"
     parser.add_argument("--engine", choices=ENGINES, default="", help=f"{engines} (default: {default})")
@@ -93,23 +95,27 @@ def _add_either(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def predict(model: Model, paths: Sequence[Path], topk: int, form: str) -> bool:
-    """Print the most probable labels of each file; returns False if a file could not be read."""
+def predict(model: Model, paths: Sequence[Path], topk: int, output: Output, rule: Rule | None = None) -> bool:
+    """Write the most probable labels of each file that reach the threshold of a rule, if one is given.
+
+    Returns False if a file could not be read.
+    """
     failures: list[BadClip] = []
 
     def results() -> Iterator[Result]:
         for prediction in model.predictor.predict(paths):
             if prediction.error is None:
-                yield _result(prediction.source, prediction.scores[:topk], prediction.remarks)
+                scores = tuple(pair for pair in prediction.scores[:topk] if rule is None or rule.reached(pair[1]))
+                yield _result(prediction.source, scores, prediction.remarks)
             else:
                 failures.append(prediction.error)
 
-    write(form, SCORES, results())
+    output.write(SCORES, results())
     return _print_errors(failures)
 
 
-def detect(model: Model, paths: Sequence[Path], rule: Rule, form: str, plot: Path | None = None) -> bool:
-    """Print the events of each file; returns False if a file could not be read. `plot` is the image of one file."""
+def detect(model: Model, paths: Sequence[Path], rule: Rule, output: Output, plot: Path | None = None) -> bool:
+    """Write the events of each file; returns False if a file could not be read. `plot` is the image of one file."""
     from pannsdist.audio.loudness import LevelMeter
     from pannsdist.inference.detection import events
     from pannsdist.inference.drawing.detection import plot_events
@@ -130,7 +136,7 @@ def detect(model: Model, paths: Sequence[Path], rule: Rule, form: str, plot: Pat
             except BadClip as error:
                 failures.append(error)
 
-    write(form, EVENTS, results())
+    output.write(EVENTS, results())
     return _print_errors(failures)
 
 
@@ -193,8 +199,11 @@ def _print_errors(failures: Sequence[BadClip]) -> bool:
 
 
 def _predict(chosen: argparse.Namespace) -> bool:
-    paths = _paths(chosen.files)
-    return predict(_model(chosen), paths, chosen.topk, chosen.format)
+    from pannsdist.inference.detection import Rule
+
+    rule = None if chosen.threshold is None else Rule(chosen.threshold)
+    output, paths = _output(chosen), _paths(chosen.files)
+    return predict(_model(chosen), paths, chosen.topk, output, rule)
 
 
 def _detect(chosen: argparse.Namespace) -> bool:
@@ -204,12 +213,19 @@ def _detect(chosen: argparse.Namespace) -> bool:
         outputs.require_suffix(chosen.plot, (".png",), "--plot")
         outputs.require_file(chosen.plot, "--plot")
     rule = Rule(chosen.threshold, chosen.min_duration, chosen.min_gap)
-    paths = _paths(chosen.files)
+    output, paths = _output(chosen), _paths(chosen.files)
     if chosen.plot is not None:
         from pannsdist.inference.drawing.plot import check_output
 
         check_output(chosen.plot, paths)
-    return detect(_model(chosen), paths, rule, chosen.format, chosen.plot)
+    return detect(_model(chosen), paths, rule, output, chosen.plot)
+
+
+def _output(chosen: argparse.Namespace) -> Output:
+    """Where the results go; a file that cannot be written is refused before the work begins."""
+    if chosen.output is not None:
+        outputs.require_file(chosen.output, "-o")
+    return Output(chosen.output, chosen.format)
 
 
 def _embed(chosen: argparse.Namespace) -> bool:

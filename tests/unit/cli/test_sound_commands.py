@@ -42,6 +42,23 @@ def test_the_right_family_is_among_the_first_tags(tagger, audio, capsys):
         assert label in heard[name], heard
 
 
+def test_tags_below_a_threshold_are_left_out_of_the_file_that_is_written(tagger, audio, capsys, tmp_path):
+    files = [str(audio / f"{name}.ogg") for name in CLIPS][:2]
+    for ending in ("csv", "jsonl"):
+        assert main(["tag", *tagger, "--threshold", "0.5", "-o", str(tmp_path / f"tags.{ending}"), *files]) == 0
+    assert capsys.readouterr().out == ""
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "tags.csv").read_text(encoding="utf-8"))))
+    assert rows and all(float(row["score"]) >= 0.5 for row in rows)
+    lines = [json.loads(line) for line in (tmp_path / "tags.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [(line["path"], list(line["scores"])) for line in lines] == [
+        (file, [row["label"] for row in rows if row["path"] == file]) for file in files
+    ]
+    assert main(["tag", *tagger, "--threshold", "1", files[0]]) == 0
+    assert capsys.readouterr().out == f"{files[0]}  nothing\n"
+    assert main(["tag", *tagger, "--threshold", "nan", files[0]]) == 2
+    assert "the threshold is nan" in capsys.readouterr().err
+
+
 def test_a_list_of_files_is_read_from_standard_input(tagger, audio, capsys, monkeypatch):
     files = [str(audio / f"{name}.ogg") for name in CLIPS][:2]
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("\n".join(files).encode())))

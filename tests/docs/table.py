@@ -78,6 +78,18 @@ INSTALL = (Install(r"pip install '?pannsdist-"),)
 
 RUN = (
     # README
+    Run(r"pannsdist init --from digits/", leaves="digits.yaml", shows=r"starts at  efficientat_mn04"),
+    Run(
+        r"pannsdist train -c digits.yaml --nproc 2",
+        ("train.epochs=1", "data.workers=0", "trackers.visualdl=null"),
+        ONE_PROCESS,
+        leaves="runs/digits/best_model/bundle.json",
+    ),
+    Run(
+        r"pannsdist predict --model runs/digits/best_model --topk 3",
+        instead={"unheard/seven/engbxrpm8_0027.wav": "a.wav"},
+        shows=r"a\.wav +\d 0\.\d",
+    ),
     Run(
         r"pannsdist train -c recipe:own_sounds",
         (*TINY, "data.params.test_fraction=0.3", "data.params.valid_fraction=0.3"),
@@ -101,7 +113,7 @@ RUN = (
     Run(r"pannsdist crossval -c recipe:esc10_mn04 name=esc10_folds", TINY, ONE_FOLD, shows=r"fold_1 +\d"),
     Run(r"pannsdist sweep -c FILE", shows=r"learning_rate=1e-4,seed=1", long=True),
     Run(r"pannsdist data check -c FILE", shows=r"^unreadable: none"),
-    Run(r"pannsdist predict --model runs/demo/best_model a.wav b.ogg folder/", shows=r"a\.wav +\w+ 0\.\d"),
+    Run(r"pannsdist predict --model runs/demo/best_model a.wav b.ogg folder/", leaves="scores.csv"),
     Run(r"pannsdist evaluate --model runs/demo/best_model -c recipe:demo", TONES, shows=r"valid/accuracy +\d"),
     Run(r"pannsdist export --model runs/demo/best_model", leaves="exported/export.json"),
     Run(r"import pannsdist\n\nmodel = pannsdist.load_model"),
@@ -148,6 +160,13 @@ RUN = (
     Run(r"pannsdist evaluate --model runs/NAME/.* --per-class", leaves="classes.csv"),
     Run(r"pannsdist evaluate --model runs/NAME/.* --predictions", leaves="test.csv"),
     Run(r"pannsdist report runs/NAME", leaves="runs/own_sounds/report.html"),
+    Run(r"pannsdist runs list", shows=r"own_sounds .*finished"),
+    Run(
+        r"pannsdist runs compare",
+        instead={"runs/a": "runs/own_sounds", "runs/b": "runs/esc10_mn04"},
+        shows=r"model\.name",
+    ),
+    Run(r"pannsdist runs clean", shows=r"--yes"),
     Run(
         r"pannsdist export --model runs/NAME/best_model --format paddle",
         instead={"-o exported": "-o of_paddle"},
@@ -167,6 +186,11 @@ RUN = (
 )
 
 TESTED = (
+    Tested(
+        "docs/en/own_sounds.md",
+        ("",),
+        "tests/runs/test_own_sounds.py::test_a_folder_becomes_a_model_and_a_table_becomes_decisions",
+    ),
     Tested(
         "docs/en/plugins.md",
         ("sh",),

@@ -1,4 +1,4 @@
-"""The first hour, from built wheels in an empty folder: own sounds, a settings file, a training, predictions."""
+"""The first hour, as docs/en/own_sounds.md shows it: from built wheels in an empty folder to predictions."""
 
 import csv
 import json

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pannsdist.run.launching.one_node import Start
 
 OVERRIDES = "overrides"
+PASSED_SETTINGS = "settings.json"
 SAME_CALL = "the same call of pannsdist.train"
 CONTINUES = "the same call continues from there"
 _running = threading.Lock()
@@ -120,12 +122,11 @@ def _launched(given: Path | Mapping[str, Any], overrides: tuple[str, ...], proce
 
 
 def _written(wanted: Settings, start: Start) -> Path:
-    """A settings file for the processes, among their logs, which only the user can read."""
-    from pannsdist.run.folder import SETTINGS_FILE
+    """A settings file for the processes, secrets included, among their logs, which only the user can read."""
     from pannsdist.run.launching.command import make_log_folder
 
     refuse_held(start.folder)
     make_log_folder(start.log_folder)
-    path = start.log_folder / SETTINGS_FILE
-    storage.write_atomic(path, settings_module.to_yaml(wanted))
+    path = start.log_folder / PASSED_SETTINGS
+    storage.write_atomic(path, json.dumps(settings_module.to_dict(wanted)))
     return path

@@ -3,6 +3,7 @@
 import importlib
 import os
 import signal
+import stat
 import threading
 import time
 import warnings
@@ -16,6 +17,10 @@ import pytest
 import tiny
 
 import pannsdist
+from pannsdist import settings
+from pannsdist.run import python_api
+from pannsdist.run.launching.devices import choose_devices, this_machine
+from pannsdist.run.launching.one_node import Start
 from pannsdist.runtime import storage
 from pannsdist.runtime.errors import BadRunFolder, SettingsError, Stopped, UserError
 
@@ -268,3 +273,13 @@ def test_a_model_of_a_run_on_all_clips_has_no_best_score():
     run = pannsdist.train(SETTINGS, ["train.all_clips=true"])
     assert (run.best_epoch, run.best_score) == (2, None)
     assert repr(run) == "<Run runs/tiny: 2 epochs, model of epoch 2>"
+
+
+def test_several_processes_get_the_settings_of_a_mapping_with_their_secrets_in_a_private_file(tmp_path):
+    given = {**SETTINGS, "trackers": {"mine": {"api_key": "words-of-mine"}}}
+    wanted, _ = settings.load(given)
+    start = Start(Path(), (), tmp_path / "tiny", choose_devices(this_machine(), wanted.train, 2, ()), "a call")
+    path = python_api._written(wanted, start)
+    assert settings.load(path)[0] == wanted
+    assert wanted.trackers["mine"]["api_key"] == "words-of-mine"
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700

@@ -65,6 +65,14 @@ def load_latest(checkpoints: CheckpointStore) -> LatestCheckpoint:
     return found
 
 
+def require_run_folder(folder: Path) -> Path:
+    """The settings file of a run folder. Raises BadRunFolder where there is none."""
+    if not reading.is_file(folder / SETTINGS_FILE):
+        wrong = f"{folder} is not a run folder: it has no {SETTINGS_FILE}"
+        raise BadRunFolder(wrong, "give the folder of a run, such as runs/NAME", "ls runs")
+    return folder / SETTINGS_FILE
+
+
 def run_path(settings: Settings) -> Path:
     """The folder of a run, `runs/NAME`."""
     return Path(settings.runs) / settings.name

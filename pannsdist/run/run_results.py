@@ -29,15 +29,13 @@ class Run:
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         with paddle_import.paddle_imported():
-            from pannsdist.run.folder import SETTINGS_FILE
+            from pannsdist.run.folder import require_run_folder
             from pannsdist.run.testing import read_test_scores
         from pannsdist.training.tracking.scores_file import SCORES_FILE, read_scores
 
         self.folder = Path(folder).expanduser()
         """As it was given."""
-        if not reading.is_file(self.folder / SETTINGS_FILE):
-            wrong = f"{self.folder} is not a run folder: it has no {SETTINGS_FILE}"
-            raise BadRunFolder(wrong, "give the folder of a run, such as runs/NAME", "ls runs")
+        require_run_folder(self.folder)
         lines = read_scores(self.folder / SCORES_FILE)
         self.scores = [{key: value for key, value in line.items() if key != "earlier"} for line in lines]
         """One dictionary for each epoch: `epoch`, `step`, every score by `split/metric`, `seconds`.

@@ -19,13 +19,13 @@ from pannsdist.contracts import Clip
 from pannsdist.contracts.spectrograms import Spectrogram, spectrogram
 from pannsdist.inference.bundle import BundleRecord, read_record
 from pannsdist.registry import Catalog
+from pannsdist.run.folder import require_run_folder
 from pannsdist.run.history import History, read_history
 from pannsdist.run.planning.data import load_data
 from pannsdist.run.planning.selection import choose_dataset
 from pannsdist.run.report.classes import shown_mistakes
 from pannsdist.run.report.origin import clip_counts
 from pannsdist.run.testing import TestScores, read_test_scores
-from pannsdist.runtime import reading
 from pannsdist.runtime.errors import BadBundle, BadClip, BadRunFolder, UserError
 from pannsdist.runtime.redaction import published, published_text
 from pannsdist.training.metrics import ClassScores, Interval, Predictions, class_scores, intervals, most_confused
@@ -76,11 +76,7 @@ class ReportContent:
 
 def read_content(folder: Path, catalog: Catalog) -> ReportContent:
     """Read the folder of a run. Raises BadRunFolder if it is not a run folder, or has no finished epoch."""
-    written, lines = folder / "settings.yaml", folder / SCORES_FILE
-    if not reading.is_file(written):
-        wrong = f"{folder} is not a run folder: it has no settings.yaml"
-        raise BadRunFolder(wrong, "give the folder of a run, such as runs/NAME", "ls runs")
-    scores = read_scores(lines)
+    written, scores = require_run_folder(folder), read_scores(folder / SCORES_FILE)
     if not scores:
         raise BadRunFolder(f"the run in {folder} has no scores yet", "wait until its first epoch is finished")
     notes: list[str] = []

@@ -1,4 +1,4 @@
-"""Implementations of `World`. The only module that imports `paddle.distributed`.
+"""Implementations of `World`.
 
 `SingleProcessWorld` uses no collectives; `FleetWorld` uses Paddle's fleet, on NCCL with GPUs and on gloo without.
 """
@@ -16,7 +16,7 @@ import numpy as np
 import paddle
 from paddle.nn.layer.norm import _BatchNormBase
 
-from pannsdist.distributed import peers
+from pannsdist.distributed import joining, peers
 from pannsdist.distributed.world import T, World
 from pannsdist.runtime import launcher
 from pannsdist.runtime.errors import SettingsError
@@ -112,12 +112,7 @@ class SingleProcessWorld(World):
 
 
 class FleetWorld(World):
-    """The processes started by `paddle.distributed.launch`, joined through fleet.
-
-    On CPUs, more than two processes use DataParallel without fleet: fleet creates groups for every kind of parallelism,
-    which failed over gloo in 2 of 5 starts with four processes (Paddle 3.3.1), against 0 of 5 without. The gradients
-    are equal.
-    """
+    """The processes started by `paddle.distributed.launch`, joined through fleet."""
 
     def __init__(self, rank: int, size: int, device: str) -> None:
         super().__init__(rank, size, device)
@@ -125,7 +120,8 @@ class FleetWorld(World):
         self._wrapped: list[paddle.nn.Layer] = []
         self._processes: list[peers.ProcessId | None] = []
         with self._reporting_lost_peers():
-            self._fleet, self._store = _joined(device, size)
+            self._fleet, self._stores = joining.join(device)
+        self._store = self._stores[0]
         self._processes = self.all_gather(peers.own_process_id())
         peers.report_on_abort(self._processes)
 
@@ -133,12 +129,12 @@ class FleetWorld(World):
         return peers.reporting_lost_peers(self._processes)
 
     def wrap_model(self, layer: paddle.nn.Layer) -> paddle.nn.Layer:
-        """Wrap in Paddle's DataParallel, through fleet if it is used.
+        """Wrap in Paddle's DataParallel, through fleet.
 
         Earlier wrappers are kept alive: Paddle 3.3.1 crashes if one is freed and its layer is wrapped again.
         """
         with self._reporting_lost_peers():
-            wrapped = self._fleet.distributed_model(layer) if self._fleet else paddle.DataParallel(layer)
+            wrapped = self._fleet.distributed_model(layer)
         self._wrapped.append(wrapped)
         return wrapped
 
@@ -155,8 +151,8 @@ class FleetWorld(World):
         return paddle.nn.SyncBatchNorm.convert_sync_batchnorm(layer)
 
     def wrap_optimizer(self, optimizer: paddle.optimizer.Optimizer) -> Any:
-        """Wrap in fleet's optimizer, if fleet is used."""
-        return self._fleet.distributed_optimizer(optimizer) if self._fleet else optimizer
+        """Wrap in fleet's optimizer."""
+        return self._fleet.distributed_optimizer(optimizer)
 
     def all_reduce_sum(self, *values: float) -> tuple[float, ...]:
         """All-reduce one small float64 tensor."""
@@ -251,15 +247,3 @@ class FleetWorld(World):
         rank = peers.ended(self._processes)
         if rank is not None and self._store.add(key, 0) < self.size:
             raise peers.peer_lost(rank)
-
-
-def _joined(device: str, size: int) -> tuple[Any, Any]:
-    """Join the other processes; returns fleet, or None without it, and the store."""
-    import paddle.distributed as dist
-    from paddle.base import core
-
-    if device == "cpu" and size > 2:
-        dist.init_parallel_env()
-        return None, core.create_or_get_global_tcp_store()
-    dist.fleet.init(is_collective=True, log_level="WARNING")
-    return dist.fleet, core.create_or_get_global_tcp_store()

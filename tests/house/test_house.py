@@ -30,7 +30,13 @@ FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 ROOF = max(FLOORS) + 1
 """Where the package's own __init__ stands: what it offers it imports only when asked for it."""
 MAX_ENTRIES = 15
-COMPUTING = ("contracts/network.py", "contracts/spectrum.py", "distributed/fleet.py", "distributed/world.py")
+COMPUTING = (
+    "contracts/network.py",
+    "contracts/spectrum.py",
+    "distributed/fleet.py",
+    "distributed/joining.py",
+    "distributed/world.py",
+)
 """Modules of the lower floors that need Paddle, because they compute."""
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 300, 40
 
@@ -235,7 +241,7 @@ def test_only_distributed_names_paddle_distributed():
         names = set(imported(path)) | {dotted(node) for node in ast.walk(tree(path)) if isinstance(node, ast.Attribute)}
         if any(f"{name}.".startswith("paddle.distributed.") for name in names):
             naming.add(path.name)
-    assert naming == {"fleet.py"}
+    assert naming == {"fleet.py", "joining.py"}
 
 
 def test_only_the_devkit_imports_pytest_and_only_when_it_is_asked():

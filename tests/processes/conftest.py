@@ -107,7 +107,7 @@ def two(place, env):
 
 @pytest.fixture(scope="session")
 def four(place, env):
-    """The same of four processes, which are joined without fleet."""
+    """The same of four processes."""
     commands = {name: script(place, name) for name in ("freezing", "world_sizes")}
     commands |= {"train": train(place, "four_train", "model.name=tiny", "name=tiny")}
     return launching.in_turn(commands, place / "four", processes=4, env=env)

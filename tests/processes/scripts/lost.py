@@ -10,6 +10,7 @@ from pannsdist.runtime import console
 
 def main(text):
     console.quiet_paddle()
+    console.delay_sigterm()  # the launcher sends it when it has seen that rank 1 has ended
     world = fleet.connect()
     try:
         layer = world.wrap_model(paddle.nn.Linear(2, 2))

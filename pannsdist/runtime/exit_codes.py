@@ -10,8 +10,9 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from pannsdist.runtime import errors, foreign, launcher, reading, storage
+from pannsdist.runtime import errors, launcher, reading, storage
 from pannsdist.runtime.errors import CannotWrite, UserError
+from pannsdist.runtime.json_files import JsonFile
 
 FOLDER = "PANNSDIST_EXIT_CODES"
 """Environment variable with the folder of the files, from the command that starts the processes."""
@@ -41,22 +42,24 @@ def noted(folder: Path, rank: int) -> int | None:
 
 
 def noted_error(folder: Path, rank: int) -> UserError | None:
-    """The error that a process noted, of the type that it had; None without one."""
-    try:
-        content = foreign.read_json(_error_file(folder, rank))
-    except (OSError, ValueError):
-        return None
-    texts = [content.get(name) for name in TEXTS] if isinstance(content, dict) else [None]
-    if not all(isinstance(text, str) for text in texts):
-        return None
-    kind = getattr(errors, str(content.get("type")), UserError)
-    return (kind if isinstance(kind, type) and issubclass(kind, UserError) else UserError)(*texts)
+    """The error that a process noted, of the type that it had; None without one. Raises CannotRead."""
+    return ERROR_NOTE.read(_error_file(folder, rank))
 
 
 def forget(folder: Path, rank: int) -> None:
     """Remove what an earlier process of the rank noted."""
     storage.remove(_file(folder, rank))
     storage.remove(_error_file(folder, rank))
+
+
+def _error(content: dict[str, str]) -> UserError:
+    kind = getattr(errors, content["type"], UserError)
+    is_kind = isinstance(kind, type) and issubclass(kind, UserError)
+    return (kind if is_kind else UserError)(*(content[name] for name in TEXTS))
+
+
+ERROR_NOTE = JsonFile(_error, UserError, None)
+"""A damaged note is none: the log still says what happened."""
 
 
 def _folder() -> Path | None:

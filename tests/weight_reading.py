@@ -117,9 +117,10 @@ def read_weights(path: Path) -> None:
 
 def read_record(path: Path) -> None:
     """Read a `bundle.json`, or another file of JSON, as the product does."""
-    from pannsdist.runtime import foreign
+    from pannsdist.runtime.errors import BadBundle
+    from pannsdist.runtime.json_files import JsonFile
 
-    foreign.read_json(path)
+    JsonFile(dict, BadBundle, "copy it again").read(path)
 
 
 def end_at_kill(path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any, TextIO
 
 from pannsdist.runtime import csv_text, storage
+from pannsdist.runtime.figures import score
 
 FORMATS = ("table", "json", "jsonl", "csv")
 
@@ -36,7 +37,7 @@ class Format:
 
 SCORES = Format(
     line=lambda result: (
-        f"{result.path}  " + ("  ".join(f"{label} {score:.4f}" for label, score in result.found) or "nothing")
+        f"{result.path}  " + ("  ".join(f"{label} {score(value)}" for label, value in result.found) or "nothing")
     ),
     record=lambda result: {"path": result.path, "scores": dict(result.found), **result.more},
     columns=("path", "rank", "label", "score"),
@@ -44,7 +45,9 @@ SCORES = Format(
 )
 EVENTS = Format(
     line=lambda result: (
-        "\n".join(f"{result.path}  {e.onset_s:.2f}-{e.offset_s:.2f} s  {e.label} {e.score:.4f}" for e in result.found)
+        "\n".join(
+            f"{result.path}  {e.onset_s:.2f}-{e.offset_s:.2f} s  {e.label} {score(e.score)}" for e in result.found
+        )
         or f"{result.path}  nothing"
     ),
     record=lambda result: {"path": result.path, "events": [vars(event) for event in result.found], **result.more},

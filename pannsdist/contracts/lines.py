@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from pannsdist.runtime import storage
-from pannsdist.runtime.reading import text_or_empty
+from pannsdist.runtime.foreign import parse_json
+from pannsdist.runtime.reading import complete_lines
 
 __all__ = ["StepLines"]
 
@@ -53,10 +54,10 @@ def _line(values: Mapping[str, Any]) -> str:
 def _complete_lines(path: Path) -> list[dict[str, Any]]:
     """Complete lines of a file, up to the first truncated one."""
     found: list[dict[str, Any]] = []
-    for text in text_or_empty(path, errors="replace").split("\n"):
+    for raw in complete_lines(path):
         try:
-            line = json.loads(text)
-        except (ValueError, RecursionError):
+            line = parse_json(raw, "a line")
+        except ValueError:
             break
         if not isinstance(line, dict) or not isinstance(line.get("step"), int):
             break

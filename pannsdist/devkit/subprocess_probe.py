@@ -15,6 +15,7 @@ from typing import Any
 from pannsdist.devkit.checking import CheckFailed, Subject
 from pannsdist.registry import Entry
 from pannsdist.runtime import storage
+from pannsdist.runtime.reading import complete_lines
 
 LIMIT_S = 600.0
 """Timeout against hanging processes."""
@@ -99,4 +100,4 @@ def _lines(probe: list[str], variables: Mapping[str, str] | None = None, may_die
         if done.returncode and not may_die:
             last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
             raise CheckFailed(f"in a fresh interpreter: {last}")
-        return [json.loads(line) for line in results.read_text(encoding="utf-8").splitlines()]
+        return [json.loads(line) for line in complete_lines(results)]

@@ -111,8 +111,10 @@ def report_on_abort(ids: Sequence[ProcessId | None]) -> None:
     def terminate() -> None:
         rank = _ended_soon(ids)
         if rank is not None:
-            print(f"error: {peer_lost(rank)}", file=sys.stderr, flush=True)
+            error = peer_lost(rank)
+            print(f"error: {error}", file=sys.stderr, flush=True)
             sys.stdout.flush()
+            exit_codes.note_error(error)
             exit_codes.note(EXIT_STOPPED)
             os._exit(EXIT_STOPPED)
         previous[0]()

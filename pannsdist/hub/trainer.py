@@ -30,6 +30,7 @@ from pannsdist.run.changed_data import STOP
 from pannsdist.run.folder import load_latest
 from pannsdist.runtime import console, outputs, reading, storage
 from pannsdist.runtime.errors import BadRunFolder, UserError
+from pannsdist.runtime.figures import score
 from pannsdist.training.background import BackgroundWriter
 from pannsdist.training.checkpoint import CheckpointStore, Snapshot
 from pannsdist.training.evaluator import Evaluator, NoEvaluation, SplitToEvaluate
@@ -152,7 +153,7 @@ class Trainer:
         with self._split(eval_dataset, batch_size, num_workers, collate_fn) as split:
             evaluation = self._evaluator().evaluate(split)
         metrics = hub_metrics(evaluation.scores)
-        console.print_main("evaluation  " + "  ".join(f"{name} {value:.4f}" for name, value in metrics.items()))
+        console.print_main("evaluation  " + "  ".join(f"{name} {score(value)}" for name, value in metrics.items()))
         return {"metrics": metrics, "loss": metrics["loss"]}
 
     def save_model(self, save_dir: str | Path) -> None:

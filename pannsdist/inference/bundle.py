@@ -22,7 +22,8 @@ from pannsdist.registry import Catalog, Origin
 from pannsdist.registry.building import Part, build_plugin
 from pannsdist.runtime import reading, storage
 from pannsdist.runtime.errors import BadBundle, BadWeightsFile, shell_command
-from pannsdist.runtime.foreign import excerpt, read_json, reason
+from pannsdist.runtime.foreign import excerpt
+from pannsdist.runtime.json_files import JsonFile
 from pannsdist.runtime.redaction import published, without_secrets
 from pannsdist.settings import SettingsOrigin
 from pannsdist.weights import read_paddle
@@ -141,30 +142,37 @@ def read_record(folder: Path) -> BundleRecord:
     """
     folder = storage.complete_version(folder)
     path = folder / RECORD_FILE
+    written = BUNDLE.read(path)
+    if written is None:
+        raise _incomplete(folder)
+    record, checksum = written
     try:
-        content = reading.retried(lambda: read_json(path))
-        reading.check_format(content, FORMAT, path, BadBundle)
-        del content["format"]
-        checksum = content.pop("sha256")
-        for kind in ("model", "feature", "dataset"):
-            content[kind] = _plugin_record(content[kind])
-        content["further"] = {key: _plugin_record(one) for key, one in content.get("further", {}).items()}
-        details = tuple((name, value) for name, value in content["front_end"].pop("details"))
-        content["front_end"] = FrontEnd(**content["front_end"], details=details)
-        content["scores"] = {name: float(value) for name, value in content["scores"].items()}
-        content["labels"] = tuple(content["labels"])
-        record = BundleRecord(**content)
-        _require_bounds(record)
         found = reading.retried(lambda: sha256(folder / WEIGHTS_FILE))
-    except (FileNotFoundError, NotADirectoryError) as error:
+    except FileNotFoundError as error:
         raise _incomplete(folder) from error
     except OSError as error:
         raise reading.cannot_read(folder, error) from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadBundle(f"{path} cannot be read: {reason(error)}", "copy the whole folder again") from error
     if found != checksum:
         raise BadBundle(f"{folder / WEIGHTS_FILE} is missing or damaged", "copy the whole folder again")
     return record
+
+
+def _record(content: dict[str, Any]) -> tuple[BundleRecord, str]:
+    """The record of `bundle.json`, and the checksum of the weights. Raises as `JsonFile` expects."""
+    checksum = content.pop("sha256")
+    for kind in ("model", "feature", "dataset"):
+        content[kind] = _plugin_record(content[kind])
+    content["further"] = {key: _plugin_record(one) for key, one in content.get("further", {}).items()}
+    details = tuple((name, value) for name, value in content["front_end"].pop("details"))
+    content["front_end"] = FrontEnd(**content["front_end"], details=details)
+    content["scores"] = {name: float(value) for name, value in content["scores"].items()}
+    content["labels"] = tuple(content["labels"])
+    record = BundleRecord(**content)
+    _require_bounds(record)
+    return record, checksum
+
+
+BUNDLE = JsonFile(_record, BadBundle, "copy the whole folder again", FORMAT)
 
 
 def _incomplete(folder: Path) -> BadBundle:

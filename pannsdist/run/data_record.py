@@ -18,6 +18,7 @@ from pannsdist.contracts import Clip, SampleSource
 from pannsdist.run.planning.data import VALID, Data
 from pannsdist.runtime import reading
 from pannsdist.runtime.errors import BadRunFolder
+from pannsdist.runtime.json_files import JsonFile
 
 DATA_FILE = "data.json"
 FORMAT = 1
@@ -59,6 +60,10 @@ class DataRecord:
         return {name: (sets[row], size, segment and tuple(segment)) for name, row, size, segment in rows}
 
 
+DATA = JsonFile(lambda content: DataRecord(**content), BadRunFolder, None, FORMAT, max_bytes=1 << 30)
+"""A record of ten million clips; a damaged one is written again, so it is read as none."""
+
+
 def data_record(data: Data) -> DataRecord:
     """The record of loaded splits. Asks the size of every file; rank 0 only, since the answers may differ by node."""
     splits = {
@@ -84,17 +89,9 @@ def read_data_record(path: Path) -> tuple[DataRecord, str] | None:
 
     Raises CannotRead where the system cannot read it, BadRunFolder for the file of another version.
     """
-    try:
-        text = reading.retried(path.read_bytes)
-        content = json.loads(text)
-        reading.check_format(content, FORMAT, path, BadRunFolder)
-        return DataRecord(content["labels"], content["label_sets"], content["splits"]), _sha256(text)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise reading.cannot_read(path, error) from error
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return None
+    raw = DATA.raw(path)
+    record = None if raw is None else DATA.parsed(raw, path)
+    return None if raw is None or record is None else (record, _sha256(raw))
 
 
 @dataclass(frozen=True)

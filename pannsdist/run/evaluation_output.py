@@ -14,6 +14,7 @@ import numpy as np
 
 from pannsdist.run.series.scores import table
 from pannsdist.runtime import csv_text, storage
+from pannsdist.runtime.figures import score
 from pannsdist.training.evaluator import Evaluation
 from pannsdist.training.metrics import (
     CLASS_SCORES,
@@ -64,16 +65,16 @@ class EvaluatedSplit:
     def _scores_table(self) -> str:
         rows = [("score", "", "95 % interval")]
         for name, value in self.evaluation.scores.items():
-            rows.append((name, number(value), str(self.intervals.get(name, ""))))
+            rows.append((name, score(value), str(self.intervals.get(name, ""))))
         return table(rows)
 
     def _classes_table(self) -> str:
         rows: list[tuple[str, ...]] = [HEADINGS]
         for one in self.evaluation.classes:
             label, support, predicted, *values = astuple(one)
-            rows.append((label, str(support), str(predicted), *map(number, values)))
+            rows.append((label, str(support), str(predicted), *map(score, values)))
         means = class_means(self.evaluation.classes)
-        rows.append(("mean", "", "", *(number(means[name].value) for name in CLASS_SCORES)))
+        rows.append(("mean", "", "", *(score(means[name].value) for name in CLASS_SCORES)))
         rows.append(("classes in the mean", "", "", *(str(means[name].classes) for name in CLASS_SCORES)))
         return table(rows)
 
@@ -115,11 +116,6 @@ class EvaluatedSplit:
     def _class_rows(self) -> Iterator[tuple[Any, ...]]:
         yield CLASS_COLUMNS
         yield from (astuple(one) for one in self.evaluation.classes)
-
-
-def number(value: float) -> str:
-    """A score in a table; `-` where undefined."""
-    return "-" if math.isnan(value) else f"{value:.4f}"
 
 
 def finite(value: Any) -> Any:

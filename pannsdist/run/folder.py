@@ -23,8 +23,9 @@ from pannsdist.run.planning.plan import Plan
 from pannsdist.run.trackers import PluginTracker
 from pannsdist.runtime import console, launcher, outputs, reading, storage
 from pannsdist.runtime.errors import BadClip, BadRunFolder, CannotWrite, shell_command
+from pannsdist.runtime.figures import score
 from pannsdist.runtime.folder_lock import FolderLock
-from pannsdist.runtime.foreign import read_json
+from pannsdist.runtime.json_files import JsonFile
 from pannsdist.runtime.names import shown
 from pannsdist.runtime.redaction import published_text
 from pannsdist.settings.schema import Settings
@@ -189,7 +190,8 @@ class RunFolder:
             lines = [f"all clips were trained on, and none chose an epoch; the model of epoch {best['epoch']}: {model}"]
             lines.append(f"  next: {shell_command('pannsdist', 'predict', '--model', model, 'FILE...')}")
         elif best.get("epoch"):
-            lines = [f"best {best['metric']} {best['value']:.4f} in epoch {best['epoch']} of {progress.epoch}: {model}"]
+            chosen = f"best {best['metric']} {score(best['value'])} in epoch {best['epoch']}"
+            lines = [f"{chosen} of {progress.epoch}: {model}"]
             lines.append(f"  next: {shell_command('pannsdist', 'predict', '--model', model, 'FILE...')}")
         else:
             lines.append(f"  no epoch had a finite {best.get('metric', 'score')}, so there is no best model")
@@ -266,19 +268,20 @@ def _refuse_other_run(written: Path, settings: Settings) -> None:
 
 def _refuse_other_labels(written: Path, labels: list[str]) -> None:
     right = "copy it from another run on the same dataset, or rename this run with name=NAME"
-    try:
-        known = list(reading.retried(lambda: read_json(written)))
-    except FileNotFoundError as error:
-        raise BadRunFolder(f"{written} is missing", right) from error
-    except OSError as error:
-        raise reading.cannot_read(written, error) from error
-    except (ValueError, TypeError) as error:
-        raise BadRunFolder(f"{written} cannot be read: {error}", right) from error
+    known = JsonFile(_texts, BadRunFolder, right).read(written)
+    if known is None:
+        raise BadRunFolder(f"{written} is missing", right)
     if known != labels:
         differing = sorted(set(known) ^ set(labels)) or ["their order"]
         wrong = f"the dataset's labels differ from those of the run in {written.parent}: {', '.join(differing[:5])}"
         right = f"the run has {len(known)}, the dataset {len(labels)}; choose another name, as name=NAME"
         raise BadRunFolder(wrong, right)
+
+
+def _texts(content: Any) -> list[str]:
+    if not isinstance(content, list) or not all(isinstance(one, str) for one in content):
+        raise ValueError("it is no list of texts")
+    return content
 
 
 def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:

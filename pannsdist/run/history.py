@@ -15,9 +15,9 @@ from typing import Any
 import paddle
 
 import pannsdist
-from pannsdist.runtime import launcher, reading, storage
+from pannsdist.runtime import launcher, storage
 from pannsdist.runtime.errors import BadRunFolder
-from pannsdist.runtime.foreign import read_json
+from pannsdist.runtime.json_files import JsonFile
 from pannsdist.runtime.names import shown
 from pannsdist.runtime.redaction import published_text
 
@@ -69,18 +69,7 @@ def set_finished(folder: Path) -> None:
 
 def read_history(folder: Path) -> History:
     """The history of a run folder; empty without a file. Raises CannotRead, BadRunFolder."""
-    path = folder / HISTORY_FILE
-    try:
-        content = reading.retried(lambda: read_json(path))
-        reading.check_format(content, FORMAT, path, BadRunFolder)
-        return History(tuple(_start(one) for one in content["starts"]), bool(content["finished"]))
-    except FileNotFoundError:
-        return History()
-    except OSError as error:
-        raise reading.cannot_read(path, error) from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        right = "remove it, and repeat the command: the run goes on without its earlier history"
-        raise BadRunFolder(f"{path} is damaged: {error}", right) from error
+    return HISTORY.read(folder / HISTORY_FILE) or History()
 
 
 def commit(folder: Path) -> str:
@@ -110,6 +99,14 @@ def _git(folder: Path, *arguments: str) -> str | None:
 def _start(content: Mapping[str, Any]) -> Start:
     software = {str(name): str(version) for name, version in content["versions"].items()}
     return Start(str(content["date"]), str(content["command"]), software, str(content["commit"]))
+
+
+def _history(content: Mapping[str, Any]) -> History:
+    return History(tuple(_start(one) for one in content["starts"]), bool(content["finished"]))
+
+
+WITHOUT = "remove it, and repeat the command: the run goes on without its earlier history"
+HISTORY = JsonFile(_history, BadRunFolder, WITHOUT, FORMAT, is_removable=True)
 
 
 def _write(folder: Path, history: History) -> None:

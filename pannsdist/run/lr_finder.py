@@ -16,6 +16,7 @@ from pannsdist import settings
 from pannsdist.registry import Catalog
 from pannsdist.runtime import console, launcher, outputs, storage
 from pannsdist.runtime.errors import SettingsError, UserError
+from pannsdist.runtime.figures import score
 
 if TYPE_CHECKING:
     from pannsdist.contracts.batch import Batch
@@ -126,7 +127,7 @@ def table(search: Search) -> str:
     """A table of learning rates and losses, and the suggestion."""
     every = max(1, math.ceil(len(search.rates) / ROWS))
     rows = list(zip(search.rates, search.losses, strict=True))[::every]
-    lines = ["rate      smoothed loss", *(f"{rate:<9.2e} {loss:.4f}" for rate, loss in rows)]
+    lines = ["rate      smoothed loss", *(f"{rate:<9.2e} {score(loss)}" for rate, loss in rows)]
     if search.suggestion is None:
         return "\n".join([*lines, "the loss falls at no learning rate: try other values of --low and --high"])
     return "\n".join(

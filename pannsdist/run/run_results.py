@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pannsdist.runtime import paddle_import, reading
 from pannsdist.runtime.errors import BadRunFolder
+from pannsdist.runtime.figures import score
 
 if TYPE_CHECKING:
     from pannsdist.inference.bundle import BundleRecord
@@ -96,8 +97,8 @@ class Run:
             model = f", model of epoch {self.best_epoch}" if self.best_epoch else ", no model"
             return f"{epochs}{model}"
         name = f"test/{str(self.metric).partition('/')[2]}"
-        tested = f", {name} {_number(self.test_scores[name])}" if name in self.test_scores else ""
-        return f"{epochs}, best {self.metric} {self.best_score:.4f} in epoch {self.best_epoch}{tested}"
+        tested = f", {name} {score(self.test_scores[name])}" if name in self.test_scores else ""
+        return f"{epochs}, best {self.metric} {score(self.best_score)} in epoch {self.best_epoch}{tested}"
 
     def _repr_html_(self) -> str:
         """A table of the epochs, the best one in bold."""
@@ -110,13 +111,9 @@ class Run:
         return f"<table><caption>{caption}</caption>{''.join(rows)}</table>"
 
     def _epoch_row(self, line: Mapping[str, Any], columns: list[str]) -> str:
-        cells = [str(line["epoch"]), *(_number(line.get(name)) for name in columns[1:-1]), f"{line['seconds']:.1f}"]
+        cells = [str(line["epoch"]), *(score(line.get(name)) for name in columns[1:-1]), f"{line['seconds']:.1f}"]
         return _row("th" if line["epoch"] == self.best_epoch else "td", cells)
 
 
 def _row(tag: str, cells: list[str]) -> str:
     return f"<tr>{''.join(f'<{tag}>{html.escape(cell)}</{tag}>' for cell in cells)}</tr>"
-
-
-def _number(value: float | None) -> str:
-    return "not finite" if value is None else f"{value:.4f}"

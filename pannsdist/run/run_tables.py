@@ -11,9 +11,10 @@ from pannsdist.run.folder import SETTINGS_FILE
 from pannsdist.run.listing import ListedRun
 from pannsdist.run.report.content import flat
 from pannsdist.run.report.origin import day
-from pannsdist.run.series.scores import number, table
+from pannsdist.run.series.scores import table
 from pannsdist.runtime import csv_text
 from pannsdist.runtime.errors import BadRunFolder, shell_command
+from pannsdist.runtime.figures import UNDEFINED, score
 from pannsdist.runtime.redaction import published
 
 OWN_KEYS = ("name", "runs")
@@ -40,7 +41,7 @@ def _cells(run: ListedRun) -> tuple[Any, ...]:
 
 
 def _row(run: ListedRun) -> tuple[str, ...]:
-    best = ("–", "–") if run.best is None else (run.best.metric, number(run.best_value))
+    best = (UNDEFINED, UNDEFINED) if run.best is None else (run.best.metric, score(run.best_value))
     epochs = f"{run.epochs_done}/{run.epochs}" if not run.problem else ""
     return (run.name, run.state, run.model, run.dataset, epochs, *best, day(run.date))
 
@@ -76,8 +77,8 @@ def comparison_text(runs: Sequence[ListedRun], form: str) -> str:
     head = ["", *(run.name for run in runs)]
     facts = [["state", *(run.state for run in runs)], ["epochs", *(f"{run.epochs_done}/{run.epochs}" for run in runs)]]
     settings_rows = [[key, *map(_text, values)] for key, values in differing.items()]
-    best = [["best epoch", *(str(run.best.epoch) if run.best else "–" for run in runs)]]
-    score_rows = [[name, *("–" if one is None else number(one) for one in found)] for name, found in scores.items()]
+    best = [["best epoch", *(str(run.best.epoch) if run.best else UNDEFINED for run in runs)]]
+    score_rows = [[name, *map(score, found)] for name, found in scores.items()]
     same = [] if differing else ["The settings are equal, except for the name."]
     return "\n".join([table([head, *facts, *settings_rows, *best, *score_rows]), *same]) + "\n"
 
@@ -102,4 +103,4 @@ def _finite(value: float | None) -> float | None:
 
 
 def _text(value: Any) -> str:
-    return "–" if value is None else str(value)
+    return UNDEFINED if value is None else str(value)

@@ -20,9 +20,10 @@ from pannsdist.run.data_record import data_record
 from pannsdist.run.folder import RunFolder
 from pannsdist.run.planning.data import TEST, Data
 from pannsdist.run.trackers import PluginTracker
-from pannsdist.runtime import console, reading, storage
+from pannsdist.runtime import console, storage
 from pannsdist.runtime.errors import BadRunFolder, Stopped
-from pannsdist.runtime.foreign import read_json
+from pannsdist.runtime.figures import score
+from pannsdist.runtime.json_files import JsonFile
 from pannsdist.training.evaluator import Evaluation, Evaluator, SplitToEvaluate
 from pannsdist.training.state import Progress
 from pannsdist.training.tracking import SavedPredictions, write_predictions
@@ -52,9 +53,7 @@ class TestScores:
     def line(self) -> str:
         """The score that corresponds to the one that chose the model, as a line of text."""
         name = f"{TEST}/{self.selected.partition('/')[2]}"
-        found = self.scores.get(name)
-        value = "is not finite" if found is None else f"{found:.4f}"
-        return f"{name} {value}, {self.clips} clips, evaluated once with this model"
+        return f"{name} {score(self.scores.get(name))}, {self.clips} clips, evaluated once with this model"
 
 
 @dataclass(frozen=True)
@@ -70,21 +69,17 @@ class FinishedRun:
 
 def read_test_scores(folder: Path) -> TestScores | None:
     """The test scores of a run folder; None if there are none. Raises BadRunFolder, CannotRead."""
-    path = folder / TEST_FILE
-    try:
-        content = reading.retried(lambda: read_json(path))
-        reading.check_format(content, FORMAT, path, BadRunFolder)
-        del content["format"]
-        scores = TestScores(**content)
-        own = {str(name): None if value is None else float(value) for name, value in scores.scores.items()}
-        return replace(scores, scores=own, epoch=int(scores.epoch), clips=int(scores.clips))
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise reading.cannot_read(path, error) from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        right = "remove it, and repeat the command: the test split is then evaluated again"
-        raise BadRunFolder(f"{path} is damaged: {error}", right) from error
+    return TEST_SCORES.read(folder / TEST_FILE)
+
+
+def _test_scores(content: Mapping[str, Any]) -> TestScores:
+    scores = TestScores(**content)
+    own = {str(name): None if value is None else float(value) for name, value in scores.scores.items()}
+    return replace(scores, scores=own, epoch=int(scores.epoch), clips=int(scores.clips))
+
+
+AGAIN = "remove it, and repeat the command: the test split is then evaluated again"
+TEST_SCORES = JsonFile(_test_scores, BadRunFolder, AGAIN, FORMAT, is_removable=True)
 
 
 def summary_line(run: FinishedRun) -> str:

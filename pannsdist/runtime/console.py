@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from pannsdist.runtime import launcher, signals, streams
+from pannsdist.runtime import exit_codes, launcher, signals, streams
 from pannsdist.runtime.errors import EXIT_STOPPED, EXIT_USER_ERROR, CannotWrite, PeerLost, Stopped, UserError
 from pannsdist.runtime.redaction import without_credentials
 from pannsdist.runtime.storage import NO_ROOM
@@ -90,23 +90,30 @@ def _code(work: Callable[[], int | bool | None]) -> int:
         return _flushed(work)
     except Stopped as stopped:
         signals.ignore()
+        exit_codes.note_error(stopped)
         with suppress(OSError, CannotWrite):
             print_main(f"{stopped}\n  next: {launcher.command()}")
         return EXIT_STOPPED
     except UserError as error:
         if launcher.size() > 1:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        streams.complain(f"error: {error}")
+        _fail(error)
         return EXIT_STOPPED if isinstance(error, PeerLost) else EXIT_USER_ERROR
     except OSError as error:
         if error.errno == errno.EPIPE and streams.is_lost():
             return 128 + signal.SIGPIPE
-        streams.complain(f"error: {_of_the_system(error)}")
+        _fail(_of_the_system(error))
         return EXIT_USER_ERROR
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         streams.complain("interrupted")
         return 128 + signal.SIGINT
+
+
+def _fail(error: UserError) -> None:
+    """Print the error that ends this process, and note it for the command that started the processes."""
+    exit_codes.note_error(error)
+    streams.complain(f"error: {error}")
 
 
 def _flushed(work: Callable[[], int | bool | None]) -> int:

@@ -1,21 +1,38 @@
-"""The exit codes of all processes of a run, noted in files: Paddle's launcher gives one of them alone, or its own."""
+"""How each process of a run ended, noted in files: Paddle's launcher gives one exit code alone, or its own.
+
+`exit_code.N` has the exit code of rank N, `error.N` the UserError that ended it: its type and three texts as JSON.
+"""
 
 from __future__ import annotations
 
+import json
 import os
+from contextlib import suppress
 from pathlib import Path
 
-from pannsdist.runtime import launcher, reading, storage
+from pannsdist.runtime import errors, launcher, reading, storage
+from pannsdist.runtime.errors import CannotWrite, UserError
+from pannsdist.runtime.json_files import JsonFile
 
 FOLDER = "PANNSDIST_EXIT_CODES"
 """Environment variable with the folder of the files, from the command that starts the processes."""
+TEXTS = ("wrong", "right", "command")
 
 
 def note(code: int) -> None:
     """Note the exit code of this process, as its last act; nothing without a folder to note it in."""
-    folder = os.environ.get(FOLDER)
-    if folder and launcher.size() > 1:
-        storage.write_file(_file(Path(folder), launcher.rank()), f"{code}\n")
+    folder = _folder()
+    if folder is not None:
+        storage.write_file(_file(folder, launcher.rank()), f"{code}\n")
+
+
+def note_error(error: UserError) -> None:
+    """Note the error that ends this process; nothing without a folder, or where the file cannot be written."""
+    folder = _folder()
+    if folder is not None:
+        content = {"type": type(error).__name__, **{name: getattr(error, name) for name in TEXTS}}
+        with suppress(CannotWrite):  # the exit code and the log still say it
+            storage.write_atomic(_error_file(folder, launcher.rank()), json.dumps(content))
 
 
 def noted(folder: Path, rank: int) -> int | None:
@@ -24,10 +41,35 @@ def noted(folder: Path, rank: int) -> int | None:
     return int(text) if text.isdecimal() else None
 
 
+def noted_error(folder: Path, rank: int) -> UserError | None:
+    """The error that a process noted, of the type that it had; None without one. Raises CannotRead."""
+    return ERROR_NOTE.read(_error_file(folder, rank))
+
+
 def forget(folder: Path, rank: int) -> None:
     """Remove what an earlier process of the rank noted."""
     storage.remove(_file(folder, rank))
+    storage.remove(_error_file(folder, rank))
+
+
+def _error(content: dict[str, str]) -> UserError:
+    kind = getattr(errors, content["type"], UserError)
+    is_kind = isinstance(kind, type) and issubclass(kind, UserError)
+    return (kind if is_kind else UserError)(*(content[name] for name in TEXTS))
+
+
+ERROR_NOTE = JsonFile(_error, UserError, None)
+"""A damaged note is none: the log still says what happened."""
+
+
+def _folder() -> Path | None:
+    folder = os.environ.get(FOLDER)
+    return Path(folder) if folder and launcher.size() > 1 else None
 
 
 def _file(folder: Path, rank: int) -> Path:
     return folder / f"exit_code.{rank}"
+
+
+def _error_file(folder: Path, rank: int) -> Path:
+    return folder / f"error.{rank}"

@@ -19,6 +19,7 @@ from pathlib import Path
 from pannsdist.runtime import storage
 from pannsdist.runtime.console import print_main
 from pannsdist.runtime.errors import BadRunFolder, CannotWrite, shell_command
+from pannsdist.runtime.foreign import parse_json
 
 LOCK_FILE = ".lock"
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP)
@@ -195,7 +196,7 @@ def _record(handle: int, text: str) -> None:
 def _holder(handle: int) -> Holder | None:
     """The recorded holder; None where the record is empty, or is no such record."""
     try:
-        found = json.loads(os.pread(handle, 4096, 0))
+        found = parse_json(os.pread(handle, 4096, 0), "a lock")
         return Holder(**{key: kind(found[key]) for key, kind in _FIELDS.items()})
     except (ValueError, TypeError, KeyError):
         return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 MAX_JSON_BYTES = 4 << 20
@@ -66,12 +65,6 @@ def parse_json(raw: bytes, what: str, max_bytes: int = MAX_JSON_BYTES) -> Any:
         raise ValueError(f"{what} has {error}") from None
     except ValueError as error:
         raise ValueError(f"{what} is not JSON: {reason(error)}") from None
-
-
-def read_json(path: Path, max_bytes: int = MAX_JSON_BYTES) -> Any:
-    """The content of a JSON file, read within the bounds of `parse_json`. Raises ValueError and OSError."""
-    with path.open("rb") as file:
-        return parse_json(file.read(max_bytes + 1), "a file", max_bytes)
 
 
 class _TwiceError(Exception):

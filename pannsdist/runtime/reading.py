@@ -103,6 +103,11 @@ def bytes_or_empty(path: Path) -> bytes:
         raise cannot_read(path, error) from error
 
 
+def complete_lines(path: Path) -> list[bytes]:
+    """The lines of a file that have their end; empty where there is no file. Raises CannotRead."""
+    return bytes_or_empty(path).split(b"\n")[:-1]
+
+
 def cannot_read(path: Path, error: OSError | MemoryError) -> CannotRead:
     """The error for a file or folder that could not be read, and was left as it is."""
     named = getattr(error, "filename", None) or path

@@ -16,7 +16,7 @@ from typing import Protocol
 from pannsdist.run.launching.command import make_log_folder
 from pannsdist.run.launching.ranks import Culprit, Ranks, as_shell, message
 from pannsdist.runtime import exit_codes, launcher_logs, reading, signals, storage
-from pannsdist.runtime.errors import CannotRead
+from pannsdist.runtime.errors import CannotRead, UserError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 POLL_S = 0.2
@@ -40,12 +40,16 @@ class Job:
 
 @dataclass(frozen=True)
 class JobResult:
-    """The result of a job: its exit code as in a shell, its output, and the process that failed, if it had several."""
+    """The result of a job: its exit code as in a shell, and its output.
+
+    Of one in several processes also the process that failed, and the error that rank 0 noted.
+    """
 
     job: Job
     exit_code: int
     output: str
     culprit: Culprit | None = None
+    noted: UserError | None = None
 
     @property
     def message(self) -> str:
@@ -172,4 +176,5 @@ def _result(started: _Started, code: int) -> JobResult:
         output = f"error: {error}"
     if started.ranks is None:
         return JobResult(started.job, as_shell(code), output)
-    return JobResult(started.job, started.ranks.true_code(code), output, started.ranks.culprit(output))
+    ranks = started.ranks
+    return JobResult(started.job, ranks.true_code(code), output, ranks.culprit(output), ranks.error(0))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-import textwrap
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +10,12 @@ from pathlib import Path
 from pannsdist.run.launching.command import LOG_FOLDER, make_log_folder, training_command
 from pannsdist.run.launching.devices import Devices
 from pannsdist.run.launching.job_pool import Job, JobPool, JobResult
-from pannsdist.run.launching.ranks import NOISE, message
+from pannsdist.run.launching.ranks import NOISE, Culprit, message
 from pannsdist.runtime import launcher
 from pannsdist.runtime.errors import EXIT_STOPPED, PeerLost, SettingsError, Stopped, UserError, shell_command
 from pannsdist.runtime.folder_lock import refuse_held
 
 LAUNCHER_LOG = "launcher.log"
-LAST_LINES = 50
 CONTINUE = "the same command continues from the last checkpoint, if there is one"
 
 
@@ -65,34 +62,23 @@ def refuse_launcher() -> None:
 
 @dataclass(frozen=True)
 class Ending:
-    """How the processes ended: the exit code of the run, what rank 0 printed last, and what the terminal lacks."""
+    """How the processes ended: the exit code of the run, what ended it, and whether rank 0's lines have said that.
+
+    `error` is None after a run that is finished; it is the exception for a caller in Python.
+    """
 
     exit_code: int
-    printed: str
-    unsaid: UserError | None
-
-    @property
-    def error(self) -> UserError | None:
-        """The exception for the caller in Python; None after a run that is finished."""
-        if self.exit_code == 0 or isinstance(self.unsaid, Stopped):
-            return self.unsaid
-        if self.unsaid is not None:
-            kind = PeerLost if self.exit_code == EXIT_STOPPED else UserError
-            return kind(self.unsaid.wrong, self.unsaid.right, self.unsaid.command)
-        if self.exit_code == EXIT_STOPPED:
-            stops = [line for line in self.printed.splitlines() if line.startswith("stopped ")]
-            return Stopped(stops[-1] if stops else "stopped, as requested", CONTINUE)
-        wrong, _, right = message(self.printed).partition("\n")
-        return UserError(wrong, textwrap.dedent(right))
+    error: UserError | None = None
+    is_printed: bool = False
 
 
 def launch(start: Start) -> int:
     """Run the processes to their end, print what their own lines do not say, and return the exit code of the run."""
     ending = run_to_end(start)
-    if isinstance(ending.unsaid, Stopped):
-        print(ending.unsaid)
-    elif ending.unsaid is not None:
-        print(f"error: {ending.unsaid}", file=sys.stderr, flush=True)
+    if isinstance(ending.error, Stopped) and not ending.is_printed:
+        print(ending.error)
+    elif ending.error is not None and not ending.is_printed:
+        print(f"error: {ending.error}", file=sys.stderr, flush=True)
     return ending.exit_code
 
 
@@ -110,23 +96,32 @@ def run_to_end(start: Start) -> Ending:
     lost = result.culprit is not None and result.culprit.code is None
     if pool.stopping and lost:
         stopped = Stopped("stopped before the run could be saved", CONTINUE, start.command_line)
-        return Ending(EXIT_STOPPED, relay.printed, stopped)
-    return Ending(result.exit_code, relay.printed, _error(result, start.command_line))
+        return Ending(EXIT_STOPPED, stopped)
+    return ending_of(result, start.command_line)
 
 
-def _error(result: JobResult, command_line: str) -> UserError | None:
-    """What the terminal does not show yet; None if rank 0's own lines say it."""
-    culprit = result.culprit
-    if culprit is None or (culprit.rank == 0 and culprit.code is not None):
-        return None
+def ending_of(result: JobResult, command_line: str) -> Ending:
+    """What ended a run, from what its processes noted. The command is what continues it."""
+    culprit, code = result.culprit, result.exit_code
+    if culprit is None:
+        error = None if code == 0 else result.noted or Stopped("stopped, as requested", CONTINUE, command_line)
+        return Ending(code, error, is_printed=True)
+    if culprit.rank == 0 and culprit.code is not None:
+        return Ending(code, culprit.error or UserError(culprit.last_lines, f"log: {culprit.log}"), is_printed=True)
+    return Ending(code, _lost(culprit, result, command_line))
+
+
+def _lost(culprit: Culprit, result: JobResult, command_line: str) -> UserError:
+    """The error for a process that failed or was killed, of which rank 0's lines say nothing."""
     again = command_line if result.exit_code == EXIT_STOPPED else ""
+    kind = PeerLost if result.exit_code == EXIT_STOPPED else UserError
     if culprit.said:
         said = "\n".join(culprit.lines())
-        return UserError(f"{culprit}; its last lines:\n{said}", f"log: {culprit.log}", again)
+        return kind(f"{culprit}; its last lines:\n{said}", f"log: {culprit.log}", again)
     if culprit.signal or result.exit_code == EXIT_STOPPED:
-        return UserError(str(culprit), f"log: {culprit.log}", again)
+        return kind(str(culprit), f"log: {culprit.log}", again)
     wrong = f"Paddle's launcher ended with exit code {result.exit_code}; its last lines:\n{message(result.output)}"
-    return UserError(wrong, f"log: {result.job.log}", again)
+    return kind(wrong, f"log: {result.job.log}", again)
 
 
 class Relay:
@@ -140,13 +135,7 @@ class Relay:
         self._log = log
         self._read = log.stat().st_size if log.is_file() else 0
         self._in_error = False
-        self._last: deque[str] = deque(maxlen=LAST_LINES)
         self.results: list[JobResult] = []
-
-    @property
-    def printed(self) -> str:
-        """The last lines that were printed."""
-        return "".join(self._last)
 
     def on_start(self, job: Job) -> None:
         """Nothing to print: the command has said what starts."""
@@ -173,4 +162,3 @@ class Relay:
             self._in_error = line.startswith("error: ") or (self._in_error and line.startswith("  "))
             if not NOISE.match(line):
                 print(line, end="", file=sys.stderr if self._in_error else sys.stdout, flush=True)
-                self._last.append(line)

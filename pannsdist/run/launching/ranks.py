@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pannsdist.runtime import exit_codes
-from pannsdist.runtime.errors import EXIT_STOPPED, EXIT_USER_ERROR
+from pannsdist.runtime.errors import EXIT_STOPPED, EXIT_USER_ERROR, UserError
 
 SHOWN_LINES = 15
 NOISE = re.compile(r"[IW]\d{4} [\d:.]+ +\d+ \S+\.cc:\d+\] |=+( Modified FLAGS detected =+)?$|FLAGS\(name=")
@@ -18,10 +18,10 @@ NOISE = re.compile(r"[IW]\d{4} [\d:.]+ +\d+ \S+\.cc:\d+\] |=+( Modified FLAGS de
 
 def message(output: str) -> str:
     """The last error message of an output, or its last lines."""
-    lines = [line for line in output.splitlines() if not NOISE.match(line)]
+    lines = _lines(output)
     starts = [number for number, line in enumerate(lines) if line.startswith("error: ")]
     if not starts:
-        return "\n".join(lines[-SHOWN_LINES:])
+        return last_lines(output)
     found = [lines[starts[-1]].removeprefix("error: ")]
     for line in lines[starts[-1] + 1 :]:
         if not line.startswith("  "):
@@ -30,15 +30,33 @@ def message(output: str) -> str:
     return "\n".join(found)
 
 
+def last_lines(output: str) -> str:
+    """The last lines of an output."""
+    return "\n".join(_lines(output)[-SHOWN_LINES:])
+
+
+def _lines(output: str) -> list[str]:
+    return [line for line in output.splitlines() if not NOISE.match(line)]
+
+
 @dataclass(frozen=True)
 class Culprit:
-    """The process because of which a run ended: `code` is None if it was killed; `said` are its last lines."""
+    """The process because of which a run ended: `code` is None if it was killed.
+
+    `error` is what it noted; `last_lines` are those of its log.
+    """
 
     rank: int
     code: int | None
     signal: int | None
-    said: str
+    error: UserError | None
+    last_lines: str
     log: Path
+
+    @property
+    def said(self) -> str:
+        """Its error, or its last lines."""
+        return self.last_lines if self.error is None else str(self.error)
 
     def __str__(self) -> str:
         if self.code is not None:
@@ -47,7 +65,7 @@ class Culprit:
         return f"the process of rank {self.rank} was killed{by}"
 
     def lines(self) -> Iterator[str]:
-        """Its last lines, with the rank in front of each."""
+        """Its error or its last lines, with the rank in front of each."""
         return (f"rank {self.rank}: {line}" for line in self.said.splitlines())
 
 
@@ -93,9 +111,13 @@ class Ranks:
         absent = [rank for rank, code in enumerate(codes) if code is None]
         for rank in (*failed, *killed, *absent):
             number = self._killed(launcher_output).get(rank)
-            said = message(self.said(rank).decode(errors="replace"))
-            return Culprit(rank, codes[rank], number, said, self.log(rank))
+            last = last_lines(self.said(rank).decode(errors="replace"))
+            return Culprit(rank, codes[rank], number, self.error(rank), last, self.log(rank))
         return None
+
+    def error(self, rank: int) -> UserError | None:
+        """The error that ended a process, as it noted it."""
+        return exit_codes.noted_error(self._folder, rank)
 
     def _codes(self) -> list[int | None]:
         return [exit_codes.noted(self._folder, rank) for rank in range(self.processes)]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 
+from pannsdist.runtime.figures import score
+
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 340.0, 150.0, 46.0, 10.0, 10.0, 20.0
 
 Series = Sequence[float | None]
@@ -43,7 +45,7 @@ def line_chart(series: Mapping[str, Series], best_epoch: int | None) -> str:
             drawn = " ".join(f"{x(epoch):.1f},{y(value):.1f}" for epoch, value in run)
             parts.append(f"<polyline class='line line{number}' points='{drawn}'/>")
             for epoch, value in run:
-                tooltip = f"<title>{escape(name)}, epoch {epoch}: {value:.4f}</title>"
+                tooltip = f"<title>{escape(name)}, epoch {epoch}: {score(value)}</title>"
                 dot = f"cx='{x(epoch):.1f}' cy='{y(value):.1f}' r='{2.5 if epochs <= 60 else 1.5}'"
                 parts.append(f"<circle class='dot dot{number}' {dot}>{tooltip}</circle>")
     return "".join([*parts, "</svg>"])

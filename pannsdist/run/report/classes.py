@@ -8,6 +8,7 @@ from html import escape
 
 import numpy as np
 
+from pannsdist.runtime.figures import score
 from pannsdist.training.metrics import (
     CLASS_SCORES,
     ClassScores,
@@ -76,12 +77,12 @@ def table_section(classes: Sequence[ClassScores]) -> str:
     for column in _lowest_first([one.f1 for one in classes]):
         row = classes[column]
         filled = 0.0 if math.isnan(row.f1) else row.f1
-        first, *others = (number(getattr(row, name)) for name in COLUMNS)
+        first, *others = (score(getattr(row, name)) for name in COLUMNS)
         bar = f"<td class='bar' style='--filled:{100 * filled:.0f}%'>{first}</td>"
         cells = "".join(f"<td>{text}</td>" for text in (*others, row.support, row.predicted))
         parts.append(f"<tr><th>{escape(row.label)}</th>{bar}{cells}</tr>")
     means = class_means(classes)
-    cells = "".join(f"<td>{number(means[name].value)}</td>" for name in COLUMNS)
+    cells = "".join(f"<td>{score(means[name].value)}</td>" for name in COLUMNS)
     parts.append(f"<tr><th class='quiet'>mean</th>{cells}<td></td><td></td></tr></table></div>")
     return "".join([*parts, f"<p class='quiet'>{_counted(classes)}</p></section>"])
 
@@ -95,8 +96,3 @@ def _counted(classes: Sequence[ClassScores]) -> str:
     absent = [one.label for one in classes if one.support == 0]
     note = f" Without clips, so without scores and in no mean: {escape(', '.join(absent))}." if absent else ""
     return f"{same or f'The means are over these classes: {listed}.'} A dash: the score is undefined.{note}"
-
-
-def number(value: float) -> str:
-    """A score with four decimals, a dash where undefined."""
-    return "–" if math.isnan(value) else "∞" if math.isinf(value) else f"{value:.4f}"

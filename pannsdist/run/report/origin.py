@@ -12,8 +12,8 @@ import numpy as np
 
 from pannsdist.run.data_record import DATA_FILE, read_data_record
 from pannsdist.run.history import History
-from pannsdist.run.series.scores import duration
 from pannsdist.run.testing import PREDICTIONS_FOLDER
+from pannsdist.runtime.figures import duration
 from pannsdist.training.tracking import read_predictions
 
 LISTED_CLASSES = 20

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from pannsdist.run.report.charts import line_chart
-from pannsdist.run.report.classes import mistakes_section, number, table_section
+from pannsdist.run.report.classes import mistakes_section, table_section
 from pannsdist.run.report.confusions import clip_item, confusions_section, player_item
 from pannsdist.run.report.content import ClipPlayer, ReportContent
 from pannsdist.run.report.origin import clips_section, day, origin_section
 from pannsdist.run.report.style import STYLE
 from pannsdist.run.report.thresholds import thresholds_section
-from pannsdist.run.series.scores import duration
 from pannsdist.runtime.errors import shell_command
+from pannsdist.runtime.figures import duration, score
 from pannsdist.training.metrics import Predictions
 
 OPEN = 3
@@ -65,7 +64,7 @@ def _head(content: ReportContent) -> str:
     lines.append("<div class='tiles'>")
     for name in shown:
         kind = "tile chosen" if name == selected else "tile"
-        value = number(record.scores[f"{split}/{name}"])
+        value = score(record.scores[f"{split}/{name}"])
         words = f"{escape(split)}/{escape(name)}".replace("_", "_<wbr>")
         interval = content.intervals.get(f"{split}/{name}")
         within = f"<span>95 %: {interval}</span>" if interval else ""
@@ -99,10 +98,7 @@ def _test(content: ReportContent) -> str:
         return ""
     words = f"{test.clips} clips, evaluated once, after the choice, with the model of epoch {test.epoch}. "
     words += "The scores above are of the clips that the epoch was chosen on; these are not."
-    rows = "".join(
-        f"<tr><th>{escape(name)}</th><td>{number(math.nan if value is None else value)}</td></tr>"
-        for name, value in test.scores.items()
-    )
+    rows = "".join(f"<tr><th>{escape(name)}</th><td>{score(value)}</td></tr>" for name, value in test.scores.items())
     return f"<section><h2>Test split</h2><p class='quiet'>{words}</p><table>{rows}</table></section>"
 
 

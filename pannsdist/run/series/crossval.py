@@ -15,10 +15,11 @@ from pannsdist.run.series.execution import execute, slot_environments
 from pannsdist.run.series.final_run import train_final
 from pannsdist.run.series.intervals import FoldIntervals, fold_intervals
 from pannsdist.run.series.runs import Request, Series, describe, plan_series, refuse_own_keys
-from pannsdist.run.series.scores import Result, Spread, duration, number, read_result, spreads, table
+from pannsdist.run.series.scores import Result, Spread, read_result, spreads, table
 from pannsdist.runtime import storage
 from pannsdist.runtime.console import print_main
 from pannsdist.runtime.errors import BadDataset, SettingsError, shell_command
+from pannsdist.runtime.figures import duration, score
 from pannsdist.training.metrics import Interval
 
 RECORD_FILE = "crossval.json"
@@ -109,8 +110,8 @@ def summary(series: Series, results: Sequence[Result], found: FoldIntervals) -> 
         cells = [_cells(epoch, metric) for epoch in (result.best, result.last)]
         folds.append((result.name, *cells[0], *cells[1], duration(result.seconds)))
     took = duration(sum(result.seconds for result in results))
-    folds.append(("mean", number(selected[0].mean), "", number(selected[1].mean), "", took))
-    folds.append(("deviation", number(selected[0].deviation), "", number(selected[1].deviation), "", ""))
+    folds.append(("mean", score(selected[0].mean), "", score(selected[1].mean), "", took))
+    folds.append(("deviation", score(selected[0].deviation), "", score(selected[1].deviation), "", ""))
     counted = f", {found.clips} clips" if found.clips else ""
     rows = [(f"mean of {len(results)} folds{counted}", "best epoch", "95 % interval", "last epoch")]
     for name in dict.fromkeys([*both["best"], *both["last"]]):
@@ -122,7 +123,7 @@ def summary(series: Series, results: Sequence[Result], found: FoldIntervals) -> 
 
 
 def _cells(epoch: Any, metric: str) -> tuple[str, str]:
-    return (number(epoch.scores.get(metric)), f"(epoch {epoch.epoch})") if epoch else (number(None), "")
+    return (score(epoch.scores.get(metric)), f"(epoch {epoch.epoch})") if epoch else (score(None), "")
 
 
 def _ends(one: Interval) -> list[float | None]:

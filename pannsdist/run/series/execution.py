@@ -11,10 +11,10 @@ from pannsdist.run.folder import SETTINGS_FILE
 from pannsdist.run.launching.command import LOG_FOLDER
 from pannsdist.run.launching.job_pool import Job, JobPool, JobResult
 from pannsdist.run.series.runs import Request, Run, Series
-from pannsdist.run.series.scores import duration, number
 from pannsdist.runtime import launcher, reading
 from pannsdist.runtime.console import print_main
 from pannsdist.runtime.errors import EXIT_STOPPED, SettingsError, UserError
+from pannsdist.runtime.figures import duration, score
 from pannsdist.training.tracking.scores_file import SCORES_FILE, read_scores
 
 
@@ -85,7 +85,7 @@ class _ProgressPrinter:
                 self._printed_epochs[job.name] = line["epoch"]
                 of = run.plan.settings.train.epochs
                 shown = metric if metric in line else "train/loss"  # of a run without clips to evaluate
-                print_main(f"{job.name}  epoch {line['epoch']} of {of}  {shown} {number(line.get(shown))}")
+                print_main(f"{job.name}  epoch {line['epoch']} of {of}  {shown} {score(line.get(shown))}")
 
     def on_end(self, result: JobResult) -> None:
         name, code = result.job.name, result.exit_code

@@ -22,12 +22,18 @@ from pannsdist.run.planning.plan_table import plan_table
 from pannsdist.runtime import outputs, reading, storage
 from pannsdist.runtime.errors import BadRunFolder, SettingsError, UserError, shell_command
 from pannsdist.runtime.folder_lock import FolderLock, refuse_held
-from pannsdist.runtime.foreign import read_json
+from pannsdist.runtime.json_files import JsonFile
 from pannsdist.runtime.redaction import published
 from pannsdist.training.tracking.scores_file import SCORES_FILE
 
 FINISHED_FILE = "finished.json"
-MAX_FINISHED_BYTES = 1 << 26
+FINISHED: JsonFile[dict[str, Any]] = JsonFile(
+    dict,
+    BadRunFolder,
+    "remove it: finished runs are then recognized when they are started again",
+    max_bytes=1 << 26,
+    is_removable=True,
+)
 OWN_KEYS = ("name", "runs")
 """Settings that a series sets for each run."""
 
@@ -102,16 +108,7 @@ class Series:
         storage.write_atomic(self.folder / FINISHED_FILE, json.dumps(known, indent=1) + "\n")
 
     def _finished(self) -> dict[str, Any]:
-        path = self.folder / FINISHED_FILE
-        try:
-            return dict(reading.retried(lambda: read_json(path, MAX_FINISHED_BYTES)))
-        except FileNotFoundError:
-            return {}
-        except OSError as error:
-            raise reading.cannot_read(path, error) from error
-        except ValueError as error:
-            right = "remove it: finished runs are then recognized when they are started again"
-            raise BadRunFolder(f"{path} is damaged: {error}", right, shell_command("rm", path)) from error
+        return FINISHED.read(self.folder / FINISHED_FILE) or {}
 
     @contextmanager
     def locked(self) -> Iterator[int]:

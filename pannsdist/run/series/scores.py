@@ -11,6 +11,7 @@ from typing import Any
 
 from pannsdist.run.testing import read_test_scores
 from pannsdist.runtime.errors import BadRunFolder
+from pannsdist.runtime.figures import score
 from pannsdist.runtime.redaction import published
 from pannsdist.training.best import BestTracker
 from pannsdist.training.tracking.scores_file import SCORES_FILE, read_scores
@@ -58,8 +59,8 @@ class Spread:
 
     def __str__(self) -> str:
         if self.mean is None:
-            return "no number: " + ", ".join(self.missing)
-        return f"{self.mean:.4f}" + ("" if self.deviation is None else f" +- {self.deviation:.4f}")
+            return "undefined in " + ", ".join(self.missing)
+        return score(self.mean) + ("" if self.deviation is None else f" +- {score(self.deviation)}")
 
 
 def read_result(name: str, folder: Path, metric: str, higher_is_better: bool) -> Result:
@@ -102,20 +103,6 @@ def table(rows: Iterable[Sequence[str]]) -> str:
         )
         lines.append("  ".join([first, *others]).rstrip())
     return "\n".join(lines)
-
-
-def number(value: float | None) -> str:
-    """A score with four decimals."""
-    return "no number" if value is None else f"{value:.4f}"
-
-
-def duration(seconds: float) -> str:
-    """Hours, minutes and seconds, such as `2 min 05 s`."""
-    whole = round(seconds)
-    hours, minutes = whole // 3600, whole // 60 % 60
-    if hours:
-        return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min {whole % 60:02d} s" if minutes else f"{whole} s"
 
 
 def _scores(line: Mapping[str, Any]) -> dict[str, float | None]:

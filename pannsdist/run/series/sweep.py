@@ -16,10 +16,11 @@ from typing import Any
 from pannsdist import settings
 from pannsdist.run.series.execution import execute, slot_environments
 from pannsdist.run.series.runs import OWN_KEYS, Request, Series, describe, plan_series
-from pannsdist.run.series.scores import Result, duration, number, read_result, table
+from pannsdist.run.series.scores import Result, read_result, table
 from pannsdist.runtime import csv_text, storage
 from pannsdist.runtime.console import print_main
 from pannsdist.runtime.errors import SettingsError
+from pannsdist.runtime.figures import duration, score
 from pannsdist.runtime.redaction import published, published_text
 
 OPENING, CLOSING, QUOTES = "[{(", "]})", "\"'"
@@ -170,8 +171,8 @@ def summary(series: Series, keys: Sequence[str], rows: Sequence[Mapping[str, Any
             continue
         cells = []
         for found in (row["best"], row["last"]):
-            score = found["scores"].get(series.metric) if found else None
-            cells += [number(score), str(found["epoch"]) if found else ""]
+            value = found["scores"].get(series.metric) if found else None
+            cells += [score(value), str(found["epoch"]) if found else ""]
         lines.append((str(place), *values, *cells, duration(row["seconds"])))
     return table(lines)
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pannsdist.contracts.predictions import Predictions, losses
+from pannsdist.runtime.figures import score
 from pannsdist.training.metrics import weighted
 from pannsdist.training.metrics.predictions import true_class_ranks
 
@@ -38,7 +39,7 @@ class Interval:
     high: float
 
     def __str__(self) -> str:
-        return f"{self.low:.4f} to {self.high:.4f}"
+        return f"{score(self.low)} to {score(self.high)}"
 
 
 def intervals(predictions: Predictions, split: str) -> dict[str, Interval]:

@@ -1,7 +1,7 @@
 """The built-in trackers: terminal and files. Trackers run on rank 0 only; others are plugins."""
 
 from pannsdist.training.tracking.class_scores_file import ClassScoresFile
-from pannsdist.training.tracking.console import ConsoleTracker, duration
+from pannsdist.training.tracking.console import ConsoleTracker
 from pannsdist.training.tracking.predictions_file import (
     PredictionsTracker,
     SavedPredictions,
@@ -16,7 +16,6 @@ __all__ = [
     "PredictionsTracker",
     "SavedPredictions",
     "ScoresFile",
-    "duration",
     "read_predictions",
     "write_predictions",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Collection
 from typing import Any, TextIO
@@ -10,6 +9,7 @@ from typing import Any, TextIO
 from tqdm import tqdm
 
 from pannsdist.contracts import EpochReport, StepReport
+from pannsdist.runtime.figures import duration, score
 from pannsdist.training.metrics import absent_labels
 
 PRINTED_SCORES = ("loss", "accuracy", "macro_f1", "mean_average_precision")
@@ -17,15 +17,6 @@ PRINTED_SCORES = ("loss", "accuracy", "macro_f1", "mean_average_precision")
 BAR_COLUMNS = 20
 MAX_LISTED_LABELS = 10
 """Absent labels that are listed by name; the rest is counted."""
-
-
-def duration(seconds: float) -> str:
-    """Format as hours, minutes and seconds: `1:02:03`, `2:03`; `?` if not finite."""
-    if not math.isfinite(seconds):
-        return "?"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 def _can_return(stream: TextIO) -> bool:
@@ -50,7 +41,7 @@ class ConsoleTracker:
         pace = report.pace
         position = f"epoch {report.epoch}  step {report.epoch_step}/{report.epoch_steps}"
         values = (
-            f"loss {report.loss:.4f}  lr {max(report.learning_rates.values()):.2e}  {pace.clips_per_s:.1f} clips/s"
+            f"loss {score(report.loss)}  lr {max(report.learning_rates.values()):.2e}  {pace.clips_per_s:.1f} clips/s"
             f"  waiting {pace.data_wait_fraction:.0%}  elapsed {duration(pace.elapsed_s)}  left {duration(pace.left_s)}"
         )
         if not _can_return(self._stream):
@@ -69,7 +60,7 @@ class ConsoleTracker:
         """One line: main scores, and whether the epoch is the best. The first call also lists labels without clips."""
         self._close_bar()
         printed = {"train/loss", report.selected, *(f"{report.split}/{name}" for name in self._printed)}
-        scores = "  ".join(f"{name} {value:.4f}" for name, value in report.scores.items() if name in printed)
+        scores = "  ".join(f"{name} {score(value)}" for name, value in report.scores.items() if name in printed)
         best = f"  best {report.selected}" if report.is_best and report.selected in report.scores else ""
         line = f"epoch {report.epoch}/{report.epochs}  {scores}  ({duration(report.seconds)}){best}{self._note}"
         print(line, file=self._stream, flush=True)

@@ -14,7 +14,7 @@ from numpy.lib import format as npy
 from pannsdist.contracts import EpochReport, StepReport
 from pannsdist.runtime import reading, storage
 from pannsdist.runtime.errors import BadRunFolder
-from pannsdist.runtime.foreign import read_json
+from pannsdist.runtime.json_files import JsonFile
 from pannsdist.training.metrics import Predictions
 
 MAX_AXES = 8
@@ -78,8 +78,11 @@ def read_predictions(folder: Path) -> SavedPredictions | None:
     """The predictions that a run saved; None if there are none. Raises BadRunFolder or CannotRead."""
     if not reading.is_folder(folder):
         return None
+    right = "remove that folder; only the predictions of the best epoch are lost"
+    record = JsonFile(dict, BadRunFolder, right, max_bytes=MAX_RECORD_BYTES).read(folder / RECORD_FILE)
     try:
-        record = reading.retried(lambda: read_json(folder / RECORD_FILE, MAX_RECORD_BYTES))
+        if record is None:
+            raise FileNotFoundError(f"{RECORD_FILE} is missing")
         logits, targets = (reading.retried(partial(_array, folder / name)) for name in (LOGITS_FILE, TARGETS_FILE))
         ids, labels = tuple(record["ids"]), tuple(record["labels"])
         groups = tuple(record.get("groups", ()))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pannsdist.contracts import EpochReport, StepReport
 from pannsdist.runtime import reading, storage
 from pannsdist.runtime.errors import BadRunFolder
-from pannsdist.runtime.foreign import parse_json, reason
+from pannsdist.runtime.foreign import parse_json
+from pannsdist.runtime.json_files import JsonFile
 
 SCORES_FILE = "scores.jsonl"
 
@@ -20,19 +22,21 @@ def read_scores(path: Path) -> list[dict[str, Any]]:
 
     Raises CannotRead, BadRunFolder for a damaged file.
     """
-    lines = [line for line in reading.bytes_or_empty(path).splitlines(keepends=True) if line.endswith(b"\n")]
-    try:
-        read = [dict(parse_json(line, "a line")) for line in lines]
-        return [{**line, "epoch": int(line["epoch"]), "seconds": float(line["seconds"])} for line in read]
-    except (ValueError, TypeError, KeyError) as error:
-        right = "start the run again, which drops damaged lines; or remove its folder, and train it again"
-        raise BadRunFolder(f"{path} is damaged: {reason(error)}", right) from error
+    return SCORES.read_lines(path)
+
+
+def _scores(line: Mapping[str, Any]) -> dict[str, Any]:
+    return {**line, "epoch": int(line["epoch"]), "seconds": float(line["seconds"])}
+
+
+REPAIR = "start the run again, which drops damaged lines; or remove its folder, and train it again"
+SCORES = JsonFile(_scores, BadRunFolder, REPAIR)
 
 
 def _epoch_of(line: str) -> float:
     """The epoch of a line; infinity for an incomplete line."""
     try:
-        return float(json.loads(line)["epoch"])
+        return float(parse_json(line.encode(), "a line")["epoch"])
     except (ValueError, TypeError, KeyError):
         return math.inf
 
@@ -57,7 +61,7 @@ class ScoresFile:
     def _earlier(self, report: EpochReport) -> list[dict[str, Any]]:
         """The evaluations of the epoch at other steps, that the file has."""
         lines = reading.text_or_empty(self._path).splitlines()
-        found = [json.loads(line) for line in lines if _epoch_of(line) == report.epoch]
+        found = [parse_json(line.encode(), "a line") for line in lines if _epoch_of(line) == report.epoch]
         known = [one for line in found[-1:] for one in (*line.pop("earlier", ()), line)]
         return [one for one in known if one["step"] != report.step]
 

@@ -118,12 +118,13 @@ def test_damaged_weights_are_refused(folder, damage):
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '{"format": 1}', '{"format": 1, "sha256": "a"}'])
 def test_a_damaged_record_is_refused(folder, text):
     (folder / "bundle.json").write_text(text, encoding="utf-8")
-    assert refusal(read_record, folder).startswith(f"{folder}/bundle.json cannot be read: ")
+    said = "cannot be read: its format is None" if text == "{}" else "is damaged: "
+    assert refusal(read_record, folder).startswith(f"{folder}/bundle.json {said}")
 
 
 def test_bytes_that_are_no_text_are_refused(folder):
     (folder / "bundle.json").write_bytes(b"\xff\xfe{}")
-    assert "bundle.json cannot be read" in refusal(read_record, folder)
+    assert "bundle.json is damaged: a file is not JSON: not UTF-8" in refusal(read_record, folder)
 
 
 def test_a_folder_of_a_newer_version_is_refused(folder):

@@ -104,7 +104,7 @@ def test_a_long_run_is_shown_by_its_last_epochs_and_its_best_one():
     page = later._repr_html_()
     assert page.count("<tr>") == 12
     assert "a&lt;b&gt;" in page and "a<b>" not in page
-    assert page.count("<td>not finite</td>") == 10
+    assert page.count("<td>-</td>") == 10
 
 
 def left():

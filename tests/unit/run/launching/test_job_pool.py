@@ -14,6 +14,7 @@ import pytest
 
 from pannsdist.run.launching.command import make_log_folder
 from pannsdist.run.launching.job_pool import Job, JobPool
+from pannsdist.runtime.errors import PeerLost
 
 SAVES_AND_ENDS = """
 import signal, sys, time
@@ -158,12 +159,13 @@ def test_a_log_is_added_to_and_only_the_new_part_is_what_a_job_said(jobs, handle
 
 
 LAUNCHER = """
-import os, sys
+import json, os, sys
 from pathlib import Path
 folder = Path(sys.argv[1])
 for rank, code in enumerate((75, 3)):
     (folder / f"exit_code.{rank}").write_text(str(code))
-    (folder / f"workerlog.{rank}").open("a").write(f"error: of rank {rank}\\n  right\\n")
+    error = {"type": "PeerLost", "wrong": f"of rank {rank}", "right": "right", "command": ""}
+    (folder / f"error.{rank}").write_text(json.dumps(error))
 print(oct(os.umask(0)), os.environ["PANNSDIST_UMASK"], os.environ["PANNSDIST_EXIT_CODES"], os.environ["MORE"])
 sys.exit(75)
 """
@@ -182,6 +184,7 @@ def test_of_a_launcher_the_result_is_that_of_its_processes_and_its_logs_are_priv
     result = watch.ends["a"]
     assert result.output == f"0o77 {umask():o} {private} 1\n"
     assert (result.exit_code, result.culprit.rank) == (3, 1)
+    assert (type(result.noted), result.noted.wrong) == (PeerLost, "of rank 0")
     wanted = ["the process of rank 1 ended with exit code 3", "rank 1: of rank 1", "rank 1:   right"]
     assert result.message.splitlines() == wanted
     assert stat.S_IMODE(private.stat().st_mode) == 0o700

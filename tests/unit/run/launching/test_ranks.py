@@ -4,6 +4,7 @@ import pytest
 
 from pannsdist.run.launching.ranks import Ranks, message
 from pannsdist.runtime import exit_codes
+from pannsdist.runtime.errors import BadDataset
 
 pytestmark = pytest.mark.any_paddle
 KILLED = (
@@ -22,11 +23,14 @@ def ranks(tmp_path, monkeypatch):
         for rank in range(2):
             (tmp_path / f"workerlog.{rank}").write_text("error: of an earlier start\n")
             (tmp_path / f"exit_code.{rank}").write_text("3\n")
+            (tmp_path / f"error.{rank}").write_text('{"type": "UserError", "wrong": "of an earlier start"}')
         found = Ranks(tmp_path, 2)
         for rank, code in enumerate(codes):
             with (tmp_path / f"workerlog.{rank}").open("a") as log:
-                log.write(f"a line\nerror: of {rank}\n  right\n")
+                log.write("error: of a clip that was skipped\nthe last line\n")
             monkeypatch.setenv("PADDLE_TRAINER_ID", str(rank))
+            if code in (2, 75):
+                exit_codes.note_error(BadDataset(f"of {rank}", "right"))
             if code is not None:
                 exit_codes.note(code)
         return found
@@ -57,8 +61,12 @@ def test_the_code_of_a_run_is_that_of_its_processes(ranks, codes, of_launcher, c
     assert found.true_code(of_launcher) == code
     named = found.culprit("")
     assert (named and named.rank) == culprit
-    if named:
+    if named and named.code == 2:
+        assert type(named.error) is BadDataset
         assert list(named.lines()) == [f"rank {culprit}: of {culprit}", f"rank {culprit}:   right"]
+    elif named:  # a traceback, or nothing: no earlier message is taken for the cause
+        assert named.error is None
+        assert list(named.lines())[-1] == f"rank {culprit}: the last line"
 
 
 def test_of_two_processes_that_are_gone_the_one_that_the_launcher_names_was_killed(ranks):

@@ -1,10 +1,13 @@
-"""What is added to a log file is shown, line by line, and errors on standard error."""
+"""What is added to a log file is shown, line by line, errors on standard error; and what ended the processes."""
+
+from pathlib import Path
 
 import pytest
 
 from pannsdist.run.launching.job_pool import Job, JobResult
-from pannsdist.run.launching.one_node import CONTINUE, Ending, Relay
-from pannsdist.runtime.errors import PeerLost, Stopped, UserError
+from pannsdist.run.launching.one_node import Relay, ending_of
+from pannsdist.run.launching.ranks import Culprit
+from pannsdist.runtime.errors import BadDataset, PeerLost, Stopped, UserError
 
 pytestmark = pytest.mark.any_paddle
 
@@ -29,7 +32,6 @@ def test_new_lines_are_shown_as_soon_as_they_are_complete_and_noise_is_not(tmp_p
     relay.on_end(JobResult(job, 2, ""))
     assert capsys.readouterr() == ("the end", "")
     assert [result.exit_code for result in relay.results] == [2]
-    assert relay.printed.endswith("error: wrong\n  right\n  next: try\nthe end")
 
 
 def test_a_log_that_is_not_there_yet_is_waited_for(tmp_path, capsys):
@@ -40,24 +42,35 @@ def test_a_log_that_is_not_there_yet_is_waited_for(tmp_path, capsys):
     assert capsys.readouterr() == ("first\n", "")
 
 
-STOP = "stopped after step 3 of 9, as requested: saved in checkpoints/step_00000003"
+STOP = Stopped("stopped after step 3 of 9, as requested: saved in checkpoints/step_00000003", "from there")
+WRONG = BadDataset("clips.csv, line 3: no file", "right", "ls")
+
+
+def of_rank(rank, code, error=None, last="a line", by=None):
+    return Culprit(rank, code, by, error, last, Path("log"))
 
 
 @pytest.mark.parametrize(
-    ("ending", "kind", "wrong", "right"),
+    ("code", "culprit", "noted", "kind", "wrong"),
     [
-        (Ending(75, f"epoch 1\n{STOP}\n  the same command\n", None), Stopped, STOP, CONTINUE),
-        (Ending(75, "", None), Stopped, "stopped, as requested", CONTINUE),
-        (Ending(75, "", Stopped("not saved", "again")), Stopped, "not saved", "again"),
-        (Ending(75, "", UserError("rank 1 was killed", "log: a")), PeerLost, "rank 1 was killed", "log: a"),
-        (Ending(1, "", UserError("rank 1 ended", "log: a")), UserError, "rank 1 ended", "log: a"),
-        (Ending(2, "one\nerror: wrong\n  right\n  next: try\n", None), UserError, "wrong", "right\nnext: try"),
+        (75, None, STOP, Stopped, "stopped after step 3 of 9"),
+        (75, None, PeerLost("rank 1 is gone"), PeerLost, "rank 1 is gone"),
+        (75, None, None, Stopped, "stopped, as requested"),
+        (2, of_rank(0, 2, WRONG), WRONG, BadDataset, "clips.csv, line 3: no file"),
+        (1, of_rank(0, 1, None, "KeyError: 3"), None, UserError, "KeyError: 3"),
+        (3, of_rank(1, 3), STOP, UserError, "the process of rank 1 ended with exit code 3; its last lines"),
+        (2, of_rank(1, 2, WRONG), STOP, UserError, "rank 1: clips.csv, line 3: no file\nrank 1:   right"),
+        (75, of_rank(1, None, None, "", 9), STOP, PeerLost, "the process of rank 1 was killed by SIGKILL"),
+        (1, of_rank(0, None, None, ""), None, UserError, "ended with exit code 1; its last lines:\nno port"),
     ],
 )
-def test_an_ending_is_the_exception_for_a_caller_in_python(ending, kind, wrong, right):
-    assert type(ending.error) is kind
-    assert (ending.error.wrong, ending.error.right) == (wrong, right)
+def test_an_ending_has_the_error_for_a_caller_in_python(code, culprit, noted, kind, wrong):
+    result = JobResult(Job("run", (), Path("launcher.log")), code, "no port\n", culprit, noted)
+    ending = ending_of(result, "train again")
+    assert (type(ending.error), ending.exit_code) == (kind, code)
+    assert ending.is_printed == (culprit is None or (culprit.code is not None and culprit.rank == 0))
+    assert wrong in ending.error.wrong
 
 
 def test_a_finished_run_is_no_exception():
-    assert Ending(0, "error: of a clip that was skipped\n", None).error is None
+    assert ending_of(JobResult(Job("run", (), Path()), 0, ""), "train").error is None

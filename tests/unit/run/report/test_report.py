@@ -217,7 +217,7 @@ def test_the_table_has_means_and_names_the_classes_without_clips():
     logits = np.eye(3, dtype=np.float32)[[0, 1, 2, 0]]
     classes = class_scores(Predictions(tuple("abcd"), logits, np.array([0, 0, 2, 2]), ("x", "<y>", "z"), False))
     words = Tree(table_section(classes)).words
-    assert words[words.index("<y>") :][:8] == ["<y>", "–", "–", "–", "–", "–", "0", "1"]
+    assert words[words.index("<y>") :][:8] == ["<y>", "-", "-", "-", "-", "-", "0", "1"]
     assert words[words.index("mean") + 1] == f"{(classes[0].f1 + classes[2].f1) / 2:.4f}"
     assert "The means are over 2 of 3 classes." in words[-1]
     assert "Without clips, so without scores and in no mean: <y>." in words[-1]
@@ -311,7 +311,7 @@ def test_a_page_has_date_duration_command_software_and_clips_by_class(run, monke
     (run / "data.json").write_text(record_of_clips(LABELS, data).text)
     words = shown(run).words
     assert words[words.index("command") + 1] == "pannsdist train -c <a>.yaml"
-    assert words[words.index("duration") + 1].startswith("3 s, ")
+    assert words[words.index("duration") + 1].startswith("0:03, ")
     assert datetime.now().astimezone().strftime("%Y-%m-%d") in words[words.index("started") + 1]
     assert f"pannsdist {pannsdist.__version__}, " in words[words.index("software") + 1]
     table = words[words.index("Clips") :]

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from pannsdist.run.series.scores import duration, read_result, spreads, table
+from pannsdist.run.series.scores import read_result, spreads, table
 from pannsdist.runtime.errors import BadRunFolder
 from pannsdist.training.tracking.scores_file import read_scores
 
@@ -101,7 +101,7 @@ def test_a_run_without_a_number_is_named_and_no_mean_is_taken_over_the_others(wr
     for kind in ("best", "last"):
         spread = spreads(results, kind)["valid/accuracy"]
         assert (spread.mean, spread.deviation, spread.missing) == (None, None, ("b",))
-        assert str(spread) == "no number: b"
+        assert str(spread) == "undefined in b"
 
 
 def test_a_score_that_one_run_does_not_have_is_missing_there(written):
@@ -124,10 +124,3 @@ def test_a_damaged_line_is_refused_with_its_file(written):
 
 def test_columns_stand_under_each_other():
     assert table([("a", "1", "x"), ("long", "22", "")]) == "a      1  x\nlong  22"
-
-
-@pytest.mark.parametrize(
-    ("seconds", "said"), [(0.4, "0 s"), (59.6, "1 min 00 s"), (125, "2 min 05 s"), (7265, "2 h 01 min")]
-)
-def test_a_duration_is_said_in_words(seconds, said):
-    assert duration(seconds) == said

@@ -20,7 +20,6 @@ from pannsdist.training.tracking import (
     ConsoleTracker,
     PredictionsTracker,
     ScoresFile,
-    duration,
     read_predictions,
 )
 
@@ -39,14 +38,6 @@ def epoch(number=2, scores=SCORES, is_best=True, predictions=None):
 def predictions(labels=("a", "b", "c"), targets=(0, 1)):
     logits = np.arange(2 * len(labels), dtype=np.float32).reshape(2, -1)
     return Predictions(("x", "y"), logits, np.array(targets, np.int64), labels, False)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0, "0:00"), (59.4, "0:59"), (59.6, "1:00"), (123, "2:03"), (3600, "1:00:00"), (3723, "1:02:03"), (math.inf, "?")],
-)
-def test_a_duration_is_formatted_as_hours_minutes_and_seconds(seconds, text):
-    assert duration(seconds) == text
 
 
 def test_steps_are_plain_lines_where_there_is_no_terminal():

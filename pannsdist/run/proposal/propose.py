@@ -11,6 +11,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from pannsdist import settings
+from pannsdist.contracts.tables import TABLE_ENDINGS
 from pannsdist.registry import Catalog
 from pannsdist.run.planning.checks import refuse_contradictions
 from pannsdist.run.planning.data import TEST, TRAIN, VALID, Data, load_train_and_valid
@@ -165,5 +166,5 @@ def _dataset_reason(source: Collection) -> str:
 
 def _name(path: Path) -> str:
     """A name for a run and its file, from that of the sounds."""
-    stem = path.resolve().name if path.suffix.lower() not in (".csv", ".jsonl", ".json", ".yaml", ".yml") else path.stem
+    stem = path.resolve().name if path.suffix.lower() not in (*TABLE_ENDINGS, ".yaml", ".yml") else path.stem
     return re.sub(r"[^A-Za-z0-9_-]+", "_", shown(stem)).strip("_-") or "own_sounds"

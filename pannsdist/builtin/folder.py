@@ -7,12 +7,13 @@ import math
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import ClassVar
 
 from pannsdist.contracts import Clip, UserError, param, path_of, shell_command, shown
 from pannsdist.contracts.drawn_splits import check_drawn_params, draw_splits, drawn_folds, refuse_leaked_groups
-from pannsdist.contracts.file_lookup import REAL_FOLDER, is_file, is_folder, leads_out
+from pannsdist.contracts.file_lookup import is_file, is_folder, leads_out, real_folder
 from pannsdist.contracts.name_patterns import NamePattern, groups_by_pattern
 from pannsdist.contracts.sound_files import SOUND_FILE_ENDINGS, SoundFiles, find_sound_files, is_hidden
 from pannsdist.contracts.split_names import SPLITS, how_to_name, is_unclear, split_named
@@ -103,14 +104,13 @@ class Tree:
         self.root = root
         self._skipped = found.skipped
         self._below: dict[Path, list[Path]] = {}
-        for path in found.files:
-            if path.is_symlink():
-                _check_link(path, root)
-            parts = path.relative_to(root).parts[:-1]
-            for depth in range(min(len(parts), 2) + 1):
-                self._below.setdefault(root.joinpath(*parts[:depth]), []).append(path)
-        for path in found.linked_folders:
+        self._length = len(str(root / "x")) - 1
+        for path in (*found.linked_files, *found.linked_folders):
             _check_link(path, root)
+        for folder, paths in groupby(found.files, key=lambda path: path.parent):
+            inside, parts = list(paths), folder.relative_to(root).parts
+            for depth in range(min(len(parts), 2) + 1):
+                self._below.setdefault(root.joinpath(*parts[:depth]), []).extend(inside)
 
     def folders(self, folder: Path) -> list[Path]:
         """The visible folders in a folder, sorted."""
@@ -154,7 +154,7 @@ class Tree:
         return [f"left out: {one}" for one in parts if one.names]
 
     def _id(self, path: Path) -> str:
-        return shown(path.relative_to(self.root).as_posix())
+        return shown(str(path)[self._length :])
 
 
 def _checked_pattern(params: FolderParams) -> NamePattern | None:
@@ -274,7 +274,7 @@ def _check_link(path: Path, root: Path) -> None:
     """Raise UserError for a broken link or one to a folder (which could duplicate clips or loop) or out of the root."""
     target = Path(os.path.realpath(path))
     if leads_out(path, root):
-        reason, right = "out of it", REAL_FOLDER
+        reason, right = "out of it", real_folder(path, root)
     elif target.is_dir():
         reason, right = "to a folder in it", "remove the link: its clips would be duplicates"
     elif not target.exists():

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from pannsdist.contracts import Clip, UserError, param, path_of, shown
 from pannsdist.contracts.drawn_splits import check_drawn_params, draw_splits, drawn_folds, refuse_leaked_groups
-from pannsdist.contracts.file_lookup import REAL_FOLDER, FileLookup, is_file, is_folder, leads_out
+from pannsdist.contracts.file_lookup import FileLookup, is_file, is_folder, leads_out, real_folder
 from pannsdist.contracts.name_patterns import NamePattern, groups_by_pattern
 from pannsdist.contracts.split_names import SPLITS, how_to_name, is_unclear, split_named
 from pannsdist.contracts.tables import TABLE_ENDINGS, Row, lines_of, read_text, table_rows
@@ -139,7 +139,7 @@ def _clip(row: Row, root: Path, params: ManifestParams) -> Clip:
 
 def _refuse_link(row: Row, path: Path, root: Path) -> None:
     if leads_out(path, root):
-        row.refuse(f"path {row.text('path')!r} is a link that leads out of {root}", REAL_FOLDER)
+        row.refuse(f"path {row.text('path')!r} is a link that leads out of {root}", real_folder(path, root))
 
 
 def _read_labels(path: Path) -> tuple[str, ...]:

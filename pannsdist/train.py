@@ -57,7 +57,7 @@ def _run_command(arguments: Sequence[str] | None) -> None:
 def run(config: Path, overrides: Sequence[str], dry_run: bool) -> None:
     """Check everything, then train. All processes raise the same UserError."""
     with console.sigterm_delayed():
-        plan = one_run.checked(config, overrides, launcher.size())
+        plan = one_run.checked(config, overrides, launcher.size(), downloads=not dry_run)
     one_run.carry_out(plan, dry_run)
 
 

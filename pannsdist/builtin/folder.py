@@ -7,17 +7,18 @@ import math
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import ClassVar
 
 from pannsdist.contracts import Clip, UserError, param, path_of, shell_command, shown
 from pannsdist.contracts.drawn_splits import check_drawn_params, draw_splits, drawn_folds, refuse_leaked_groups
-from pannsdist.contracts.file_lookup import REAL_FOLDER, is_file, is_folder, leads_out
+from pannsdist.contracts.file_lookup import is_file, is_folder, leads_out, real_folder
 from pannsdist.contracts.name_patterns import NamePattern, groups_by_pattern
 from pannsdist.contracts.sound_files import SOUND_FILE_ENDINGS, SoundFiles, find_sound_files, is_hidden
+from pannsdist.contracts.split_names import SPLITS, how_to_name, is_unclear, split_named
 
 ENDINGS = " ".join(SOUND_FILE_ENDINGS)
-SPLITS = ("train", "valid", "test")
 
 LAYOUTS = """root/train/CLASS/*.wav with root/valid/CLASS/*.wav (and root/test/CLASS/*.wav), or
 root/CLASS/*.wav, from which a fraction of every class becomes the valid split"""
@@ -42,7 +43,8 @@ class Folder:
     """Audio files in class folders, optionally below a folder per split.
 
     `root/train/CLASS/*.wav` with `root/valid/CLASS/*.wav` (and `root/test/...`) defines the splits; `valid_fraction`
-    and `seed` are then ignored. A folder named after a split counts as a split if it contains folders.
+    and `seed` are then ignored. A folder named after a split counts as a split if it contains folders; names such as
+    `val/` do too (`contracts.split_names`).
 
     `root/CLASS/*.wav` is split per class: clips are sorted by a hash of seed and id, and the first `valid_fraction`,
     rounded up, are `valid`. At least one clip stays in `train`; a class with one clip has none in `valid`. The split
@@ -102,14 +104,13 @@ class Tree:
         self.root = root
         self._skipped = found.skipped
         self._below: dict[Path, list[Path]] = {}
-        for path in found.files:
-            if path.is_symlink():
-                _check_link(path, root)
-            parts = path.relative_to(root).parts[:-1]
-            for depth in range(min(len(parts), 2) + 1):
-                self._below.setdefault(root.joinpath(*parts[:depth]), []).append(path)
-        for path in found.linked_folders:
+        self._length = len(str(root / "x")) - 1
+        for path in (*found.linked_files, *found.linked_folders):
             _check_link(path, root)
+        for folder, paths in groupby(found.files, key=lambda path: path.parent):
+            inside, parts = list(paths), folder.relative_to(root).parts
+            for depth in range(min(len(parts), 2) + 1):
+                self._below.setdefault(root.joinpath(*parts[:depth]), []).extend(inside)
 
     def folders(self, folder: Path) -> list[Path]:
         """The visible folders in a folder, sorted."""
@@ -153,7 +154,7 @@ class Tree:
         return [f"left out: {one}" for one in parts if one.names]
 
     def _id(self, path: Path) -> str:
-        return shown(path.relative_to(self.root).as_posix())
+        return shown(str(path)[self._length :])
 
 
 def _checked_pattern(params: FolderParams) -> NamePattern | None:
@@ -205,25 +206,42 @@ def _splits(tree: Tree, params: FolderParams, pattern: NamePattern | None) -> di
 
 def _folder_splits(tree: Tree) -> dict[str, tuple[Clip, ...]]:
     """Splits from folders in the root; empty if there are none."""
-    root = tree.root
-    found = [name for name in SPLITS if (root / name).is_dir() and tree.folders(root / name)]
+    root, found = tree.root, _split_folders(tree)
     if not found:
         return {}
+    others = [inside.name for inside in tree.folders(root) if inside not in found.values() and tree.sounds(inside)]
+    beside = f"beside {_listed(found.values())}"
+    for name in filter(is_unclear, others):
+        raise UserError(f"{root} (data.params.root) has audio in {name}/, {beside}", how_to_name(name))
     for needed in ("train", "valid"):
         if needed not in found:
-            raise UserError(
-                f"{root} (data.params.root) has {found[0]}/ with folders in it, but no {needed}/ with class folders",
-                LAYOUTS,
-            )
-    stray = [folder.name for folder in tree.folders(root) if folder.name not in found and tree.sounds(folder)]
-    if stray:
-        raise UserError(
-            f"{root} (data.params.root) has audio in {stray[0]}/, beside {', '.join(f'{name}/' for name in found)}",
-            f"beside train/ and valid/ only test/ may hold audio; move {stray[0]}/ away or rename it",
-        )
+            first = next(iter(found.values())).name
+            wrong = f"{root} (data.params.root) has {first}/ with folders in it, but no {needed}/ with class folders"
+            raise UserError(wrong, LAYOUTS)
+    if others:
+        right = f"beside train/ and valid/ only test/ may hold audio; move {others[0]}/ away or rename it"
+        raise UserError(f"{root} (data.params.root) has audio in {others[0]}/, {beside}", right)
     tree.check_no_loose_files(root)
-    classes = {name: tree.clips(root / name) for name in found}
+    classes = {name: tree.clips(folder) for name, folder in found.items()}
     return {name: _sorted(clip for clips in classes[name].values() for clip in clips) for name in found}
+
+
+def _split_folders(tree: Tree) -> dict[str, Path]:
+    """The folders that stand for splits, in the order of the splits. Raises UserError for two of one split."""
+    named: dict[str, list[Path]] = {}
+    for inside in tree.folders(tree.root):
+        split = split_named(inside.name)
+        if split and tree.folders(inside):
+            named.setdefault(split, []).append(inside)
+    for split, folders in named.items():
+        if len(folders) > 1:
+            wrong = f"{_listed(folders)} in {tree.root} (data.params.root) are all the split {split!r}"
+            raise UserError(wrong, f"move them into one folder, {split}/")
+    return {split: named[split][0] for split in SPLITS if split in named}
+
+
+def _listed(folders: Iterable[Path]) -> str:
+    return ", ".join(f"{folder.name}/" for folder in folders)
 
 
 def _hashed_splits(tree: Tree, fraction: float, seed: int) -> dict[str, tuple[Clip, ...]]:
@@ -256,7 +274,7 @@ def _check_link(path: Path, root: Path) -> None:
     """Raise UserError for a broken link or one to a folder (which could duplicate clips or loop) or out of the root."""
     target = Path(os.path.realpath(path))
     if leads_out(path, root):
-        reason, right = "out of it", REAL_FOLDER
+        reason, right = "out of it", real_folder(path, root)
     elif target.is_dir():
         reason, right = "to a folder in it", "remove the link: its clips would be duplicates"
     elif not target.exists():

@@ -11,11 +11,11 @@ from typing import ClassVar
 
 from pannsdist.contracts import Clip, UserError, param, path_of, shown
 from pannsdist.contracts.drawn_splits import check_drawn_params, draw_splits, drawn_folds, refuse_leaked_groups
-from pannsdist.contracts.file_lookup import REAL_FOLDER, FileLookup, is_file, is_folder, leads_out
+from pannsdist.contracts.file_lookup import FileLookup, is_file, is_folder, leads_out, real_folder
 from pannsdist.contracts.name_patterns import NamePattern, groups_by_pattern
-from pannsdist.contracts.tables import Row, csv_rows, json_rows, lines_of, read_text
+from pannsdist.contracts.split_names import SPLITS, how_to_name, is_unclear, split_named
+from pannsdist.contracts.tables import TABLE_ENDINGS, Row, lines_of, read_text, table_rows
 
-SPLITS = ("train", "valid", "test")
 COLUMNS = ("path", "label", "labels", "split", "fold", "start", "duration", "id")
 COLUMNS_DOC = "what the table calls its columns, where it differs, as {path: filename, label: category}"
 
@@ -24,7 +24,7 @@ COLUMNS_DOC = "what the table calls its columns, where it differs, as {path: fil
 class ManifestParams:
     """`path`, `root` and `labels` are relative to the working directory."""
 
-    path: str = param(doc="manifest file: .csv, .jsonl or .json")
+    path: str = param(doc=f"manifest file: {', '.join(TABLE_ENDINGS)}")
     root: str = param("", "folder that paths in the manifest are relative to; empty: folder of the manifest")
     valid_fold: int = param(0, "fold of the valid split; 0: use the column split, or valid_fraction")
     multi_label: bool = param(False, "whether a clip may have several labels")
@@ -39,14 +39,15 @@ class ManifestParams:
 
 
 class Manifest:
-    """Clips listed in a UTF-8 table: CSV with a header (.csv) or one JSON object per line (.jsonl, .json).
+    """Clips listed in a table: text with a header (.csv, .tsv, .txt) or one JSON object per line (.jsonl, .json).
 
-    Columns: `path`, relative to the root, with slashes; `label` or `labels` (in JSON a string or a list of strings);
-    and `split` (train, valid or test) or `fold` (counted from 1). With `valid_fold` 0 the column `split` is used;
-    otherwise that fold is `valid` and the others are `train`, but `test` of a column `split` stays `test`. Optional
-    columns: `start` and `duration` in seconds of a segment of the file; `id`, which defaults to the path, with `#start`
-    appended if a start is given; the column of `group`. Other columns are ignored. `columns` says what the table calls
-    them, such as `{path: filename, label: category}`.
+    How texts are separated and encoded: `contracts.tables`. Columns: `path`, relative to the root, with slashes;
+    `label` or `labels` (in JSON a string or a list of strings); and `split` (its values: `contracts.split_names`) or
+    `fold` (counted from 1). With `valid_fold` 0 the column `split` is used; otherwise that fold is `valid` and the
+    others are `train`, but `test` of a column `split` stays `test`. Optional columns: `start` and `duration` in seconds
+    of a segment of the file; `id`, which defaults to the path, with `#start` appended if a start is given; the column
+    of `group`. Other columns are ignored. `columns` says what the table calls them, such as
+    `{path: filename, label: category}`.
 
     A table without these columns is divided by `folds` or by `valid_fraction` and `test_fraction`, and `folds` divides
     `train` and `valid` of a column `split` anew (`contracts.drawn_splits`). The clips of one group stay together;
@@ -69,7 +70,7 @@ class Manifest:
         rows = _read_rows(path_of(params.path), params.columns)
         if not all("fold" in row.cells for row in rows):
             return ()
-        return tuple(sorted({_fold(row) for row in rows if row.text("split") != "test"}))
+        return tuple(sorted({_fold(row) for row in rows if split_named(row.text("split")) != "test"}))
 
     def __init__(self, params: ManifestParams) -> None:
         if not params.label_separator:
@@ -138,7 +139,7 @@ def _clip(row: Row, root: Path, params: ManifestParams) -> Clip:
 
 def _refuse_link(row: Row, path: Path, root: Path) -> None:
     if leads_out(path, root):
-        row.refuse(f"path {row.text('path')!r} is a link that leads out of {root}", REAL_FOLDER)
+        row.refuse(f"path {row.text('path')!r} is a link that leads out of {root}", real_folder(path, root))
 
 
 def _read_labels(path: Path) -> tuple[str, ...]:
@@ -156,11 +157,11 @@ def _read_labels(path: Path) -> tuple[str, ...]:
 
 
 def _read_rows(path: Path, columns: Mapping[str, str]) -> list[Row]:
-    readers = {".csv": csv_rows, ".jsonl": json_rows, ".json": json_rows}
-    reader = readers.get(path.suffix.lower())
-    if reader is None:
-        raise UserError(f"{path} (data.params.path) is not a manifest", f"supported suffixes: {', '.join(readers)}")
-    rows = reader(path, key="data.params.path")
+    if path.suffix.lower() not in TABLE_ENDINGS:
+        raise UserError(
+            f"{path} (data.params.path) is not a manifest", f"supported suffixes: {', '.join(TABLE_ENDINGS)}"
+        )
+    rows = table_rows(path, key="data.params.path")
     if not rows:
         raise UserError(f"{path} (data.params.path) lists no clips", "add a line for each clip")
     if unknown := [name for name in columns if name not in COLUMNS]:
@@ -168,7 +169,7 @@ def _read_rows(path: Path, columns: Mapping[str, str]) -> list[Row]:
         raise UserError(f"data.params.columns has {unknown[0]!r}", right)
     alternatives = ("label", "labels") if {"label", "labels"} & set(columns) else ()
     rows = [row.renamed(columns, alternatives) for row in rows] if columns else rows
-    for row in rows if reader is json_rows else rows[:1]:
+    for row in rows:
         _check_columns(row)
     return rows
 
@@ -189,7 +190,7 @@ def _check_division(rows: list[Row], params: ManifestParams) -> None:
             if is_first != (column in row.cells):
                 line = rows[0].line
                 row.refuse(f"only one of this line and line {line} has {column!r}", "give it in every line, or in none")
-        if has["split"] and not (has["fold"] and params.valid_fold):
+        if has["split"] and (is_unclear(row.text("split")) or not (has["fold"] and params.valid_fold)):
             _split(row)
     first, columns = rows[0], f"columns found: {', '.join(rows[0].cells)}; "
     for key in ("valid_fraction", "test_fraction", "folds"):
@@ -245,10 +246,8 @@ def _groups(rows: list[Row], clips: list[Clip], params: ManifestParams) -> dict[
 
 
 def _split(row: Row) -> str:
-    split = row.text("split")
-    if split not in SPLITS:
-        row.refuse(f"unknown split {split!r}", f"splits: {', '.join(SPLITS)}")
-    return split
+    name = row.text("split")
+    return split_named(name) or row.refuse(f"unknown split {name!r}", how_to_name(name))
 
 
 def _splits_of_columns(path: Path, rows: list[Row], valid_fold: int) -> list[str]:
@@ -259,7 +258,7 @@ def _splits_of_columns(path: Path, rows: list[Row], valid_fold: int) -> list[str
             if needed not in splits:
                 raise UserError(f"{path} has no clip in split {needed!r}", f"found: {', '.join(sorted(set(splits)))}")
         return splits
-    folds = [0 if row.text("split") == "test" else _fold(row) for row in rows]
+    folds = [0 if split_named(row.text("split")) == "test" else _fold(row) for row in rows]
     found = sorted(set(folds) - {0})
     if valid_fold not in found or len(found) < 2:
         wrong = f"data.params.valid_fold is {valid_fold}, which does not divide {path}"

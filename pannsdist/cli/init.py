@@ -15,7 +15,7 @@ from pannsdist.runtime.names import shown
 def add(commands: Any) -> None:
     """Add the subcommand to the parser."""
     parser = commands.add_parser("init", help="look at own sounds, and write a settings file that suits them")
-    what = "folder with one folder of sounds for each class, or a table of the clips (.csv, .jsonl)"
+    what = "folder with one folder of sounds for each class, or a table of the clips (.csv, .tsv, .jsonl)"
     parser.add_argument("--from", dest="sounds", required=True, metavar="FOLDER|CSV", help=what)
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="file to write (default: NAME.yaml)")
     parser.add_argument("--weights", default="", metavar="FILE", help="pretrained weights; their network is recognised")

@@ -39,7 +39,7 @@ def _run(chosen: argparse.Namespace) -> int:
     devices = choose_devices(this_machine(), wanted.train, chosen.nproc, chosen.gpus)
     os.environ[launcher.COMMAND] = chosen.command_line
     with devices.selected():
-        plan = one_run.checked(chosen.config, overrides, devices.processes)
+        plan = one_run.checked(chosen.config, overrides, devices.processes, downloads=not chosen.dry_run)
         start = Start(chosen.config, overrides, run_path(plan.settings), devices, chosen.command_line)
         console.print_main(start.line)
         if not chosen.dry_run and devices.processes > 1:

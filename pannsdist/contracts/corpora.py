@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, NoReturn
 
 from pannsdist.contracts import Clip, Download, path_of
-from pannsdist.contracts.file_lookup import REAL_FOLDER, FileLookup, is_folder, leads_out
+from pannsdist.contracts.file_lookup import FileLookup, is_folder, leads_out, real_folder
 from pannsdist.contracts.sound_files import Skipped
 from pannsdist.contracts.tables import Row
 from pannsdist.runtime.errors import UserError, candidates_line
@@ -162,7 +162,8 @@ class Corpus(ABC):
             path = self.root / candidate
             if path.exists():
                 if leads_out(path, self.root):
-                    raise UserError(f"{path} is a link that leads out of {self.root} (data.params.root)", REAL_FOLDER)
+                    wrong = f"{path} is a link that leads out of {self.root} (data.params.root)"
+                    raise UserError(wrong, real_folder(path, self.root))
                 return path
         wrong = f"data.params.root is {str(self.root)!r}, which has no {' or '.join((name, *others))}"
         right = f"it is the folder that holds {self.layout}; download: {self.home}"
@@ -196,7 +197,8 @@ class Corpus(ABC):
         return missing
 
     def _refuse_link(self, item: Listed) -> NoReturn:
-        item.row.refuse(f"path {item.path!r} is a link that leads out of {self.root}", REAL_FOLDER)
+        wrong = f"path {item.path!r} is a link that leads out of {self.root}"
+        item.row.refuse(wrong, real_folder(self.root / item.path, self.root))
 
     def _listing(self, folder: str) -> _Folder:
         """What a folder below the root holds; nothing where there is no such folder."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePath
@@ -17,16 +18,12 @@ from pathlib import Path, PurePath
 from pannsdist.runtime.errors import shell_command
 from pannsdist.runtime.names import is_file, is_folder, original, shown
 
-__all__ = ["REAL_FOLDER", "FileLookup", "is_file", "is_folder", "leads_out"]
+__all__ = ["FileLookup", "is_file", "is_folder", "leads_out", "real_folder"]
 
 Key = Callable[[str], str]
 
 ENCODINGS = ("gb18030", "big5", "shift_jis", "euc_kr", "cp1252")
 """Encodings of names in archives that were packed on Windows; unpacked elsewhere their names are not UTF-8."""
-
-
-REAL_FOLDER = "point data.params.root at the real folder, or copy the files into it"
-"""What is right in place of a link out of the root of a dataset."""
 
 
 def leads_out(path: Path, root: Path) -> bool:
@@ -36,6 +33,18 @@ def leads_out(path: Path, root: Path) -> bool:
     itself may be a link.
     """
     return "\0" not in str(path) and not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
+
+
+def real_folder(path: Path, root: Path) -> str:
+    """What is right in place of a link that leads out of the root of a dataset, at or above `path`."""
+    inside = path.relative_to(root)
+    links = (root / part for part in (*reversed(inside.parents), inside))
+    link = next((one for one in links if leads_out(one, root)), path)
+    target = Path(os.path.realpath(link))
+    is_below_another_root = target.name == link.name and is_folder(target)
+    other = f", as data.params.root={shown(shlex.quote(str(target.parent)))}" if is_below_another_root else ""
+    right = f"point data.params.root at the real folder{other}, or copy the files into it"
+    return f"{shown(link)} leads to {shown(target)}\n{right}"
 
 
 class FileLookup:

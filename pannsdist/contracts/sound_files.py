@@ -80,10 +80,11 @@ class Skipped:
 
 @dataclass(frozen=True)
 class SoundFiles:
-    """The sound files below a folder, sorted by path, and what was left out."""
+    """The sound files below a folder, sorted by path, and what was left out; `linked_files` are links among them."""
 
     files: tuple[Path, ...]
     skipped: tuple[Skipped, ...] = ()
+    linked_files: tuple[Path, ...] = ()
 
     @property
     def nothing(self) -> str:
@@ -120,20 +121,23 @@ def how_to_read(path: Path) -> str:
 
 def find_sound_files(root: Path) -> SoundFiles:
     """The sound files below a folder. Raises UserError for a folder that cannot be listed; opens no file."""
-    files: list[Path] = []
+    files: list[str] = []
+    links: set[str] = set()
     skipped: dict[Kind, list[str]] = {}
     try:
-        for path, kind in _walk(root):
-            if kind is None:
-                files.append(path)
-            else:
-                skipped.setdefault(kind, []).append(path.relative_to(root).as_posix())
+        for entry, kind in _walk(root):
+            if kind is not None:
+                skipped.setdefault(kind, []).append(Path(entry.path).relative_to(root).as_posix())
+                continue
+            files.append(entry.path)
+            if entry.is_symlink():
+                links.add(entry.path)
     except OSError as error:
         wrong = f"cannot list the folder {error.filename}: {error.strerror}"
         raise UserError(wrong, "all folders that are searched for sounds must be readable") from error
-    return SoundFiles(
-        tuple(sorted(files)), tuple(Skipped(kind, root, tuple(sorted(skipped[kind]))) for kind in skipped)
-    )
+    files.sort(key=lambda name: name.replace("/", "\0"))  # the order of Path, folder by folder
+    left_out = tuple(Skipped(kind, root, tuple(sorted(skipped[kind]))) for kind in skipped)
+    return SoundFiles(tuple(map(Path, files)), left_out, tuple(map(Path, sorted(links))))
 
 
 def merged(found: Iterable[SoundFiles]) -> SoundFiles:
@@ -142,20 +146,21 @@ def merged(found: Iterable[SoundFiles]) -> SoundFiles:
     return SoundFiles(
         tuple(path for one in everything for path in one.files),
         tuple(skipped for one in everything for skipped in one.skipped),
+        tuple(path for one in everything for path in one.linked_files),
     )
 
 
-def _walk(root: Path) -> Iterator[tuple[Path, Kind | None]]:
+def _walk(root: Path) -> Iterator[tuple[os.DirEntry[str], Kind | None]]:
     """Every sound file below a folder (None), and every name that is left out and why; in no order."""
-    folders = [root]
+    folders = [str(root)]
     while folders:
         with os.scandir(folders.pop()) as listing:
             entries = list(listing)
         for entry in entries:
             if _is_folder(entry) and not is_hidden(entry.name) and not entry.is_symlink():
-                folders.append(Path(entry.path))
+                folders.append(entry.path)
             elif counts := _judged(entry):
-                yield Path(entry.path), counts[0]
+                yield entry, counts[0]
 
 
 def _judged(entry: os.DirEntry[str]) -> tuple[Kind | None] | None:

@@ -17,9 +17,23 @@ from pannsdist.runtime.errors import UserError
 from pannsdist.runtime.names import shown
 from pannsdist.runtime.texts import lines_of, read_text
 
-__all__ = ["Row", "csv_rows", "file_rows", "json_rows", "line_rows", "lines_of", "read_text", "rows_by"]
+__all__ = [
+    "TABLE_ENDINGS",
+    "Row",
+    "csv_rows",
+    "file_rows",
+    "json_rows",
+    "line_rows",
+    "lines_of",
+    "read_text",
+    "rows_by",
+    "table_rows",
+]
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+JSON_ENDINGS = (".jsonl", ".json")
+TABLE_ENDINGS = (".csv", ".tsv", ".txt", *JSON_ENDINGS)
+"""Of the files that `table_rows` reads. The ending of a text says nothing of its separator: its header does."""
 
 
 @dataclass(frozen=True)
@@ -96,38 +110,76 @@ class Row:
         except ValueError:
             number = math.nan
         if not math.isfinite(number) or number < 0:
-            self.refuse(f"{column} is {self.text(column)!r}", "it is a number of seconds, 0 or more")
+            self.refuse(
+                f"{column} is {self.text(column)!r}", "it is a number of seconds, 0 or more, with a decimal point"
+            )
         return number
 
 
-def csv_rows(
-    path: Path, columns: Sequence[str] = (), *, key: str = "", delimiter: str = ",", header: Sequence[str] = ()
-) -> list[Row]:
-    """Rows of a CSV table with a header line; blank lines are skipped, all line endings are supported.
+def table_rows(path: Path, *, key: str = "") -> list[Row]:
+    """Rows of a table with an ending of `TABLE_ENDINGS`: JSON lines, or text with a header line."""
+    return (json_rows if path.suffix.lower() in JSON_ENDINGS else csv_rows)(path, key=key)
 
-    `columns` are required. `header` names the columns of a file without a header line, in which lines that start with
-    `#` are comments. Raises UserError, with file and line, for a missing or duplicate column or a wrong column count.
+
+def csv_rows(path: Path, columns: Sequence[str] = (), *, key: str = "", header: Sequence[str] = ()) -> list[Row]:
+    """Rows of a table with a header line; blank lines are skipped, all line endings are supported.
+
+    Values are separated by what separates the names in the header: commas, semicolons (as spreadsheets write where the
+    comma is the decimal sign) or tabs; a line such as `sep=;` before the header, of Excel, says it too. A value that
+    has the separator in it is in quotes. `columns` are required. `header` names the columns of a file without a header
+    line, with commas, in which lines that start with `#` are comments. Raises UserError, with file and line, for a
+    header with two separators, a missing or duplicate column, or a wrong column count.
     """
     text = read_text(path, key)
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter, skipinitialspace=bool(header))
+    dialect = Dialect(",") if header else _dialect(path, text)
+    file = io.StringIO(text, newline="")
+    reader = csv.reader(file, strict=True, delimiter=dialect.separator, skipinitialspace=bool(header))
     names = list(header)
     rows: list[Row] = []
     try:
         for cells in reader:
-            if not any(cell.strip() for cell in cells) or (header and cells[0].startswith("#")):
+            is_left_out = reader.line_num <= dialect.first_line or (header and cells and cells[0].startswith("#"))
+            if is_left_out or not any(cell.strip() for cell in cells):
                 continue
             row = Row(path, reader.line_num, dict(zip(names, cells, strict=False)))
             if not names:
-                names = _checked_header(row, [cell.strip() for cell in cells], columns, delimiter)
+                names = _checked_header(row, [cell.strip() for cell in cells], columns)
             elif len(cells) != len(names):
-                right = f"values are separated by {_named(delimiter)}; quote a value that has one in it"
+                right = f"{dialect}; quote a value that has one in it"
                 row.refuse(f"{len(cells)} values for {len(names)} columns", right)
             else:
                 rows.append(row)
     except csv.Error as error:
-        right = f"values are separated by {_named(delimiter)}"
+        right = f"{dialect}; a value with quotes in it is quoted as a whole, and they are doubled"
         raise UserError(f"{path}:{reader.line_num}: not CSV: {error}", right) from error
     return rows
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """What separates the values of a table, and the last line before its header."""
+
+    separator: str
+    first_line: int = 0
+
+    def __str__(self) -> str:
+        return f"values are separated by {SEPARATORS[self.separator]}"
+
+
+def _dialect(path: Path, text: str) -> Dialect:
+    """The separator of the names in the header line. Raises UserError if it has two."""
+    lines = ((number, line) for number, line in enumerate(lines_of(text), start=1) if line.strip())
+    number, line = next(lines, (0, ""))
+    declared = re.fullmatch('"?sep=([,;\t])"?', line.rstrip(" "), re.IGNORECASE)
+    if declared:
+        return Dialect(declared[1], number)
+    found = [mark for mark in SEPARATORS if mark in re.sub('"[^"]*"', "", line)]
+    if len(found) > 1:
+        wrong = (
+            f"the header has {' and '.join(SEPARATORS[mark] for mark in found)}, so what separates values is unclear"
+        )
+        raise UserError(f"{path}:{number}: {wrong}", "separate all by one of them, and quote a name that has another")
+    return Dialect(found[0] if found else ",")
 
 
 def json_rows(path: Path, *, key: str = "") -> list[Row]:
@@ -177,18 +229,10 @@ def _json_rows(path: Path, text: str) -> Iterator[Row]:
         yield Row(path, line, cells)
 
 
-def _checked_header(row: Row, header: list[str], columns: Sequence[str], delimiter: str) -> list[str]:
-    others = [other for other in SEPARATORS if other != delimiter]
-    if len(header) == 1 and any(other in header[0] for other in others):
-        rest = " or ".join(_named(other) for other in others)
-        row.refuse(f"the header is one column: {header[0]!r}", f"separate by {_named(delimiter)}, not by {rest}")
+def _checked_header(row: Row, header: list[str], columns: Sequence[str]) -> list[str]:
     if len(set(header)) < len(header):
         row.refuse(f"a column stands twice in the header: {', '.join(header)}", "rename one")
     missing = [name for name in columns if name not in header]
     if missing:
         row.refuse(f"no column {', '.join(missing)}", f"columns found: {', '.join(header)}")
     return header
-
-
-def _named(delimiter: str) -> str:
-    return SEPARATORS.get(delimiter, repr(delimiter))

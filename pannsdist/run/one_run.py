@@ -17,17 +17,24 @@ StopRequests = Callable[[], AbstractContextManager[Callable[[], bool]]]
 """A context that yields a function which tells whether the run is to stop."""
 
 
-def checked(config: Path | Mapping[str, Any], overrides: Sequence[str], processes: int, source: str = "") -> Plan:
+def checked(
+    config: Path | Mapping[str, Any],
+    overrides: Sequence[str],
+    processes: int,
+    source: str = "",
+    downloads: bool = True,
+) -> Plan:
     """The plan of a run in so many processes. Raises UserError where it cannot work; writes nothing.
 
-    `config` and `source`, the name of the overrides in messages: see `settings.load`.
+    `downloads`: see `decide`; a dry run has none. `config` and `source`, the name of the overrides in messages: see
+    `settings.load`.
     """
     from pannsdist.registry import Catalog
     from pannsdist.run.folder import refuse_folder
     from pannsdist.run.planning.decide import decide
 
     chosen, origin = settings.load(config, overrides, source or settings.COMMAND_LINE)
-    plan = decide(chosen, origin, Catalog.installed(), processes)
+    plan = decide(chosen, origin, Catalog.installed(), processes, downloads)
     if launcher.nodes() == 1:  # of several nodes one has the folder, and refuses it after they are connected
         refuse_folder(plan.settings, plan.data.labels)
     return plan

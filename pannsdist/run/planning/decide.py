@@ -20,11 +20,13 @@ from pannsdist.settings import SettingsOrigin
 from pannsdist.settings.schema import Settings
 
 
-def decide(settings: Settings, origin: SettingsOrigin, catalog: Catalog, world_size: int) -> Plan:
+def decide(
+    settings: Settings, origin: SettingsOrigin, catalog: Catalog, world_size: int, downloads: bool = True
+) -> Plan:
     """The plan of a run. Raises UserError for settings that cannot work; connects no processes and writes no files.
 
-    Only published weights are downloaded, once everything else is valid. Their names and shapes are compared last of
-    all.
+    Only published weights are downloaded, once everything else is valid, and without `downloads` not even they. Their
+    names and shapes are compared last of all.
     """
     refuse_contradictions(settings, origin, world_size)
     plugins = choose_plugins(settings, origin, catalog)
@@ -38,7 +40,7 @@ def decide(settings: Settings, origin: SettingsOrigin, catalog: Catalog, world_s
     minimum_s = plugins.minimum_samples / plugins.front_end.sample_rate_hz
     lengths = run_lengths(settings, len(data.splits[TRAIN]), mixup, minimum_s)
     refuse_lengths(lengths, settings, origin, plugins, world_size)
-    weights = fetch_weights(settings.model.weights, plugins.model, origin)
+    weights = fetch_weights(settings.model.weights, plugins.model, origin, downloads)
     refuse_weights_of_others(weights, plugins.model, data.labels, plugins.front_end, catalog)
     return Plan(settings, plugins, data, mixup, lengths, best_metric, weights, world_size)
 

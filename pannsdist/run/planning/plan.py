@@ -16,7 +16,8 @@ from pannsdist.settings.schema import Settings
 
 @dataclass(frozen=True)
 class Plan:
-    """The chosen parts and settings of a run. `weights` is the file that it starts from, None for random weights."""
+    """The chosen parts and settings of a run. `weights` is the file that it starts from, None for random weights;
+    in the plan of a dry run it may have to be downloaded first."""
 
     settings: Settings
     plugins: Plugins

@@ -9,6 +9,7 @@ from pannsdist.run.planning import subset
 from pannsdist.run.planning.data import TEST, TRAIN, VALID
 from pannsdist.run.planning.padding import CropFit, crop_fits, length_lines, padding_warnings, refusal_warnings
 from pannsdist.run.planning.plan import Plan
+from pannsdist.run.planning.weights import awaited_download
 
 SAMPLED = {
     "balanced": "every class equally often",
@@ -44,6 +45,7 @@ def _rows(plan: Plan) -> dict[str, str]:
     rows = {
         "run": str(Path(settings.runs) / settings.name),
         "model": f"{plugins.model}, {plan.weights.name if plan.weights else 'random weights'}",
+        "weights": awaited_download(settings.model.weights, plugins.model, plan.weights),
         "feature": f"{plugins.feature}: {front_end.sample_rate_hz} Hz, {front_end.bins} bins",
         "data": f"{data.part}: {_dataset(plan)}",
         "left out": _below(map(str, plugins.skipped)),

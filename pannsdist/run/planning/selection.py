@@ -114,8 +114,13 @@ class Plugins:
         return {key.removeprefix(prefix): part for key, part in self.by_key.items() if key.startswith(prefix)}
 
 
-def choose_plugins(settings: Settings, origin: SettingsOrigin, catalog: Catalog) -> Plugins:
-    """Every plugin that the settings name. Raises UserError for a name or params that are invalid."""
+def choose_plugins(
+    settings: Settings, origin: SettingsOrigin, catalog: Catalog, dataset: Part | None = None
+) -> Plugins:
+    """Every plugin that the settings name. Raises UserError for a name or params that are invalid.
+
+    `dataset` is that of the settings where it has been built before: to list many sounds takes its time.
+    """
     _refuse_hidden(settings, origin)
     requests = [
         _model_request(settings.model, settings.train.spec_augment, origin),
@@ -125,9 +130,10 @@ def choose_plugins(settings: Settings, origin: SettingsOrigin, catalog: Catalog)
         _optimizer_request(settings.optimizer, origin),
         _schedule_request(settings.schedule, origin),
         *_of_section("tracker", "trackers", settings.trackers, origin),
-        _dataset_request(settings.data, origin),
+        *([] if dataset else [_dataset_request(settings.data, origin)]),
     ]
-    return Plugins(build_plugins(requests, catalog, origin))
+    built = build_plugins(requests, catalog, origin)
+    return Plugins({**built, "data": dataset} if dataset else built)
 
 
 def _refuse_hidden(settings: Settings, origin: SettingsOrigin) -> None:

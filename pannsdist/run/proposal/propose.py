@@ -11,6 +11,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from pannsdist import settings
+from pannsdist.contracts.tables import TABLE_ENDINGS
 from pannsdist.registry import Catalog
 from pannsdist.run.planning.checks import refuse_contradictions
 from pannsdist.run.planning.data import TEST, TRAIN, VALID, Data, load_train_and_valid
@@ -21,11 +22,15 @@ from pannsdist.run.proposal.document import Line, document
 from pannsdist.run.proposal.sounds import Sounds, look
 from pannsdist.run.proposal.sources import Collection, find_collection, next_command, params_of
 from pannsdist.run.proposal.start import Start, choose_start
-from pannsdist.runtime import outputs
+from pannsdist.runtime import console, outputs
 from pannsdist.runtime.errors import CannotWrite, UserError, shell_command
 from pannsdist.runtime.names import path_of, shown
 from pannsdist.runtime.storage import write_atomic
 from pannsdist.settings.schema import DataSettings, Settings
+
+
+MANY = 100_000
+"""Clips from which on it is said that the command goes on."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,8 @@ def _refuse_target(path: Path) -> None:
 
 def _proposal(wish: Wish, machine: Machine, catalog: Catalog) -> Proposal:
     source = find_collection(wish.sounds, wish.group, catalog)
+    if len(source.clips) >= MANY:
+        console.note_main(f"{len(source.clips)} clips are listed; to divide them takes a while")
     sounds = look(source.clips)
     source, lines, data = _divided(source, bool(wish.group), catalog)
     start = choose_start(wish.weights, catalog, machine.has_gpu)
@@ -125,7 +132,7 @@ def _check(text: str, target: Path, data: Data, catalog: Catalog) -> None:
     origin = settings.SettingsOrigin((settings.Layer(str(target), values),))
     chosen = settings.fill_params(Settings, values, origin, "")
     refuse_contradictions(chosen, origin, 1)
-    plugins = choose_plugins(chosen, origin, catalog)
+    plugins = choose_plugins(chosen, origin, catalog, data.part)
     minimum_s = plugins.minimum_samples / plugins.front_end.sample_rate_hz
     lengths = run_lengths(chosen, len(data.splits[TRAIN]), None, minimum_s)
     refuse_lengths(lengths, chosen, origin, plugins, 1)
@@ -165,5 +172,5 @@ def _dataset_reason(source: Collection) -> str:
 
 def _name(path: Path) -> str:
     """A name for a run and its file, from that of the sounds."""
-    stem = path.resolve().name if path.suffix.lower() not in (".csv", ".jsonl", ".json", ".yaml", ".yml") else path.stem
+    stem = path.resolve().name if path.suffix.lower() not in (*TABLE_ENDINGS, ".yaml", ".yml") else path.stem
     return re.sub(r"[^A-Za-z0-9_-]+", "_", shown(stem)).strip("_-") or "own_sounds"

@@ -12,18 +12,20 @@ from typing import Any
 from pannsdist.contracts import Clip
 from pannsdist.contracts.name_patterns import NamePattern, groups_by_pattern
 from pannsdist.contracts.sound_files import is_hidden, is_sound
+from pannsdist.contracts.split_names import split_named
+from pannsdist.contracts.tables import TABLE_ENDINGS
 from pannsdist.registry import Catalog
 from pannsdist.run.planning.data import Data, load_data
 from pannsdist.run.planning.selection import choose_dataset
 from pannsdist.run.proposal.document import Line
-from pannsdist.run.proposal.tables import TABLES, Table, read_table
+from pannsdist.run.proposal.tables import Table, read_table
 from pannsdist.runtime.errors import UserError, shell_command
 from pannsdist.runtime.names import is_file, is_folder, path_of, shown
 from pannsdist.settings import SettingsOrigin
 from pannsdist.settings.schema import DataSettings
 
 GROUP = "data.params.group"
-EXPECTED = "give a folder with one folder of sounds for each class, or a table of the clips: .csv or .jsonl"
+EXPECTED = "give a folder with one folder of sounds for each class, or a table of the clips: .csv, .tsv or .jsonl"
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def find_collection(given: str, group: str, catalog: Catalog) -> Collection:
     if not is_file(path):
         wrong = f"there is no file or folder {shown(path)} (--from)"
         raise UserError(wrong, EXPECTED, shell_command("ls", shown(path.parent)))
-    if path.suffix.lower() not in TABLES:
+    if path.suffix.lower() not in TABLE_ENDINGS:
         what = "a single sound" if is_sound(path.name) else "no table"
         again = shell_command("pannsdist", "init", "--from", shown(path.parent))
         raise UserError(f"{shown(path)} (--from) is {what}", EXPECTED, again)
@@ -111,7 +113,8 @@ def _of_folder(path: Path, group: str, catalog: Catalog) -> Collection:
     line = Line("data.params.root", shown(path), "relative to the folder in which the commands are typed")
     data = load("folder", [line], catalog)
     clips = tuple(clip for table in data.splits.values() for clip in table.clips)
-    is_given = all(clip.id.startswith(f"{name}/") for name, table in data.splits.items() for clip in table.clips)
+    tops = {(split, clip.id.partition("/")[0]) for split, table in data.splits.items() for clip in table.clips}
+    is_given = all(split_named(top) == split for split, top in tops)
     lines = (line, *_group_lines(group, "a pattern of the file names", "--group")) if group else (line,)
     names = [clip.id for clip in clips]
     groups = groups_by_pattern(NamePattern(group, "--group"), names) if group else ()

@@ -10,12 +10,11 @@ from functools import cached_property
 from pathlib import Path
 
 from pannsdist.contracts.name_patterns import NamePattern, groups_by_pattern
-from pannsdist.contracts.tables import Row, csv_rows, json_rows
+from pannsdist.contracts.tables import Row, table_rows
 from pannsdist.run.proposal.document import Line
 from pannsdist.runtime.errors import UserError, candidates_line, shell_command
 from pannsdist.runtime.names import is_file, shown
 
-TABLES = (".csv", ".jsonl", ".json")
 NAMES = {
     "path": ("path", "file", "filename", "file_name", "filepath", "file_path", "audio", "audio_path", "wav", "fname"),
     "label": ("label", "labels", "category", "class", "class_name", "target", "tag", "tags", "categories", "classes"),
@@ -132,7 +131,7 @@ class Table:
 
 def read_table(path: Path) -> Table:
     """Read a table, and recognise its columns. Raises UserError for one without paths or labels."""
-    rows = csv_rows(path, key="--from") if path.suffix.lower() == ".csv" else json_rows(path, key="--from")
+    rows = table_rows(path, key="--from")
     if not rows:
         raise UserError(f"{shown(path)} (--from) lists no clips", "a header, then a line for each clip: path,label")
     columns, found = tuple(rows[0].cells), {}

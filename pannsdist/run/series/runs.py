@@ -128,7 +128,7 @@ def plan_series(request: Request, members: Mapping[str, Sequence[str]]) -> Serie
         overrides = (*request.overrides, *own, f"runs={_quoted(str(folder))}", f"name={_quoted(name)}")
         try:
             chosen, origin = settings_module.load(request.config, overrides)
-            plan = decide(chosen, origin, Catalog.installed(), request.processes)
+            plan = decide(chosen, origin, Catalog.installed(), request.processes, not request.dry_run)
             check_same_run(folder / name, chosen, plan.data)
         except UserError as error:
             error.wrong = f"{name}: {error.wrong}"

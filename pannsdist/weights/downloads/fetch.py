@@ -55,8 +55,7 @@ def download(file: Remote, timeout_s: float) -> None:
     Partial downloads are written to `.part`: a killed process leaves it, and the next download starts over.
     """
     part = file.path.with_name(f"{file.path.name}.part")
-    size = f" ({file.size_bytes / 1e6:.1f} MB)" if file.size_bytes else ""
-    print(f"downloading {without_credentials(file.url)}{size}\n  to {file.path}", file=sys.stderr, flush=True)
+    print(f"downloading {described(file)}\n  to {file.path}", file=sys.stderr, flush=True)
     try:
         receive(file, part, timeout_s)
         storage.sync(part)
@@ -68,6 +67,12 @@ def download(file: Remote, timeout_s: float) -> None:
         raise file.error(f"{file.path.name} could not be downloaded: {error}", manual_download(file)) from error
     finally:
         storage.remove(part)
+
+
+def described(file: Remote) -> str:
+    """Address and size of a remote file, for messages."""
+    size = f"{file.size_bytes / 1e6:.1f} MB" if file.size_bytes else "size not published"
+    return f"{without_credentials(file.url)} ({size})"
 
 
 def manual_download(file: Remote) -> str:

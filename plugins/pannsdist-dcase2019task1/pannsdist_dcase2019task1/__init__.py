@@ -73,9 +73,9 @@ class Dcase2019Task1(Corpus):
     def listed(self) -> Iterator[Listed]:
         """The rows of both lists, with labels as in meta.csv; 1030 published clips are in neither list."""
         columns = ("filename", "scene_label")
-        scenes = rows_by("filename", csv_rows(self.found("meta.csv"), columns, delimiter="\t"))
+        scenes = rows_by("filename", csv_rows(self.found("meta.csv"), columns))
         for part in ("train", "evaluate"):
-            for row in csv_rows(self.found(f"evaluation_setup/fold1_{part}.csv"), columns, delimiter="\t"):
+            for row in csv_rows(self.found(f"evaluation_setup/fold1_{part}.csv"), columns):
                 name, label = (
                     row.matched("filename", NAME, "expected a path such as audio/park-paris-1-2-a.wav"),
                     row.text("scene_label"),

@@ -146,10 +146,37 @@ def test_a_class_folder_without_sounds_is_refused_by_name(tmp_path):
 
 
 def test_train_without_valid_is_refused(tmp_path):
-    touch(tmp_path, "train/dog/a.wav", "train/cat/a.wav", "val/dog/b.wav")
+    touch(tmp_path, "train/dog/a.wav", "train/cat/a.wav", "later/dog/b.wav")
     message = refusal(tmp_path)
     assert "has train/ with folders in it, but no valid/" in message
     assert "root/valid/CLASS/*.wav" in message
+
+
+@pytest.mark.parametrize(
+    ("train", "valid", "test"),
+    [("training", "validation", "testing"), ("Train", "val", "TEST"), ("train", "dev", "test")],
+)
+def test_folders_with_other_usual_names_of_splits_are_the_splits(tmp_path, train, valid, test):
+    touch(tmp_path, *(f"{split}/{label}/{split}.wav" for split in (train, valid, test) for label in ("dog", "cat")))
+    found = folder(tmp_path)
+    assert found.splits == ("train", "valid", "test")
+    assert ids(found, "valid") == [f"{valid}/cat/{valid}.wav", f"{valid}/dog/{valid}.wav"]
+
+
+def test_two_folders_of_one_split_are_refused(tmp_path):
+    touch(tmp_path, *(f"{split}/{label}/a.wav" for split in ("train", "val", "valid") for label in ("dog", "cat")))
+    message = refusal(tmp_path)
+    assert "val/, valid/ in" in message
+    assert "are all the split 'valid'\n  move them into one folder, valid/" in message
+
+
+def test_a_folder_that_may_be_one_split_or_another_is_refused_by_what_to_call_it(tmp_path):
+    touch(tmp_path, *(f"{split}/{label}/a.wav" for split in ("train", "valid", "eval") for label in ("dog", "cat")))
+    message = refusal(tmp_path)
+    assert "has audio in eval/, beside train/, valid/" in message
+    assert "test for those scored at the end" in message
+    touch(tmp_path / "two", *(f"{split}/{label}/a.wav" for split in ("train", "eval") for label in ("dog", "cat")))
+    assert "'eval' may mean several" in refusal(tmp_path / "two")
 
 
 def test_sounds_beside_the_splits_are_refused(tmp_path):

@@ -174,7 +174,7 @@ def test_a_fold_is_asked_for_with_the_folds_there_are(root):
 @pytest.mark.parametrize(
     ("bad", "wrong", "right"),
     [
-        ("a.wav,dog,dev", "unknown split 'dev'", "splits: train, valid, test"),
+        ("a.wav,dog,extra", "unknown split 'extra'", "splits: train, valid, test"),
         ("a.wav,dog,", "unknown split ''", "splits: train, valid, test"),
         ("a.wav, ,train", "label is empty", "data.params.multi_label=true"),
         ("a.wav,dog;cat,train", "several labels: dog, cat", "data.params.multi_label=true"),
@@ -239,11 +239,37 @@ def test_files_that_do_not_exist_are_counted_and_the_first_three_named(root):
     assert "data.params.root" in message
 
 
-@pytest.mark.parametrize("delimiter", [";", "\t"])
-def test_another_delimiter_than_the_comma_is_told(root, delimiter):
-    message = refusal(root, GOOD.replace(",", delimiter))
-    assert "clips.csv:1: the header is one column" in message
-    assert "separate by commas, not by semicolons or tabs" in message
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_several_labels_may_use_the_separator_of_the_table_in_quotes(root, separator):
+    lines = [["path", "label", "split"], ["a.wav", '"dog;cat"', "train"], ["b.wav", "cat", "valid"]]
+    text = "\n".join(separator.join(line) for line in lines)
+    found = manifest(root, text.encode("utf-16"), "clips.tsv", multi_label=True)
+    assert found.clips("train")[0].labels == ("dog", "cat")
+    assert "several labels: dog, cat" in refusal(root, text, "clips.txt")
+
+
+@pytest.mark.parametrize(("train", "valid", "test"), [("training", "val", "testing"), ("Train", "DEV", "Test")])
+def test_usual_names_of_splits_are_read(root, train, valid, test):
+    lines = [
+        "path,label,split",
+        f"a.wav,dog,{train}",
+        f"b.wav,cat,{train}",
+        f"c.wav,dog,{valid}",
+        f"e.wav,cat,{test}",
+    ]
+    for name in ("c.wav", "e.wav"):
+        (root / name).touch()
+    found = manifest(root, "\n".join(lines))
+    assert [len(found.clips(split)) for split in ("train", "valid", "test")] == [2, 1, 1]
+
+
+@pytest.mark.parametrize("params", [{}, {"valid_fold": 1}, {"folds": 2, "valid_fold": 1}])
+def test_a_name_of_a_split_that_may_mean_several_is_refused(root, params):
+    fold = ",fold" if params == {"valid_fold": 1} else ""
+    rows = [f"a.wav,dog,train{fold and ',1'}", f"b.wav,cat,Eval{fold and ',2'}"]
+    message = refusal(root, "\n".join([f"path,label,split{fold}", *rows]), **params)
+    assert "clips.csv:3: unknown split 'Eval'" in message
+    assert "call it train for clips to learn from, valid for those that choose the best epoch, test for" in message
 
 
 def test_a_column_that_stands_twice_is_refused(root):

@@ -7,7 +7,7 @@ import unicodedata
 import pytest
 
 from pannsdist.builtin.manifest import Manifest, ManifestParams
-from pannsdist.contracts.file_lookup import FileLookup
+from pannsdist.contracts.file_lookup import FileLookup, real_folder
 from pannsdist.runtime.errors import UserError
 
 CAFE, CAFE_NFD = (unicodedata.normalize(form, "café/dé.wav") for form in ("NFC", "NFD"))
@@ -104,3 +104,17 @@ def test_of_a_listed_name_that_is_no_file_the_reason_is_said(tmp_path):
         Manifest(ManifestParams(str(tmp_path / "clips.csv")))
     for name, reason in {"folder": "a folder", "itself": "a link to nothing", "pipe": "no file"}.items():
         assert f"{name}.wav; it is {reason}\n" in refused.value.right
+
+
+def test_in_place_of_a_linked_folder_the_root_beside_its_target_is_named(tmp_path):
+    audio = tmp_path / "disk" / "esc 50" / "audio"
+    audio.mkdir(parents=True)
+    (audio / "a.wav").touch()
+    root = tmp_path / "work"
+    root.mkdir()
+    (root / "audio").symlink_to(audio)
+    said = real_folder(root / "audio" / "a.wav", root)
+    assert said.startswith(f"{root / 'audio'} leads to {audio}\npoint data.params.root at the real folder, as ")
+    assert f"data.params.root='{audio.parent}', or copy the files into it" in said
+    (root / "b.wav").symlink_to(audio / "a.wav")
+    assert "as data.params.root" not in real_folder(root / "b.wav", root)

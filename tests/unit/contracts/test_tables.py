@@ -2,7 +2,7 @@
 
 import pytest
 
-from pannsdist.contracts.tables import csv_rows, file_rows, json_rows, line_rows, rows_by
+from pannsdist.contracts.tables import csv_rows, file_rows, json_rows, line_rows, rows_by, table_rows
 from pannsdist.runtime.errors import UserError
 
 
@@ -53,14 +53,43 @@ def test_a_column_that_stands_twice_is_refused(table):
     assert refusal(csv_rows, path).startswith(f"{path}:1: a column stands twice in the header: path, label, path")
 
 
-@pytest.mark.parametrize(("found", "asked"), [(";", ","), ("\t", ","), (",", "\t")])
-def test_another_delimiter_is_recognised(table, found, asked):
-    named = {";": "semicolons", "\t": "tabs", ",": "commas"}
-    path = table(f"path{found}label\na.wav{found}dog\n")
-    said = refusal(csv_rows, path, ("path",), delimiter=asked)
-    assert said.startswith(f"{path}:1: the header is one column: ")
-    assert f"separate by {named[asked]}, not by " in said
-    assert named[found] in said
+@pytest.mark.parametrize("name", ["table.csv", "table.TSV", "table.txt"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_the_header_says_what_separates_values(table, separator, encoding, name):
+    header, row = ["path", "label", "note"], ['"a;b,c\td.wav"', '"dog;cat"', '"x,y;z"']
+    text = "\r\n".join([separator.join(header), separator.join(row), ""])
+    rows = table_rows(table(text.encode(encoding), name))
+    assert cells(rows) == [{"path": "a;b,c\td.wav", "label": "dog;cat", "note": "x,y;z"}]
+
+
+def test_the_rows_do_not_change_what_separates_values(table):
+    assert cells(csv_rows(table("path,labels\na.wav,dog;cat;cow\n"))) == [{"path": "a.wav", "labels": "dog;cat;cow"}]
+    assert cells(csv_rows(table("path;start\na.wav;1,5\n"))) == [{"path": "a.wav", "start": "1,5"}]
+
+
+@pytest.mark.parametrize("first", ["sep=;", '"sep=;"', "\nSEP=;"])
+def test_a_first_line_may_say_what_separates_values(table, first):
+    (row,) = csv_rows(table(f"{first}\npath;label, or none\na.wav;dog\n"))
+    assert (dict(row.cells), row.line) == ({"path": "a.wav", "label, or none": "dog"}, 3 + first.count("\n"))
+
+
+def test_a_quoted_name_may_have_another_separator_in_it(table):
+    assert cells(csv_rows(table('path,"a;b"\nx,y\n'))) == [{"path": "x", "a;b": "y"}]
+
+
+def test_a_header_with_two_separators_is_refused(table):
+    path = table("\npath,label;note\na.wav,dog;x\n")
+    assert refusal(csv_rows, path) == (
+        f"{path}:2: the header has commas and semicolons, so what separates values is unclear\n"
+        "  separate all by one of them, and quote a name that has another"
+    )
+
+
+def test_labels_with_the_separator_of_the_table_are_to_be_quoted(table):
+    path = table("path;label\na.wav;dog;cat\n")
+    said = refusal(csv_rows, path)
+    assert said.startswith(f"{path}:2: 3 values for 2 columns\n  values are separated by semicolons; quote a value")
 
 
 @pytest.mark.parametrize(("row", "count"), [("a.wav", 1), ("a.wav,dog,cat", 3)])
@@ -142,8 +171,14 @@ def test_rows_by_a_column_keep_their_order_and_none_stands_twice(table):
         (lambda row: row.choice("word", ("yes", "no")), "word is 'maybe'\n  allowed: yes, no"),
         (lambda row: row.whole("number", 1, 10), "number is '11'\n  it is a whole number from 1 to 10"),
         (lambda row: row.whole("word", 1, 10), "word is 'maybe'\n  it is a whole number from 1 to 10"),
-        (lambda row: row.seconds("word"), "word is 'maybe'\n  it is a number of seconds, 0 or more"),
-        (lambda row: row.seconds("below"), "below is '-1'\n  it is a number of seconds, 0 or more"),
+        (
+            lambda row: row.seconds("word"),
+            "word is 'maybe'\n  it is a number of seconds, 0 or more, with a decimal point",
+        ),
+        (
+            lambda row: row.seconds("below"),
+            "below is '-1'\n  it is a number of seconds, 0 or more, with a decimal point",
+        ),
         (lambda row: row.matched("word", "yes|no", "say yes or no"), "word is 'maybe'\n  say yes or no"),
     ],
 )

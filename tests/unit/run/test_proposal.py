@@ -122,6 +122,25 @@ def test_folders_of_splits_are_kept(tmp_path):
     assert written(tmp_path, "sounds", "sounds").data.params == {"root": "sounds"}
 
 
+def test_other_usual_names_of_splits_are_kept(tmp_path):
+    fill(tmp_path / "sounds" / "Training")
+    fill(tmp_path / "sounds" / "val", clips=2)
+    assert written(tmp_path, "sounds", "sounds").data.params == {"root": "sounds"}
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_a_table_of_a_spreadsheet_is_read(separator, sounds):
+    rows = [
+        (name, f'"{label};x{n % 3}"', ("train", "dev")[n % 4 == 0]) for n, (name, label) in enumerate(rows_of(sounds))
+    ]
+    lines = [("path", "tags", "split"), *rows]
+    text = "\r\n".join(separator.join(map(str, line)) for line in lines)
+    (sounds / "clips.tsv").write_bytes(text.encode("utf-16"))
+    params = written(sounds, "clips", "clips.tsv").data.params
+    assert (params["multi_label"], params["label_separator"]) == (True, ";")
+    assert "valid_fraction" not in params
+
+
 def test_a_rate_for_each_class_is_noted(tmp_path):
     fill(tmp_path / "sounds", ("a",))
     fill(tmp_path / "sounds", ("b",), rate_hz=16000)

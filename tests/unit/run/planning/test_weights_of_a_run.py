@@ -13,6 +13,7 @@ from small_parts import SmallLayer, SmallModel, catalog
 from pannsdist import settings
 from pannsdist.registry import Catalog
 from pannsdist.run.planning.decide import decide
+from pannsdist.run.planning.plan_table import plan_table
 from pannsdist.runtime.errors import BadWeightsFile, UserError, WeightsMismatch
 from pannsdist.weights.formats.writing import write_paddle
 
@@ -39,14 +40,16 @@ DATA = saved(state_of_small(FRONT_END.bins))
 def decided(tmp_path, server, monkeypatch):
     """Decide about a run of the small model from its published weights; nothing is trained."""
     url = server.serve("/small.pdparams", serving.whole(DATA))
-    weights = replace(SmallModel.weights["published"], url=url, sha256=hashlib.sha256(DATA).hexdigest())
+    weights = replace(
+        SmallModel.weights["published"], url=url, sha256=hashlib.sha256(DATA).hexdigest(), size_bytes=len(DATA)
+    )
     monkeypatch.setattr(SmallModel, "weights", {"published": weights})
     config = tmp_path / "run.yaml"
     config.write_text(
         "name: run\nmodel: {name: small, weights: published}\ndata: {name: listed}\n"
         "train: {epochs: 1, batch_size: 2, crop_s: 0.5}\n"
     )
-    return lambda *overrides: decide(*settings.load(config, overrides), catalog(), 1)
+    return lambda *overrides, **how: decide(*settings.load(config, overrides), catalog(), 1, **how)
 
 
 def test_a_tag_is_fetched_and_the_plan_holds_its_file(decided, home, server):
@@ -62,6 +65,19 @@ def test_nothing_is_fetched_for_a_run_that_would_be_refused(decided, home, serve
             decided(*overrides)
     assert server.asked == []
     assert not home.exists()
+
+
+def test_a_dry_run_says_what_would_be_downloaded_and_downloads_nothing(decided, home, server):
+    plan = decided(downloads=False)
+    assert (server.asked, home.exists()) == ([], False)
+    line = next(line for line in plan_table(plan).splitlines() if line.startswith("weights"))
+    size = f"{plan.plugins.model.plugin.weights['published'].size_bytes / 1e6:.1f} MB"
+    url = server.url("/small.pdparams")
+    assert line == f"weights    small.pdparams is not here; the run downloads {url} ({size}) to {home}"
+    decided()
+    assert decided(downloads=False).weights == home / "small.pdparams"
+    assert "weights " not in plan_table(decided(downloads=False))
+    assert server.asked == ["/small.pdparams"]
 
 
 def test_a_failed_download_ends_the_decision_with_which_file_to_put_where(decided, home, server):

@@ -19,3 +19,10 @@ def names(text: str) -> tuple[str, ...]:
     if not all(re.fullmatch("[A-Za-z0-9_-]+", name, re.ASCII) for name in found) or len(set(found)) < len(found):
         raise argparse.ArgumentTypeError(f"{text!r} is not a list such as 0,1,2")
     return found
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """The option `--device` of every command that runs a model on sounds."""
+    parser.add_argument(
+        "--device", default="", metavar="NAME", help="cpu, gpu or gpu:N (default: a GPU if Paddle finds one)"
+    )

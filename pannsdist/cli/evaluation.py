@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from pannsdist import settings
-from pannsdist.runtime import outputs, storage
+from pannsdist.cli.arguments import add_device, from_one
+from pannsdist.runtime import devices, outputs, storage
 from pannsdist.runtime.errors import UserError
 
 FORMATS = ("table", "json", "csv")
@@ -28,6 +29,10 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--predictions", type=Path, metavar="FILE.csv", help="write truth, decision and probabilities of each clip"
     )
+    add_device(parser)
+    parser.add_argument(
+        "--batch-size", type=from_one, metavar="N", help="clips per forward pass; sets valid.batch_size"
+    )
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="overrides of settings")
     parser.set_defaults(run=_evaluate)
 
@@ -38,8 +43,10 @@ def _evaluate(chosen: argparse.Namespace) -> None:
     from pannsdist.run.evaluation import evaluate_bundle
     from pannsdist.run.evaluation_output import write_predictions
 
-    read, origin = settings.load(chosen.config, chosen.overrides)
-    evaluated = evaluate_bundle(chosen.model, read, origin, Catalog.installed(), chosen.split)
+    size = [] if chosen.batch_size is None else [f"valid.batch_size={chosen.batch_size}"]
+    read, origin = settings.load(chosen.config, [*chosen.overrides, *size])
+    with devices.selected(chosen.device):
+        evaluated = evaluate_bundle(chosen.model, read, origin, Catalog.installed(), chosen.split)
     text = evaluated.text(chosen.format or _format_of(chosen.output), chosen.per_class)
     for error in evaluated.evaluation.bad:
         print(f"skipped: {error.wrong}", file=sys.stderr)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pannsdist.cli.arguments import add_device, from_one
 from pannsdist.cli.formats import EVENTS, FORMATS, SCORES, Output, Result
 from pannsdist.runtime import console, outputs, storage
 from pannsdist.runtime.errors import BadClip, UserError
@@ -81,6 +82,9 @@ def _add_files(
     engines = "paddle: Paddle Inference with oneDNN; onnx: onnxruntime; both compile first"
     default = "paddle on a CPU from the ninth window on, dygraph on a GPU"
     parser.add_argument("--engine", choices=ENGINES, default="", help=f"{engines} (default: {default})")
+    add_device(parser)
+    batches = "windows per forward pass, at most, also of several files (default: 8)"
+    parser.add_argument("--batch-size", type=from_one, metavar="N", help=batches)
 
 
 def _add_tagger(parser: argparse.ArgumentParser) -> None:
@@ -258,7 +262,8 @@ def _model(chosen: argparse.Namespace) -> Model:
     console.quiet_compiler()
     from pannsdist.inference.model import load_model
 
-    return load_model(chosen.model, chosen.weights, chosen.engine or None, chosen.window, chosen.hop)
+    windows, how = (chosen.window, chosen.hop), {"device": chosen.device or None, "batch_size": chosen.batch_size}
+    return load_model(chosen.model, chosen.weights, chosen.engine or None, *windows, **how)
 
 
 def _from_one(text: str) -> int:

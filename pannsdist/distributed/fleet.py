@@ -18,7 +18,7 @@ from paddle.nn.layer.norm import _BatchNormBase
 
 from pannsdist.distributed import joining, peers
 from pannsdist.distributed.world import T, World
-from pannsdist.runtime import launcher
+from pannsdist.runtime import devices, launcher
 from pannsdist.runtime.errors import SettingsError
 
 __all__ = ["FleetWorld", "SingleProcessWorld", "World", "connect", "recompute"]
@@ -44,8 +44,8 @@ def connect(use_gpu: bool = True) -> World:
 
 def device(use_gpu: bool = True) -> str:
     """Paddle's name of this process's GPU if one is wanted and visible, else `cpu`."""
-    if not use_gpu or not paddle.device.is_compiled_with_cuda() or paddle.device.cuda.device_count() == 0:
-        return "cpu"
+    if not use_gpu or devices.available() == (devices.CPU,):
+        return devices.CPU
     return f"gpu:{os.environ.get('FLAGS_selected_gpus', '0').split(',')[0]}"  # noqa: SIM112 - the launcher writes it so
 
 

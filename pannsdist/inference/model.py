@@ -10,8 +10,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pannsdist.inference.options import InferenceOptions
 from pannsdist.registry import Catalog
-from pannsdist.runtime import paddle_import, reading
+from pannsdist.runtime import devices, paddle_import, reading
 from pannsdist.runtime.errors import BadClip, UserError
 from pannsdist.runtime.names import shown
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from pannsdist.inference.sounds import SoundInput
 
 DETECTION_WINDOW_S = 1.0
+DEFAULTS = InferenceOptions()
 ON_BAD = ("stop", "skip")
 
 
@@ -58,12 +60,15 @@ class Detection:
     incomplete: Verdict | None = None
 
 
-def load_model(
+def load_model(  # noqa: PLR0913 - keyword arguments of the public API
     model: str | os.PathLike[str],
     weights: str = "",
     engine: str | None = None,
     window_s: float | None = None,
     hop_s: float | None = None,
+    *,
+    device: str | None = None,
+    batch_size: int | None = None,
 ) -> Model:
     """Load a trained model from its folder, or a model plugin with published weights by its name.
 
@@ -71,24 +76,29 @@ def load_model(
     `weights`, for a plugin, is one of its tags, or a file; empty for its first tag. `engine` is dygraph, paddle or
     onnx; the default on a CPU is paddle, from the ninth window on. Sounds are cut into windows of `window_s` seconds,
     one every `hop_s`; by default the evaluation length of the model (10 s for published weights), without overlap.
+    `device` is cpu, gpu or gpu:N; the default is Paddle's current one, which a device of the model does not change. A
+    forward pass takes up to `batch_size` windows, 8 by default.
     Importing this module imports no Paddle; on an AMD processor this call enables fast MKL kernels, unless Paddle was
     imported before.
-    Raises UserError for a missing, damaged or unsuitable model, BrokenPlugin for a plugin that fails.
+    Raises UserError for a missing, damaged or unsuitable model and for a device that is not there, BrokenPlugin for a
+    plugin that fails.
     """
     with paddle_import.paddle_imported():
         from pannsdist.inference.bundle import load_bundle
         from pannsdist.inference.inference_model import audioset_model
 
+        options = InferenceOptions(engine, window_s, hop_s, device, batch_size)
         catalog = Catalog.installed()
         folder = Path(model).expanduser()
-        if isinstance(model, os.PathLike) or len(folder.parts) > 1 or reading.is_folder(folder):
+        with devices.selected(device or ""):
+            if not (isinstance(model, os.PathLike) or len(folder.parts) > 1 or reading.is_folder(folder)):
+                return Model(audioset_model(catalog, str(model), weights), None, options)
             if weights:
                 raise UserError(
                     f"weights '{weights}' beside the model folder {folder}", "leave them out: it has its own"
                 )
             bundle = load_bundle(folder, catalog)
-            return Model(bundle.inference_model, bundle.record, engine, window_s, hop_s)
-        return Model(audioset_model(catalog, str(model), weights), None, engine, window_s, hop_s)
+            return Model(bundle.inference_model, bundle.record, options)
 
 
 class Model:
@@ -103,17 +113,14 @@ class Model:
         self,
         inference_model: InferenceModel,
         record: BundleRecord | None = None,
-        engine: str | None = None,
-        window_s: float | None = None,
-        hop_s: float | None = None,
+        options: InferenceOptions = DEFAULTS,
     ) -> None:
         from pannsdist.inference.engines.selection import build_engine
-        from pannsdist.inference.predictor import Predictor
 
         self.inference_model = inference_model
-        self._lengths_s = (window_s, hop_s)
-        self._engine = build_engine(inference_model, engine or "")
-        self.predictor = Predictor(inference_model, window_s, hop_s, self._engine)
+        self._options = options
+        self._engine = build_engine(inference_model, options.engine or "", options.device or "")
+        self.predictor = self._predictor(options.window_s)
         self.record = record
         """The content of the model folder's `bundle.json`; None for published weights."""
 
@@ -121,7 +128,7 @@ class Model:
         """Plugin and weights, classes, sample rate and window, on one line."""
         kind = "several labels a sound" if self.multi_label else "one label a sound"
         some = ", ".join(self.labels[:3]) + (", ..." if len(self.labels) > 3 else "")
-        window_s = self._lengths_s[0] or self.inference_model.window_s
+        window_s = self._options.window_s or self.inference_model.window_s
         return (
             f"<pannsdist.Model {self.inference_model.name}: {len(self.labels)} classes ({some}), {kind}, "
             f"{self.sample_rate_hz} Hz, windows of {window_s:g} s>"
@@ -236,17 +243,22 @@ class Model:
         A network with framewise outputs gives its frames, unless the model was loaded with a window or a hop; any other
         gives windows of 1 s, or of its own length where that is shorter.
         """
-        by_frame = self.inference_model.has_framewise and self._lengths_s == (None, None)
+        chosen = (self._options.window_s, self._options.hop_s)
+        by_frame = self.inference_model.has_framewise and chosen == (None, None)
         return self.predictor.frames(source, meter) if by_frame else self._window_predictor.timeline(source, meter)
 
     @cached_property
     def _window_predictor(self) -> Predictor:
-        from pannsdist.inference.predictor import Predictor
-
-        window_s, hop_s = self._lengths_s
+        window_s = self._options.window_s
         if window_s is None:
             window_s = max(self.inference_model.minimum_s, min(DETECTION_WINDOW_S, self.inference_model.window_s))
-        return Predictor(self.inference_model, window_s, hop_s, self._engine)
+        return self._predictor(window_s)
+
+    def _predictor(self, window_s: float | None) -> Predictor:
+        from pannsdist.inference.predictor import Predictor
+
+        options = self._options
+        return Predictor(self.inference_model, window_s, options.hop_s, self._engine, options.batch_size)
 
     def _predictions(
         self, sounds: SoundInput | Sequence[SoundInput], sample_rate_hz: float | None, on_bad: str

@@ -22,11 +22,12 @@ from pannsdist.inference.engines.selection import build_engine
 from pannsdist.inference.frames import frame_scores
 from pannsdist.inference.inference_model import InferenceModel
 from pannsdist.inference.windowing import windowing
-from pannsdist.runtime.errors import BadClip
+from pannsdist.runtime.errors import BadClip, UserError
 
 BATCH_WINDOWS = 8
+MAX_BATCH_WINDOWS = 1024
 BUFFER_WINDOWS = 4 * BATCH_WINDOWS
-"""Consecutive windows from which those of equal length are put into one batch."""
+"""Consecutive windows from which those of equal length are put into one batch; a larger batch has as many."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,8 @@ class Predictor:
 
     The outputs of the windows of a sound are averaged; the last window ends where the sound ends. `window_s` and
     `hop_s` default to the model's own window, without overlap. The next sounds are decoded while the network computes,
-    and windows of equal length are batched, also across sounds. Raises UserError for a window or a hop that does not
-    suit the model.
+    and up to `batch_size` windows of equal length are batched, also across sounds. Raises UserError for a window or a
+    hop that does not suit the model, and for a batch out of range.
     """
 
     def __init__(
@@ -76,7 +77,11 @@ class Predictor:
         window_s: float | None = None,
         hop_s: float | None = None,
         engine: Engine | None = None,
+        batch_size: int | None = None,
     ) -> None:
+        self._batch_windows = BATCH_WINDOWS if batch_size is None else batch_size
+        if not 1 <= self._batch_windows <= MAX_BATCH_WINDOWS:
+            raise UserError(f"the batch size is {batch_size}", f"allowed: 1 to {MAX_BATCH_WINDOWS} windows")
         self._inference_model = inference_model
         self._engine = engine or build_engine(inference_model)
         self._windowing = windowing(inference_model, window_s, hop_s)
@@ -132,7 +137,7 @@ class Predictor:
         with closing(
             self._windows(sources, meter)
         ) as windows:  # an exception, which a notebook keeps, ends the reading
-            while buffer := list(islice(windows, BUFFER_WINDOWS)):
+            while buffer := list(islice(windows, max(BUFFER_WINDOWS, self._batch_windows))):
                 outputs: dict[int, np.ndarray] = {}
                 for index, item in enumerate(buffer):
                     if not isinstance(item, Window):
@@ -148,7 +153,7 @@ class Predictor:
         """(index, output) of the window at index `first` of the buffer and of the next ones of its length."""
         later = {index: item for index, item in enumerate(buffer) if index >= first and isinstance(item, Window)}
         samples = len(later[first].waveform)
-        batch = [index for index, window in later.items() if len(window.waveform) == samples][:BATCH_WINDOWS]
+        batch = [index for index, window in later.items() if len(window.waveform) == samples][: self._batch_windows]
         waveforms = np.stack([later[index].waveform for index in batch])
         return zip(batch, self._engine.run(output, waveforms), strict=True)
 

@@ -217,6 +217,9 @@ LEFT = (
         r"visualdl --logdir", "serves until it is stopped; tests/runs/test_visualdl_page.py looks at it with a browser"
     ),
     Left(r"MASTER=.* launch/several_nodes.sh", "needs two machines; launch/README.md says how it was tried"),
+    Left(
+        r"export (PANNSDIST_MIRROR|HF_ENDPOINT)=", "mirrors; tests/unit/weights/downloads/test_mirrors.py has its own"
+    ),
     Left(r"python -m pytest plugins/", "these tests are part of `make test`"),
     Left(r"class FBeta:", "parts of what `plugins new` writes, which tests/runs/test_templates.py checks"),
     Left(r"\[options.entry_points\]", "a part of setup.cfg, as `plugins new` writes it"),

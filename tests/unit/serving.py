@@ -79,6 +79,11 @@ def running() -> Iterator[Server]:
             else:
                 answer(self)
 
+        def do_CONNECT(self):
+            """What a proxy is asked for an https address."""
+            server.asked.append(self.path)
+            self.send_error(403)
+
         def log_message(self, *_):
             pass
 

@@ -55,6 +55,9 @@ class CompiledLater:
 
     def run(self, output: str, waveforms: np.ndarray) -> np.ndarray:
         """See Engine."""
+        if len(waveforms) > WINDOWS_BEFORE_COMPILING > self._windows_done:  # a large batch: its first windows only
+            parts = waveforms[:WINDOWS_BEFORE_COMPILING], waveforms[WINDOWS_BEFORE_COMPILING:]
+            return np.concatenate([self.run(output, part) for part in parts])
         if self._compiled is not None and self._windows_done >= WINDOWS_BEFORE_COMPILING:
             try:
                 return self._compiled.run(output, waveforms)

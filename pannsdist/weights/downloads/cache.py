@@ -13,6 +13,10 @@ from pannsdist.runtime import reading
 from pannsdist.runtime.errors import BadWeightsFile, UserError
 from pannsdist.runtime.redaction import without_credentials
 from pannsdist.runtime.storage import write_atomic
+from pannsdist.weights.downloads.mirrors import Mirror
+
+FROM_MIRROR = "# downloaded from the mirror "
+"""Start of a line in the file of a stored checksum."""
 
 
 @dataclass(frozen=True)
@@ -86,10 +90,11 @@ def expected(file: Remote) -> str:
     return f"sha256:{stored}"
 
 
-def verify(found: Path, file: Remote) -> None:
+def verify(found: Path, file: Remote, mirror: Mirror | None = None) -> None:
     """Verify the checksum of a file, or store it if no checksum is known. Raises `file.error` on a mismatch.
 
-    A file with a wrong checksum is left in place, since somebody may have copied it there; a download never is.
+    `mirror` is where it was downloaded just now, if not from its URL; it changes no check. A file with a wrong checksum
+    is left in place, since somebody may have copied it there; a download never is.
     """
     kind, _, expected_digest = expected(file).partition(":")
     try:
@@ -98,14 +103,27 @@ def verify(found: Path, file: Remote) -> None:
         said = reading.cannot_read(found, error)
         raise file.error(said.wrong, said.right, said.command) from error
     if not expected_digest:
-        write_atomic(checksum_path(file.path), f"# {file.url}\n{found_digest}  {file.path.name}\n")
+        source = f"{FROM_MIRROR}{without_credentials(mirror.url(file.url))}\n" if mirror else ""
+        write_atomic(checksum_path(file.path), f"# {file.url}\n{found_digest}  {file.path.name}\n{source}")
     elif found_digest != expected_digest.lower():
-        if file.checksum:
-            right = f"expected {expected_digest}, as published: remove it and fetch {file.url} again"
-        else:
-            right = f"it was {expected_digest} at the first download, stored in {checksum_path(file.path)}\n"
-            right += "no checksum is published; remove both only if you know why the file has changed"
-        raise file.error(f"{found} has {kind} {found_digest}", right)
+        raise file.error(f"{found} has {kind} {found_digest}", _remedy(file, expected_digest, mirror))
+
+
+def _remedy(file: Remote, digest: str, mirror: Mirror | None) -> str:
+    """What to do about a file whose checksum is not `digest`."""
+    if file.checksum and mirror:
+        sent = f"the mirror {mirror.url(file.url)} sent another file"
+        return f"expected {digest}, as published: {sent}\n{mirror.way_back}"
+    if file.checksum:
+        return f"expected {digest}, as published: remove it and fetch {file.url} again"
+    stored_in = checksum_path(file.path)
+    first = stored_in.read_text(encoding="utf-8").partition(FROM_MIRROR)[2].strip()
+    lines = [
+        f"it was {digest} at the first download{f' from the mirror {first}' if first else ''}, stored in {stored_in}",
+        "no checksum is published; remove both only if you know why the file has changed",
+        *([f"this download came from the mirror {mirror.url(file.url)}", mirror.way_back] if mirror else []),
+    ]
+    return "\n".join(lines)
 
 
 def sha256(path: Path) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,8 @@ from pannsdist.runtime.foreign import parse_json
 from pannsdist.runtime.redaction import published_text, without_credentials
 from pannsdist.weights.downloads import cache
 from pannsdist.weights.downloads.cache import Remote
+from pannsdist.weights.downloads.mirrors import Mirror, mirror_of
+from pannsdist.weights.downloads.transfer import DownloadError, receive
 
 TIMEOUT_S = 30.0
 """Timeout for a server that sends no data."""
@@ -50,38 +51,50 @@ def fetch_remote(file: Remote, timeout_s: float = TIMEOUT_S) -> Path:
 
 
 def download(file: Remote, timeout_s: float) -> None:
-    """Download a file to its path atomically and verified; the caller holds the lock.
+    """Download a file to its path atomically and verified, from its mirror if there is one; the caller holds the lock.
 
-    Partial downloads are written to `.part`: a killed process leaves it, and the next download starts over.
+    Partial downloads are written to `.part`: a killed process leaves it, and the next download starts over. Where the
+    mirror fails, the published address is not tried by itself.
     """
+    mirror = mirror_of(file.url)
     part = file.path.with_name(f"{file.path.name}.part")
-    print(f"downloading {described(file)}\n  to {file.path}", file=sys.stderr, flush=True)
+    print_start(file, mirror)
     try:
-        receive(file, part, timeout_s)
+        receive(file, mirror.url(file.url) if mirror else file.url, part, timeout_s)
         storage.sync(part)
-        print_unpublished(file)
-        cache.verify(part, file)
+        print_unpublished(file, mirror)
+        cache.verify(part, file, mirror)
         storage.rename(part, file.path)
         storage.sync(file.path.parent)
     except DownloadError as error:
-        raise file.error(f"{file.path.name} could not be downloaded: {error}", manual_download(file)) from error
+        place = " from the mirror" if mirror else ""
+        wrong = f"{file.path.name} could not be downloaded{place}: {error}"
+        raise file.error(wrong, manual_download(file, mirror)) from error
     finally:
         storage.remove(part)
 
 
-def described(file: Remote) -> str:
-    """Address and size of a remote file, for messages."""
+def described(file: Remote, mirror: Mirror | None = None) -> str:
+    """Address and size of a remote file, and the mirror that it comes from, for messages."""
     size = f"{file.size_bytes / 1e6:.1f} MB" if file.size_bytes else "size not published"
-    return f"{without_credentials(file.url)} ({size})"
+    source = f"\n  from the mirror {mirror.url(file.url)} ({mirror.variable})" if mirror else ""
+    return without_credentials(f"{file.url} ({size}){source}")
 
 
-def manual_download(file: Remote) -> str:
-    """Instructions for a download without network access."""
-    lines = (f"URL: {file.url}", f"without network access, copy the file to {file.path}", file.alternative)
+def print_start(file: Remote, mirror: Mirror | None) -> None:
+    """Print where a file is downloaded from, and to."""
+    print(f"downloading {described(file, mirror)}\n  to {file.path}", file=sys.stderr, flush=True)
+
+
+def manual_download(file: Remote, mirror: Mirror | None) -> str:
+    """Instructions for a download without the mirror, and without network access."""
+    lines = [f"URL: {file.url}", f"without network access, copy the file to {file.path}", file.alternative]
+    if mirror:
+        lines[:0] = [f"mirror: {mirror.url(file.url)}", mirror.way_back]
     return "\n".join(line for line in lines if line)
 
 
-def print_unpublished(file: Remote) -> None:
+def print_unpublished(file: Remote, mirror: Mirror | None = None) -> None:
     """Print a notice at the first download of a file without a published checksum."""
     if not cache.expected(file):
         stored = cache.checksum_path(file.path)
@@ -89,59 +102,8 @@ def print_unpublished(file: Remote) -> None:
             f"no checksum is published for {file.path.name}: its current checksum is stored in {stored}",
             file=sys.stderr,
         )
-
-
-class DownloadError(Exception):
-    """A failed download, with a message for the user."""
-
-
-def receive(file: Remote, part: Path, timeout_s: float) -> None:
-    """Download a URL into a file, with a progress bar on a terminal. Raises `DownloadError`."""
-    import pooch
-    import requests
-    from tqdm import tqdm
-
-    is_quiet = not sys.stderr.isatty()
-    # `total` must not be 0: pooch 1.9 evaluates bool(bar), which is its total
-    with tqdm(total=file.size_bytes or 1, unit="B", unit_scale=True, leave=False, disable=is_quiet) as bar:
-        unpacked = {"Accept-Encoding": "identity"}
-        get = pooch.HTTPDownloader(progressbar=bar, chunk_size=1 << 18, timeout=timeout_s, headers=unpacked)
-        try:
-            get(file.url, str(part), None)
-        except requests.HTTPError as error:
-            response = error.response
-            raise DownloadError(f"the server responded {response.status_code} {response.reason}".strip()) from error
-        except requests.RequestException as error:
-            raise DownloadError(reason(error, part, timeout_s)) from error
-        except OSError as error:
-            raise DownloadError(f"{part} cannot be written: {error.strerror}") from error
-        announced = int(bar.total or 0) or file.size_bytes
-    received = part.stat().st_size
-    if announced and received != announced:
-        raise DownloadError(f"received {received} of {announced} bytes")
-    if not announced and not file.checksum and not file.self_checking:
-        raise DownloadError("the server did not report the size, and no checksum is published")
-
-
-def reason(error: Exception, part: Path, timeout_s: float) -> str:
-    """Message for a failed or interrupted connection."""
-    import requests
-    from urllib3.exceptions import ReadTimeoutError
-
-    received = f"{part.stat().st_size if part.exists() else 0} bytes"
-    if isinstance(error, requests.Timeout) or (error.args and isinstance(error.args[0], ReadTimeoutError)):
-        return f"the server sent no data for {timeout_s:g} s, after {received}"
-    if isinstance(error, requests.exceptions.ChunkedEncodingError):
-        return f"the connection was interrupted after {received}"
-    if isinstance(error, requests.ConnectionError):
-        cause = re.search(r"\[Errno -?\d+\] ([^'\")]+)", str(error))
-        return f"no connection ({cause[1] if cause else _without_query(error)})"
-    return _without_query(error)
-
-
-def _without_query(error: Exception) -> str:
-    """The text of an error of a library, which shows the path of a URL with its query, where a token may be."""
-    return re.sub(r"\?\S+", "?***", without_credentials(str(error)))[:200]
+        if mirror:
+            print(f"what the mirror for {mirror.start} sent could not be verified", file=sys.stderr)
 
 
 @contextmanager

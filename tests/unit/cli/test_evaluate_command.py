@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -123,6 +124,56 @@ def test_scores_as_csv_have_their_intervals_and_the_number_of_clips(run, command
     assert rows["test/calibration_error"]["low"] == ""
     assert ("test/accuracy" in rows) is not multi_label
     assert run(*command, "--format", "csv")[1] == out, "the same clips are drawn again"
+
+
+@pytest.fixture
+def single(tmp_path, monkeypatch):
+    """The command for a model of one label."""
+    monkeypatch.chdir(tmp_path)
+    return setup(tmp_path, monkeypatch, multi_label=False)
+
+
+def test_the_size_of_batches_and_the_device_change_no_score(run, single, tmp_path):
+    for name, options in (
+        ("default", ()),
+        ("one", ("--batch-size", "1")),
+        ("five", ("--device", "cpu", "--batch-size", "5")),
+    ):
+        assert run(*single, "--predictions", f"{name}.csv", *options)[0] == 0
+    first, *others = (rows_of(tmp_path / f"{name}.csv") for name in ("default", "one", "five"))
+    for other in others:
+        for row, expected in zip(other, first, strict=True):
+            assert row["id"] == expected["id"]
+            assert [float(row[f"p_{one}"]) for one in LABELS] == pytest.approx(
+                [float(expected[f"p_{one}"]) for one in LABELS], abs=1e-6
+            )
+
+
+def test_a_device_that_is_not_there_is_refused_by_every_command(run, single, tmp_path):
+    model, sound = ("--model", tmp_path / "best_model"), tmp_path / "1.wav"
+    embed = ("embed", *model, sound, "-o", tmp_path / "e.npz")
+    for arguments in (("predict", *model, sound), ("detect", *model, sound), ("tag", sound), embed, single):
+        code, out, err = run(*arguments, "--device", "gpu:99")
+        assert (code, out) == (2, "")
+        assert err.startswith("error: there is no device 'gpu:99'\n  there is: cpu")
+    assert not (tmp_path / "e.npz").exists()
+
+
+@pytest.mark.usefixtures("single")
+def test_predictions_keep_their_order_and_formats_in_batches_of_every_size(run, tmp_path):
+    files = [f"{number}.wav" for number in (3, 1, 8, 6, 2, 5, 4, 0, 10)]
+    known = ("predict", "--model", "best_model", *files, "--engine", "dygraph")
+    for ending in ("csv", "json", "jsonl", "table"):
+        written = []
+        for size in ((), ("--batch-size", "8"), ("--batch-size", "64"), ("--batch-size", "1")):
+            assert run(*known, "--format", ending, *size, "-o", "scores")[:2] == (0, "")
+            written.append((tmp_path / "scores").read_text(encoding="utf-8"))
+        assert written[0] == written[1], "the default"
+        places = [written[0].index(file) for file in files]
+        assert places == sorted(places)
+        assert len({re.sub(r"[0-9]\.[0-9]+(e-[0-9]+)?", "score", text) for text in written}) == 1
+    with pytest.raises(SystemExit, match="2"):
+        run(*known, "--batch-size", "0")
 
 
 def test_one_clip_has_scores_without_intervals(run, command):

@@ -15,6 +15,7 @@ from pannsdist.contracts.network import Network
 from pannsdist.inference import frames
 from pannsdist.inference.inference_model import InferenceModel
 from pannsdist.inference.model import Model
+from pannsdist.inference.options import InferenceOptions
 from pannsdist.inference.predictor import Predictor
 from pannsdist.runtime.errors import UserError
 
@@ -108,7 +109,7 @@ def test_events_follow_the_frames_unless_a_window_or_a_hop_is_given(strongest):
     sound = Recording("a", bursts(3.0), RATE_HZ)
     lengths = {(None, None): HOP / RATE_HZ, (0.5, None): 0.5, (None, 0.25): 1.0, (0.5, 0.25): 0.5}
     for (window_s, hop_s), expected in lengths.items():
-        first = next(Model(strongest, window_s=window_s, hop_s=hop_s).timeline(sound))
+        first = next(Model(strongest, options=InferenceOptions(window_s=window_s, hop_s=hop_s)).timeline(sound))
         assert first.offset_s - first.onset_s == pytest.approx(expected), (window_s, hop_s)
 
 

@@ -199,6 +199,21 @@ def test_models_that_are_not_there_are_refused(folder, tmp_path):
         load_model(folder, engine="steam")
     with pytest.raises(UserError, match=r"the window is 0\.001 s"):
         load_model(folder, window_s=0.001)
+    with pytest.raises(UserError, match="the batch size is 0"):
+        load_model(folder, batch_size=0)
+    with pytest.raises(UserError, match=r"the device is 'cuda'\n  give cpu, gpu or gpu:N; there is: cpu"):
+        load_model(folder, device="cuda")
+    with pytest.raises(UserError, match=r"there is no device 'gpu:99'\n  there is: cpu"):
+        load_model(folder, device="gpu:99")
+
+
+def test_a_model_on_a_device_gives_what_it_gives_on_the_current_one(folder, model, tmp_path):
+    before = paddle.get_device()
+    sounds = [write(tmp_path / f"{place}.wav", noise(4 * CROP, place)) for place in range(4)]
+    chosen = load_model(folder, device="cpu", batch_size=8)
+    assert [one.scores for one in chosen.predict(sounds)] == [one.scores for one in model.predict(sounds)]
+    assert chosen.detect(sounds, threshold=0.1) == model.detect(sounds, threshold=0.1)
+    assert paddle.get_device() == before
 
 
 def test_a_published_network_tags_and_embeds(tmp_path):

@@ -162,6 +162,51 @@ def test_windows_of_one_length_share_a_batch_whichever_file_they_come_from(tmp_p
     assert engine.batches == [(8, 1600), (8, 700)]
 
 
+@pytest.mark.parametrize(
+    ("batch_size", "batches"), [(None, [8] * 5), (1, [1] * 40), (16, [16, 16, 8]), (33, [33, 7]), (64, [40])]
+)
+def test_a_batch_has_as_many_windows_as_is_chosen_and_no_more_are_held(tmp_path, batch_size, batches):
+    inference_model = tiny_sounds.inference_model()
+    engine = Counting(inference_model)
+    path = write(tmp_path / "a.wav", noise(40 * WINDOW))
+    windows = Predictor(inference_model, engine=engine, batch_size=batch_size).timeline(path)
+    next(windows)
+    assert [count for count, _ in engine.batches] == batches[:1], "a window has its output before the last is read"
+    list(windows)
+    assert [count for count, _ in engine.batches] == batches
+
+
+@pytest.mark.parametrize("name", ["dygraph", "paddle", ""])
+def test_the_size_of_batches_changes_neither_results_nor_their_order(tmp_path, name):
+    inference_model = dataclasses.replace(tiny_sounds.inference_model(), pad_to_s=0.0)
+    engine = build_engine(inference_model, name)
+    lengths = [700, 1600, 5000, 20000, 900] * 3
+    paths = [write(tmp_path / f"{place}.wav", noise(samples, place)) for place, samples in enumerate(lengths)]
+    (tmp_path / "3.wav").write_text("no sound", encoding="utf-8")
+    expected = list(Predictor(inference_model, engine=engine, batch_size=1).predict(paths))
+    for batch_size in (None, 3, 8, 64):
+        found = list(Predictor(inference_model, engine=engine, batch_size=batch_size).predict(paths))
+        assert [one.source for one in found] == paths
+        assert [one.error is None for one in found] == [path.name != "3.wav" for path in paths]
+        for one, other in zip(found, expected, strict=True):
+            assert dict(one.scores) == pytest.approx(dict(other.scores), abs=1e-6)
+
+
+def test_the_default_is_a_batch_of_eight_bit_for_bit(bundle, tmp_path):
+    paths = [write(tmp_path / f"{place}.wav", noise(WINDOW * place, place)) for place in range(1, 7)]
+    engine = build_engine(bundle.inference_model, "dygraph")
+    default, eight = (
+        list(Predictor(bundle.inference_model, engine=engine, batch_size=size).predict(paths)) for size in (None, 8)
+    )
+    assert default == eight
+
+
+@pytest.mark.parametrize("batch_size", [0, -1, 1025])
+def test_a_batch_out_of_range_is_refused(bundle, batch_size):
+    with pytest.raises(UserError, match=rf"the batch size is {batch_size}\n  allowed: 1 to 1024 windows"):
+        Predictor(bundle.inference_model, batch_size=batch_size)
+
+
 def test_a_file_that_breaks_off_gets_its_error_and_its_neighbours_their_answers(bundle, tmp_path):
     good, bad = write(tmp_path / "a.wav", noise(WINDOW)), noise(12 * RATE_HZ)
     bad[11 * RATE_HZ] = np.nan

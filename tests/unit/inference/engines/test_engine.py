@@ -134,6 +134,19 @@ def test_the_default_gives_the_same_before_and_after_compiling():
     np.testing.assert_allclose(before, after, rtol=0, atol=1e-6)
 
 
+def test_of_a_large_batch_the_first_windows_alone_are_run_before_compiling():
+    inference_model = tiny_sounds.inference_model()
+    engine = build_engine(inference_model)
+    waveforms = noise(3 * WINDOWS_BEFORE_COMPILING, 1600)
+    expected = np.concatenate(
+        [
+            engine.run("scores", waveforms[:WINDOWS_BEFORE_COMPILING]),
+            engine.run("scores", waveforms[WINDOWS_BEFORE_COMPILING:]),
+        ]
+    )
+    np.testing.assert_array_equal(build_engine(inference_model).run("scores", waveforms), expected)
+
+
 @pytest.mark.parametrize("layer", [WaveringLayer, StubbornLayer])
 def test_the_default_notes_once_that_a_network_cannot_be_compiled_and_goes_on(layer, capfd):
     inference_model = tiny_sounds.inference_model(layer)

@@ -81,10 +81,17 @@ def test_what_a_killed_process_left_is_begun_anew(home, server):
 
 
 def test_a_wrong_file_is_refused_and_not_kept(home, server):
-    weights = published(server.serve("/net.pth", serving.whole(b"<html>not found</html>")))
+    weights = published(server.serve("/net.pth", serving.whole(b"not found")))
     said = refusal(weights)
-    assert hashlib.sha256(b"<html>not found</html>").hexdigest() in said
+    assert hashlib.sha256(b"not found").hexdigest() in said
     assert f"expected {SHA256}, as published: remove it and fetch {weights.url} again" in said
+    assert seen(home) == []
+
+
+def test_a_page_is_not_taken_for_a_file_whose_checksum_nobody_published(home, server):
+    weights = published(server.serve("/net.pth", serving.whole(b"<html><body>sign in</body></html>")), sha256="")
+    said = refusal(weights)
+    assert said.startswith("net.pth could not be downloaded: the server sent an HTML page in place of the file\n")
     assert seen(home) == []
 
 

@@ -43,6 +43,11 @@ LONGEST = (
     *("tests/contract/", "tests/unit/devkit/", "plugins/", "tests/"),
 )
 """Groups, files and folders: what takes longer comes first, so that short files are left for the end."""
+ANY_PADDLE = (
+    *("tests/docs/", "tests/house/", "tests/unit/registry/", "tests/unit/runtime/", "tests/unit/settings/"),
+    *("tests/unit/run/launching/", "tests/unit/weights/downloads/"),
+)
+"""Folders about what never meets Paddle: text, settings, files, processes that are not trained in, downloads."""
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -54,12 +59,19 @@ def pytest_configure(config):
         config.add_cleanup(lambda: session_folder.remove(folder))
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(config, items):
-    """With `-n 2`: what takes longest first."""
+    """Marks what never meets Paddle. With `-n 2`: what takes longest first."""
+    for item in items:
+        if item.nodeid.startswith(ANY_PADDLE):
+            item.add_marker("any_paddle")
     if hasattr(config, "workerinput"):
-        items.sort(
-            key=lambda item: next(n for n, place in enumerate((*LONGEST, "")) if unit_of(item.nodeid).startswith(place))
-        )
+        items.sort(key=lambda item: turn_of(unit_of(item.nodeid)))
+
+
+def turn_of(unit: str) -> int:
+    """The place of a unit in LONGEST; after its end for what is not there."""
+    return next((number for number, place in enumerate(LONGEST) if unit.startswith(place)), len(LONGEST))
 
 
 @functools.cache

@@ -12,7 +12,10 @@ import pytest
 import soundfile
 import spoken_digits
 
-pytestmark = pytest.mark.skipif(not spoken_digits.is_installed(), reason="the wheel espeakng-loader is not installed")
+pytestmark = [
+    pytest.mark.any_paddle,
+    pytest.mark.skipif(not spoken_digits.is_installed(), reason="the wheel espeakng-loader is not installed"),
+]
 
 HELD_OUT_SEED = 1
 QUICK = ("--nproc", "1", "train.epochs=1", "--limit", "1", "data.workers=0", "log.worst_clips=0")

@@ -6,8 +6,6 @@ from pannsdist.run.launching.job_pool import Job, JobResult
 from pannsdist.run.launching.one_node import CONTINUE, Ending, Relay
 from pannsdist.runtime.errors import PeerLost, Stopped, UserError
 
-pytestmark = pytest.mark.any_paddle
-
 
 def test_new_lines_are_shown_as_soon_as_they_are_complete_and_noise_is_not(tmp_path, capsys):
     log, job = tmp_path / "workerlog.0", Job("run", (), tmp_path / "launcher.log")

@@ -18,8 +18,8 @@ PYTHON26 ?= $(shell launch/find_python.sh 3.12 2>/dev/null)
 PLUGINS := $(patsubst %,-e %,$(filter-out %/pannsdist-wandb,$(wildcard plugins/pannsdist-*)))
 # What the tests need beside them, and a demo does not: wandb alone takes 60 MB, and TensorBoard reads what was written.
 TESTED := -e plugins/pannsdist-wandb -e 'plugins/pannsdist-tensorboard[view]'
-# Those that bring more than datasets and augmentations, which are numpy alone.
-COMPUTING := $(dir $(shell grep -lP '^pannsdist\.(?!datasets|augmentations)' plugins/*/setup.cfg))
+# Those that bring more than datasets, augmentations and trackers, which do not meet Paddle.
+COMPUTING := $(dir $(shell grep -lP '^pannsdist\.(?!datasets|augmentations|trackers)' plugins/*/setup.cfg))
 ESC10 ?= $(wildcard ../shared/data/ESC-10)
 MN04 ?= $(wildcard ../shared/weights/mn04_as_mAP_432.pt)
 DECLARED := setup.cfg pyproject.toml $(wildcard plugins/*/setup.cfg)

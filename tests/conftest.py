@@ -1,5 +1,7 @@
 """Set-up of all tests: Paddle's fast kernels, its known warnings silenced, the shared files, the order under xdist."""
 
+import functools
+import re
 import signal
 import warnings
 from pathlib import Path
@@ -23,8 +25,29 @@ with warnings.catch_warnings():
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
-LAUNCHING = ("tests/runs/", "tests/processes/")
-LONGEST = ("tests/runs/", "tests/contract/", "tests/processes/", "tests/docs/")
+GROUPS = {
+    "wheels": ("tests/", "wheels|installed|short"),
+    "runs": ("tests/runs/", "together|run|killed"),
+    "processes": ("tests/processes/", r"\w+"),
+}
+"""Test files that use one of these costly fixtures, in this folder, go to one worker of xdist, which makes it once."""
+LONGEST = (
+    *(
+        "wheels",
+        "runs",
+        "processes",
+        "tests/runs/test_train_command.py",
+        "tests/runs/test_first_hour.py",
+        "tests/runs/",
+    ),
+    *("tests/contract/", "tests/unit/devkit/", "plugins/", "tests/"),
+)
+"""Groups, files and folders: what takes longer comes first, so that short files are left for the end."""
+ANY_PADDLE = (
+    *("tests/docs/", "tests/house/", "tests/unit/registry/", "tests/unit/runtime/", "tests/unit/settings/"),
+    *("tests/unit/run/launching/", "tests/unit/weights/downloads/"),
+)
+"""Folders about what never meets Paddle: text, settings, files, processes that are not trained in, downloads."""
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -36,26 +59,48 @@ def pytest_configure(config):
         config.add_cleanup(lambda: session_folder.remove(folder))
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(config, items):
-    """With `-n 2`: the longest folders first, so that short files are left for the end."""
+    """Marks what never meets Paddle. With `-n 2`: what takes longest first."""
+    for item in items:
+        if item.nodeid.startswith(ANY_PADDLE):
+            item.add_marker("any_paddle")
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: next((n for n, place in enumerate(LONGEST) if item.nodeid.startswith(place)), 9))
+        items.sort(key=lambda item: turn_of(unit_of(item.nodeid)))
+
+
+def turn_of(unit: str) -> int:
+    """The place of a unit in LONGEST; after its end for what is not there."""
+    return next((number for number, place in enumerate(LONGEST) if unit.startswith(place)), len(LONGEST))
+
+
+@functools.cache
+def group_of(file: str) -> str:
+    """The group of a test file, or nothing."""
+    text = (Path(__file__).resolve().parents[1] / file).read_text(encoding="utf-8")
+    for name, (folder, fixtures) in GROUPS.items():
+        if file.startswith(folder) and re.search(rf"^ *def \w+\(.*\b({fixtures})\b", text, re.MULTILINE):
+            return name
+    return ""
+
+
+def unit_of(nodeid: str) -> str:
+    """What goes to one worker of xdist as a whole: a group, or a file."""
+    file = nodeid.partition("::")[0]
+    return group_of(file) or file
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """With `-n 2`: a folder that launches processes goes to one worker, the rest file by file to whichever is free.
+    """With `-n 2`: each unit goes to whichever worker is free, so that its fixtures are set up once."""
+    from xdist.scheduler import LoadScopeScheduling
 
-    So the fixtures of such a folder, and those of a file, are set up once.
-    """
-    from xdist.scheduler import LoadFileScheduling
-
-    class WholeFoldersThatLaunch(LoadFileScheduling):
+    class InUnits(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return next((place for place in LAUNCHING if nodeid.startswith(place)), super()._split_scope(nodeid))
+            return unit_of(nodeid)
 
     config.option.loadscopereorder = False
-    return WholeFoldersThatLaunch(config, log)
+    return InUnits(config, log)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import table
 from snippets import ROOT, all_snippets, snippets
 from table import CHECKOUT, ROWS, RUN, TESTED, chosen, rows_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.any_paddle]
+pytestmark = pytest.mark.slow
 
 SNIPPETS = all_snippets()
 RUNNING = [

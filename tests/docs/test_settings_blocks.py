@@ -8,8 +8,6 @@ from pannsdist import settings
 from pannsdist.registry import Catalog
 from pannsdist.runtime.errors import SettingsError
 
-pytestmark = pytest.mark.any_paddle
-
 BLOCKS = [snippet for snippet in all_snippets() if snippet.language == SETTINGS]
 OF_THE_READER = ("f_beta", "lion", "restarts")
 """Plugins that a page has the reader write."""

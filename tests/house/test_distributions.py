@@ -18,7 +18,7 @@ from architecture import ROOT
 import pannsdist
 from pannsdist.settings.recipe_files import recipes
 
-pytestmark = [pytest.mark.any_paddle, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 PLUGINS = sorted(path.parent for path in (ROOT / "plugins").glob("pannsdist-*/setup.cfg"))
 NAMES = ("pannsdist", *(folder.name for folder in PLUGINS))

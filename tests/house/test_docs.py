@@ -10,8 +10,6 @@ import pytest
 from architecture import PAGES, ROOT, floors
 from notebooks import as_page
 
-pytestmark = pytest.mark.any_paddle
-
 DOCS = ROOT / "docs"
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 NAMED = re.compile(

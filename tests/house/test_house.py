@@ -19,8 +19,6 @@ from architecture import floors
 from pannsdist.settings import describe
 from pannsdist.settings.schema import Settings
 
-pytestmark = pytest.mark.any_paddle
-
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "pannsdist"
 

@@ -8,7 +8,7 @@ from notebooks import NOTEBOOKS, as_page, cells, code_cells, twin
 from test_docs import links_broken_in
 from translation import differences, slips
 
-pytestmark = [pytest.mark.any_paddle, pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)]
+pytestmark = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
 def test_both_languages_have_the_same_code(path):

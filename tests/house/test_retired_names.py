@@ -9,8 +9,6 @@ import pytest
 from pannsdist.settings import describe
 from pannsdist.settings.schema import Settings
 
-pytestmark = pytest.mark.any_paddle
-
 ROOT = Path(__file__).resolve().parents[2]
 
 RETIRED = {

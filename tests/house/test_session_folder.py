@@ -4,10 +4,7 @@ import os
 import subprocess
 import sys
 
-import pytest
 import session_folder
-
-pytestmark = pytest.mark.any_paddle
 
 
 def test_two_sessions_have_two_folders(tmp_path, monkeypatch):

@@ -4,8 +4,6 @@ import pytest
 from architecture import ROOT
 from translation import blocks, differences, number_of, slips
 
-pytestmark = pytest.mark.any_paddle
-
 PAIRS = {
     "README": (ROOT / "README.md", ROOT / "README_cn.md"),
     "plugins/README": (ROOT / "plugins" / "README.md", ROOT / "plugins" / "README_cn.md"),

@@ -7,8 +7,6 @@ from pathlib import Path
 import pytest
 from architecture import ROOT
 
-pytestmark = pytest.mark.any_paddle
-
 PACKAGE = ROOT / "pannsdist"
 ROOM = ("runtime/storage.py", "runtime/outputs.py", "runtime/folder_lock.py", "runtime/launcher_logs.py")
 """The modules that write: atomically, as a probe, the lock file, and the modes of the launcher's files."""

@@ -14,6 +14,8 @@ from pannsdist.runtime import reading
 from pannsdist.runtime.errors import CannotRead
 from pannsdist.training.tracking import ScoresFile
 
+pytestmark = pytest.mark.any_paddle
+
 TINY = ("tones_cnn6.yaml", *launching.TINY, "trackers.visualdl=null", "save.keep=1")
 RUN = "runs/tones_cnn6"
 

@@ -11,6 +11,7 @@ NOTEBOOK = launching.PROJECT / "docs" / "en" / "first_hour.ipynb"
 MISSING = [name for name in ("nbclient", "nbformat", "ipykernel") if importlib.util.find_spec(name) is None]
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.any_paddle,  # tests/unit/run/test_python_api.py runs the same calls
     pytest.mark.skipif(bool(MISSING), reason=f"no {', '.join(MISSING)}: pip install '.[dev]'"),
 ]
 

@@ -16,6 +16,8 @@ import tiny
 
 from pannsdist.runtime.names import original, path_of, shown
 
+pytestmark = pytest.mark.any_paddle
+
 RATE_HZ = 8000
 DOG = os.fsdecode("狗".encode("gbk"))
 NAMES = {DOG: (DOG, "two\nlines", "b\u2028c", "esc\x1b[31m"), "猫": ("é", "e\u0301", "back\\slash", " spaces ")}

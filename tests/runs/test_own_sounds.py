@@ -1,61 +1,46 @@
-"""The first hour, as docs/en/own_sounds.md shows it: from built wheels in an empty folder to predictions."""
+"""A folder and a table of own sounds become models, by the commands of docs/en/own_sounds.md."""
 
 import csv
 import json
-import os
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 
+import calling
 import numpy as np
+import packing
 import pytest
 import soundfile
 import spoken_digits
 
-pytestmark = pytest.mark.skipif(not spoken_digits.is_installed(), reason="the wheel espeakng-loader is not installed")
+pytestmark = [
+    pytest.mark.any_paddle,
+    pytest.mark.skipif(not spoken_digits.is_installed(), reason="the wheel espeakng-loader is not installed"),
+]
 
-PROJECT = Path(__file__).resolve().parents[2]
-PLUGIN = PROJECT / "plugins" / "pannsdist-efficientat"
-LEFT_OUT = shutil.ignore_patterns(".*", "build", "*.egg-info", "__pycache__", "tests", "plugins", "docs", "runs")
 HELD_OUT_SEED = 1
-QUICK = ("train.epochs=1", "--limit", "1", "data.workers=0", "log.worst_clips=0")
+QUICK = ("--nproc", "1", "train.epochs=1", "--limit", "1", "data.workers=0", "log.worst_clips=0")
 
 
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory):
-    """The environment in which the two wheels are installed, and the checkout is not importable."""
-    folder = tmp_path_factory.mktemp("wheels")
-    for source in (PROJECT, PLUGIN):
-        copied = folder / "sources" / source.name
-        shutil.copytree(source, copied, ignore=LEFT_OUT)
-        pip("wheel", "--no-deps", "--no-build-isolation", "-w", folder, copied)
-    wheels = sorted(folder.glob("*.whl"))
-    assert len(wheels) == 2, wheels
-    pip("install", "--no-deps", "--no-compile", "--target", folder / "installed", *wheels)
-    others = (path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path)
-    kept = [path for path in others if PROJECT not in (Path(path).resolve(), *Path(path).resolve().parents)]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder / "installed"), *kept])}
+def typed(*arguments, work):
+    """Run a command in this process; it must succeed."""
+    launched = calling.pannsdist(*arguments, cwd=work)
+    assert launched.exit_code == 0, str(launched)
 
 
-def pip(*arguments):
-    command = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def typed(*arguments, work, env):
-    """What a command prints; it must succeed."""
-    command = [sys.executable, "-W", "ignore", "-m", "pannsdist", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=work, env=env)
+def typed_where_installed(*arguments, work, scripts):
+    """What a command prints where the wheels alone are installed; it must succeed."""
+    command = [scripts / "pannsdist", *map(str, arguments)]
+    how = {"cwd": work, "env": packing.clean_environment()}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, **how)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
-def accuracy(work, env):
+def accuracy(work, scripts):
     """Of the model on the sounds in `unheard`, by their class folders."""
     model = ("--model", "runs/digits/best_model")
-    found = json.loads(typed("predict", *model, "unheard", "--format", "json", work=work, env=env))
+    said = typed_where_installed("predict", *model, "unheard", "--format", "json", work=work, scripts=scripts)
+    found = json.loads(said)
     right = [max(one["scores"], key=one["scores"].get) == Path(one["path"]).parent.name for one in found]
     assert len(right) == len(list((work / "unheard").rglob("*.wav")))
     return sum(right) / len(right)
@@ -75,20 +60,21 @@ def mix(work, pairs):
         csv.writer(file).writerows([("filename", "labels"), *rows])
 
 
-def test_a_folder_becomes_a_model_and_a_table_becomes_decisions(shared, work, installed):
+def test_a_folder_becomes_a_model_and_a_table_becomes_decisions(shared, work):
     weights = shared / "weights" / "mn04_as_mAP_432.pt"
     spoken_digits.speak_digits(work / "digits", 100)
-    how = {"work": work, "env": installed}
-    typed("init", "--from", "digits/", "--weights", weights, "--group", "(*)_*", **how)
-    typed("train", "-c", "digits.yaml", "--nproc", "2", *QUICK, **how)
-    scored = typed("predict", "--model", "runs/digits/best_model", "digits/one", "--format", "json", **how)
-    assert set(json.loads(scored)[0]["scores"]) <= set(spoken_digits.WORDS)
+    typed("init", "--from", "digits/", "--weights", weights, "--group", "(*)_*", work=work)
+    typed("train", "-c", "digits.yaml", *QUICK, work=work)
+    model = ("--model", "runs/digits/best_model")
+    typed("predict", *model, "digits/one", "--format", "json", "-o", "scored.json", work=work)
+    (scored, *_) = json.loads((work / "scored.json").read_text(encoding="utf-8"))
+    assert set(scored["scores"]) <= set(spoken_digits.WORDS)
 
     mix(work, pairs=100)
-    typed("init", "--from", "mixed.csv", "--weights", weights, **how)
-    typed("train", "-c", "mixed.yaml", "--nproc", "1", *QUICK, **how)
+    typed("init", "--from", "mixed.csv", "--weights", weights, work=work)
+    typed("train", "-c", "mixed.yaml", *QUICK, work=work)
     model = ("--model", "runs/mixed/best_model", "-c", "mixed.yaml")
-    typed("evaluate", *model, "--split", "test", "--predictions", "test.csv", **how)
+    typed("evaluate", *model, "--split", "test", "--predictions", "test.csv", work=work)
     with (work / "test.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert rows
@@ -100,8 +86,8 @@ def test_a_folder_becomes_a_model_and_a_table_becomes_decisions(shared, work, in
 def test_the_proposed_settings_recognise_digits_of_voices_that_were_never_heard(shared, work, installed):
     spoken_digits.speak_digits(work / "digits", 770)
     spoken_digits.speak_digits(work / "unheard", 230, HELD_OUT_SEED, spoken_digits.HELD_OUT)
-    how = {"work": work, "env": installed}
+    how = {"work": work, "scripts": installed}
     weights = shared / "weights" / "mn04_as_mAP_432.pt"
-    typed("init", "--from", "digits/", "--weights", weights, "--group", "(*)_*", **how)
-    typed("train", "-c", "digits.yaml", "--nproc", "2", **how)
+    typed_where_installed("init", "--from", "digits/", "--weights", weights, "--group", "(*)_*", **how)
+    typed_where_installed("train", "-c", "digits.yaml", "--nproc", "2", **how)
     assert accuracy(**how) >= 0.95

@@ -28,6 +28,7 @@ LIMIT_S = 240.0
 SERVER = "from visualdl.server.app import main; main()"
 
 pytestmark = [
+    pytest.mark.any_paddle,
     pytest.mark.skipif(BROWSER is None, reason="no chromium: apt-get install chromium"),
     pytest.mark.skipif(importlib.util.find_spec("playwright") is None, reason="no playwright: pip install '.[dev]'"),
 ]

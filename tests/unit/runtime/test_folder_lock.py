@@ -14,8 +14,6 @@ from pannsdist.runtime import folder_lock
 from pannsdist.runtime.errors import BadRunFolder, CannotWrite
 from pannsdist.runtime.folder_lock import LOCK_FILE, FolderLock, refuse_held
 
-pytestmark = pytest.mark.any_paddle
-
 WITH_FORK = CODE.replace("print(", "child = __import__('os').fork()\nif not child:\n    sys.stdin.read()\nprint(")
 
 

@@ -5,10 +5,7 @@ import stat
 import subprocess
 import sys
 
-import pytest
 from launching import PROJECT, TRAIN
-
-pytestmark = pytest.mark.any_paddle
 
 LAUNCHER = """
 import os, subprocess, sys, time

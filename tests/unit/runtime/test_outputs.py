@@ -12,8 +12,6 @@ from pannsdist.runtime import storage
 from pannsdist.runtime.errors import CannotWrite, UserError
 from pannsdist.runtime.outputs import require_file, require_folder, require_suffix
 
-pytestmark = pytest.mark.any_paddle
-
 BAD_FOLDERS = {
     "file": "Not a directory",
     "file/deep/er": "Not a directory",

@@ -6,8 +6,6 @@ from pannsdist.runtime import console, storage
 from pannsdist.runtime.errors import UserError
 from pannsdist.runtime.redaction import is_secret, published, published_text, without_credentials, without_secrets
 
-pytestmark = pytest.mark.any_paddle
-
 URLS = {
     "https://me:s3cret@host/a.zip": "https://***@host/a.zip",
     "https://s3cret@host/a.zip": "https://***@host/a.zip",

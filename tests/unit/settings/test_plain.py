@@ -19,8 +19,6 @@ from pannsdist.runtime.errors import BrokenPlugin, SettingsError
 from pannsdist.settings import NotPlain, SettingsOrigin
 from pannsdist.settings.plain import plain
 
-pytestmark = pytest.mark.any_paddle
-
 
 class Colour(Enum):
     RED = "r"

@@ -13,7 +13,6 @@ from pannsdist.registry import Catalog
 from pannsdist.runtime.errors import SettingsError
 from pannsdist.settings.recipe_files import recipes
 
-pytestmark = pytest.mark.any_paddle
 PROJECT = Path(__file__).resolve().parents[3]
 
 

@@ -9,7 +9,6 @@ from pannsdist.runtime import cpu
 from pannsdist.runtime.errors import SettingsError
 from pannsdist.settings.schema import TrainSettings
 
-pytestmark = pytest.mark.any_paddle
 GPUS = Machine(cores=16, gpus=("0", "1", "GPU-8f2", "3"), built_for_gpus=True)
 CPU = Machine(cores=6)
 

@@ -6,7 +6,6 @@ from pannsdist.run.launching.ranks import Ranks, message
 from pannsdist.runtime import exit_codes
 from pannsdist.runtime.errors import BadDataset
 
-pytestmark = pytest.mark.any_paddle
 KILLED = (
     "LAUNCH ERROR 2026-01-01 Container failed !!!\n"
     "Container rank 1 status failed cmd ['python', 'train.py'] code -9 log log/workerlog.1 \n"

@@ -9,8 +9,6 @@ from pannsdist.run.launching.one_node import Relay, ending_of
 from pannsdist.run.launching.ranks import Culprit
 from pannsdist.runtime.errors import BadDataset, PeerLost, Stopped, UserError
 
-pytestmark = pytest.mark.any_paddle
-
 
 def test_new_lines_are_shown_as_soon_as_they_are_complete_and_noise_is_not(tmp_path, capsys):
     log, job = tmp_path / "workerlog.0", Job("run", (), tmp_path / "launcher.log")

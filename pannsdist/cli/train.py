@@ -29,9 +29,9 @@ def add(commands: Any) -> None:
 def _run(chosen: argparse.Namespace) -> int:
     """The exit code: 75 if it was stopped and can be resumed."""
     from pannsdist.run import one_run
-    from pannsdist.run.folder import run_path
     from pannsdist.run.launching.devices import choose_devices, this_machine
     from pannsdist.run.launching.one_node import Start, launch, refuse_launcher
+    from pannsdist.run.same_run import run_path
 
     refuse_launcher()
     overrides = [*chosen.overrides, *settings.subset_overrides(chosen.limit, chosen.overfit)]

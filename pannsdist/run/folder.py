@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,16 +15,15 @@ from pannsdist import settings as settings_module
 from pannsdist.contracts import Tracker
 from pannsdist.inference.bundle import BundleRecord, write_bundle
 from pannsdist.run import history
-from pannsdist.run.changed_data import ResumedData, refuse_changed_data
+from pannsdist.run.changed_data import ResumedData
 from pannsdist.run.data_record import DATA_FILE, DataRecord, data_record
-from pannsdist.run.planning.data import Data
 from pannsdist.run.planning.plan import Plan
+from pannsdist.run.same_run import LABELS_FILE, SETTINGS_FILE, refuse_folder, run_path
 from pannsdist.run.trackers import PluginTracker
-from pannsdist.runtime import console, launcher, outputs, reading, storage
+from pannsdist.runtime import console, launcher, reading, storage
 from pannsdist.runtime.errors import BadClip, BadRunFolder, CannotWrite, shell_command
 from pannsdist.runtime.figures import score
 from pannsdist.runtime.folder_lock import FolderLock
-from pannsdist.runtime.json_files import JsonFile
 from pannsdist.runtime.names import shown
 from pannsdist.runtime.redaction import published_text
 from pannsdist.settings.schema import Settings
@@ -34,24 +32,6 @@ from pannsdist.training.checkpoint import DAMAGED, CheckpointStore, LatestCheckp
 from pannsdist.training.fit_context import ResultSinks
 from pannsdist.training.run_length import RunLength
 from pannsdist.training.tracking import ClassScoresFile, ConsoleTracker, PredictionsTracker, ScoresFile
-
-SETTINGS_FILE, LABELS_FILE = "settings.yaml", "labels.json"
-FREE_KEYS = (
-    "runs",
-    "train.epochs",
-    "train.max_steps",
-    "train.max_minutes",
-    "train.patience_epochs",
-    "train.max_bad_steps",
-    "select.test",
-    "save",
-    "log",
-    "trackers",
-    "data.workers",
-    "data.on_bad_clip",
-    "data.on_change",
-)
-"""Settings that may change when a run is resumed; a change of any other key is refused."""
 
 
 def load_latest(checkpoints: CheckpointStore) -> LatestCheckpoint:
@@ -72,29 +52,6 @@ def require_run_folder(folder: Path) -> Path:
         wrong = f"{folder} is not a run folder: it has no {SETTINGS_FILE}"
         raise BadRunFolder(wrong, "give the folder of a run, such as runs/NAME", "ls runs")
     return folder / SETTINGS_FILE
-
-
-def run_path(settings: Settings) -> Path:
-    """The folder of a run, `runs/NAME`."""
-    return Path(settings.runs) / settings.name
-
-
-def refuse_folder(settings: Settings, labels: Sequence[str]) -> None:
-    """Raise what `RunFolder.open` would raise for a folder that no process has, and touch nothing.
-
-    Raises CannotWrite for a folder that cannot be written, BadRunFolder if it contains another run or unrelated files.
-    """
-    path = run_path(settings)
-    outputs.require_folder(path, "the run folder")
-    if reading.is_file(
-        path / SETTINGS_FILE
-    ):  # without a checkpoint, an earlier start was refused: nothing is another run's
-        if CheckpointStore(path / "checkpoints", settings.save.keep).folders:
-            _refuse_other_run(path / SETTINGS_FILE, settings)
-            _refuse_other_labels(path / LABELS_FILE, list(labels))
-    elif any(name != "log" and name[0] != "." for name in reading.names_in(path)):
-        wrong = f"{path} is not empty, and has no {SETTINGS_FILE} of a run"
-        raise BadRunFolder(wrong, "choose another name, as name=NAME, or empty the folder", shell_command("ls", path))
 
 
 class RunFolder:
@@ -242,56 +199,6 @@ def opened_run(plan: Plan) -> Iterator[tuple[RunFolder, Snapshot | None]]:
         snapshot = folder.snapshot(record, plan.lengths.run)
         history.add_start(folder.path)
         yield folder, snapshot
-
-
-def check_same_run(path: Path, settings: Settings, data: Data) -> None:
-    """Raise BadRunFolder where a run with other settings or other data is in the folder; touches nothing."""
-    if reading.is_file(path / SETTINGS_FILE) and CheckpointStore(path / "checkpoints", settings.save.keep).folders:
-        _refuse_other_run(path / SETTINGS_FILE, settings)
-        refuse_changed_data(path, data_record(data), settings.data.on_change)
-
-
-def _refuse_other_run(written: Path, settings: Settings) -> None:
-    before = _flat(settings_module.read_yaml(written))
-    now = _flat(settings_module.as_written(settings))
-    empty = {key for tree in (before, now) for key, value in tree.items() if value == {}}
-    for key in sorted(
-        before.keys() | now.keys(), key=lambda key: (key in empty, key)
-    ):  # keys inside a section are more specific
-        free = any(key == name or key.startswith(f"{name}.") for name in FREE_KEYS)
-        if not free and before.get(key) != now.get(key):
-            wrong = f"{written.parent} contains another run: {key} is {before.get(key)!r} there, {now.get(key)!r} now"
-            raise BadRunFolder(
-                wrong, "choose another name, as name=NAME, or remove that folder", shell_command("cat", written)
-            )
-
-
-def _refuse_other_labels(written: Path, labels: list[str]) -> None:
-    right = "copy it from another run on the same dataset, or rename this run with name=NAME"
-    known = JsonFile(_texts, BadRunFolder, right).read(written)
-    if known is None:
-        raise BadRunFolder(f"{written} is missing", right)
-    if known != labels:
-        differing = sorted(set(known) ^ set(labels)) or ["their order"]
-        wrong = f"the dataset's labels differ from those of the run in {written.parent}: {', '.join(differing[:5])}"
-        right = f"the run has {len(known)}, the dataset {len(labels)}; choose another name, as name=NAME"
-        raise BadRunFolder(wrong, right)
-
-
-def _texts(content: Any) -> list[str]:
-    if not isinstance(content, list) or not all(isinstance(one, str) for one in content):
-        raise ValueError("it is no list of texts")
-    return content
-
-
-def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
-    """Values by dotted key. A nested empty section is a value, since `augment.gain: {}` enables a plugin."""
-    if not isinstance(tree, Mapping) or (not tree and "." in prefix):
-        return {prefix: tree}
-    flat: dict[str, Any] = {}
-    for name, value in tree.items():
-        flat.update(_flat(value, f"{prefix}.{name}" if prefix else str(name)))
-    return flat
 
 
 def _link_log(run: Path) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 
 from pannsdist import settings as settings_module
 from pannsdist.inference.bundle import BundleRecord, read_record
-from pannsdist.run.folder import LABELS_FILE, SETTINGS_FILE
 from pannsdist.run.history import HISTORY_FILE, read_history
+from pannsdist.run.same_run import LABELS_FILE, SETTINGS_FILE
 from pannsdist.runtime import reading
 from pannsdist.runtime.errors import BadRunFolder, UserError, shell_command
 from pannsdist.runtime.folder_lock import refuse_held

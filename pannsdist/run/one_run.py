@@ -30,8 +30,8 @@ def checked(
     `settings.load`.
     """
     from pannsdist.registry import Catalog
-    from pannsdist.run.folder import refuse_folder
     from pannsdist.run.planning.decide import decide
+    from pannsdist.run.same_run import refuse_folder
 
     chosen, origin = settings.load(config, overrides, source or settings.COMMAND_LINE)
     plan = decide(chosen, origin, Catalog.installed(), processes, downloads)
@@ -43,8 +43,8 @@ def checked(
 def carry_out(plan: Plan, dry_run: bool = False, stop_requests: StopRequests = signals.stop_on_signals) -> None:
     """Print the plan, then train, or for a dry run check what training would find. All processes must call this."""
     from pannsdist.run import learner_building
-    from pannsdist.run.folder import check_same_run, run_path
     from pannsdist.run.planning.plan_table import plan_table
+    from pannsdist.run.same_run import check_same_run, run_path
     from pannsdist.runtime.folder_lock import refuse_held
 
     if dry_run:

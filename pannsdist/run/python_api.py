@@ -93,7 +93,7 @@ def _paddle_kept() -> Iterator[None]:
 
 def _here(given: Path | Mapping[str, Any], overrides: tuple[str, ...]) -> Path:
     """Train in this process; the run folder."""
-    from pannsdist.run.folder import run_path
+    from pannsdist.run.same_run import run_path
 
     plan = one_run.checked(given, overrides, 1, OVERRIDES)
     one_run.carry_out(plan, stop_requests=signals.stop_within_call)
@@ -102,9 +102,9 @@ def _here(given: Path | Mapping[str, Any], overrides: tuple[str, ...]) -> Path:
 
 def _launched(given: Path | Mapping[str, Any], overrides: tuple[str, ...], processes: int) -> Path:
     """Train in several processes; the run folder."""
-    from pannsdist.run.folder import run_path
     from pannsdist.run.launching.devices import choose_devices, this_machine
     from pannsdist.run.launching.one_node import Start, run_to_end
+    from pannsdist.run.same_run import run_path
 
     wanted, _ = settings_module.load(given, overrides, OVERRIDES)
     devices = replace(choose_devices(this_machine(), wanted.train, processes, ()), reason="processes")

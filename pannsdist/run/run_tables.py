@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from pannsdist import settings as settings_module
-from pannsdist.run.folder import SETTINGS_FILE
 from pannsdist.run.listing import ListedRun
 from pannsdist.run.report.content import flat
 from pannsdist.run.report.origin import day
+from pannsdist.run.same_run import SETTINGS_FILE
 from pannsdist.run.series.scores import table
 from pannsdist.runtime import csv_text
 from pannsdist.runtime.errors import BadRunFolder, shell_command

@@ -7,9 +7,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pannsdist.run.folder import SETTINGS_FILE
 from pannsdist.run.launching.command import LOG_FOLDER
 from pannsdist.run.launching.job_pool import Job, JobPool, JobResult
+from pannsdist.run.same_run import SETTINGS_FILE
 from pannsdist.run.series.runs import Request, Run, Series
 from pannsdist.runtime import launcher, reading
 from pannsdist.runtime.console import print_main

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Sequence
 
 from pannsdist import settings
-from pannsdist.run.folder import SETTINGS_FILE
+from pannsdist.run.same_run import SETTINGS_FILE
 from pannsdist.run.series.execution import execute
 from pannsdist.run.series.runs import Request, Series, plan_series
 from pannsdist.run.series.scores import Result

@@ -13,12 +13,12 @@ from omegaconf import OmegaConf
 
 from pannsdist import settings as settings_module
 from pannsdist.registry import Catalog
-from pannsdist.run.folder import SETTINGS_FILE, check_same_run, run_path
 from pannsdist.run.launching.command import LOG_FOLDER, training_command
 from pannsdist.run.launching.one_node import refuse_launcher
 from pannsdist.run.planning.decide import decide
 from pannsdist.run.planning.plan import Plan
 from pannsdist.run.planning.plan_table import plan_table
+from pannsdist.run.same_run import SETTINGS_FILE, check_same_run, run_path
 from pannsdist.runtime import outputs, reading, storage
 from pannsdist.runtime.errors import BadRunFolder, SettingsError, UserError, shell_command
 from pannsdist.runtime.folder_lock import FolderLock, refuse_held

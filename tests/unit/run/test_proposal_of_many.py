@@ -9,26 +9,25 @@ import soundfile
 
 CLASSES, CLIPS = 4, 150
 COUNTED = {"os.scandir": [], "open": []}
-is_counting = False
+COUNTING = []
 
 
 def _note(event, arguments):
-    if is_counting and event in COUNTED:
+    if COUNTING and event in COUNTED:
         COUNTED[event].append(str(arguments[0]))
 
 
 @pytest.fixture
 def counted():
     """What is listed and opened in this process from now on; a hook of Python cannot be removed, only silenced."""
-    global is_counting
     if not getattr(sys, "_counts_opened_sounds", False):
         sys.addaudithook(_note)
         sys._counts_opened_sounds = True
     for found in COUNTED.values():
         found.clear()
-    is_counting = True
+    COUNTING.append(True)
     yield COUNTED
-    is_counting = False
+    COUNTING.clear()
 
 
 def test_a_bounded_number_of_sounds_is_opened_and_each_folder_listed_twice(tmp_path, counted):

@@ -15,10 +15,10 @@ from pannsdist.inference.bundle import read_record
 from pannsdist.registry import Origin
 from pannsdist.run import building, learner_building
 from pannsdist.run.evaluation import evaluate_bundle
-from pannsdist.run.folder import check_same_run
 from pannsdist.run.planning.decide import decide as decide_run
 from pannsdist.run.planning.metrics import BestMetric, plugin_metrics
 from pannsdist.run.planning.plan_table import plan_table
+from pannsdist.run.same_run import check_same_run
 from pannsdist.runtime.errors import (
     AmbiguousPlugin,
     BadBundle,

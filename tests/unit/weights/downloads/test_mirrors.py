@@ -108,7 +108,7 @@ def test_a_file_from_a_mirror_has_the_name_and_the_checks_of_the_published_one(h
     assert (path, path.read_bytes()) == (home / "net=0.4.pth", DATA)
     assert server.asked == [f"{mirror}?download=1", "/store/1234"]
     url = server.url(f"{mirror}?download=1")
-    said = f"downloading {ZENODO}\n  from the mirror {url} (PANNSDIST_MIRROR)\n  to {path}\n"
+    said = f"downloading {ZENODO} (size not published)\n  from the mirror {url} (PANNSDIST_MIRROR)\n  to {path}\n"
     assert capsys.readouterr().err == said
 
 

@@ -1,0 +1,110 @@
+"""Whether a run may go on in a folder: it must hold the same run, by its settings, labels and data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pannsdist import settings as settings_module
+from pannsdist.run.changed_data import refuse_changed_data
+from pannsdist.run.data_record import data_record
+from pannsdist.run.planning.data import Data
+from pannsdist.runtime import outputs, reading
+from pannsdist.runtime.errors import BadRunFolder, shell_command
+from pannsdist.runtime.json_files import JsonFile
+from pannsdist.settings.schema import Settings
+from pannsdist.training.checkpoint import CheckpointStore
+
+SETTINGS_FILE, LABELS_FILE = "settings.yaml", "labels.json"
+FREE_KEYS = (
+    "runs",
+    "train.epochs",
+    "train.max_steps",
+    "train.max_minutes",
+    "train.patience_epochs",
+    "train.max_bad_steps",
+    "select.test",
+    "save",
+    "log",
+    "trackers",
+    "data.workers",
+    "data.on_bad_clip",
+    "data.on_change",
+)
+"""Settings that may change when a run is resumed; a change of any other key is refused."""
+
+
+def run_path(settings: Settings) -> Path:
+    """The folder of a run, `runs/NAME`."""
+    return Path(settings.runs) / settings.name
+
+
+def refuse_folder(settings: Settings, labels: Sequence[str]) -> None:
+    """Raise what `RunFolder.open` would raise for a folder that no process has, and touch nothing.
+
+    Raises CannotWrite for a folder that cannot be written, BadRunFolder if it contains another run or unrelated files.
+    """
+    path = run_path(settings)
+    outputs.require_folder(path, "the run folder")
+    if reading.is_file(
+        path / SETTINGS_FILE
+    ):  # without a checkpoint, an earlier start was refused: nothing is another run's
+        if CheckpointStore(path / "checkpoints", settings.save.keep).folders:
+            refuse_other_run(path / SETTINGS_FILE, settings)
+            refuse_other_labels(path / LABELS_FILE, list(labels))
+    elif any(name != "log" and name[0] != "." for name in reading.names_in(path)):
+        wrong = f"{path} is not empty, and has no {SETTINGS_FILE} of a run"
+        raise BadRunFolder(wrong, "choose another name, as name=NAME, or empty the folder", shell_command("ls", path))
+
+
+def check_same_run(path: Path, settings: Settings, data: Data) -> None:
+    """Raise BadRunFolder where a run with other settings or other data is in the folder; touches nothing."""
+    if reading.is_file(path / SETTINGS_FILE) and CheckpointStore(path / "checkpoints", settings.save.keep).folders:
+        refuse_other_run(path / SETTINGS_FILE, settings)
+        refuse_changed_data(path, data_record(data), settings.data.on_change)
+
+
+def refuse_other_run(written: Path, settings: Settings) -> None:
+    """Raise BadRunFolder where the settings file of a run has another value of a key that may not change."""
+    before = _flat(settings_module.read_yaml(written))
+    now = _flat(settings_module.as_written(settings))
+    empty = {key for tree in (before, now) for key, value in tree.items() if value == {}}
+    for key in sorted(
+        before.keys() | now.keys(), key=lambda key: (key in empty, key)
+    ):  # keys inside a section are more specific
+        free = any(key == name or key.startswith(f"{name}.") for name in FREE_KEYS)
+        if not free and before.get(key) != now.get(key):
+            wrong = f"{written.parent} contains another run: {key} is {before.get(key)!r} there, {now.get(key)!r} now"
+            raise BadRunFolder(
+                wrong, "choose another name, as name=NAME, or remove that folder", shell_command("cat", written)
+            )
+
+
+def refuse_other_labels(written: Path, labels: list[str]) -> None:
+    """Raise BadRunFolder where the labels file of a run is missing, damaged or has other labels."""
+    right = "copy it from another run on the same dataset, or rename this run with name=NAME"
+    known = JsonFile(_texts, BadRunFolder, right).read(written)
+    if known is None:
+        raise BadRunFolder(f"{written} is missing", right)
+    if known != labels:
+        differing = sorted(set(known) ^ set(labels)) or ["their order"]
+        wrong = f"the dataset's labels differ from those of the run in {written.parent}: {', '.join(differing[:5])}"
+        right = f"the run has {len(known)}, the dataset {len(labels)}; choose another name, as name=NAME"
+        raise BadRunFolder(wrong, right)
+
+
+def _texts(content: Any) -> list[str]:
+    if not isinstance(content, list) or not all(isinstance(one, str) for one in content):
+        raise ValueError("it is no list of texts")
+    return content
+
+
+def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
+    """Values by dotted key. A nested empty section is a value, since `augment.gain: {}` enables a plugin."""
+    if not isinstance(tree, Mapping) or (not tree and "." in prefix):
+        return {prefix: tree}
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        flat.update(_flat(value, f"{prefix}.{name}" if prefix else str(name)))
+    return flat

@@ -188,13 +188,13 @@ class RunFolder:
         best, model = progress.best, self.path / "best_model"
         if best.get("epoch") and best.get("value") is None:
             lines = [f"all clips were trained on, and none chose an epoch; the model of epoch {best['epoch']}: {model}"]
-            lines.append(f"  next: {shell_command('pannsdist', 'predict', '--model', model, 'FILE...')}")
         elif best.get("epoch"):
             chosen = f"best {best['metric']} {score(best['value'])} in epoch {best['epoch']}"
             lines = [f"{chosen} of {progress.epoch}: {model}"]
-            lines.append(f"  next: {shell_command('pannsdist', 'predict', '--model', model, 'FILE...')}")
         else:
             lines.append(f"  no epoch had a finite {best.get('metric', 'score')}, so there is no best model")
+        if best.get("epoch"):
+            lines.append(f"  next: {shell_command('pannsdist', 'predict', '--model', model, 'FILE...')}")
         lines += filter(None, (tracker.summary_line(self.path) for tracker in plugins))
         bad = self.path / "bad_clips.txt"
         if count := len(reading.text_or_empty(bad).splitlines()):
@@ -268,7 +268,7 @@ def _refuse_other_run(written: Path, settings: Settings) -> None:
 
 def _refuse_other_labels(written: Path, labels: list[str]) -> None:
     right = "copy it from another run on the same dataset, or rename this run with name=NAME"
-    known = JsonFile(_texts, BadRunFolder, right).read(written)
+    known = JsonFile(lambda content: [str(one) for one in content], BadRunFolder, right).read(written)
     if known is None:
         raise BadRunFolder(f"{written} is missing", right)
     if known != labels:
@@ -276,12 +276,6 @@ def _refuse_other_labels(written: Path, labels: list[str]) -> None:
         wrong = f"the dataset's labels differ from those of the run in {written.parent}: {', '.join(differing[:5])}"
         right = f"the run has {len(known)}, the dataset {len(labels)}; choose another name, as name=NAME"
         raise BadRunFolder(wrong, right)
-
-
-def _texts(content: Any) -> list[str]:
-    if not isinstance(content, list) or not all(isinstance(one, str) for one in content):
-        raise ValueError("it is no list of texts")
-    return content
 
 
 def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:

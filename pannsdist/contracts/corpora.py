@@ -45,7 +45,7 @@ class Listed:
     """A clip as listed by the corpus: `path` relative to the root, with slashes, and what determines its split.
 
     `part` is a fold, a speaker, or the name of an official split. `id` defaults to the path without its suffix.
-    `number` is the class index of its single label, if the corpus numbers its classes.
+    `number` is the class index of its single label, if the corpus numbers its classes; `group` is `Clip.group`.
     """
 
     row: Row
@@ -56,6 +56,7 @@ class Listed:
     start_s: float = 0.0
     duration_s: float | None = None
     number: int | None = None
+    group: str = ""
 
     @property
     def key(self) -> str:
@@ -146,7 +147,7 @@ class Corpus(ABC):
 
     def _clip(self, item: Listed) -> Clip:
         source = self._renamed.get(item.path, self.root / item.path)
-        return Clip(item.key, source, item.labels, item.start_s, item.duration_s)
+        return Clip(item.key, source, item.labels, item.start_s, item.duration_s, item.group)
 
     def _checked_root(self, root: str) -> Path:
         path = path_of(root)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import astuple, dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -21,13 +21,18 @@ from pannsdist.training.metrics import (
     ClassScores,
     Interval,
     Predictions,
+    Resamples,
     absent_labels,
+    class_intervals,
     class_means,
     intervals,
+    resampled,
 )
 
 CLASS_COLUMNS = tuple(field.name for field in fields(ClassScores))
-HEADINGS = ("class", "clips", "predicted", "precision", "recall", "F1", "AP", "ROC AUC")
+HEADINGS = ("class", "clips", "predicted", "precision", "recall", "F1", "95 %", "AP", "95 %", "ROC AUC")
+SHOWN_INTERVALS = ("f1", "average_precision")
+"""Those of the other scores are in JSON and CSV alone, so that a line of the table fits a terminal."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,17 @@ class EvaluatedSplit:
     @cached_property
     def intervals(self) -> dict[str, Interval]:
         """The 95 % intervals of the scores, by `split/metric`."""
-        return intervals(self.predictions, self.split)
+        return intervals(self._resamples, self.split)
+
+    @cached_property
+    def _resamples(self) -> Resamples:
+        return resampled(self.predictions)
+
+    def _class_ends(self, column: int) -> dict[str, Any]:
+        """Low and high ends of the intervals of a class, by column of the CSV file."""
+        found = class_intervals(self._resamples, column)
+        ends = {name: self._pair(found.get(name)) for name in CLASS_SCORES}
+        return {f"{name}_{end}": value for name, pair in ends.items() for end, value in pair.items()}
 
     def text(self, form: str, per_class: bool) -> str:
         """The scores as `table`, `json` or `csv`; with `per_class` those of each class too, in CSV those alone."""
@@ -70,12 +85,14 @@ class EvaluatedSplit:
 
     def _classes_table(self) -> str:
         rows: list[tuple[str, ...]] = [HEADINGS]
-        for one in self.evaluation.classes:
-            label, support, predicted, *values = astuple(one)
-            rows.append((label, str(support), str(predicted), *map(score, values)))
+        for column, one in enumerate(self.evaluation.classes):
+            found = class_intervals(self._resamples, column)
+            cells = {name: (score(getattr(one, name)), str(found.get(name, ""))) for name in CLASS_SCORES}
+            rows.append((one.label, str(one.support), str(one.predicted), *_cells(cells)))
         means = class_means(self.evaluation.classes)
-        rows.append(("mean", "", "", *(score(means[name].value) for name in CLASS_SCORES)))
-        rows.append(("classes in the mean", "", "", *(str(means[name].classes) for name in CLASS_SCORES)))
+        values = {name: (score(means[name].value), "") for name in CLASS_SCORES}
+        counts = {name: (str(means[name].classes), "") for name in CLASS_SCORES}
+        rows += [("mean", "", "", *_cells(values)), ("classes in the mean", "", "", *_cells(counts))]
         return table(rows)
 
     def _undefined(self) -> str:
@@ -96,7 +113,8 @@ class EvaluatedSplit:
         }
         if per_class:
             record["classes"] = [
-                {name: finite(value) for name, value in vars(one).items()} for one in self.evaluation.classes
+                {**{name: finite(value) for name, value in vars(one).items()}, **self._class_ends(column)}
+                for column, one in enumerate(self.evaluation.classes)
             ]
             means = class_means(self.evaluation.classes)
             record["means"] = {
@@ -105,7 +123,9 @@ class EvaluatedSplit:
         return record
 
     def _ends(self, name: str) -> dict[str, float | None]:
-        one = self.intervals.get(name)
+        return self._pair(self.intervals.get(name))
+
+    def _pair(self, one: Interval | None) -> dict[str, float | None]:
         return {"low": finite(one.low) if one else None, "high": finite(one.high) if one else None}
 
     def _score_rows(self) -> Iterator[tuple[Any, ...]]:
@@ -114,8 +134,17 @@ class EvaluatedSplit:
             yield (name, value, *self._ends(name).values(), len(self.predictions.ids))
 
     def _class_rows(self) -> Iterator[tuple[Any, ...]]:
-        yield CLASS_COLUMNS
-        yield from (astuple(one) for one in self.evaluation.classes)
+        yield (*CLASS_COLUMNS, *(f"{name}_{end}" for name in CLASS_SCORES for end in ("low", "high")))
+        for column, one in enumerate(self.evaluation.classes):
+            yield (*astuple(one), *self._class_ends(column).values())
+
+
+def _cells(cells: Mapping[str, tuple[str, str]]) -> Iterator[str]:
+    """The columns of a table of classes: each score, and the interval of those in SHOWN_INTERVALS."""
+    for name, (value, ends) in cells.items():
+        yield value
+        if name in SHOWN_INTERVALS:
+            yield ends
 
 
 def finite(value: Any) -> Any:

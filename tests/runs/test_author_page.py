@@ -66,6 +66,7 @@ def test_what_the_page_says_can_be_typed_as_it_stands(tmp_path, wheels, whole):
         assert re.search(r"^ok +it trains one step on two processes ", said, re.MULTILINE), said
         assert len(list((work / "dist").glob("pannsdist_*-0.1.0-py3-none-any.whl"))) == 3
     assert re.search(r"^\d+ passed, \d+ skipped", said, re.MULTILINE), said
+    assert re.search(r"^ *takes +.*recordings of each night that are used", said, re.MULTILINE), said
     assert "data       birdsong (pannsdist-birdsong 0.1.0): 2 classes" in said
     assert sorted(path.name for path in (work / "runs" / "log").glob("workerlog.*")) == ["workerlog.0", "workerlog.1"]
     answers = re.findall(r"^recordings/(wren14|owl15)\.wav +(\w+)", said, re.MULTILINE)

@@ -28,7 +28,15 @@ from pannsdist.run.report.origin import clip_counts
 from pannsdist.run.testing import TestScores, read_test_scores
 from pannsdist.runtime.errors import BadBundle, BadClip, BadRunFolder, UserError
 from pannsdist.runtime.redaction import published, published_text
-from pannsdist.training.metrics import ClassScores, Interval, Predictions, class_scores, intervals, most_confused
+from pannsdist.training.metrics import (
+    ClassScores,
+    Interval,
+    Predictions,
+    class_scores,
+    intervals,
+    most_confused,
+    resampled,
+)
 from pannsdist.training.tracking import SavedPredictions, read_predictions
 from pannsdist.training.tracking.scores_file import SCORES_FILE, read_scores
 
@@ -89,7 +97,7 @@ def read_content(folder: Path, catalog: Catalog) -> ReportContent:
     players = [] if kept is None or record is None else list(_players(written, kept, record, catalog, notes))
     classes = class_scores(kept.predictions.sorted_by_id()) if kept else []
     is_same_epoch = kept is not None and record is not None and kept.epoch == record.epoch
-    found = intervals(kept.predictions, kept.split) if kept is not None and is_same_epoch else {}
+    found = intervals(resampled(kept.predictions), kept.split) if kept is not None and is_same_epoch else {}
     shown, notes = flat(published(settings.read_yaml(written))), [published_text(note) for note in notes]
     test = read_test_scores(folder)
     test = test if test is not None and record is not None and test.epoch == record.epoch else None
@@ -140,7 +148,7 @@ def _players(
     rows = chosen_rows(predictions)
     clips = _clips(written, kept.split, catalog, notes) if rows else {}
     rate_hz = record.front_end.sample_rate_hz
-    reader = ClipReader(rate_hz, round(record.crop_s * rate_hz))
+    reader = ClipReader(rate_hz, round(record.crop_s * rate_hz), pad_samples=0)
     for row in rows:
         name, probabilities = predictions.ids[row], predictions.probabilities[row]
         pairs = zip(predictions.labels, predictions.positives[row], strict=True)
@@ -162,7 +170,7 @@ def _clips(written: Path, split: str, catalog: Catalog, notes: list[str]) -> dic
 
 
 def _audio(clip: Clip, reader: ClipReader, notes: list[str]) -> tuple[bytes, Spectrogram] | tuple[None, None]:
-    """The clip as the network reads it, as a WAV file and as a spectrogram."""
+    """What the network reads of the clip, without padding, as a WAV file and as a spectrogram."""
     try:
         waveform = reader.read(clip, None)
     except BadClip as error:

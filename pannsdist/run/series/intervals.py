@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pannsdist.run.series.scores import Result
-from pannsdist.training.metrics import Interval, interval, resampled_scores
+from pannsdist.training.metrics import Interval, interval, resampled
 from pannsdist.training.tracking import read_predictions
 
 PREDICTIONS = "best_predictions"
@@ -37,7 +37,7 @@ def fold_intervals(results: Sequence[Result]) -> FoldIntervals:
         if saved is None or result.best is None or saved.epoch != result.best.epoch:
             return FoldIntervals()
         clips += len(saved.predictions.ids)
-        drawn = resampled_scores(saved.predictions, seed)
+        drawn = resampled(saved.predictions, seed).scores
         folds.append({f"{saved.split}/{name}": values for name, values in drawn.items()})
     names = [name for name in folds[0] if all(name in fold for fold in folds)] if folds else []
     found = {name: interval(_mean([fold[name] for fold in folds])) for name in names}

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from pannsdist.contracts.predictions import CLASS_SCORES, ClassScores, Predictions, confusion, losses
 from pannsdist.training.metrics import classification, probability, ranking
-from pannsdist.training.metrics.bootstrap import Interval, interval, intervals, resampled_scores
+from pannsdist.training.metrics.bootstrap import Interval, Resamples, class_intervals, interval, intervals, resampled
 from pannsdist.training.metrics.per_class import (
     Mean,
     Mistake,
@@ -37,9 +37,11 @@ __all__ = [
     "Metric",
     "Mistake",
     "Predictions",
+    "Resamples",
     "Scored",
     "ThresholdCurve",
     "absent_labels",
+    "class_intervals",
     "class_means",
     "class_scores",
     "confident_mistakes",
@@ -49,7 +51,7 @@ __all__ = [
     "losses",
     "metrics_for",
     "most_confused",
-    "resampled_scores",
+    "resampled",
     "scored",
     "scores",
     "threshold_curve",

@@ -6,7 +6,7 @@ Axes: N clips, C classes, R weightings. Weights are (N, R) float32 counts, whose
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,28 +25,50 @@ Values = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ClassCounts:
-    """Hits, predicted and true clips of each class: (C, N) of 0 and 1."""
+    """Hits, predicted and true clips of each class: sparse (C, N) of 0 and 1."""
 
-    hits: Weights
-    predicted: Weights
-    true: Weights
+    hits: csr_matrix
+    predicted: csr_matrix
+    true: csr_matrix
 
     @classmethod
     def of(cls, predictions: Predictions) -> ClassCounts:
         """The counts of each clip."""
-        true, given = predictions.positives.T, predictions.guessed.T
-        return cls(*(array.astype(np.float32) for array in (true & given, given, true)))
+        from scipy.sparse import csr_matrix
 
-    def scores(self, weights: Weights, multi_label: bool) -> dict[str, Values]:
-        """The metrics of precision, recall and agreement, (R,) each."""
-        hits, predicted, true = (
-            np.asarray(array @ weights, np.float64) for array in (self.hits, self.predicted, self.true)
+        true, given = predictions.positives.T, predictions.guessed.T
+        return cls(*(csr_matrix(array, dtype=np.float32) for array in (true & given, given, true)))
+
+    def weighed(self, weights: Weights) -> WeighedCounts:
+        """The counts under the weights (N, R)."""
+        return WeighedCounts(
+            *(np.asarray(array @ weights, np.float64) for array in (self.hits, self.predicted, self.true))
         )
-        f1, recall = _ratio(2.0 * hits, predicted + true), _ratio(hits, true)
-        found = {
-            "macro_precision": mean_of_defined(np.where(true > 0, _ratio(hits, predicted), math.nan)),
-            "macro_recall": mean_of_defined(np.where(true > 0, recall, math.nan)),
-            "macro_f1": mean_of_defined(np.where(true > 0, f1, math.nan)),
+
+
+@dataclass(frozen=True)
+class WeighedCounts:
+    """Hits, predicted and true clips of each class under each weighting, (C, R)."""
+
+    hits: Values
+    predicted: Values
+    true: Values
+
+    def class_scores(self) -> dict[str, Values]:
+        """Precision, recall and F1 of each class, (C, R); NaN where it has no clips."""
+        ratios = {
+            "precision": _ratio(self.hits, self.predicted),
+            "recall": _ratio(self.hits, self.true),
+            "f1": _ratio(2.0 * self.hits, self.predicted + self.true),
+        }
+        return {name: np.where(self.true > 0, values, math.nan) for name, values in ratios.items()}
+
+    def scores(self, classes: Mapping[str, Values], multi_label: bool) -> dict[str, Values]:
+        """The metrics of precision, recall and agreement, (R,) each, with `classes` of `class_scores`."""
+        hits, predicted, true = self.hits, self.predicted, self.true
+        found = {f"macro_{name}": mean_of_defined(values) for name, values in classes.items()}
+        f1 = np.nan_to_num(classes["f1"])
+        found |= {
             "micro_f1": _ratio(2.0 * hits.sum(axis=0), predicted.sum(axis=0) + true.sum(axis=0)),
             "weighted_f1": _defined_ratio((f1 * true).sum(axis=0), true.sum(axis=0)),
         }
@@ -64,13 +86,11 @@ class ClassRanking:
 
     Sparse matrices (K, N) over the K thresholds that a clip of the class has, from the highest: `passed` has the clips
     that a threshold adds to those of the one before, `own` the clips of the class at it, `tied` the others at it.
-    `members` (N,) are the clips of the class.
     """
 
     passed: csr_matrix
     own: csr_matrix
     tied: csr_matrix
-    members: Weights
 
     @classmethod
     def of(cls, truth: NDArray[np.bool_], scores: Values) -> ClassRanking:
@@ -87,14 +107,14 @@ class ClassRanking:
             return csr_matrix((np.ones(len(clips), np.float32), places), shape=(len(thresholds), len(scores)))
 
         passed, own, tied = (matrix(np.flatnonzero(rows)) for rows in selected)
-        return cls(passed, own, tied, truth.astype(np.float32))
+        return cls(passed, own, tied)
 
-    def scores(self, weights: Weights) -> tuple[Values, Values]:
-        """(average precision, ROC AUC), (R,) each; NaN where undefined."""
+    def scores(self, weights: Weights, clips: Values) -> tuple[Values, Values]:
+        """(average precision, ROC AUC), (R,) each; NaN where undefined. `clips` (R,) are the sums of the weights."""
         own = np.asarray(self.own @ weights, np.float64)
         hits, total = _running(own.copy()), _running(np.asarray(self.passed @ weights, np.float64))
-        positives = self.members @ weights.astype(np.float64)
-        negatives = weights.sum(axis=0, dtype=np.float64) - positives
+        positives = hits[-1]
+        negatives = clips - positives
         precision = _defined_ratio((own * hits / np.maximum(total, 1.0)).sum(axis=0), positives)
         above = total - hits  # clips of other classes with a score as high or higher, of which ties count half
         if self.tied.nnz:

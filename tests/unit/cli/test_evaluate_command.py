@@ -103,6 +103,10 @@ def test_a_class_without_clips_has_empty_scores_and_is_named(run, command, tmp_p
     assert said["means"]["average_precision"]["value"] == said["scores"]["test/mean_average_precision"]["value"]
     run(*command, "--per-class", "-o", "classes.csv")
     rows = rows_of(tmp_path / "classes.csv")
+    for name in ("precision", "recall", "f1", "average_precision", "roc_auc"):
+        low, high = (said["classes"][0][f"{name}_{end}"] for end in ("low", "high"))
+        assert low <= said["classes"][0][name] <= high
+        assert (rows[0][f"{name}_low"], rows[3][f"{name}_low"]) == (repr(low), "")
     assert [row["label"] for row in rows] == ["'=dog", *LABELS[1:]]
     assert (rows[3]["support"], rows[3]["f1"], rows[3]["roc_auc"]) == ("0", "", "")
     assert float(rows[0]["f1"]) == said["classes"][0]["f1"]

@@ -47,7 +47,9 @@ class FoldedBarks(FoldedCorpus):
 
     def listed(self) -> Iterator[Listed]:
         for row in csv_rows(self.found("list.csv"), ("path", "label", "fold")):
-            yield Listed(row, row.required("path"), (row.required("label"),), row.whole("fold", 1, 3))
+            yield Listed(
+                row, row.required("path"), (row.required("label"),), row.whole("fold", 1, 3), group=row.text("dog")
+            )
 
 
 @dataclass(frozen=True)
@@ -194,6 +196,12 @@ def test_each_fold_is_valid_once_and_one_may_be_set_aside(tmp_path):
 )
 def test_folds_that_cannot_be_are_refused_by_name(tmp_path, params, said):
     assert refusal(tmp_path, FoldedBarks, **params).startswith(said)
+
+
+def test_a_clip_has_the_group_that_its_row_names(tmp_path):
+    rows = [f"a/{number}.wav,{label},{fold},rex" for number, (label, fold) in enumerate((("woof", 1), ("woof", 2)))]
+    corpus = opened(make_root(tmp_path, rows, "path,label,fold,dog"), FoldedBarks)
+    assert [clip.group for split in corpus.splits for clip in corpus.clips(split)] == ["rex", "rex"]
 
 
 def test_a_corpus_with_an_official_test_split_has_no_test_fold(tmp_path):

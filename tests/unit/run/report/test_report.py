@@ -165,6 +165,14 @@ def test_the_confused_clips_can_be_heard(run):
     assert "1 of 2 clips" in tree.words
 
 
+@pytest.mark.parametrize("samples", [1, 500])
+def test_a_clip_that_is_shorter_than_the_crop_is_played_without_padding(run, samples):
+    soundfile.write(run.parent / "sound1.wav", np.full(samples, 0.5), RATE_HZ)
+    sound = base64.b64decode(shown(run).all("audio")[0]["src"].partition(",")[2])
+    played, rate_hz = soundfile.read(io.BytesIO(sound))
+    assert (len(played), rate_hz) == (samples, RATE_HZ)
+
+
 def test_a_sound_that_cannot_be_read_any_more_is_named(run):
     (run.parent / "sound1.wav").write_bytes(b"")
     tree = shown(run)

@@ -9,7 +9,7 @@ from pannsdist.contracts import EpochReport
 from pannsdist.contracts.predictions import Predictions
 from pannsdist.run.series.intervals import fold_intervals
 from pannsdist.run.series.scores import EpochScores, Result
-from pannsdist.training.metrics import METRICS, intervals
+from pannsdist.training.metrics import METRICS, intervals, resampled
 from pannsdist.training.tracking import PredictionsTracker
 
 
@@ -34,7 +34,7 @@ def test_the_mean_of_the_folds_lies_in_an_interval_that_is_narrower_than_that_of
         mean = np.mean([METRICS[name].compute(predictions) for _, predictions in folds])
         one = found.of_scores[f"valid/{name}"]
         assert one.low < mean < one.high
-        alone = [intervals(predictions, "valid")[f"valid/{name}"] for _, predictions in folds]
+        alone = [intervals(resampled(predictions), "valid")[f"valid/{name}"] for _, predictions in folds]
         assert one.high - one.low == pytest.approx(np.mean([other.high - other.low for other in alone]) / 2, rel=0.2)
     assert fold_intervals([result for result, _ in folds]) == found
 

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from pannsdist.contracts.predictions import Predictions
-from pannsdist.training.metrics import METRICS, intervals, metrics_for, resampled_scores
+from pannsdist.contracts.predictions import CLASS_SCORES, Predictions
+from pannsdist.training.metrics import METRICS, class_intervals, class_scores, intervals, metrics_for, resampled
 from pannsdist.training.metrics.bootstrap import Interval, _counted, _draws, _ranked, interval
 
 LABELS = tuple("abcdefgh")
@@ -39,19 +39,38 @@ def test_each_resample_is_the_metric_of_the_clips_that_were_drawn(multi_label):
     given = made(multi_label)
     weights = next(_draws(50, None, 3, 6))
     weights = np.concatenate([np.ones((50, 1), np.float32), weights], axis=1)  # the first is the metric itself
-    found = _counted(given)(weights) | _ranked(given)(weights)
+    resamples = _counted(given)(weights) | _ranked(given)(weights)
+    found = resamples.scores
     names = set(metrics_for(multi_label, 7)) - NOT_RESAMPLED
     assert set(found) == names
     for name in names:
         expected = [METRICS[name].compute(drawn(given, column)) for column in weights.T]
         np.testing.assert_allclose(found[name], expected, rtol=1e-6, atol=1e-9, err_msg=name)
+    expected = [class_scores(drawn(given, column)) for column in weights.T]
+    for name in CLASS_SCORES:
+        of_classes = [[getattr(one, name) for one in classes] for classes in expected]
+        np.testing.assert_allclose(resamples.classes[name].T, of_classes, rtol=1e-6, atol=1e-9, err_msg=name)
+
+
+@pytest.mark.parametrize("multi_label", [False, True], ids=["single", "multi"])
+def test_the_scores_of_a_class_lie_in_their_intervals_and_a_rare_class_has_none(multi_label):
+    given = made(multi_label, 200)
+    rare = given.positives.sum(axis=0).tolist()
+    resamples = resampled(given)
+    for column, one in enumerate(class_scores(given)):
+        found = class_intervals(resamples, column)
+        assert set(found) == (set(CLASS_SCORES) if rare[column] > 2 else set()), rare
+        assert all(ends.low <= getattr(one, name) <= ends.high for name, ends in found.items())
+    alone = Predictions(("a", "b"), given.logits[:2], given.targets[:2], given.labels, multi_label)
+    assert class_intervals(resampled(alone), 0) == {}
+    assert class_intervals(resampled(made(multi_label, 1)), 0) == {}
 
 
 def test_a_score_lies_in_its_interval_and_more_clips_narrow_it():
     widths = []
     for clips in (60, 960):
         given = made(False, clips)
-        low, high = (getattr(intervals(given, "valid")["valid/accuracy"], side) for side in ("low", "high"))
+        low, high = (getattr(intervals(resampled(given), "valid")["valid/accuracy"], side) for side in ("low", "high"))
         accuracy = METRICS["accuracy"].compute(given)
         assert low < accuracy < high
         widths.append(high - low)
@@ -64,8 +83,8 @@ def test_the_same_seed_draws_the_same_in_any_order_of_the_clips():
     given, order = made(True), np.random.default_rng(9).permutation(50)
     ids = tuple(given.ids[row] for row in order)
     shuffled = Predictions(ids, given.logits[order], given.targets[order], given.labels, True)
-    assert intervals(given, "valid") == intervals(shuffled, "valid")
-    first, again, other = (resampled_scores(given, seed)["macro_f1"] for seed in (0, 0, 1))
+    assert intervals(resampled(given), "valid") == intervals(resampled(shuffled), "valid")
+    first, again, other = (resampled(given, seed).scores["macro_f1"] for seed in (0, 0, 1))
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
 
@@ -84,7 +103,7 @@ def test_clips_that_are_copies_of_each_other_widen_the_interval_only_where_they_
     grouped = Predictions(copies.ids, copies.logits, copies.targets, copies.labels, False, groups)
 
     def width(predictions):
-        found = intervals(predictions, "v")["v/accuracy"]
+        found = intervals(resampled(predictions), "v")["v/accuracy"]
         return found.high - found.low
 
     assert width(grouped) == pytest.approx(width(once), rel=0.2)
@@ -92,11 +111,11 @@ def test_clips_that_are_copies_of_each_other_widen_the_interval_only_where_they_
 
 
 def test_too_few_clips_or_groups_and_logits_that_are_not_finite_have_no_interval():
-    assert intervals(made(False, 1), "valid") == {}
-    assert intervals(made(False, 50, groups=["one"] * 50), "valid") == {}
+    assert intervals(resampled(made(False, 1)), "valid") == {}
+    assert intervals(resampled(made(False, 50, groups=["one"] * 50)), "valid") == {}
     broken = made(False)
     broken.logits[3, 1] = math.nan
-    assert intervals(broken, "valid") == {}
+    assert intervals(resampled(broken), "valid") == {}
 
 
 def test_a_score_that_most_resamples_lack_has_no_interval_and_infinity_is_a_value():

@@ -28,7 +28,6 @@ from pannsdist.runtime.names import path_of, shown
 from pannsdist.runtime.storage import write_atomic
 from pannsdist.settings.schema import DataSettings, Settings
 
-
 MANY = 100_000
 """Clips from which on it is said that the command goes on."""
 

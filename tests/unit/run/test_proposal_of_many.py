@@ -8,27 +8,22 @@ import pytest
 import soundfile
 
 CLASSES, CLIPS = 4, 150
-COUNTED = {"os.scandir": [], "open": []}
-is_counting = False
-
-
-def _note(event, arguments):
-    if is_counting and event in COUNTED:
-        COUNTED[event].append(str(arguments[0]))
+COUNTED = ("os.scandir", "open")
 
 
 @pytest.fixture
 def counted():
-    """What is listed and opened in this process from now on; a hook of Python cannot be removed, only silenced."""
-    global is_counting
-    if not getattr(sys, "_counts_opened_sounds", False):
-        sys.addaudithook(_note)
-        sys._counts_opened_sounds = True
-    for found in COUNTED.values():
-        found.clear()
-    is_counting = True
-    yield COUNTED
-    is_counting = False
+    """What is listed and opened in this process from now on, by event; a hook of Python can only be silenced."""
+    found = {event: [] for event in COUNTED}
+    state = {"on": True}
+
+    def note(event, arguments):
+        if state["on"] and event in found:
+            found[event].append(str(arguments[0]))
+
+    sys.addaudithook(note)
+    yield found
+    state["on"] = False
 
 
 def test_a_bounded_number_of_sounds_is_opened_and_each_folder_listed_twice(tmp_path, counted):

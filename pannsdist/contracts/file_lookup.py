@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePath
@@ -42,7 +41,7 @@ def real_folder(path: Path, root: Path) -> str:
     link = next((one for one in links if leads_out(one, root)), path)
     target = Path(os.path.realpath(link))
     is_below_another_root = target.name == link.name and is_folder(target)
-    other = f", as data.params.root={shown(shlex.quote(str(target.parent)))}" if is_below_another_root else ""
+    other = f", as {shell_command(f'data.params.root={shown(target.parent)}')}" if is_below_another_root else ""
     right = f"point data.params.root at the real folder{other}, or copy the files into it"
     return f"{shown(link)} leads to {shown(target)}\n{right}"
 

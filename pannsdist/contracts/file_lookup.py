@@ -41,8 +41,7 @@ def real_folder(path: Path, root: Path) -> str:
     link = next((one for one in links if leads_out(one, root)), path)
     target = Path(os.path.realpath(link))
     is_below_another_root = target.name == link.name and is_folder(target)
-    setting = shell_command(f"data.params.root={shown(target.parent)}")
-    other = f", as {setting}" if is_below_another_root else ""
+    other = f", as {shell_command(f'data.params.root={shown(target.parent)}')}" if is_below_another_root else ""
     right = f"point data.params.root at the real folder{other}, or copy the files into it"
     return f"{shown(link)} leads to {shown(target)}\n{right}"
 

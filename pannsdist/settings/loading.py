@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,7 +19,16 @@ from pannsdist.runtime.errors import SettingsError, candidates_line
 from pannsdist.runtime.redaction import without_credentials, without_secrets
 from pannsdist.settings.plain import NotPlain, nested_items, plain
 from pannsdist.settings.schema import Settings
-from pannsdist.settings.sources import COMMAND_LINE, Layer, SettingsOrigin, file_layers, mapping_layers, parsed
+from pannsdist.settings.sources import (
+    COMMAND_LINE,
+    NO_REFERENCE,
+    REFERENCE,
+    Layer,
+    SettingsOrigin,
+    file_layers,
+    mapping_layers,
+    parsed,
+)
 from pannsdist.settings.synonyms import SYNONYMS
 
 P = TypeVar("P")
@@ -111,6 +120,9 @@ def _fill(schema: type[P], layers: Sequence[Mapping[str, Any]], origin: Settings
     """Merge the layers into an instance of the schema, later layers taking precedence."""
     for values in layers:
         _check_keys(schema, values, origin, prefix)
+        for key, text in _texts(values, prefix):
+            if REFERENCE in text:
+                raise SettingsError(f"{origin.where(key)} is {text!r}", NO_REFERENCE, origin.command)
     try:
         config = OmegaConf.merge(OmegaConf.structured(schema), *layers)
         OmegaConf.resolve(config)
@@ -132,6 +144,18 @@ def _fill(schema: type[P], layers: Sequence[Mapping[str, Any]], origin: Settings
         raise SettingsError(f"{origin.where(key)} has a list or a section as an item", right, origin.command)
     _check_ranges(filled, origin, prefix)
     return filled
+
+
+def _texts(value: Any, key: str) -> Iterator[tuple[str, str]]:
+    """The texts in settings, each with its key."""
+    if isinstance(value, str):
+        yield key, value
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _texts(inner, f"{key}.{name}" if key else str(name))
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            yield from _texts(inner, key)
 
 
 def _key(prefix: str, error: OmegaConfBaseException) -> str:

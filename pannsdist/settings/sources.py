@@ -21,6 +21,11 @@ from pannsdist.settings.plain import NotPlain, plain
 
 COMMAND_LINE, MAPPING = "the command line", "the given mapping"
 YAML_FORM = "one `key: value` per line, two spaces per level"
+REFERENCE = "${"
+NO_REFERENCE = (
+    "`${` begins a reference in YAML readers, and settings have none: "
+    "write the value itself; rename a file or folder that has it in its name, or give a link to it, made with ln -s"
+)
 ENDINGS = (".yaml", ".yml", ".json")
 """Of settings files. A file with another ending is not read, so that no message shows the lines of, say, a key file."""
 
@@ -121,7 +126,7 @@ def parsed(overrides: Sequence[str]) -> dict[str, Any]:
     except Exception as error:  # PyYAML and OmegaConf raise many kinds
         raise SettingsError(
             f"cannot read {excerpt(' '.join(overrides))}: {excerpt(str(error), 200)}",
-            "write key=value, quoted where needed",
+            NO_REFERENCE if REFERENCE in "".join(overrides) else "write key=value, quoted where needed",
         ) from error
     return {str(key): value for key, value in values.items()} if isinstance(values, dict) else {}
 

@@ -115,6 +115,6 @@ def test_in_place_of_a_linked_folder_the_root_beside_its_target_is_named(tmp_pat
     (root / "audio").symlink_to(audio)
     said = real_folder(root / "audio" / "a.wav", root)
     assert said.startswith(f"{root / 'audio'} leads to {audio}\npoint data.params.root at the real folder, as ")
-    assert f"as 'data.params.root={audio.parent}', or copy the files into it" in said
+    assert f"'data.params.root={audio.parent}', or copy the files into it" in said
     (root / "b.wav").symlink_to(audio / "a.wav")
     assert "as data.params.root" not in real_folder(root / "b.wav", root)

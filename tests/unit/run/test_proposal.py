@@ -282,3 +282,11 @@ def test_names_of_columns_that_cannot_be_are_refused(columns, wrong, sounds):
     written(sounds, "clips", "clips.csv")
     done = calling.pannsdist("data", "check", "-c", "clips.yaml", f"data.params.columns={columns}", cwd=sounds)
     assert (done.exit_code, wrong in done.output) == (2, True), done.output
+
+
+def test_a_folder_with_the_start_of_a_reference_in_its_name_is_refused(tmp_path):
+    fill(tmp_path / "a${b}")
+    done = init(tmp_path, "--from", "a${b}")
+    assert done.exit_code == 2
+    assert "data.params.root is 'a${b}'" in done.output
+    assert "rename a file or folder that has it in its name, or give a link to it" in done.output

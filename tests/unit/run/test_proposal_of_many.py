@@ -8,26 +8,22 @@ import pytest
 import soundfile
 
 CLASSES, CLIPS = 4, 150
-COUNTED = {"os.scandir": [], "open": []}
-COUNTING = []
-
-
-def _note(event, arguments):
-    if COUNTING and event in COUNTED:
-        COUNTED[event].append(str(arguments[0]))
+COUNTED = ("os.scandir", "open")
 
 
 @pytest.fixture
 def counted():
-    """What is listed and opened in this process from now on; a hook of Python cannot be removed, only silenced."""
-    if not getattr(sys, "_counts_opened_sounds", False):
-        sys.addaudithook(_note)
-        sys._counts_opened_sounds = True
-    for found in COUNTED.values():
-        found.clear()
-    COUNTING.append(True)
-    yield COUNTED
-    COUNTING.clear()
+    """What is listed and opened in this process from now on, by event; a hook of Python can only be silenced."""
+    found = {event: [] for event in COUNTED}
+    state = {"on": True}
+
+    def note(event, arguments):
+        if state["on"] and event in found:
+            found[event].append(str(arguments[0]))
+
+    sys.addaudithook(note)
+    yield found
+    state["on"] = False
 
 
 def test_a_bounded_number_of_sounds_is_opened_and_each_folder_listed_twice(tmp_path, counted):

@@ -359,3 +359,15 @@ def test_the_name_that_another_library_uses_points_to_the_key(tmp_path, key, poi
     said = f"closest: {name}." if section == key.rpartition(".")[0] else f"it is {pointer} here"
     assert said in raised.value.right
     assert raised.value.command == f"pannsdist config show -c '{path}'"
+
+
+@pytest.mark.parametrize("value", ["/data/a${b}", "a${seed}", "${runs}", "a${b", "a\\${b}"])
+@pytest.mark.parametrize("key", ["data.params.root", "runs", "model.weights"])
+def test_a_name_with_the_start_of_a_reference_is_refused_with_what_to_do(write, key, value):
+    for message in (refusal(write(ENOUGH), f"{key}='{value}'"), refusal(write(ENOUGH), f"{key}={value}")):
+        assert key in message
+        assert "rename a file or folder that has it in its name, or give a link to it" in message
+    with pytest.raises(SettingsError, match="settings have none"):
+        load({"name": value})
+    with pytest.raises(SettingsError, match="settings have none"):
+        fill_params(WaveformParams, {"sample_rate_hz": value}, SettingsOrigin(), "feature.params")

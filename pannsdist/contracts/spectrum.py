@@ -10,11 +10,11 @@ from abc import ABC, abstractmethod
 import numpy as np
 import paddle
 import paddle.nn.functional as F
-from librosa.filters import mel
 from numpy.typing import NDArray
 from paddle import nn
 
 from pannsdist.contracts import FrontEnd, UserError
+from pannsdist.contracts.mel import mel_filters
 
 __all__ = [
     "BandImage",
@@ -55,11 +55,10 @@ def windowed_fourier(window: NDArray[np.float64], fft_samples: int, low_bin: int
 def mel_bands(front_end: FrontEnd, bands: int, htk: bool = False) -> NDArray[np.float32]:
     """Triangular mel filters of unit area from `low_hz` to `high_hz`: (bands, fft_samples // 2 + 1).
 
-    Computed by librosa; mel scale as in Slaney's Auditory Toolbox, or as in HTK.
+    Those of librosa; mel scale as in Slaney's Auditory Toolbox, or as in HTK.
     """
-    edges_hz = {"fmin": front_end.low_hz, "fmax": front_end.high_hz}
-    made = mel(sr=front_end.sample_rate_hz, n_fft=front_end.fft_samples, n_mels=bands, htk=htk, **edges_hz)
-    return np.asarray(made, np.float32)
+    fft_hz = np.fft.rfftfreq(front_end.fft_samples, 1 / front_end.sample_rate_hz)
+    return mel_filters(fft_hz, bands, front_end.low_hz, front_end.high_hz, htk)
 
 
 def kaldi_bands(front_end: FrontEnd, bands: int) -> NDArray[np.float64]:

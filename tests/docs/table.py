@@ -92,7 +92,7 @@ RUN = (
     ),
     Run(
         r"pannsdist train -c recipe:own_sounds",
-        (*TINY, "data.params.test_fraction=0.3", "data.params.valid_fraction=0.3"),
+        ("--nproc", "1", *TINY, "data.params.test_fraction=0.3", "data.params.valid_fraction=0.3"),
         leaves="runs/own_sounds/best_model/bundle.json",
         shows=r"best valid/accuracy",
     ),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-from librosa.filters import mel as mel_bands
 
+from pannsdist.contracts.mel import mel_filters
 from pannsdist.inference.detection import WindowScores
 
 COLUMNS = 1200
@@ -28,7 +28,7 @@ class Outline:
         self.duration_s, self.rate_hz = duration_s, rate_hz
         self._samples = max(1, round(duration_s * rate_hz))
         self._fft = 2 ** round(np.log2(FFT_S * rate_hz))
-        self._bands = mel_bands(sr=rate_hz, n_fft=self._fft, n_mels=MEL_BINS, fmin=0.0, fmax=rate_hz / 2)
+        self._bands = mel_filters(np.fft.rfftfreq(self._fft, 1 / rate_hz), MEL_BINS, 0.0, rate_hz / 2)
         columns = min(COLUMNS, self._samples)
         self.lowest, self.highest = np.full(columns, np.inf, np.float32), np.full(columns, -np.inf, np.float32)
         frames = min(COLUMNS, max(1, self._samples // (self._fft // 2)))

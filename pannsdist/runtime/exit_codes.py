@@ -14,12 +14,12 @@ FOLDER = "PANNSDIST_EXIT_CODES"
 def note(code: int) -> None:
     """Note the exit code of this process, as its last act; nothing without a folder to note it in."""
     folder = os.environ.get(FOLDER)
-    if folder and launcher.size() > 1:
-        storage.write_file(_file(Path(folder), launcher.rank()), f"{code}\n")
+    if folder and launcher.has_started():
+        storage.write_file(_file(Path(folder), launcher.local_rank()), f"{code}\n")
 
 
 def noted(folder: Path, rank: int) -> int | None:
-    """The exit code that a process noted; None if it was killed, or has not ended."""
+    """The exit code that a process of this machine noted; None if it was killed, or has not ended."""
     text = reading.text_or_empty(_file(folder, rank)).strip()
     return int(text) if text.isdecimal() else None
 

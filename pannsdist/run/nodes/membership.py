@@ -11,6 +11,11 @@ QUIET_S = 5.0
 """Where fewer nodes than MAX suffice, the first round begins when none has come for so long."""
 GRACE_S = 5.0
 """What the processes of a round that has failed get to end by themselves: without all of them nothing can be saved."""
+SETTLE_S = 4.0
+"""How long the others get to notice a lost process themselves, so that the node that lost it can name the cause.
+
+Paddle's launcher looks at its processes every 2 s.
+"""
 CONTINUE = "the same command continues from the last checkpoint, if there is one"
 
 
@@ -94,6 +99,7 @@ class _Round:
     number: int
     reports: dict[Node, Report | None]
     lost: list[str] = field(default_factory=list)
+    failed_at: float | None = None
     halted: bool = False
     stopped_by: Node | None = None
 
@@ -162,8 +168,12 @@ class Membership:
             yield self._finish
 
     def _watched(self, current: _Round, now: float) -> Iterator[Order]:
-        failed = any(report and report.code for report in current.reports.values())
-        if (current.stopped_by or current.lost or failed) and current.running and not current.halted:
+        failed = [report for report in current.reports.values() if report and report.code]
+        if failed and current.failed_at is None:
+            current.failed_at = now
+        alone = current.failed_at is not None and now - current.failed_at >= SETTLE_S
+        final = alone or current.stopped_by or current.lost or not all(report.can_continue for report in failed)
+        if final and current.running and not current.halted:
             current.halted = True
             yield Halt(current.running, None if current.stopped_by else GRACE_S)
         if current.running:

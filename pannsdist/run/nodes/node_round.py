@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from dataclasses import dataclass
 from typing import Protocol
@@ -71,7 +72,7 @@ class NodeRound(Relay):
         log = f"  log: {culprit.log}"
         if culprit.code is not None:
             return Report(result.exit_code, text=f"{culprit}:\n{culprit.said}\n{log}")
-        if self._halted or self._stopped:  # it did not end by itself
-            return Report(EXIT_STOPPED)
+        if self._killed or ((self._halted or self._stopped) and culprit.signal in (None, signal.SIGTERM)):
+            return Report(EXIT_STOPPED)  # it did not end by itself
         said = "" if culprit.signal or not culprit.said else f"; its last lines:\n{culprit.said}"
         return Report(result.exit_code, killed=True, text=f"{culprit}{said}\n{log}")

@@ -5,6 +5,7 @@ import pytest
 from pannsdist.run.nodes.membership import (
     GRACE_S,
     QUIET_S,
+    SETTLE_S,
     Begin,
     Finish,
     Halt,
@@ -90,11 +91,13 @@ def test_all_that_end_well_end_the_run():
 def test_a_killed_process_restarts_all_and_is_named_as_the_cause():
     found, members = begun(3, 3, 3)
     members.ended(found[2], LOST_PEER)
-    assert orders(members) == [Halt((found[0], found[1]), GRACE_S)]
-    assert orders(members) == []
+    assert orders(members, 10.0) == []
     members.ended(found[1], KILLED)
+    assert orders(members, 12.0) == []
+    assert orders(members, 10.0 + SETTLE_S) == [Halt((found[0],), GRACE_S)]
+    assert orders(members, 20.0) == []
     members.ended(found[0], LOST_PEER)
-    said, begin = (*orders(members), *orders(members))
+    said, begin = orders(members, 20.0)
     assert said == Say(f"restart 1 of 3: node n2 (10.0.0.2): {KILLED.text}")
     assert begin == Begin(2, tuple(found))
 
@@ -153,8 +156,9 @@ def test_more_nodes_than_most_are_spare():
 def test_a_mistake_on_one_node_ends_all_with_its_code(code):
     found, members = begun(3, 3, 3)
     members.ended(found[0], LOST_PEER)
-    orders(members)
+    assert orders(members) == []
     members.ended(found[1], Report(code, text="train.epochs is 0"))
+    assert orders(members) == [Halt((found[2],), GRACE_S)]
     members.ended(found[2], KILLED)
     assert orders(members) == [Finish(code, "node n2 (10.0.0.2): train.epochs is 0")]
 

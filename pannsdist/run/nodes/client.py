@@ -32,10 +32,14 @@ class Client:
         return self._link is not None
 
     def connect(self) -> None:
-        """Try to connect, unless that was tried just now. Raises UserError where the name is not known."""
+        """Try to connect, unless that was tried just now; `reason` says why it failed."""
         if self._link or time.monotonic() - self._tried_at < AGAIN_S:
             return
-        for family, where in self.master.resolve():
+        try:
+            places = self.master.resolve()
+        except UserError as error:  # the name was known at the start: the network is down
+            places, self.reason = [], error.wrong
+        for family, where in places:
             connection = socket.socket(family, socket.SOCK_STREAM)
             connection.settimeout(CONNECT_S)
             try:

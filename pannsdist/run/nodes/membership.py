@@ -204,7 +204,8 @@ class Membership:
     def _gathered(self, now: float) -> Iterator[Order]:
         nodes, rules = self.nodes, self._rules
         settled = self._rounds > 0 or now - self._changed >= QUIET_S
-        if len(nodes) >= rules.most or (len(nodes) >= rules.least and settled):
+        enough = len(nodes) >= rules.most or (len(nodes) >= rules.least and settled)
+        if enough and nodes[0].is_master:
             self._rounds += 1
             self._said = ""
             chosen = tuple(sorted(nodes[: rules.most], key=_place))

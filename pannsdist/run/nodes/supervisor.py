@@ -11,12 +11,12 @@ from pannsdist.run.launching import process_tree
 from pannsdist.run.launching.job_pool import SIGNALS
 from pannsdist.run.nodes.client import Client
 from pannsdist.run.nodes.link import Message
-from pannsdist.run.nodes.membership import CONTINUE, GRACE_S
+from pannsdist.run.nodes.membership import CONTINUE, GRACE_S, Report
 from pannsdist.run.nodes.node_command import NodeRun, Place
 from pannsdist.run.nodes.node_round import Halted, NodeRound
 from pannsdist.run.nodes.server import Server
 from pannsdist.runtime import signals
-from pannsdist.runtime.errors import EXIT_STOPPED, PeerLost
+from pannsdist.runtime.errors import EXIT_STOPPED, EXIT_USER_ERROR, PeerLost, UserError
 
 TURN_S = 0.1
 
@@ -62,6 +62,8 @@ class Supervisor:
         current = NodeRound(job, self)
         try:
             report = current.run()
+        except UserError as error:  # such as a full disk
+            report = Report(EXIT_USER_ERROR, text=str(error))
         finally:
             process_tree.kill_descendants(os.getpid())
             process_tree.reap()

@@ -194,6 +194,15 @@ def test_a_stop_of_the_master_that_waits_ends_all_and_of_another_none():
     assert finish.code == 75
 
 
+def test_no_round_begins_without_the_master():
+    found, members = begun(2, 3, 3)
+    members.leave(found[0], "it stood still", 50.0)
+    end_all(members, found[1:], LOST_PEER)
+    assert [type(order) for order in orders(members, 51.0)] == [Say]
+    members.join(found[0], 52.0)
+    assert orders(members, 52.0) == [Begin(2, tuple(found))]
+
+
 def test_a_node_that_is_lost_while_it_waits_changes_no_round():
     found, members = begun(2, 2, 3)
     members.leave(found[2], "the connection was closed", 9.0)

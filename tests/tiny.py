@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,9 +26,13 @@ def install(folder: Path) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class TinyParams:
-    """The logits of a `fragile` network are NaN for a silent clip while it is trained."""
+    """The logits of a `fragile` network are NaN for a silent clip while it is trained.
+
+    A `plain` one has no batch norm and no dropout: its gradient is the mean over the clips of a batch.
+    """
 
     fragile: bool = False
+    plain: bool = False
 
 
 class Tiny(FakeModel):
@@ -39,14 +44,14 @@ class Tiny(FakeModel):
         import paddle
         from paddle import nn
 
-        fragile = self.params.fragile
+        fragile, plain = self.params.fragile, self.params.plain
 
         class TinyLayer(nn.Layer):
             def __init__(self) -> None:
                 super().__init__()
                 self.convolution = nn.Conv2D(1, 4, 3, padding=1)
-                self.norm = nn.BatchNorm2D(4)
-                self.dropout = nn.Dropout(0.2)
+                self.norm = nn.Identity() if plain else nn.BatchNorm2D(4)
+                self.dropout = nn.Dropout(0.0 if plain else 0.2)
                 self.classifier = nn.Linear(4 * front_end.bins, len(labels))
                 self.relu, self.fragile = nn.ReLU(), fragile
 
@@ -71,7 +76,10 @@ class NotedParams:
 
 @dataclass(frozen=True)
 class NotedSound:
-    """A tone, or silence. Reading it adds its name to the file `NOTE`.RANK, where the environment sets NOTE."""
+    """A tone, or silence. Reading it adds its name to the file `NOTE`.RANK, where the environment sets NOTE.
+
+    It takes SLOW_S seconds, where the environment sets that.
+    """
 
     name: str
     pitch_hz: float
@@ -80,6 +88,7 @@ class NotedSound:
         if "NOTE" in os.environ:
             with Path(f"{os.environ['NOTE']}.{os.environ.get('PADDLE_TRAINER_ID', '0')}").open("a") as file:
                 file.write(f"{self.name}\n")
+        time.sleep(float(os.environ.get("SLOW_S", "0")))
         time_s = np.arange(RATE_HZ // 2) / RATE_HZ
         return (0.3 * np.sin(2 * np.pi * self.pitch_hz * time_s)).astype(np.float32), RATE_HZ
 

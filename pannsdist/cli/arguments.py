@@ -13,6 +13,11 @@ def from_one(text: str) -> int:
     return int(text)
 
 
+def from_zero(text: str) -> int:
+    """Zero or a positive integer."""
+    return 0 if re.fullmatch("0+", text, re.ASCII) else from_one(text)
+
+
 def names(text: str) -> tuple[str, ...]:
     """Different names or numbers between commas."""
     found = tuple(text.split(","))

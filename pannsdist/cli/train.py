@@ -1,4 +1,4 @@
-"""`pannsdist train`: one run, in as many processes as this machine has room for."""
+"""`pannsdist train`: one run, in as many processes as this machine has room for, or on several machines."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pannsdist import settings
-from pannsdist.cli.arguments import from_one, names
+from pannsdist.cli.arguments import from_one, from_zero, names
 from pannsdist.runtime import console, launcher
 
 
@@ -22,8 +22,38 @@ def add(commands: Any) -> None:
     parser.add_argument("--dry-run", action="store_true", help="print the plan, or what is wrong, and exit")
     parser.add_argument("--limit", type=int, metavar="N", help="at most N batches per epoch and per evaluation")
     parser.add_argument("--overfit", type=int, metavar="N", help="train and evaluate on the same N batches")
+    _add_nodes(parser)
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="overrides of settings")
     parser.set_defaults(run=_run)
+
+
+def _add_nodes(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("several machines: the same command on each of them")
+    group.add_argument("--nodes", default="", metavar="N|MIN:MAX", help="how many; with MIN:MAX it goes on with fewer")
+    where = "one of them as the others reach it, and a free port there; it writes the run"
+    group.add_argument("--master", default="", metavar="HOST:PORT", help=where)
+    again = "start again so often after a process or a node was lost (default: 3)"
+    group.add_argument("--max-restarts", type=from_zero, default=3, metavar="N", help=again)
+    missing = "how long a missing node is waited for (default: 300)"
+    group.add_argument("--join-timeout", type=from_one, default=300, metavar="S", help=missing)
+
+
+def _run_on_nodes(chosen: argparse.Namespace, overrides: list[str]) -> int:
+    from pannsdist.run.nodes.start import NodesRequest, train_on_nodes
+
+    request = NodesRequest(
+        chosen.config,
+        overrides,
+        nodes=chosen.nodes,
+        master=chosen.master,
+        nproc=chosen.nproc,
+        gpus=chosen.gpus,
+        max_restarts=chosen.max_restarts,
+        join_timeout_s=chosen.join_timeout,
+        command_line=chosen.command_line,
+        dry_run=chosen.dry_run,
+    )
+    return train_on_nodes(request)
 
 
 def _run(chosen: argparse.Namespace) -> int:
@@ -33,8 +63,10 @@ def _run(chosen: argparse.Namespace) -> int:
     from pannsdist.run.launching.one_node import Start, launch, refuse_launcher
     from pannsdist.run.same_run import run_path
 
-    refuse_launcher()
     overrides = [*chosen.overrides, *settings.subset_overrides(chosen.limit, chosen.overfit)]
+    if chosen.nodes or chosen.master:
+        return _run_on_nodes(chosen, overrides)
+    refuse_launcher()
     wanted, _ = settings.load(chosen.config, overrides)
     devices = choose_devices(this_machine(), wanted.train, chosen.nproc, chosen.gpus)
     os.environ[launcher.COMMAND] = chosen.command_line

@@ -23,7 +23,7 @@ def note(code: int) -> None:
     """Note the exit code of this process, as its last act; nothing without a folder to note it in."""
     folder = _folder()
     if folder is not None:
-        storage.write_file(_file(folder, launcher.rank()), f"{code}\n")
+        storage.write_file(_file(folder, launcher.local_rank()), f"{code}\n")
 
 
 def note_error(error: UserError) -> None:
@@ -32,11 +32,11 @@ def note_error(error: UserError) -> None:
     if folder is not None:
         content = {"type": type(error).__name__, **{name: getattr(error, name) for name in TEXTS}}
         with suppress(CannotWrite):  # the exit code and the log still say it
-            storage.write_atomic(_error_file(folder, launcher.rank()), json.dumps(content))
+            storage.write_atomic(_error_file(folder, launcher.local_rank()), json.dumps(content))
 
 
 def noted(folder: Path, rank: int) -> int | None:
-    """The exit code that a process noted; None if it was killed, or has not ended."""
+    """The exit code that a process of this machine noted; None if it was killed, or has not ended."""
     text = reading.text_or_empty(_file(folder, rank)).strip()
     return int(text) if text.isdecimal() else None
 
@@ -64,7 +64,7 @@ ERROR_NOTE = JsonFile(_error, UserError, None)
 
 def _folder() -> Path | None:
     folder = os.environ.get(FOLDER)
-    return Path(folder) if folder and launcher.size() > 1 else None
+    return Path(folder) if folder and launcher.has_started() else None
 
 
 def _file(folder: Path, rank: int) -> Path:

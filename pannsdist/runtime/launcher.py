@@ -17,6 +17,16 @@ def rank() -> int:
     return int(os.environ.get("PADDLE_TRAINER_ID", "0"))
 
 
+def has_started() -> bool:
+    """Whether Paddle's launcher has started this process."""
+    return "PADDLE_TRAINER_ID" in os.environ
+
+
+def local_rank() -> int:
+    """Number of this process among those of this machine; 0 without a launcher."""
+    return int(os.environ.get("PADDLE_LOCAL_RANK") or rank())
+
+
 def size() -> int:
     """Number of processes; 1 without a launcher."""
     return int(os.environ.get("PADDLE_TRAINERS_NUM", "1"))

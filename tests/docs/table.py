@@ -216,7 +216,10 @@ LEFT = (
     Left(
         r"visualdl --logdir", "serves until it is stopped; tests/runs/test_visualdl_page.py looks at it with a browser"
     ),
-    Left(r"MASTER=.* launch/several_nodes.sh", "needs two machines; launch/README.md says how it was tried"),
+    Left(r"MASTER=.* launch/several_nodes.sh", "needs two machines; it calls the command of the row below"),
+    Left(
+        r"pannsdist train --nodes 2", "needs two machines; tests/hosts/test_documented_command.py runs it as it stands"
+    ),
     Left(
         r"export (PANNSDIST_MIRROR|HF_ENDPOINT)=", "mirrors; tests/unit/weights/downloads/test_mirrors.py has its own"
     ),

@@ -18,8 +18,14 @@ def training_command(config: Path, overrides: Sequence[str], processes: int, log
     script = [str(TRAIN), "-c", str(config), *overrides]
     if processes == 1:
         return [sys.executable, *script]
+    return launcher_command(processes, log_folder, (), script)
+
+
+def launcher_command(processes: int, log_folder: Path, options: Sequence[str], script: Sequence[str]) -> list[str]:
+    """Paddle's launcher for so many processes on this machine, with further options of it."""
     launcher = ["-W", "ignore:No ccache found", "-m", "paddle.distributed.launch", "--log_level", "WARNING"]
-    return [sys.executable, *launcher, "--nproc_per_node", str(processes), "--log_dir", str(log_folder), *script]
+    own = ["--nproc_per_node", str(processes), "--log_dir", str(log_folder)]
+    return [sys.executable, *launcher, *options, *own, *script]
 
 
 def make_log_folder(folder: Path) -> None:

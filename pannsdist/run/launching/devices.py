@@ -68,9 +68,12 @@ class Devices:
                 os.environ[VISIBLE] = before
 
 
-def choose_devices(machine: Machine, train: TrainSettings, nproc: int | None, gpus: Sequence[str]) -> Devices:
+def choose_devices(
+    machine: Machine, train: TrainSettings, nproc: int | None, gpus: Sequence[str], nodes: Sequence[int] = (1,)
+) -> Devices:
     """One process for each GPU, or for each core without a GPU; by itself never more than divide a batch equally.
 
+    `nodes` are the numbers of machines, each with so many processes, with which that has to hold.
     Raises SettingsError where `nproc` or `gpus` asks for GPUs that are not there.
     """
     if gpus:
@@ -87,7 +90,8 @@ def choose_devices(machine: Machine, train: TrainSettings, nproc: int | None, gp
             raise SettingsError(wrong, "one process for each GPU, at most")
         return Devices(nproc, found[:nproc], "--nproc")
     available = len(found) or machine.cores
-    count = next(size for size in range(available, 0, -1) if _fits(train, size))
+    fitting = (size for size in range(available, 0, -1) if all(_fits(train, number * size) for number in nodes))
+    count = next(fitting, 1)
     kind = "one for each GPU" if found else "one for each core"
     if count < available:
         units = f"{available} {'GPUs' if found else 'cores'}"

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from pannsdist.run.launching import process_tree
 from pannsdist.run.launching.command import make_log_folder
 from pannsdist.run.launching.ranks import Culprit, Ranks, as_shell, message
 from pannsdist.runtime import exit_codes, launcher_logs, reading, signals, storage
@@ -27,7 +28,8 @@ class Job:
     """A command, the log file its output is appended to, and its environment variables beside those of the slot.
 
     With `private`, the folder of the launcher's logs, it is a command of Paddle's launcher with so many `processes`:
-    the folder is made accessible to the owner only, and the exit code is that of the processes.
+    the folder is made accessible to the owner only, and the exit code is that of the processes. `first_rank` is the
+    rank of the first of them, above 0 on a node of several. A `tied` job gets SIGTERM when this process is killed.
     """
 
     name: str
@@ -36,6 +38,8 @@ class Job:
     private: Path | None = None
     processes: int = 1
     environment: Mapping[str, str] = field(default_factory=dict)
+    first_rank: int = 0
+    tied: bool = False
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,12 @@ class JobPool:
         """Start no more jobs, and terminate running ones so that they save and exit."""
         self.stopping = True
 
+    def kill(self) -> None:
+        """Kill running jobs and all that they started: they get no time to save."""
+        for started in self._running.values():
+            process_tree.kill_descendants(started.process.pid)
+            started.process.kill()
+
     def run(self, jobs: Iterable[Job], observer: JobObserver) -> None:
         """Run all jobs in order. After a signal or `stop`, running jobs get SIGTERM and are waited for."""
         waiting = deque(jobs)
@@ -131,7 +141,7 @@ class JobPool:
         ranks = None
         if job.private:
             environment |= {launcher_logs.UMASK: f"{_umask():o}", exit_codes.FOLDER: str(job.private.resolve())}
-            ranks = Ranks(job.private, job.processes)
+            ranks = Ranks(job.private, job.processes, job.first_rank)
         with storage.opened(job.log, "ab") as log:
             start = log.tell()
             process = subprocess.Popen(  # noqa: S603 - our own command, no shell
@@ -143,6 +153,7 @@ class JobPool:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 pass_fds=self._inherited,
+                preexec_fn=process_tree.end_with_parent if job.tied else None,  # noqa: PLW1509 - it calls libc alone
             )
         return _Started(job, process, start, ranks)
 

@@ -70,10 +70,13 @@ class Culprit:
 
 
 class Ranks:
-    """The processes of one start of the launcher. Make it before the start: logs are appended to."""
+    """The processes of one start of the launcher on this machine, `first` being the rank of the first of them.
 
-    def __init__(self, folder: Path, processes: int) -> None:
-        self._folder, self.processes = folder, processes
+    Make it before the start: logs are appended to. The files of a process have its number on this machine.
+    """
+
+    def __init__(self, folder: Path, processes: int, first: int = 0) -> None:
+        self._folder, self.processes, self._first = folder, processes, first
         self._begins = [self._size(self.log(rank)) for rank in range(processes)]
         for rank in range(processes):
             exit_codes.forget(folder, rank)
@@ -112,7 +115,7 @@ class Ranks:
         for rank in (*failed, *killed, *absent):
             number = self._killed(launcher_output).get(rank)
             last = last_lines(self.said(rank).decode(errors="replace"))
-            return Culprit(rank, codes[rank], number, self.error(rank), last, self.log(rank))
+            return Culprit(self._first + rank, codes[rank], number, self.error(rank), last, self.log(rank))
         return None
 
     def error(self, rank: int) -> UserError | None:

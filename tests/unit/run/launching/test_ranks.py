@@ -78,3 +78,15 @@ def test_the_message_of_an_output_is_its_error_or_its_last_lines():
     assert message("".join(f"{n}\n" for n in range(40))).splitlines() == [str(n) for n in range(25, 40)]
     noise = "I1128 08:05:03.678571  1013 tcp_utils.cc:109] Retry\n=======\nFLAGS(name='FLAGS_a', current_value=1)\n"
     assert message(f"left\n{noise}") == "left"
+
+
+def test_the_processes_of_a_later_node_have_their_number_there_in_their_files(tmp_path, monkeypatch):
+    monkeypatch.setenv(exit_codes.FOLDER, str(tmp_path))
+    found = Ranks(tmp_path, 2, first=4)
+    monkeypatch.setenv("PADDLE_TRAINER_ID", "4")
+    monkeypatch.setenv("PADDLE_LOCAL_RANK", "0")
+    exit_codes.note(0)
+    named = found.culprit(KILLED)
+    assert (named.rank, named.signal) == (5, 9)
+    assert named.log == tmp_path / "workerlog.1"
+    assert found.true_code(247) == 137

@@ -108,6 +108,8 @@ SETTINGS_KEYS = [
     "log.worst_clips",
     "log.curves",
     "log.histograms_every_epochs",
+    "distributed.hang_timeout_s",
+    "distributed.comm_buffer_mb",
     "trackers",
 ]
 

@@ -94,11 +94,10 @@ def test_a_process_may_be_later_than_gloo_would_wait(late):
     started, results = late
     launched = started.finish()
     assert launched.exit_codes == (0, 0), str(launched)
-    assert [results.json(f"late.{rank}") for rank in range(2)] == [[["item of 0", "item of 1"], [2.0]]] * 2
+    assert [results.json(f"late.{rank}") for rank in range(2)] == [[["item of 0", "item of 1"], [1.5, 1.5]]] * 2
 
 
 def test_an_error_in_one_process_does_not_abort_the_one_that_waits_for_its_gradient(tmp_path):
-    """gloo's exception within `backward` is not one of Python."""
     folder = tmp_path / "work"
     folder.mkdir()
     lost = launching.launch(SCRIPTS / "lost.py", "key 41", cwd=folder)
@@ -108,3 +107,37 @@ def test_an_error_in_one_process_does_not_abort_the_one_that_waits_for_its_gradi
     assert "the same command continues" in lost.logs[0]
     assert "next: python -m paddle.distributed.launch --nproc_per_node 2 " in lost.logs[0]
     assert "Traceback" not in lost.logs[0], str(lost)
+
+
+HANGS = {
+    "stopped in an evaluation": (
+        {"STOP_AT": "1 valid/"},
+        "nothing was received from it for 15 s; the last that is known of it: ",
+    ),
+    "blocked in a step": ({"BLOCK_AT": "1 train/"}, "no progress for 15 s: reading the batch of step 1"),
+}
+
+
+@pytest.fixture(scope="module")
+def hanging(place, env):
+    """Runs of which rank 1 hangs, all at once."""
+    started = {}
+    for name, (where, _) in HANGS.items():
+        work = place / name
+        work.mkdir()
+        settings = ("model.name=tiny", "data.name=noted", "data.params={clips: 4}", "distributed.hang_timeout_s=15")
+        arguments = ("-c", launching.CONFIGS / "base.yaml", *settings, *launching.TINY[3:], "train.epochs=1")
+        started[name] = launching.start(launching.TRAIN, *arguments, cwd=work, env={**env, **where})
+    return {name: one.finish() for name, one in started.items()}
+
+
+@pytest.mark.parametrize("name", HANGS)
+def test_a_process_that_hangs_ends_the_run_so_that_it_can_be_continued(hanging, name):
+    launched, reason = hanging[name], HANGS[name][1]
+    assert EXIT_STOPPED in launched.exit_codes, str(launched)
+    assert set(launched.exit_codes) <= {EXIT_STOPPED, None}, "None: the launcher kills who is slow to end"
+    assert f"error: the process of rank 1 hangs: {reason}" in str(launched.logs), str(launched)
+    assert "the same command continues" in str(launched.logs)
+    assert "in meet" in launched.logs[0], "the stack of the one that waits"
+    assert "in samples" in launched.logs[1], "the stack of the one that hangs"
+    assert "Traceback" not in "".join(launched.logs)

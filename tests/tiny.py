@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -72,25 +71,15 @@ class NotedParams:
 
 @dataclass(frozen=True)
 class NotedSound:
-    """A tone, or silence. Reading it adds its name to the file `NOTE`.RANK, where the environment sets NOTE.
-
-    Where it sets STOP_AT or BLOCK_AT to a rank and a beginning of names, that process never reads them: a signal stops
-    it, or it waits for a file, as for a file system that does not answer.
-    """
+    """A tone, or silence. Reading it adds its name to the file `NOTE`.RANK, where the environment sets NOTE."""
 
     name: str
     pitch_hz: float
 
     def samples(self):
-        rank = os.environ.get("PADDLE_TRAINER_ID", "0")
         if "NOTE" in os.environ:
-            with Path(f"{os.environ['NOTE']}.{rank}").open("a") as file:
+            with Path(f"{os.environ['NOTE']}.{os.environ.get('PADDLE_TRAINER_ID', '0')}").open("a") as file:
                 file.write(f"{self.name}\n")
-        if f"{rank} {self.name}".startswith(os.environ.get("STOP_AT", "none")):
-            os.kill(os.getpid(), signal.SIGSTOP)
-        if f"{rank} {self.name}".startswith(os.environ.get("BLOCK_AT", "none")):
-            os.mkfifo("nobody writes into it")
-            Path("nobody writes into it").read_bytes()
         time_s = np.arange(RATE_HZ // 2) / RATE_HZ
         return (0.3 * np.sin(2 * np.pi * self.pitch_hz * time_s)).astype(np.float32), RATE_HZ
 

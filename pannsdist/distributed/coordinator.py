@@ -21,6 +21,7 @@ from pannsdist.distributed.wire import Connection
 
 MAX_BEAT_S = 1.0
 AFTER_VERDICT_S = 3.0
+MISSED_BEATS = 2.5
 BEATS = 5
 """At least so many beats fit into the time after which a process hangs."""
 
@@ -176,12 +177,12 @@ class Coordinator:
 
     def _reason(self, member: Member, now: float) -> str:
         """Why a process counts as hanging; empty if it does not."""
-        if now - member.received > self._limit_s:
+        silent_s = now - member.received
+        is_stuck = bool(member.doing) and not member.waits and now - member.progressed > self._limit_s
+        if silent_s > self._limit_s or (is_stuck and silent_s > MISSED_BEATS * self._beat_s):
             last = f"; the last that is known of it: {member.doing}" if member.doing else ""
-            return f"nothing was received from it for {self._limit_s:g} s{last}"
-        if member.doing and not member.waits and now - member.progressed > self._limit_s:
-            return f"no progress for {self._limit_s:g} s: {member.doing}"
-        return ""
+            return f"nothing was received from it for {silent_s:.0f} s{last}"
+        return f"no progress for {self._limit_s:g} s: {member.doing}" if is_stuck else ""
 
     def _decide(self, verdict: Verdict) -> None:
         if self._verdict is not None:

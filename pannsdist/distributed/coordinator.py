@@ -50,8 +50,8 @@ class Coordinator:
     `requests` counts the messages of all of them.
     """
 
-    def __init__(self, listener: socket.socket, token: str, size: int, limit_s: float) -> None:
-        self._listener, self._token, self._limit_s = listener, token, limit_s
+    def __init__(self, server: socket.socket, token: str, size: int, limit_s: float) -> None:
+        self._server, self._token, self._limit_s = server, token, limit_s
         self._beat_s = beat_s(limit_s)
         now = time.monotonic()
         self._members = [Member(now, now) for _ in range(size)]
@@ -60,7 +60,7 @@ class Coordinator:
         self._verdict: Verdict | None = None
         self.requests = 0
         self._selector = selectors.DefaultSelector()
-        self._selector.register(listener, selectors.EVENT_READ, None)
+        self._selector.register(server, selectors.EVENT_READ, None)
         self._is_closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="coordinator", daemon=True)
         self._thread.start()
@@ -91,11 +91,11 @@ class Coordinator:
             for connection in member.connections:
                 connection.close()
         self._selector.close()
-        self._listener.close()
+        self._server.close()
 
     def _serve(self, ready: Any, rank: int | None) -> None:
-        if ready is self._listener:
-            connection = Connection(self._listener.accept()[0])
+        if ready is self._server:
+            connection = Connection(self._server.accept()[0])
             self._selector.register(connection, selectors.EVENT_READ, None)
             return
         try:

@@ -98,9 +98,9 @@ class FleetWorld(World):
         """The watch over the processes; rank 0 tells the others through Paddle's store where it listens."""
         has_hosts, limit_s = launcher.nodes() > 1, self._options.hang_timeout_s
         if self.is_main:
-            token, listener = secrets.token_hex(16), listening(everywhere=has_hosts)
-            self._coordinator = Coordinator(listener, token, self.size, limit_s)
-            store.set(WATCH_KEY, f"{listener.getsockname()[1]} {token}")
+            token, server = secrets.token_hex(16), listening(everywhere=has_hosts)
+            self._coordinator = Coordinator(server, token, self.size, limit_s)
+            store.set(WATCH_KEY, f"{server.getsockname()[1]} {token}")
         port, token = store.get(WATCH_KEY).decode().split()
         host = launcher.master_host() if has_hosts else "127.0.0.1"
         return Watch((host, int(port)), Membership(token, self.rank), limit_s, self._continue_stopped)

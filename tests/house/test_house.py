@@ -30,7 +30,14 @@ FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 ROOF = max(FLOORS) + 1
 """Where the package's own __init__ stands: what it offers it imports only when asked for it."""
 MAX_ENTRIES = 15
-COMPUTING = ("contracts/network.py", "contracts/spectrum.py", "distributed/fleet.py", "distributed/world.py")
+COMPUTING = (
+    "contracts/network.py",
+    "contracts/spectrum.py",
+    "distributed/averaging.py",
+    "distributed/fleet.py",
+    "distributed/single.py",
+    "distributed/world.py",
+)
 """Modules of the lower floors that need Paddle, because they compute."""
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 300, 40
 

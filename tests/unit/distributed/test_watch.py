@@ -23,9 +23,9 @@ class Run:
     """A coordinator, and the watches of those processes that join it."""
 
     def __init__(self, size, limit_s):
-        listener = listening(everywhere=False)
-        self.address = listener.getsockname()
-        self.coordinator = Coordinator(listener, TOKEN, size, limit_s)
+        server = listening(everywhere=False)
+        self.address = server.getsockname()
+        self.coordinator = Coordinator(server, TOKEN, size, limit_s)
         self.limit_s, self.watches, self.hung = limit_s, {}, []
         self.pool = ThreadPoolExecutor(size)
 
@@ -196,8 +196,8 @@ def test_without_rank_0_the_others_know_that_it_is_gone(make):
 
 def test_rank_0_hangs_where_it_answers_nothing():
     hung = []
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        watch = Watch(listener.getsockname(), Membership(TOKEN, 1), LIMIT_S, hung.append)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        watch = Watch(server.getsockname(), Membership(TOKEN, 1), LIMIT_S, hung.append)
         with pytest.raises(PeerLost, match="the process of rank 0 hangs: nothing was received from it for 1 s"):
             watch.meet()
         watch.close()

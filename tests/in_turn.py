@@ -28,7 +28,7 @@ def join_once():
 
     world = fleet.connect()
     leave, world.close = world.close, lambda: None
-    fleet.connect = lambda use_gpu=True: world  # noqa: ARG005 - the name is part of the call
+    fleet.connect = lambda use_gpu=True, options=None: world  # noqa: ARG005 - the names are part of the call
     return leave
 
 

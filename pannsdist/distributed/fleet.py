@@ -1,15 +1,13 @@
-"""Implementations of `World`.
-
-`SingleProcessWorld` uses no collectives; `FleetWorld` uses Paddle's fleet, on NCCL with GPUs and on gloo without.
-"""
+"""The processes of a run, joined through Paddle's fleet: on NCCL with GPUs, on gloo without."""
 
 from __future__ import annotations
 
 import logging
 import os
-import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,35 +15,46 @@ import paddle
 from paddle.nn.layer.norm import _BatchNormBase
 
 from pannsdist.distributed import joining, peers
+from pannsdist.distributed.averaging import average_gradients
+from pannsdist.distributed.coordinator import Coordinator
+from pannsdist.distributed.single import SingleProcessWorld
+from pannsdist.distributed.verdict import Verdict
+from pannsdist.distributed.watch import Membership, Watch
+from pannsdist.distributed.wire import listening
 from pannsdist.distributed.world import T, World
-from pannsdist.runtime import devices, launcher
+from pannsdist.runtime import launcher
 from pannsdist.runtime.errors import SettingsError
 
 __all__ = ["FleetWorld", "SingleProcessWorld", "World", "connect", "recompute"]
 
-BARRIER_TIMEOUT_S = 3600.0
-"""Timeout of `FleetWorld.barrier`. gloo's own timeout is 30 s and cannot be changed (Paddle 3.3.1), so barriers use the
-launcher's key-value store, and a collective is entered only after all processes have arrived."""
-PEERS_POLL_S = 0.2
 CLOSE_TIMEOUT_S = 10.0
+WATCH_KEY = "pannsdist/watch"
 
 
-def connect(use_gpu: bool = True) -> World:
+@dataclass(frozen=True)
+class WorldOptions:
+    """The seconds after which a process hangs, and the size in MiB of the buffers in which gradients are averaged."""
+
+    hang_timeout_s: float = 600.0
+    comm_buffer_mb: int = 25
+
+
+def connect(use_gpu: bool = True, options: WorldOptions | None = None) -> World:
     """Join the process group, on this process's GPU if there is one, else on the CPU. All processes must call this.
 
-    The methods of the world raise PeerLost if another process has ended.
+    The methods of the world raise PeerLost if another process has ended, or hangs.
     """
     place = device(use_gpu)
     paddle.set_device(place)
     if launcher.size() == 1:
         return SingleProcessWorld(place)
-    return FleetWorld(launcher.rank(), launcher.size(), place)
+    return FleetWorld(launcher.rank(), launcher.size(), place, options or WorldOptions())
 
 
 def device(use_gpu: bool = True) -> str:
     """Paddle's name of this process's GPU if one is wanted and visible, else `cpu`."""
-    if not use_gpu or devices.available() == (devices.CPU,):
-        return devices.CPU
+    if not use_gpu or not paddle.device.is_compiled_with_cuda() or paddle.device.cuda.device_count() == 0:
+        return "cpu"
     return f"gpu:{os.environ.get('FLAGS_selected_gpus', '0').split(',')[0]}"  # noqa: SIM112 - the launcher writes it so
 
 
@@ -66,74 +75,58 @@ def _is_relevant(record: logging.LogRecord) -> bool:
     return not str(record.msg).startswith("[Recompute]: None of the inputs")
 
 
-class SingleProcessWorld(World):
-    """A single process without collectives."""
-
-    def __init__(self, device: str = "cpu") -> None:
-        super().__init__(0, 1, device)
-
-    def wrap_model(self, layer: paddle.nn.Layer) -> paddle.nn.Layer:
-        """Return the layer unchanged."""
-        return layer
-
-    def no_sync(self, wrapped: paddle.nn.Layer) -> AbstractContextManager[None]:  # noqa: ARG002 nothing is averaged
-        """Return a context that does nothing."""
-        return nullcontext()
-
-    def convert_sync_batchnorm(self, layer: paddle.nn.Layer) -> paddle.nn.Layer:
-        """Return the layer unchanged: its batch already is the global batch."""
-        return layer
-
-    def wrap_optimizer(self, optimizer: paddle.optimizer.Optimizer) -> Any:
-        """Return the optimizer unchanged."""
-        return optimizer
-
-    def all_reduce_sum(self, *values: float) -> tuple[float, ...]:
-        """Return the values unchanged."""
-        return values
-
-    def all_gather(self, item: T) -> list[T]:
-        """Return a list of the item alone."""
-        return [item]
-
-    def all_gather_after_barrier(self, item: T) -> list[T]:
-        """Return a list of the item alone."""
-        return [item]
-
-    def sync_statistics(self, layer: paddle.nn.Layer) -> None:
-        """Do nothing: the statistics already cover all data."""
-
-    def broadcast_arrays(self, arrays: Mapping[str, np.ndarray] | None) -> dict[str, np.ndarray]:
-        """Return the arrays unchanged."""
-        return dict(arrays or {})
-
-    def close(self) -> None:
-        """Do nothing."""
-
-
 class FleetWorld(World):
     """The processes started by `paddle.distributed.launch`, joined through fleet."""
 
-    def __init__(self, rank: int, size: int, device: str) -> None:
+    def __init__(self, rank: int, size: int, device: str, options: WorldOptions) -> None:
         super().__init__(rank, size, device)
-        self._barriers = 0
+        self._options = options
         self._wrapped: list[paddle.nn.Layer] = []
-        self._processes: list[peers.ProcessId | None] = []
-        with self._reporting_lost_peers():
+        self._processes: Sequence[peers.ProcessId | None] = ()
+        self._coordinator: Coordinator | None = None
+        with peers.reporting_lost_peers(lambda _: None):
             self._fleet, self._stores = joining.join(device)
-        self._store = self._stores[0]
+            self._watch = self._watched(self._stores[0])
         self._processes = self.all_gather(peers.own_process_id())
-        peers.report_on_abort(self._processes)
 
-    def _reporting_lost_peers(self) -> AbstractContextManager[None]:
-        return peers.reporting_lost_peers(self._processes)
+    def _watched(self, store: Any) -> Watch:
+        """The watch over the processes; rank 0 tells the others through Paddle's store where it listens."""
+        has_hosts, limit_s = launcher.nodes() > 1, self._options.hang_timeout_s
+        if self.is_main:
+            token, server = secrets.token_hex(16), listening(everywhere=has_hosts)
+            self._coordinator = Coordinator(server, token, self.size, limit_s)
+            store.set(WATCH_KEY, f"{server.getsockname()[1]} {token}")
+        port, token = store.get(WATCH_KEY).decode().split()
+        host = launcher.master_host() if has_hosts else "127.0.0.1"
+        return Watch((host, int(port)), Membership(token, self.rank), limit_s, self._continue_stopped)
+
+    def _continue_stopped(self, verdict: Verdict) -> None:
+        for rank in verdict.reasons:
+            if rank < len(self._processes):
+                peers.continue_stopped(self._processes[rank])
+
+    def mark(self, doing: str) -> None:
+        """Tell it to the watch."""
+        self._watch.mark(doing)
+
+    def barrier(self) -> None:
+        """Wait until all processes have arrived, however long the others take. All processes; raises PeerLost."""
+        self._refuse_within_work()
+        self._watch.meet()
+
+    @contextmanager
+    def _collective(self, what: str) -> Iterator[None]:
+        """Context of a collective. All processes meet first, since gloo's has a limit of 30 s (Paddle 3.3.1)."""
+        self.barrier()
+        with self._watch.waiting(what), peers.reporting_lost_peers(self._watch.verdict):
+            yield
 
     def wrap_model(self, layer: paddle.nn.Layer) -> paddle.nn.Layer:
         """Wrap in Paddle's DataParallel, through fleet.
 
         Earlier wrappers are kept alive: Paddle 3.3.1 crashes if one is freed and its layer is wrapped again.
         """
-        with self._reporting_lost_peers():
+        with self._collective("broadcasting the weights"):
             wrapped = self._fleet.distributed_model(layer)
         self._wrapped.append(wrapped)
         return wrapped
@@ -142,6 +135,30 @@ class FleetWorld(World):
         """Return the wrapped layer's `no_sync` context."""
         context: AbstractContextManager[None] = wrapped.no_sync()
         return context
+
+    @contextmanager
+    def averaging(self, wrapped: paddle.nn.Layer, parameters: Sequence[paddle.Tensor]) -> Iterator[None]:
+        """On GPUs backward itself averages; on CPUs gradients are averaged after it.
+
+        gloo would give up in the middle of backward if a process was 30 s slower than another, with an exception that
+        Python cannot catch; and nothing is lost, since its collectives do not overlap with backward (Paddle 3.3.1).
+        """
+        if self.device != "cpu":
+            yield
+            return
+        with self.no_sync(wrapped):
+            yield
+        import paddle.distributed as dist
+
+        self._refuse_within_work()
+        trained = [parameter for parameter in parameters if not parameter.stop_gradient]
+        counts = self._watch.meet(*(float(parameter.grad is not None) for parameter in trained))
+        used = [parameter for parameter, count in zip(trained, counts, strict=True) if count]
+        for parameter in used:
+            if parameter.grad is None:
+                parameter.grad = paddle.zeros_like(parameter)
+        with self._watch.waiting("averaging the gradients"), peers.reporting_lost_peers(self._watch.verdict):
+            average_gradients(used, self.size, self._options.comm_buffer_mb, dist.all_reduce)
 
     def convert_sync_batchnorm(self, layer: paddle.nn.Layer) -> paddle.nn.Layer:
         """Convert to Paddle's SyncBatchNorm, which supports GPUs only (3.3.1)."""
@@ -155,11 +172,14 @@ class FleetWorld(World):
         return self._fleet.distributed_optimizer(optimizer)
 
     def all_reduce_sum(self, *values: float) -> tuple[float, ...]:
-        """All-reduce one small float64 tensor."""
+        """On CPUs a message to rank 0; on GPUs an all-reduce of one small float64 tensor."""
         import paddle.distributed as dist
 
+        self._refuse_within_work()
+        if self.device == "cpu":
+            return self._watch.meet(*map(float, values))
         tensor = paddle.to_tensor(list(values), dtype="float64")
-        with self._reporting_lost_peers():
+        with self._watch.waiting("a sum"), peers.reporting_lost_peers(self._watch.verdict):
             dist.all_reduce(tensor)
             return tuple(tensor.tolist())
 
@@ -168,14 +188,9 @@ class FleetWorld(World):
         import paddle.distributed as dist
 
         items: list[T] = []
-        with self._reporting_lost_peers():
+        with self._collective("gathering results"):
             dist.all_gather_object(items, item)
         return items
-
-    def all_gather_after_barrier(self, item: T) -> list[T]:
-        """Barrier, then all-gather."""
-        self.barrier()
-        return self.all_gather(item)
 
     def sync_statistics(self, layer: paddle.nn.Layer) -> None:
         """All-reduce one flat tensor of all running means and variances."""
@@ -185,8 +200,7 @@ class FleetWorld(World):
         statistics = [tensor for norm in norms for tensor in (norm._mean, norm._variance)]
         if not statistics:
             return
-        self.barrier()
-        with paddle.no_grad(), self._reporting_lost_peers():
+        with paddle.no_grad(), self._collective("averaging running statistics"):
             flat = paddle.concat([tensor.flatten().astype("float32") for tensor in statistics])
             dist.all_reduce(flat)  # gloo has no average (3.3.1): sum, then divide
             parts = paddle.split(flat / self.size, [int(np.prod(tensor.shape)) for tensor in statistics])
@@ -199,51 +213,20 @@ class FleetWorld(World):
 
         own = {name: np.asarray(array, order="C") for name, array in (arrays or {}).items()}
         described = [(name, str(array.dtype), array.shape) for name, array in own.items()]
-        layout = self.all_gather_after_barrier(described)[0]
+        layout = self.all_gather(described)[0]
         received = {}
         for name, dtype, shape in layout:
             array = own[name] if self.is_main else np.zeros(shape, dtype)
             if array.size:  # Paddle 3.3.1 refuses a tensor without elements
                 tensor = paddle.to_tensor(array)
-                with self._reporting_lost_peers():
+                with self._collective(f"broadcasting {name}"):
                     dist.broadcast(tensor, src=0)
                 array = tensor.numpy().reshape(shape)
             received[name] = array
         return received
 
     def close(self) -> None:
-        """Leave the process group. Rank 0 hosts the store, so it exits last."""
-        try:
-            self._store.add("left", 1)
-            deadline = time.monotonic() + CLOSE_TIMEOUT_S
-            while self.is_main and self._store.add("left", 0) < self.size and time.monotonic() < deadline:
-                if peers.ended(self._processes) is not None:
-                    time.sleep(CLOSE_TIMEOUT_S / 100)  # the others may be on their way out
-                    break
-                time.sleep(0.02)
-        except (RuntimeError, ValueError):
-            logging.getLogger(__name__).debug("the store is already closed", exc_info=True)
-
-    def barrier(self) -> None:
-        """Wait until all processes have arrived; unlike a gloo barrier this can take longer than 30 s.
-
-        All processes must call this. Raises PeerLost if one has ended, or after BARRIER_TIMEOUT_S.
-        """
-        self._barriers += 1
-        key = f"barrier-{self._barriers}"
-        with self._reporting_lost_peers():
-            self._store.add(key, 1)
-            deadline, look = time.monotonic() + BARRIER_TIMEOUT_S, time.monotonic() + PEERS_POLL_S
-            while self._store.add(key, 0) < self.size:
-                if time.monotonic() > deadline:
-                    raise peers.peer_lost(None, f"not all of them reached {key} within {BARRIER_TIMEOUT_S:.0f} s")
-                if time.monotonic() > look:
-                    self._refuse_ended(key)
-                    look = time.monotonic() + PEERS_POLL_S
-                time.sleep(0.01)
-
-    def _refuse_ended(self, key: str) -> None:
-        """Raise PeerLost if a process has ended that others wait for."""
-        rank = peers.ended(self._processes)
-        if rank is not None and self._store.add(key, 0) < self.size:
-            raise peers.peer_lost(rank)
+        """Leave the process group. Rank 0 hosts the store and the coordinator, so it exits last."""
+        self._watch.close()
+        if self._coordinator is not None:
+            self._coordinator.close(CLOSE_TIMEOUT_S)

@@ -1,21 +1,22 @@
 """Interface of a data-parallel process group; `fleet` implements it.
 
-Methods marked "all processes" must be called by every process, in the same order: otherwise the others wait forever.
+Methods marked "all processes" must be called by every process, in the same order; one of them may come there minutes
+later. They raise PeerLost once another process has ended, or hangs.
 """
 
 from __future__ import annotations
 
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import paddle
 
-from pannsdist.distributed.peers import peer_lost
+from pannsdist.distributed.verdict import peer_lost
 from pannsdist.runtime.errors import UserError
 
 T = TypeVar("T")
@@ -26,6 +27,7 @@ class World(ABC):
 
     def __init__(self, rank: int, size: int, device: str) -> None:
         self.rank, self.size, self.device = rank, size, device
+        self._is_within_work = False
 
     @property
     def is_main(self) -> bool:
@@ -49,6 +51,28 @@ class World(ABC):
         """
 
     @abstractmethod
+    def averaging(self, wrapped: paddle.nn.Layer, parameters: Sequence[paddle.Tensor]) -> AbstractContextManager[None]:
+        """Context of the last forward and backward of a step, after which the gradients are means over the processes.
+
+        All processes. `parameters` are those of the optimizer. One that no process has a gradient of stays without.
+        """
+
+    @abstractmethod
+    def mark(self, doing: str) -> None:
+        """Note what this process does next, such as `computing step 12`: it hangs if that takes `hang_timeout_s`.
+
+        Empty: something of which nobody knows how long it takes.
+        """
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Context of a call from a user's code, which itself may take as long as it likes."""
+        try:
+            yield
+        finally:
+            self.mark("")
+
+    @abstractmethod
     def convert_sync_batchnorm(self, layer: paddle.nn.Layer) -> paddle.nn.Layer:
         """Replace batch norm by batch norm over the global batch. All processes, before the optimizer is created.
 
@@ -61,15 +85,11 @@ class World(ABC):
 
     @abstractmethod
     def all_reduce_sum(self, *values: float) -> tuple[float, ...]:
-        """Sum each value over the processes. All processes, at most seconds apart; cheap enough for each step."""
+        """Sum each value over the processes. All processes; cheap enough for each step."""
 
     @abstractmethod
     def all_gather(self, item: T) -> list[T]:
-        """Items of all processes, ordered by rank, on every process. All processes, at most seconds apart."""
-
-    @abstractmethod
-    def all_gather_after_barrier(self, item: T) -> list[T]:
-        """Like `all_gather`, after a barrier. All processes; they may arrive minutes apart."""
+        """Items of all processes, ordered by rank, on every process. All processes."""
 
     @abstractmethod
     def sync_statistics(self, layer: paddle.nn.Layer) -> None:
@@ -88,20 +108,35 @@ class World(ABC):
         """Leave the process group. All processes; rank 0 hosts the store, so it exits last."""
 
     def agree(self, work: Callable[[], T]) -> T:
-        """Run `work` on every process; if it fails on one, raise on all. All processes; they may arrive minutes apart.
+        """Run `work` on every process; if it fails on one, raise on all. All processes.
 
+        `work` must not call a method for all processes, which would wait for one that has failed: RuntimeError.
         Raises the UserError of the lowest rank that has one, else the process's own error, else PeerLost.
         """
-        value, error = _attempt(work)
-        self._raise_first([failure for _, failure in self.all_gather_after_barrier((None, _portable(error)))], error)
+        value, error = self._attempt(work)
+        self._raise_first([failure for _, failure in self.all_gather((None, _portable(error)))], error)
         return value  # type: ignore[return-value]
 
     def on_main(self, work: Callable[[], T]) -> T:
-        """Run `work` on rank 0; return its result or raise its error on all. All processes, may be minutes apart."""
-        value, error = _attempt(work) if self.is_main else (None, None)
-        outcomes = self.all_gather_after_barrier((value, _portable(error)))
+        """Run `work` on rank 0, as `agree` would; return its result or raise its error on all. All processes."""
+        value, error = self._attempt(work) if self.is_main else (None, None)
+        outcomes = self.all_gather((value, _portable(error)))
         self._raise_first([failure for _, failure in outcomes], error)
         return outcomes[0][0]  # type: ignore[return-value]
+
+    def _attempt(self, work: Callable[[], T]) -> tuple[T | None, Exception | None]:
+        self._is_within_work = True
+        try:
+            return work(), None
+        except Exception as error:  # noqa: BLE001 - it is raised again on every process
+            return None, error
+        finally:
+            self._is_within_work = False
+
+    def _refuse_within_work(self) -> None:
+        """Every method for all processes calls this first."""
+        if self._is_within_work:
+            raise RuntimeError("work that all processes agree on must not wait for them: it may have failed in one")
 
     def _raise_first(self, failures: list[UserError | str | None], own: BaseException | None) -> None:
         for failure in failures:
@@ -112,13 +147,6 @@ class World(ABC):
         for rank, failure in enumerate(failures):
             if failure is not None:
                 raise peer_lost(rank, f"failed: {failure}")
-
-
-def _attempt(work: Callable[[], T]) -> tuple[T | None, Exception | None]:
-    try:
-        return work(), None
-    except Exception as error:  # noqa: BLE001 - it is raised again on every process
-        return None, error
 
 
 def _portable(error: Exception | None) -> UserError | str | None:

@@ -150,7 +150,7 @@ class Trainer:
         self, eval_dataset: Any, batch_size: int = 1, num_workers: int = 0, collate_fn: Collate | None = None
     ) -> dict[str, Any]:
         """{'metrics': {'acc', ...}, 'loss'} over all items, equal in all processes. All processes must call this."""
-        with self._split(eval_dataset, batch_size, num_workers, collate_fn) as split:
+        with self._split(eval_dataset, batch_size, num_workers, collate_fn) as split, self._world.watched():
             evaluation = self._evaluator().evaluate(split)
         metrics = hub_metrics(evaluation.scores)
         console.print_main("evaluation  " + "  ".join(f"{name} {score(value)}" for name, value in metrics.items()))
@@ -216,7 +216,8 @@ class Trainer:
             ahead = self._progress.step - self._progress.epoch * data.steps  # of epochs of another number of steps
             run_length = RunLength(request.epochs, data.steps, SEED, request.log_interval, offset=ahead)
             loop = self._loop(run_length, evaluated=len(split.ids) > 0)
-            self._progress = loop.fit(self._progress, data, split, sinks)
+            with self._world.watched():
+                self._progress = loop.fit(self._progress, data, split, sinks)
         which = f"best model from epoch {self._best.epoch}" if self._best.epoch else "newest model"
         console.print_main(f"{self._progress.epoch} epochs done; {which}: {self._best_model}")
 

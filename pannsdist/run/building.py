@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -39,6 +39,7 @@ from pannsdist.training.checkpoint import Snapshot
 from pannsdist.training.evaluator import Evaluator, NoEvaluation, SplitToEvaluate
 from pannsdist.training.fit_context import ResultSinks, TrainingData
 from pannsdist.training.state import Progress
+from pannsdist.training.train_step import Learner
 from pannsdist.training.trainer import Trainer
 from pannsdist.weights import read_weights
 
@@ -83,8 +84,15 @@ def load_pretrained(plan: Plan, network: Network, snapshot: Snapshot | None) -> 
 
 def build_parts(plan: Plan, world: World, network: Network, loader: Loader) -> Parts:
     """Learner, evaluator and trainer around a network with its initial weights. All processes must call this."""
-    chosen = plan.settings
     learner = learner_building.build_learner(plan, world, network)
+    clip_lengths_s = None
+    if plan.groups_by_length:
+        clip_lengths_s = world.on_main(lambda: training_lengths_s(plan, loader, world.mark))
+    return world.agree(lambda: _parts(plan, world, learner, loader, clip_lengths_s))
+
+
+def _parts(plan: Plan, world: World, learner: Learner, loader: Loader, clip_lengths_s: np.ndarray | None) -> Parts:
+    chosen, network = plan.settings, learner.network
     evaluator = Evaluator(world, network, plan.data.labels, plan.data.multi_label, plugin_metrics(plan.plugins.metrics))
     metric = plan.best_metric
     if chosen.train.all_clips:
@@ -94,23 +102,27 @@ def build_parts(plan: Plan, world: World, network: Network, loader: Loader) -> P
         scoring = evaluator
         best = BestTracker(metric.name, metric.higher_is_better, chosen.save.keep_best)
     shard = Shard(world.rank, world.size)
-    clip_lengths_s = world.on_main(lambda: training_lengths_s(plan, loader)) if plan.groups_by_length else None
     data = training_data(plan, loader, shard, clip_lengths_s)
     split = _split(VALID, plan.data.splits[VALID], plan, loader, shard)
     test = None if plan.data.test is None else _split(TEST, plan.data.test, plan, loader, shard)
     return Parts(Trainer(world, learner, scoring, best, plan.lengths.run), data, split, evaluator, test)
 
 
-def training_lengths_s(plan: Plan, loader: Loader) -> np.ndarray | None:
+def training_lengths_s(plan: Plan, loader: Loader, mark: Callable[[str], None] = lambda _: None) -> np.ndarray | None:
     """The lengths of the training clips in seconds (N,), NaN where unknown; None if batches are not grouped by them.
 
-    The loader's workers read the header of every file. Rank 0 only: a header may change while others read it.
+    The loader's workers read the header of every file. Rank 0 only: a header may change while others read it. `mark`
+    gets a line that says so, once in a while.
     """
     if not plan.groups_by_length:
         return None
     clips = plan.data.splits[TRAIN].clips
     parts = (tuple(clips[first : first + SAMPLED_CLIPS]) for first in range(0, len(clips), SAMPLED_CLIPS))
-    return np.concatenate(list(loader.map(lengths_s, parts)))
+    read = []
+    for some in loader.map(lengths_s, parts):
+        read.append(some)
+        mark("reading the headers of sound files")
+    return np.concatenate(read)
 
 
 def training_data(plan: Plan, loader: Loader, shard: Shard, clip_lengths_s: np.ndarray | None = None) -> TrainingData:

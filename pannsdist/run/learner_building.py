@@ -31,6 +31,16 @@ def build_learner(plan: Plan, world: World, network: Network, schedule: Learning
 
     Raises SettingsError for a stage that the model does not have.
     """
+    optimizer, options = world.agree(lambda: _optimizer_and_options(plan, world, network))
+    loss = world.agree(lambda: build_loss(plan))
+    schedule = schedule or world.agree(lambda: build_schedule(plan))
+    return Learner(world, network, loss, optimizer, schedule, options=options)
+
+
+def _optimizer_and_options(
+    plan: Plan, world: World, network: Network
+) -> tuple[paddle.optimizer.Optimizer, StepOptions]:
+    """The optimizer of a network whose stages are prepared for it, and the options of its steps."""
     chosen = plan.settings
     if chosen.train.sync_batch_norm:
         network.model = world.convert_sync_batchnorm(network.model)
@@ -47,7 +57,7 @@ def build_learner(plan: Plan, world: World, network: Network, schedule: Learning
     else:
         optimizer = built_optimizer(part, rate, model)
     swa_first_epoch = chosen.train.epochs - chosen.train.swa_epochs + 1 if chosen.train.swa_epochs else None
-    options = StepOptions(
+    return optimizer, StepOptions(
         accumulate_steps=chosen.train.accumulate_steps,
         clip_norm=chosen.train.clip_norm,
         amp=chosen.train.amp,
@@ -56,7 +66,6 @@ def build_learner(plan: Plan, world: World, network: Network, schedule: Learning
         freezing=freezing,
         lr_factors=reported_lr_factors(lr_factors, stages[-1].name),
     )
-    return Learner(world, network, build_loss(plan), optimizer, schedule or build_schedule(plan), options=options)
 
 
 def rehearse(plan: Plan) -> None:

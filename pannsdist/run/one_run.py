@@ -70,16 +70,23 @@ def fit(plan: Plan, stop_requests: StopRequests) -> None:
     from pannsdist.run.folder import opened_run
     from pannsdist.run.testing import FinishedRun, evaluate_once, summary_line
 
-    world = fleet.connect()
+    chosen = plan.settings.distributed
+    world = fleet.connect(options=fleet.WorldOptions(chosen.hang_timeout_s, chosen.comm_buffer_mb))
     with closing(world), closing(Loader(plan.settings.data.workers)) as loader, ExitStack() as stack:
         is_stop_requested = stack.enter_context(stop_requests())
+        world.mark("opening the run folder")
         folder, snapshot = world.agree(lambda: stack.enter_context(opened_run(plan)) if world.is_main else (None, None))
+        world.mark("building the network")
         network = world.agree(lambda: building.build_network(plan))
+        world.mark("loading the weights")
         console.print_main(world.on_main(lambda: building.load_pretrained(plan, network, snapshot)))
-        parts = world.agree(lambda: building.build_parts(plan, world, network, loader))
+        world.mark("building the learner")
+        parts = building.build_parts(plan, world, network, loader)
         for remark in learner_building.remarks(plan, world):
             console.print_main(remark)
+        world.mark("restoring the checkpoint")
         progress = parts.trainer.restore(snapshot)
+        world.mark("opening the trackers")
         with building.opened_results(plan, world, network, folder, progress) as (sinks, trackers):
             progress = parts.trainer.fit(progress, parts.data, parts.split, sinks, is_stop_requested)
             run = FinishedRun(world, network, progress, folder, trackers)

@@ -31,6 +31,7 @@ FREE_KEYS = (
     "data.workers",
     "data.on_bad_clip",
     "data.on_change",
+    "distributed.hang_timeout_s",
 )
 """Settings that may change when a run is resumed; a change of any other key is refused."""
 

@@ -37,6 +37,11 @@ def nodes() -> int:
     return int(os.environ.get("PADDLE_NNODES", "1"))
 
 
+def master_host() -> str:
+    """Name or address of the machine of rank 0, as the launcher of every node was given it."""
+    return os.environ["PADDLE_MASTER"].rpartition(":")[0].strip("[]")
+
+
 def log_folder() -> Path | None:
     """Folder in which the launcher logs the output and environment of the processes; None without a launcher."""
     folder = os.environ.get("PADDLE_LOG_DIR")

@@ -185,6 +185,22 @@ class LogSettings:
 
 
 @dataclass(frozen=True)
+class DistributedSettings:
+    """Training in several processes."""
+
+    hang_timeout_s: float = setting(
+        600.0,
+        "seconds without progress after which a process counts as hanging and the run ends, to be continued; more than "
+        "any step, write or tracker takes",
+        low=1,
+        high=86400,
+    )
+    comm_buffer_mb: int = setting(
+        25, "size of the buffers in MiB in which gradients are averaged over the processes", low=1, high=1024
+    )
+
+
+@dataclass(frozen=True)
 class Settings:
     """All settings of a run."""
 
@@ -205,4 +221,5 @@ class Settings:
     select: SelectSettings = field(default_factory=SelectSettings)
     save: SaveSettings = field(default_factory=SaveSettings)
     log: LogSettings = field(default_factory=LogSettings)
+    distributed: DistributedSettings = field(default_factory=DistributedSettings)
     trackers: dict[str, Any] = setting({"visualdl": {}}, "tracker plugins and their parameters")

@@ -60,8 +60,8 @@ class Evaluator:
         network keeps its modes, also after an error. Raises BadDataset if no clip could be read, RuntimeError if clips
         are missing, duplicated or unknown.
         """
-        own = self._world.agree(lambda: self._predict(split.batches()))
-        gathered = self._world.all_gather_after_barrier(own)
+        own = self._world.agree(lambda: self._predict(split))
+        gathered = self._world.all_gather(own)
         bad = tuple(error for part in gathered for error in part.bad)
         kept: list[tuple[metrics.Predictions, tuple[metrics.ClassScores, ...]]] = []
 
@@ -74,15 +74,17 @@ class Evaluator:
         scores = self._world.on_main(score)
         return Evaluation(scores, bad, *(kept[0] if kept else ()))
 
-    def _predict(self, batches: Iterable[Batch]) -> Batch:
+    def _predict(self, split: SplitToEvaluate) -> Batch:
         """This process's ids, logits (B, C) in place of waveforms, and targets."""
         parts: list[Batch] = []
         with evaluation_mode(self._network), paddle.no_grad():
-            for batch in batches:
+            self._world.mark(f"evaluating {split.name}, batch 1")
+            for number, batch in enumerate(split.batches(), start=2):
                 logits = np.zeros((0, len(self._labels)), np.float32)
                 if len(batch.ids):
                     logits = self._network(paddle.to_tensor(batch.waveforms)).astype("float32").numpy()
                 parts.append(Batch(batch.ids, logits, batch.targets, batch.bad))
+                self._world.mark(f"evaluating {split.name}, batch {number}")
         return _concatenated(parts)
 
     def _predictions(self, split: SplitToEvaluate, gathered: Sequence[Batch], bad: int) -> metrics.Predictions:

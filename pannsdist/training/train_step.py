@@ -145,11 +145,14 @@ class Learner:
         losses = []
         for number, part in enumerate(micro_batches, start=1):
             is_last = number == len(micro_batches)
-            with nullcontext() if is_last else self._world.no_sync(self._wrapped):
+            with self._averaging() if is_last else self._world.no_sync(self._wrapped):
                 loss = self._forward(part)
                 (loss * (self._world.size / all_clips * self._scale.value)).backward()
             losses.append(loss.detach())
         return paddle.add_n(losses)
+
+    def _averaging(self) -> AbstractContextManager[None]:
+        return self._world.averaging(self._wrapped, self._parameters)
 
     def _forward(self, batch: Batch) -> paddle.Tensor:
         """The sum of the losses of a micro-batch."""

@@ -28,6 +28,8 @@ from pannsdist.training.state import Progress, Snapshot, own_statistics
 from pannsdist.training.step_sync import StepInputs, sync_step
 from pannsdist.training.train_step import Learner
 
+WRITING = "writing a checkpoint"
+
 
 class Trainer:
     """Trains, evaluates after each epoch, and emits snapshots. Every process has one."""
@@ -85,8 +87,8 @@ class Trainer:
                 is_time_up = self._train_epoch(counters, context)
                 if counters.step > counters.evaluated_step:
                     self._evaluate(counters, context)
-        self._world.agree(sinks.writer.wait)
-        return counters.progress(self._best.state(), self._world.all_gather_after_barrier(counters.window.read()))
+        self._wait_for_writer(sinks)
+        return counters.progress(self._best.state(), self._world.all_gather(counters.window.read()))
 
     def _train_epoch(self, counters: Counters, context: FitContext) -> bool:
         """Train up to the next evaluation; returns whether the time limit ended it early."""
@@ -98,9 +100,10 @@ class Trainer:
         context.clock.start_epoch(counters.step)
         is_time_up = False
         while counters.step < end and not is_time_up:
+            self._world.mark(f"reading the batch of step {counters.step + 1}")
             inputs = sync_step(self._world, batches, context.clock, context.request(self._run_length, counters))
             if inputs.request.has_writing_failed:
-                self._world.agree(context.sinks.writer.wait)
+                self._wait_for_writer(context.sinks)
             if inputs.request.stop:
                 self._stop(counters, context)
             if inputs.request.save:
@@ -120,19 +123,18 @@ class Trainer:
         context.bad_clips.extend(inputs.batch.bad)
         if not inputs.all_clips:
             return
+        self._world.mark(f"computing step {counters.step}")
         outcome = self._learner.step(inputs.batch, counters.step, inputs.all_clips, self._run_length.seed)
         counters.gradient_norm = outcome.gradient_norm
         if outcome.finite:
             counters.record_step(outcome.loss, len(inputs.batch.ids))
             return
         counters.record_bad_step()
-        ids = dict.fromkeys(
-            chain(*self._world.all_gather_after_barrier((*inputs.batch.ids, *inputs.batch.further_ids)))
-        )
+        ids = dict.fromkeys(chain(*self._world.all_gather((*inputs.batch.ids, *inputs.batch.further_ids))))
         line = f"step {counters.step} was skipped, its loss or gradient is not finite; its clips: {', '.join(ids)}"
         self._world.on_main(lambda: context.sinks.log_bad_step(line))
         if counters.consecutive_bad_steps >= self._run_length.max_bad_steps:
-            self._world.agree(context.sinks.writer.wait)
+            self._wait_for_writer(context.sinks)
             raise _not_finite(counters)
 
     def _report_steps(self, epoch: int, counters: Counters, context: FitContext) -> None:
@@ -149,6 +151,7 @@ class Trainer:
             pace=context.clock.pace(counters.step, clips),
             gradient_norm=counters.gradient_norm,
         )
+        self._world.mark(f"reporting step {counters.step} to the trackers")
         for tracker in context.sinks.trackers:
             tracker.steps(report)
 
@@ -183,7 +186,9 @@ class Trainer:
         )
 
         def notify_trackers() -> None:
+            self._world.mark(WRITING)
             context.sinks.writer.wait()
+            self._world.mark(f"reporting epoch {counters.epoch} to the trackers")
             for tracker in context.sinks.trackers:
                 tracker.epoch(report)
 
@@ -204,7 +209,7 @@ class Trainer:
         statistics: Mapping[str, np.ndarray] | None = None,
         best_weights: Mapping[str, np.ndarray] | None = None,
     ) -> None:
-        """Copy the state to the host for `save_snapshot`. All processes must call this, seconds apart at most.
+        """Copy the state to the host for `save_snapshot`. All processes must call this.
 
         No other write may be running. An error on rank 0 is raised in all processes at the next step.
         """
@@ -215,6 +220,7 @@ class Trainer:
         progress = counters.progress(self._best.state(), [window for window, _ in parts])
         bad_clips = list(chain.from_iterable(clips for _, clips in parts))
 
+        self._world.mark(f"saving step {counters.step}")
         if self._world.is_main:
             try:
                 snapshot = Snapshot(progress, network.arrays(), self._learner.state(), statistics)
@@ -226,14 +232,19 @@ class Trainer:
         counters.saved_step = counters.step
         context.clock.reset_save_timer()
 
+    def _wait_for_writer(self, sinks: ResultSinks) -> None:
+        """Wait for the write in the background, and raise its error in all processes. All processes must call this."""
+        self._world.mark(WRITING)
+        self._world.agree(sinks.writer.wait)
+
     def _stop(
         self, counters: Counters, context: FitContext, statistics: Mapping[str, np.ndarray] | None = None
     ) -> NoReturn:
         """Save the steps since the last checkpoint and raise Stopped. All processes must call this."""
-        self._world.agree(context.sinks.writer.wait)
+        self._wait_for_writer(context.sinks)
         if counters.step > counters.saved_step:
             self._save(counters, context, statistics)
-        self._world.agree(context.sinks.writer.wait)
+        self._wait_for_writer(context.sinks)
         where = self._run_length.position(counters.step, counters.evaluated_step)
         saved = f"saved in checkpoints/{checkpoint_name(counters.step)}" if counters.step else "nothing to save yet"
         raise Stopped(f"stopped {where}, as requested: {saved}", "the same command continues from there")

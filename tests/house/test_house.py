@@ -31,8 +31,10 @@ MAX_ENTRIES = 15
 COMPUTING = (
     "contracts/network.py",
     "contracts/spectrum.py",
+    "distributed/averaging.py",
     "distributed/fleet.py",
     "distributed/joining.py",
+    "distributed/single.py",
     "distributed/world.py",
 )
 """Modules of the lower floors that need Paddle, because they compute."""
@@ -112,6 +114,8 @@ SETTINGS_KEYS = [
     "log.worst_clips",
     "log.curves",
     "log.histograms_every_epochs",
+    "distributed.hang_timeout_s",
+    "distributed.comm_buffer_mb",
     "trackers",
 ]
 

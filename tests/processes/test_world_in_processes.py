@@ -1,5 +1,6 @@
 """What two real processes do in common."""
 
+import re
 from pathlib import Path
 
 import launching
@@ -94,11 +95,10 @@ def test_a_process_may_be_later_than_gloo_would_wait(late):
     started, results = late
     launched = started.finish()
     assert launched.exit_codes == (0, 0), str(launched)
-    assert [results.json(f"late.{rank}") for rank in range(2)] == [[["item of 0", "item of 1"], [2.0]]] * 2
+    assert [results.json(f"late.{rank}") for rank in range(2)] == [[["item of 0", "item of 1"], [1.5, 1.5]]] * 2
 
 
 def test_an_error_in_one_process_does_not_abort_the_one_that_waits_for_its_gradient(tmp_path):
-    """gloo's exception within `backward` is not one of Python."""
     folder = tmp_path / "work"
     folder.mkdir()
     lost = launching.launch(SCRIPTS / "lost.py", "key 41", cwd=folder)
@@ -108,3 +108,33 @@ def test_an_error_in_one_process_does_not_abort_the_one_that_waits_for_its_gradi
     assert "the same command continues" in lost.logs[0]
     assert "next: python -m paddle.distributed.launch --nproc_per_node 2 " in lost.logs[0]
     assert "Traceback" not in lost.logs[0], str(lost)
+
+
+HANGS = {
+    "evaluation": r"nothing was received from it for \d+ s; the last that is known of it: evaluating valid, batch 3",
+    "step": "no progress for 3 s: reading the batch of step 3",
+}
+
+
+@pytest.fixture(scope="module")
+def hanging(place):
+    """Processes of which rank 1 hangs, in all ways at once."""
+    started = {}
+    for where in HANGS:
+        folder = place / f"hanging in {where}"
+        folder.mkdir()
+        started[where] = launching.start(SCRIPTS / "hanging.py", where, 3, cwd=folder)
+    return {where: one.finish() for where, one in started.items()}
+
+
+@pytest.mark.parametrize("where", HANGS)
+def test_a_process_that_hangs_ends_all_of_them_so_that_they_can_be_continued(hanging, where):
+    launched = hanging[where]
+    assert EXIT_STOPPED in launched.exit_codes, str(launched)
+    assert set(launched.exit_codes) <= {EXIT_STOPPED, None}, "None: the launcher kills who is slow to end"
+    expected = rf"^error: the process of rank 1 hangs: {HANGS[where]}$"
+    assert re.search(expected, "".join(launched.logs), re.MULTILINE), str(launched)
+    assert "the same command continues" in "".join(launched.logs)
+    assert "in meet" in launched.logs[0], "the stack of the one that waits"
+    assert "in batches" in launched.logs[1], "the stack of the one that hangs"
+    assert "Traceback" not in "".join(launched.logs)

@@ -1,9 +1,11 @@
-"""Rank 1 comes to a meeting later than gloo's limit. Arguments: folder for results, seconds."""
+"""Rank 1 computes its gradient for longer than gloo waits. Arguments: folder for results, seconds."""
 
 import json
 import sys
 import time
 from pathlib import Path
+
+import paddle
 
 from pannsdist.distributed import fleet
 from pannsdist.runtime import console
@@ -12,9 +14,13 @@ from pannsdist.runtime import console
 def main(folder, late_s):
     console.quiet_paddle()
     world = fleet.connect()
-    time.sleep(late_s * world.rank)
-    gathered = world.all_gather_after_barrier(f"item of {world.rank}")
-    (folder / f"late.{world.rank}.json").write_text(json.dumps([gathered, world.all_reduce_sum(1.0)]))
+    layer = paddle.nn.Linear(2, 1)
+    wrapped = world.wrap_model(layer)
+    with world.averaging(wrapped, layer.parameters()):
+        time.sleep(late_s * world.rank)
+        wrapped(paddle.full([1, 2], 1.0 + world.rank)).sum().backward()
+    gathered = world.all_gather(f"item of {world.rank}")
+    (folder / f"late.{world.rank}.json").write_text(json.dumps([gathered, layer.weight.grad.flatten().tolist()]))
     world.close()
 
 

@@ -13,12 +13,14 @@ def main(text):
     console.delay_sigterm()  # the launcher sends it when it has seen that rank 1 has ended
     world = fleet.connect()
     try:
-        layer = world.wrap_model(paddle.nn.Linear(2, 2))
+        layer = paddle.nn.Linear(2, 2)
+        wrapped = world.wrap_model(layer)
         for number in range(2):
-            loss = layer(paddle.ones([1, 2])).sum()
-            if number and not world.is_main:
-                raise KeyError(text)
-            loss.backward()
+            with world.averaging(wrapped, layer.parameters()):
+                loss = wrapped(paddle.ones([1, 2])).sum()
+                if number and not world.is_main:
+                    raise KeyError(text)
+                loss.backward()
     finally:
         world.close()
 

@@ -51,7 +51,7 @@ def main(folder):
     me = world.rank
     facts = {
         "who": [world.rank, world.size, world.is_main],
-        "gather": outcome(lambda: world.all_gather_after_barrier({"rank": me, "items": list(range(me))})),
+        "gather": outcome(lambda: world.all_gather({"rank": me, "items": list(range(me))})),
         "total": outcome(lambda: world.all_reduce_sum(1.5 * (me + 1), me, -(2.0**40))),
         "agree": outcome(lambda: world.agree(lambda: f"own value of {me}")),
         "mistake in 1": outcome(lambda: world.agree(by_rank(world, lambda: 0, lambda: fail(MISTAKE)))),
@@ -70,7 +70,7 @@ def main(folder):
     facts["arrays"] = {name: [str(a.dtype), list(a.shape), a.tolist()] for name, a in shared.items()}
     empty = {"empty": np.zeros((0, 3), np.float32)} if world.is_main else None
     facts["empty array"] = outcome(lambda: [list(array.shape) for array in world.broadcast_arrays(empty).values()])
-    facts["still together"] = outcome(lambda: world.all_gather_after_barrier(me))
+    facts["still together"] = outcome(lambda: world.all_gather(me))
     (folder / f"world.{me}.json").write_text(json.dumps(facts))
     world.close()
 

@@ -1,53 +1,51 @@
-"""Whether another process has ended, and what becomes of the errors that its end causes."""
+"""What becomes of the errors that the end of another process causes, and processes that a signal has stopped."""
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from pannsdist.distributed.peers import ended, own_process_id, reporting_lost_peers
+from pannsdist.distributed.peers import continue_stopped, own_process_id, reporting_lost_peers
+from pannsdist.distributed.verdict import ended
 from pannsdist.runtime.errors import EXIT_STOPPED, PeerLost, UserError
 
 SLEEPING = [sys.executable, "-c", "import time; time.sleep(600)"]
 
 
 @pytest.fixture
-def other():
-    """Another process and its identity."""
+def stopped():
+    """Another process that a signal has stopped, and its identity."""
     process = subprocess.Popen(SLEEPING)
+    process.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED)
     machine, _, _ = own_process_id()
-    started = (machine, process.pid, own_start_of(process.pid))
-    yield process, started
+    yield process, (machine, process.pid, fields_of(process)[19])
     process.kill()
     process.wait()
 
 
-def own_start_of(number):
-    return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[19]
+def fields_of(process):
+    return Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
 
 
-def test_a_process_that_is_running_has_not_ended(other):
-    assert ended([own_process_id(), other[1]]) is None
+def test_a_stopped_process_goes_on(stopped):
+    process, identity = stopped
+    continue_stopped(identity)
+    os.waitid(os.P_PID, process.pid, os.WCONTINUED)
 
 
-def test_a_killed_process_has_ended_before_and_after_its_parent_knows(other):
-    process, started = other
-    process.kill()
-    while process.poll() is None and ended([own_process_id(), started]) is None:
-        pass
-    assert ended([own_process_id(), started]) == 1
-    process.wait()
-    assert ended([own_process_id(), started]) == 1
+def test_no_other_process_is_continued_in_its_place(stopped):
+    process, (machine, number, start) = stopped
+    for other in ((machine, number, f"{start}1"), ("elsewhere", number, start), (machine, 2**22 + 1, start), None):
+        continue_stopped(other)
+    assert fields_of(process)[0] == "T"
 
 
-def test_another_process_with_its_number_is_not_the_same(other):
-    machine, number, start = other[1]
-    assert ended([own_process_id(), (machine, number, f"{start}1")]) == 1
-
-
-def test_nothing_is_known_of_a_process_on_another_machine():
-    assert ended([own_process_id(), ("elsewhere", 2**22 + 1, "0"), None]) is None
+def nobody_known(_):
+    return None
 
 
 @pytest.mark.parametrize(
@@ -61,26 +59,24 @@ def test_nothing_is_known_of_a_process_on_another_machine():
         TimeoutError("timed out"),
     ],
 )
-def test_a_lost_connection_is_a_lost_peer(monkeypatch, error):
-    monkeypatch.setattr("pannsdist.distributed.peers.END_DELAY_S", 0)
-    with pytest.raises(PeerLost) as raised, reporting_lost_peers([own_process_id()]):
+def test_a_lost_connection_is_a_lost_peer(error):
+    with pytest.raises(PeerLost) as raised, reporting_lost_peers(nobody_known):
         raise error
     assert "the connection to another of the 1 processes was lost: " in raised.value.wrong
     assert "the same command continues" in raised.value.right
 
 
-def test_whatever_is_raised_once_a_process_has_ended_names_its_rank(other):
-    process, started = other
-    process.kill()
-    process.wait()
-    with pytest.raises(PeerLost, match="the process of rank 1 has ended"), reporting_lost_peers([None, started]):
+def test_whatever_is_raised_once_a_process_has_ended_names_its_rank():
+    with (
+        pytest.raises(PeerLost, match="the process of rank 1 has ended"),
+        reporting_lost_peers(lambda _: ended(1)),
+    ):
         raise RuntimeError("(External) anything")
 
 
 @pytest.mark.parametrize("error", [KeyError("x"), UserError("wrong"), MemoryError("out of memory")])
-def test_another_error_stays_what_it_is(monkeypatch, other, error):
-    monkeypatch.setattr("pannsdist.distributed.peers.END_DELAY_S", 0)
-    with pytest.raises(type(error)), reporting_lost_peers([own_process_id(), other[1]]):
+def test_another_error_stays_what_it_is(error):
+    with pytest.raises(type(error)), reporting_lost_peers(nobody_known):
         raise error
 
 

@@ -61,6 +61,8 @@ LIMITS = {
     "log.every_steps": "[1, inf)",
     "log.worst_clips": "[0, 20]",
     "log.histograms_every_epochs": "[0, inf)",
+    "distributed.hang_timeout_s": "[1, 86400]",
+    "distributed.comm_buffer_mb": "[1, 1024]",
 }
 """The values that each key allows: choices, or an interval in mathematical notation."""
 NAMED = {"model": {"name": "x"}, "data": {"name": "x"}}

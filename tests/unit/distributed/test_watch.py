@@ -1,0 +1,236 @@
+"""Several processes that meet, and what becomes of them once one hangs, ends or was never of the run: here threads."""
+
+import math
+import os
+import re
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from pannsdist.distributed.coordinator import Coordinator
+from pannsdist.distributed.watch import Membership, Watch
+from pannsdist.distributed.wire import Connection, connected, listening
+from pannsdist.runtime.errors import PeerLost
+
+TOKEN = "token of the run"
+LIMIT_S = 1.0
+LONG_S = 60.0
+
+
+class Run:
+    """A coordinator, and the watches of those processes that join it."""
+
+    def __init__(self, size, limit_s):
+        server = listening(everywhere=False)
+        self.address = server.getsockname()
+        self.coordinator = Coordinator(server, TOKEN, size, limit_s)
+        self.limit_s, self.watches, self.hung = limit_s, {}, []
+        self.pool = ThreadPoolExecutor(size)
+
+    def join(self, *ranks):
+        for rank in ranks:
+            self.watches[rank] = Watch(self.address, Membership(TOKEN, rank), self.limit_s, self.hung.append)
+        return [self.watches[rank] for rank in ranks]
+
+    def silent(self, rank, doing):
+        """A process that was heard of once."""
+        connection = connected(*self.address, 10)
+        connection.send({"token": TOKEN, "rank": rank})
+        connection.send({"beat": (1, False, doing)})
+        return connection
+
+    def close(self):
+        for watch in self.watches.values():
+            watch.close()
+        self.coordinator.close(0.1)
+        self.pool.shutdown()
+
+
+@pytest.fixture
+def make():
+    runs = []
+
+    def made(size, limit_s=LONG_S):
+        runs.append(Run(size, limit_s))
+        return runs[-1]
+
+    yield made
+    for run in runs:
+        run.close()
+
+
+def test_values_are_summed_in_the_order_of_the_ranks(make):
+    run = make(3)
+    watches = run.join(0, 1, 2)
+    rows = [(1e16, 1.0, math.inf), (1.0, 2.0, 0.0), (-1e16, 0.1, 0.0)]
+    sums = [run.pool.submit(watch.meet, *row) for watch, row in zip(reversed(watches), reversed(rows), strict=True)]
+    assert [one.result() for one in sums] == [((1e16 + 1.0) - 1e16, 1.0 + 2.0 + 0.1, math.inf)] * 3
+
+
+def test_processes_meet_again_and_again(make):
+    run = make(2)
+    both = run.join(0, 1)
+    assert [[one.result() for one in [run.pool.submit(w.meet, n) for w in both]] for n in range(3)] == [
+        [(0,), (0,)],
+        [(2,), (2,)],
+        [(4,), (4,)],
+    ]
+
+
+def test_waiting_takes_no_requests_but_beats(make):
+    run = make(3)
+    first, second, late = run.join(0, 1, 2)
+    waiting = [run.pool.submit(watch.meet) for watch in (first, second)]
+    time.sleep(1.0)
+    late.meet()
+    [one.result() for one in waiting]
+    joined, met, beats = 2 * 3, 3, 3 * 3
+    assert run.coordinator.requests <= joined + met + beats
+
+
+def test_a_process_that_is_not_received_from_hangs(make):
+    run = make(3, LIMIT_S)
+    first, second = run.join(0, 1)
+    silent = run.silent(2, "evaluating valid, batch 3")
+    waiting = [run.pool.submit(watch.meet) for watch in (first, second)]
+    for one in waiting:
+        with pytest.raises(PeerLost) as raised:
+            one.result()
+        assert re.fullmatch(
+            r"the process of rank 2 hangs: nothing was received from it for \d+ s; the last that is known of it: "
+            "evaluating valid, batch 3",
+            raised.value.wrong,
+        )
+        assert "each process has written its stack into its log" in raised.value.right
+        assert "the same command continues" in raised.value.right
+    assert [list(verdict.reasons) for verdict in run.hung] == [[2], [2]]
+    silent.close()
+
+
+def test_a_process_that_makes_no_progress_hangs_although_it_is_alive(make):
+    run = make(2, LIMIT_S)
+    first, second = run.join(0, 1)
+    second.mark("reading the batch of step 12")
+    with pytest.raises(PeerLost, match="rank 1 hangs: no progress for 1 s: reading the batch of step 12"):
+        first.meet()
+    with pytest.raises(PeerLost, match="rank 1 hangs"):  # itself, as soon as it goes on
+        second.meet()
+
+
+def test_processes_that_wait_for_each_other_all_hang(make):
+    run = make(2, LIMIT_S)
+    both = run.join(0, 1)
+
+    def blocked(watch):
+        watch.mark("step 3")
+        with watch.waiting("averaging the gradients"):
+            while not watch.verdict(0.1):
+                pass
+        watch.meet()
+
+    for one in [run.pool.submit(blocked, watch) for watch in both]:
+        with pytest.raises(PeerLost, match="the processes of ranks 0, 1 hang") as raised:
+            one.result()
+        assert "rank 1: it waits for the others: averaging the gradients (before: step 3)" in raised.value.right
+
+
+def test_a_process_that_goes_on_slowly_does_not_hang(make):
+    run = make(2, LIMIT_S)
+    first, second = run.join(0, 1)
+    waiting = run.pool.submit(first.meet)
+    for number in range(8):
+        second.mark(f"evaluating valid, batch {number}")
+        time.sleep(LIMIT_S / 4)
+    second.meet()
+    assert waiting.result() == ()
+
+
+def test_what_nobody_knows_the_length_of_does_not_hang(make):
+    run = make(2, LIMIT_S)
+    first, second = run.join(0, 1)
+    second.mark("reading the batch of step 12")
+    second.mark("")
+    waiting = run.pool.submit(first.meet)
+    time.sleep(1.5 * LIMIT_S)
+    second.meet()
+    assert waiting.result() == ()
+
+
+def test_a_process_whose_connection_is_lost_has_ended(make):
+    run = make(3)
+    (first,) = run.join(0)
+    ends = [run.silent(rank, "") for rank in (1, 2)]
+    ends[1].close()
+    with pytest.raises(PeerLost, match="the process of rank 2 has ended"):
+        first.meet()
+    ends[0].close()
+
+
+def test_a_process_that_leaves_before_a_meeting_has_ended(make):
+    run = make(2)
+    first, second = run.join(0, 1)
+    second.close()
+    with pytest.raises(PeerLost, match="the process of rank 1 has ended"):
+        first.meet()
+
+
+def test_a_process_that_leaves_after_the_last_meeting_is_none_that_is_missed(make):
+    run = make(2)
+    first, second = run.join(0, 1)
+    waiting = run.pool.submit(first.meet)
+    second.meet()
+    waiting.result()
+    second.close()
+    assert first.verdict(0.3) is None
+
+
+def test_without_rank_0_the_others_know_that_it_is_gone(make):
+    run = make(2)
+    _, second = run.join(0, 1)
+    run.coordinator.close(0.1)
+    with pytest.raises(PeerLost, match="the process of rank 0 has ended"):
+        second.meet()
+
+
+def test_rank_0_hangs_where_it_answers_nothing():
+    hung = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        watch = Watch(server.getsockname(), Membership(TOKEN, 1), LIMIT_S, hung.append)
+        with pytest.raises(PeerLost, match="the process of rank 0 hangs: nothing was received from it for 1 s"):
+            watch.meet()
+        watch.close()
+    assert [list(verdict.reasons) for verdict in hung] == [[0]]
+
+
+@pytest.mark.parametrize(
+    "first", [b"GET / HTTP/1.1\r\n\r\n", b"\xff" * 64, b"\0\0\0\x02[]", b'\0\0\0\x1a{"token": "x", "rank": 1}  '[:30]]
+)
+def test_strangers_are_sent_away_and_disturb_nobody(make, first):
+    run = make(2)
+    with socket.create_connection(run.address) as stranger:
+        stranger.sendall(first)
+        stranger.settimeout(10)
+        assert stranger.recv(1) == b""
+    both = run.join(0, 1)
+    assert [one.result() for one in [run.pool.submit(watch.meet, 1) for watch in both]] == [(2,), (2,)]
+
+
+def test_processes_that_are_not_at_the_same_place_are_not_kept_waiting(make):
+    run = make(2)
+    both = run.join(0, 1)
+    outcomes = [run.pool.submit(watch.meet, *[1.0] * (1 + rank)) for rank, watch in enumerate(both)]
+    for one in outcomes:
+        with pytest.raises(PeerLost):
+            one.result()
+
+
+def test_a_message_longer_than_any_of_ours_is_refused():
+    ours, theirs = socket.socketpair(socket.AF_UNIX)
+    with theirs:
+        reading = Connection.__new__(Connection)
+        reading._buffer = bytearray(b"\x7f\xff\xff\xff" + os.urandom(8))
+        with pytest.raises(ValueError, match="a message of 2147483647 bytes"):
+            reading.taken()
+    ours.close()

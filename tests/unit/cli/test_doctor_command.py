@@ -5,7 +5,8 @@ import json
 import calling
 import pytest
 
-from pannsdist.run.doctor.facts import Facts, from_plain
+from pannsdist.run.doctor.comparing import NodeReport
+from pannsdist.run.doctor.facts import from_plain
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def report(tmp_path_factory):
 
 def test_json_holds_facts_and_findings(report):
     content = json.loads(report.output)
-    facts = from_plain(Facts, content["facts"])
+    facts = from_plain(NodeReport, content["nodes"][0]).facts
     assert facts.settings.values["train.batch_size"] == "8"
     assert facts.software.plugins["model panns_cnn6"].startswith("pannsdist ")
     assert {"Python", "Paddle", "plugins", "/dev/shm", "locks"} <= {one["name"] for one in content["findings"]}
@@ -50,3 +51,17 @@ def test_a_mistake_in_the_settings_is_a_finding(tmp_path):
     assert "error    settings" in done.output
     assert "train.batchsize" in done.output
     assert "run folder" not in done.output
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["--nodes", "2"], "--master is not given"),
+        (["--master", "a"], "HOST:PORT"),
+        (["--master", "a:70000"], "HOST:PORT"),
+    ],
+)
+def test_a_meeting_without_a_place_is_refused(tmp_path, words, text):
+    done = calling.pannsdist("doctor", *words, cwd=tmp_path)
+    assert done.exit_code == 2
+    assert text in done.output

@@ -9,11 +9,19 @@
 #   make bench   speed of a training step, of what a training does beside it and of tagging, as ratios; zero-shot ESC-10
 #   make dist    wheels of pannsdist and of the plugins and the sdist, from what is committed, in dist/, checked for PyPI
 #   make clean   remove what these made
-# PADDLE=cpu or PADDLE=gpu chooses the wheel of Paddle; by itself it is gpu where there is an NVIDIA driver.
+#   make test-gpu   on a machine with GPUs: what this project claims of them, as one table (`pannsdist doctor --prove`)
+# PADDLE=cpu or PADDLE=gpu chooses the wheel of Paddle; by itself it is gpu where PyPI's GPU wheel has machine code for
+# every NVIDIA GPU (`pannsdist doctor` has the same check, for the wheel that is installed).
 
 SHELL := /bin/bash
-PADDLE ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
-PYTHON ?= $(shell launch/find_python.sh $(if $(filter gpu,$(PADDLE)),3.12,3.13))
+WHEEL := -m pannsdist.run.doctor.wheel
+# Found when they are first used, and once.
+ifndef PADDLE
+PADDLE = $(eval PADDLE := $(shell "$$(launch/find_python.sh 3.13)" $(WHEEL)))$(PADDLE)
+endif
+ifndef PYTHON
+PYTHON = $(eval PYTHON := $(shell launch/find_python.sh $(if $(filter gpu,$(PADDLE)),3.12,3.13)))$(PYTHON)
+endif
 PYTHON26 ?= $(shell launch/find_python.sh 3.12 2>/dev/null)
 PLUGINS := $(patsubst %,-e %,$(filter-out %/pannsdist-wandb,$(wildcard plugins/pannsdist-*)))
 # What the tests need beside them, and a demo does not: wandb alone takes 60 MB, and TensorBoard reads what was written.
@@ -27,7 +35,7 @@ comma := ,
 # PyPI's newest GPU wheel is 2.6.2, which needs an older numpy and protobuf.
 EXTRAS := $(if $(filter gpu,$(PADDLE)),gpu$(comma)paddle26,cpu)
 
-.PHONY: demo test test-quick test-paddle2.6 test-long check bench dist clean
+.PHONY: demo test test-quick test-paddle2.6 test-long test-gpu check bench dist clean
 
 demo: .venv/installed
 	.venv/bin/pannsdist train -c recipe:demo --nproc 2
@@ -45,6 +53,9 @@ test-paddle2.6: $(if $(PYTHON26),.venv-paddle2.6/developed)
 
 test-long: .venv/developed
 	.venv/bin/python -m pytest -m long
+
+test-gpu: .venv/installed
+	.venv/bin/pannsdist doctor --prove -o gpu_proof.json
 
 check: .venv/developed
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
@@ -67,8 +78,8 @@ clean:
 	rm -rf .venv .venv-paddle2.6 runs log dist
 
 .venv/installed: $(DECLARED)
-	@echo "Paddle: the $(PADDLE) wheel ($(if $(filter gpu,$(PADDLE)),an,no) NVIDIA driver was found; PADDLE=cpu or PADDLE=gpu chooses)"
 	@test -n "$(PYTHON)" || { echo "no suitable Python, see above" >&2; exit 2; }
+	@$(PYTHON) $(WHEEL) --why $(PADDLE)
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install -q -e '.[$(EXTRAS)]' $(PLUGINS)
 	@touch $@

@@ -24,6 +24,16 @@ class Shard:
     rank: int
     size: int
 
+    def of_batch(self, batch_size: int) -> slice:
+        """The rows of a global training batch that this process reads; `batch_size` is a multiple of `size`."""
+        local_size = batch_size // self.size
+        return slice(self.rank * local_size, (self.rank + 1) * local_size)
+
+    def evaluation_batches(self, count: int, batch_size: int) -> Iterator[slice]:
+        """The rows of each evaluation batch that this process computes, of a split of `count` clips."""
+        for first in range(self.rank * batch_size, count, self.size * batch_size):
+            yield slice(first, min(first + batch_size, count))
+
 
 @dataclass(frozen=True)
 class ClipTable:
@@ -81,8 +91,7 @@ class TrainingPlan:
         """This process's slice of each batch of an epoch (counted from 1), from step `first_step` (from 0) on."""
         indices = self._order(epoch)
         counts = occurrences(indices)
-        local_size = self.batch_size // shard.size
-        local = slice(shard.rank * local_size, (shard.rank + 1) * local_size)
+        local = shard.of_batch(self.batch_size)
         for step in range(first_step, self.steps):
             positions = np.arange(step * self._places, (step + 1) * self._places)
             reader, partners = self._reader(indices[positions]), None
@@ -130,9 +139,9 @@ class OverfitPlan:
 
     def requests(self, epoch: int, shard: Shard, first_step: int = 0) -> Iterator[BatchRequest]:  # noqa: ARG002
         """This process's slice of each batch, from step `first_step` (from 0) on; the same in every epoch."""
-        local_size = self.batch_size // shard.size
+        local = shard.of_batch(self.batch_size)
         for first in range(first_step * self.batch_size, len(self.table), self.batch_size):
-            rows = slice(first + shard.rank * local_size, first + (shard.rank + 1) * local_size)
+            rows = slice(first + local.start, first + local.stop)
             yield BatchRequest(tuple(self.table.clips[rows]), self.table.targets[rows], self.reader, self.skip_bad)
 
 
@@ -162,6 +171,5 @@ class EvaluationPlan:
 
     def requests(self, shard: Shard) -> Iterator[BatchRequest]:
         """This process's batches."""
-        for first in range(shard.rank * self.batch_size, len(self.table), shard.size * self.batch_size):
-            rows = slice(first, first + self.batch_size)
+        for rows in shard.evaluation_batches(len(self.table), self.batch_size):
             yield BatchRequest(tuple(self.table.clips[rows]), self.table.targets[rows], self.reader, self.skip_bad)

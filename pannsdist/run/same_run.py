@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from pannsdist.run.planning.data import Data
 from pannsdist.runtime import outputs, reading
 from pannsdist.runtime.errors import BadRunFolder, shell_command
 from pannsdist.runtime.json_files import JsonFile
+from pannsdist.settings.plain import flat
 from pannsdist.settings.schema import Settings
 from pannsdist.training.checkpoint import CheckpointStore
 
@@ -68,18 +69,20 @@ def check_same_run(path: Path, settings: Settings, data: Data) -> None:
 
 def refuse_other_run(written: Path, settings: Settings) -> None:
     """Raise BadRunFolder where the settings file of a run has another value of a key that may not change."""
-    before = _flat(settings_module.read_yaml(written))
-    now = _flat(settings_module.as_written(settings))
+    for key, (before, now) in other_settings(written, settings).items():
+        wrong = f"{written.parent} contains another run: {key} is {before!r} there, {now!r} now"
+        right = "choose another name, as name=NAME, or remove that folder"
+        raise BadRunFolder(wrong, right, shell_command("cat", written))
+
+
+def other_settings(written: Path, settings: Settings) -> dict[str, tuple[Any, Any]]:
+    """The settings that differ from those of a run's file, and may not: (before, now), the most specific keys first."""
+    before = flat(settings_module.read_yaml(written))
+    now = flat(settings_module.as_written(settings))
     empty = {key for tree in (before, now) for key, value in tree.items() if value == {}}
-    for key in sorted(
-        before.keys() | now.keys(), key=lambda key: (key in empty, key)
-    ):  # keys inside a section are more specific
-        free = any(key == name or key.startswith(f"{name}.") for name in FREE_KEYS)
-        if not free and before.get(key) != now.get(key):
-            wrong = f"{written.parent} contains another run: {key} is {before.get(key)!r} there, {now.get(key)!r} now"
-            raise BadRunFolder(
-                wrong, "choose another name, as name=NAME, or remove that folder", shell_command("cat", written)
-            )
+    keys = sorted(before.keys() | now.keys(), key=lambda key: (key in empty, key))
+    fixed = [key for key in keys if not any(key == name or key.startswith(f"{name}.") for name in FREE_KEYS)]
+    return {key: (before.get(key), now.get(key)) for key in fixed if before.get(key) != now.get(key)}
 
 
 def refuse_other_labels(written: Path, labels: list[str]) -> None:
@@ -99,13 +102,3 @@ def _texts(content: Any) -> list[str]:
     if not isinstance(content, list) or not all(isinstance(one, str) for one in content):
         raise ValueError("it is no list of texts")
     return content
-
-
-def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
-    """Values by dotted key. A nested empty section is a value, since `augment.gain: {}` enables a plugin."""
-    if not isinstance(tree, Mapping) or (not tree and "." in prefix):
-        return {prefix: tree}
-    flat: dict[str, Any] = {}
-    for name, value in tree.items():
-        flat.update(_flat(value, f"{prefix}.{name}" if prefix else str(name)))
-    return flat

@@ -70,3 +70,13 @@ def nested_items(settings: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
         kinds = [get_args(one)[-1] for one in (declared, *get_args(declared)) if get_origin(one) in (list, dict)]
         if kinds and kinds[0] in SCALARS and any(isinstance(item, (list, dict)) for item in items):
             yield key, kinds[0].__name__
+
+
+def flat(tree: Any, prefix: str = "") -> dict[str, Any]:
+    """Plain settings by dotted key. A nested empty section is a value, since `augment.gain: {}` enables a plugin."""
+    if not isinstance(tree, Mapping) or (not tree and "." in prefix):
+        return {prefix: tree}
+    found: dict[str, Any] = {}
+    for name, value in tree.items():
+        found.update(flat(value, f"{prefix}.{name}" if prefix else str(name)))
+    return found

@@ -1,0 +1,51 @@
+"""`pannsdist doctor`: what would make a run fail on this machine, or on several nodes, before it does."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from pannsdist.cli.arguments import from_one
+
+
+def add(commands: Any) -> None:
+    """Add the subcommand to the parser."""
+    parser = commands.add_parser("doctor", help="examine this machine, or all nodes of a job, before a run")
+    parser.add_argument("-c", "--config", type=Path, help="settings file (YAML), or recipe:NAME, to be loaded")
+    parser.add_argument("--run-folder", type=Path, metavar="DIR", help="run folder (default: that of the settings)")
+    parser.add_argument("--nodes", type=from_one, default=1, metavar="N", help="compare N nodes: start it on each")
+    parser.add_argument("--master", type=host_and_port, metavar="HOST:PORT", help="where the nodes meet: one of them")
+    parser.add_argument("--join-timeout", type=from_one, default=60, metavar="S", help="seconds to wait (default: 60)")
+    parser.add_argument("--json", action="store_true", help="print facts and findings as JSON")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="overrides of settings")
+    parser.set_defaults(run=_run)
+
+
+def host_and_port(text: str) -> tuple[str, int]:
+    """Name or address and port: `node-a:29500`, `10.0.0.1:29500`, `[fd00::1]:29500`."""
+    found = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([^\s:\[\]/]+)):([0-9]{1,5})", text)
+    if not found or not 0 < int(found[3]) < 65536:
+        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT, such as 10.0.0.1:29500")
+    return found[1] or found[2], int(found[3])
+
+
+def _run(chosen: argparse.Namespace) -> bool:
+    """Print the findings; False if one is an error."""
+    from pannsdist.run.doctor.examination import table
+    from pannsdist.run.doctor.facts import to_plain
+    from pannsdist.run.doctor.finding import Verdict, worst
+    from pannsdist.run.doctor.nodes import examine_nodes
+    from pannsdist.run.doctor.probing.node import Wanted
+
+    wanted = Wanted(chosen.config, chosen.overrides, chosen.run_folder, chosen.master)
+    reports, findings = examine_nodes(wanted, chosen.nodes, chosen.join_timeout)
+    if chosen.json:
+        nodes = [to_plain(one) for one in reports]
+        print(json.dumps({"nodes": nodes, "findings": [dataclasses.asdict(one) for one in findings]}, indent=1))
+    else:
+        print("\n".join(table(findings)))
+    return worst(findings) is not Verdict.ERROR

@@ -1,0 +1,221 @@
+"""The doctors of several nodes meet at HOST:PORT, look at each other, and all get the same reports.
+
+The node that has the address of HOST is the host of the meeting and number 0; the others come within the join timeout.
+Nothing but JSON within bounds is read, no command is taken from it, and every step has a deadline.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pannsdist.run.doctor.channel import BadMessage, Channel, Deadline
+from pannsdist.run.doctor.comparing import NodeReport, Sight
+from pannsdist.run.doctor.facts import Facts, from_plain, to_plain
+from pannsdist.run.doctor.reaching import answering, family, reach_all
+from pannsdist.run.doctor.tokens import look_at, token_written
+
+VERSION = 1
+STEP_S = 45.0
+"""Deadline of a step after all have come: connecting to every node, and looking for files."""
+RETRY_S = 0.3
+TOKEN_WORD = re.compile(r"[0-9a-f]{16}")
+
+
+@dataclass(frozen=True)
+class Meeting:
+    """Where to meet, how many nodes are to come, and in how many seconds; `listening` is the port for the others."""
+
+    host: str
+    port: int
+    nodes: int
+    join_timeout_s: float
+    listening: int = 0
+
+
+class NotMet(Exception):
+    """This node could not take part; the text says why."""
+
+
+def meet(meeting: Meeting, facts: Facts, place: str | None) -> list[NodeReport]:
+    """The reports of all nodes that came, the first that of the host; `place` is the run folder. Raises NotMet.
+
+    One process on each node must call this.
+    """
+    deadline, folder = Deadline(meeting.join_timeout_s), None if place is None else Path(place)
+    try:
+        server = _listening(meeting, facts)
+        if server is not None:
+            with server:
+                return _Host(meeting, facts, folder).run(server, deadline)
+        return _visit(meeting, facts, folder, deadline)
+    except (OSError, BadMessage, ValueError) as error:
+        raise NotMet(f"the meeting at {meeting.host}:{meeting.port} ended early: {error}") from error
+
+
+def _listening(meeting: Meeting, facts: Facts) -> socket.socket | None:
+    """The socket of the host; None on the other nodes, and where another doctor of this machine is the host."""
+    master = facts.network.master
+    for address in master.addresses if master else ():
+        try:
+            return socket.create_server((address, meeting.port), family=family(address))
+        except OSError:
+            continue
+    return None
+
+
+@dataclass(frozen=True)
+class _Guest:
+    """A node that came: its connection, address, port for the others, facts, and clock against the host's."""
+
+    channel: Channel
+    address: str
+    port: int
+    facts: Facts
+    clock_ahead_s: float
+
+    def tell(self, content: dict[str, Any], step: Deadline) -> None:
+        """Send to the node; one that is gone is noticed when its report is missing."""
+        with suppress(OSError):
+            self.channel.send(content, step)
+
+    def wait(self, step: Deadline) -> None:
+        """Wait for a word of the node; one that is gone is noticed when its report is missing."""
+        with suppress(OSError, BadMessage):
+            self.channel.receive(step)
+
+
+class _Host:
+    """The node at HOST:PORT: takes the others in, leads through the steps, and sends everyone the reports."""
+
+    def __init__(self, meeting: Meeting, facts: Facts, folder: Path | None) -> None:
+        self._meeting, self._facts, self._folder = meeting, facts, folder
+
+    def run(self, server: socket.socket, deadline: Deadline) -> list[NodeReport]:
+        """The reports of those who came."""
+        address = str(server.getsockname()[0])
+        word = secrets.token_hex(8)
+        with ExitStack() as stack:
+            guests = list(self._arriving(server, deadline, stack))
+            port = stack.enter_context(answering(address))
+            places = [(address, port), *((guest.address, guest.port) for guest in guests)]
+            fault = stack.enter_context(token_written(self._folder, word, 0))
+            step = Deadline(STEP_S)
+            for number, guest in enumerate(guests, start=1):
+                guest.tell({"number": number, "word": word, "places": places}, step)
+            for guest in guests:  # all of them have written their files and answer
+                guest.wait(step)
+            for guest in guests:
+                guest.tell({"look": True}, step)
+            links, tokens = reach_all(places, 0), look_at(self._folder, word, len(places), 0)
+            reports = [NodeReport(address, self._facts, 0.0, Sight(links, tokens, fault))]
+            reports += [self._report(guest, step) for guest in guests]
+            for guest in guests:
+                guest.tell({"reports": [to_plain(one) for one in reports]}, step)
+            return reports
+
+    def _arriving(self, server: socket.socket, deadline: Deadline, stack: ExitStack) -> Iterator[_Guest]:
+        """The nodes that come before the deadline, up to the number that is expected."""
+        missing = self._meeting.nodes - 1
+        while missing and not deadline.is_over:
+            server.settimeout(deadline.left_s)
+            try:
+                connection, place = server.accept()
+            except TimeoutError:
+                return
+            channel = Channel(connection)
+            try:
+                guest = _greeted(channel, str(place[0]))
+            except (OSError, BadMessage, ValueError):
+                channel.close()  # a probe of a port, or something else that is no doctor
+                continue
+            stack.enter_context(channel)
+            missing -= 1
+            yield guest
+
+    def _report(self, guest: _Guest, step: Deadline) -> NodeReport:
+        """What a node saw; without it, what is known of it."""
+        try:
+            sight = from_plain(Sight, guest.channel.receive(step))
+        except (OSError, BadMessage, ValueError) as error:
+            sight = Sight(fault=f"it did not report: {error}")
+        return NodeReport(guest.address, guest.facts, guest.clock_ahead_s, sight)
+
+
+def _greeted(channel: Channel, address: str) -> _Guest:
+    """A node that has just connected. Raises OSError, BadMessage, ValueError if it is none."""
+    deadline = Deadline(10.0)
+    channel.send({"pannsdist-doctor": VERSION}, deadline)
+    content = channel.receive(deadline)
+    facts = from_plain(Facts, content.get("facts"))
+    port = content.get("port")
+    if type(port) is not int or not 0 < port < 65536:
+        raise BadMessage("a port that is none")
+    before = time.time()
+    channel.send({"clock": True}, deadline)
+    clock_s = channel.receive(deadline).get("clock")
+    if not isinstance(clock_s, float):
+        raise BadMessage("a clock that is no number")
+    return _Guest(channel, address, port, facts, round(clock_s - (before + time.time()) / 2, 3))
+
+
+def _visit(meeting: Meeting, facts: Facts, folder: Path | None, deadline: Deadline) -> list[NodeReport]:
+    """Take part in the meeting of another node."""
+    with ExitStack() as stack:
+        channel = stack.enter_context(_connected(meeting, deadline))
+        own = str(channel.connection.getsockname()[0])
+        port = stack.enter_context(answering(own, meeting.listening))
+        channel.send({"facts": to_plain(facts), "port": port}, deadline)
+        channel.receive(deadline)
+        channel.send({"clock": time.time()}, deadline)
+        step = Deadline(deadline.left_s + STEP_S)
+        start = channel.receive(step)
+        number, word, places = _checked(start, meeting.nodes)
+        fault = stack.enter_context(token_written(folder, word, number))
+        channel.send({"ready": True}, step)
+        channel.receive(step)
+        links, tokens = reach_all(places, number), look_at(folder, word, len(places), number)
+        channel.send(to_plain(Sight(links, tokens, fault)), step)
+        reports = channel.receive(step).get("reports")
+        if not isinstance(reports, list) or len(reports) > meeting.nodes:
+            raise BadMessage("reports that are none")
+        return [from_plain(NodeReport, one) for one in reports]
+
+
+def _connected(meeting: Meeting, deadline: Deadline) -> Channel:
+    """A connection to the host, which may start later than this node. Raises NotMet after the deadline."""
+    while True:
+        try:
+            connection = socket.create_connection((meeting.host, meeting.port), min(5.0, deadline.left_s))
+            channel = Channel(connection)
+            if channel.receive(Deadline(min(10.0, deadline.left_s))).get("pannsdist-doctor") == VERSION:
+                return channel
+            reason = "another version of pannsdist doctor answers there"
+        except BadMessage:
+            reason = "something answers there that is no pannsdist doctor"
+        except OSError as error:
+            reason = f"{error.strerror or error}"
+        if deadline.is_over:
+            wrong = f"{meeting.host}:{meeting.port} was not reached within {meeting.join_timeout_s:.0f} s: {reason}"
+            raise NotMet(wrong)
+        time.sleep(RETRY_S)
+
+
+def _checked(start: dict[str, Any], nodes: int) -> tuple[int, str, Sequence[tuple[str, int]]]:
+    """Number, word and places, from the host: the word becomes part of a file name. Raises BadMessage."""
+    number, word, places = start.get("number"), start.get("word"), start.get("places")
+    if type(number) is not int or not 0 < number < nodes or not isinstance(word, str) or not TOKEN_WORD.fullmatch(word):
+        raise BadMessage("a number or a word that is none")
+    if not isinstance(places, list) or len(places) > nodes:
+        raise BadMessage("places that are none")
+    for place in places:
+        if not (isinstance(place, list) and len(place) == 2 and type(place[0]) is str and type(place[1]) is int):
+            raise BadMessage("a place that is none")
+    return number, word, [(place[0], place[1]) for place in places]

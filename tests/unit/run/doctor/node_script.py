@@ -1,0 +1,43 @@
+"""One node of a meeting, with facts that are exchanged as the JSON on the command line says; prints its findings."""
+
+import dataclasses
+import json
+import socket
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+from observed import CPU_WHEEL, WELL, exchanged
+
+from pannsdist.run.doctor.checks import network as network_checks
+from pannsdist.run.doctor.comparing import compare
+from pannsdist.run.doctor.meeting import Meeting, NotMet, meet
+from pannsdist.run.doctor.probing.network import network
+
+
+def main(given):
+    """Shift the clock and the host name of this process alone, and meet."""
+    now = time.time
+    time.time = lambda: now() + given.get("clock_s", 0)
+    socket.gethostname = lambda: given["name"]
+    master = (given["host"], given["port"])
+    facts = exchanged(replace(WELL, network=network(master)), **given.get("facts", {}))
+    if "paddle" in given:
+        facts = exchanged(facts, software={"paddle": replace(CPU_WHEEL, version=given["paddle"])})
+    facts = exchanged(facts, folder={"path": given["folder"]})
+    findings = [
+        one for one in network_checks.check(facts) if one.name != "own host name" or given["name"] == "localhost"
+    ]
+    try:
+        reports = meet(Meeting(*master, given["nodes"], given["timeout_s"], given["listening"]), facts, given["folder"])
+        findings += compare(reports, given["nodes"])
+    except NotMet as reason:
+        findings.append({"name": "not met", "verdict": "error", "seen": str(reason)})
+    plain = [one if isinstance(one, dict) else dataclasses.asdict(one) for one in findings]
+    print(json.dumps({one["name"]: one["seen"] for one in plain if one["verdict"] != "ok"}))
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))

@@ -1,0 +1,209 @@
+"""Doctors of several nodes meet: in network namespaces joined by a bridge, and with strangers on the port."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from observed import WELL, exchanged
+
+from pannsdist.run.doctor.channel import MAX_BYTES
+from pannsdist.run.doctor.comparing import compare
+from pannsdist.run.doctor.finding import Verdict
+from pannsdist.run.doctor.meeting import Meeting, NotMet, meet
+from pannsdist.run.doctor.probing.network import network
+
+pytestmark = [pytest.mark.any_paddle, pytest.mark.slow]
+SCRIPT = Path(__file__).with_name("node_script.py")
+PORT, LISTENING, LIMIT_S = 29617, 29618, 60
+
+
+def ip(*words):
+    subprocess.run(["ip", *words], check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def spaces():
+    """Two network namespaces, 10.213.7.1 and 10.213.7.2."""
+    if os.geteuid() != 0 or shutil.which("ip") is None:
+        pytest.skip("network namespaces need root and iproute2")
+    names = [f"doctor-{os.getpid()}-{number}" for number in (1, 2)]
+    try:
+        for name in names:
+            ip("netns", "add", name)
+        ip(
+            "link",
+            "add",
+            f"dv{os.getpid()}",
+            "netns",
+            names[0],
+            "type",
+            "veth",
+            "peer",
+            "name",
+            "dw",
+            "netns",
+            names[1],
+        )
+        for number, (name, link) in enumerate(zip(names, (f"dv{os.getpid()}", "dw"), strict=True), start=1):
+            ip("-n", name, "addr", "add", f"10.213.7.{number}/24", "dev", link)
+            ip("-n", name, "link", "set", link, "up")
+            ip("-n", name, "link", "set", "lo", "up")
+        yield names
+    except subprocess.CalledProcessError as error:
+        pytest.skip(f"no network namespaces here: {error.stderr.decode(errors='replace')}")
+    finally:
+        for name in names:
+            subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
+
+
+def met(spaces, folder, *changes, timeout_s=20.0):
+    """What each node that has an entry in `changes` finds."""
+    given = {"host": "10.213.7.1", "port": PORT, "nodes": 2, "timeout_s": timeout_s, "folder": str(folder)}
+    given["listening"] = LISTENING
+    started = []
+    for number, (space, change) in enumerate(zip(spaces, changes, strict=False)):
+        words = ["ip", "netns", "exec", space, sys.executable, str(SCRIPT)]
+        words.append(json.dumps({**given, "name": f"node-{number}", **change}))
+        started.append(subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+    results = [process.communicate(timeout=LIMIT_S) for process in started]
+    assert [process.returncode for process in started] == [0] * len(started), [errors for _, errors in results]
+    return [json.loads(printed) for printed, _ in results]
+
+
+@pytest.fixture
+def filtered(spaces):
+    """A function that drops what one node sends to a port of the other."""
+    rules = []
+
+    def drop(number, port):
+        rules.append((spaces[number], ["ipproto", "tcp", "dport", str(port), "blackhole"]))
+        ip("-n", rules[-1][0], "rule", "add", *rules[-1][1])
+
+    yield drop
+    for space, rule in rules:
+        ip("-n", space, "rule", "del", *rule)
+
+
+def test_two_nodes_that_are_alike_find_nothing_and_leave_nothing(spaces, tmp_path):
+    assert met(spaces, tmp_path, {}, {}) == [{}, {}]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_difference_is_named_on_both_nodes(spaces, tmp_path):
+    (tmp_path / "other").mkdir()
+    change = {"folder": str(tmp_path / "other"), "paddle": "2.6.2", "clock_s": 3600, "name": "localhost"}
+    change["facts"] = {"settings": {"values": {"name": "run", "train.batch_size": "16"}}}
+    first, second = met(spaces, tmp_path, {}, change)
+    together = {"same Paddle", "same settings: train.batch_size", "clocks of the nodes", "shared run folder"}
+    assert set(first) == together
+    assert set(second) == together | {"own host name"}
+    assert "127.0.0.1" in second["own host name"]
+    assert "is 3600 s ahead of that of node-0" in first["clocks of the nodes"]
+    assert "localhost (10.213.7.2)" in first["same Paddle"]
+
+
+def test_a_port_filtered_one_way_is_named_on_both_nodes(spaces, tmp_path, filtered):
+    filtered(0, LISTENING)
+    for found in met(spaces, tmp_path, {}, {}):
+        assert list(found) == ["connections"]
+        assert "node-0 (10.213.7.1) cannot reach node-1 (10.213.7.2): 10.213.7.2 port 29618" in found["connections"]
+        assert "the other way works" in found["connections"]
+
+
+def test_where_the_port_of_the_master_is_filtered_each_node_says_what_it_lacks(spaces, tmp_path, filtered):
+    filtered(1, PORT)
+    first, second = met(spaces, tmp_path, {}, {}, timeout_s=2.0)
+    assert first["nodes"] == "1 of 2 did not come; these did: node-0 (10.213.7.1)"
+    assert "10.213.7.1:29617 was not reached within 2 s" in second["not met"]
+
+
+def on_loopback(count, port, facts=WELL, timeout_s=10.0):
+    """The reports that each of `count` nodes of this machine gets, or the error."""
+    found = [None] * count
+    seen = replace(facts, network=network(("127.0.0.1", port)))
+
+    def take_part(number):
+        named = exchanged(seen, network={"host": f"node-{number}"})
+        try:
+            found[number] = meet(Meeting("127.0.0.1", port, count, timeout_s), named, None)
+        except NotMet as error:
+            found[number] = error
+
+    threads = [threading.Thread(target=take_part, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    return threads, found
+
+
+@pytest.fixture
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+def test_four_nodes_get_the_same_reports(free_port):
+    threads, found = on_loopback(4, free_port)
+    for thread in threads:
+        thread.join(LIMIT_S)
+    assert len({repr(reports) for reports in found}) == 1
+    assert sorted(one.facts.network.host for one in found[0]) == [f"node-{number}" for number in range(4)]
+    assert len(found[0][0].sight.links) == 3
+    assert {one.verdict for one in compare(found[0], 4)} == {Verdict.OK, Verdict.UNKNOWN}
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"\xff\n",
+        b"[]\n",
+        b'{"facts": {}, "port": 1}\n',
+        b"[" * 100_000 + b"\n",
+        b"x" * MAX_BYTES,
+    ],
+    ids=["http", "no UTF-8", "a list", "no facts", "nested", "long"],
+)
+def test_a_stranger_on_the_port_does_not_end_the_meeting(free_port, sent):
+    threads, found = on_loopback(1, free_port)  # one node alone takes nobody in
+    threads[0].join(LIMIT_S)
+    assert len(found[0]) == 1
+    results = []
+    seen = replace(WELL, network=network(("127.0.0.1", free_port)))
+    host = threading.Thread(target=lambda: results.append(meet(Meeting("127.0.0.1", free_port, 2, 20.0), seen, None)))
+    host.start()
+    while True:
+        try:
+            stranger = socket.create_connection(("127.0.0.1", free_port), 5.0)
+            break
+        except ConnectionRefusedError:
+            continue
+    with stranger:
+        stranger.sendall(sent)
+        stranger.shutdown(socket.SHUT_WR)
+        while stranger.recv(1 << 16):
+            continue
+    guest = meet(Meeting("127.0.0.1", free_port, 2, 20.0), seen, None)
+    host.join(LIMIT_S)
+    assert [len(guest), len(results[0])] == [2, 2]
+
+
+def test_where_something_else_answers_at_the_master_this_is_said():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+
+        def answer():
+            for _ in range(50):
+                connection, _ = taken.accept()
+                connection.sendall(b"220 mail ready\n")
+                connection.close()
+
+        threading.Thread(target=answer, daemon=True).start()
+        port = taken.getsockname()[1]
+        with pytest.raises(NotMet, match="something answers there that is no pannsdist doctor"):
+            meet(Meeting("127.0.0.1", port, 2, 1.0), replace(WELL, network=network(("127.0.0.1", port))), None)

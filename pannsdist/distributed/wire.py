@@ -11,6 +11,8 @@ import socket
 import struct
 from typing import Any
 
+from pannsdist.runtime.foreign import parse_json
+
 LENGTH = struct.Struct(">I")
 MAX_BYTES = 1 << 20
 """A longer message is refused: whoever sent it is no process of a run."""
@@ -61,7 +63,7 @@ class Connection:
             return None
         content = bytes(self._buffer[LENGTH.size : end])
         del self._buffer[:end]
-        return json.loads(content)
+        return parse_json(content, "a message")
 
     def close(self) -> None:
         """Close this end."""

@@ -7,6 +7,8 @@ import socket
 import time
 from typing import Any
 
+from pannsdist.runtime.foreign import parse_json
+
 LONGEST_LINE = 1 << 16
 ALIVE_S = 1.0
 """Each side sends a line at least so often."""
@@ -100,8 +102,8 @@ class Link:
 
 def _parsed(line: bytes) -> Message:
     try:
-        message = json.loads(line)
-    except (ValueError, RecursionError) as error:
+        message = parse_json(line, "a message")
+    except ValueError as error:
         raise LinkLost("it sent something else than pannsdist does") from error
     if not isinstance(message, dict) or not isinstance(message.get("type"), str):
         raise LinkLost("it sent something else than pannsdist does")

@@ -73,6 +73,18 @@ def mix(work, pairs):
         csv.writer(file).writerows([("filename", "labels"), *rows])
 
 
+@pytest.mark.parametrize("kind", ["numbered", "all"])
+def test_a_seed_draws_the_voices_and_none_that_is_held_out_is_another_accent_of_one_for_training(kind):
+    variants = spoken_digits.all_variants() if kind == "all" else spoken_digits.NUMBERED
+    draws = [spoken_digits.draw_voices(seed, variants) for seed in range(50)]
+    assert draws == [spoken_digits.draw_voices(seed, variants) for seed in range(50)]
+    assert len({tuple(held_out) for _, held_out in draws}) == 50
+    for trained, held_out in draws:
+        assert (len(trained), len(held_out)) == (10, 3)
+        assert len({voice.partition("+")[2] for voice in (*trained, *held_out)}) == 13
+        assert len({spoken_digits.name_of(voice) for voice in (*trained, *held_out)}) == 13
+
+
 def test_a_folder_becomes_a_model_and_a_table_becomes_decisions(shared, work, installed):
     weights = shared / "weights" / "mn04_as_mAP_432.pt"
     how = {"work": work, "env": installed}

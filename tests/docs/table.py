@@ -87,7 +87,7 @@ RUN = (
     ),
     Run(
         r"pannsdist predict --model runs/digits/best_model --topk 3",
-        instead={"unheard/seven/engbxrpm8_0027.wav": "a.wav"},
+        instead={"unheard/seven/en029f2_0007.wav": "a.wav"},
         shows=r"a\.wav +\d 0\.\d",
     ),
     Run(

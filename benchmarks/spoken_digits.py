@@ -16,13 +16,11 @@ from pathlib import Path
 import numpy as np
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-VOICES = (
-    *("en-us+m1", "en+f1", "en-us+m3", "en-gb-scotland+f2", "en-us+f3", "en-gb-x-rp+m2", "en+m4", "en-us+m7"),
-    *("en-gb-x-gbclan+f5", "en-029+m5"),
-)
-"""Accents of English with variants of the voice."""
-HELD_OUT = ("en-us+f4", "en+m6", "en-gb-x-rp+m8")
-"""Other voices, of accents that are among these."""
+ACCENTS = ("en", "en-029", "en-gb-scotland", "en-gb-x-gbclan", "en-gb-x-gbcwmd", "en-gb-x-rp", "en-us", "en-us-nyc")
+"""All of English, without `en-shaw`, which is `en` for another alphabet."""
+NUMBERED = (*(f"m{number}" for number in range(1, 9)), *(f"f{number}" for number in range(1, 6)))
+"""eSpeak NG's own men and women. Among the named variants are whispering, croaking, robots and another synthesizer."""
+TRAINED, HELD_OUT = 10, 3
 SYNCHRONOUS, WITHOUT_EXIT, BLOCK = 2, 0x8000, 0
 RATE, PITCH, RANGE = 1, 3, 4  # espeak_PARAMETER
 UTF8 = 1
@@ -64,9 +62,27 @@ class Speaker:
         return 0
 
 
-def speak_digits(root: Path, clips: int, seed: int = 0, voices: Sequence[str] = VOICES) -> list[Path]:
+def all_variants() -> list[str]:
+    """The numbered and the named variants that the wheel has."""
+    import espeakng_loader
+
+    return sorted(path.name for path in (Path(espeakng_loader.get_data_path()) / "voices" / "!v").iterdir())
+
+
+def draw_voices(seed: int, variants: Sequence[str] = NUMBERED) -> tuple[list[str], list[str]]:
+    """Ten voices for training and three others, drawn by a seed: accents with variants, and no variant twice.
+
+    So a voice that is held out is no other accent of a voice that is trained on. Its accent may be among the ten.
+    """
+    chance = random.Random(seed)  # noqa: S311
+    drawn = chance.sample(variants, TRAINED + HELD_OUT)
+    voices = [f"{chance.choice(ACCENTS)}+{variant}" for variant in drawn]
+    return voices[:TRAINED], voices[TRAINED:]
+
+
+def speak_digits(root: Path, clips: int, voices: Sequence[str], seed: int = 0) -> list[Path]:
     """`root/DIGIT/VOICE_NUMBER.wav`: `clips` files of the ten digits in turn, each digit in every voice."""
-    speaker, chance, made = Speaker(), random.Random(seed), []
+    speaker, chance, made = Speaker(), random.Random(seed), []  # noqa: S311
     for number in range(clips):
         word, voice = WORDS[number % 10], voices[number // 10 % len(voices)]
         samples = speaker.say(word, voice, chance.randint(130, 200), chance.randint(30, 70), chance.randint(30, 70))

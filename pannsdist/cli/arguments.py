@@ -24,3 +24,13 @@ def names(text: str) -> tuple[str, ...]:
     if not all(re.fullmatch("[A-Za-z0-9_-]+", name, re.ASCII) for name in found) or len(set(found)) < len(found):
         raise argparse.ArgumentTypeError(f"{text!r} is not a list such as 0,1,2")
     return found
+
+
+def hosts(text: str) -> tuple[str, ...]:
+    """Different names or addresses of machines between commas."""
+    found = tuple(text.split(","))
+    if not all(re.fullmatch(r"[\w.-]+|\[?[0-9A-Fa-f:.]+\]?", name, re.ASCII) for name in found) or len(
+        set(found)
+    ) < len(found):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of different machines such as gpu1,gpu2")
+    return tuple(name.strip("[]") for name in found)

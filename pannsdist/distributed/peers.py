@@ -66,8 +66,8 @@ def peer_lost(rank: int | None, reason: str = "") -> PeerLost:
         wrong = f"the connection to another of the {launcher.size()} processes was lost: {reason}"
     else:
         wrong = f"the process of rank {rank} {reason or 'has ended'}"
-    folder = launcher.log_folder()
-    log = "" if folder is None or rank is None else f"its log: {folder / f'workerlog.{rank}'}\n"
+    path = None if rank is None else launcher.log_of(rank)
+    log = "" if path is None else f"its log: {path}\n"
     right = f"{log}checkpoints are complete: the same command continues from the last one, if there is one"
     return PeerLost(wrong, right, launcher.command())
 

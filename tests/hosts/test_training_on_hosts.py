@@ -12,7 +12,7 @@ import pytest
 def test_a_killed_rank_is_started_again_and_the_bits_are_those_of_one_machine(hosts, work, env, undisturbed):
     commands = jobs.start(hosts, "3", cwd=work, env=env)
     jobs.wait_for_steps(commands, work, 3)
-    (victim,) = hosts[2].processes_of(network.TRAIN_SCRIPT)[-1:]
+    (victim,) = hosts[2].ranks
     rank = network.rank_of(victim)
     os.kill(victim, signal.SIGKILL)
     assert [one.wait() for one in commands] == [0, 0, 0], [one.output for one in commands]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pannsdist import settings
-from pannsdist.cli.arguments import from_one, from_zero, names
+from pannsdist.cli.arguments import from_one, from_zero, hosts, names
 from pannsdist.runtime import console, launcher
 
 
@@ -32,6 +32,8 @@ def _add_nodes(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--nodes", default="", metavar="N|MIN:MAX", help="how many; with MIN:MAX it goes on with fewer")
     where = "one of them as the others reach it, and a free port there; it writes the run"
     group.add_argument("--master", default="", metavar="HOST:PORT", help=where)
+    known = "names or addresses of all nodes, so that a missing one is named"
+    group.add_argument("--hosts", type=hosts, default=(), metavar="A,B", help=known)
     again = "start again so often after a process or a node was lost (default: 3)"
     group.add_argument("--max-restarts", type=from_zero, default=3, metavar="N", help=again)
     missing = "how long a missing node is waited for (default: 300)"
@@ -48,6 +50,7 @@ def _run_on_nodes(chosen: argparse.Namespace, overrides: list[str]) -> int:
         master=chosen.master,
         nproc=chosen.nproc,
         gpus=chosen.gpus,
+        hosts=chosen.hosts,
         max_restarts=chosen.max_restarts,
         join_timeout_s=chosen.join_timeout,
         command_line=chosen.command_line,

@@ -55,8 +55,8 @@ def peer_lost(rank: int | None, reason: str) -> PeerLost:
 
 
 def _log(rank: int) -> str:
-    folder = launcher.log_folder()
-    return "" if folder is None else f"its log: {folder / f'workerlog.{rank}'}\n"
+    path = launcher.log_of(rank)
+    return "" if path is None else f"its log: {path}\n"
 
 
 def _lost(wrong: str, right: str) -> PeerLost:

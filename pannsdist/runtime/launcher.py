@@ -48,6 +48,14 @@ def log_folder() -> Path | None:
     return Path(folder) if folder else None
 
 
+def log_of(other: int) -> Path | None:
+    """The log of a process of this run, if it runs on this machine and the launcher logs."""
+    folder, number = log_folder(), other - (rank() - local_rank())
+    if folder is None or not 0 <= number < int(os.environ.get("PADDLE_LOCAL_SIZE") or size()):
+        return None
+    return folder / f"workerlog.{number}"
+
+
 def command() -> str:
     """The command that started this run, as far as this process can know, for repeating it."""
     if typed := os.environ.get(COMMAND):

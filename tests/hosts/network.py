@@ -16,6 +16,7 @@ from pathlib import Path
 
 import launching
 
+TRAIN_SCRIPT = str(launching.TRAIN)
 SUBNET = "10.77.0"
 LIMIT_S = 400.0
 """Against hanging alone."""
@@ -40,7 +41,7 @@ def ip(*arguments: str) -> str:
     return subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True).stdout
 
 
-@dataclass
+@dataclass(eq=False)
 class Host:
     """One machine."""
 
@@ -71,9 +72,15 @@ class Host:
         """All processes of this machine."""
         return [int(number) for number in ip("netns", "pids", self.namespace).split()]
 
-    def processes_of(self, script: str) -> list[int]:
-        """Those that run a script or a module, such as `pannsdist/train.py`."""
-        return [number for number in self.processes if script in _command_line(number)]
+    @property
+    def ranks(self) -> list[int]:
+        """Those that train."""
+        return [number for number in self.processes if _command_line(number)[2:3] == [TRAIN_SCRIPT]]
+
+    @property
+    def launchers(self) -> list[int]:
+        """Paddle's."""
+        return [number for number in self.processes if "paddle.distributed.launch" in _command_line(number)]
 
     def kill(self) -> None:
         """Kill every process of this machine at once, as if it lost power; its connections are closed."""
@@ -92,7 +99,7 @@ class Host:
         ip("link", "set", self.cable, "up" if is_in else "down")
 
 
-@dataclass
+@dataclass(eq=False)
 class Command:
     """A command of a host, and what it prints."""
 
@@ -145,17 +152,14 @@ def hosts(count: int, subnet: str = SUBNET) -> Iterator[list[Host]]:
         ip("link", "del", f"{name}b")
 
 
-def _command_line(number: int) -> str:
+def _command_line(number: int) -> list[str]:
     try:
-        return Path(f"/proc/{number}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        return Path(f"/proc/{number}/cmdline").read_bytes().decode(errors="replace").split("\0")
     except OSError:
-        return ""
+        return []
 
 
 def rank_of(number: int) -> int:
     """The rank of a training process."""
     variables = Path(f"/proc/{number}/environ").read_bytes().decode(errors="replace").split("\0")
     return next(int(one.partition("=")[2]) for one in variables if one.startswith("PADDLE_TRAINER_ID="))
-
-
-TRAIN_SCRIPT = str(launching.TRAIN)

@@ -8,7 +8,6 @@ import time
 
 import jobs
 import launching
-import network
 import pytest
 
 pytestmark = pytest.mark.long
@@ -42,18 +41,21 @@ class Job:
     def disturb(self):
         """Do one of what can be done, and note it."""
         away = [host for host in self.hosts if host not in self.commands]
-        ways = [self.kill_rank, self.restart_master, *([lambda: self.join(away)] * 2 if away else [self.kill_node])]
+        ways = [self.kill_rank, self.kill_launcher, self.restart_master]
+        ways += [lambda: self.join(away)] * 2 if away else [self.kill_node]
         self.events.append(self.dice.choice(ways)())
 
     def kill_rank(self):
-        ranks = [number for host in self.commands for number in host.processes_of(network.TRAIN_SCRIPT)]
-        if not ranks:
-            return "no rank"
-        try:
-            os.kill(self.dice.choice(ranks), signal.SIGKILL)
-        except ProcessLookupError:
-            return "no rank"
-        return "rank killed"
+        return self.kill_one([number for host in self.commands for number in host.ranks], "rank")
+
+    def kill_launcher(self):
+        return self.kill_one([number for host in self.commands for number in host.launchers], "launcher")
+
+    def kill_one(self, numbers, what):
+        if not numbers:
+            return f"no {what}"
+        os.kill(self.dice.choice(numbers), signal.SIGKILL)
+        return f"{what} killed"
 
     def kill_node(self):
         host = self.dice.choice(self.hosts[1:])
@@ -109,7 +111,7 @@ def test_without_a_node_whose_link_is_down_for_60_s_it_goes_on_until_it_returns(
         assert re.search(r"restart 1 of 3: node \S+ \(10\.77\.0\.3\) was lost: nothing arrived", one.output)
         assert "round 2: 2 nodes" in one.output
     commands[2].wait_for("this one is taken in when they start again|round 3")
-    os.kill(hosts[1].processes_of(network.TRAIN_SCRIPT)[-1], signal.SIGKILL)
+    os.kill(hosts[1].ranks[0], signal.SIGKILL)
     assert [one.wait() for one in commands] == [0, 0, 0], [one.output for one in commands]
     assert "round 3: 3 nodes" in commands[0].output
     jobs.assert_close(work, undisturbed_plain, PLAIN_STEPS, 1e-6)
@@ -132,7 +134,7 @@ def test_a_command_that_stands_still_is_lost_and_returns(hosts, work, env, undis
 def test_a_rank_that_stands_still_is_started_again(hosts, work, env, undisturbed):
     commands = jobs.start(hosts, "3", cwd=work, env=env)
     jobs.wait_for_steps(commands, work, 3)
-    os.kill(hosts[1].processes_of(network.TRAIN_SCRIPT)[-1], signal.SIGSTOP)
+    os.kill(hosts[1].ranks[0], signal.SIGSTOP)
     assert [one.wait() for one in commands] == [0, 0, 0], [one.output for one in commands]
     assert all("restart 1 of 3" in one.output for one in commands)
     jobs.assert_same(work, undisturbed)

@@ -161,3 +161,14 @@ def test_a_mistake_of_one_process_is_on_the_terminal_with_its_rank(tmp_path, env
     assert last.startswith(f"error: the process of rank 1 ended with exit code {launched.exit_code}; its last lines:\n")
     assert "rank 1: " in last and "note.1" in last, str(launched)
     assert "log: runs/tiny/log/workerlog.1" in last
+
+
+def test_the_logs_of_both_processes_are_merged(starts):
+    printed = calling.pannsdist("logs", starts.work / "runs" / "tiny", cwd=starts.work)
+    assert printed.exit_code == 0, printed.output
+    lines = printed.output.splitlines()
+    assert all(re.match(r"\d\d:\d\d:\d\d rank [01]  ", line) for line in lines), printed.output
+    assert any("rank 0  epoch 1" in line for line in lines)
+    assert lines == sorted(lines, key=lambda line: line[:8])
+    only = calling.pannsdist("logs", starts.work / "runs" / "tiny", "--rank", 1, cwd=starts.work)
+    assert only.output.splitlines() == [line for line in lines if " rank 1  " in line]

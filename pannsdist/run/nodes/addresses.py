@@ -68,6 +68,15 @@ class Master:
         return None
 
 
+def addresses_of(name: str) -> tuple[str, ...]:
+    """The addresses of a machine; none where this one does not know the name."""
+    try:
+        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return ()
+    return tuple(dict.fromkeys(str(where[0]) for *_, where in found))
+
+
 def listen(master: Master, where: SocketAddress) -> socket.socket:
     """The socket at which the master waits for the nodes. Raises UserError where the port is taken."""
     family, address = where

@@ -20,13 +20,30 @@ CONTINUE = "the same command continues from the last checkpoint, if there is one
 
 
 @dataclass(frozen=True)
+class Expected:
+    """A node that is known before it comes: its name or address as it was typed, and the addresses of that name."""
+
+    name: str
+    addresses: tuple[str, ...] = ()
+
+    def is_node(self, node: Node) -> bool:
+        """Whether this is the node."""
+        same_name = node.name.partition(".")[0] == self.name.partition(".")[0] and not self.name[0].isdecimal()
+        return same_name or node.host in (self.name, *self.addresses)
+
+
+@dataclass(frozen=True)
 class Rules:
-    """How many nodes train together, how often a round is repeated, and how long nodes are waited for."""
+    """How many nodes train together, how often a round is repeated, and how long nodes are waited for.
+
+    `expected` are all of them, if they are known.
+    """
 
     least: int
     most: int
     max_restarts: int
     join_timeout_s: float
+    expected: tuple[Expected, ...] = ()
 
     @property
     def nodes(self) -> str:
@@ -226,6 +243,9 @@ class Membership:
         return f"{len(nodes)} of {self._rules.nodes} nodes are there: {', '.join(map(str, nodes))}"
 
     def _missing(self) -> str:
+        absent = [one.name for one in self._rules.expected if not any(map(one.is_node, self._nodes))]
+        if absent:
+            return ", ".join(absent)
         count = self._rules.least - len(self._nodes)
         known = f", last seen: {', '.join(self._gone)}" if self._gone else ""
         return f"{count} {'node' if count == 1 else 'nodes'}{known}"

@@ -14,9 +14,9 @@ from pannsdist import settings
 from pannsdist.run import one_run
 from pannsdist.run.launching.devices import VISIBLE, choose_devices, this_machine
 from pannsdist.run.launching.one_node import refuse_launcher
-from pannsdist.run.nodes.addresses import Master, listen
+from pannsdist.run.nodes.addresses import Master, addresses_of, listen
 from pannsdist.run.nodes.client import Client
-from pannsdist.run.nodes.membership import Rules
+from pannsdist.run.nodes.membership import Expected, Rules
 from pannsdist.run.nodes.node_command import NodeRun
 from pannsdist.run.nodes.server import Facts, Server
 from pannsdist.run.nodes.sizes import parse_nodes, refuse_uneven_batch
@@ -39,6 +39,7 @@ class NodesRequest:
     master: str
     nproc: int | None
     gpus: Sequence[str]
+    hosts: Sequence[str]
     max_restarts: int
     join_timeout_s: float
     command_line: str
@@ -59,6 +60,9 @@ def train_on_nodes(request: NodesRequest) -> int:
     master, (least, most) = Master.parse(request.master), parse_nodes(request.nodes)
     wanted, _ = settings.load(request.config, request.overrides)
     machine, counts = this_machine(), range(least, most + 1)
+    if request.hosts and len(request.hosts) != most:
+        wrong = f"--hosts names {len(request.hosts)} nodes, but --nodes is {request.nodes}"
+        raise SettingsError(wrong, "name all of them, or leave --hosts out")
     if machine.hides_gpus:
         raise SettingsError(f"{VISIBLE} hides the GPUs, which Paddle's launcher would use nevertheless", "unset it")
     devices = choose_devices(machine, wanted.train, request.nproc, request.gpus, counts)
@@ -75,7 +79,9 @@ def train_on_nodes(request: NodesRequest) -> int:
             request.config, request.overrides, run_path(plan.settings), devices.processes, request.command_line
         )
         console.print_main(f"{devices} on each of {request.nodes} nodes; they meet at {master}")
-        return _supervisor(run, master, Rules(least, most, request.max_restarts, request.join_timeout_s), wanted).run()
+        expected = tuple(Expected(name, addresses_of(name)) for name in request.hosts)
+        rules = Rules(least, most, request.max_restarts, request.join_timeout_s, expected)
+        return _supervisor(run, master, rules, wanted).run()
 
 
 def _supervisor(run: NodeRun, master: Master, rules: Rules, wanted: Settings) -> Supervisor:
@@ -95,6 +101,7 @@ def _facts(rules: Rules, processes: int, wanted: Settings) -> Iterator[tuple[str
 
     yield "--nodes", rules.nodes
     yield "--nproc", str(processes)
+    yield "--hosts", ",".join(one.name for one in rules.expected) or "none"
     for name, version in versions().items():
         yield f"the version of {name}", ".".join(version.split(".")[:2]) if name == "python" else version
     for key, value in _flat(settings.to_dict(wanted)):

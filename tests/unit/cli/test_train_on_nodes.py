@@ -28,6 +28,7 @@ def train(cwd, *arguments):
         (("--nodes", "2", "--master", "localhost:29400"), "another machine on every node"),
         (("--nodes", "2", "--master", "no-such-host.invalid:29400", "--nproc", 1), "knows no address"),
         ((*WHERE, "train.epochs=0"), "train.epochs"),
+        ((*WHERE, "--hosts", "gpu1,gpu2"), "--hosts names 2 nodes, but --nodes is 2:3"),
         (("--nodes", "2:4", *WHERE[2:]), "every number of nodes in 2:4 must divide it"),
     ],
 )

@@ -7,6 +7,7 @@ from pannsdist.run.nodes.membership import (
     QUIET_S,
     SETTLE_S,
     Begin,
+    Expected,
     Finish,
     Halt,
     Membership,
@@ -78,6 +79,18 @@ def test_an_absent_node_ends_all_and_those_that_are_there_are_named():
     assert "1 node did not come within --join-timeout 30 s" in finish.text
     assert "n1 (10.0.0.1), n2 (10.0.0.2)" in finish.text
     assert orders(members, 40.0) == []
+
+
+def test_where_all_nodes_are_known_the_absent_ones_are_named():
+    expected = (Expected("n1"), Expected("gpu2.cluster", ("10.0.0.2",)), Expected("10.0.0.3"), Expected("n4.cluster"))
+    members = Membership(Rules(4, 4, 3, 30.0, expected), 0.0)
+    members.join(Node("n1", "10.0.0.1", is_master=True), 0.0)
+    (line,) = orders(members)
+    assert line.text.endswith("waiting for gpu2.cluster, 10.0.0.3, n4.cluster")
+    members.join(Node("other", "10.0.0.2"), 1.0)
+    members.join(Node("n4.local", "10.0.0.4"), 1.0)
+    (finish,) = orders(members, 31.0)
+    assert finish.text.startswith("10.0.0.3 did not come within --join-timeout 30 s")
 
 
 def test_all_that_end_well_end_the_run():

@@ -263,3 +263,17 @@ def _joined(device: str, size: int) -> tuple[Any, Any]:
         return None, core.create_or_get_global_tcp_store()
     dist.fleet.init(is_collective=True, log_level="WARNING")
     return dist.fleet, core.create_or_get_global_tcp_store()
+
+
+def all_reduce_seconds(floats: int) -> float:
+    """The seconds that an all-reduce of so many float32 takes. All processes must call this, at most seconds apart."""
+    import paddle.distributed as dist
+
+    tensor = paddle.ones([floats], "float32")
+    seconds = []
+    for _ in range(2):  # the first one makes connections and buffers
+        start = time.perf_counter()
+        dist.all_reduce(tensor)
+        tensor[0].item()  # waits for the device
+        seconds.append(time.perf_counter() - start)
+    return seconds[-1]

@@ -1,5 +1,5 @@
 # What a person types:
-#   make demo    set up .venv, train two processes on generated sounds, predict; no data, no GPU needed
+#   make demo    set up .venv, train on generated sounds, predict; no data needed. Two processes, or one for each GPU
 #   make test    set up .venv, run the tests under Paddle 3; those marked long are left out
 #   make test-quick       tests/unit and tests/house alone, without those marked slow
 #   make test-paddle2.6   set up .venv-paddle2.6, run under Paddle 2.6 the tests whose result may depend on the version of
@@ -38,7 +38,7 @@ EXTRAS := $(if $(filter gpu,$(PADDLE)),gpu$(comma)paddle26,cpu)
 .PHONY: demo test test-quick test-paddle2.6 test-long test-gpu check bench dist clean
 
 demo: .venv/installed
-	.venv/bin/pannsdist train -c recipe:demo --nproc 2
+	.venv/bin/pannsdist train -c recipe:demo $(if $(filter cpu,$(PADDLE)),--nproc 2)
 	.venv/bin/python -m pannsdist.builtin.tones runs/demo/sounds
 	.venv/bin/pannsdist predict --model runs/demo/best_model --topk 3 runs/demo/sounds
 
@@ -55,7 +55,7 @@ test-long: .venv/developed
 	.venv/bin/python -m pytest -m long
 
 test-gpu: .venv/installed
-	.venv/bin/pannsdist doctor --prove -o gpu_proof.json
+	.venv/bin/pannsdist doctor --prove -o proof.json
 
 check: .venv/developed
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy

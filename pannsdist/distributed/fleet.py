@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -230,3 +231,17 @@ class FleetWorld(World):
         self._watch.close()
         if self._coordinator is not None:
             self._coordinator.close(CLOSE_TIMEOUT_S)
+
+
+def all_reduce_seconds(floats: int) -> float:
+    """The seconds that an all-reduce of so many float32 takes. All processes must call this, at most seconds apart."""
+    import paddle.distributed as dist
+
+    tensor = paddle.ones([floats], "float32")
+    seconds = []
+    for _ in range(2):  # the first one makes connections and buffers
+        start = time.perf_counter()
+        dist.all_reduce(tensor)
+        tensor[0].item()  # waits for the device
+        seconds.append(time.perf_counter() - start)
+    return seconds[-1]

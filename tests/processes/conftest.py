@@ -14,6 +14,7 @@ import tiny
 from bad_clips import skipped_clips, tested
 
 SCRIPTS = Path(__file__).parent / "scripts"
+EXPERIMENTS = launching.PROJECT / "pannsdist" / "run" / "doctor" / "proving" / "experiments.py"
 LATE_S = 35
 """Beyond the 30 s after which gloo gives a collective up."""
 TOOLS = (
@@ -89,6 +90,12 @@ def face(place, name, *arguments):
     return launching.Command((SCRIPTS / "paddlehub_face.py", name, *arguments), place / "face")
 
 
+def proving(place, name):
+    """What `doctor --prove` runs in every process, without the real network that it times."""
+    wanted = {"parts": ["claims", "all_reduce"], "bytes": [4, 1 << 20], "batch_size": 4}
+    return launching.Command((EXPERIMENTS, place / name / "proving.json", json.dumps(wanted)), place / name)
+
+
 def train(place, name, *overrides):
     return launching.training("tones_cnn6.yaml", *launching.TINY, *overrides, cwd=place / name)
 
@@ -101,7 +108,7 @@ def two(place, env):
     commands |= {name: train(place, f"refused_{name}", setting) for name, setting in REFUSED.items()}
     commands |= {"tools": train(place, "tools", *TOOLS)}
     commands |= {"bad clips": skipped_clips(SCRIPTS / "fitting.py", place / "bad_clips")}
-    commands |= {"tested": tested(place / "tested")}
+    commands |= {"tested": tested(place / "tested"), "proving": proving(place, "proof2")}
     return launching.in_turn(commands, place / "two", env=env)
 
 
@@ -119,4 +126,5 @@ def alone(place, env):
     commands = {name: script(place, name) for name in ("training", "freezing", "world_sizes")}
     commands |= {"alone": face(place, "alone", 4, 3), "unaveraged": face(place, "unaveraged", 2, 3)}
     commands |= {"train": train(place, "one_train", "model.name=tiny", "name=tiny")}
+    commands |= {"proving": proving(place, "proof1")}
     return launching.in_turn(commands, place / "one", processes=0, env=env)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pannsdist.run.doctor.checks import folder, gpus, machine, network, record, software
 from pannsdist.run.doctor.facts import Facts
 from pannsdist.run.doctor.finding import Finding, Verdict
+from pannsdist.runtime.names import shown
 
 CHECKS = (software.check, gpus.check, machine.check, network.check, folder.check, record.check)
 WIDTH = 140
@@ -26,14 +27,14 @@ def table(findings: Sequence[Finding]) -> Iterator[str]:
     for one in findings:
         head = f"{one.verdict.value:<7}  {one.name:<{width}}  "
         yield from textwrap.wrap(
-            f"{head}{one.seen}",
+            f"{head}{shown(one.seen)}",
             WIDTH,
             subsequent_indent=" " * len(head),
             break_long_words=False,
             break_on_hyphens=False,
         )
         if one.remedy:
-            yield f"{'':<{len(head)}}next: {one.remedy}"
+            yield f"{'':<{len(head)}}next: {shown(one.remedy)}"
     yield summary(findings)
 
 

@@ -24,7 +24,7 @@ class Paddle:
     """The installed Paddle: its distributions with their versions, and what its version file says.
 
     `archs`: machine code for these compute capabilities (times 10); None where the wheel does not tell. The versions of
-    CUDA, cuDNN and NCCL are empty in a wheel for the CPU.
+    CUDA, cuDNN and NCCL are empty in a wheel for the CPU. `fault`: why it cannot be imported.
     """
 
     distributions: Mapping[str, str] = field(default_factory=dict)
@@ -33,6 +33,7 @@ class Paddle:
     cudnn: str = ""
     nccl: str = ""
     archs: tuple[int, ...] | None = None
+    fault: str = ""
 
     @property
     def is_for_gpus(self) -> bool:

@@ -19,7 +19,7 @@ from typing import Any
 from pannsdist.run.doctor.channel import BadMessage, Channel, Deadline
 from pannsdist.run.doctor.comparing import NodeReport, Sight
 from pannsdist.run.doctor.facts import Facts, from_plain, to_plain
-from pannsdist.run.doctor.reaching import answering, family, reach_all
+from pannsdist.run.doctor.reaching import echoing, family, reach_all
 from pannsdist.run.doctor.tokens import look_at, token_written
 
 VERSION = 1
@@ -104,7 +104,7 @@ class _Host:
         word = secrets.token_hex(8)
         with ExitStack() as stack:
             guests = list(self._arriving(server, deadline, stack))
-            port = stack.enter_context(answering(address))
+            port = stack.enter_context(echoing(address))
             places = [(address, port), *((guest.address, guest.port) for guest in guests)]
             fault = stack.enter_context(token_written(self._folder, word, 0))
             step = Deadline(STEP_S)
@@ -171,7 +171,7 @@ def _visit(meeting: Meeting, facts: Facts, folder: Path | None, deadline: Deadli
     with ExitStack() as stack:
         channel = stack.enter_context(_connected(meeting, deadline))
         own = str(channel.connection.getsockname()[0])
-        port = stack.enter_context(answering(own, meeting.listening))
+        port = stack.enter_context(echoing(own, meeting.listening))
         channel.send({"facts": to_plain(facts), "port": port}, deadline)
         channel.receive(deadline)
         channel.send({"clock": time.time()}, deadline)

@@ -1,32 +1,69 @@
-"""The examination of this node, and with several nodes the comparison of all of them."""
+"""The whole examination: this node, the comparison with the others, and what is measured or proved here."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from typing import Any
+
+from pannsdist.run.doctor import examination
 from pannsdist.run.doctor.comparing import NodeReport, compare
-from pannsdist.run.doctor.examination import examine
+from pannsdist.run.doctor.facts import Facts, to_plain
 from pannsdist.run.doctor.finding import Finding, error
 from pannsdist.run.doctor.meeting import Meeting, NotMet, meet
 from pannsdist.run.doctor.probing.node import Wanted, observe
+from pannsdist.run.doctor.proving.running import measured_all_reduce, prove
+from pannsdist.run.launching.devices import this_machine
 from pannsdist.runtime.errors import SettingsError
 
 REACH = "is doctor running on the node of --master, with the same --nodes, and is its port open there?"
 
 
-def examine_nodes(wanted: Wanted, nodes: int, join_timeout_s: float) -> tuple[list[NodeReport], list[Finding]]:
-    """The reports of all nodes, and the findings about this one and about what differs. One process on each node.
+@dataclass(frozen=True)
+class Examination:
+    """What to examine: with `nodes` above 1 all of them; with `nproc` all-reduce, with `proves` every claim."""
 
-    Raises SettingsError where `nodes` and the meeting point contradict each other.
+    wanted: Wanted
+    nodes: int = 1
+    join_timeout_s: float = 60.0
+    nproc: int | None = None
+    proves: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The findings, and what they follow from as plain data."""
+
+    findings: list[Finding]
+    plain: dict[str, Any] = field(default_factory=dict)
+
+
+def examine(chosen: Examination) -> Outcome:
+    """Examine this node, and compare it with the others. One process on each node must call this.
+
+    Raises SettingsError where the number of nodes and the meeting point contradict each other.
     """
-    if nodes > 1 and wanted.master is None:
-        raise SettingsError(f"--nodes is {nodes}, but --master is not given", "give HOST:PORT of one of the nodes")
-    facts = observe(wanted)
-    findings = examine(facts)
+    if chosen.nodes > 1 and chosen.wanted.master is None:
+        raise SettingsError(f"--nodes is {chosen.nodes}, but --master is not given", "give HOST:PORT of one of them")
+    facts = observe(chosen.wanted)
+    reports, compared = _compared(chosen, facts)
+    findings, plain = [*examination.examine(facts), *compared], {"nodes": [to_plain(one) for one in reports]}
+    if chosen.proves:
+        proof = prove(this_machine(), chosen.nproc)
+        plain["figures"] = [to_plain(proof.one), to_plain(proof.several)]
+        findings += proof.findings
+    elif chosen.nproc is not None:
+        findings.append(measured_all_reduce(this_machine(), chosen.nproc))
+    return Outcome(findings, plain)
+
+
+def _compared(chosen: Examination, facts: Facts) -> tuple[list[NodeReport], list[Finding]]:
+    """The reports of all nodes, and what differs; of this node alone, nothing."""
     own = [NodeReport("", facts)]
-    if nodes == 1 or wanted.master is None:
-        return own, findings
+    if chosen.nodes == 1 or chosen.wanted.master is None:
+        return own, []
     place = None if facts.folder is None or facts.folder.unwritable else facts.folder.path
     try:
-        reports = meet(Meeting(*wanted.master, nodes, join_timeout_s), facts, place)
+        reports = meet(Meeting(*chosen.wanted.master, chosen.nodes, chosen.join_timeout_s), facts, place)
     except NotMet as reason:
-        return own, [*findings, error("nodes", str(reason), REACH)]
-    return reports, [*findings, *compare(reports, nodes)]
+        return own, [error("nodes", str(reason), REACH)]
+    return reports, compare(reports, chosen.nodes)

@@ -17,7 +17,7 @@ HELLO = b"pannsdist-doctor"
 
 
 @contextmanager
-def answering(address: str, port: int = 0) -> Iterator[int]:
+def echoing(address: str, port: int = 0) -> Iterator[int]:
     """Answer other doctors on a port of this address, by default a free one, within the block; gives the port."""
     with socket.create_server((address, port), family=family(address)) as server:
         threading.Thread(target=_answer, args=(server,), daemon=True).start()

@@ -1,8 +1,11 @@
 """`pannsdist doctor`, as a user calls it."""
 
 import json
+import os
+import sys
 
 import calling
+import launching
 import pytest
 
 from pannsdist.run.doctor.comparing import NodeReport
@@ -65,3 +68,16 @@ def test_a_meeting_without_a_place_is_refused(tmp_path, words, text):
     done = calling.pannsdist("doctor", *words, cwd=tmp_path)
     assert done.exit_code == 2
     assert text in done.output
+
+
+def test_where_paddle_cannot_be_imported_the_doctor_says_so(tmp_path):
+    (tmp_path / "paddle" / "version").mkdir(parents=True)
+    (tmp_path / "paddle" / "__init__.py").write_text("raise ImportError('libcudnn.so.8: cannot open shared object')")
+    (tmp_path / "paddle" / "version" / "__init__.py").write_text("full_version = '3.3.1'\ncuda_version = '12.6'\n")
+    path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    words = ("doctor", "--run-folder", tmp_path / "run", "-c", "recipe:demo")
+    done = launching.pannsdist(*words, cwd=tmp_path, env={"PYTHONPATH": path})
+    assert done.exit_code == 2
+    assert "Traceback" not in done.output
+    assert "cannot be imported: ImportError: libcudnn.so.8: cannot open shared object" in " ".join(done.output.split())
+    assert "renames" in done.output

@@ -51,6 +51,8 @@ def _paddle(paddle: Paddle) -> Finding:
     if len(paddle.distributions) > 1:
         both = " and ".join(f"{one} {version}" for one, version in paddle.distributions.items())
         return error(name, f"{both} are both installed, into one folder", _without_one(paddle))
+    if paddle.fault:
+        return error(name, f"{seen}; it cannot be imported: {paddle.fault}", _again(paddle))
     if not OLDEST <= numbers(paddle.version) < ABOVE:
         right = shell_command("python", "-m", "pip", "install", f"paddlepaddle=={TESTED[-1]}")
         return error(name, f"{seen}; pannsdist needs 2.6.2 or newer, below 4", right)
@@ -74,6 +76,13 @@ def _without_one(paddle: Paddle) -> str:
     return f"{removed} && {again}"
 
 
+def _again(paddle: Paddle) -> str:
+    """The command that installs the same version once more, with what it needs."""
+    names = paddle.distributions or {"paddlepaddle": paddle.version}
+    wanted = [f"{name}=={version}" for name, version in names.items()]
+    return shell_command("python", "-m", "pip", "install", "--force-reinstall", *wanted)
+
+
 def _packages_for_26(packages: Mapping[str, str]) -> Iterator[Finding]:
     for name, limit in BELOW_FOR_26.items():
         version = packages.get(name, "")
@@ -91,6 +100,8 @@ def _plugins(software: Software) -> Finding:
             f"{len(software.broken)} of {count} cannot be imported: {broken}",
             "pannsdist plugins list --long",
         )
+    if software.paddle.fault:
+        return unknown("plugins", f"{count}; without Paddle none was imported", "see Paddle")
     if not count:
         return error("plugins", "no plugin is installed, not even those of pannsdist", f"{REINSTALL} pannsdist")
     origins = ", ".join(sorted(set(software.plugins.values())))

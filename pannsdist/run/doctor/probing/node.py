@@ -12,9 +12,7 @@ from pannsdist.run.doctor.probing.folder import folder
 from pannsdist.run.doctor.probing.gpus import gpus
 from pannsdist.run.doctor.probing.machine import machine
 from pannsdist.run.doctor.probing.network import network
-from pannsdist.run.doctor.probing.record import record
 from pannsdist.run.doctor.probing.software import settings_file, software
-from pannsdist.run.same_run import run_path
 from pannsdist.runtime.errors import UserError
 
 
@@ -30,11 +28,16 @@ class Wanted:
 
 def observe(wanted: Wanted) -> Facts:
     """The facts of this node. Any process may call this; it writes small files into the run folder and removes them."""
+    installed = software()
     file = None if wanted.config is None else settings_file(wanted.config, wanted.overrides)
     place = wanted.run_folder or _of_settings(wanted)
     here = None if place is None else folder(place)
-    before = None if place is None else record(place, wanted.config, wanted.overrides)
-    return Facts(software(), gpus(), machine(), network(wanted.master), file, here, before)
+    before = None
+    if place is not None and not installed.paddle.fault:
+        from pannsdist.run.doctor.probing.record import record  # what reads runs needs Paddle
+
+        before = record(place, wanted.config, wanted.overrides)
+    return Facts(installed, gpus(), machine(), network(wanted.master), file, here, before)
 
 
 def _of_settings(wanted: Wanted) -> Path | None:
@@ -42,6 +45,7 @@ def _of_settings(wanted: Wanted) -> Path | None:
     if wanted.config is None:
         return None
     try:
-        return run_path(settings.load(wanted.config, wanted.overrides)[0])
+        loaded, _ = settings.load(wanted.config, wanted.overrides)
+        return Path(loaded.runs) / loaded.name
     except UserError:
         return None  # `settings_file` has said what is wrong with them

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import importlib.util
 import platform
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pannsdist
@@ -15,7 +17,7 @@ from pannsdist.registry import Catalog
 from pannsdist.run.doctor.facts import Paddle, SettingsFile, Software
 from pannsdist.run.doctor.wheel import PYPI_ARCHS, PYPI_CUDA, PYPI_VERSION
 from pannsdist.runtime.errors import UserError
-from pannsdist.runtime.foreign import excerpt
+from pannsdist.runtime.foreign import OF_THIS_PROCESS, excerpt
 from pannsdist.settings.plain import flat
 
 PADDLES = ("paddlepaddle", "paddlepaddle-gpu")
@@ -23,19 +25,23 @@ PACKAGES = ("numpy", "protobuf", "librosa", "soundfile", "soxr", "scipy")
 """Packages of which another version may give other samples, or break Paddle."""
 
 
+LONGEST_VALUE = 1000
+
+
 def software(catalog: Catalog | None = None) -> Software:
-    """Python, Paddle, packages and plugins. Imports every plugin, and with some of them Paddle."""
-    found = catalog or Catalog.installed()
+    """Python, Paddle, packages and plugins. Imports Paddle and every plugin; where Paddle fails, no plugin."""
+    found, framework = catalog or Catalog.installed(), paddle()
     plugins, broken = {}, dict.fromkeys(found.problems, "its entry points cannot be read")
     for entry in found:
         name = f"{entry.kind} {entry.name}"
         plugins[name] = str(entry.origin)
         try:
-            entry.load()
+            if not framework.fault:
+                entry.load()
         except UserError as error:
             broken[name] = excerpt(error.wrong, 300)
     versions = {"pannsdist": pannsdist.__version__, **installed(PACKAGES)}
-    return Software(platform.python_version(), paddle(), versions, plugins, broken)
+    return Software(platform.python_version(), framework, versions, plugins, broken)
 
 
 def installed(names: Sequence[str]) -> dict[str, str]:
@@ -50,13 +56,24 @@ def installed(names: Sequence[str]) -> dict[str, str]:
 
 
 def paddle() -> Paddle:
-    """The installed Paddle, which is not imported."""
+    """The installed Paddle by its version file, and why it cannot be imported, if so."""
     found = importlib.util.find_spec("paddle")
     if found is None or not found.origin:
-        return Paddle(installed(PADDLES))
+        return Paddle(installed(PADDLES), fault="it is not installed")
     path = Path(found.origin).with_name("version") / "__init__.py"
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    return of_version_file(text, installed(PADDLES))
+    return replace(of_version_file(text, installed(PADDLES)), fault=_import_fault())
+
+
+def _import_fault() -> str:
+    """What importing Paddle raises, such as the name of a library that is not there; empty if nothing."""
+    try:
+        import paddle  # noqa: F401
+    except OF_THIS_PROCESS:
+        raise
+    except BaseException as error:  # noqa: BLE001 - whatever its C++ side and its packages raise
+        return f"{type(error).__name__}: {excerpt(str(error), 300)}"
+    return ""
 
 
 def of_version_file(text: str, distributions: Mapping[str, str]) -> Paddle:
@@ -82,4 +99,10 @@ def settings_file(config: Path, overrides: Sequence[str]) -> SettingsFile:
         loaded, _ = settings.load(config, overrides)
     except UserError as error:
         return SettingsFile(str(config), {}, error.wrong, error.right or error.command)
-    return SettingsFile(str(config), {key: str(value) for key, value in flat(settings.as_written(loaded)).items()})
+    values = {key: str(value) for key, value in flat(settings.as_written(loaded)).items()}
+    return SettingsFile(str(config), {key: _short(value) for key, value in values.items()})
+
+
+def _short(text: str) -> str:
+    """A value as it is, or the digest of a long one: enough to compare it."""
+    return text if len(text) <= LONGEST_VALUE else f"sha256 {hashlib.sha256(text.encode()).hexdigest()}"

@@ -6,7 +6,7 @@ import pytest
 from observed import A100, CPU_WHEEL, PYPI_WHEEL, WELL, exchanged, on_gpu
 
 from pannsdist.run.doctor.examination import examine, summary, table
-from pannsdist.run.doctor.facts import Folder, Gpus, Master, RunRecord
+from pannsdist.run.doctor.facts import Gpus, Master, RunRecord
 from pannsdist.run.doctor.finding import Verdict, worst
 from pannsdist.run.doctor.wheel import Card
 
@@ -135,6 +135,14 @@ def test_for_a_card_without_machine_code_the_remedy_names_paddles_own_index(capa
     assert "uninstall -y paddlepaddle-gpu" in remedy
 
 
+def test_a_paddle_that_cannot_be_imported_is_named_and_plugins_are_not_blamed():
+    facts = exchanged(on_gpu(), software={"paddle": replace(PYPI_WHEEL, fault="ImportError: libcudnn.so.8")})
+    found = faults(facts)
+    assert {name: one.verdict.value for name, one in found.items()} == {"Paddle": "error", "plugins": "unknown"}
+    assert "cannot be imported: ImportError: libcudnn.so.8" in found["Paddle"].seen
+    assert found["Paddle"].remedy.endswith("--force-reinstall paddlepaddle-gpu==2.6.2")
+
+
 def test_two_distributions_of_paddle_are_told_apart():
     both = {"paddlepaddle": "3.3.1", "paddlepaddle-gpu": "2.6.2"}
     found = faults(exchanged(software={"paddle": replace(CPU_WHEEL, distributions=both)}))
@@ -172,4 +180,8 @@ def test_the_table_has_a_line_for_each_finding_with_its_remedy_and_a_summary():
     assert lines[place].startswith("error ")
     assert lines[place + 1].strip().startswith("next: ulimit -n")
     assert lines[-1] == summary(examine(facts)) == f"{len(examine(facts)) - 2} ok, 1 warning, 1 error"
-    assert isinstance(facts.folder, Folder)
+
+
+def test_what_others_say_cannot_steer_a_terminal():
+    lines = list(table(examine(exchanged(software={"broken": {"model \x1b[2J": "\n\n"}}))))
+    assert not any("\x1b" in line for line in lines)

@@ -101,3 +101,4 @@ def test_the_makefile_chooses_by_this_check(smi):
     assert done.returncode == 0, done.stderr
     assert "'.[cpu]'" in done.stdout
     assert "pannsdist.run.doctor.wheel --why cpu" in done.stdout
+    assert "train -c recipe:demo --nproc 2" in done.stdout

@@ -1,0 +1,1 @@
+"""What this project claims, tried on the devices that are there: `pannsdist doctor --prove`."""

@@ -1,0 +1,52 @@
+"""What the experiments of one world left: figures without a judgement, as plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Training steps of a real network: clips per second over all processes, and what part of the time they waited."""
+
+    model: str
+    clips_per_s: float
+    waiting: float
+    memory_mib: float | None = None
+
+
+@dataclass(frozen=True)
+class AllReduce:
+    """Seconds of an all-reduce by its size in bytes."""
+
+    size: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One world. Losses are the mean over all clips of each step; None or empty where a device cannot do it.
+
+    `resume_difference` and `recompute_difference` are the largest difference of a weight, of a loss. `replicas_equal`:
+    all processes hold the same weights. `bad_step_kept`: a batch with a NaN changed no weight, in any process.
+    `frozen_kept`, `unfrozen_equal`: frozen weights did not change; what was unfrozen is the same in every process.
+    """
+
+    devices: tuple[str, ...]
+    losses: tuple[float, ...] = ()
+    norm_losses: tuple[float, ...] = ()
+    fp16_losses: tuple[float, ...] = ()
+    bf16_losses: tuple[float, ...] = ()
+    resume_difference: float | None = None
+    recompute_difference: float | None = None
+    replicas_equal: bool | None = None
+    bad_step_kept: bool | None = None
+    frozen_kept: bool | None = None
+    unfrozen_equal: bool | None = None
+    speed: Speed | None = None
+    all_reduce: tuple[AllReduce, ...] = ()
+
+    @property
+    def is_on_gpus(self) -> bool:
+        """Whether every process had a GPU."""
+        return bool(self.devices) and all(device.startswith("gpu") for device in self.devices)

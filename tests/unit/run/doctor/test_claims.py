@@ -1,0 +1,113 @@
+"""The claims are judged from figures: of GPUs too, whose names are exchanged here."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from pannsdist.run.doctor.finding import Verdict
+from pannsdist.run.doctor.proving.claims import CLAIMS, NOT_HERE, all_reduce_finding, all_reduce_lines, judged
+from pannsdist.run.doctor.proving.figures import AllReduce, Figures, Speed
+
+pytestmark = pytest.mark.any_paddle
+LOSSES = tuple(2.0 - 0.05 * step for step in range(20))
+ONE = Figures(("cpu",), LOSSES, (), (), (), 0.0, 0.0, True, True, True, True, Speed("panns_cnn6", 4.0, 0.0))
+TWO = replace(ONE, devices=("cpu", "cpu"), all_reduce=(AllReduce(4, 1e-4), AllReduce(1 << 20, 0.01)))
+HALF = tuple(1.001 * loss for loss in LOSSES)
+
+
+def on_gpus(figures, **changes):
+    """The same figures of GPUs, with what only they have."""
+    devices = tuple(f"gpu:{number} NVIDIA H100" for number in range(len(figures.devices)))
+    speed = replace(figures.speed, memory_mib=9000.0)
+    made = replace(figures, devices=devices, norm_losses=LOSSES, fp16_losses=HALF, bf16_losses=HALF, speed=speed)
+    return replace(made, **changes)
+
+
+def verdicts(one=ONE, several=TWO):
+    return {finding.name: finding.verdict for finding in judged(one, several) if finding.name not in NOT_HERE}
+
+
+def unlike(one, several, verdict):
+    return [name for name, found in verdicts(one, several).items() if found is verdict]
+
+
+def test_on_a_cpu_every_claim_holds_but_those_without_a_kernel_there():
+    found = verdicts()
+    assert len(found) == len(CLAIMS)
+    without = ["SyncBatchNorm", "amp fp16", "amp bf16"]
+    assert [name for name, verdict in found.items() if verdict is not Verdict.OK] == without
+    assert {found[name] for name in without} == {Verdict.UNKNOWN}
+
+
+def test_on_gpus_every_claim_holds():
+    assert set(verdicts(on_gpus(ONE), on_gpus(TWO)).values()) == {Verdict.OK}
+
+
+def test_what_is_not_tried_is_listed_by_name():
+    assert [one.name for one in judged(ONE, TWO)][-len(NOT_HERE) :] == list(NOT_HERE)
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({"losses": (*LOSSES[:-1], 1.06)}, "promise 1, number of processes"),
+        ({"losses": LOSSES[:-1]}, "promise 1, number of processes"),
+        ({"resume_difference": 1e-9}, "promise 2, resuming"),
+        ({"resume_difference": None}, "promise 2, resuming"),
+        ({"replicas_equal": False}, "equal weights in all processes"),
+        ({"bad_step_kept": False}, "promise 6, losses not finite"),
+        ({"frozen_kept": False}, "promise 7, freezing"),
+        ({"unfrozen_equal": None}, "promise 7, unfreezing"),
+        ({"recompute_difference": 0.1}, "recomputation"),
+        ({"recompute_difference": None}, "recomputation"),
+        ({"speed": None}, "throughput"),
+        ({"all_reduce": ()}, "all-reduce"),
+    ],
+)
+def test_a_claim_that_does_not_hold_is_an_error(change, name):
+    assert name in unlike(ONE, replace(TWO, **change), Verdict.ERROR)
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({"norm_losses": (*LOSSES[:-1], 1.06)}, "SyncBatchNorm"),
+        ({"norm_losses": ()}, "SyncBatchNorm"),
+        ({"fp16_losses": (*HALF[:-1], math.nan)}, "amp fp16"),
+        ({"bf16_losses": (*HALF[:-4], 3.0, 3.0, 3.0, 3.0)}, "amp bf16"),
+        ({"bf16_losses": ()}, "amp bf16"),
+        ({"devices": ("gpu:0 NVIDIA H100", "gpu:0 NVIDIA H100")}, "every process has its device"),
+        ({"devices": ("gpu:0 NVIDIA H100", "cpu")}, "every process has its device"),
+    ],
+)
+def test_a_claim_of_gpus_that_does_not_hold_is_an_error(change, name):
+    assert name in unlike(on_gpus(ONE), on_gpus(TWO, **change), Verdict.ERROR)
+
+
+def test_training_that_learns_nothing_proves_nothing():
+    flat = replace(ONE, losses=LOSSES[::-1])
+    assert unlike(flat, replace(TWO, losses=LOSSES[::-1]), Verdict.ERROR) == ["training learns"]
+
+
+def test_a_gpu_that_resumes_almost_equally_is_a_warning():
+    assert unlike(on_gpus(ONE), on_gpus(TWO, resume_difference=1e-7), Verdict.WARNING) == ["promise 2, resuming"]
+
+
+def test_one_gpu_alone_proves_nothing_about_several_processes():
+    alone = on_gpus(ONE)
+    names = ["promise 1, number of processes", "SyncBatchNorm", "all-reduce"]
+    assert unlike(alone, alone, Verdict.UNKNOWN) == names
+
+
+def test_much_waiting_for_data_is_a_warning():
+    slow = replace(TWO, speed=Speed("panns_cnn6", 4.0, 0.5))
+    assert unlike(ONE, slow, Verdict.WARNING) == ["waiting for data"]
+
+
+def test_the_rate_of_an_all_reduce_is_that_of_a_link_of_the_ring():
+    assert all_reduce_lines([AllReduce(4, 1e-4), AllReduce(8 << 20, 0.01)], 4) == [
+        "4 bytes in 0.10 ms",
+        "8 MiB in 10.00 ms, 1200 MiB/s",
+    ]
+    assert all_reduce_finding(ONE).verdict is Verdict.UNKNOWN

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from pannsdist.runtime import reading, storage
+from pannsdist.runtime import storage
+from pannsdist.runtime.errors import UserError
+from pannsdist.runtime.json_files import JsonFile
 
 FILE = "times.jsonl"
 """A line for each look at which a log had grown: the time in seconds since 1970, the rank of the first process, and the
@@ -31,13 +34,14 @@ class LogTimes:
         return [log.stat().st_size if log.is_file() else 0 for log in self._logs]
 
 
+def _record(content: Any) -> tuple[float, int, list[int]]:
+    return float(content["time"]), int(content["first"]), list(map(int, content["bytes"]))
+
+
+TIMES = JsonFile(_record, UserError, None)
+"""A damaged line is left out: the logs themselves are whole without it."""
+
+
 def read(folder: Path) -> list[tuple[float, int, list[int]]]:
-    """Time, rank of the first process, and sizes of the logs, in order; a line that is no such record is left out."""
-    found = []
-    for line in reading.text_or_empty(folder / FILE, errors="replace").splitlines():
-        try:
-            record = json.loads(line)
-            found.append((float(record["time"]), int(record["first"]), list(map(int, record["bytes"]))))
-        except (ValueError, KeyError, TypeError):
-            continue
-    return found
+    """Time, rank of the first process, and sizes of the logs, in order."""
+    return TIMES.read_lines(folder / FILE)

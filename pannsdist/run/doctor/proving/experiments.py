@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pannsdist.run.doctor.facts import to_plain
 from pannsdist.run.doctor.proving.figures import AllReduce, Figures, Speed
 from pannsdist.runtime import console, cpu, storage
+from pannsdist.runtime.foreign import parse_json
 
 if TYPE_CHECKING:
     from pannsdist.distributed.world import World
@@ -28,7 +29,7 @@ def main(arguments: list[str]) -> None:
     console.quiet_paddle()
     from pannsdist.distributed import fleet
 
-    path, wanted = Path(arguments[0]), json.loads(arguments[1])
+    path, wanted = Path(arguments[0]), parse_json(arguments[1].encode(), "the experiment")
     world = fleet.connect()
     figures: dict[str, Any] = {"devices": tuple(world.all_gather(_device(world)))}
     if "all_reduce" in wanted["parts"] and world.size > 1:

@@ -1,19 +1,16 @@
-"""Messages between the processes of a run: JSON over TCP, each with its length in front.
+"""Messages between the processes of a run: over TCP, with time limits.
 
 Paddle's own store is not used for them: each of its operations takes 44 ms (3.3.1), and none has a time limit.
 """
 
 from __future__ import annotations
 
-import json
 import select
 import socket
-import struct
 from typing import Any
 
-from pannsdist.runtime.foreign import parse_json
+from pannsdist.runtime.messages import Inbox, packed
 
-LENGTH = struct.Struct(">I")
 MAX_BYTES = 1 << 20
 """A longer message is refused: whoever sent it is no process of a run."""
 SEND_LIMIT_S = 30.0
@@ -25,7 +22,7 @@ class Connection:
     def __init__(self, end: socket.socket) -> None:
         end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         end.settimeout(SEND_LIMIT_S)
-        self._socket, self._buffer = end, bytearray()
+        self._socket, self._inbox = end, Inbox(MAX_BYTES)
         self._poll = select.poll()
         self._poll.register(end, select.POLLIN)
 
@@ -35,8 +32,7 @@ class Connection:
 
     def send(self, message: Any) -> None:
         """Send a message. Raises OSError if the other end is gone."""
-        content = json.dumps(message).encode()
-        self._socket.sendall(LENGTH.pack(len(content)) + content)
+        self._socket.sendall(packed(message))
 
     def receive(self, timeout_s: float) -> Any:
         """The next message; None if it does not arrive in time. Raises OSError, ValueError for what is no message."""
@@ -49,21 +45,11 @@ class Connection:
         content = self._socket.recv(1 << 16)
         if not content:
             raise ConnectionResetError("the connection was closed")
-        self._buffer += content
+        self._inbox.add(content)
 
     def taken(self) -> Any:
         """The next message of those that were read; None if it is not complete. Raises ValueError."""
-        if len(self._buffer) < LENGTH.size:
-            return None
-        (size,) = LENGTH.unpack_from(self._buffer)
-        if size > MAX_BYTES:
-            raise ValueError(f"a message of {size} bytes")
-        end = LENGTH.size + size
-        if len(self._buffer) < end:
-            return None
-        content = bytes(self._buffer[LENGTH.size : end])
-        del self._buffer[:end]
-        return parse_json(content, "a message")
+        return self._inbox.next()
 
     def close(self) -> None:
         """Close this end."""

@@ -1,20 +1,15 @@
-"""Messages between the doctors of several nodes: JSON lines over TCP, of bounded size, within deadlines."""
+"""Messages between the doctors of several nodes: over TCP, within deadlines."""
 
 from __future__ import annotations
 
-import json
 import socket
 import time
 from typing import Any
 
-from pannsdist.runtime.foreign import parse_json
+from pannsdist.runtime.messages import BadMessage, Inbox, packed
 
 MAX_BYTES = 4 << 20
 BLOCK = 1 << 16
-
-
-class BadMessage(Exception):
-    """What came over a connection is no message of a doctor."""
 
 
 class Deadline:
@@ -39,7 +34,7 @@ class Channel:
 
     def __init__(self, connection: socket.socket) -> None:
         self.connection = connection
-        self._rest = b""
+        self._inbox = Inbox(MAX_BYTES)
 
     def __enter__(self) -> Channel:
         return self
@@ -54,25 +49,18 @@ class Channel:
     def send(self, content: dict[str, Any], deadline: Deadline) -> None:
         """Send an object. Raises OSError."""
         self.connection.settimeout(deadline.left_s)
-        self.connection.sendall(json.dumps(content).encode() + b"\n")
+        self.connection.sendall(packed(content))
 
     def receive(self, deadline: Deadline) -> dict[str, Any]:
         """The next object. Raises OSError (TimeoutError after the deadline), BadMessage for anything else."""
-        while b"\n" not in self._rest:
-            if len(self._rest) > MAX_BYTES:
-                raise BadMessage(f"a message of more than {MAX_BYTES:,} bytes")
+        while (content := self._inbox.next()) is None:
             if deadline.is_over:
                 raise TimeoutError("timed out")
             self.connection.settimeout(deadline.left_s)
             block = self.connection.recv(BLOCK)
             if not block:
                 raise ConnectionResetError("the other side has closed the connection")
-            self._rest += block
-        line, _, self._rest = self._rest.partition(b"\n")
-        try:
-            content = parse_json(line, "a message", MAX_BYTES)
-        except ValueError as error:
-            raise BadMessage(str(error)) from error
+            self._inbox.add(block)
         if not isinstance(content, dict):
             raise BadMessage("a message that is no object")
         return content

@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pannsdist.run.doctor.channel import BadMessage, Channel, Deadline
+from pannsdist.run.doctor.channel import Channel, Deadline
 from pannsdist.run.doctor.comparing import NodeReport, Sight
 from pannsdist.run.doctor.facts import Facts, from_plain, to_plain
 from pannsdist.run.doctor.reaching import echoing, family, reach_all
 from pannsdist.run.doctor.tokens import look_at, token_written
+from pannsdist.runtime.messages import BadMessage
 
 VERSION = 1
 STEP_S = 45.0
@@ -56,7 +57,7 @@ def meet(meeting: Meeting, facts: Facts, place: str | None) -> list[NodeReport]:
             with server:
                 return _Host(meeting, facts, folder).run(server, deadline)
         return _visit(meeting, facts, folder, deadline)
-    except (OSError, BadMessage, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise NotMet(f"the meeting at {meeting.host}:{meeting.port} ended early: {error}") from error
 
 
@@ -133,7 +134,7 @@ class _Host:
             channel = Channel(connection)
             try:
                 guest = _greeted(channel, str(place[0]))
-            except (OSError, BadMessage, ValueError):
+            except (OSError, ValueError):
                 channel.close()  # a probe of a port, or something else that is no doctor
                 continue
             stack.enter_context(channel)
@@ -144,7 +145,7 @@ class _Host:
         """What a node saw; without it, what is known of it."""
         try:
             sight = from_plain(Sight, guest.channel.receive(step))
-        except (OSError, BadMessage, ValueError) as error:
+        except (OSError, ValueError) as error:
             sight = Sight(fault=f"it did not report: {error}")
         return NodeReport(guest.address, guest.facts, guest.clock_ahead_s, sight)
 

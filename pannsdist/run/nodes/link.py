@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import time
+from collections.abc import Iterator
 from typing import Any
 
-from pannsdist.runtime.foreign import parse_json
+from pannsdist.runtime.messages import BadMessage, Inbox, packed
 
 LONGEST_LINE = 1 << 16
 ALIVE_S = 1.0
@@ -29,7 +29,7 @@ class Link:
     def __init__(self, connected: socket.socket) -> None:
         connected.setblocking(False)
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._socket, self._in, self._out = connected, bytearray(), bytearray()
+        self._socket, self._in, self._out = connected, Inbox(LONGEST_LINE), bytearray()
         self.arrived_at = self._sent_at = time.monotonic()
 
     @property
@@ -52,7 +52,7 @@ class Link:
 
     def send(self, message: Message) -> None:
         """Send a message as soon as the connection takes it. Raises LinkLost."""
-        self._out += json.dumps(message).encode() + b"\n"
+        self._out += packed(message)
         self._sent_at = time.monotonic()
         if len(self._out) > 16 * LONGEST_LINE:
             raise LinkLost("it does not read what it is sent")
@@ -65,17 +65,23 @@ class Link:
             self.send(ALIVE)
         self._flush()
         self._read()
-        *lines, rest = bytes(self._in).split(b"\n")
-        self._in = bytearray(rest)
-        if len(rest) > LONGEST_LINE:
-            raise LinkLost(f"it sent a line of more than {LONGEST_LINE} bytes")
+        messages = list(self._messages())
         if self.silent_s > LOST_S:
             raise LinkLost(f"nothing arrived from it for {LOST_S:.0f} s")
-        return [message for message in map(_parsed, lines) if message != ALIVE]
+        return [message for message in messages if message != ALIVE]
 
     def close(self) -> None:
         """Close the connection, after what was sent."""
         self._socket.close()
+
+    def _messages(self) -> Iterator[Message]:
+        try:
+            while (message := self._in.next()) is not None:
+                if not isinstance(message, dict) or not isinstance(message.get("type"), str):
+                    raise BadMessage("a message without a type")
+                yield message
+        except BadMessage as error:
+            raise LinkLost(f"it sent something else than pannsdist does: {error}") from error
 
     def _flush(self) -> None:
         try:
@@ -97,14 +103,4 @@ class Link:
         if not received:
             raise LinkLost("the connection was closed")
         self.arrived_at = time.monotonic()
-        self._in += received
-
-
-def _parsed(line: bytes) -> Message:
-    try:
-        message = parse_json(line, "a message")
-    except ValueError as error:
-        raise LinkLost("it sent something else than pannsdist does") from error
-    if not isinstance(message, dict) or not isinstance(message.get("type"), str):
-        raise LinkLost("it sent something else than pannsdist does")
-    return message
+        self._in.add(received)

@@ -16,7 +16,7 @@ import paddle
 from paddle.nn.layer.norm import _BatchNormBase
 
 from pannsdist.distributed import joining, peers
-from pannsdist.distributed.averaging import average_gradients
+from pannsdist.distributed.averaging import GradientAverage
 from pannsdist.distributed.coordinator import Coordinator
 from pannsdist.distributed.single import SingleProcessWorld
 from pannsdist.distributed.verdict import Verdict
@@ -83,6 +83,7 @@ class FleetWorld(World):
         super().__init__(rank, size, device)
         self._options = options
         self._wrapped: list[paddle.nn.Layer] = []
+        self._averages: dict[int, GradientAverage] = {}
         self._processes: Sequence[peers.ProcessId | None] = ()
         self._coordinator: Coordinator | None = None
         with peers.reporting_lost_peers(lambda _: None):
@@ -127,9 +128,12 @@ class FleetWorld(World):
 
         Earlier wrappers are kept alive: Paddle 3.3.1 crashes if one is freed and its layer is wrapped again.
         """
+        import paddle.distributed as dist
+
         with self._collective("broadcasting the weights"):
             wrapped = self._fleet.distributed_model(layer)
         self._wrapped.append(wrapped)
+        self._averages[id(wrapped)] = GradientAverage(self.size, self._options.comm_buffer_mb, dist.all_reduce)
         return wrapped
 
     def no_sync(self, wrapped: paddle.nn.Layer) -> AbstractContextManager[None]:
@@ -149,8 +153,7 @@ class FleetWorld(World):
             return
         with self.no_sync(wrapped):
             yield
-        import paddle.distributed as dist
-
+        average = self._averages[id(wrapped)]
         self._refuse_within_work()
         trained = [parameter for parameter in parameters if not parameter.stop_gradient]
         counts = self._watch.meet(*(float(parameter.grad is not None) for parameter in trained))
@@ -159,7 +162,7 @@ class FleetWorld(World):
             if parameter.grad is None:
                 parameter.grad = paddle.zeros_like(parameter)
         with self._watch.waiting("averaging the gradients"), peers.reporting_lost_peers(self._watch.verdict):
-            average_gradients(used, self.size, self._options.comm_buffer_mb, dist.all_reduce)
+            average.average(used)
 
     def convert_sync_batchnorm(self, layer: paddle.nn.Layer) -> paddle.nn.Layer:
         """Convert to Paddle's SyncBatchNorm, which supports GPUs only (3.3.1)."""

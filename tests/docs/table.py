@@ -102,6 +102,7 @@ RUN = (
         ONE_PROCESS,
         leaves="runs/esc10_mn04/best_model/bundle.json",
     ),
+    Run(r"pannsdist doctor -c recipe:demo", shows=r"^ok +settings +recipe:demo: "),
     Run(r"pannsdist train -c FILE.yaml --dry-run", shows=r"\nbatch      4 = "),
     Run(
         r"pannsdist train -c recipe:demo --nproc 2",
@@ -223,6 +224,7 @@ LEFT = (
     Left(
         r"export (PANNSDIST_MIRROR|HF_ENDPOINT)=", "mirrors; tests/unit/weights/downloads/test_mirrors.py has its own"
     ),
+    Left(r"pannsdist doctor .* --nodes 3", "needs three machines; tests/unit/run/doctor/test_comparison_of_nodes.py has its own"),
     Left(r"python -m pytest plugins/", "these tests are part of `make test`"),
     Left(r"class FBeta:", "parts of what `plugins new` writes, which tests/runs/test_templates.py checks"),
     Left(r"\[options.entry_points\]", "a part of setup.cfg, as `plugins new` writes it"),

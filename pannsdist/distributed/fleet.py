@@ -135,10 +135,17 @@ class FleetWorld(World):
         import paddle.distributed as dist
 
         with self._collective("broadcasting the weights"):
-            wrapped = self._fleet.distributed_model(layer) if self._fleet else paddle.DataParallel(layer)
+            wrapped = self._data_parallel(layer)
         self._wrapped.append(wrapped)
         self._averages[id(wrapped)] = GradientAverage(self.size, self._options.comm_buffer_mb, dist.all_reduce)
         return wrapped
+
+    def _data_parallel(self, layer: paddle.nn.Layer) -> paddle.nn.Layer:
+        buffer_mb = self._options.comm_buffer_mb
+        if self._fleet is None:
+            return paddle.DataParallel(layer, comm_buffer_size=buffer_mb)
+        self._fleet.fleet._user_defined_strategy.fuse_grad_size_in_MB = buffer_mb
+        return self._fleet.distributed_model(layer)
 
     def no_sync(self, wrapped: paddle.nn.Layer) -> AbstractContextManager[None]:
         """Return the wrapped layer's `no_sync` context."""

@@ -131,6 +131,7 @@ class FleetWorld(World):
         import paddle.distributed as dist
 
         with self._collective("broadcasting the weights"):
+            self._fleet.fleet._user_defined_strategy.fuse_grad_size_in_MB = self._options.comm_buffer_mb
             wrapped = self._fleet.distributed_model(layer)
         self._wrapped.append(wrapped)
         self._averages[id(wrapped)] = GradientAverage(self.size, self._options.comm_buffer_mb, dist.all_reduce)

@@ -113,12 +113,14 @@ class World(ABC):
         `work` must not call a method for all processes, which would wait for one that has failed: RuntimeError.
         Raises the UserError of the lowest rank that has one, else the process's own error, else PeerLost.
         """
+        self._refuse_within_work()
         value, error = self._attempt(work)
         self._raise_first([failure for _, failure in self.all_gather((None, _portable(error)))], error)
         return value  # type: ignore[return-value]
 
     def on_main(self, work: Callable[[], T]) -> T:
         """Run `work` on rank 0, as `agree` would; return its result or raise its error on all. All processes."""
+        self._refuse_within_work()
         value, error = self._attempt(work) if self.is_main else (None, None)
         outcomes = self.all_gather((value, _portable(error)))
         self._raise_first([failure for _, failure in outcomes], error)

@@ -224,7 +224,10 @@ LEFT = (
     Left(
         r"export (PANNSDIST_MIRROR|HF_ENDPOINT)=", "mirrors; tests/unit/weights/downloads/test_mirrors.py has its own"
     ),
-    Left(r"pannsdist doctor .* --nodes 3", "needs three machines; tests/unit/run/doctor/test_comparison_of_nodes.py has its own"),
+    Left(
+        r"pannsdist doctor .* --nodes 3",
+        "needs three machines; tests/unit/run/doctor/test_comparison_of_nodes.py has its own",
+    ),
     Left(r"python -m pytest plugins/", "these tests are part of `make test`"),
     Left(r"class FBeta:", "parts of what `plugins new` writes, which tests/runs/test_templates.py checks"),
     Left(r"\[options.entry_points\]", "a part of setup.cfg, as `plugins new` writes it"),

@@ -87,6 +87,15 @@ def test_an_array_without_elements_is_shared_too(met):
     assert [facts["empty array"] for facts in met] == [{"value": [[0, 3]]}] * 2
 
 
+def test_gradients_are_averaged_in_buffers_of_the_settings_size(met):
+    assert [facts["buffer"] for facts in met] == [25 * 2**20] * 2
+
+
+def test_a_method_for_all_processes_within_agreed_work_is_refused(met):
+    for facts in met:
+        assert "must not wait for them" in facts["meeting within work"]["text"]
+
+
 def test_after_failures_the_processes_are_still_in_step(met):
     assert [facts["still together"]["value"] for facts in met] == [[0, 1]] * 2
 

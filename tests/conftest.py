@@ -23,8 +23,8 @@ with warnings.catch_warnings():
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
-LAUNCHING = ("tests/runs/", "tests/processes/")
-LONGEST = ("tests/runs/", "tests/contract/", "tests/processes/", "tests/docs/")
+LAUNCHING = ("tests/runs/", "tests/processes/", "tests/hosts/")
+LONGEST = ("tests/runs/", "tests/contract/", "tests/processes/", "tests/docs/", "tests/hosts/")
 
 
 @pytest.hookimpl(tryfirst=True)

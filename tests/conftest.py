@@ -29,6 +29,7 @@ GROUPS = {
     "wheels": ("tests/", "wheels|installed|short"),
     "runs": ("tests/runs/", "together|run|killed"),
     "processes": ("tests/processes/", r"\w+"),
+    "hosts": ("tests/hosts/", "machines|hosts|undisturbed"),
 }
 """Test files that use one of these costly fixtures, in this folder, go to one worker of xdist, which makes it once."""
 LONGEST = (
@@ -36,6 +37,7 @@ LONGEST = (
         "wheels",
         "runs",
         "processes",
+        "hosts",
         "tests/runs/test_train_command.py",
         "tests/runs/test_first_hour.py",
         "tests/runs/",

@@ -36,15 +36,17 @@ PLAIN = (
 """Without batch norm, so that the result does not depend on the number of nodes but for rounding."""
 
 
-def command(nodes: str, master: Host, *options: object, settings=SETTINGS) -> tuple[object, ...]:
+def command(nodes: str, master: str, *options: object, settings=SETTINGS) -> tuple[object, ...]:
     """The command that is typed on every node."""
-    where = ("--nodes", nodes, "--master", f"{master.address}:{PORT}", "--nproc", 1)
+    where = ("--nodes", nodes, "--master", f"{master}:{PORT}", "--nproc", 1)
     return ("train", *where, *options, "-c", "recipe:tones_cnn6", *settings)
 
 
-def start(hosts: list[Host], nodes: str, *options: object, cwd: Path, env, settings=SETTINGS) -> list[Command]:
-    """Start the command on hosts, of which the first is the master."""
-    typed = command(nodes, hosts[0], *options, settings=settings)
+def start(
+    hosts: list[Host], nodes: str, *options: object, cwd: Path, env, settings=SETTINGS, master: str = ""
+) -> list[Command]:
+    """Start the command on hosts, of which the first is the master; `master` is what else it is called."""
+    typed = command(nodes, master or hosts[0].address, *options, settings=settings)
     return [host.start(*typed, cwd=cwd, env=env) for host in hosts]
 
 

@@ -17,7 +17,12 @@ from pathlib import Path
 import launching
 
 TRAIN_SCRIPT = str(launching.TRAIN)
-SUBNET = "10.77.0"
+SUBNET, SUBNET_6 = "10.77.0", "fd77:"
+MASTER_NAME = "node-one"
+"""The name of the first machine, which it resolves to its loopback interface itself, as on Debian."""
+FILES = Path("/etc/netns")
+"""`ip netns exec` puts the files of a folder with the namespace's name here in place of those of /etc."""
+HAS_IPV6 = Path("/proc/net/if_inet6").exists()
 LIMIT_S = 400.0
 """Against hanging alone."""
 
@@ -68,6 +73,11 @@ class Host:
         return self.started[-1]
 
     @property
+    def address_6(self) -> str:
+        """Its address of IPv6."""
+        return f"{SUBNET_6}:{self.address.rpartition('.')[2]}"
+
+    @property
     def processes(self) -> list[int]:
         """All processes of this machine."""
         return [int(number) for number in ip("netns", "pids", self.namespace).split()]
@@ -90,9 +100,9 @@ class Host:
                     os.kill(number, signal.SIGKILL)
                 except ProcessLookupError:
                     continue
-            for command in self.started:
-                command.process.poll()
             time.sleep(0.02)
+        for command in self.started:
+            command.process.wait()
 
     def plug(self, is_in: bool) -> None:
         """Plug the network cable in, or pull it."""
@@ -142,9 +152,16 @@ def hosts(count: int, subnet: str = SUBNET) -> Iterator[list[Host]]:
             ip("-n", host.namespace, "addr", "add", f"{host.address}/24", "dev", "eth0")
             for interface in ("eth0", "lo"):
                 ip("-n", host.namespace, "link", "set", interface, "up")
+            if HAS_IPV6:
+                ip("-n", host.namespace, "addr", "add", f"{host.address_6}/64", "dev", "eth0", "nodad")
+            (FILES / host.namespace).mkdir(parents=True)
+            master = "127.0.1.1" if host is found[0] else found[0].address
+            (FILES / host.namespace / "hosts").write_text(f"127.0.0.1 localhost\n{master} {MASTER_NAME}\n")
         yield found
     finally:
         made = ip("netns", "list")
+        for host in found:
+            shutil.rmtree(FILES / host.namespace, ignore_errors=True)
         for host in found:
             if host.namespace in made:
                 host.kill()

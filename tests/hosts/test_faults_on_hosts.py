@@ -35,7 +35,7 @@ class Job:
         self.events = []
 
     def start(self, hosts):
-        typed = jobs.command("2:3", self.hosts[0], "--max-restarts", 99, settings=jobs.PLAIN)
+        typed = jobs.command("2:3", self.hosts[0].address, "--max-restarts", 99, settings=jobs.PLAIN)
         return [host.start(*typed, cwd=self.work, env=self.env) for host in hosts]
 
     def disturb(self):

@@ -24,6 +24,7 @@ from pannsdist.run.nodes.supervisor import Supervisor
 from pannsdist.runtime import console, launcher
 from pannsdist.runtime.errors import SettingsError
 from pannsdist.runtime.folder_lock import refuse_held
+from pannsdist.runtime.redaction import without_credentials, without_secrets
 
 if TYPE_CHECKING:
     from pannsdist.settings.schema import Settings
@@ -85,7 +86,7 @@ def train_on_nodes(request: NodesRequest) -> int:
 
 
 def _supervisor(run: NodeRun, master: Master, rules: Rules, wanted: Settings) -> Supervisor:
-    facts = dict(_facts(rules, run.processes, wanted))
+    facts = dict(facts_of(rules, run.processes, wanted))
     own = master.own()
     secret = secrets.token_hex(16) if own else ""
     server = None
@@ -95,8 +96,8 @@ def _supervisor(run: NodeRun, master: Master, rules: Rules, wanted: Settings) ->
     return Supervisor(run, Client(master, facts, secret), server, rules.join_timeout_s)
 
 
-def _facts(rules: Rules, processes: int, wanted: Settings) -> Iterator[tuple[str, str]]:
-    """What has to be equal on all nodes. Of a setting only a checksum leaves this machine."""
+def facts_of(rules: Rules, processes: int, wanted: Settings) -> Iterator[tuple[str, str]]:
+    """What has to be equal on all nodes. Of a setting only a checksum leaves this machine, and of a secret nothing."""
     from pannsdist.run.history import versions
 
     yield "--nodes", rules.nodes
@@ -104,8 +105,8 @@ def _facts(rules: Rules, processes: int, wanted: Settings) -> Iterator[tuple[str
     yield "--hosts", ",".join(one.name for one in rules.expected) or "none"
     for name, version in versions().items():
         yield f"the version of {name}", ".".join(version.split(".")[:2]) if name == "python" else version
-    for key, value in _flat(settings.to_dict(wanted)):
-        yield f"setting {key}", hashlib.sha256(repr(value).encode()).hexdigest()[:12]
+    for key, value in _flat(without_secrets(settings.to_dict(wanted))):
+        yield f"setting {key}", hashlib.sha256(without_credentials(repr(value)).encode()).hexdigest()[:12]
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
 
 from pannsdist.run.launching import process_tree
@@ -15,8 +14,9 @@ from pannsdist.run.nodes.membership import CONTINUE, GRACE_S, Report
 from pannsdist.run.nodes.node_command import NodeRun, Place
 from pannsdist.run.nodes.node_round import Halted, NodeRound
 from pannsdist.run.nodes.server import Server
-from pannsdist.runtime import signals
+from pannsdist.runtime import console, signals, streams
 from pannsdist.runtime.errors import EXIT_STOPPED, EXIT_USER_ERROR, PeerLost, UserError
+from pannsdist.runtime.redaction import without_credentials
 
 TURN_S = 0.1
 
@@ -49,7 +49,7 @@ class Supervisor:
         while True:
             order = self._next_order()
             if order is None:
-                print(f"stopped while waiting for other nodes\n  next: {self._run.command_line}", flush=True)
+                console.print_main(f"stopped while waiting for other nodes\n  next: {self._run.command_line}")
                 return EXIT_STOPPED
             if order["type"] == "finish":
                 return self._finished(int(order["code"]), str(order["text"]))
@@ -58,7 +58,7 @@ class Supervisor:
     def _take_part(self, order: Message) -> None:
         place = Place(order["number"], order["rank"], tuple(order["hosts"]), tuple(order["names"]), order["port"])
         job = self._run.job(place)
-        print(self._run.lines(place, job), flush=True)
+        console.print_main(self._run.lines(place, job))
         current = NodeRound(job, self)
         try:
             report = current.run()
@@ -73,9 +73,9 @@ class Supervisor:
 
     def _finished(self, code: int, text: str) -> int:
         if code == EXIT_STOPPED:
-            print(f"{text}\n  next: {self._run.command_line}", flush=True)
+            console.print_main(f"{text}\n  next: {self._run.command_line}")
         elif text and not _is_known(text, self._printed):
-            print(f"error: {text}", file=sys.stderr, flush=True)
+            streams.complain(without_credentials(f"error: {text}"))
         return code
 
     def _next_order(self) -> Message | None:
@@ -108,11 +108,11 @@ class Supervisor:
         was_connected = self._client.is_connected
         for message in self._client.turn():
             if message["type"] == "say":
-                print(message["text"], flush=True)
+                console.print_main(message["text"])
             else:
                 self._orders.append(message)
         if was_connected and not self._client.is_connected:
-            print(f"the master is lost: {self._client.reason}; waiting for it", file=sys.stderr, flush=True)
+            streams.complain(without_credentials(f"the master is lost: {self._client.reason}; waiting for it"))
 
     def halted(self) -> Halted | None:
         """The master orders it, or is lost."""

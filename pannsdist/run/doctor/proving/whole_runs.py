@@ -22,7 +22,7 @@ STEP_LINE, LAST_LINES = "epoch 1  step", 15
 
 
 def whole_runs(processes: int, epochs: int, environment: Mapping[str, str]) -> RunFigures:
-    """The figures of two runs in a temporary folder, in `processes` each; the signal must come before the last epoch."""
+    """The figures of two runs in a temporary folder; the signal must come before the last of the epochs."""
     with storage.temporary_folder() as folder:
         call = _Calls(folder, processes, epochs, environment)
         code, printed = call.train("whole")

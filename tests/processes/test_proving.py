@@ -5,7 +5,7 @@ import json
 from pannsdist.run.doctor.facts import from_plain
 from pannsdist.run.doctor.finding import Verdict
 from pannsdist.run.doctor.proving.claims import judged
-from pannsdist.run.doctor.proving.figures import Figures
+from pannsdist.run.doctor.proving.figures import Figures, RunFigures
 
 ON_GPUS_ALONE = {"SyncBatchNorm", "amp fp16", "amp bf16"}
 
@@ -19,7 +19,11 @@ def test_the_claims_hold_between_one_and_two_processes(alone, two, place):
     assert several.devices == ("cpu", "cpu")
     assert [measured.size for measured in several.all_reduce] == [4, 1 << 20]
     speed = {"throughput", "waiting for data"}
-    found = {finding.name: finding for finding in judged(one, several) if finding.name not in speed}
+    found = {
+        finding.name: finding
+        for finding in judged(one, several, RunFigures(0, 0.0, 1, 0, 75, 0, 0.0))
+        if finding.name not in speed
+    }
     errors = {name: finding.seen for name, finding in found.items() if finding.verdict is Verdict.ERROR}
     assert errors == {}
     assert all(found[name].verdict is Verdict.UNKNOWN for name in ON_GPUS_ALONE)

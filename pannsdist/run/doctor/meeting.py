@@ -6,6 +6,7 @@ Nothing but JSON within bounds is read, no command is taken from it, and every s
 
 from __future__ import annotations
 
+import math
 import re
 import secrets
 import socket
@@ -27,6 +28,8 @@ VERSION = 1
 STEP_S = 45.0
 """Deadline of a step after all have come: connecting to every node, and looking for files."""
 RETRY_S = 0.3
+GREETING_S = 10.0
+"""How long either side waits for the first words of the other."""
 TOKEN_WORD = re.compile(r"[0-9a-f]{16}")
 
 
@@ -50,15 +53,21 @@ def meet(meeting: Meeting, facts: Facts, place: str | None) -> list[NodeReport]:
 
     One process on each node must call this.
     """
-    deadline, folder = Deadline(meeting.join_timeout_s), None if place is None else Path(place)
+    deadline, folder, reason = Deadline(meeting.join_timeout_s), None if place is None else Path(place), ""
     try:
-        server = _listening(meeting, facts)
-        if server is not None:
-            with server:
-                return _Host(meeting, facts, folder).run(server, deadline)
-        return _visit(meeting, facts, folder, deadline)
+        while not reason or not deadline.is_over:
+            server = _listening(meeting, facts)  # tried again: a port may only have been probed by another doctor
+            if server is not None:
+                with server:
+                    return _Host(meeting, facts, folder).run(server, deadline)
+            channel, reason = _connected(meeting, deadline)
+            if channel is not None:
+                with channel:
+                    return _visit(channel, meeting, facts, folder)
+            time.sleep(RETRY_S)
     except (OSError, ValueError) as error:
         raise NotMet(f"the meeting at {meeting.host}:{meeting.port} ended early: {error}") from error
+    raise NotMet(f"{meeting.host}:{meeting.port} was not reached within {meeting.join_timeout_s:.0f} s: {reason}")
 
 
 def _listening(meeting: Meeting, facts: Facts) -> socket.socket | None:
@@ -152,7 +161,7 @@ class _Host:
 
 def _greeted(channel: Channel, address: str) -> _Guest:
     """A node that has just connected. Raises OSError, BadMessage, ValueError if it is none."""
-    deadline = Deadline(10.0)
+    deadline = Deadline(GREETING_S)
     channel.send({"pannsdist-doctor": VERSION}, deadline)
     content = channel.receive(deadline)
     facts = from_plain(Facts, content.get("facts"))
@@ -162,21 +171,20 @@ def _greeted(channel: Channel, address: str) -> _Guest:
     before = time.time()
     channel.send({"clock": True}, deadline)
     clock_s = channel.receive(deadline).get("clock")
-    if not isinstance(clock_s, float):
+    if not isinstance(clock_s, float) or not math.isfinite(clock_s):
         raise BadMessage("a clock that is no number")
     return _Guest(channel, address, port, facts, round(clock_s - (before + time.time()) / 2, 3))
 
 
-def _visit(meeting: Meeting, facts: Facts, folder: Path | None, deadline: Deadline) -> list[NodeReport]:
-    """Take part in the meeting of another node."""
+def _visit(channel: Channel, meeting: Meeting, facts: Facts, folder: Path | None) -> list[NodeReport]:
+    """Take part in the meeting of another node, which may wait for others, and may have begun later than this one."""
+    step = Deadline(meeting.join_timeout_s + STEP_S)
     with ExitStack() as stack:
-        channel = stack.enter_context(_connected(meeting, deadline))
         own = str(channel.connection.getsockname()[0])
         port = stack.enter_context(echoing(own, meeting.listening))
-        channel.send({"facts": to_plain(facts), "port": port}, deadline)
-        channel.receive(deadline)
-        channel.send({"clock": time.time()}, deadline)
-        step = Deadline(deadline.left_s + STEP_S)
+        channel.send({"facts": to_plain(facts), "port": port}, step)
+        channel.receive(step)
+        channel.send({"clock": time.time()}, step)
         start = channel.receive(step)
         number, word, places = _checked(start, meeting.nodes)
         fault = stack.enter_context(token_written(folder, word, number))
@@ -190,23 +198,21 @@ def _visit(meeting: Meeting, facts: Facts, folder: Path | None, deadline: Deadli
         return [from_plain(NodeReport, one) for one in reports]
 
 
-def _connected(meeting: Meeting, deadline: Deadline) -> Channel:
-    """A connection to the host, which may start later than this node. Raises NotMet after the deadline."""
-    while True:
-        try:
-            connection = socket.create_connection((meeting.host, meeting.port), min(5.0, deadline.left_s))
-            channel = Channel(connection)
-            if channel.receive(Deadline(min(10.0, deadline.left_s))).get("pannsdist-doctor") == VERSION:
-                return channel
-            reason = "another version of pannsdist doctor answers there"
-        except BadMessage:
-            reason = "something answers there that is no pannsdist doctor"
-        except OSError as error:
-            reason = f"{error.strerror or error}"
-        if deadline.is_over:
-            wrong = f"{meeting.host}:{meeting.port} was not reached within {meeting.join_timeout_s:.0f} s: {reason}"
-            raise NotMet(wrong)
-        time.sleep(RETRY_S)
+def _connected(meeting: Meeting, deadline: Deadline) -> tuple[Channel | None, str]:
+    """A connection to the host of the meeting; None, and the reason, while there is none."""
+    channel = None
+    try:
+        channel = Channel(socket.create_connection((meeting.host, meeting.port), min(5.0, deadline.left_s)))
+        if channel.receive(Deadline(GREETING_S)).get("pannsdist-doctor") == VERSION:
+            return channel, ""
+        reason = "another version of pannsdist doctor answers there"
+    except BadMessage:
+        reason = "something answers there that is no pannsdist doctor"
+    except OSError as error:
+        reason = f"{error.strerror or error}"
+    if channel is not None:
+        channel.close()
+    return None, reason
 
 
 def _checked(start: dict[str, Any], nodes: int) -> tuple[int, str, Sequence[tuple[str, int]]]:

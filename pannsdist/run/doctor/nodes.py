@@ -49,7 +49,7 @@ def examine(chosen: Examination) -> Outcome:
     findings, plain = [*examination.examine(facts), *compared], {"nodes": [to_plain(one) for one in reports]}
     if chosen.proves:
         proof = prove(this_machine(), chosen.nproc)
-        plain["figures"] = [to_plain(proof.one), to_plain(proof.several)]
+        plain["figures"] = [to_plain(one) for one in (proof.one, proof.several, proof.runs)]
         findings += proof.findings
     elif chosen.nproc is not None:
         findings.append(measured_all_reduce(this_machine(), chosen.nproc))

@@ -25,10 +25,10 @@ def check(facts: Facts) -> Iterator[Finding]:
         return
     yield _visible(gpus)
     if not paddle.is_for_gpus:
-        lowest = min((state.card.capability or 86) for state in gpus.states)
+        newest = max((state.card.capability or 0) for state in gpus.states)
         seen = f"{len(gpus.states)} GPUs stay unused: Paddle's wheel is for the CPU"
         removed = shell_command("python", "-m", "pip", "uninstall", "-y", "paddlepaddle")
-        yield warning("wheel for the GPU", seen, f"{removed} && {install_command(lowest)}")
+        yield warning("wheel for the GPU", seen, f"{removed} && {install_command(newest or None)}")
     else:
         yield from (_machine_code(paddle, state) for state in gpus.states)
         yield _driver(paddle, gpus.states[0])

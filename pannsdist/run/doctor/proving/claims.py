@@ -7,19 +7,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pannsdist.run.doctor.finding import Finding, error, ok, unknown, warning
-from pannsdist.run.doctor.proving.figures import AllReduce, Figures
+from pannsdist.run.doctor.proving.figures import AllReduce, Figures, RunFigures
+from pannsdist.runtime.errors import EXIT_STOPPED
 
 EQUAL, GPU_EQUAL, HALF_EQUAL = 1e-5, 1e-3, 0.1
 """Largest relative difference of losses: in float32 on a CPU; on GPUs, which may compute in TF32; in half precision.
 
 Half precision is compared over the last steps, since its first ones may only lower the loss scale."""
 LAST = 4
-NOT_HERE = (
-    "promise 3, checkpoints are complete or absent",
-    "promise 4, a signal saves and stops",
-    "promise 5, scores belong to the saved model",
-    "crossval --gpus",
-)
+NOT_HERE = ("promise 3, checkpoints after a crash or on a full disk", "crossval --gpus")
 """What `doctor --prove` does not try; tests of the repository do, on the CPU."""
 ONE_ALONE = "there is one process: with a second GPU, or with --nproc, it can be tried"
 NOT_ON_CPU = "not on a CPU: Paddle has no kernel for it there"
@@ -34,9 +30,10 @@ class Claim:
     judge: Callable[[str, Figures, Figures], Finding]
 
 
-def judged(one: Figures, several: Figures) -> list[Finding]:
+def judged(one: Figures, several: Figures, runs: RunFigures) -> list[Finding]:
     """The table: every claim with its figure and verdict, then what is not tried."""
     found = [claim.judge(claim.name, one, several) for claim in CLAIMS]
+    found += judged_runs(runs, several.is_on_gpus)
     return [*found, *(unknown(name, "not tried by this command: pytest in a checkout") for name in NOT_HERE)]
 
 
@@ -169,6 +166,40 @@ def all_reduce_lines(measured: Sequence[AllReduce], processes: int) -> list[str]
         size = f"{one.size >> 20} MiB" if one.size >= 1 << 20 else f"{one.size} bytes"
         found.append(f"{size} in {1e3 * one.seconds:.2f} ms" + (f", {rate:.0f} MiB/s" if one.size >= 1 << 20 else ""))
     return found
+
+
+RUNS = ("promise 3, checkpoints", "promise 4, a signal saves and stops", "promise 5, scores", "promise 2, whole runs")
+
+
+def judged_runs(runs: RunFigures, is_on_gpus: bool) -> list[Finding]:
+    """The claims about whole runs."""
+    checkpoints, stop, scores, resume = RUNS
+    if runs.exit_code != 0:
+        seen = f"a run of the demo ended with exit code {runs.exit_code}: {runs.last_lines}"
+        return [error(name, seen, REPORT) for name in RUNS]
+    sums = f"{runs.damaged} of {runs.checkpoints} do not match their checksums"
+    found = [error(checkpoints, sums, REPORT) if runs.damaged or not runs.checkpoints else ok(checkpoints, sums)]
+    if runs.stop_code == 0:
+        found += [unknown(name, "the run was over before the signal came") for name in (stop, resume)]
+    else:
+        codes = f"exit code {runs.stop_code} after SIGTERM, {runs.resume_code} of the same command again"
+        fine = (runs.stop_code, runs.resume_code) == (EXIT_STOPPED, 0)
+        found.append(ok(stop, codes) if fine else error(stop, f"{codes}: {runs.last_lines}", REPORT))
+        found.append(_differing(resume, runs.resume_difference, "of the run that was stopped", is_on_gpus))
+    found.append(_differing(scores, runs.score_difference, "of pannsdist evaluate with the best model", is_on_gpus))
+    return found
+
+
+def _differing(name: str, apart: float | None, what: str, is_on_gpus: bool) -> Finding:
+    """Scores that must be equal to the last digit on a CPU, and close on GPUs, whose kernels may add in any order."""
+    if apart is None:
+        return error(name, "was not measured", REPORT)
+    seen = f"the scores {what} differ by {apart:g}"
+    if apart == 0:
+        return ok(name, seen)
+    return (warning if is_on_gpus and apart <= GPU_EQUAL else error)(
+        name, f"{seen}; they must be equal on a CPU", REPORT
+    )
 
 
 CLAIMS = (

@@ -50,3 +50,22 @@ class Figures:
     def is_on_gpus(self) -> bool:
         """Whether every process had a GPU."""
         return bool(self.devices) and all(device.startswith("gpu") for device in self.devices)
+
+
+@dataclass(frozen=True)
+class RunFigures:
+    """What whole runs of the recipe `demo` left, one undisturbed, one stopped by SIGTERM and repeated.
+
+    `score_difference`: largest difference between the scores of the run and those of `pannsdist evaluate` with its
+    model. `checkpoints`, `damaged`: how many were written, and how many do not match their checksums.
+    `resume_difference`: largest difference between the scores of the two runs. None where it did not come so far.
+    """
+
+    exit_code: int
+    score_difference: float | None = None
+    checkpoints: int = 0
+    damaged: int = 0
+    stop_code: int | None = None
+    resume_code: int | None = None
+    resume_difference: float | None = None
+    last_lines: str = ""

@@ -14,7 +14,8 @@ from typing import Any
 from pannsdist.run.doctor.facts import from_plain
 from pannsdist.run.doctor.finding import Finding
 from pannsdist.run.doctor.proving.claims import all_reduce_finding, judged
-from pannsdist.run.doctor.proving.figures import Figures
+from pannsdist.run.doctor.proving.figures import Figures, RunFigures
+from pannsdist.run.doctor.proving.whole_runs import whole_runs
 from pannsdist.run.launching.devices import VISIBLE, Machine
 from pannsdist.runtime import storage
 from pannsdist.runtime.errors import SettingsError, UserError
@@ -31,6 +32,8 @@ CNN14_BYTES = 320 << 20
 LAST_LINES = 15
 ALL = ("claims", "speed", "all_reduce")
 CPU_PROCESSES = 2
+CPU_EPOCHS, GPU_EPOCHS = 2, 30
+"""Epochs of a few steps; on GPUs so many that a run is not over before the signal reaches it."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +54,11 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Proof:
-    """The figures of one process and of several, and the table of the claims."""
+    """The figures of one process, of several and of whole runs, and the table of the claims."""
 
     one: Figures
     several: Figures
+    runs: RunFigures
     findings: list[Finding]
 
 
@@ -63,7 +67,9 @@ def prove(machine: Machine, nproc: int | None) -> Proof:
     experiment = _experiment(ALL, machine, nproc)
     one = run(experiment, 1)
     several = one if experiment.processes == 1 else run(experiment, experiment.processes)
-    return Proof(one, several, judged(one, several))
+    epochs = GPU_EPOCHS if experiment.gpus else CPU_EPOCHS
+    runs = whole_runs(experiment.processes, epochs, _environment(experiment, experiment.processes))
+    return Proof(one, several, runs, judged(one, several, runs))
 
 
 def measured_all_reduce(machine: Machine, nproc: int) -> Finding:

@@ -6,13 +6,23 @@ from dataclasses import replace
 import pytest
 
 from pannsdist.run.doctor.finding import Verdict
-from pannsdist.run.doctor.proving.claims import CLAIMS, NOT_HERE, all_reduce_finding, all_reduce_lines, judged
-from pannsdist.run.doctor.proving.figures import AllReduce, Figures, Speed
+from pannsdist.run.doctor.proving.claims import (
+    CLAIMS,
+    NOT_HERE,
+    RUNS,
+    all_reduce_finding,
+    all_reduce_lines,
+    judged,
+    judged_runs,
+)
+from pannsdist.run.doctor.proving.figures import AllReduce, Figures, RunFigures, Speed
+from pannsdist.run.doctor.proving.whole_runs import difference
 
 pytestmark = pytest.mark.any_paddle
 LOSSES = tuple(2.0 - 0.05 * step for step in range(20))
 ONE = Figures(("cpu",), LOSSES, (), (), (), 0.0, 0.0, True, True, True, True, Speed("panns_cnn6", 4.0, 0.0))
 TWO = replace(ONE, devices=("cpu", "cpu"), all_reduce=(AllReduce(4, 1e-4), AllReduce(1 << 20, 0.01)))
+RUN = RunFigures(0, 0.0, 3, 0, 75, 0, 0.0)
 HALF = tuple(1.001 * loss for loss in LOSSES)
 
 
@@ -25,7 +35,7 @@ def on_gpus(figures, **changes):
 
 
 def verdicts(one=ONE, several=TWO):
-    return {finding.name: finding.verdict for finding in judged(one, several) if finding.name not in NOT_HERE}
+    return {finding.name: finding.verdict for finding in judged(one, several, RUN) if finding.name not in NOT_HERE}
 
 
 def unlike(one, several, verdict):
@@ -34,7 +44,7 @@ def unlike(one, several, verdict):
 
 def test_on_a_cpu_every_claim_holds_but_those_without_a_kernel_there():
     found = verdicts()
-    assert len(found) == len(CLAIMS)
+    assert len(found) == len(CLAIMS) + len(RUNS)
     without = ["SyncBatchNorm", "amp fp16", "amp bf16"]
     assert [name for name, verdict in found.items() if verdict is not Verdict.OK] == without
     assert {found[name] for name in without} == {Verdict.UNKNOWN}
@@ -45,7 +55,7 @@ def test_on_gpus_every_claim_holds():
 
 
 def test_what_is_not_tried_is_listed_by_name():
-    assert [one.name for one in judged(ONE, TWO)][-len(NOT_HERE) :] == list(NOT_HERE)
+    assert [one.name for one in judged(ONE, TWO, RUN)][-len(NOT_HERE) :] == list(NOT_HERE)
 
 
 @pytest.mark.parametrize(
@@ -111,3 +121,41 @@ def test_the_rate_of_an_all_reduce_is_that_of_a_link_of_the_ring():
         "8 MiB in 10.00 ms, 1200 MiB/s",
     ]
     assert all_reduce_finding(ONE).verdict is Verdict.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("change", "name", "verdict"),
+    [
+        ({"damaged": 1}, "promise 3, checkpoints", "error"),
+        ({"checkpoints": 0}, "promise 3, checkpoints", "error"),
+        ({"stop_code": 143}, "promise 4, a signal saves and stops", "error"),
+        ({"resume_code": 2}, "promise 4, a signal saves and stops", "error"),
+        ({"score_difference": 1e-9}, "promise 5, scores", "error"),
+        ({"score_difference": None}, "promise 5, scores", "error"),
+        ({"resume_difference": 1e-9}, "promise 2, whole runs", "error"),
+    ],
+)
+def test_a_claim_about_whole_runs_that_does_not_hold_is_an_error(change, name, verdict):
+    found = {one.name: one.verdict.value for one in judged_runs(replace(RUN, **change), is_on_gpus=False)}
+    assert {key: value for key, value in found.items() if value != "ok"} == {name: verdict}
+
+
+def test_gpus_may_differ_in_the_last_digits_and_a_run_may_be_over_before_the_signal():
+    close = judged_runs(replace(RUN, resume_difference=1e-6), is_on_gpus=True)
+    assert [one.verdict.value for one in close if one.name == "promise 2, whole runs"] == ["warning"]
+    over = {one.name: one.verdict.value for one in judged_runs(replace(RUN, stop_code=0), is_on_gpus=True)}
+    assert list(over.values()).count("unknown") == 2
+
+
+def test_a_demo_that_fails_is_shown():
+    found = judged_runs(RunFigures(1, last_lines="no space left"), is_on_gpus=False)
+    assert {one.verdict for one in found} == {Verdict.ERROR}
+    assert "no space left" in found[0].seen
+
+
+def test_the_scores_of_two_runs_are_compared_without_their_times():
+    rows = [{"epoch": 1, "valid/loss": 0.5, "seconds": 3.0}, {"epoch": 2, "valid/loss": 0.25, "seconds": 3.0}]
+    others = [{**row, "seconds": 9.0} for row in rows]
+    assert difference(rows, others) == 0.0
+    assert difference(rows, [rows[0], {**rows[1], "valid/loss": 0.75}]) == 0.5
+    assert difference(rows, rows[:1]) == difference([], []) == math.inf

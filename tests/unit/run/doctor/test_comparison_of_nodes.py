@@ -17,7 +17,9 @@ from pannsdist.run.doctor.channel import MAX_BYTES
 from pannsdist.run.doctor.comparing import compare
 from pannsdist.run.doctor.finding import Verdict
 from pannsdist.run.doctor.meeting import Meeting, NotMet, meet
+from pannsdist.run.doctor.nodes import Examination, examine
 from pannsdist.run.doctor.probing.network import network
+from pannsdist.run.doctor.probing.node import Wanted
 
 pytestmark = [pytest.mark.any_paddle, pytest.mark.slow]
 SCRIPT = Path(__file__).with_name("node_script.py")
@@ -124,15 +126,15 @@ def test_where_the_port_of_the_master_is_filtered_each_node_says_what_it_lacks(s
     assert "10.213.7.1:29617 was not reached within 2 s" in second["not met"]
 
 
-def on_loopback(count, port, facts=WELL, timeout_s=10.0):
+def on_loopback(count, port, expected=0, timeout_s=10.0):
     """The reports that each of `count` nodes of this machine gets, or the error."""
     found = [None] * count
-    seen = replace(facts, network=network(("127.0.0.1", port)))
+    seen = replace(WELL, network=network(("127.0.0.1", port)))
 
     def take_part(number):
         named = exchanged(seen, network={"host": f"node-{number}"})
         try:
-            found[number] = meet(Meeting("127.0.0.1", port, count, timeout_s), named, None)
+            found[number] = meet(Meeting("127.0.0.1", port, expected or count, timeout_s), named, None)
         except NotMet as error:
             found[number] = error
 
@@ -207,3 +209,27 @@ def test_where_something_else_answers_at_the_master_this_is_said():
         port = taken.getsockname()[1]
         with pytest.raises(NotMet, match="something answers there that is no pannsdist doctor"):
             meet(Meeting("127.0.0.1", port, 2, 1.0), replace(WELL, network=network(("127.0.0.1", port))), None)
+
+
+def test_a_node_that_does_not_come_is_named_on_every_node(free_port):
+    threads, found = on_loopback(2, free_port, expected=3, timeout_s=1.0)
+    for thread in threads:
+        thread.join(LIMIT_S)
+    for reports in found:
+        (absent,) = [one for one in compare(reports, 3) if one.name == "nodes"]
+        assert absent.seen.startswith("1 of 3 did not come; these did: node-")
+
+
+def test_the_whole_examination_of_two_nodes(free_port):
+    wanted = Wanted(master=("127.0.0.1", free_port))
+    outcomes = []
+    second = threading.Thread(target=lambda: outcomes.append(examine(Examination(wanted, 2, 20.0))))
+    second.start()
+    outcomes.append(examine(Examination(wanted, 2, 20.0)))
+    second.join(LIMIT_S)
+    for outcome in outcomes:
+        found = {one.name: one.verdict for one in outcome.findings}
+        names = ("nodes", "same Paddle", "same plugin", "clocks of the nodes", "connections")
+        assert [found[name] for name in names] == [Verdict.OK] * len(names)
+        assert found["address of the master"] is Verdict.ERROR
+        assert len(outcome.plain["nodes"]) == 2

@@ -6,7 +6,8 @@
 #                Paddle (not those marked real, any_paddle or long, nor plugins that do not import Paddle)
 #   make test-long        the tests marked long: many minutes, run before a release, not in CI
 #   make check   ruff and mypy
-#   make bench   speed of a training step, of what a training does beside it and of tagging, as ratios; zero-shot ESC-10
+#   make bench   speed of a training step, in several processes, of what a training does beside it and of tagging, as
+#                ratios; zero-shot ESC-10
 #   make dist    wheels of pannsdist and of the plugins and the sdist, from what is committed, in dist/, checked for PyPI
 #   make clean   remove what these made
 #   make test-gpu   on a machine with GPUs: what this project claims of them, as one table (`pannsdist doctor --prove`)
@@ -62,6 +63,7 @@ check: .venv/developed
 
 bench: .venv/installed
 	.venv/bin/python benchmarks/train_step.py
+	.venv/bin/python benchmarks/scaling.py
 	.venv/bin/python benchmarks/train_overheads.py
 	.venv/bin/python benchmarks/predict.py
 	$(if $(ESC10),.venv/bin/python benchmarks/zero_shot.py --data $(ESC10) $(patsubst %,--weights %,$(MN04)),@echo "make bench ESC10=FOLDER measures zero-shot ESC-10 too")

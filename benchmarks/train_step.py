@@ -132,7 +132,7 @@ def work(model_name: str, steps: int, result: Path) -> None:
     from pannsdist.distributed import fleet
 
     world = fleet.connect()
-    learner, batch = build(world, model_name)
+    learner, batch = build(world, model_name, CLIPS // world.size, CLIP_S)
     seconds = []
     for step in range(1, steps + 2):
         start = time.perf_counter()
@@ -143,8 +143,8 @@ def work(model_name: str, steps: int, result: Path) -> None:
     world.close()
 
 
-def build(world: World, model_name: str) -> tuple[Learner, Batch]:
-    """A learner with random weights, and this process's shard of a batch of noise. All processes must call this."""
+def build(world: World, model_name: str, clips: int, clip_s: float) -> tuple[Learner, Batch]:
+    """A learner with random weights, and `clips` clips of noise for this process. All processes must call this."""
     import numpy as np
     import paddle
 
@@ -171,11 +171,11 @@ def build(world: World, model_name: str) -> tuple[Learner, Batch]:
         world, network, TrainingLoss(multi_label=False), optimizer, Schedule("constant", 1e-4, total_steps=1)
     )
 
-    own, samples = CLIPS // world.size, round(CLIP_S * feature.front_end.sample_rate_hz)
+    samples = round(clip_s * feature.front_end.sample_rate_hz)
     random = np.random.default_rng(world.rank)
-    waveforms = random.uniform(-0.5, 0.5, (own, samples)).astype(np.float32)
-    ids = tuple(f"noise-{world.rank}-{number}" for number in range(own))
-    return learner, Batch(ids, waveforms, random.integers(0, CLASSES, own))
+    waveforms = random.uniform(-0.5, 0.5, (clips, samples)).astype(np.float32)
+    ids = tuple(f"noise-{world.rank}-{number}" for number in range(clips))
+    return learner, Batch(ids, waveforms, random.integers(0, CLASSES, clips))
 
 
 if __name__ == "__main__":

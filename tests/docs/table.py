@@ -184,6 +184,7 @@ RUN = (
     Run(r"python benchmarks/predict.py", instead={"--rounds 3 --clips 16": "--rounds 1 --clips 2"}, long=True),
     Run(r"python benchmarks/zero_shot.py", ("--clips-of-each", "1"), shows=r"accuracy"),
     Run(r"python benchmarks/train_overheads.py", instead={"--rounds 3": "--quick"}, long=True),
+    Run(r"python benchmarks/scaling.py", instead={"--rounds 5": "--quick"}, shows=r"^\| 2 processes ", long=True),
 )
 
 TESTED = (

@@ -71,7 +71,7 @@ def classes(folder: Path) -> None:
 
 def spoken(folder: Path, table: Path) -> None:
     """Recordings of two classes by five speakers, as a folder and as a table."""
-    rows = [("file", "label", "speaker")]
+    rows = [("path", "label", "speaker")]
     for digit in (7, 8):
         for number, speaker in enumerate(SPEAKERS):
             path = folder / str(digit) / f"{speaker}_{digit}_01.wav"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import signal
 import subprocess
@@ -14,7 +13,9 @@ from typing import Any
 
 from pannsdist.run.doctor.proving.figures import RunFigures
 from pannsdist.runtime import storage
+from pannsdist.runtime.foreign import parse_json
 from pannsdist.runtime.reading import bytes_or_empty, names_in, text_or_empty
+from pannsdist.training.tracking.scores_file import read_scores
 
 LIMIT_S = 900.0
 CLIPS_OF_CLASS, VALID_CLIPS_OF_CLASS = 8, 4
@@ -70,7 +71,8 @@ class _Calls:
         printed, _ = process.communicate(timeout=LIMIT_S)
         if process.returncode != 0:
             return None
-        found = {key: one["value"] for key, one in json.loads(printed[printed.index("{") :])["scores"].items()}
+        said = parse_json(printed[printed.index("{") :].encode(), "what evaluate prints")
+        found = {key: one["value"] for key, one in said["scores"].items()}
         rows = [row for row in _scores(self._folder, name) if row.get("valid/loss") == found.get("valid/loss")]
         if not rows:
             return math.inf
@@ -91,7 +93,7 @@ class _Calls:
 
 def _scores(folder: Path, name: str) -> list[dict[str, Any]]:
     """The lines of `scores.jsonl` of a run."""
-    return [json.loads(line) for line in text_or_empty(folder / "runs" / name / "scores.jsonl").splitlines()]
+    return read_scores(folder / "runs" / name / "scores.jsonl")
 
 
 def difference(rows: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, Any]]) -> float:

@@ -21,7 +21,9 @@ def add(commands: Any) -> None:
     parser.add_argument("--nproc", type=from_one, metavar="N", help="measure all-reduce between N processes, too")
     parser.add_argument("--prove", action="store_true", help="try what this project claims, on these devices: minutes")
     parser.add_argument("--nodes", type=from_one, default=1, metavar="N", help="compare N nodes: start it on each")
-    parser.add_argument("--master", type=host_and_port, metavar="HOST:PORT", help="where the nodes meet: one of them")
+    parser.add_argument(
+        "--master", type=host_and_port, metavar="HOST:PORT", help="where the nodes connect: one of them"
+    )
     parser.add_argument("--join-timeout", type=from_one, default=60, metavar="S", help="seconds to wait (default: 60)")
     parser.add_argument("--json", action="store_true", help="print facts and findings as JSON")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE.json", help="write this JSON to a file")

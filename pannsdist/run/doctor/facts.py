@@ -106,7 +106,7 @@ class Master:
 
 @dataclass(frozen=True)
 class Network:
-    """This node's name, the addresses that the name resolves to, and the meeting point of the nodes."""
+    """This node's name, the addresses that the name resolves to, and the rendezvous of the nodes."""
 
     host: str
     addresses: tuple[str, ...] = ()

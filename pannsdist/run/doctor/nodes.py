@@ -9,9 +9,9 @@ from pannsdist.run.doctor import examination
 from pannsdist.run.doctor.comparing import NodeReport, compare
 from pannsdist.run.doctor.facts import Facts, to_plain
 from pannsdist.run.doctor.finding import Finding, error
-from pannsdist.run.doctor.meeting import Meeting, NotMet, meet
 from pannsdist.run.doctor.probing.node import Wanted, observe
 from pannsdist.run.doctor.proving.running import measured_all_reduce, prove
+from pannsdist.run.doctor.rendezvous import NoRendezvous, Rendezvous, compared
 from pannsdist.run.launching.devices import this_machine
 from pannsdist.runtime.errors import SettingsError
 
@@ -40,7 +40,7 @@ class Outcome:
 def examine(chosen: Examination) -> Outcome:
     """Examine this node, and compare it with the others. One process on each node must call this.
 
-    Raises SettingsError where the number of nodes and the meeting point contradict each other.
+    Raises SettingsError where the number of nodes and the rendezvous contradict each other.
     """
     if chosen.nodes > 1 and chosen.wanted.master is None:
         raise SettingsError(f"--nodes is {chosen.nodes}, but --master is not given", "give HOST:PORT of one of them")
@@ -63,7 +63,7 @@ def _compared(chosen: Examination, facts: Facts) -> tuple[list[NodeReport], list
         return own, []
     place = None if facts.folder is None or facts.folder.unwritable else facts.folder.path
     try:
-        reports = meet(Meeting(*chosen.wanted.master, chosen.nodes, chosen.join_timeout_s), facts, place)
-    except NotMet as reason:
+        reports = compared(Rendezvous(*chosen.wanted.master, chosen.nodes, chosen.join_timeout_s), facts, place)
+    except NoRendezvous as reason:
         return own, [error("nodes", str(reason), REACH)]
     return reports, compare(reports, chosen.nodes)

@@ -23,7 +23,7 @@ def place_of(folder: Path) -> Path:
 
 
 def token_path(folder: Path, word: str, number: int) -> Path:
-    """The file of the node `number`; `word` tells one meeting from another."""
+    """The file of the node `number`; `word` tells one rendezvous from another."""
     return place_of(folder) / f"{PROBE}{word}-{number}"
 
 

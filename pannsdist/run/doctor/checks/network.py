@@ -1,4 +1,4 @@
-"""The network as one node sees it: its own name, and the meeting point of the nodes."""
+"""The network as one node sees it: its own name, and the rendezvous of the nodes."""
 
 from __future__ import annotations
 

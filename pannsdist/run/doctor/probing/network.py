@@ -1,4 +1,4 @@
-"""The name of this node and its addresses, and the meeting point of the nodes."""
+"""The name of this node and its addresses, and the rendezvous of the nodes."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from pannsdist.runtime.errors import UserError
 
 @dataclass(frozen=True)
 class Wanted:
-    """What to look at beside the machine: a settings file with overrides, a run folder, the meeting point of nodes."""
+    """What to look at beside the machine: a settings file with overrides, a run folder, the rendezvous of nodes."""
 
     config: Path | None = None
     overrides: Sequence[str] = ()

@@ -1,4 +1,4 @@
-"""One node of a meeting, with facts that are exchanged as the JSON on the command line says; prints its findings."""
+"""One node of a rendezvous, with facts that are exchanged as the JSON on the command line says; prints its findings."""
 
 import dataclasses
 import json
@@ -13,12 +13,12 @@ from observed import CPU_WHEEL, WELL, exchanged
 
 from pannsdist.run.doctor.checks import network as network_checks
 from pannsdist.run.doctor.comparing import compare
-from pannsdist.run.doctor.meeting import Meeting, NotMet, meet
 from pannsdist.run.doctor.probing.network import network
+from pannsdist.run.doctor.rendezvous import NoRendezvous, Rendezvous, compared
 
 
 def main(given):
-    """Shift the clock and the host name of this process alone, and meet."""
+    """Shift the clock and the host name of this process alone, and compare."""
     now = time.time
     time.time = lambda: now() + given.get("clock_s", 0)
     socket.gethostname = lambda: given["name"]
@@ -31,9 +31,11 @@ def main(given):
         one for one in network_checks.check(facts) if one.name != "own host name" or given["name"] == "localhost"
     ]
     try:
-        reports = meet(Meeting(*master, given["nodes"], given["timeout_s"], given["listening"]), facts, given["folder"])
+        reports = compared(
+            Rendezvous(*master, given["nodes"], given["timeout_s"], given["listening"]), facts, given["folder"]
+        )
         findings += compare(reports, given["nodes"])
-    except NotMet as reason:
+    except NoRendezvous as reason:
         findings.append({"name": "not met", "verdict": "error", "seen": str(reason)})
     plain = [one if isinstance(one, dict) else dataclasses.asdict(one) for one in findings]
     print(json.dumps({one["name"]: one["seen"] for one in plain if one["verdict"] != "ok"}))

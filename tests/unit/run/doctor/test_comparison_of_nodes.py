@@ -1,4 +1,4 @@
-"""Doctors of several nodes meet: in network namespaces joined by a bridge, and with strangers on the port."""
+"""Doctors of several nodes compare them: in network namespaces joined by a bridge, and with strangers on the port."""
 
 import json
 import os
@@ -16,10 +16,10 @@ from observed import WELL, exchanged
 from pannsdist.run.doctor.channel import MAX_BYTES
 from pannsdist.run.doctor.comparing import compare
 from pannsdist.run.doctor.finding import Verdict
-from pannsdist.run.doctor.meeting import Meeting, NotMet, meet
 from pannsdist.run.doctor.nodes import Examination, examine
 from pannsdist.run.doctor.probing.network import network
 from pannsdist.run.doctor.probing.node import Wanted
+from pannsdist.run.doctor.rendezvous import NoRendezvous, Rendezvous, compared
 
 pytestmark = [pytest.mark.any_paddle, pytest.mark.slow]
 SCRIPT = Path(__file__).with_name("node_script.py")
@@ -134,8 +134,8 @@ def on_loopback(count, port, expected=0, timeout_s=10.0):
     def take_part(number):
         named = exchanged(seen, network={"host": f"node-{number}"})
         try:
-            found[number] = meet(Meeting("127.0.0.1", port, expected or count, timeout_s), named, None)
-        except NotMet as error:
+            found[number] = compared(Rendezvous("127.0.0.1", port, expected or count, timeout_s), named, None)
+        except NoRendezvous as error:
             found[number] = error
 
     threads = [threading.Thread(target=take_part, args=(number,)) for number in range(count)]
@@ -172,13 +172,15 @@ def test_four_nodes_get_the_same_reports(free_port):
     ],
     ids=["http", "no UTF-8", "a list", "no facts", "nested", "long"],
 )
-def test_a_stranger_on_the_port_does_not_end_the_meeting(free_port, sent):
+def test_a_stranger_on_the_port_does_not_end_the_rendezvous(free_port, sent):
     threads, found = on_loopback(1, free_port)  # one node alone takes nobody in
     threads[0].join(LIMIT_S)
     assert len(found[0]) == 1
     results = []
     seen = replace(WELL, network=network(("127.0.0.1", free_port)))
-    host = threading.Thread(target=lambda: results.append(meet(Meeting("127.0.0.1", free_port, 2, 20.0), seen, None)))
+    host = threading.Thread(
+        target=lambda: results.append(compared(Rendezvous("127.0.0.1", free_port, 2, 20.0), seen, None))
+    )
     host.start()
     while True:
         try:
@@ -191,7 +193,7 @@ def test_a_stranger_on_the_port_does_not_end_the_meeting(free_port, sent):
         stranger.shutdown(socket.SHUT_WR)
         while stranger.recv(1 << 16):
             continue
-    guest = meet(Meeting("127.0.0.1", free_port, 2, 20.0), seen, None)
+    guest = compared(Rendezvous("127.0.0.1", free_port, 2, 20.0), seen, None)
     host.join(LIMIT_S)
     assert [len(guest), len(results[0])] == [2, 2]
 
@@ -207,8 +209,8 @@ def test_where_something_else_answers_at_the_master_this_is_said():
 
         threading.Thread(target=answer, daemon=True).start()
         port = taken.getsockname()[1]
-        with pytest.raises(NotMet, match="something answers there that is no pannsdist doctor"):
-            meet(Meeting("127.0.0.1", port, 2, 1.0), replace(WELL, network=network(("127.0.0.1", port))), None)
+        with pytest.raises(NoRendezvous, match="something answers there that is no pannsdist doctor"):
+            compared(Rendezvous("127.0.0.1", port, 2, 1.0), replace(WELL, network=network(("127.0.0.1", port))), None)
 
 
 def test_a_node_that_does_not_come_is_named_on_every_node(free_port):

@@ -75,7 +75,7 @@ def test_a_fault_is_found_by_its_name_and_has_a_remedy(facts, name, verdict, see
         (Master("nowhere", 9000), "address of the master", "error", "nowhere does not resolve"),
     ],
 )
-def test_a_fault_of_the_meeting_point_is_found(master, name, verdict, seen):
+def test_a_fault_of_the_rendezvous_is_found(master, name, verdict, seen):
     found = faults(exchanged(network={"master": master}))
     assert list(found) == [name]
     assert (found[name].verdict.value, bool(found[name].remedy)) == (verdict, True)

@@ -1,6 +1,6 @@
-"""The doctors of several nodes meet at HOST:PORT, look at each other, and all get the same reports.
+"""The doctors of several nodes connect at HOST:PORT, look at each other, and all get the same reports.
 
-The node that has the address of HOST is the host of the meeting and number 0; the others come within the join timeout.
+The node that has the address of HOST is the host and number 0; the others come within the join timeout.
 Nothing but JSON within bounds is read, no command is taken from it, and every step has a deadline.
 """
 
@@ -34,8 +34,8 @@ TOKEN_WORD = re.compile(r"[0-9a-f]{16}")
 
 
 @dataclass(frozen=True)
-class Meeting:
-    """Where to meet, how many nodes are to come, and in how many seconds; `listening` is the port for the others."""
+class Rendezvous:
+    """Where the nodes connect, how many are to come, and in how many seconds; `listening` is the port for the others."""
 
     host: str
     port: int
@@ -44,38 +44,40 @@ class Meeting:
     listening: int = 0
 
 
-class NotMet(Exception):
+class NoRendezvous(Exception):
     """This node could not take part; the text says why."""
 
 
-def meet(meeting: Meeting, facts: Facts, place: str | None) -> list[NodeReport]:
-    """The reports of all nodes that came, the first that of the host; `place` is the run folder. Raises NotMet.
+def compared(rendezvous: Rendezvous, facts: Facts, place: str | None) -> list[NodeReport]:
+    """The reports of all nodes that came, the first that of the host; `place` is the run folder. Raises NoRendezvous.
 
     One process on each node must call this.
     """
-    deadline, folder, reason = Deadline(meeting.join_timeout_s), None if place is None else Path(place), ""
+    deadline, folder, reason = Deadline(rendezvous.join_timeout_s), None if place is None else Path(place), ""
     try:
         while not reason or not deadline.is_over:
-            server = _listening(meeting, facts)  # tried again: a port may only have been probed by another doctor
+            server = _listening(rendezvous, facts)  # tried again: a port may only have been probed by another doctor
             if server is not None:
                 with server:
-                    return _Host(meeting, facts, folder).run(server, deadline)
-            channel, reason = _connected(meeting, deadline)
+                    return _Host(rendezvous, facts, folder).run(server, deadline)
+            channel, reason = _connected(rendezvous, deadline)
             if channel is not None:
                 with channel:
-                    return _visit(channel, meeting, facts, folder)
+                    return _visit(channel, rendezvous, facts, folder)
             time.sleep(RETRY_S)
     except (OSError, ValueError) as error:
-        raise NotMet(f"the meeting at {meeting.host}:{meeting.port} ended early: {error}") from error
-    raise NotMet(f"{meeting.host}:{meeting.port} was not reached within {meeting.join_timeout_s:.0f} s: {reason}")
+        raise NoRendezvous(f"the rendezvous at {rendezvous.host}:{rendezvous.port} ended early: {error}") from error
+    raise NoRendezvous(
+        f"{rendezvous.host}:{rendezvous.port} was not reached within {rendezvous.join_timeout_s:.0f} s: {reason}"
+    )
 
 
-def _listening(meeting: Meeting, facts: Facts) -> socket.socket | None:
+def _listening(rendezvous: Rendezvous, facts: Facts) -> socket.socket | None:
     """The socket of the host; None on the other nodes, and where another doctor of this machine is the host."""
     master = facts.network.master
     for address in master.addresses if master else ():
         try:
-            return socket.create_server((address, meeting.port), family=family(address))
+            return socket.create_server((address, rendezvous.port), family=family(address))
         except OSError:
             continue
     return None
@@ -105,8 +107,8 @@ class _Guest:
 class _Host:
     """The node at HOST:PORT: takes the others in, leads through the steps, and sends everyone the reports."""
 
-    def __init__(self, meeting: Meeting, facts: Facts, folder: Path | None) -> None:
-        self._meeting, self._facts, self._folder = meeting, facts, folder
+    def __init__(self, rendezvous: Rendezvous, facts: Facts, folder: Path | None) -> None:
+        self._rendezvous, self._facts, self._folder = rendezvous, facts, folder
 
     def run(self, server: socket.socket, deadline: Deadline) -> list[NodeReport]:
         """The reports of those who came."""
@@ -133,7 +135,7 @@ class _Host:
 
     def _arriving(self, server: socket.socket, deadline: Deadline, stack: ExitStack) -> Iterator[_Guest]:
         """The nodes that come before the deadline, up to the number that is expected."""
-        missing = self._meeting.nodes - 1
+        missing = self._rendezvous.nodes - 1
         while missing and not deadline.is_over:
             server.settimeout(deadline.left_s)
             try:
@@ -176,33 +178,33 @@ def _greeted(channel: Channel, address: str) -> _Guest:
     return _Guest(channel, address, port, facts, round(clock_s - (before + time.time()) / 2, 3))
 
 
-def _visit(channel: Channel, meeting: Meeting, facts: Facts, folder: Path | None) -> list[NodeReport]:
-    """Take part in the meeting of another node, which may wait for others, and may have begun later than this one."""
-    step = Deadline(meeting.join_timeout_s + STEP_S)
+def _visit(channel: Channel, rendezvous: Rendezvous, facts: Facts, folder: Path | None) -> list[NodeReport]:
+    """Take part in that of another node, which may wait for others, and may have begun later than this one."""
+    step = Deadline(rendezvous.join_timeout_s + STEP_S)
     with ExitStack() as stack:
         own = str(channel.connection.getsockname()[0])
-        port = stack.enter_context(echoing(own, meeting.listening))
+        port = stack.enter_context(echoing(own, rendezvous.listening))
         channel.send({"facts": to_plain(facts), "port": port}, step)
         channel.receive(step)
         channel.send({"clock": time.time()}, step)
         start = channel.receive(step)
-        number, word, places = _checked(start, meeting.nodes)
+        number, word, places = _checked(start, rendezvous.nodes)
         fault = stack.enter_context(token_written(folder, word, number))
         channel.send({"ready": True}, step)
         channel.receive(step)
         links, tokens = reach_all(places, number), look_at(folder, word, len(places), number)
         channel.send(to_plain(Sight(links, tokens, fault)), step)
         reports = channel.receive(step).get("reports")
-        if not isinstance(reports, list) or len(reports) > meeting.nodes:
+        if not isinstance(reports, list) or len(reports) > rendezvous.nodes:
             raise BadMessage("reports that are none")
         return [from_plain(NodeReport, one) for one in reports]
 
 
-def _connected(meeting: Meeting, deadline: Deadline) -> tuple[Channel | None, str]:
-    """A connection to the host of the meeting; None, and the reason, while there is none."""
+def _connected(rendezvous: Rendezvous, deadline: Deadline) -> tuple[Channel | None, str]:
+    """A connection to the host of the rendezvous; None, and the reason, while there is none."""
     channel = None
     try:
-        channel = Channel(socket.create_connection((meeting.host, meeting.port), min(5.0, deadline.left_s)))
+        channel = Channel(socket.create_connection((rendezvous.host, rendezvous.port), min(5.0, deadline.left_s)))
         if channel.receive(Deadline(GREETING_S)).get("pannsdist-doctor") == VERSION:
             return channel, ""
         reason = "another version of pannsdist doctor answers there"

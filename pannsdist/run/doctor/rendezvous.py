@@ -35,7 +35,7 @@ TOKEN_WORD = re.compile(r"[0-9a-f]{16}")
 
 @dataclass(frozen=True)
 class Rendezvous:
-    """Where the nodes connect, how many are to come, and in how many seconds; `listening` is the port for the others."""
+    """Where the nodes connect, how many are to come, in how many seconds; `listening` is the port for the others."""
 
     host: str
     port: int

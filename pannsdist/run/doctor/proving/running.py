@@ -6,7 +6,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,10 @@ from pannsdist.run.doctor.finding import Finding
 from pannsdist.run.doctor.proving.claims import all_reduce_finding, judged
 from pannsdist.run.doctor.proving.figures import Figures, RunFigures
 from pannsdist.run.doctor.proving.whole_runs import whole_runs
+from pannsdist.run.launching import process_tree
 from pannsdist.run.launching.devices import VISIBLE, Machine
-from pannsdist.runtime import storage
+from pannsdist.run.launching.job_pool import SIGNALS
+from pannsdist.runtime import signals, storage
 from pannsdist.runtime.errors import SettingsError, UserError
 from pannsdist.runtime.foreign import parse_json
 from pannsdist.runtime.reading import bytes_or_empty
@@ -65,17 +68,36 @@ class Proof:
 def prove(machine: Machine, nproc: int | None) -> Proof:
     """Try the claims on the GPUs of this machine, or in `nproc` (2) processes on its CPU. Raises UserError."""
     experiment = _experiment(ALL, machine, nproc)
-    one = run(experiment, 1)
-    several = one if experiment.processes == 1 else run(experiment, experiment.processes)
-    epochs = GPU_EPOCHS if experiment.gpus else CPU_EPOCHS
-    runs = whole_runs(experiment.processes, epochs, _environment(experiment, experiment.processes))
+    with _leaving_no_process():
+        one = run(experiment, 1)
+        several = one if experiment.processes == 1 else run(experiment, experiment.processes)
+        epochs = GPU_EPOCHS if experiment.gpus else CPU_EPOCHS
+        runs = whole_runs(experiment.processes, epochs, _environment(experiment, experiment.processes))
     return Proof(one, several, runs, judged(one, several, runs))
 
 
 def measured_all_reduce(machine: Machine, nproc: int) -> Finding:
     """Latency and bandwidth of an all-reduce between processes of this machine. Raises UserError."""
     experiment = _experiment(("all_reduce",), machine, nproc)
-    return all_reduce_finding(run(experiment, experiment.processes))
+    with _leaving_no_process():
+        return all_reduce_finding(run(experiment, experiment.processes))
+
+
+@contextmanager
+def _leaving_no_process() -> Iterator[None]:
+    """Context at whose end, also by a signal, all processes end that this one has started, and temporary files go."""
+
+    def stop(number: int, _: object) -> None:
+        process_tree.kill_descendants(os.getpid())  # before the files that they write
+        raise SystemExit(128 + number)
+
+    process_tree.adopt_orphans()
+    with signals.handled(SIGNALS, stop):
+        try:
+            yield
+        finally:
+            process_tree.kill_descendants(os.getpid())
+            process_tree.reap()
 
 
 def _experiment(parts: Sequence[str], machine: Machine, nproc: int | None) -> Experiment:

@@ -21,6 +21,8 @@ from pannsdist.distributed.wire import Connection
 
 MAX_BEAT_S = 1.0
 AFTER_VERDICT_S = 3.0
+LEAVING_S = 5.0
+"""How long a process that fails has for its message before the others end, and the launcher ends it."""
 MISSED_BEATS = 2.5
 BEATS = 5
 """At least so many beats fit into the time after which a process hangs."""
@@ -40,8 +42,13 @@ class Member:
     progress: int = -1
     waits: bool = False
     doing: str = ""
-    has_left: bool = False
+    left: float | None = None
     connections: list[Connection] = field(default_factory=list)
+
+    @property
+    def has_left(self) -> bool:
+        """Whether it has said that it comes to no further meeting."""
+        return self.left is not None
 
 
 class Coordinator:
@@ -83,6 +90,7 @@ class Coordinator:
             for key, _ in self._selector.select(min(self._beat_s, 0.1)):
                 self._serve(key.fileobj, key.data)
             now = time.monotonic()
+            self._miss(now)
             if now - looked > self._beat_s:
                 self._discount(now - looked - self._beat_s)
                 self._judge(now)
@@ -116,13 +124,9 @@ class Coordinator:
             self._note(member, *message["beat"])
             connection.send({"received": True})
         elif "leaves" in message:
-            member.has_left = True
+            member.left = member.left or member.received
         else:
             self._arrive(rank, connection, message["meeting"], message["values"])
-        if self._arrived and self._verdict is None:
-            gone = [other for other, one in enumerate(self._members) if one.has_left and other not in self._arrived]
-            if gone:
-                self._decide(ended(gone[0]))
         return rank
 
     def _admit(self, connection: Connection, message: Any) -> int:
@@ -160,6 +164,14 @@ class Coordinator:
             for member in self._members:
                 member.received += seconds
                 member.progressed += seconds
+
+    def _miss(self, now: float) -> None:
+        """Decide that a process has ended which has left and is waited for, once it can have said why."""
+        for rank, member in enumerate(self._members):
+            is_missed = bool(self._arrived) and rank not in self._arrived and member.left is not None
+            if is_missed and (not member.connections or now - (member.left or 0) > LEAVING_S):
+                self._decide(ended(rank))
+                return
 
     def _judge(self, now: float) -> None:
         if self._verdict is not None:

@@ -97,11 +97,15 @@ class Watch:
         return self._verdict
 
     def close(self) -> None:
-        """Leave: from now on this process is not watched."""
+        """Leave: from now on this process is not watched. The connections are closed by its end, which others see."""
         with suppress(OSError):
             self._meeting.send({"leaves": True})
         self._is_closing.set()
         self._thread.join(END_S)
+
+    def disconnect(self) -> None:
+        """Close the connections after `close`, as the end of the process does."""
+        self._beats.close()
         self._meeting.close()
 
     def _raise_verdict(self) -> None:
@@ -128,7 +132,6 @@ class Watch:
                 self._beats.send({"leaves": True})
         finally:
             faulthandler.cancel_dump_traceback_later()
-            self._beats.close()
 
     def _send_beats(self) -> None:
         """Send beats and read the answers until there is a verdict, or this process leaves."""

@@ -43,6 +43,7 @@ class Run:
     def close(self):
         for watch in self.watches.values():
             watch.close()
+            watch.disconnect()
         self.coordinator.close(0.1)
         self.pool.shutdown()
 
@@ -171,8 +172,11 @@ def test_a_process_that_leaves_before_a_meeting_has_ended(make):
     run = make(2)
     first, second = run.join(0, 1)
     second.close()
+    waiting = run.pool.submit(first.meet)
+    assert first.verdict(0.5) is None, "it may still say why it leaves"
+    second.disconnect()
     with pytest.raises(PeerLost, match="the process of rank 1 has ended"):
-        first.meet()
+        waiting.result()
 
 
 def test_a_process_that_leaves_after_the_last_meeting_is_none_that_is_missed(make):
@@ -200,6 +204,7 @@ def test_rank_0_hangs_where_it_answers_nothing():
         with pytest.raises(PeerLost, match="the process of rank 0 hangs: nothing was received from it for 1 s"):
             watch.meet()
         watch.close()
+        watch.disconnect()
     assert [list(verdict.reasons) for verdict in hung] == [[0]]
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import fault_table
 import jobs
 import launching
 import network
@@ -26,6 +27,14 @@ def hosts(machines):
         host.kill()
         host.plug(True)
     assert not any(left.values()), f"processes are left: {left}"
+
+
+@pytest.fixture(scope="session")
+def faults():
+    """The table of the documentation, which gets the seconds of the faults of this session."""
+    table = fault_table.FaultTable()
+    yield table
+    table.write()
 
 
 @pytest.fixture(scope="session")

@@ -100,12 +100,17 @@ def test_a_link_that_is_down_for_5_s_changes_nothing(hosts, work, env, undisturb
     jobs.assert_same(work, undisturbed)
 
 
-def test_without_a_node_whose_link_is_down_for_60_s_it_goes_on_until_it_returns(hosts, work, env, undisturbed_plain):
+def test_without_a_node_whose_link_is_down_for_60_s_it_goes_on_until_it_returns(
+    hosts, work, env, undisturbed_plain, faults
+):
     slow = {**env, "SLOW_S": "0.2"}
     commands = jobs.start(hosts, "2:3", cwd=work, env=slow, settings=jobs.PLAIN)
     jobs.wait_for_steps(commands, work, 3)
-    hosts[2].plug(False)
-    time.sleep(60)
+    start = time.monotonic()
+    with faults.measured("link 60 s", commands, work):
+        hosts[2].plug(False)
+        commands[0].wait_for("round 2: 2 nodes")
+    time.sleep(max(0.0, 60 - (time.monotonic() - start)))
     hosts[2].plug(True)
     for one in commands[:2]:
         assert re.search(r"restart 1 of 3: node \S+ \(10\.77\.0\.3\) was lost: nothing arrived", one.output)
@@ -131,10 +136,11 @@ def test_a_command_that_stands_still_is_lost_and_returns(hosts, work, env, undis
     jobs.assert_close(work, undisturbed_plain, PLAIN_STEPS, 1e-6)
 
 
-def test_a_rank_that_stands_still_is_started_again(hosts, work, env, undisturbed):
+def test_a_rank_that_stands_still_is_started_again(hosts, work, env, undisturbed, faults):
     commands = jobs.start(hosts, "3", cwd=work, env=env)
     jobs.wait_for_steps(commands, work, 3)
-    os.kill(hosts[1].ranks[0], signal.SIGSTOP)
+    with faults.measured("stopped rank", commands, work):
+        os.kill(hosts[1].ranks[0], signal.SIGSTOP)
     assert [one.wait() for one in commands] == [0, 0, 0], [one.output for one in commands]
     assert all("restart 1 of 3" in one.output for one in commands)
     jobs.assert_same(work, undisturbed)

@@ -8,12 +8,13 @@ import jobs
 import network
 
 
-def test_a_killed_rank_is_started_again_and_the_bits_are_those_of_one_machine(hosts, work, env, undisturbed):
+def test_a_killed_rank_is_started_again_and_the_bits_are_those_of_one_machine(hosts, work, env, undisturbed, faults):
     commands = jobs.start(hosts, "3", cwd=work, env=env)
     jobs.wait_for_steps(commands, work, 3)
     (victim,) = hosts[2].ranks
     rank = network.rank_of(victim)
-    os.kill(victim, signal.SIGKILL)
+    with faults.measured("rank", commands, work):
+        os.kill(victim, signal.SIGKILL)
     assert [one.wait() for one in commands] == [0, 0, 0], [one.output for one in commands]
     for one in commands:
         assert re.search(
@@ -22,16 +23,16 @@ def test_a_killed_rank_is_started_again_and_the_bits_are_those_of_one_machine(ho
     jobs.assert_same(work, undisturbed)
 
 
-def test_without_a_lost_node_it_goes_on_and_a_stop_on_one_node_stops_all(hosts, work, env):
+def test_without_a_lost_node_it_goes_on_and_a_stop_on_one_node_stops_all(hosts, work, env, faults):
     master = f"[{hosts[0].address_6}]" if network.HAS_IPV6 else hosts[0].address
     commands = jobs.start(hosts, "2:3", cwd=work, env=env, master=master)
     jobs.wait_for_steps(commands, work, 2)
-    hosts[1].kill()
     left = [commands[0], commands[2]]
+    with faults.measured("node", left, work):
+        hosts[1].kill()
     for one in left:
         one.wait_for(r"^round 2: 2 nodes: \S+ \(10\.77\.0\.1\), \S+ \(10\.77\.0\.3\)$")
         assert re.search(r"restart 1 of 3: node \S+ \(10\.77\.0\.2\) was lost", one.output)
-    jobs.wait_for_steps(left, work, 2)
     left[1].process.send_signal(signal.SIGINT)
     assert [one.wait() for one in left] == [75, 75], [one.output for one in left]
     for one in left:

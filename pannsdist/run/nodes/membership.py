@@ -147,6 +147,11 @@ class Membership:
         """The nodes that are there, the master first, then in the order in which they came."""
         return tuple(sorted(self._nodes, key=lambda node: not node.is_master))
 
+    @property
+    def training(self) -> int:
+        """How many nodes train at the moment."""
+        return len(self._round.reports) if self._round else 0
+
     def join(self, node: Node, now: float) -> None:
         """A node has come, or has returned."""
         self._nodes.append(node)

@@ -133,6 +133,8 @@ class Server:
             return
         guest.node = Node(name[:80], host[:80], message.get("secret") == self._facts.secret)
         self._members.join(guest.node, time.monotonic())
+        if self._members.training:
+            self._send_to_spare([guest.node], self._members.training)
 
     def _give(self, order: Order) -> None:
         if isinstance(order, Begin):
@@ -157,8 +159,11 @@ class Server:
         for rank, node in enumerate(order.nodes):
             self._send([node], {**begin, "rank": rank, "port": port})
         spare = [node for node in self._members.nodes if node not in order.nodes]
-        text = f"{len(order.nodes)} nodes train; this one is taken in when they start again"
-        self._send(spare, {"type": "say", "text": text})
+        self._send_to_spare(spare, len(order.nodes))
+
+    def _send_to_spare(self, nodes: Sequence[Node], training: int) -> None:
+        who = "1 node trains" if training == 1 else f"{training} nodes train"
+        self._send(nodes, {"type": "say", "text": f"{who}; this one is taken in when they start again"})
 
     def _own_host(self, nodes: Sequence[Node]) -> str:
         """The address of the master as another node has reached it: its own name may mean the loopback interface."""

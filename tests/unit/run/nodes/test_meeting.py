@@ -98,6 +98,12 @@ def test_the_end_of_all_is_told_to_all(meeting):
     assert [meeting.wait(link, "finish")["code"] for link in links] == [0, 0]
 
 
+def test_a_late_node_prints_that_it_waits(meeting):
+    meeting.begun()
+    said = meeting.wait(meeting.join("10.0.0.3"), "say")
+    assert said["text"] == "2 nodes train; this one is taken in when they start again"
+
+
 def test_a_closed_connection_ends_the_round_of_the_others(meeting):
     (master, other), _ = meeting.begun()
     other.close()

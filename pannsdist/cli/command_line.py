@@ -9,7 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from pannsdist import __version__, settings
-from pannsdist.cli import data, doctor, evaluation, find_lr, init, plugins, report, runs, series, sounds, train, weights
+from pannsdist.cli import (
+    data,
+    doctor,
+    evaluation,
+    find_lr,
+    init,
+    logs,
+    plugins,
+    report,
+    runs,
+    series,
+    sounds,
+    train,
+    weights,
+)
 from pannsdist.runtime import console, cpu, streams
 from pannsdist.runtime.errors import shell_command
 from pannsdist.settings.schema import Settings
@@ -24,7 +38,7 @@ def _run(arguments: Sequence[str] | None) -> int | bool | None:
     parser = streams.ArgumentParser(prog="pannsdist", description="Audio classification on PaddlePaddle.")
     parser.add_argument("--version", action="version", version=f"pannsdist {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    families = (init, train, evaluation, plugins, find_lr, sounds, weights, data, series, runs, report, doctor)
+    families = (init, train, evaluation, plugins, find_lr, sounds, weights, data, series, runs, report, doctor, logs)
     for add in (_add_config, *(family.add for family in families)):
         add(commands)
     chosen = _parse(parser, arguments)

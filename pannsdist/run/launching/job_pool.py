@@ -125,6 +125,8 @@ class JobPool:
                     for slot, started in list(self._running.items()):
                         code = started.process.poll()
                         observer.on_poll(started.job)
+                        if started.ranks:
+                            started.ranks.note_times()
                         if code is not None:
                             del self._running[slot]
                             observer.on_end(_result(started, code))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import signal
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pannsdist.run.launching.log_times import LogTimes
 from pannsdist.runtime import exit_codes
 from pannsdist.runtime.errors import EXIT_STOPPED, EXIT_USER_ERROR, UserError
 
@@ -78,12 +80,17 @@ class Ranks:
     def __init__(self, folder: Path, processes: int, first: int = 0) -> None:
         self._folder, self.processes, self._first = folder, processes, first
         self._begins = [self._size(self.log(rank)) for rank in range(processes)]
+        self._times = LogTimes(folder, [self.log(rank) for rank in range(processes)], first)
         for rank in range(processes):
             exit_codes.forget(folder, rank)
 
     def log(self, rank: int) -> Path:
         """What a process prints."""
         return self._folder / f"workerlog.{rank}"
+
+    def note_times(self) -> None:
+        """Note which of them have printed since; call it often."""
+        self._times.note(time.time())
 
     def said(self, rank: int, begin: int = 0) -> bytes:
         """What a process has printed since the start, from byte `begin` of that."""

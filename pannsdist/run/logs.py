@@ -2,82 +2,94 @@
 
 from __future__ import annotations
 
+import heapq
 import re
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from pannsdist.run.launching import log_times
 from pannsdist.run.launching.command import LOG_FOLDER
-from pannsdist.run.launching.ranks import NOISE
+from pannsdist.run.listing import is_run
+from pannsdist.run.process_log import LogLine, ProcessLog
 from pannsdist.runtime import reading
-from pannsdist.runtime.errors import BadRunFolder, shell_command
+from pannsdist.runtime.errors import BadRunFolder, UserError, shell_command
+from pannsdist.runtime.folder_lock import refuse_held
 
-NODE_FOLDER = "node-*"
+NODE_FOLDER = "node-"
 FOLLOW_S = 0.5
-LOG = re.compile(r"workerlog\.(\d+)")
+LOG = re.compile(r"workerlog\.\d+")
 
 
-@dataclass(frozen=True, order=True)
-class LogLine:
-    """A line that a process has printed, and when it was seen, in seconds since 1970 of its node's clock.
+def merged(run: Path, rank: int | None = None, tail: int | None = None) -> Iterable[LogLine]:
+    """The lines of all processes of a run, or of one, in the order of time; the last `tail` alone.
 
-    `number` counts the lines of its `log`.
+    They are read as they are needed: memory is bounded by the number of processes, and by `tail`. A line whose time
+    nobody noted has that of the one before. Raises BadRunFolder where there is no run, UserError where it has no logs,
+    or none of that rank.
     """
-
-    time_s: float
-    rank: int
-    number: int
-    log: Path
-    text: str
-
-    def __str__(self) -> str:
-        clock = time.strftime("%H:%M:%S", time.localtime(self.time_s)) if self.time_s else "--:--:--"
-        return f"{clock} rank {self.rank}  {self.text}"
+    logs = _found(run)
+    _refuse(run, logs, rank)
+    return _first(logs, rank, tail, has_ended=True)
 
 
-def merged(run: Path, rank: int | None = None) -> list[LogLine]:
-    """The lines of all processes of a run, or of one, in the order of time. Raises BadRunFolder without logs.
-
-    Lines of Paddle's C++ side that every start prints are left out. A line whose time nobody noted comes first.
-    """
-    folders = [run / LOG_FOLDER, *sorted((run / LOG_FOLDER).glob(NODE_FOLDER))]
-    lines = [line for folder in folders for line in _of_node(folder) if rank in (None, line.rank)]
-    if not any(_logs(folder) for folder in folders):
-        wrong = f"{run} has no logs of processes"
-        right = "a run of one process prints to its terminal alone; several leave a log each"
-        raise BadRunFolder(wrong, right, shell_command("ls", run))
-    return sorted(lines)
-
-
-def followed(run: Path, rank: int | None = None) -> Iterator[LogLine]:
-    """As `merged`, then the lines that are added, without end."""
-    seen: set[tuple[Path, int]] = set()
-    while True:
-        for line in merged(run, rank):
-            if (line.log, line.number) not in seen:
-                seen.add((line.log, line.number))
-                yield line
+def followed(run: Path, rank: int | None = None, tail: int | None = None) -> Iterator[LogLine]:
+    """As `merged`, then the lines that are added, until the run has ended; a run that begins may have no logs yet."""
+    if has_ended := not is_running(run):
+        _refuse(run, _found(run), rank)
+    logs = _found(run)
+    yield from _first(logs, rank, tail, has_ended)
+    while not has_ended:
         time.sleep(FOLLOW_S)
+        has_ended = not is_running(run)
+        logs = {**_found(run), **logs}
+        yield from _of(logs, rank, has_ended)
 
 
-def _logs(folder: Path) -> dict[int, Path]:
-    """The logs in a folder by the number of the process on its node."""
-    found = {name: LOG.fullmatch(name) for name in (reading.names_in(folder) if reading.is_folder(folder) else ())}
-    return {int(match[1]): folder / name for name, match in found.items() if match}
+def is_running(run: Path) -> bool:
+    """Whether a process has the run, or a command still watches its processes, on any machine."""
+    try:
+        for folder in (run, *_folders(run)):
+            refuse_held(folder)
+    except BadRunFolder:
+        return True
+    return False
 
 
-def _of_node(folder: Path) -> Iterator[LogLine]:
-    times = log_times.read(folder)
-    for local, path in _logs(folder).items():
-        looks = [(at, first, sizes[local]) for at, first, sizes in times if local < len(sizes)]
-        end = look = 0
-        for number, raw in enumerate(reading.bytes_or_empty(path).splitlines(keepends=True)):
-            end += len(raw)
-            while look < len(looks) and looks[look][2] < end:
-                look += 1
-            at, first = looks[look][:2] if look < len(looks) else (looks[-1][:2] if looks else (0.0, 0))
-            text = raw.decode(errors="replace").rstrip("\r\n")
-            if raw.endswith(b"\n") and not NOISE.match(text):
-                yield LogLine(at, first + local, number, path, text)
+def _first(logs: Mapping[Path, ProcessLog], rank: int | None, tail: int | None, has_ended: bool) -> Iterable[LogLine]:
+    """What is there. Where one rank is wanted, and its log may hold lines of others, that log is read as a whole."""
+    if tail is None:
+        return _of(logs, rank, has_ended)
+    for log in logs.values():
+        if rank is None or log.ranks() == {rank}:
+            log.skip_to_last(tail)
+    return deque(_of(logs, rank, has_ended), tail)
+
+
+def _of(logs: Mapping[Path, ProcessLog], rank: int | None, has_ended: bool) -> Iterator[LogLine]:
+    streams = [log.lines(has_ended) for log in logs.values()]
+    return (line for line in heapq.merge(*streams, key=lambda line: line.time_s) if rank in (None, line.rank))
+
+
+def _found(run: Path) -> dict[Path, ProcessLog]:
+    paths = [folder / name for folder in _folders(run) for name in reading.names_in(folder) if LOG.fullmatch(name)]
+    paths.sort(key=lambda path: (path.parent, int(path.suffix[1:])))
+    return {path: ProcessLog(path) for path in paths}
+
+
+def _folders(run: Path) -> list[Path]:
+    """The folder of the launcher's logs, and those of the nodes of several in it."""
+    top = run / LOG_FOLDER
+    return [top, *(top / name for name in reading.names_in(top) if name.startswith(NODE_FOLDER))]
+
+
+def _refuse(run: Path, logs: Mapping[Path, ProcessLog], rank: int | None) -> None:
+    if not logs and not is_run(run):
+        raise BadRunFolder(f"{run} is not a run folder", "give the folder of a run, such as runs/NAME", "ls runs")
+    if not logs:
+        right = "a run of one process prints to its terminal alone; several leave a log each"
+        raise UserError(f"{run} has no logs of processes", right, shell_command("ls", run))
+    ranks = set().union(*(log.ranks() for log in logs.values()))
+    if rank is not None and rank not in ranks:
+        right = f"ranks: {', '.join(map(str, sorted(ranks)))}"
+        raise UserError(f"{run} has no log of rank {rank}", right, shell_command("pannsdist", "logs", run))

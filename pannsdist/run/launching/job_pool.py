@@ -18,6 +18,7 @@ from pannsdist.run.launching.command import make_log_folder
 from pannsdist.run.launching.ranks import Culprit, Ranks, as_shell, message
 from pannsdist.runtime import exit_codes, launcher_logs, reading, signals, storage
 from pannsdist.runtime.errors import CannotRead, UserError
+from pannsdist.runtime.folder_lock import FolderLock
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 POLL_S = 0.2
@@ -71,6 +72,12 @@ class _Started:
     process: subprocess.Popen[bytes]
     log_start: int
     ranks: Ranks | None
+    lock: FolderLock | None
+
+    def release(self) -> None:
+        """Give the log folder back. A tied job keeps it until this process ends: another start may follow."""
+        if self.lock and not self.job.tied:
+            self.lock.close()
 
 
 class JobObserver(Protocol):
@@ -129,6 +136,7 @@ class JobPool:
                             started.ranks.note_times()
                         if code is not None:
                             del self._running[slot]
+                            started.release()
                             observer.on_end(_result(started, code))
             finally:
                 self._terminate()
@@ -140,9 +148,10 @@ class JobPool:
             make_log_folder(job.private)
         storage.make_folder(job.log.parent)
         environment = {**os.environ, **slot, **job.environment}
-        ranks = None
+        ranks = lock = None
         if job.private:
             environment |= {launcher_logs.UMASK: f"{_umask():o}", exit_codes.FOLDER: str(job.private.resolve())}
+            lock = FolderLock.acquire(job.private)
             ranks = Ranks(job.private, job.processes, job.first_rank)
         with storage.opened(job.log, "ab") as log:
             start = log.tell()
@@ -157,7 +166,7 @@ class JobPool:
                 pass_fds=self._inherited,
                 preexec_fn=process_tree.end_with_parent if job.tied else None,  # noqa: PLW1509 - it calls libc alone
             )
-        return _Started(job, process, start, ranks)
+        return _Started(job, process, start, ranks, lock)
 
     def _terminate(self) -> None:
         """Send SIGTERM once: a second one would interrupt the saving of a checkpoint."""

@@ -90,6 +90,7 @@ def step_seconds(config: Path, overrides: Sequence[str], steps: int) -> float:
     from pannsdist.distributed.fleet import connect
     from pannsdist.registry import Catalog
     from pannsdist.run import building
+    from pannsdist.run.data_record import data_record
     from pannsdist.run.folder import RunFolder
     from pannsdist.run.planning.decide import decide
     from pannsdist.training.fit_context import TrainingData
@@ -98,7 +99,8 @@ def step_seconds(config: Path, overrides: Sequence[str], steps: int) -> float:
         given = [*overrides, f"runs={runs}", f"train.max_steps={BEFORE + steps + 1}"]
         chosen, origin = settings.load(config, given)
         plan = decide(chosen, origin, Catalog.installed(), 1)
-        folder, network, world = RunFolder.open(chosen, plan.data.labels), building.build_network(plan), connect()
+        folder = RunFolder.open(chosen, data_record(plan.data))
+        network, world = building.build_network(plan), connect()
         loader = Loader(chosen.data.workers)
         parts = building.build_parts(plan, world, network, loader)
         progress = parts.trainer.restore(None)

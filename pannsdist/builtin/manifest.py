@@ -177,7 +177,9 @@ def _read_rows(path: Path, columns: Mapping[str, str]) -> list[Row]:
 def _check_columns(row: Row) -> None:
     for names in (("path",), ("label", "labels")):
         if not any(name in row.cells for name in names):
-            row.refuse(f"no column {' or '.join(map(repr, names))}", f"columns found: {', '.join(row.cells)}")
+            found = f"columns found: {', '.join(row.cells)}"
+            right = f"{found}; if it has another name: data.params.columns.{names[0]}=NAME"
+            row.refuse(f"no column {' or '.join(map(repr, names))}", right)
     if "label" in row.cells and "labels" in row.cells:
         row.refuse("both columns 'label' and 'labels'", "keep one, or rename the other")
 

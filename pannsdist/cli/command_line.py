@@ -54,7 +54,8 @@ def _parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> 
     chosen, rest = parser.parse_known_args(arguments)
     unknown = [item for item in rest if item.startswith("-") or "=" not in item or not hasattr(chosen, "overrides")]
     if unknown:
-        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+        hint = " (settings are given as key=value, such as train.epochs=3)" if hasattr(chosen, "overrides") else ""
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
     if rest:
         chosen.overrides = [*chosen.overrides, *rest]
     return chosen

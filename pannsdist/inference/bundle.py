@@ -178,6 +178,9 @@ BUNDLE = JsonFile(_record, BadBundle, "copy the whole folder again", FORMAT)
 def _incomplete(folder: Path) -> BadBundle:
     if reading.exists(folder / RECORD_FILE):
         return BadBundle(f"{folder / WEIGHTS_FILE} is missing or damaged", "copy the whole folder again")
+    inside = folder / "best_model"
+    if reading.exists(inside / RECORD_FILE):
+        return BadBundle(f"{folder} is a folder of a run, not a model folder", f"give its best model: {inside}")
     right = "give the best_model folder of a run, such as runs/NAME/best_model"
     return BadBundle(f"{folder} is not a model folder: it has no {RECORD_FILE}", right, "ls runs/*/best_model")
 

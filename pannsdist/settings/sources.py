@@ -94,12 +94,12 @@ def file_layers(given: Path, chain: tuple[Path, ...]) -> list[Layer]:
         if name.suffix.lower() not in ENDINGS:
             right = f"the name of a settings file, and of what it links to, ends in {' or '.join(ENDINGS)}"
             right += f"\n{recipe_files.hint(path)}" if str(path) in recipe_files.recipes() else ""
-            raise SettingsError(f"{path} is not a settings file: it is not read", right)
+            raise SettingsError(f"{path} is not a settings file: it is not read", f"{_other_ending(path)}{right}")
     try:
         values = OmegaConf.to_container(OmegaConf.load(io.StringIO(bounded_text(path))))
     except FileNotFoundError:
         wrong = f"no settings file {path}"
-        raise SettingsError(wrong, recipe_files.hint(path), "pannsdist config list") from None
+        raise SettingsError(wrong, f"{_other_ending(path)}{recipe_files.hint(path)}", "pannsdist config list") from None
     except UserError as error:
         raise SettingsError(error.wrong, error.right, error.command) from error
     except OSError as error:
@@ -116,11 +116,20 @@ def file_layers(given: Path, chain: tuple[Path, ...]) -> list[Layer]:
     return [*before, Layer(str(given), {str(key): value for key, value in values.items()}, is_file=True)]
 
 
+def _other_ending(path: Path) -> str:
+    """A line that names the settings file of this name with another ending, if there is one."""
+    others = (path.with_name(f"{path.stem}{ending}") for ending in ENDINGS if path.stem)
+    found = next((other for other in others if other != path and other.is_file()), None)
+    return f"there is a file {shown(found)}\n" if found else ""
+
+
 def parsed(overrides: Sequence[str]) -> dict[str, Any]:
     """Parse `key=value` overrides into nested dictionaries."""
     for item in overrides:
-        if "=" not in item or item.startswith("-"):
-            raise SettingsError(f"'{item}' is not a setting", "write key=value, such as train.epochs=3")
+        key = item.partition("=")[0]
+        if "=" not in item or item.startswith("-") or key != key.strip():
+            right = "write key=value, such as train.epochs=3, without spaces around ="
+            raise SettingsError(f"'{shown(item)}' is not a setting", right)
     try:
         values = OmegaConf.to_container(OmegaConf.from_dotlist([_as_text(shown(item)) for item in overrides]))
     except Exception as error:  # PyYAML and OmegaConf raise many kinds

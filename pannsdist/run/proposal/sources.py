@@ -75,8 +75,11 @@ def find_collection(given: str, group: str, catalog: Catalog) -> Collection:
         raise UserError(wrong, EXPECTED, shell_command("ls", shown(path.parent)))
     if path.suffix.lower() not in TABLE_ENDINGS:
         what = "a single sound" if is_sound(path.name) else "no table"
+        has_classes = len(_inside(path.parent)[0]) > 1
         again = shell_command("pannsdist", "init", "--from", shown(path.parent))
-        raise UserError(f"{shown(path)} (--from) is {what}", EXPECTED, again)
+        raise UserError(
+            f"{shown(path)} (--from) is {what}", EXPECTED, again if has_classes else next_command(str(path.parent))
+        )
     return _of_table(read_table(path), group, catalog)
 
 

@@ -155,7 +155,9 @@ def test_a_missing_column_is_refused_with_the_columns_there_are(root, header, mi
 
 def test_a_missing_key_of_a_json_line_is_refused_with_its_line(root):
     rows = {"path": "a.wav", "label": "dog", "split": "train"}, {"path": "b.wav", "split": "valid"}
-    assert "clips.jsonl:2: no column 'label' or 'labels'" in refusal(root, json_lines(*rows), "clips.jsonl")
+    said = refusal(root, json_lines(*rows), "clips.jsonl")
+    assert "clips.jsonl:2: no column 'label' or 'labels'" in said
+    assert "if it has another name: data.params.columns.label=NAME" in said
 
 
 def test_a_fold_is_asked_for_with_the_folds_there_are(root):

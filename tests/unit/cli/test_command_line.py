@@ -71,7 +71,8 @@ def test_what_is_neither_an_option_nor_a_setting_is_refused(config, strange, cap
     with pytest.raises(SystemExit) as caught:
         main(["config", "show", "seed=3", "-c", str(config), strange])
     assert caught.value.code == 2
-    assert f"unrecognized arguments: {strange}" in capsys.readouterr().err
+    hint = "(settings are given as key=value, such as train.epochs=3)"
+    assert f"unrecognized arguments: {strange} {hint}" in capsys.readouterr().err
 
 
 def test_a_wrong_key_ends_with_exit_code_2(run, config):

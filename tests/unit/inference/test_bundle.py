@@ -103,6 +103,13 @@ def test_a_folder_that_is_no_model_is_refused(tmp_path):
     assert said.endswith("next: ls runs/*/best_model")
 
 
+def test_a_folder_of_a_run_is_refused_with_its_model(folder):
+    run = folder.parent
+    assert refusal(read_record, run) == (
+        f"{run} is a folder of a run, not a model folder\n  give its best model: {run}/best_model"
+    )
+
+
 @pytest.mark.parametrize("damage", ["cut", "changed", "gone"])
 def test_damaged_weights_are_refused(folder, damage):
     path = folder / "model.pdparams"

@@ -179,7 +179,7 @@ REFUSED = {
         lambda work: fill(work / "sounds"),
         ("sounds/a/s0_0.wav",),
         "is a single sound",
-        "pannsdist init --from sounds/a",
+        "pannsdist init --from sounds",
     ),
     "a pattern that does not match": (
         lambda work: fill(work / "sounds"),

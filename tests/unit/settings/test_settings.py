@@ -178,6 +178,12 @@ def test_a_missing_file_is_refused_by_name(tmp_path):
     assert said == f"no settings file {tmp_path}/absent.yaml\n  {right}\n  next: pannsdist config list"
 
 
+@pytest.mark.parametrize("given", ["digits", "digits.yml", "digits.json"])
+def test_the_settings_file_of_that_name_with_another_ending_is_named(write, tmp_path, given):
+    write(ENOUGH).rename(tmp_path / "digits.yaml")
+    assert f"\n  there is a file {tmp_path}/digits.yaml\n" in refusal(tmp_path / given)
+
+
 def test_a_missing_base_is_refused_by_name(write, tmp_path):
     assert refusal(write("base: absent.yaml\n")).startswith(f"no settings file {tmp_path}/absent.yaml")
 
@@ -208,10 +214,11 @@ def test_a_required_key_that_is_not_set_is_refused(write):
     assert said.startswith("model.name is not set\n  give it in the file or as model.name=VALUE")
 
 
-@pytest.mark.parametrize("item", ["train.epochs", "--epochs=3"])
+@pytest.mark.parametrize("item", ["train.epochs", "--epochs=3", "train.epochs = 3", " train.epochs=3"])
 def test_an_override_that_is_no_setting_is_refused(write, item):
     said = refusal(write(ENOUGH), item)
-    assert said == f"'{item}' is not a setting\n  write key=value, such as train.epochs=3"
+    right = "write key=value, such as train.epochs=3, without spaces around ="
+    assert said == f"'{item}' is not a setting\n  {right}"
 
 
 def test_a_value_with_an_equals_sign_and_spaces_arrives_whole(write):

@@ -75,7 +75,7 @@ def test_the_pods_train_are_stopped_and_made_again(hosts, work, env, settings_fi
         assert {job.action(code) for code in codes} == {pods.IGNORE}, [one.output for one in commands]
         again = job.start(hosts, work, settings_file, env)
         assert [one.wait() for one in again] == [0, 0], [one.output for one in again]
-    assert "resuming" in again[0].output or "continu" in again[0].output, again[0].output
+    assert "resumes in epoch" in again[0].output, again[0].output
     assert jobs.newest_step(work) == jobs.STEPS
 
 

@@ -1,6 +1,6 @@
-"""Rank 0's side of the watch: meetings of all processes, and which of them hangs or has ended.
+"""Rank 0's side of the watch: barriers of all processes, and which of them hangs or has ended.
 
-One thread answers all of them. Each process sends one beat a second and one message per meeting, so that the requests
+One thread answers all of them. Each process sends one beat a second and one message per barrier, so that the requests
 grow with the number of processes and not with the time that they wait.
 """
 
@@ -47,7 +47,7 @@ class Member:
 
     @property
     def has_left(self) -> bool:
-        """Whether it has said that it comes to no further meeting."""
+        """Whether it has said that it comes to no further barrier."""
         return self.left is not None
 
 
@@ -63,7 +63,7 @@ class Coordinator:
         now = time.monotonic()
         self._members = [Member(now, now) for _ in range(size)]
         self._arrived: dict[int, tuple[Connection, Sequence[float]]] = {}
-        self._meeting = 0
+        self._barrier = 0
         self._verdict: Verdict | None = None
         self.requests = 0
         self._selector = selectors.DefaultSelector()
@@ -126,7 +126,7 @@ class Coordinator:
         elif "leaves" in message:
             member.left = member.left or member.received
         else:
-            self._arrive(rank, connection, message["meeting"], message["values"])
+            self._arrive(rank, connection, message["barrier"], message["values"])
         return rank
 
     def _admit(self, connection: Connection, message: Any) -> int:
@@ -145,16 +145,16 @@ class Coordinator:
             member.progress, member.progressed = progress, member.received
         member.waits, member.doing = waits, doing
 
-    def _arrive(self, rank: int, connection: Connection, meeting: int, values: Sequence[float]) -> None:
-        """Note a process that has come to a meeting, and answer all of them once it is the last one."""
-        if meeting != self._meeting:
-            raise ValueError(f"meeting {meeting} instead of {self._meeting}")
+    def _arrive(self, rank: int, connection: Connection, barrier: int, values: Sequence[float]) -> None:
+        """Note a process that has come to a barrier, and answer all of them once it is the last one."""
+        if barrier != self._barrier:
+            raise ValueError(f"barrier {barrier} instead of {self._barrier}")
         self._arrived[rank] = connection, values
         if len(self._arrived) < len(self._members):
             return
         arrived = sorted(self._arrived.items())
         sums = _sums([row for _, (_, row) in arrived])
-        self._arrived, self._meeting = {}, self._meeting + 1
+        self._arrived, self._barrier = {}, self._barrier + 1
         for other, (waiting, _) in arrived:
             self._send(waiting, other, {"sums": sums})
 

@@ -114,11 +114,11 @@ class FleetWorld(World):
     def barrier(self) -> None:
         """Wait until all processes have arrived, however long the others take. All processes; raises PeerLost."""
         self._refuse_within_work()
-        self._watch.meet()
+        self._watch.barrier()
 
     @contextmanager
     def _collective(self, what: str) -> Iterator[None]:
-        """Context of a collective. All processes meet first, since gloo's has a limit of 30 s (Paddle 3.3.1)."""
+        """Context of a collective. A barrier comes first, since gloo's has a limit of 30 s (Paddle 3.3.1)."""
         self.barrier()
         with self._watch.waiting(what), peers.reporting_lost_peers(self._watch.verdict):
             yield
@@ -157,7 +157,7 @@ class FleetWorld(World):
         average = self._averages[id(wrapped)]
         self._refuse_within_work()
         trained = [parameter for parameter in parameters if not parameter.stop_gradient]
-        counts = self._watch.meet(*(float(parameter.grad is not None) for parameter in trained))
+        counts = self._watch.barrier(*(float(parameter.grad is not None) for parameter in trained))
         used = [parameter for parameter, count in zip(trained, counts, strict=True) if count]
         for parameter in used:
             if parameter.grad is None:
@@ -182,7 +182,7 @@ class FleetWorld(World):
 
         self._refuse_within_work()
         if self.device == "cpu":
-            return self._watch.meet(*map(float, values))
+            return self._watch.barrier(*map(float, values))
         tensor = paddle.to_tensor(list(values), dtype="float64")
         with self._watch.waiting("a sum"), peers.reporting_lost_peers(self._watch.verdict):
             dist.all_reduce(tensor)

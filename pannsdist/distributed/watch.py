@@ -1,4 +1,4 @@
-"""A process's side of the watch: it meets the others, and a thread of its own tells them that it is alive.
+"""A process's side of the watch: its barriers, and a thread that tells the others that it is alive.
 
 The thread also learns which process hangs or has ended. It needs no help from the main thread, which may be blocked in
 C++ or by a file system.
@@ -38,7 +38,7 @@ class Membership:
 class Watch:
     """Connections to the coordinator at `address`, and what this process does.
 
-    Once a process has hung for `limit_s` or has ended, `meet` raises PeerLost in the others. If it hangs, they write
+    Once a process has hung for `limit_s` or has ended, `barrier` raises PeerLost in the others. If it hangs, they write
     their stacks to standard error and call `on_hang`. One whose main thread is blocked exits with EXIT_STOPPED.
     """
 
@@ -49,8 +49,8 @@ class Watch:
         self._progress, self._waits, self._doing = 0, False, ""
         self._verdict: Verdict | None = None
         self._deciding, self._has_raised = threading.Lock(), False
-        self._meetings = 0
-        self._beats, self._meeting = (_joined(address, member) for _ in range(2))
+        self._barriers = 0
+        self._beats, self._connection = (_joined(address, member) for _ in range(2))
         self._is_closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
         self._thread.start()
@@ -72,14 +72,14 @@ class Watch:
         finally:
             self._waits, self._progress, self._doing = False, self._progress + 1, before
 
-    def meet(self, *values: float) -> tuple[float, ...]:
+    def barrier(self, *values: float) -> tuple[float, ...]:
         """Wait until all processes have come; returns the sum of each value. Raises PeerLost."""
-        meeting, self._meetings = self._meetings, self._meetings + 1
+        barrier, self._barriers = self._barriers, self._barriers + 1
         with self.waiting():
             try:
                 self._raise_verdict()
-                self._meeting.send({"meeting": meeting, "values": values})
-                while (answer := self._meeting.receive(self._beat_s)) is None:
+                self._connection.send({"barrier": barrier, "values": values})
+                while (answer := self._connection.receive(self._beat_s)) is None:
                     self._raise_verdict()
             except (OSError, ValueError):
                 self._decide(ended(0))
@@ -99,14 +99,14 @@ class Watch:
     def close(self) -> None:
         """Leave: from now on this process is not watched. The connections are closed by its end, which others see."""
         with suppress(OSError):
-            self._meeting.send({"leaves": True})
+            self._connection.send({"leaves": True})
         self._is_closing.set()
         self._thread.join(END_S)
 
     def disconnect(self) -> None:
         """Close the connections after `close`, as the end of the process does."""
         self._beats.close()
-        self._meeting.close()
+        self._connection.close()
 
     def _raise_verdict(self) -> None:
         if self._verdict is not None:
@@ -144,14 +144,14 @@ class Watch:
             received, looked = received + (stopped if stopped > self._beat_s else 0), now
             try:
                 self._beats.send({"beat": (self._progress, self._waits, self._doing)})
-                if self._read_answers(now + self._beat_s):
+                if self._read_connection(now + self._beat_s):
                     received = time.monotonic()
             except (OSError, ValueError):
                 self._decide(ended(0))
             if time.monotonic() - received > self._limit_s:
                 self._decide(Verdict(True, {0: f"nothing was received from it for {self._limit_s:g} s"}))
 
-    def _read_answers(self, until: float) -> bool:
+    def _read_connection(self, until: float) -> bool:
         """Read what arrives until then, or up to a verdict; returns whether anything did."""
         has_received = False
         while (left := until - time.monotonic()) > 0 and self._verdict is None and not self._is_closing.is_set():

@@ -20,7 +20,7 @@ SocketAddress = tuple[socket.AddressFamily, tuple[str, int]]
 
 @dataclass(frozen=True)
 class Master:
-    """The node at which the others meet: its name or address, and a port of it."""
+    """The node to which the others connect: its name or address, and a port of it."""
 
     host: str
     port: int
@@ -133,7 +133,7 @@ def ipv4_of(address: str) -> str:
     own = next((one for interface, one in interfaces() if interface == name and ":" not in one), None)
     if own is None:
         wrong = f"interface {name}, which has {plain}, has no address of IPv4"
-        raise UserError(wrong, "the nodes may meet over IPv6, but Paddle's launcher joins processes over IPv4 alone")
+        raise UserError(wrong, "the nodes may connect over IPv6, but Paddle's launcher joins processes over IPv4 alone")
     return own
 
 

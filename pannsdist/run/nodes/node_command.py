@@ -47,8 +47,8 @@ class NodeRun:
     def job(self, place: Place) -> Job:
         """The launcher of this node; each node has a log folder of its own, as they may share a disk."""
         logs = self.folder / LOG_FOLDER / f"node-{place.host}"
-        meeting = ["--ips", ",".join(place.hosts), "--start_port", str(place.port), "--host", place.host]
-        options = meeting if len(place.hosts) > 1 else []
+        addresses = ["--ips", ",".join(place.hosts), "--start_port", str(place.port), "--host", place.host]
+        options = addresses if len(place.hosts) > 1 else []
         command = launcher_command(self.processes, logs, options, [str(TRAIN), "-c", str(self.config), *self.overrides])
         environment = {launcher.COMMAND: self.command_line, **chosen_environment(place)}
         first = place.rank * self.processes

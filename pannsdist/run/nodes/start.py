@@ -1,4 +1,4 @@
-"""Start of a node: everything is checked before it meets the others."""
+"""Start of a node: everything is checked before it connects to the others."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ class NodesRequest:
 
 
 def train_on_nodes(request: NodesRequest) -> int:
-    """Check the run, meet the other nodes, and train; the exit code, equal on all nodes.
+    """Check the run, connect to the other nodes, and train; the exit code, equal on all nodes.
 
-    Raises UserError for what this node can see by itself, before it meets the others.
+    Raises UserError for what this node can see by itself, before it connects to the others.
     """
     from pannsdist.run.same_run import run_path
 
@@ -79,7 +79,7 @@ def train_on_nodes(request: NodesRequest) -> int:
         run = NodeRun(
             request.config, request.overrides, run_path(plan.settings), devices.processes, request.command_line
         )
-        console.print_main(f"{devices} on each of {request.nodes} nodes; they meet at {master}")
+        console.print_main(f"{devices} on each of {request.nodes} nodes; they connect to {master}")
         expected = tuple(Expected(name, addresses_of(name)) for name in request.hosts)
         rules = Rules(least, most, request.max_restarts, request.join_timeout_s, expected)
         return _supervisor(run, master, rules, wanted).run()

@@ -1,4 +1,4 @@
-"""Several processes that meet, and what becomes of them once one hangs, ends or was never of the run: here threads."""
+"""Several processes at barriers, and what becomes of them once one hangs, ends or was never of the run: here threads."""
 
 import math
 import re
@@ -65,14 +65,14 @@ def test_values_are_summed_in_the_order_of_the_ranks(make):
     run = make(3)
     watches = run.join(0, 1, 2)
     rows = [(1e16, 1.0, math.inf), (1.0, 2.0, 0.0), (-1e16, 0.1, 0.0)]
-    sums = [run.pool.submit(watch.meet, *row) for watch, row in zip(reversed(watches), reversed(rows), strict=True)]
+    sums = [run.pool.submit(watch.barrier, *row) for watch, row in zip(reversed(watches), reversed(rows), strict=True)]
     assert [one.result() for one in sums] == [((1e16 + 1.0) - 1e16, 1.0 + 2.0 + 0.1, math.inf)] * 3
 
 
-def test_processes_meet_again_and_again(make):
+def test_processes_pass_barrier_after_barrier(make):
     run = make(2)
     both = run.join(0, 1)
-    assert [[one.result() for one in [run.pool.submit(w.meet, n) for w in both]] for n in range(3)] == [
+    assert [[one.result() for one in [run.pool.submit(w.barrier, n) for w in both]] for n in range(3)] == [
         [(0,), (0,)],
         [(2,), (2,)],
         [(4,), (4,)],
@@ -82,9 +82,9 @@ def test_processes_meet_again_and_again(make):
 def test_waiting_takes_no_requests_but_beats(make):
     run = make(3)
     first, second, late = run.join(0, 1, 2)
-    waiting = [run.pool.submit(watch.meet) for watch in (first, second)]
+    waiting = [run.pool.submit(watch.barrier) for watch in (first, second)]
     time.sleep(1.0)
-    late.meet()
+    late.barrier()
     [one.result() for one in waiting]
     joined, met, beats = 2 * 3, 3, 3 * 3
     assert run.coordinator.requests <= joined + met + beats
@@ -94,7 +94,7 @@ def test_a_process_that_is_not_received_from_hangs(make):
     run = make(3, LIMIT_S)
     first, second = run.join(0, 1)
     silent = run.silent(2, "evaluating valid, batch 3")
-    waiting = [run.pool.submit(watch.meet) for watch in (first, second)]
+    waiting = [run.pool.submit(watch.barrier) for watch in (first, second)]
     for one in waiting:
         with pytest.raises(PeerLost) as raised:
             one.result()
@@ -114,9 +114,9 @@ def test_a_process_that_makes_no_progress_hangs_although_it_is_alive(make):
     first, second = run.join(0, 1)
     second.mark("reading the batch of step 12")
     with pytest.raises(PeerLost, match="rank 1 hangs: no progress for 1 s: reading the batch of step 12"):
-        first.meet()
+        first.barrier()
     with pytest.raises(PeerLost, match="rank 1 hangs"):  # itself, as soon as it goes on
-        second.meet()
+        second.barrier()
 
 
 def test_processes_that_wait_for_each_other_all_hang(make):
@@ -128,7 +128,7 @@ def test_processes_that_wait_for_each_other_all_hang(make):
         with watch.waiting("averaging the gradients"):
             while not watch.verdict(0.1):
                 pass
-        watch.meet()
+        watch.barrier()
 
     for one in [run.pool.submit(blocked, watch) for watch in both]:
         with pytest.raises(PeerLost, match="the processes of ranks 0, 1 hang") as raised:
@@ -139,11 +139,11 @@ def test_processes_that_wait_for_each_other_all_hang(make):
 def test_a_process_that_goes_on_slowly_does_not_hang(make):
     run = make(2, LIMIT_S)
     first, second = run.join(0, 1)
-    waiting = run.pool.submit(first.meet)
+    waiting = run.pool.submit(first.barrier)
     for number in range(8):
         second.mark(f"evaluating valid, batch {number}")
         time.sleep(LIMIT_S / 4)
-    second.meet()
+    second.barrier()
     assert waiting.result() == ()
 
 
@@ -152,9 +152,9 @@ def test_what_nobody_knows_the_length_of_does_not_hang(make):
     first, second = run.join(0, 1)
     second.mark("reading the batch of step 12")
     second.mark("")
-    waiting = run.pool.submit(first.meet)
+    waiting = run.pool.submit(first.barrier)
     time.sleep(1.5 * LIMIT_S)
-    second.meet()
+    second.barrier()
     assert waiting.result() == ()
 
 
@@ -164,15 +164,15 @@ def test_a_process_whose_connection_is_lost_has_ended(make):
     ends = [run.silent(rank, "") for rank in (1, 2)]
     ends[1].close()
     with pytest.raises(PeerLost, match="the process of rank 2 has ended"):
-        first.meet()
+        first.barrier()
     ends[0].close()
 
 
-def test_a_process_that_leaves_before_a_meeting_has_ended(make):
+def test_a_process_that_leaves_before_a_barrier_has_ended(make):
     run = make(2)
     first, second = run.join(0, 1)
     second.close()
-    waiting = run.pool.submit(first.meet)
+    waiting = run.pool.submit(first.barrier)
     assert first.verdict(0.5) is None, "it may still say why it leaves"
     second.disconnect()
     with pytest.raises(PeerLost, match="the process of rank 1 has ended"):
@@ -182,8 +182,8 @@ def test_a_process_that_leaves_before_a_meeting_has_ended(make):
 def test_a_process_that_leaves_after_the_last_meeting_is_none_that_is_missed(make):
     run = make(2)
     first, second = run.join(0, 1)
-    waiting = run.pool.submit(first.meet)
-    second.meet()
+    waiting = run.pool.submit(first.barrier)
+    second.barrier()
     waiting.result()
     second.close()
     assert first.verdict(0.3) is None
@@ -194,7 +194,7 @@ def test_without_rank_0_the_others_know_that_it_is_gone(make):
     _, second = run.join(0, 1)
     run.coordinator.close(0.1)
     with pytest.raises(PeerLost, match="the process of rank 0 has ended"):
-        second.meet()
+        second.barrier()
 
 
 def test_rank_0_hangs_where_it_answers_nothing():
@@ -202,7 +202,7 @@ def test_rank_0_hangs_where_it_answers_nothing():
     with socket.create_server(("127.0.0.1", 0)) as server:
         watch = Watch(server.getsockname(), Membership(TOKEN, 1), LIMIT_S, hung.append)
         with pytest.raises(PeerLost, match="the process of rank 0 hangs: nothing was received from it for 1 s"):
-            watch.meet()
+            watch.barrier()
         watch.close()
         watch.disconnect()
     assert [list(verdict.reasons) for verdict in hung] == [[0]]
@@ -218,13 +218,13 @@ def test_strangers_are_sent_away_and_disturb_nobody(make, first):
         stranger.settimeout(10)
         assert stranger.recv(1) == b""
     both = run.join(0, 1)
-    assert [one.result() for one in [run.pool.submit(watch.meet, 1) for watch in both]] == [(2,), (2,)]
+    assert [one.result() for one in [run.pool.submit(watch.barrier, 1) for watch in both]] == [(2,), (2,)]
 
 
 def test_processes_that_are_not_at_the_same_place_are_not_kept_waiting(make):
     run = make(2)
     both = run.join(0, 1)
-    outcomes = [run.pool.submit(watch.meet, *[1.0] * (1 + rank)) for rank, watch in enumerate(both)]
+    outcomes = [run.pool.submit(watch.barrier, *[1.0] * (1 + rank)) for rank, watch in enumerate(both)]
     for one in outcomes:
         with pytest.raises(PeerLost):
             one.result()

@@ -153,9 +153,9 @@ def commands(
         for _ in range(arm.runs):
             launched = launcher_command(arm.processes, folder / "log", (), script)
             yield ([sys.executable, *script] if arm.processes == 1 else launched), {}
-    meeting = ["--ips", ",".join(host.address for host in hosts), "--start_port", str(START_PORT)]
+    addresses = ["--ips", ",".join(host.address for host in hosts), "--start_port", str(START_PORT)]
     for host in hosts:
-        options = [*meeting, "--host", host.address]
+        options = [*addresses, "--host", host.address]
         command = launcher_command(arm.processes // arm.hosts, folder / f"log.{host.address}", options, script)
         yield host.command(command), {"GLOO_SOCKET_IFNAME": two_hosts.INTERFACE}
 
@@ -203,13 +203,13 @@ def run_worker(work: Work, folder: Path) -> None:
     A single process begins when all of its arm are ready, and goes on until all have measured, so that none is alone.
     """
     cpu.use_fast_kernels()
-    from pannsdist.distributed import fleet, watch
+    from pannsdist.distributed import averaging, fleet, watch
 
     world = fleet.connect(use_gpu=False)
     learner, batch = build(world, work.model, work.clips, work.clip_s)
     spent: dict[str, list[float]] = {"communication": [], "waiting": []}
-    measured(fleet, "average_gradients", spent["communication"])
-    measured(watch.Watch, "meet", spent["waiting"])
+    measured(averaging.GradientAverage, "average", spent["communication"])
+    measured(watch.Watch, "barrier", spent["waiting"])
     name, count = f"{os.getpid()}.{world.rank}", int(os.environ["WORLD_PROCESSES"])
     steps: dict[str, list[float]] = {"step": [], "communication": [], "waiting": []}
     for step in range(1, work.steps + 2):

@@ -93,7 +93,7 @@ def test_gradients_are_averaged_in_buffers_of_the_settings_size(met):
 
 def test_a_method_for_all_processes_within_agreed_work_is_refused(met):
     for facts in met:
-        assert "must not wait for them" in facts["meeting within work"]["text"]
+        assert "must not wait for them" in facts["collective within work"]["text"]
 
 
 def test_after_failures_the_processes_are_still_in_step(met):
@@ -144,6 +144,6 @@ def test_a_process_that_hangs_ends_all_of_them_so_that_they_can_be_continued(han
     expected = rf"^error: the process of rank 1 hangs: {HANGS[where]}$"
     assert re.search(expected, "".join(launched.logs), re.MULTILINE), str(launched)
     assert "the same command continues" in "".join(launched.logs)
-    assert "in meet" in launched.logs[0], "the stack of the one that waits"
+    assert "in barrier" in launched.logs[0], "the stack of the one that waits"
     assert "in batches" in launched.logs[1], "the stack of the one that hangs"
     assert "Traceback" not in "".join(launched.logs)

@@ -1,4 +1,4 @@
-"""The service of the master to which the nodes connect: one connection for each of them, and the decisions sent to all."""
+"""The service of the master: a connection to each of the nodes, and the decisions that are sent to all."""
 
 from __future__ import annotations
 

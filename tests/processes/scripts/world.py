@@ -71,7 +71,7 @@ def main(folder):
     facts["arrays"] = {name: [str(a.dtype), list(a.shape), a.tolist()] for name, a in shared.items()}
     empty = {"empty": np.zeros((0, 3), np.float32)} if world.is_main else None
     facts["empty array"] = outcome(lambda: [list(array.shape) for array in world.broadcast_arrays(empty).values()])
-    facts["meeting within work"] = outcome(lambda: world.agree(lambda: world.all_gather(me)))
+    facts["collective within work"] = outcome(lambda: world.agree(lambda: world.all_gather(me)))
     facts["buffer"] = world.wrap_model(paddle.nn.Linear(2, 2)).comm_buffer_size
     facts["still together"] = outcome(lambda: world.all_gather(me))
     (folder / f"world.{me}.json").write_text(json.dumps(facts))

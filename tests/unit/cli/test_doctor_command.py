@@ -64,7 +64,7 @@ def test_a_mistake_in_the_settings_is_a_finding(tmp_path):
         (["--master", "a:70000"], "HOST:PORT"),
     ],
 )
-def test_a_meeting_without_a_place_is_refused(tmp_path, words, text):
+def test_a_rendezvous_without_a_place_is_refused(tmp_path, words, text):
     done = calling.pannsdist("doctor", *words, cwd=tmp_path)
     assert done.exit_code == 2
     assert text in done.output

@@ -1,4 +1,4 @@
-"""`pannsdist train --nodes`: what a node refuses before it meets the others, and its dry run."""
+"""`pannsdist train --nodes`: what a node refuses before it connects, and its dry run."""
 
 import calling
 import pytest
@@ -32,7 +32,7 @@ def train(cwd, *arguments):
         (("--nodes", "2:4", *WHERE[2:]), "every number of nodes in 2:4 must divide it"),
     ],
 )
-def test_a_mistake_is_found_before_the_nodes_meet(tmp_path, arguments, wrong):
+def test_a_mistake_is_found_before_the_nodes_connect(tmp_path, arguments, wrong):
     refused = train(tmp_path, *arguments)
     assert refused.exit_code == 2
     assert wrong in refused.output
@@ -40,7 +40,7 @@ def test_a_mistake_is_found_before_the_nodes_meet(tmp_path, arguments, wrong):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_dry_run_prints_the_plan_of_all_nodes_and_meets_nobody(tmp_path):
+def test_a_dry_run_prints_the_plan_of_all_nodes_and_connects_to_nobody(tmp_path):
     planned = train(tmp_path, *WHERE, "--dry-run")
     assert planned.exit_code == 0, planned.output
     assert "batch      6 = 3 x 2" in planned.output

@@ -1,4 +1,4 @@
-"""Several processes at barriers, and what becomes of them once one hangs, ends or was never of the run: here threads."""
+"""Several processes at barriers, and what becomes of them once one hangs, ends or is a stranger: here threads."""
 
 import math
 import re
@@ -179,7 +179,7 @@ def test_a_process_that_leaves_before_a_barrier_has_ended(make):
         waiting.result()
 
 
-def test_a_process_that_leaves_after_the_last_meeting_is_none_that_is_missed(make):
+def test_a_process_that_leaves_after_the_last_barrier_is_none_that_is_missed(make):
     run = make(2)
     first, second = run.join(0, 1)
     waiting = run.pool.submit(first.barrier)

@@ -1,4 +1,4 @@
-"""The server of the master over real sockets of this machine, turned by hand, and who meets there."""
+"""The server of the master over real sockets of this machine, turned by hand, and who connects to it."""
 
 import json
 import socket
@@ -20,7 +20,7 @@ LIMIT_S = 10
 
 
 @dataclass
-class Meeting:
+class Rendezvous:
     """A master that waits for two nodes, and connections to it."""
 
     server: Server
@@ -75,41 +75,41 @@ class Meeting:
 
 
 @pytest.fixture
-def meeting():
+def rendezvous():
     listener = listen(Master("gpu1", 0), (socket.AF_INET, ("127.0.0.1", 0)))
-    made = Meeting(Server(listener, Facts(FACTS, SECRET), Rules(2, 2, 1, 30.0)), listener.getsockname()[1])
+    made = Rendezvous(Server(listener, Facts(FACTS, SECRET), Rules(2, 2, 1, 30.0)), listener.getsockname()[1])
     yield made
     for link in made.links:
         link.close()
     made.server.close()
 
 
-def test_all_get_the_same_addresses_and_port_and_each_its_rank(meeting):
-    _, (first, second) = meeting.begun()
+def test_all_get_the_same_addresses_and_port_and_each_its_rank(rendezvous):
+    _, (first, second) = rendezvous.begun()
     assert first["hosts"] == second["hosts"] == ["127.0.0.1", "10.0.0.2"]
     assert first["port"] == second["port"]
     assert [first["rank"], second["rank"]] == [0, 1]
 
 
-def test_the_end_of_all_is_told_to_all(meeting):
-    links, _ = meeting.begun()
+def test_the_end_of_all_is_told_to_all(rendezvous):
+    links, _ = rendezvous.begun()
     for link in links:
         link.send({"type": "ended", "code": 0, "killed": False, "text": ""})
-    assert [meeting.wait(link, "finish")["code"] for link in links] == [0, 0]
+    assert [rendezvous.wait(link, "finish")["code"] for link in links] == [0, 0]
 
 
-def test_a_late_node_prints_that_it_waits(meeting):
-    meeting.begun()
-    said = meeting.wait(meeting.join("10.0.0.3"), "say")
+def test_a_late_node_prints_that_it_waits(rendezvous):
+    rendezvous.begun()
+    said = rendezvous.wait(rendezvous.join("10.0.0.3"), "say")
     assert said["text"] == "2 nodes train; this one is taken in when they start again"
 
 
-def test_a_closed_connection_ends_the_round_of_the_others(meeting):
-    (master, other), _ = meeting.begun()
+def test_a_closed_connection_ends_the_round_of_the_others(rendezvous):
+    (master, other), _ = rendezvous.begun()
     other.close()
-    assert meeting.wait(master, "halt")["grace_s"] > 0
+    assert rendezvous.wait(master, "halt")["grace_s"] > 0
     master.send({"type": "ended", "code": 75, "killed": False, "text": ""})
-    assert "was lost: the connection was closed" in meeting.wait(master, "say")["text"]
+    assert "was lost: the connection was closed" in rendezvous.wait(master, "say")["text"]
 
 
 @pytest.mark.parametrize(
@@ -122,13 +122,13 @@ def test_a_closed_connection_ends_the_round_of_the_others(meeting):
         (None, "it is not a node of this job"),
     ],
 )
-def test_a_node_of_another_job_is_refused_with_a_sentence(meeting, facts, wrong):
-    assert meeting.wait(meeting.join("10.0.0.2", facts=facts), "refused")["text"] == wrong
+def test_a_node_of_another_job_is_refused_with_a_sentence(rendezvous, facts, wrong):
+    assert rendezvous.wait(rendezvous.join("10.0.0.2", facts=facts), "refused")["text"] == wrong
 
 
-def test_two_nodes_with_one_address_are_refused(meeting):
-    meeting.join("127.0.0.1", SECRET)
-    refused = meeting.wait(meeting.join("127.0.0.1"), "refused")
+def test_two_nodes_with_one_address_are_refused(rendezvous):
+    rendezvous.join("127.0.0.1", SECRET)
+    refused = rendezvous.wait(rendezvous.join("127.0.0.1"), "refused")
     assert "a node with the address 127.0.0.1 is there already" in refused["text"]
 
 
@@ -145,45 +145,45 @@ def test_two_nodes_with_one_address_are_refused(meeting):
         b"x" * (5 * LONGEST_LINE),
     ],
 )
-def test_what_is_no_node_is_sent_away_and_changes_nothing(meeting, sent):
-    assert b"begin" not in meeting.until_closed(sent)
-    meeting.begun()
+def test_what_is_no_node_is_sent_away_and_changes_nothing(rendezvous, sent):
+    assert b"begin" not in rendezvous.until_closed(sent)
+    rendezvous.begun()
 
 
 @pytest.mark.parametrize("report", [{"code": "0", "text": ""}, {"code": 0, "text": None}, {}])
-def test_a_node_that_reports_nonsense_is_lost(meeting, report):
-    (master, other), _ = meeting.begun()
+def test_a_node_that_reports_nonsense_is_lost(rendezvous, report):
+    (master, other), _ = rendezvous.begun()
     other.send({"type": "ended", **report})
-    meeting.wait(master, "halt")
+    rendezvous.wait(master, "halt")
 
 
-def test_a_client_joins_reports_and_hears_the_end(meeting):
-    client = Client(Master("127.0.0.1", meeting.port), FACTS, SECRET)
+def test_a_client_joins_reports_and_hears_the_end(rendezvous):
+    client = Client(Master("127.0.0.1", rendezvous.port), FACTS, SECRET)
     client.connect()
-    other = meeting.join("10.0.0.2")
+    other = rendezvous.join("10.0.0.2")
     try:
-        assert next_order(meeting, client)["type"] == "begin"
+        assert next_order(rendezvous, client)["type"] == "begin"
         client.report(Report(2, text="train.epochs is 0"))
-        assert meeting.wait(other, "halt")["grace_s"] > 0
+        assert rendezvous.wait(other, "halt")["grace_s"] > 0
         other.send({"type": "ended", "code": 75, "killed": False, "text": ""})
-        finish = next_order(meeting, client)
+        finish = next_order(rendezvous, client)
         assert (finish["type"], finish["code"]) == ("finish", 2)
         assert finish["text"].endswith("train.epochs is 0")
     finally:
         client.close()
 
 
-def test_a_client_that_is_refused_says_why(meeting):
-    client = Client(Master("127.0.0.1", meeting.port), {}, "")
+def test_a_client_that_is_refused_says_why(rendezvous):
+    client = Client(Master("127.0.0.1", rendezvous.port), {}, "")
     client.connect()
     with pytest.raises(UserError, match="the master does not take this node: --nodes differs"):
-        next_order(meeting, client)
+        next_order(rendezvous, client)
 
 
-def next_order(meeting, client):
+def next_order(rendezvous, client):
     limit = time.monotonic() + LIMIT_S
     while time.monotonic() < limit:
-        meeting.server.turn()
+        rendezvous.server.turn()
         found = [message for message in client.turn() if message["type"] != "say"]
         if found:
             return found[0]
@@ -191,11 +191,11 @@ def next_order(meeting, client):
     raise AssertionError("no order")
 
 
-def test_a_client_notices_that_the_master_is_gone(meeting):
-    client = Client(Master("127.0.0.1", meeting.port), FACTS, SECRET)
+def test_a_client_notices_that_the_master_is_gone(rendezvous):
+    client = Client(Master("127.0.0.1", rendezvous.port), FACTS, SECRET)
     client.connect()
-    meeting.server.turn()
-    meeting.server.close()
+    rendezvous.server.turn()
+    rendezvous.server.close()
     limit = time.monotonic() + LIMIT_S
     while client.is_connected and time.monotonic() < limit:
         assert [one for one in client.turn() if one["type"] != "say"] == []

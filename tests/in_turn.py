@@ -28,7 +28,13 @@ def join_once():
 
     world = fleet.connect()
     leave, world.close = world.close, lambda: None
-    fleet.connect = lambda use_gpu=True, options=None: world  # noqa: ARG005 - the names are part of the call
+
+    def connect(use_gpu=True, options=None):  # noqa: ARG001 - the names are part of the call
+        """Wait for the others as a join does, so that none writes while another still checks."""
+        world.barrier()
+        return world
+
+    fleet.connect = connect
     return leave
 
 

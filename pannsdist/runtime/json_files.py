@@ -47,6 +47,8 @@ class JsonFile(Generic[T]):
         """The bytes of a file, for `parsed`; None where there is none. Raises CannotRead."""
         try:
             return reading.retried(lambda: self._bytes(path))
+        except ValueError:  # a NUL character: no file can have such a name
+            return None
         except OSError as error:
             if error.errno in reading.ABSENT:
                 return None

@@ -102,7 +102,6 @@ RUN = (
         ONE_PROCESS,
         leaves="runs/esc10_mn04/best_model/bundle.json",
     ),
-    Run(r"pannsdist doctor -c recipe:demo", shows=r"^ok +settings +recipe:demo: "),
     Run(r"pannsdist train -c FILE.yaml --dry-run", shows=r"\nbatch      4 = "),
     Run(
         r"pannsdist train -c recipe:demo --nproc 2",
@@ -198,6 +197,7 @@ TESTED = (
         ("sh",),
         "tests/runs/test_author_page.py::test_what_the_page_says_can_be_typed_as_it_stands",
     ),
+    Tested("docs/en/doctor.md", ("console",), "tests/unit/cli/test_doctor_command.py::test_the_table_of_the_page"),
     Tested("docs/en/api.md", ("python",), "tests/unit/inference/test_api_page.py::test_the_example_runs_as_it_stands"),
     Tested(
         "docs/en/paddlehub.md",
@@ -229,6 +229,8 @@ LEFT = (
         r"pannsdist doctor .* --nodes 3",
         "needs three machines; tests/unit/run/doctor/test_comparison_of_nodes.py has its own",
     ),
+    Left(r"sbatch --nodes 4 ", "needs Slurm; tests/hosts/test_slurm.py starts one and submits this script"),
+    Left(r"kubectl ", "needs a cluster; tests/hosts/test_kubernetes.py checks the files and runs their commands"),
     Left(r"python -m pytest plugins/", "these tests are part of `make test`"),
     Left(r"class FBeta:", "parts of what `plugins new` writes, which tests/runs/test_templates.py checks"),
     Left(r"\[options.entry_points\]", "a part of setup.cfg, as `plugins new` writes it"),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 
 import calling
@@ -27,6 +28,15 @@ def report(tmp_path_factory):
     content = {"model": record, "feature": record, "dataset": record, "further": {}}
     (run / "best_model" / "bundle.json").write_text(json.dumps(content))
     return calling.pannsdist("doctor", "--json", "-c", "recipe:demo", cwd=folder)
+
+
+def test_the_table_of_the_page(tmp_path):
+    done = calling.pannsdist("doctor", "-c", "recipe:demo", cwd=tmp_path)
+    assert done.exit_code == 0, str(done)
+    lines = done.output.splitlines()
+    assert [line.split()[:2] for line in lines[:3]] == [["ok", "Python"], ["ok", "Paddle"], ["ok", "plugins"]]
+    assert any(re.match(r"ok +settings +recipe:demo: \d+ keys$", line) for line in lines)
+    assert re.fullmatch(r"\d+ ok(, \d+ (warning|unknown))*", lines[-1])
 
 
 def test_json_holds_facts_and_findings(report):

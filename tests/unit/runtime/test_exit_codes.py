@@ -47,8 +47,8 @@ def test_an_error_of_the_system_is_noted_as_it_is_printed(folder):
     assert type(exit_codes.noted_error(folder, 1)) is CannotWrite
 
 
-def test_a_process_that_is_alone_notes_nothing(folder, monkeypatch):
-    monkeypatch.setenv("PADDLE_TRAINERS_NUM", "1")
+def test_a_process_without_a_launcher_notes_nothing(folder, monkeypatch):
+    monkeypatch.delenv("PADDLE_TRAINER_ID")
     console.exit_code(failing(UserError("wrong")))
     assert list(folder.iterdir()) == []
 

@@ -25,6 +25,7 @@ END_S, UNWIND_S = 10.0, 30.0
 """How long a process may take to end by itself, before and after its main thread knows that it has to."""
 STANDARD_ERROR = 2
 CONNECT_S = 30.0
+WRITE_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -137,21 +138,23 @@ class Watch:
         """Send beats and read the answers until there is a verdict, or this process leaves."""
         received = looked = time.monotonic()
         while self._verdict is None and not self._is_closing.is_set():
-            # Its thread needs no Python: it also writes the stacks of a process that is stopped, once that goes on.
-            faulthandler.dump_traceback_later(self._limit_s, file=STANDARD_ERROR)
             now = time.monotonic()
             stopped = now - looked - self._beat_s
             received, looked = received + (stopped if stopped > self._beat_s else 0), now
+            if stopped > self._limit_s - self._beat_s:
+                time.sleep(WRITE_S)  # in which the thread of the line below writes the stacks, as its time is over
+            # Its thread needs no Python: it also writes the stacks of a process that is stopped, once that goes on.
+            faulthandler.dump_traceback_later(self._limit_s, file=STANDARD_ERROR)
             try:
                 self._beats.send({"beat": (self._progress, self._waits, self._doing)})
-                if self._read_connection(now + self._beat_s):
+                if self._read_answers(now + self._beat_s):
                     received = time.monotonic()
             except (OSError, ValueError):
                 self._decide(ended(0))
             if time.monotonic() - received > self._limit_s:
                 self._decide(Verdict(True, {0: f"nothing was received from it for {self._limit_s:g} s"}))
 
-    def _read_connection(self, until: float) -> bool:
+    def _read_answers(self, until: float) -> bool:
         """Read what arrives until then, or up to a verdict; returns whether anything did."""
         has_received = False
         while (left := until - time.monotonic()) > 0 and self._verdict is None and not self._is_closing.is_set():

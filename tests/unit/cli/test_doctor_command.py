@@ -31,6 +31,7 @@ def report(tmp_path_factory):
 
 
 def test_the_table_of_the_page(tmp_path):
+    """The command of docs/en/doctor.md."""
     done = calling.pannsdist("doctor", "-c", "recipe:demo", cwd=tmp_path)
     assert done.exit_code == 0, str(done)
     lines = done.output.splitlines()

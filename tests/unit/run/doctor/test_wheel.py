@@ -97,7 +97,7 @@ def test_one_card_of_two_that_is_not_served_is_enough(smi):
 
 def test_the_makefile_chooses_by_this_check(smi):
     smi(RTX_5090)
-    done = subprocess.run(["make", "-n", "demo"], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(["make", "-n", "-B", "demo"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "'.[cpu]'" in done.stdout
     assert "pannsdist.run.doctor.wheel --why cpu" in done.stdout

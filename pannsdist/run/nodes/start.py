@@ -72,7 +72,8 @@ def train_on_nodes(request: NodesRequest) -> int:
     with devices.selected():
         if not devices.gpus:
             os.environ.pop(VISIBLE, None)  # an empty list is a GPU for Paddle 3.3.1's launcher
-        plan = one_run.checked(request.config, request.overrides, most * devices.processes)
+        size = most * devices.processes
+        plan = one_run.checked(request.config, request.overrides, size, downloads=not request.dry_run)
         if request.dry_run:
             one_run.carry_out(plan, dry_run=True)
             return 0

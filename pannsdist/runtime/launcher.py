@@ -39,7 +39,8 @@ def nodes() -> int:
 
 def master_host() -> str:
     """Name or address of the machine of rank 0, as the launcher of every node was given it."""
-    return os.environ["PADDLE_MASTER"].rpartition(":")[0].strip("[]")
+    endpoint = os.environ.get("PADDLE_MASTER") or os.environ["PADDLE_TRAINER_ENDPOINTS"].split(",")[0]
+    return endpoint.rpartition(":")[0].strip("[]")
 
 
 def log_folder() -> Path | None:

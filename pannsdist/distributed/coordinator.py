@@ -212,6 +212,8 @@ class Coordinator:
 
     def _drop(self, connection: Connection, rank: int | None, error: Exception) -> None:
         """Forget a connection; the process at its other end has ended unless it had left."""
+        if connection.is_closed:  # another one of the process was served before, and the answer found this one lost
+            return
         logging.getLogger(__name__).debug("rank %s: %s", rank, error)
         self._selector.unregister(connection)
         connection.close()

@@ -30,6 +30,11 @@ class Connection:
         """The number of the file, for a selector."""
         return self._socket.fileno()
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether this end was closed."""
+        return self.fileno() < 0
+
     def send(self, message: Any) -> None:
         """Send a message. Raises OSError if the other end is gone."""
         self._socket.sendall(packed(message))

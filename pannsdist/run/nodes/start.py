@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pannsdist import settings
 from pannsdist.run import one_run
@@ -25,6 +25,7 @@ from pannsdist.runtime import console, launcher
 from pannsdist.runtime.errors import SettingsError
 from pannsdist.runtime.folder_lock import refuse_held
 from pannsdist.runtime.redaction import without_credentials, without_secrets
+from pannsdist.settings.plain import flat
 
 if TYPE_CHECKING:
     from pannsdist.settings.schema import Settings
@@ -106,13 +107,5 @@ def facts_of(rules: Rules, processes: int, wanted: Settings) -> Iterator[tuple[s
     yield "--hosts", ",".join(one.name for one in rules.expected) or "none"
     for name, version in versions().items():
         yield f"the version of {name}", ".".join(version.split(".")[:2]) if name == "python" else version
-    for key, value in _flat(without_secrets(settings.to_dict(wanted))):
+    for key, value in flat(without_secrets(settings.to_dict(wanted))).items():
         yield f"setting {key}", hashlib.sha256(without_credentials(repr(value)).encode()).hexdigest()[:12]
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping) and value:
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value

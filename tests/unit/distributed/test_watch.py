@@ -3,6 +3,7 @@
 import math
 import re
 import socket
+import struct
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -228,3 +229,21 @@ def test_processes_that_are_not_at_the_same_place_are_not_kept_waiting(make):
     for one in outcomes:
         with pytest.raises(PeerLost):
             one.result()
+
+
+@pytest.mark.parametrize("how", ["one was never read", "both were"])
+def test_the_connections_of_a_process_that_are_reset_at_once_end_nothing_but_it(make, how):
+    run = make(2)
+    (first,) = run.join(0)
+    ends = [run.silent(1, "reading") for _ in range(2)]
+    if how == "both were":
+        assert all(end.receive(10) for end in ends)
+    reset = struct.pack("ii", 1, 0)
+    for end in ends:
+        end._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+    for end in ends:
+        end.close()
+    with pytest.raises(PeerLost, match="the process of rank 1 has ended"):
+        first.barrier()
+    time.sleep(0.3)  # what else was ready is served
+    assert run.coordinator._thread.is_alive()

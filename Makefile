@@ -6,8 +6,10 @@
 #                Paddle (not those marked real, any_paddle or long, nor plugins that do not import Paddle)
 #   make test-long        the tests marked long: many minutes, run before a release, not in CI
 #   make check   ruff and mypy
-#   make bench   speed of a training step, in several processes, of what a training does beside it and of tagging, as
-#                ratios; zero-shot ESC-10
+#   make bench   every benchmark of benchmarks/, into benchmarks/results/MACHINE.json, .md and .svg
+#                (BENCH="--against FILE": exit with 1 if something became slower than in those results)
+#   make bench-peers      the same beside PyTorch, torchlibrosa and panns-inference, which it installs into .venv-peers
+#                (TORCH===2.13.0 chooses PyTorch's version)
 #   make dist    wheels of pannsdist and of the plugins and the sdist, from what is committed, in dist/, checked for PyPI
 #   make clean   remove what these made
 #   make test-gpu   on a machine with GPUs: what this project claims of them, as one table (`pannsdist doctor --prove`)
@@ -31,12 +33,13 @@ TESTED := -e plugins/pannsdist-wandb -e 'plugins/pannsdist-tensorboard[view]'
 COMPUTING := $(dir $(shell grep -lP '^pannsdist\.(?!datasets|augmentations|trackers)' plugins/*/setup.cfg))
 ESC10 ?= $(wildcard ../shared/data/ESC-10)
 MN04 ?= $(wildcard ../shared/weights/mn04_as_mAP_432.pt)
+BENCH = $(patsubst %,--esc10 %,$(ESC10)) $(patsubst %,--mn04 %,$(MN04))
 DECLARED := setup.cfg pyproject.toml $(wildcard plugins/*/setup.cfg)
 comma := ,
 # PyPI's newest GPU wheel is 2.6.2, which needs an older numpy and protobuf.
 EXTRAS := $(if $(filter gpu,$(PADDLE)),gpu$(comma)paddle26,cpu)
 
-.PHONY: demo test test-quick test-paddle2.6 test-long test-gpu check bench dist clean
+.PHONY: demo test test-quick test-paddle2.6 test-long test-gpu check bench bench-peers dist clean
 
 demo: .venv/installed
 	.venv/bin/pannsdist train -c recipe:demo $(if $(filter cpu,$(PADDLE)),--nproc 2)
@@ -62,11 +65,10 @@ check: .venv/developed
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
 
 bench: .venv/installed
-	.venv/bin/python benchmarks/train_step.py
-	.venv/bin/python benchmarks/scaling.py
-	.venv/bin/python benchmarks/train_overheads.py
-	.venv/bin/python benchmarks/predict.py
-	$(if $(ESC10),.venv/bin/python benchmarks/zero_shot.py --data $(ESC10) $(patsubst %,--weights %,$(MN04)),@echo "make bench ESC10=FOLDER measures zero-shot ESC-10 too")
+	.venv/bin/python benchmarks/bench.py $(BENCH)
+
+bench-peers: .venv/installed .venv-peers/installed
+	.venv/bin/python benchmarks/bench.py --peers .venv-peers/bin/python $(BENCH)
 
 dist: .venv/developed
 	rm -rf dist && mkdir -p dist/source
@@ -77,7 +79,7 @@ dist: .venv/developed
 	.venv/bin/python -m twine check --strict dist/*
 
 clean:
-	rm -rf .venv .venv-paddle2.6 runs log dist
+	rm -rf .venv .venv-paddle2.6 .venv-peers runs log dist
 
 .venv/installed: $(DECLARED)
 	@test -n "$(PYTHON)" || { echo "no suitable Python, see above" >&2; exit 2; }
@@ -93,4 +95,9 @@ clean:
 .venv-paddle2.6/developed: $(DECLARED)
 	$(PYTHON26) -m venv .venv-paddle2.6
 	.venv-paddle2.6/bin/python -m pip install -q 'paddlepaddle==2.6.2' -e '.[cpu,paddle26,dev]' $(PLUGINS) $(TESTED)
+	@touch $@
+
+.venv-peers/installed:
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install -q "torch$(TORCH)" torchlibrosa panns-inference
 	@touch $@

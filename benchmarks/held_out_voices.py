@@ -9,7 +9,6 @@ three say 230, which the model predicts. `key=value` changes what `init` propose
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
@@ -21,6 +20,9 @@ from pathlib import Path
 from statistics import mean
 
 import spoken_digits
+from measuring import Table, plain_parser, write_json
+
+QUICK = ("train.epochs=1", "schedule.warmup_epochs=0", "data.workers=0")
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Answer:
 
 def main() -> None:
     """Print the accuracy of each draw, of its voices, and the confusions; at the end mean and minimum."""
-    parser = argparse.ArgumentParser(description="Accuracy of what init proposes on voices that are held out.")
+    parser = plain_parser("Accuracy of what init proposes on voices that are held out.")
     parser.add_argument("--weights", type=Path, required=True, help="file of pretrained weights, for init")
     parser.add_argument("--draws", type=int, default=1, help="number of draws, by seeds from 0 on (default: 1)")
     parser.add_argument("--variants", choices=("numbered", "all"), default="numbered", help="of eSpeak NG's voices")
@@ -48,6 +50,8 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where everything is written (default: a temporary folder)")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="changes of the proposed settings")
     chosen = parser.parse_args()
+    if chosen.quick:
+        chosen.draws, chosen.clips, chosen.nproc, chosen.overrides = 1, 65, 1, [*QUICK, *chosen.overrides]
     variants = spoken_digits.all_variants() if chosen.variants == "all" else spoken_digits.NUMBERED
     with tempfile.TemporaryDirectory() as temporary:
         accuracies = []
@@ -58,6 +62,10 @@ def main() -> None:
             answers = predict(folder)
             accuracies.append(accuracy(answers))
             print("\n".join(lines(seed, answers)), flush=True)
+    table = Table(
+        "voices that no training clip had, one value per draw", "accuracy", {"init": accuracies}, ratios=False
+    )
+    write_json([table], chosen.json)
     draws = f"{len(accuracies)} draw{'s' if len(accuracies) > 1 else ''}"
     print(f"{draws}: mean {mean(accuracies):.4f}, lowest {min(accuracies):.4f}")
 

@@ -9,9 +9,12 @@ for each trainable parameter. The times are a model (docs/en/scaling.md), nothin
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+
+from measuring import Table, plain_parser, write_json
 
 MODELS = ("panns_cnn6", "panns_cnn10", "panns_cnn14", "efficientat_mn04", "efficientat_mn10", "ast_tiny", "ast_base")
+QUICK = ("panns_cnn6", "efficientat_mn04")
 CLASSES, BYTES = 50, 4
 
 
@@ -32,14 +35,13 @@ def trainable_parameters(name: str) -> int:
     return sum(int(one.size) for one in layer.parameters() if not one.stop_gradient)
 
 
-def rows(chosen: argparse.Namespace) -> Iterator[str]:
+def rows(counts: Mapping[str, int], chosen: argparse.Namespace) -> Iterator[str]:
     """The table, in Markdown."""
     columns = [(speed, count) for speed in chosen.gbit_per_s for count in chosen.processes]
     heads = [f"{count} at {speed:g} Gbit/s" for speed, count in columns]
     yield f"| network | parameters | MB | {' | '.join(heads)} |"
     yield "|---" * (3 + len(columns)) + "|"
-    for name in chosen.models:
-        count = trainable_parameters(name)
+    for name, count in counts.items():
         size = BYTES * count
         times = [
             1e3 * all_reduce_s(size, processes, speed * 1e9 / 8, chosen.latency_us * 1e-6)
@@ -50,12 +52,16 @@ def rows(chosen: argparse.Namespace) -> Iterator[str]:
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = plain_parser("Bytes per step of networks, and the time of their all-reduce by a model.")
     parser.add_argument("--models", nargs="+", default=MODELS, metavar="NAME")
     parser.add_argument("--processes", nargs="+", type=int, default=[2, 8], metavar="N")
     parser.add_argument("--gbit-per-s", nargs="+", type=float, default=[1, 10, 100], metavar="G")
     parser.add_argument("--latency-us", type=float, default=50.0, metavar="L")
-    print("\n".join(rows(parser.parse_args())))
+    chosen = parser.parse_args()
+    counts = {name: trainable_parameters(name) for name in (QUICK if chosen.quick else chosen.models)}
+    print("\n".join(rows(counts, chosen)))
+    sizes = {name: [BYTES * count / 1e6] for name, count in counts.items()}
+    write_json([Table("gradients per process and step", "MB", sizes, better="", ratios=False)], chosen.json)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ two network namespaces; without root and iproute2 the arm is skipped. The parts 
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import signal
@@ -29,7 +28,8 @@ from statistics import mean, median
 from typing import Any
 
 import two_hosts
-from train_step import build, say, spread
+from measuring import Table, parser, say, spread, write_json
+from train_step import build
 
 from pannsdist.run.launching.command import launcher_command
 from pannsdist.runtime import cpu
@@ -86,14 +86,12 @@ class Step:
 
 def main() -> None:
     """Run the arms in rounds and print a table for each model; with `--worker`, run one process of an arm."""
-    parser = argparse.ArgumentParser(description="Step time by number of processes, split into its parts.")
-    parser.add_argument("--models", nargs="+", default=list(STEPS), metavar="NAME", help="model plugins")
-    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS), metavar="NAME", help=", ".join(ARMS))
-    parser.add_argument("--rounds", type=int, default=5, help="rounds over all arms")
-    parser.add_argument("--steps", type=int, help="measured steps per arm and round")
-    parser.add_argument("--quick", action="store_true", help="one round of one step of a small network: a smoke test")
-    parser.add_argument("--worker", nargs=2, metavar=("WORK", "FOLDER"), help=argparse.SUPPRESS)
-    chosen = parser.parse_args()
+    arguments = parser("Step time by number of processes, split into its parts.", rounds=5)
+    arguments.add_argument("--models", nargs="+", default=list(STEPS), metavar="NAME", help="model plugins")
+    arguments.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS), metavar="NAME", help=", ".join(ARMS))
+    arguments.add_argument("--steps", type=int, help="measured steps per arm and round")
+    arguments.add_argument("--worker", nargs=2, metavar=("WORK", "FOLDER"), help="of this program alone")
+    chosen = arguments.parse_args()
     if chosen.worker:
         run_worker(Work(**json.loads(chosen.worker[0])), Path(chosen.worker[1]))
         return
@@ -106,10 +104,15 @@ def main() -> None:
     rounds = chosen.rounds
     if chosen.quick:
         works, rounds = [Work("panns_cnn6", steps=1, clips=1, clip_s=1.0)], 1
+    tables = []
     for work in works:
         print(f"\n{work.model}: {work.clips} clips of {work.clip_s:g} s per process and step; ", end="")
         print(f"rounds: {rounds}, steps per arm: {work.steps}; load of the machine before: {os.getloadavg()[0]:.1f}\n")
-        print("\n".join(report(measure(arms, work, rounds))), flush=True)
+        found = measure(arms, work, rounds)
+        print("\n".join(report(found)), flush=True)
+        speeds = {arm.name: [step.clips_per_s for step in steps] for arm, steps in found.items()}
+        tables.append(Table(f"{work.model}: {work.clips} clips of {work.clip_s:g} s per process", "clips/s", speeds))
+    write_json(tables, chosen.json)
 
 
 def measure(arms: Sequence[Arm], work: Work, rounds: int) -> dict[Arm, list[Step]]:

@@ -1,26 +1,27 @@
 """Speed of a training step: one or two processes, with and without the MKL switch, interleaved in fresh processes.
 
-    python benchmarks/train_step.py [--models NAME ...] [--rounds N] [--steps N] [--quick]
+    python benchmarks/train_step.py [--models NAME ...] [--rounds N] [--steps N] [--peers PYTHON] [--quick]
 
 Each arm is started by Paddle's launcher, makes one warm-up step and then `--steps` measured steps with the package's
 Network, Learner and World on noise in memory, so that only the step is measured. The arms alternate within each round.
+With `--peers`, a Python that has PyTorch and torchlibrosa, `torch_step.py` measures the same network of PANNs there.
 Absolute numbers depend on the machine and its load; the ratios are comparable.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
+
+from measuring import Table, interleave, parser, present
 
 from pannsdist.runtime.cpu import MKL_SWITCH
 
@@ -29,9 +30,22 @@ if TYPE_CHECKING:
     from pannsdist.distributed.world import World
     from pannsdist.training.train_step import Learner
 
+CLASSES = 50
+
+
+@dataclass(frozen=True)
+class Work:
+    """A step of all processes together: clips of noise through a model; `steps` are measured."""
+
+    model: str
+    steps: int
+    clips: int = 8
+    clip_s: float = 5.0
+
+
 STEPS = {"panns_cnn10": 1, "efficientat_mn04": 10}
 """Measured steps per arm and round: a few seconds per model on one or two cores."""
-CLIPS, CLIP_S, CLASSES = 8, 5.0, 50
+QUICK = Work("panns_cnn6", steps=1, clips=2, clip_s=0.5)
 
 
 @dataclass(frozen=True)
@@ -54,41 +68,64 @@ class Arm:
         return {**environment, **switch, "OMP_NUM_THREADS": str(self.threads)}
 
 
-ARMS = (Arm(1, False), Arm(1, True), Arm(1, True, threads=2), Arm(2, False), Arm(2, True))
-"""Ratios are relative to the first arm."""
+OURS = {str(arm): arm for arm in (Arm(1, False), Arm(1, True), Arm(1, True, 2), Arm(2, False), Arm(2, True))}
+PEERS = {
+    f"PyTorch, 2 threads{text}": words
+    for text, words in {
+        "": (),
+        ", channels last": ("--channels-last",),
+        ", bf16": ("--bf16",),
+        ", bf16, channels last": ("--bf16", "--channels-last"),
+    }.items()
+}
+"""Arguments of torch_step.py."""
 
 
 def main() -> None:
-    """Run the arms in rounds and print a table; with `--worker`, run one process of an arm."""
-    parser = argparse.ArgumentParser(description="Speed of training steps, as ratios from one interleaved run.")
-    parser.add_argument("--models", nargs="+", default=list(STEPS), metavar="NAME", help="model plugins")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds over all arms")
-    parser.add_argument("--steps", type=int, help="measured steps per arm and round")
-    parser.add_argument("--quick", action="store_true", help="one round of one step, as a smoke test")
-    parser.add_argument("--worker", type=Path, metavar="FILE", help=argparse.SUPPRESS)
-    chosen = parser.parse_args()
-    if chosen.quick:
-        chosen.rounds = chosen.steps = 1
+    """Run the arms in rounds and print a table per model; with `--worker`, run one process of an arm."""
+    arguments = parser("Speed of training steps, as ratios from one interleaved run.")
+    arguments.add_argument("--models", nargs="+", default=list(STEPS), metavar="NAME", help="model plugins")
+    arguments.add_argument("--steps", type=int, help="measured steps per arm and round")
+    arguments.add_argument("--peers", type=Path, metavar="PYTHON", help="a Python with PyTorch and torchlibrosa")
+    arguments.add_argument("--worker", nargs=2, metavar=("WORK", "FILE"), help="of this program alone")
+    chosen = arguments.parse_args()
     if chosen.worker:
-        work(chosen.models[0], chosen.steps, chosen.worker)
+        work(Work(**json.loads(chosen.worker[0])), Path(chosen.worker[1]))
         return
-    for model in chosen.models:
-        steps = chosen.steps or STEPS.get(model, 3)
-        print(f"\n{model}: {CLIPS} clips of {CLIP_S:g} s per step; rounds: {chosen.rounds}, steps per arm: {steps}\n")
-        print("\n".join(table(measure(model, chosen.rounds, steps))), flush=True)
+    works = [Work(model, chosen.steps or STEPS.get(model, 3)) for model in chosen.models]
+    arms = [*OURS]
+    if chosen.quick:
+        works, arms, chosen.rounds = [QUICK], [arms[0], arms[-1]], 1
+    present([measure(one, arms, chosen.rounds, chosen.peers) for one in works], chosen.json)
 
 
-def measure(model: str, rounds: int, steps: int) -> dict[Arm, list[float]]:
-    """Clips per second of each arm, one value per round."""
-    speeds: dict[Arm, list[float]] = {arm: [] for arm in ARMS}
-    for number in range(1, rounds + 1):
-        for arm in ARMS:
-            speeds[arm].append(CLIPS / median(step_seconds(arm, model, steps)))
-            say(f"  round {number}/{rounds}  {arm}: {speeds[arm][-1]:.2f} clips/s")
-    return speeds
+def measure(task: Work, arms: list[str], rounds: int, peers: Path | None) -> Table:
+    """Clips per second of each arm."""
+    theirs = peers_of(task.model) if peers else []
+
+    def clips_per_s(name: str) -> float:
+        return task.clips / median(step_seconds(OURS[name], task) if name in OURS else torch_seconds(peers, name, task))
+
+    title = f"{task.model}: {task.clips} clips of {task.clip_s:g} s per step; steps per arm and round: {task.steps}"
+    return Table(title, "clips/s", interleave([*arms, *theirs], rounds, "clips/s", clips_per_s))
 
 
-def step_seconds(arm: Arm, model: str, steps: int) -> list[float]:
+def peers_of(model: str) -> list[str]:
+    """The arms of PyTorch, for a network that torch_step.py has."""
+    return list(PEERS) if model in ("panns_cnn6", "panns_cnn10") else []
+
+
+def torch_seconds(python: Path | None, name: str, task: Work) -> list[float]:
+    """The seconds of each measured step in PyTorch. Raises SystemExit with its output if it fails."""
+    script = [str(python), str(Path(__file__).with_name("torch_step.py")), json.dumps(vars(task)), *PEERS[name]]
+    environment = {**os.environ, "OMP_NUM_THREADS": "2"}
+    done = subprocess.run(script, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode != 0:
+        raise SystemExit(f"{name} failed with code {done.returncode}\n{done.stdout}{done.stderr}")
+    return list(json.loads(done.stdout.splitlines()[-1]))
+
+
+def step_seconds(arm: Arm, task: Work) -> list[float]:
     """Run an arm's processes through the launcher; returns the seconds of each measured step on rank 0.
 
     Raises SystemExit with the output of the processes if they fail.
@@ -96,7 +133,7 @@ def step_seconds(arm: Arm, model: str, steps: int) -> list[float]:
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "steps.json"
         launcher = [sys.executable, "-m", "paddle.distributed.launch", f"--nproc_per_node={arm.processes}"]
-        script = [__file__, "--worker", str(result), "--models", model, "--steps", str(steps)]
+        script = [__file__, "--worker", json.dumps(vars(task)), str(result)]
         command = [*launcher, "--log_dir", str(Path(folder) / "log"), *script]
         done = subprocess.run(command, env=arm.environment(), capture_output=True, text=True, check=False)  # noqa: S603
         if done.returncode != 0:
@@ -104,27 +141,7 @@ def step_seconds(arm: Arm, model: str, steps: int) -> list[float]:
         return list(json.loads(result.read_text(encoding="utf-8")))
 
 
-def table(speeds: dict[Arm, list[float]]) -> Iterable[str]:
-    """A Markdown table: clips per second, and the median over the rounds of the ratio to the first arm."""
-    yield "| arm | clips/s, median (min-max) | ratio to the first arm, median of the rounds (min-max) |"
-    yield "|---|---|---|"
-    first = next(iter(speeds.values()))
-    for arm, values in speeds.items():
-        ratios = [value / base for value, base in zip(values, first, strict=True)]
-        yield f"| {arm} | {spread(values)} | {spread(ratios)} |"
-
-
-def spread(values: Sequence[float]) -> str:
-    """`median (min-max)`."""
-    return f"{median(values):.2f} ({min(values):.2f}-{max(values):.2f})"
-
-
-def say(text: str) -> None:
-    """Print progress to standard error."""
-    print(text, file=sys.stderr, flush=True)
-
-
-def work(model_name: str, steps: int, result: Path) -> None:
+def work(task: Work, result: Path) -> None:
     """Run one process of an arm; rank 0 writes the seconds of each measured step.
 
     A step ends when its loss is on the host: on a CPU, backward pass and update are finished then in all processes.
@@ -132,11 +149,11 @@ def work(model_name: str, steps: int, result: Path) -> None:
     from pannsdist.distributed import fleet
 
     world = fleet.connect()
-    learner, batch = build(world, model_name, CLIPS // world.size, CLIP_S)
+    learner, batch = build(world, task.model, task.clips // world.size, task.clip_s)
     seconds = []
-    for step in range(1, steps + 2):
+    for step in range(1, task.steps + 2):
         start = time.perf_counter()
-        world.all_reduce_sum(float(learner.step(batch, step, CLIPS, seed=0).loss))
+        world.all_reduce_sum(float(learner.step(batch, step, task.clips, seed=0).loss))
         seconds.append(time.perf_counter() - start)
     if world.is_main:
         result.write_text(json.dumps(seconds[1:]), encoding="utf-8")

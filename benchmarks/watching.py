@@ -8,7 +8,6 @@ log-mel features, and writing image and audio. All installed trackers are measur
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import soundfile
+from measuring import Table, plain_parser, present, say
 
 from pannsdist.contracts import Clip, ClipFeatures, EpochReport, Pace, StepReport, TrackedRun
 from pannsdist.contracts.predictions import Predictions
@@ -32,17 +32,19 @@ WORST = 3
 
 def main() -> None:
     """Print a Markdown table."""
-    parser = argparse.ArgumentParser(description="Cost of experiment tracking.")
+    parser = plain_parser("Cost of experiment tracking.")
     parser.add_argument("--repeats", type=int, default=5, help="repetitions of each call")
-    parser.add_argument("--quick", action="store_true", help="one repetition, small predictions only, as a smoke test")
     chosen = parser.parse_args()
     cpu.use_fast_kernels()
     console.quiet_paddle()
     repeats, sizes = (1, ((80, 10),)) if chosen.quick else (chosen.repeats, ((80, 10), (400, 50), (20_000, 527)))
-    print("| | seconds |\n|---|---|")
+    seconds = {}
     with tempfile.TemporaryDirectory() as folder:
-        for name, seconds in rows(Path(folder), repeats, sizes):
-            print(f"| {name} | {seconds:.2g} |", flush=True)
+        for name, value in rows(Path(folder), repeats, sizes):
+            seconds[name] = [value]
+            say(f"  {name}: {value:.2g} s")
+    title = f"a call, median of {repeats} (metrics of at most 3; points of {100 * repeats})"
+    present([Table(title, "seconds", seconds, better="lower", ratios=False)], chosen.json)
 
 
 def rows(folder: Path, repeats: int, sizes: tuple[tuple[int, int], ...]) -> Iterator[tuple[str, float]]:

@@ -1,6 +1,6 @@
 """Zero-shot accuracy on ESC-10 of a published tagger trained on AudioSet.
 
-    python benchmarks/zero_shot.py --data ESC-10 [--weights FILE] [--clips-of-each N]
+    python benchmarks/zero_shot.py --data ESC-10 [--weights FILE] [--clips-of-each N] [--quick]
 
 `--data` is a folder with `audio/` and `meta/esc50.csv`, as ESC-50 is published; the ten classes of ESC-10 are evaluated
 (Piczak 2015). The predicted class is the one whose best AudioSet label has the highest score; the labels were assigned
@@ -9,13 +9,14 @@ to classes by meaning. Nothing is trained.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from measuring import Table, plain_parser, present
 
 MODEL = "efficientat_mn04"
 NAMES: Mapping[str, Sequence[str]] = {
@@ -44,19 +45,22 @@ class Result:
 
 def main() -> None:
     """Print accuracy, confusions and duration."""
-    parser = argparse.ArgumentParser(description="Zero-shot accuracy of an AudioSet tagger on ESC-10.")
+    parser = plain_parser("Zero-shot accuracy of an AudioSet tagger on ESC-10.")
     parser.add_argument("--data", type=Path, required=True, help="folder with audio/ and meta/esc50.csv")
     parser.add_argument("--model", default=MODEL, help=f"model plugin (default: {MODEL})")
     parser.add_argument("--weights", default="", help="tag of the model's weights, or a file (default: its first tag)")
     parser.add_argument("--clips-of-each", type=int, help="number of clips per class (default: all)")
     chosen = parser.parse_args()
+    if chosen.quick:
+        chosen.clips_of_each = 1
     start = time.perf_counter()
     results = classify(chosen.data, chosen.model, chosen.weights, chosen.clips_of_each)
     right = sum(result.right == result.found for result in results)
     seconds = time.perf_counter() - start
-    print(
-        f"{right} of {len(results)} correct, accuracy {right / len(results):.4f}, in {seconds:.1f} s including start-up"
-    )
+    title = f"{chosen.model} on {len(results)} clips of ESC-10, untrained"
+    accuracy = Table(f"{title}: {right} right", "accuracy", {"zero-shot": [right / len(results)]}, ratios=False)
+    duration = Table(f"{title}: start-up included", "seconds", {"zero-shot": [seconds]}, better="lower", ratios=False)
+    present([accuracy, duration], chosen.json)
     confusions = Counter((result.right, result.found) for result in results if result.right != result.found)
     for (name, found), count in confusions.most_common():
         print(f"  {name} predicted as {found}: {count}")

@@ -179,11 +179,15 @@ RUN = (
     ),
     Run(r"class Birdsong:\n    contract = 1\n$"),
     # benchmarks
-    Run(r"python benchmarks/train_step.py", instead={"--rounds 3": "--rounds 1", "--steps 4": "--steps 1"}, long=True),
-    Run(r"python benchmarks/predict.py", instead={"--rounds 3 --clips 16": "--rounds 1 --clips 2"}, long=True),
-    Run(r"python benchmarks/zero_shot.py", ("--clips-of-each", "1"), shows=r"accuracy"),
-    Run(r"python benchmarks/train_overheads.py", instead={"--rounds 3": "--quick"}, long=True),
-    Run(r"python benchmarks/scaling.py", instead={"--rounds 5": "--quick"}, shows=r"^\| 2 processes ", long=True),
+    Run(r"python benchmarks/train_step.py", ("--quick",), shows=r"^\| 2 processes, with switch \|"),
+    Run(r"python benchmarks/predict.py", ("--quick",), shows=r"^\| onnx \|"),
+    Run(r"python benchmarks/zero_shot.py", ("--quick",), shows=r"on 10 clips of ESC-10.*: (9|10) right"),
+    Run(r"python benchmarks/train_overheads.py", ("--quick",), shows=r"^\| run resumed after four epochs \|"),
+    Run(r"python benchmarks/scaling.py", ("--quick", "--arms", "2 processes"), shows=r"^\| 2 processes \|"),
+    Run(r"python benchmarks/watching.py", ("--quick",), shows=r"^\| all metrics, 80 clips"),
+    Run(r"python benchmarks/message_sizes.py", ("--quick",), shows=r"^\| `efficientat_mn04` \| 738,898 \| 3.0 \|"),
+    Run(r"python benchmarks/held_out_voices.py", ("--quick",), shows=r"^1 draw: mean 0"),
+    Run(r"python benchmarks/bench.py", ("--quick", "--only", "message_sizes"), shows=r"^written: "),
 )
 
 TESTED = (

@@ -43,7 +43,7 @@ def test_two_processes_of_a_run_are_compared_with_two_independent_ones_within_ea
     found = {scaling.ARMS[name]: values for name, values in steps.items()}
     lines = [line.strip() for line in scaling.report(found)]
     assert "clips/s of 2 processes of one run to 2 independent, median of the rounds: 0.90 (0.50-0.95)" in lines
-    assert "| 2 independent | 20.00 (10.00-40.00) | 1000 (1000-1000) | 100 (100-100) | 100 (100-100) |" in lines
+    assert "| 2 independent | 20.0 (10.0-40.0) | 1000 (1000-1000) | 100 (100-100) | 100 (100-100) |" in lines
 
 
 SPEEDS = {"2 independent": [10.0, 20.0, 40.0], "2 processes": [9.0, 19.0, 20.0]}

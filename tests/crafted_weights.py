@@ -248,6 +248,13 @@ def torch_files() -> Crafted:
     bomb = laughs()
     types = [b"ctorch\n%sStorage\n" % kind for kind in (b"Byte", b"Char", b"Bool", b"Half", b"BFloat16")]
     return {
+        "a boolean that is neither": (
+            zipped(
+                entry(tensor(storage(kind=b"ctorch\nBoolStorage\n"), numbers([4]), numbers([1]))),
+                {"0": b"\x00\x01\x02\x01"},
+            ),
+            "boolean values other than 0 and 1",
+        ),
         "keys of storages that are deep": (legacy(b"}", keys=b"](" + deep(100_000) + b"e"), "a key of a storage"),
         "keys of storages without end": (legacy(b"}", keys=deep(3_000_000)), STEPS),
         "keys of storages that are a bomb": (legacy(b"}", keys=bomb), "a key of a storage|keys of its storages"),
@@ -321,6 +328,14 @@ def zip_files() -> Crafted:
         "a compressed member": (
             zipped(entry(text("x" * 9_000_000)), compression=zipfile.ZIP_DEFLATED),
             "a compressed member",
+        ),
+        "a member twice": (
+            zipped(b"}", {"0": b"a", "1": b"b"}).replace(b"data/1", b"data/0"),
+            "a member stands twice in its table",
+        ),
+        "a member under another name": (
+            whole.replace(b"data/0", b"data/1", 1),
+            "a member whose header is not that of the table",
         ),
         "many members": (many_members(60_000), "a table of 60001 members"),
         "members over each other": (overlapping(), "members that overlap"),

@@ -84,6 +84,8 @@ def test_the_limit_itself_is_accepted_and_what_is_just_above_it_is_not():
         (NOISE * 1e-3, ("it is very quiet: its peak is -66 dB of full scale",)),
         (NOISE * 10, ("its peak is 5, and full scale is 1",)),
         (NOISE + 0.3, ("it has an offset of 0.3 of full scale",)),
+        (NOISE - 0.3, ("it has an offset of 0.3 of full scale",)),
+        (np.stack([NOISE, -NOISE], axis=1) * 1e-4, ("it is silent",)),
         (np.clip(NOISE * 3, -1, 1), ("34% of its samples are clipped",)),
     ],
 )

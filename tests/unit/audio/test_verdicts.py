@@ -152,7 +152,7 @@ def test_nothing_is_printed_on_standard_output_about_a_damaged_file(tmp_path, ca
     assert capfd.readouterr().out == ""
 
 
-@pytest.mark.parametrize("level", [np.nan, 1000.0])
+@pytest.mark.parametrize("level", [np.nan, 1000.0, -1000.0])
 def test_levels_are_refused_wherever_in_the_clip_they_are(tmp_path, level):
     samples = sound_kinds.tone()
     samples[-1] = level
@@ -251,8 +251,12 @@ def test_a_verdict_is_remembered_until_the_file_changes(tmp_path):
     before = verdicts._examined.cache_info().misses
     assert judge(path).is_whole
     assert verdicts._examined.cache_info().misses == before
+    path.write_bytes(b"x" * path.stat().st_size)
+    os.utime(path, ns=(0, 0))
+    assert not judge(path).is_readable
+    soundfile.write(path, sound_kinds.tone(), RATE_HZ)
     os.truncate(path, 2000)
-    assert not judge(path).is_whole
+    assert judge(path).is_readable and not judge(path).is_whole
 
 
 def test_what_is_no_file_gets_a_verdict(tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import paddle
 import pytest
 
-from pannsdist.distributed.averaging import GradientAverage, groups
+from pannsdist.distributed.averaging import ALIGNMENT, GradientAverage, groups
 
 
 def layers():
@@ -55,16 +55,26 @@ def test_every_gradient_is_in_one_buffer_and_keeps_its_shape():
 
 
 def test_parameters_that_are_trained_later_are_averaged_too():
+    """Others of the same number too: a stage is frozen and another one is not any more."""
     network = layers()
-    first, *_ = network.parameters()
-    average = GradientAverage(2, 25, lambda buffer: buffer.scale_(2))
-    for trained_ones in ([first], network.parameters()):
+    first, second, *_ = network.parameters()
+    average = GradientAverage(2, 25, lambda buffer: buffer.scale_(6))
+    for trained_ones in ([first], [second], network.parameters()):
         losses(network, 0).sum().backward()
-        expected = [parameter.grad.numpy().copy() for parameter in trained_ones]
+        expected = [3 * parameter.grad.numpy() for parameter in trained_ones]
         average.average(trained_ones)
         for parameter, gradient in zip(trained_ones, expected, strict=True):
             assert np.array_equal(parameter.grad.numpy(), gradient)
         network.clear_gradients()
+
+
+def test_every_gradient_begins_where_one_with_memory_of_its_own_would():
+    network = layers()
+    losses(network, 0).sum().backward()
+    GradientAverage(2, 25, lambda _: None).average(network.parameters())
+    places = [parameter.grad.data_ptr() for parameter in network.parameters()]
+    assert len(set(places)) == 4
+    assert {(place - min(places)) % (4 * ALIGNMENT) for place in places} == {0}
 
 
 def test_buffers_are_filled_in_order_up_to_their_size_and_hold_one_type():

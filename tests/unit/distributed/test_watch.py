@@ -1,17 +1,21 @@
 """Several processes at barriers, and what becomes of them once one hangs, ends or is a stranger: here threads."""
 
+import json
 import math
 import re
 import socket
 import struct
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from types import SimpleNamespace
 
 import pytest
 
+from pannsdist.distributed import coordinator
 from pannsdist.distributed.coordinator import Coordinator
 from pannsdist.distributed.watch import Membership, Watch
-from pannsdist.distributed.wire import connected, listening
+from pannsdist.distributed.wire import MAX_BYTES, connected, listening
 from pannsdist.runtime.errors import PeerLost
 
 TOKEN = "token of the run"
@@ -187,6 +191,7 @@ def test_a_process_that_leaves_after_the_last_barrier_is_none_that_is_missed(mak
     second.barrier()
     waiting.result()
     second.close()
+    second.disconnect()
     assert first.verdict(0.3) is None
 
 
@@ -209,9 +214,11 @@ def test_rank_0_hangs_where_it_answers_nothing():
     assert [list(verdict.reasons) for verdict in hung] == [[0]]
 
 
-@pytest.mark.parametrize(
-    "first", [b"GET / HTTP/1.1\r\n\r\n", b"\xff" * 64 + b"\n", b"[]\n", b'{"token": "x", "rank": 1}\n']
-)
+STRANGERS = [b"GET / HTTP/1.1\r\n\r\n", b"\xff" * 64 + b"\n", b"[]\n", b'{"token": "x", "rank": 1}\n']
+STRANGERS += [json.dumps({"token": token, "rank": 1}).encode() + b"\n" for token in ("", TOKEN[:-1], TOKEN + "x")]
+
+
+@pytest.mark.parametrize("first", STRANGERS)
 def test_strangers_are_sent_away_and_disturb_nobody(make, first):
     run = make(2)
     with socket.create_connection(run.address) as stranger:
@@ -247,3 +254,60 @@ def test_the_connections_of_a_process_that_are_reset_at_once_end_nothing_but_it(
         first.barrier()
     time.sleep(0.3)  # what else was ready is served
     assert run.coordinator._thread.is_alive()
+
+
+def test_a_stranger_that_sends_without_end_is_sent_away(make):
+    run = make(1)
+    with socket.create_connection(run.address) as stranger:
+        stranger.settimeout(10)
+        with suppress(ConnectionError):
+            for _ in range(4):
+                stranger.sendall(b"x" * (MAX_BYTES // 2))
+            assert stranger.recv(1) == b""
+    (watch,) = run.join(0)
+    assert watch.barrier(1) == (1,)
+
+
+def test_a_process_that_has_left_and_does_not_end_is_missed_after_a_while(make, monkeypatch):
+    monkeypatch.setattr(coordinator, "LEAVING_S", 0.3)
+    run = make(2)
+    first, second = run.join(0, 1)
+    second.close()
+    with pytest.raises(PeerLost, match="the process of rank 1 has ended"):
+        first.barrier()
+
+
+def test_a_process_that_comes_after_the_end_of_another_knows_of_it(make):
+    run = make(3)
+    (first,) = run.join(0)
+    run.silent(1, "").close()
+    assert first.verdict(10) is not None
+    (late,) = run.join(2)
+    assert late.verdict(10) is not None
+
+
+def test_a_process_at_another_barrier_ends_the_run(make):
+    run = make(2)
+    (first,) = run.join(0)
+    other = connected(*run.address, 10)
+    other.send({"token": TOKEN, "rank": 1})
+    other.send({"barrier": 1, "values": []})
+    with pytest.raises(PeerLost, match="the process of rank 1 has ended"):
+        first.barrier()
+    other.close()
+
+
+def test_a_stop_of_the_coordinator_itself_makes_nobody_hang(make, monkeypatch):
+    """Its machine slept, or a signal stopped it: the time that has passed says nothing about the others."""
+    slept = [0.0]
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + slept[0], sleep=time.sleep)
+    monkeypatch.setattr(coordinator, "time", clock)
+    run = make(2, LIMIT_S)
+    first, second = run.join(0, 1)
+    second.mark("reading the batch of step 12")
+    waiting = run.pool.submit(first.barrier)
+    time.sleep(LIMIT_S / 2)  # what it does is known
+    slept[0] = 60.0
+    assert first.verdict(LIMIT_S / 3) is None
+    second.barrier()
+    assert waiting.result() == ()

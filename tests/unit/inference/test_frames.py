@@ -118,6 +118,21 @@ def test_a_network_that_gives_too_few_frames_is_refused(strongest):
         list(frames.frame_scores([np.zeros(32000, np.float32)], strongest.front_end, 1, lambda _: np.zeros((1, 50, 3))))
 
 
+def test_only_a_sound_that_is_itself_shorter_than_the_padding_is_padded(monkeypatch, strongest):
+    """And not the remainder of a longer one: the network would meet silence that is not there."""
+    monkeypatch.setattr(frames, "WINDOW_FRAMES", 640)
+    asked = []
+
+    def run(waveforms):
+        asked.append(waveforms.shape[1] / HOP)
+        return np.zeros((1, waveforms.shape[1] // HOP, 3), np.float32)
+
+    for count in (700, 300):
+        found = list(frames.frame_scores([np.zeros(count * HOP, np.float32)], strongest.front_end, 640 * HOP, run))
+        assert len(found) == count
+    assert asked == [640, 700 - (640 - 2 * frames.MARGIN_FRAMES), 640]
+
+
 class RelativeLayer(FullLayer):
     """Each frame is compared with the mean over all of them, so that padding changes it."""
 

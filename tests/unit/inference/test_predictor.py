@@ -226,6 +226,17 @@ def test_the_shortest_window_and_hops_up_to_it_are_accepted(bundle):
             Predictor(bundle.inference_model, shortest, hop_s)
 
 
+class _Undecided:
+    def run(self, _, waveforms):
+        return np.full((len(waveforms), len(LABELS)), 0.5, np.float32)
+
+
+def test_labels_of_one_probability_are_in_the_order_of_the_model(bundle, tmp_path):
+    path = write(tmp_path / "a.wav", noise(WINDOW))
+    (prediction,) = Predictor(bundle.inference_model, engine=_Undecided()).predict([path])
+    assert [label for label, _ in prediction.scores] == list(LABELS)
+
+
 class _Failing:
     def run(self, *_):
         raise RuntimeError("the forward pass failed")

@@ -1,6 +1,7 @@
 """The record of a run's clips: what makes it another one, and the words for it."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from small_parts import tone
 
 from pannsdist.audio.batches import ClipTable
 from pannsdist.contracts import Clip
+from pannsdist.run.changed_data import found_changes
 from pannsdist.run.data_record import changes, data_record, read_data_record
 from pannsdist.run.planning.data import Data
 from pannsdist.runtime.errors import BadRunFolder
@@ -72,3 +74,26 @@ def test_a_damaged_record_is_none_and_one_of_another_version_is_refused(clips, t
     path.write_text(text.replace('"format":1', '"format":2'), encoding="utf-8")
     with pytest.raises(BadRunFolder, match="written by a newer pannsdist"):
         read_data_record(path)
+
+
+def test_a_clip_that_moves_to_or_from_the_evaluated_ones_ends_the_comparison(clips):
+    for before, now, way in ((clips, clips[:1], "train to valid"), (clips[:1], clips, "valid to train")):
+        found = changes(recorded(before, clips[len(before) :]), recorded(now, clips[len(now) :]))
+        assert (found.lines, found.is_comparable) == ((f"1 clip moved from {way}: 'b'",), False)
+
+
+def test_the_order_counts_and_so_does_the_start_of_a_clip_that_ends_with_its_file(clips):
+    assert changes(recorded(clips), recorded(clips[::-1])).lines == ("the order of the clips of train",)
+    starts = [recorded([replace(clips[0], start_s=start_s, duration_s=None)]) for start_s in (0.0, 1.0, 1.5)]
+    said = ("1 clip of another start or duration in train: 'a'",)
+    assert [changes(*pair).lines for pair in pairwise(starts)] == [said, said]
+
+
+def test_a_record_that_is_not_of_the_checkpoint_does_not_say_what_changed(clips, tmp_path):
+    before, now = recorded(clips), recorded(clips[:1])
+    (tmp_path / "data.json").write_text(before.text, encoding="utf-8")
+    removed = ("1 clip removed from train: 'b'",)
+    assert found_changes(tmp_path, now, before.digest).lines == found_changes(tmp_path, now).lines == removed
+    other = found_changes(tmp_path, now, "of a later start")
+    assert other.lines == (f"what changed is not known: {tmp_path}/data.json is missing or of other data",)
+    assert not other.is_comparable

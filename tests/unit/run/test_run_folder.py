@@ -5,15 +5,19 @@ import json
 import shutil
 
 import calling
+import disk_calls
 import launching
 import pytest
 from holding import holder
 
 from pannsdist import settings
+from pannsdist.contracts import EpochReport
+from pannsdist.inference.bundle import RECORD_FILE, read_record, write_bundle
 from pannsdist.run.data_record import DataRecord
 from pannsdist.run.folder import RunFolder
 from pannsdist.runtime.errors import BadRunFolder, CannotWrite
-from pannsdist.training.checkpoint import checkpoint_name
+from pannsdist.training.checkpoint import Progress, Snapshot, checkpoint_name
+from pannsdist.training.run_length import RunLength
 
 TEXT = "model: {name: panns_cnn6}\ndata: {name: tones}\nname: a\n"
 RECORD = DataRecord(("low", "high"), (), {})
@@ -155,8 +159,6 @@ def test_what_a_run_records_holds_no_absolute_path_and_no_password(tmp_path, mon
     """In its model folder; the settings file keeps paths as they were given, because a run goes on with them."""
     from small_parts import write_small_bundle
 
-    from pannsdist.inference.bundle import RECORD_FILE, read_record, write_bundle
-
     monkeypatch.chdir(tmp_path)
     network = write_small_bundle(tmp_path / "model")
     record = read_record(tmp_path / "model")
@@ -170,3 +172,31 @@ def test_what_a_run_records_holds_no_absolute_path_and_no_password(tmp_path, mon
     assert "s3cret" not in text
     assert str(tmp_path) not in text
     assert json.loads(text)["settings"]["data"]["params"]["mirror"] == "https://***@host/a"
+
+
+def test_scores_reach_the_disk_before_the_best_model_and_that_before_its_checkpoint(chosen, tmp_path):
+    """A loss of power in between costs nothing: what a checkpoint counts on is there."""
+    from small_parts import write_small_bundle
+
+    arrays = write_small_bundle(tmp_path / "model").arrays()
+    best = {
+        "metric": "valid/accuracy",
+        "value": 0.5,
+        "epoch": 1,
+        "best_epochs": [{"value": 0.5, "epoch": 1, "step": 4}],
+    }
+    snapshot = Snapshot(Progress(1, 4, 4, {"valid/accuracy": 0.5}, best), arrays, {})
+    run = RunFolder.open(chosen(), RECORD)
+    with disk_calls.recorded() as calls, run.sinks(read_record(tmp_path / "model"), [], Progress()) as sinks:
+        for tracker in sinks.trackers:
+            tracker.epoch(EpochReport(1, 3, 4, snapshot.progress.scores, "valid/accuracy", True, 1.0))
+        sinks.save_snapshot(snapshot, arrays)
+    model, checkpoint = (("rename", f".{name}.writing -> {name}") for name in ("best_model", checkpoint_name(4)))
+    expected = [("sync", "scores.jsonl"), model, checkpoint]
+    assert [call for call in calls if call in expected] == expected
+
+    (run.path / "best_model").rename(run.path / ".best_model.older")  # as a kill between two renames leaves it
+    found = run.snapshot(RECORD, RunLength(3, 4, 0, 10))
+    assert found.progress.best == best
+    assert (run.path / "best_model").is_dir()
+    run.close()

@@ -77,6 +77,29 @@ def test_a_folder_that_went_away_is_noticed(tmp_path, way):
     with pytest.raises(CannotWrite, match="was removed, moved or replaced while"):
         lock.check()
     lock.close()
+    assert (folder / LOCK_FILE).exists() is (way == "replaced"), "the lock of another process is not removed"
+
+
+def test_a_lock_whose_file_its_holder_removes_meanwhile_is_taken_anew(tmp_path, monkeypatch):
+    real, removed = fcntl.flock, []
+
+    def flock(handle, kind):
+        if not removed:
+            removed.append((tmp_path / LOCK_FILE).unlink())
+        real(handle, kind)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    lock = FolderLock.acquire(tmp_path)
+    lock.check()
+    lock.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_record_of_a_killed_holder_is_replaced_whole(tmp_path):
+    (tmp_path / LOCK_FILE).write_text(json.dumps({"host": "h" * 999, "pid": 7}))
+    lock = FolderLock.acquire(tmp_path)
+    assert json.loads((tmp_path / LOCK_FILE).read_text())["pid"] == os.getpid()
+    lock.close()
 
 
 def record(folder, **changed):

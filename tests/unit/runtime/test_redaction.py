@@ -115,9 +115,10 @@ def test_other_keys_keep_their_values(key):
 
 
 def test_a_number_and_a_choice_under_such_a_key_stay():
-    assert without_secrets({"token": 1, "password": 123456, "secret": True}) == {
+    assert without_secrets({"token": 1, "password": 123456, "pwd": -123456, "secret": True}) == {
         "token": 1,
         "password": "***",
+        "pwd": "***",
         "secret": True,
     }
     assert without_secrets({"label_weights": {"password": 2.0}}) == {"label_weights": {"password": 2.0}}

@@ -298,6 +298,7 @@ def test_another_plugin_does_not_inherit_the_params_of_the_one_it_replaces(tmp_p
     child = tmp_path / "child.yaml"
     child.write_text("base: base.yaml\ndata: {name: folder, params: {root: sounds}}\n")
     assert load(child)[0].data.params == {"root": "sounds"}
+    assert load(child, ["data.name=folder"])[0].data.params == {"root": "sounds"}
     assert load(base, ["data.name=folder"])[0].data.params == {}
     assert load(base, ["data.name=tones", "data.params.seed=2"])[0].data.params == {"classes": 3, "seed": 2}
 

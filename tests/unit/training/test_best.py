@@ -82,3 +82,14 @@ def test_the_best_epochs_by_another_metric_are_refused():
     other.update(1, 4, {"valid/loss": 0.5})
     with pytest.raises(BadRunFolder, match="the best epochs by valid/loss, not by valid/accuracy"):
         BestTracker("valid/accuracy", higher_is_better=True).restore(other.state())
+
+
+def test_patience_counts_from_the_best_epoch_or_from_where_the_comparison_began():
+    """The state of a run whose evaluated clips changed after its fourth epoch."""
+    forgotten = {**BestTracker("valid/score", True).state(), "since": 4}
+    best, again = (BestTracker("valid/score", True) for _ in range(2))
+    best.restore(forgotten)
+    again.restore(best.state())
+    assert (again.epoch, again.patience_epoch) == (0, 4)
+    again.update(6, 60, {"valid/score": 0.5})
+    assert again.patience_epoch == 6

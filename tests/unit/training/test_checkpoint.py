@@ -344,3 +344,12 @@ def test_older_checkpoints_are_removed_by_step_and_not_by_file_time(store):
     store.keep = 2
     store.write(snapshot(40))
     assert names(store) == ["last", "step_00000030", "step_00000040"]
+
+
+def test_a_checkpoint_that_is_written_alone_replaces_all_others_whatever_their_steps(store):
+    store.keep = 3
+    for step in (10, 20, 30):
+        store.write(snapshot(step, [20]))
+    store.write_alone(snapshot(20, value=7))
+    assert [folder.name for folder in store.folders] == ["step_00000020"]
+    assert store.load_latest().snapshot.model["a.weight"][0, 0] == 7

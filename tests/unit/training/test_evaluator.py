@@ -144,3 +144,13 @@ def test_a_split_without_a_clip_that_can_be_read_is_refused():
     empty = Batch((), np.zeros((0, 1600), np.float32), np.zeros(0, np.int64), (BadClip("a"),))
     with pytest.raises(BadDataset, match="no clip of valid could be read"):
         evaluate([empty], ["clip000"])
+
+
+def test_each_prediction_has_the_group_of_its_clip_in_whatever_order_they_come():
+    parts = batches(count=5, batch_size=2)
+    ids = [name for part in parts for name in part.ids]
+    group_of = dict(zip(ids, "abbca", strict=True))
+    split = SplitToEvaluate("valid", ids, lambda: parts[::-1], list(group_of.values()))
+    found = Evaluator(SingleProcessWorld(), network(), LABELS, False).evaluate(split).predictions
+    assert found.ids != tuple(ids)
+    assert dict(zip(found.ids, found.groups, strict=True)) == group_of

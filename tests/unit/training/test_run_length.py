@@ -66,3 +66,17 @@ def test_a_late_checkpoint_does_not_shift_the_next_one(step, saved, due):
 def test_a_position_within_an_epoch_is_told_from_its_end(step, evaluated, said):
     """Also where `max_steps` or `max_minutes` ended and evaluated an epoch early."""
     assert run_length().position(step, evaluated) == said
+
+
+def test_patience_begins_again_where_the_comparison_did():
+    progress = Progress(3, 12, 12, {}, {"epoch": 0, "since": 2})
+    longer = RunLength(epochs=9, steps=4, seed=0, report_every_steps=10, patience_epochs=2)
+    assert not longer.has_finished(progress)
+    assert longer.has_finished(Progress(4, 16, 16, {}, progress.best))
+
+
+def test_steps_count_on_from_longer_epochs_before():
+    length = RunLength(epochs=4, steps=2, seed=0, report_every_steps=10, offset=5)
+    assert [length.epoch_end(epoch) for epoch in (2, 3, 4)] == [9, 11, 13]
+    assert [length.next_evaluation_step(step, 9) for step in (9, 10, 11)] == [11, 11, 11]
+    assert (length.current_epoch(10, 9), length.total_steps) == (3, 13)

@@ -1,8 +1,9 @@
 """The part of a snapshot that belongs to each process."""
 
 import numpy as np
+import pytest
 
-from pannsdist.training.state import own_statistics, own_window
+from pannsdist.training.state import Progress, Snapshot, at_epoch_start, own_statistics, own_window
 
 STATISTICS = {
     "0/norm._mean": np.array([0.1, 0.2], np.float32),
@@ -34,3 +35,20 @@ def test_loss_sums_go_to_their_own_process_or_all_to_rank_0():
     assert own_window(window, 0, 1) == (0.75, 5.0)
     assert [own_window(window, rank, 3) for rank in range(3)] == [(0.75, 5.0), (0.0, 0.0), (0.0, 0.0)]
     assert own_window((), 0, 1) == (0.0, 0.0)
+
+
+BEST = {"metric": "valid/accuracy", "value": 0.5, "epoch": 1, "best_epochs": [{"value": 0.5, "epoch": 1, "step": 4}]}
+
+
+@pytest.mark.parametrize("keep_best", [True, False])
+def test_an_epoch_that_starts_again_keeps_what_was_counted_but_no_step_of_an_earlier_checkpoint(keep_best):
+    """In the third epoch of four steps; epochs have three steps now."""
+    progress = Progress(2, 9, 8, {"valid/accuracy": 0.25}, BEST, [1.0, 4.0], [[0.5, 2.0]], 1, 5, 2, 4)
+    moved = at_epoch_start(Snapshot(progress, {}, {}), 3, keep_best).progress
+    assert (moved.epoch, moved.step, moved.evaluated_step, moved.epoch_steps) == (2, 6, 6, 3)
+    assert (moved.bad_steps, moved.consecutive_bad_steps, moved.window_steps) == (5, 0, 0)
+    assert (list(moved.epoch_sum), list(moved.window)) == ([0.0, 0.0], [])
+    if keep_best:
+        assert moved.best == {**BEST, "best_epochs": [{"value": 0.5, "epoch": 1, "step": 0}]}
+    else:
+        assert moved.best == {**BEST, "value": None, "epoch": 0, "best_epochs": [], "since": 2}

@@ -204,6 +204,30 @@ def test_an_overflow_lowers_the_scale_and_is_no_bad_step_until_the_scale_is_one(
     assert not made.step(bad, 4, 4, seed=0).finite
 
 
+def test_an_overflow_that_the_scale_of_one_resolves_is_no_bad_step_and_the_next_one_is():
+    """The loss is finite and its gradient is not."""
+
+    def steep(logits, targets):
+        return cross_entropy(logits, targets) + (0.0 * logits).sqrt().sum(axis=1)
+
+    made = learner(steep)
+    made._scale = LossScale(enabled=True)
+    made._scale.value = 2.0
+    assert [made.step(batch(), step, 4, seed=0).finite for step in (3, 4)] == [True, False]
+    assert made._scale.value == 1.0
+
+
+def test_dropout_differs_between_processes_and_steps_and_depends_on_nothing_else():
+    def moved(rank, step):
+        made = learner(layer=small)
+        made.network.train()
+        made._world.rank = rank
+        return moved_by(made, batch(), step, 4)[0]["classifier.weight"].tobytes()
+
+    assert moved(1, 3) == moved(1, 3)
+    assert len({moved(rank, step) for rank in (0, 1) for step in (3, 4)}) == 4
+
+
 def test_a_restored_learner_goes_on_with_the_loss_scale():
     made, again = scaled(2.0**127), scaled(2.0**10)
     made.step(batch(), 3, 4, seed=0)

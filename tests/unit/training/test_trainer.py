@@ -470,6 +470,7 @@ def test_consecutive_steps_that_are_not_finite_are_counted_across_a_stop(tmp_pat
     resumed = Run(tmp_path, settings, snapshot=stopped.last)
     with pytest.raises(NotFinite, match="in steps 4 to 5;"):
         resumed.fit(data(resumed, {5}))
+    assert Run(tmp_path, settings, "train.epochs=2", snapshot=stopped.last).fit().progress.bad_steps == 1
 
 
 def test_a_write_error_stops_the_run_at_the_next_step(tmp_path):

@@ -220,3 +220,19 @@ def test_a_node_that_is_lost_while_it_waits_changes_no_round():
     found, members = begun(2, 2, 3)
     members.leave(found[2], "the connection was closed", 9.0)
     assert orders(members, 9.0) == []
+
+
+def test_of_two_errors_a_mistake_of_the_user_is_the_one_that_is_said():
+    found, members = begun(2, 2, 2)
+    members.ended(found[0], Report(1, text="an error of its own"))
+    members.ended(found[1], Report(2, text="train.epochs is 0"))
+    assert orders(members) == [Finish(2, "node n2 (10.0.0.2): train.epochs is 0")]
+
+
+def test_a_node_that_has_ended_well_may_go_before_the_others_have():
+    found, members = begun(2, 2, 2)
+    members.ended(found[1], Report(0))
+    members.leave(found[1], "the connection was closed", 20.0)
+    assert orders(members, 20.0) == []
+    members.ended(found[0], Report(0))
+    assert orders(members, 21.0) == [Finish(0)]

@@ -163,3 +163,17 @@ def test_what_its_owner_froze_is_in_evaluation_mode_after_unfreezing_too():
         freezing.set_epoch(epoch)
         freezing.keep_frozen_in_eval_mode()
         assert (layer.low[0].training, layer.low[1].training, layer.high.training) == (linear, False, True)
+
+
+def test_what_is_frozen_in_a_network_in_evaluation_mode_is_trained_after_unfreezing():
+    """In evaluation mode no part was put there by its owner."""
+    layer = Tower()
+    layer.eval()
+    stages = stages_of(layer, HEAD)
+    freezing = Freezing(layer, stages, choose_stages(["low"], stages), unfreeze_epoch=2)
+    freezing.set_epoch(1)
+    layer.train()
+    freezing.keep_frozen_in_eval_mode()
+    assert not layer.low[1].training
+    freezing.set_epoch(2)
+    assert all(part.training for part in layer.sublayers(include_self=True))

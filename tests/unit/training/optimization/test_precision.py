@@ -27,8 +27,11 @@ def test_the_scale_is_halved_by_an_overflow_and_doubled_after_consecutive_finite
     assert scale.value == INITIAL_SCALE / 2
     scale.update(True)
     assert scale.value == INITIAL_SCALE
-    scale.update(True)
+    for _ in range(GROWTH_INTERVAL - 1):
+        scale.update(True)
     assert scale.value == INITIAL_SCALE
+    scale.update(True)
+    assert scale.value == 2 * INITIAL_SCALE
 
 
 def test_the_scale_never_falls_below_one():

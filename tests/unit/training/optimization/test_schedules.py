@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from pannsdist.training.optimization.schedules import RangeTestSchedule, Schedule
+from pannsdist.training.optimization.schedules import PluginSchedule, RangeTestSchedule, Schedule
 
 
 def rates(schedule):
@@ -73,3 +73,12 @@ def test_without_a_warm_up_nothing_is_divided_by_zero():
 
 def test_a_range_test_grows_by_equal_ratios():
     assert rates(RangeTestSchedule(1e-4, 1.0, total_steps=5)) == pytest.approx([1e-4, 1e-3, 1e-2, 1e-1, 1.0])
+
+
+def test_a_plugin_counts_from_the_end_of_the_warm_up_to_its_last_step_and_no_further():
+    asked = []
+    schedule = PluginSchedule(
+        lambda *steps: asked.append(steps) or 0.5, 0.8, total_steps=6, epoch_steps=3, warmup_steps=2
+    )
+    assert [schedule.rate(step) for step in (1, 2, 3, 6, 9)] == pytest.approx([0.4, 0.8, 0.4, 0.4, 0.4])
+    assert asked == [(1, 4, 3), (4, 4, 3), (4, 4, 3)]

@@ -88,6 +88,13 @@ def test_a_wrong_file_is_refused_and_not_kept(home, server):
     assert seen(home) == []
 
 
+def test_every_digit_of_a_checksum_counts(home, server):
+    digit = "0" if SHA256[-1] != "0" else "1"
+    weights = published(server.serve("/net.pth", serving.whole(DATA)), sha256=SHA256[:-1] + digit)
+    assert f"has sha256 {SHA256}\n" in refusal(weights)
+    assert seen(home) == []
+
+
 def test_a_page_is_not_taken_for_a_file_whose_checksum_nobody_published(home, server):
     weights = published(server.serve("/net.pth", serving.whole(b"<html><body>sign in</body></html>")), sha256="")
     said = refusal(weights)

@@ -81,7 +81,7 @@ class Ranks:
         self._begins = [self._size(self.log(rank)) for rank in range(processes)]
         self._times = LogTimes(folder, [self.log(rank) for rank in range(processes)], first)
         for rank in range(processes):
-            exit_codes.forget(folder, rank)
+            exit_codes.reserve(folder, rank)
 
     def log(self, rank: int) -> Path:
         """What a process prints."""

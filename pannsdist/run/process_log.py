@@ -16,7 +16,10 @@ BLOCK = LONGEST_LINE = 1 << 16
 
 @dataclass(frozen=True)
 class LogLine:
-    """A line that a process has printed, and when it was seen, in seconds since 1970 on its node; 0 if never."""
+    """A line that a process has printed, and when it was seen, in seconds since 1970; 0 if never.
+
+    Of a run on several nodes it is the clock of the master.
+    """
 
     time_s: float
     rank: int

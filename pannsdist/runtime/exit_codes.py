@@ -1,6 +1,7 @@
 """How each process of a run ended, noted in files: Paddle's launcher gives one exit code alone, or its own.
 
-`exit_code.N` has the exit code of rank N, `error.N` the UserError that ended it: its type and three texts as JSON.
+`exit_code.N` has the exit code of rank N, `error.N` the UserError that ended it: its type and three texts as JSON. Both
+get their room before the process starts: its disk may be full when it ends, and a full disk may be why.
 """
 
 from __future__ import annotations
@@ -17,13 +18,15 @@ from pannsdist.runtime.json_files import JsonFile
 FOLDER = "PANNSDIST_EXIT_CODES"
 """Environment variable with the folder of the files, from the command that starts the processes."""
 TEXTS = ("wrong", "right", "command")
+CODE_BYTES, ERROR_BYTES = 8, 4096
 
 
 def note(code: int) -> None:
-    """Note the exit code of this process, as its last act; nothing without a folder to note it in."""
+    """Note the exit code of this process, as its last act; nothing without a folder, or where it cannot be written."""
     folder = _folder()
     if folder is not None:
-        storage.write_file(_file(folder, launcher.local_rank()), f"{code}\n")
+        with suppress(CannotWrite):  # the process still ends with it
+            storage.overwrite(_file(folder, launcher.local_rank()), f"{code}".ljust(CODE_BYTES))
 
 
 def note_error(error: UserError) -> None:
@@ -32,7 +35,7 @@ def note_error(error: UserError) -> None:
     if folder is not None:
         content = {"type": type(error).__name__, **{name: getattr(error, name) for name in TEXTS}}
         with suppress(CannotWrite):  # the exit code and the log still say it
-            storage.write_atomic(_error_file(folder, launcher.local_rank()), json.dumps(content))
+            storage.overwrite(_error_file(folder, launcher.local_rank()), json.dumps(content).ljust(ERROR_BYTES))
 
 
 def noted(folder: Path, rank: int) -> int | None:
@@ -46,10 +49,10 @@ def noted_error(folder: Path, rank: int) -> UserError | None:
     return ERROR_NOTE.read(_error_file(folder, rank))
 
 
-def forget(folder: Path, rank: int) -> None:
-    """Remove what an earlier process of the rank noted."""
-    storage.remove(_file(folder, rank))
-    storage.remove(_error_file(folder, rank))
+def reserve(folder: Path, rank: int) -> None:
+    """Make room for what a process will note, and forget what an earlier one of the rank noted. Raises CannotWrite."""
+    storage.overwrite(_file(folder, rank), " " * CODE_BYTES)
+    storage.overwrite(_error_file(folder, rank), " " * ERROR_BYTES)
 
 
 def _error(content: dict[str, str]) -> UserError:

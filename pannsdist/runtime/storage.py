@@ -91,6 +91,14 @@ def write_file(path: Path, content: str | bytes) -> None:
         file.write(raw)
 
 
+def overwrite(path: Path, content: str) -> None:
+    """Write a file in the room that it has already, so also on a full disk, if the content is no longer. Not atomic."""
+    raw = encoded(content)
+    with writing(path), path.open("r+b" if path.exists() else "wb") as file:
+        file.write(raw)
+        file.truncate()
+
+
 def append_line(path: Path, line: str) -> None:
     """Append a line to a text file. Not atomic: a crash may leave part of the line."""
     with writing(path), path.open("ab") as file:

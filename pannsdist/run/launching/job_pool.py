@@ -31,6 +31,7 @@ class Job:
     With `private`, the folder of the launcher's logs, it is a command of Paddle's launcher with so many `processes`:
     the folder is made accessible to the owner only, and the exit code is that of the processes. `first_rank` is the
     rank of the first of them, above 0 on a node of several. A `tied` job gets SIGTERM when this process is killed.
+    `behind_s` is added to the times of what the processes print: of several nodes one clock is used.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Job:
     environment: Mapping[str, str] = field(default_factory=dict)
     first_rank: int = 0
     tied: bool = False
+    behind_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ class JobPool:
                         code = started.process.poll()
                         observer.on_poll(started.job)
                         if started.ranks:
-                            started.ranks.note_times()
+                            started.ranks.note_times(time.time() + started.job.behind_s)
                         if code is not None:
                             del self._running[slot]
                             started.release()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import signal
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,15 +81,15 @@ class Ranks:
         self._begins = [self._size(self.log(rank)) for rank in range(processes)]
         self._times = LogTimes(folder, [self.log(rank) for rank in range(processes)], first)
         for rank in range(processes):
-            exit_codes.forget(folder, rank)
+            exit_codes.reserve(folder, rank)
 
     def log(self, rank: int) -> Path:
         """What a process prints."""
         return self._folder / f"workerlog.{rank}"
 
-    def note_times(self) -> None:
-        """Note which of them have printed since; call it often."""
-        self._times.note(time.time())
+    def note_times(self, now: float) -> None:
+        """Note which of them have printed since, at this time in seconds since 1970; call it often."""
+        self._times.note(now)
 
     def said(self, rank: int, begin: int = 0) -> bytes:
         """What a process has printed since the start, from byte `begin` of that."""

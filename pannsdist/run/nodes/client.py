@@ -23,13 +23,18 @@ class Client:
         self.master, self._facts, self._secret = master, facts, secret
         self._link: Link | None = None
         self._tried_at = 0.0
-        self.lost_since = time.monotonic()
+        self._lost_since = time.monotonic()
         self.reason = "there was no connection yet"
 
     @property
     def is_connected(self) -> bool:
-        """Whether the master has this node, as far as is known."""
-        return self._link is not None
+        """Whether the master has answered: the system accepts connections for one that is stopped, too."""
+        return self._link is not None and self._link.has_received
+
+    @property
+    def lost_s(self) -> float:
+        """For how long the master has not answered; 0 while it does."""
+        return 0.0 if self.is_connected else time.monotonic() - self._lost_since
 
     def connect(self) -> None:
         """Try to connect, unless that was tried just now; `reason` says why it failed."""
@@ -49,6 +54,7 @@ class Client:
                 self.reason = error.strerror or str(error)
                 continue
             self._link = Link(connection)
+            self.reason = "its port accepts connections, but nothing answers"
             self._greet(self._link)
             break
         self._tried_at = time.monotonic()
@@ -95,5 +101,7 @@ class Client:
                 self._lose(str(lost))
 
     def _lose(self, reason: str) -> None:
+        if self.is_connected:
+            self._lost_since = time.monotonic()
         self.close()
-        self.reason, self.lost_since = reason, time.monotonic()
+        self.reason = reason

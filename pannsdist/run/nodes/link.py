@@ -31,6 +31,7 @@ class Link:
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket, self._in, self._out = connected, Inbox(LONGEST_LINE), bytearray()
         self.arrived_at = self._sent_at = time.monotonic()
+        self.has_received = False
 
     @property
     def own_address(self) -> str:
@@ -102,5 +103,5 @@ class Link:
             raise LinkLost(f"the connection was lost: {error.strerror}") from error
         if not received:
             raise LinkLost("the connection was closed")
-        self.arrived_at = time.monotonic()
+        self.arrived_at, self.has_received = time.monotonic(), True
         self._in.add(received)

@@ -20,13 +20,17 @@ THREADS = "OMP_NUM_THREADS"
 
 @dataclass(frozen=True)
 class Place:
-    """A node in a round: the addresses of all nodes in the order of their ranks, its own number, and a port."""
+    """A node in a round: the addresses of all nodes in the order of their ranks, its own number, and a port.
+
+    `behind_s` is what its clock has to be put forward by to be that of the master, as near as a message tells.
+    """
 
     number: int
     rank: int
     hosts: tuple[str, ...]
     names: tuple[str, ...]
     port: int
+    behind_s: float = 0.0
 
     @property
     def host(self) -> str:
@@ -52,7 +56,8 @@ class NodeRun:
         command = launcher_command(self.processes, logs, options, [str(TRAIN), "-c", str(self.config), *self.overrides])
         environment = {launcher.COMMAND: self.command_line, **chosen_environment(place)}
         first = place.rank * self.processes
-        return Job("run", command, logs / LAUNCHER_LOG, logs, self.processes, environment, first, tied=True)
+        log = logs / LAUNCHER_LOG
+        return Job("run", command, log, logs, self.processes, environment, first, tied=True, behind_s=place.behind_s)
 
     def lines(self, place: Place, job: Job) -> str:
         """For the terminal: which nodes train together, and what is run here, to be typed."""

@@ -156,6 +156,7 @@ class Server:
             self._give(Finish(2, str(error)))
             return
         begin = {"type": "begin", "number": order.number, "hosts": hosts, "names": list(map(str, order.nodes))}
+        begin["clock"] = time.time()
         for rank, node in enumerate(order.nodes):
             self._send([node], {**begin, "rank": rank, "port": port})
         spare = [node for node in self._members.nodes if node not in order.nodes]

@@ -56,7 +56,7 @@ class Supervisor:
             self._take_part(order)
 
     def _take_part(self, order: Message) -> None:
-        place = Place(order["number"], order["rank"], tuple(order["hosts"]), tuple(order["names"]), order["port"])
+        place = _place(order)
         job = self._run.job(place)
         console.print_main(self._run.lines(place, job))
         current = NodeRound(job, self)
@@ -96,7 +96,7 @@ class Supervisor:
 
     def _connect(self) -> None:
         self._client.connect()
-        if not self._client.is_connected and time.monotonic() - self._client.lost_since > self._join_timeout_s:
+        if self._client.lost_s > self._join_timeout_s:
             wrong = f"no connection to the master at {self._client.master} for {self._join_timeout_s:g} s"
             right = f"{self._client.reason}\nstart the same command there; {CONTINUE}"
             raise PeerLost(wrong, right, self._run.command_line)
@@ -131,6 +131,11 @@ class Supervisor:
 
     def _on_signal(self, *_: object) -> None:
         self._stopped = True
+
+
+def _place(order: Message) -> Place:
+    behind_s = float(order["clock"]) - time.time()
+    return Place(order["number"], order["rank"], tuple(order["hosts"]), tuple(order["names"]), order["port"], behind_s)
 
 
 def _is_known(text: str, printed: str) -> bool:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from pannsdist.distributed.peers import continue_stopped, own_process_id, report
 from pannsdist.distributed.verdict import ended
 from pannsdist.runtime.errors import EXIT_STOPPED, PeerLost, UserError
 
+LIMIT_S = 10.0
 SLEEPING = [sys.executable, "-c", "import time; time.sleep(600)"]
 
 
@@ -34,7 +36,10 @@ def fields_of(process):
 def test_a_stopped_process_goes_on(stopped):
     process, identity = stopped
     continue_stopped(identity)
-    os.waitid(os.P_PID, process.pid, os.WCONTINUED)
+    limit = time.monotonic() + LIMIT_S
+    while os.waitid(os.P_PID, process.pid, os.WCONTINUED | os.WNOHANG) is None:
+        assert time.monotonic() < limit, "it is still stopped"
+        time.sleep(0.01)
 
 
 def test_no_other_process_is_continued_in_its_place(stopped):

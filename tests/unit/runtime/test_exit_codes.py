@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import small_disks
 
 from pannsdist.runtime import console, exit_codes
 from pannsdist.runtime.errors import BadDataset, CannotWrite, PeerLost, Stopped, UserError
@@ -38,8 +39,31 @@ def test_the_error_of_a_command_is_noted_whole(folder, error, code):
     noted = exit_codes.noted_error(folder, 1)
     assert (type(noted), noted.args) == (type(error), error.args)
     assert exit_codes.noted_error(folder, 0) is None
-    exit_codes.forget(folder, 1)
+    exit_codes.reserve(folder, 1)
     assert exit_codes.noted_error(folder, 1) is None
+
+
+def test_on_a_full_disk_the_code_and_the_error_are_noted_in_their_room(folder):
+    if not small_disks.mount(folder, "64k"):
+        pytest.skip("a small disk needs the right to mount it")
+    try:
+        exit_codes.reserve(folder, 1)
+        assert exit_codes.noted(folder, 1) is None
+        with (folder / "full").open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
+            while True:
+                file.write(bytes(4096))
+        code = console.exit_code(failing(CannotWrite("cannot write runs/a: No space left on device", "make room")))
+        exit_codes.note(code)
+        assert exit_codes.noted(folder, 1) == 2
+        assert exit_codes.noted_error(folder, 1).wrong == "cannot write runs/a: No space left on device"
+    finally:
+        small_disks.unmount(folder)
+
+
+def test_a_code_that_cannot_be_noted_is_still_that_of_the_process(folder, monkeypatch):
+    monkeypatch.setenv(exit_codes.FOLDER, str(folder / "gone"))
+    exit_codes.note(2)
+    assert exit_codes.noted(folder / "gone", 1) is None
 
 
 def test_an_error_of_the_system_is_noted_as_it_is_printed(folder):

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from pannsdist.run.nodes import client as client_module
+from pannsdist.run.nodes import link as link_module
 from pannsdist.run.nodes.addresses import Master, listen
 from pannsdist.run.nodes.client import Client
 from pannsdist.run.nodes.link import LONGEST_LINE, Link, LinkLost
@@ -88,6 +90,7 @@ def test_all_get_the_same_addresses_and_port_and_each_its_rank(rendezvous):
     _, (first, second) = rendezvous.begun()
     assert first["hosts"] == second["hosts"] == ["127.0.0.1", "10.0.0.2"]
     assert first["port"] == second["port"]
+    assert first["clock"] == second["clock"]
     assert [first["rank"], second["rank"]] == [0, 1]
 
 
@@ -194,13 +197,35 @@ def next_order(rendezvous, client):
 def test_a_client_notices_that_the_master_is_gone(rendezvous):
     client = Client(Master("127.0.0.1", rendezvous.port), FACTS, SECRET)
     client.connect()
-    rendezvous.server.turn()
+    limit = time.monotonic() + LIMIT_S
+    while not client.is_connected and time.monotonic() < limit:
+        rendezvous.server.turn()
+        client.turn()
     rendezvous.server.close()
     limit = time.monotonic() + LIMIT_S
     while client.is_connected and time.monotonic() < limit:
         assert [one for one in client.turn() if one["type"] != "say"] == []
     assert not client.is_connected
     assert "connection" in client.reason
+
+
+def test_a_master_that_accepts_and_never_answers_is_lost_for_as_long(monkeypatch):
+    """As the kernel does for one that a signal has stopped: connections to it must not prolong the waiting."""
+    monkeypatch.setattr(link_module, "LOST_S", 0.05)
+    monkeypatch.setattr(client_module, "AGAIN_S", 0.0)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = Client(Master("127.0.0.1", listener.getsockname()[1]), FACTS, SECRET)
+        lost_s, losses, limit = [client.lost_s], 0, time.monotonic() + LIMIT_S
+        while losses < 3 and time.monotonic() < limit:
+            client.connect()
+            assert not client.is_connected
+            losses += client.turn() == [] and "nothing arrived" in client.reason
+            lost_s.append(client.lost_s)
+            time.sleep(0.01)
+        client.close()
+    assert losses == 3
+    assert lost_s == sorted(lost_s)
+    assert lost_s[0] < lost_s[-1]
 
 
 def test_a_message_may_come_in_parts():

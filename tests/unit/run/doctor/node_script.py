@@ -15,6 +15,7 @@ from pannsdist.run.doctor.checks import network as network_checks
 from pannsdist.run.doctor.comparing import compare
 from pannsdist.run.doctor.probing.network import network
 from pannsdist.run.doctor.rendezvous import NoRendezvous, Rendezvous, compared
+from pannsdist.run.nodes.master import Master
 
 
 def main(given):
@@ -22,7 +23,7 @@ def main(given):
     now = time.time
     time.time = lambda: now() + given.get("clock_s", 0)
     socket.gethostname = lambda: given["name"]
-    master = (given["host"], given["port"])
+    master = Master(given["host"], given["port"])
     facts = exchanged(replace(WELL, network=network(master)), **given.get("facts", {}))
     if "paddle" in given:
         facts = exchanged(facts, software={"paddle": replace(CPU_WHEEL, version=given["paddle"])})
@@ -32,7 +33,7 @@ def main(given):
     ]
     try:
         reports = compared(
-            Rendezvous(*master, given["nodes"], given["timeout_s"], given["listening"]), facts, given["folder"]
+            Rendezvous(master, given["nodes"], given["timeout_s"], given["listening"]), facts, given["folder"]
         )
         findings += compare(reports, given["nodes"])
     except NoRendezvous as reason:

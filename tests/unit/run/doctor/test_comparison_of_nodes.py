@@ -20,6 +20,7 @@ from pannsdist.run.doctor.nodes import Examination, examine
 from pannsdist.run.doctor.probing.network import network
 from pannsdist.run.doctor.probing.node import Wanted
 from pannsdist.run.doctor.rendezvous import NoRendezvous, Rendezvous, compared
+from pannsdist.run.nodes.master import Master
 
 pytestmark = [pytest.mark.any_paddle, pytest.mark.slow]
 SCRIPT = Path(__file__).with_name("node_script.py")
@@ -129,12 +130,12 @@ def test_where_the_port_of_the_master_is_filtered_each_node_says_what_it_lacks(s
 def on_loopback(count, port, expected=0, timeout_s=10.0):
     """The reports that each of `count` nodes of this machine gets, or the error."""
     found = [None] * count
-    seen = replace(WELL, network=network(("127.0.0.1", port)))
+    seen = replace(WELL, network=network(Master("127.0.0.1", port)))
 
     def take_part(number):
         named = exchanged(seen, network={"host": f"node-{number}"})
         try:
-            found[number] = compared(Rendezvous("127.0.0.1", port, expected or count, timeout_s), named, None)
+            found[number] = compared(Rendezvous(Master("127.0.0.1", port), expected or count, timeout_s), named, None)
         except NoRendezvous as error:
             found[number] = error
 
@@ -177,9 +178,9 @@ def test_a_stranger_on_the_port_does_not_end_the_rendezvous(free_port, sent):
     threads[0].join(LIMIT_S)
     assert len(found[0]) == 1
     results = []
-    seen = replace(WELL, network=network(("127.0.0.1", free_port)))
+    seen = replace(WELL, network=network(Master("127.0.0.1", free_port)))
     host = threading.Thread(
-        target=lambda: results.append(compared(Rendezvous("127.0.0.1", free_port, 2, 20.0), seen, None))
+        target=lambda: results.append(compared(Rendezvous(Master("127.0.0.1", free_port), 2, 20.0), seen, None))
     )
     host.start()
     while True:
@@ -193,7 +194,7 @@ def test_a_stranger_on_the_port_does_not_end_the_rendezvous(free_port, sent):
         stranger.shutdown(socket.SHUT_WR)
         while stranger.recv(1 << 16):
             continue
-    guest = compared(Rendezvous("127.0.0.1", free_port, 2, 20.0), seen, None)
+    guest = compared(Rendezvous(Master("127.0.0.1", free_port), 2, 20.0), seen, None)
     host.join(LIMIT_S)
     assert [len(guest), len(results[0])] == [2, 2]
 
@@ -210,7 +211,11 @@ def test_where_something_else_answers_at_the_master_this_is_said():
         threading.Thread(target=answer, daemon=True).start()
         port = taken.getsockname()[1]
         with pytest.raises(NoRendezvous, match="something answers there that is no pannsdist doctor"):
-            compared(Rendezvous("127.0.0.1", port, 2, 1.0), replace(WELL, network=network(("127.0.0.1", port))), None)
+            compared(
+                Rendezvous(Master("127.0.0.1", port), 2, 1.0),
+                replace(WELL, network=network(Master("127.0.0.1", port))),
+                None,
+            )
 
 
 def test_a_node_that_does_not_come_is_named_on_every_node(free_port):
@@ -223,7 +228,7 @@ def test_a_node_that_does_not_come_is_named_on_every_node(free_port):
 
 
 def test_the_whole_examination_of_two_nodes(free_port):
-    wanted = Wanted(master=("127.0.0.1", free_port))
+    wanted = Wanted(master=Master("127.0.0.1", free_port))
     outcomes = []
     second = threading.Thread(target=lambda: outcomes.append(examine(Examination(wanted, 2, 20.0))))
     second.start()

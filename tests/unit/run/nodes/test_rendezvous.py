@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from pannsdist.run.nodes.addresses import Master, listen
 from pannsdist.run.nodes.client import Client
 from pannsdist.run.nodes.link import LONGEST_LINE, Link, LinkLost
+from pannsdist.run.nodes.master import Master, listen
 from pannsdist.run.nodes.membership import Report, Rules
 from pannsdist.run.nodes.server import Facts, Server
 from pannsdist.runtime.errors import UserError

@@ -209,7 +209,7 @@ def _connected(rendezvous: Rendezvous, deadline: Deadline) -> tuple[Channel | No
     try:
         master = rendezvous.master
         channel = Channel(socket.create_connection((master.host, master.port), min(5.0, deadline.left_s)))
-        if channel.receive(Deadline(GREETING_S)).get("pannsdist-doctor") == VERSION:
+        if channel.receive(Deadline(min(GREETING_S, deadline.left_s))).get("pannsdist-doctor") == VERSION:
             return channel, ""
         reason = "another version of pannsdist doctor answers there"
     except BadMessage:

@@ -106,7 +106,7 @@ def test_a_shm_of_64_mb_is_seen():
 
 def test_a_port_that_is_taken_and_an_address_of_the_loopback_are_seen():
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        found = faults(network_checks.check, network=network(Master("127.0.0.1", taken.getsockname()[1])))
+        found = faults(network_checks.check, network=network(Master("localhost", taken.getsockname()[1])))
     assert "Address already in use" in found["port of the master"].seen
     assert "127.0.0.1" in found["address of the master"].seen
 

@@ -31,13 +31,3 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--device", default="", metavar="NAME", help="cpu, gpu or gpu:N (default: a GPU if Paddle finds one)"
     )
-
-
-def hosts(text: str) -> tuple[str, ...]:
-    """Different names or addresses of machines between commas."""
-    found = tuple(text.split(","))
-    if not all(re.fullmatch(r"[\w.-]+|\[?[0-9A-Fa-f:.]+\]?", name, re.ASCII) for name in found) or len(
-        set(found)
-    ) < len(found):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list of different machines such as gpu1,gpu2")
-    return tuple(name.strip("[]") for name in found)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -21,22 +20,12 @@ def add(commands: Any) -> None:
     parser.add_argument("--nproc", type=from_one, metavar="N", help="measure all-reduce between N processes, too")
     parser.add_argument("--prove", action="store_true", help="try what this project claims, on these devices: minutes")
     parser.add_argument("--nodes", type=from_one, default=1, metavar="N", help="compare N nodes: start it on each")
-    parser.add_argument(
-        "--master", type=host_and_port, metavar="HOST:PORT", help="where the nodes connect: one of them"
-    )
+    parser.add_argument("--master", metavar="HOST:PORT", help="where the nodes connect: one of them")
     parser.add_argument("--join-timeout", type=from_one, default=60, metavar="S", help="seconds to wait (default: 60)")
     parser.add_argument("--json", action="store_true", help="print facts and findings as JSON")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE.json", help="write this JSON to a file")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="overrides of settings")
     parser.set_defaults(run=_run)
-
-
-def host_and_port(text: str) -> tuple[str, int]:
-    """Name or address and port: `node-a:29500`, `10.0.0.1:29500`, `[fd00::1]:29500`."""
-    found = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([^\s:\[\]/]+)):([0-9]{1,5})", text)
-    if not found or not 0 < int(found[3]) < 65536:
-        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT, such as 10.0.0.1:29500")
-    return found[1] or found[2], int(found[3])
 
 
 def _run(chosen: argparse.Namespace) -> bool:
@@ -47,8 +36,10 @@ def _run(chosen: argparse.Namespace) -> bool:
     from pannsdist.run.doctor.finding import Verdict, worst
     from pannsdist.run.doctor.nodes import Examination, examine
     from pannsdist.run.doctor.probing.node import Wanted
+    from pannsdist.run.nodes.master import Master
 
-    wanted = Wanted(chosen.config, chosen.overrides, chosen.run_folder, chosen.master)
+    master = None if chosen.master is None else Master.parse(chosen.master)
+    wanted = Wanted(chosen.config, chosen.overrides, chosen.run_folder, master)
     found = examine(Examination(wanted, chosen.nodes, chosen.join_timeout, chosen.nproc, chosen.prove))
     findings = [dataclasses.asdict(one) for one in found.findings]
     content = json.dumps({**found.plain, "findings": findings}, indent=1)

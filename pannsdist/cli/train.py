@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pannsdist import settings
-from pannsdist.cli.arguments import from_one, from_zero, hosts, names
+from pannsdist.cli.arguments import from_one, from_zero, names
 from pannsdist.runtime import console, launcher
 
 
@@ -33,7 +33,7 @@ def _add_nodes(parser: argparse.ArgumentParser) -> None:
     where = "one of them as the others reach it, and a free port there; it writes the run"
     group.add_argument("--master", default="", metavar="HOST:PORT", help=where)
     known = "names or addresses of all nodes, so that a missing one is named"
-    group.add_argument("--hosts", type=hosts, default=(), metavar="A,B", help=known)
+    group.add_argument("--hosts", default="", metavar="A,B", help=known)
     again = "start again so often after a process or a node was lost (default: 3)"
     group.add_argument("--max-restarts", type=from_zero, default=3, metavar="N", help=again)
     missing = "how long a missing node is waited for (default: 300)"

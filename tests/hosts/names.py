@@ -1,25 +1,23 @@
 """Names of machines that are network namespaces."""
 
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
-from network import Host
+from network import FILES, Host
 
-NETNS = Path("/etc/netns")
-"""What lies in NETNS/NAME/hosts is /etc/hosts for what `ip netns exec NAME` starts."""
+LOOPBACK = "127.0.0.1 localhost\n"
 
 
 @contextmanager
 def known(hosts: Sequence[Host], addresses: Mapping[str, str]) -> Iterator[None]:
-    """Context in which what is started on these machines knows the names, and no others."""
-    text = "127.0.0.1 localhost\n" + "".join(f"{address} {name}\n" for name, address in addresses.items())
+    """Context in which these machines know the names, and no others; what runs on them already sees the change."""
+    files = [FILES / host.namespace / "hosts" for host in hosts]
+    before = [file.read_text() for file in files]
     try:
-        for host in hosts:
-            (NETNS / host.namespace).mkdir(parents=True)
-            (NETNS / host.namespace / "hosts").write_text(text)
+        for file in files:
+            file.write_text(LOOPBACK + "".join(f"{address} {name}\n" for name, address in addresses.items()))
         yield
     finally:
-        for host in hosts:
-            shutil.rmtree(NETNS / host.namespace, ignore_errors=True)
+        for file, text in zip(files, before, strict=True):
+            if file.parent.is_dir():  # the machine is still there
+                file.write_text(text)

@@ -1,13 +1,12 @@
 """A small runner of the pods of an indexed Job: their commands on machines, and what their exit codes lead to.
 
-It reads launch/kubernetes/*.yaml, and does what Kubernetes would with the fields that it reads: the command of the init
-container, then that of the container, for each index; names of the headless service; podFailurePolicy. Paths of volumes
-and the program `pannsdist` are replaced by those of this machine. It is not Kubernetes: no image, no limits, no probes.
+It reads launch/kubernetes/*.yaml, and does what Kubernetes would with the fields that it reads: the command of the
+container, for each index; names of the headless service; podFailurePolicy. Paths of volumes and the program `pannsdist`
+are replaced by those of this machine. It is not Kubernetes: no image, no limits, no probes.
 """
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,8 +81,6 @@ class IndexedJob:
         """Start every pod, each on a machine of its own, with `settings` as the file of the volume."""
         started = []
         for index, host in enumerate(hosts[: self.spec["completions"]]):
-            for one in self.pod["initContainers"]:
-                subprocess.run(["ip", "netns", "exec", host.namespace, *one["command"]], check=True, cwd=work)
             words = [word.replace("/settings/settings.yaml", str(settings)) for word in self.command]
             assert words[0] == "pannsdist"
             started.append(host.start(*words[1:], cwd=work, env={**env, "JOB_COMPLETION_INDEX": str(index)}))

@@ -81,6 +81,7 @@ def test_a_job_that_is_stopped_again_and_again_ends(cluster, submit, work):
     output = (work / "out").read_text()
     assert (state["JobState"], state["ExitCode"], state["Restarts"]) == ("FAILED", "75:0", "0"), output
     assert "sbatch it again" in output
+    assert f"--hosts {','.join(host.namespace for host in cluster.hosts)} " in output
 
 
 def test_a_cancelled_job_saves_and_does_not_return(cluster, submit, work):

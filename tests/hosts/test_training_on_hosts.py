@@ -5,6 +5,7 @@ import re
 import signal
 
 import jobs
+import names
 import network
 
 
@@ -50,12 +51,20 @@ def test_without_the_master_the_others_end_and_can_be_continued(hosts, work, env
     assert f"next: pannsdist train --nodes 2 --master {network.MASTER_NAME}:{jobs.PORT}" in commands[1].output
 
 
-def test_an_absent_node_is_named_on_every_node(hosts, work, env):
-    names = ("--hosts", ",".join(host.address for host in hosts))
-    commands = jobs.start(hosts[:2], "3", *names, "--join-timeout", 4, cwd=work, env=env)
-    assert [one.wait() for one in commands] == [75, 75], [one.output for one in commands]
+def test_a_name_that_is_not_known_yet_is_waited_for_and_an_absent_node_is_named_on_every_node(hosts, work, env):
+    every, master = ("--hosts", ",".join(host.address for host in hosts)), "pod-0.late"
+    with names.known(hosts, {}):
+        commands = jobs.start(hosts[:2], "3", *every, "--join-timeout", 8, cwd=work, env=env, master=master)
+        for one in commands:
+            one.wait_for(
+                rf"^waiting up to 8 s for the master at {master}:{jobs.PORT}: .* knows no address of '{master}'"
+            )
+        with names.known(hosts, {master: hosts[0].address}):
+            codes = [one.wait() for one in commands]
+    assert codes == [75, 75], [one.output for one in commands]
+    assert [one.output.count("knows no address") for one in commands] == [1, 1]
     for one in commands:
-        assert "10.77.0.3 did not come within --join-timeout 4 s; 2 of 3 nodes are there: " in one.output
+        assert "10.77.0.3 did not come within --join-timeout 8 s; 2 of 3 nodes are there: " in one.output
 
 
 def test_an_absent_master_is_named(hosts, work, env):

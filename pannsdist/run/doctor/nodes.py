@@ -13,6 +13,7 @@ from pannsdist.run.doctor.probing.node import Wanted, observe
 from pannsdist.run.doctor.proving.running import measured_all_reduce, prove
 from pannsdist.run.doctor.rendezvous import NoRendezvous, Rendezvous, compared
 from pannsdist.run.launching.devices import this_machine
+from pannsdist.runtime import console
 from pannsdist.runtime.errors import SettingsError
 
 REACH = "is doctor running on the node of --master, with the same --nodes, and is its port open there?"
@@ -44,8 +45,11 @@ def examine(chosen: Examination) -> Outcome:
     """
     if chosen.nodes > 1 and chosen.wanted.master is None:
         raise SettingsError(f"--nodes is {chosen.nodes}, but --master is not given", "give HOST:PORT of one of them")
+    left_s = chosen.join_timeout_s
+    if chosen.nodes > 1 and chosen.wanted.master is not None:
+        left_s = chosen.wanted.master.wait_for_name(left_s, console.note_main)
     facts = observe(chosen.wanted)
-    reports, compared = _compared(chosen, facts)
+    reports, compared = _compared(chosen, facts, left_s)
     findings, plain = [*examination.examine(facts), *compared], {"nodes": [to_plain(one) for one in reports]}
     if chosen.proves:
         proof = prove(this_machine(), chosen.nproc)
@@ -56,14 +60,14 @@ def examine(chosen: Examination) -> Outcome:
     return Outcome(findings, plain)
 
 
-def _compared(chosen: Examination, facts: Facts) -> tuple[list[NodeReport], list[Finding]]:
+def _compared(chosen: Examination, facts: Facts, join_s: float) -> tuple[list[NodeReport], list[Finding]]:
     """The reports of all nodes, and what differs; of this node alone, nothing."""
     own = [NodeReport("", facts)]
     if chosen.nodes == 1 or chosen.wanted.master is None:
         return own, []
     place = None if facts.folder is None or facts.folder.unwritable else facts.folder.path
     try:
-        reports = compared(Rendezvous(*chosen.wanted.master, chosen.nodes, chosen.join_timeout_s), facts, place)
+        reports = compared(Rendezvous(chosen.wanted.master, chosen.nodes, join_s), facts, place)
     except NoRendezvous as reason:
         return own, [error("nodes", str(reason), REACH)]
     return reports, compare(reports, chosen.nodes)

@@ -20,8 +20,10 @@ from typing import Any
 from pannsdist.run.doctor.channel import Channel, Deadline
 from pannsdist.run.doctor.comparing import NodeReport, Sight
 from pannsdist.run.doctor.facts import Facts, from_plain, to_plain
-from pannsdist.run.doctor.reaching import echoing, family, reach_all
+from pannsdist.run.doctor.reaching import echoing, reach_all
 from pannsdist.run.doctor.tokens import look_at, token_written
+from pannsdist.run.nodes.master import Master, addresses_of, listen
+from pannsdist.runtime.errors import UserError
 from pannsdist.runtime.messages import BadMessage
 
 VERSION = 1
@@ -37,8 +39,7 @@ TOKEN_WORD = re.compile(r"[0-9a-f]{16}")
 class Rendezvous:
     """Where the nodes connect, how many are to come, in how many seconds; `listening` is the port for the others."""
 
-    host: str
-    port: int
+    master: Master
     nodes: int
     join_timeout_s: float
     listening: int = 0
@@ -56,7 +57,7 @@ def compared(rendezvous: Rendezvous, facts: Facts, place: str | None) -> list[No
     deadline, folder, reason = Deadline(rendezvous.join_timeout_s), None if place is None else Path(place), ""
     try:
         while not reason or not deadline.is_over:
-            server = _listening(rendezvous, facts)  # tried again: a port may only have been probed by another doctor
+            server = _listening(rendezvous.master)  # tried again: a port may only have been probed by another doctor
             if server is not None:
                 with server:
                     return _Host(rendezvous, facts, folder).run(server, deadline)
@@ -66,21 +67,17 @@ def compared(rendezvous: Rendezvous, facts: Facts, place: str | None) -> list[No
                     return _visit(channel, rendezvous, facts, folder)
             time.sleep(RETRY_S)
     except (OSError, ValueError) as error:
-        raise NoRendezvous(f"the rendezvous at {rendezvous.host}:{rendezvous.port} ended early: {error}") from error
-    raise NoRendezvous(
-        f"{rendezvous.host}:{rendezvous.port} was not reached within {rendezvous.join_timeout_s:.0f} s: {reason}"
-    )
+        raise NoRendezvous(f"the rendezvous at {rendezvous.master} ended early: {error}") from error
+    raise NoRendezvous(f"{rendezvous.master} was not reached within {rendezvous.join_timeout_s:.0f} s: {reason}")
 
 
-def _listening(rendezvous: Rendezvous, facts: Facts) -> socket.socket | None:
+def _listening(master: Master) -> socket.socket | None:
     """The socket of the host; None on the other nodes, and where another doctor of this machine is the host."""
-    master = facts.network.master
-    for address in master.addresses if master else ():
-        try:
-            return socket.create_server((address, rendezvous.port), family=family(address))
-        except OSError:
-            continue
-    return None
+    try:
+        own = master.own()
+        return None if own is None else listen(master, own)
+    except UserError:  # the name is not known, or the port is taken: a finding says so
+        return None
 
 
 @dataclass(frozen=True)
@@ -112,10 +109,10 @@ class _Host:
 
     def run(self, server: socket.socket, deadline: Deadline) -> list[NodeReport]:
         """The reports of those who came."""
-        address = str(server.getsockname()[0])
         word = secrets.token_hex(8)
         with ExitStack() as stack:
             guests = list(self._arriving(server, deadline, stack))
+            address = self._address(guests)
             port = stack.enter_context(echoing(address))
             places = [(address, port), *((guest.address, guest.port) for guest in guests)]
             fault = stack.enter_context(token_written(self._folder, word, 0))
@@ -132,6 +129,12 @@ class _Host:
             for guest in guests:
                 guest.tell({"reports": [to_plain(one) for one in reports]}, step)
             return reports
+
+    def _address(self, guests: Sequence[_Guest]) -> str:
+        """Where the others have reached this node: its own name may mean the loopback interface."""
+        reached = [str(guest.channel.connection.getsockname()[0]) for guest in guests]
+        host = self._rendezvous.master.host
+        return next(iter([*reached, *addresses_of(host)]), host)
 
     def _arriving(self, server: socket.socket, deadline: Deadline, stack: ExitStack) -> Iterator[_Guest]:
         """The nodes that come before the deadline, up to the number that is expected."""
@@ -204,8 +207,9 @@ def _connected(rendezvous: Rendezvous, deadline: Deadline) -> tuple[Channel | No
     """A connection to the host of the rendezvous; None, and the reason, while there is none."""
     channel = None
     try:
-        channel = Channel(socket.create_connection((rendezvous.host, rendezvous.port), min(5.0, deadline.left_s)))
-        if channel.receive(Deadline(GREETING_S)).get("pannsdist-doctor") == VERSION:
+        master = rendezvous.master
+        channel = Channel(socket.create_connection((master.host, master.port), min(5.0, deadline.left_s)))
+        if channel.receive(Deadline(min(GREETING_S, deadline.left_s))).get("pannsdist-doctor") == VERSION:
             return channel, ""
         reason = "another version of pannsdist doctor answers there"
     except BadMessage:

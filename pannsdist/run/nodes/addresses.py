@@ -1,97 +1,16 @@
-"""Addresses of machines: HOST:PORT of the master, and the network interfaces of this machine."""
+"""The network interfaces of this machine, and free ports at their addresses."""
 
 from __future__ import annotations
 
 import ctypes
 import ipaddress
 import random
-import re
 import socket
-from dataclasses import dataclass
 
-from pannsdist.runtime.errors import SettingsError, UserError
+from pannsdist.runtime.errors import UserError
 
 PORTS = (20000, 30000)
 """Below the ports that Linux gives to outgoing connections, which could take one before it is bound."""
-LOOPBACK_NAMES = ("localhost", "localhost.localdomain", "ip6-localhost")
-SocketAddress = tuple[socket.AddressFamily, tuple[str, int]]
-"""Family of a socket, and what it binds or connects to."""
-
-
-@dataclass(frozen=True)
-class Master:
-    """The node to which the others connect: its name or address, and a port of it."""
-
-    host: str
-    port: int
-
-    @classmethod
-    def parse(cls, text: str) -> Master:
-        """HOST:PORT, or [HOST]:PORT for an address of IPv6. Raises SettingsError."""
-        right = "HOST:PORT: the name or address of one of the nodes, as the others reach it, and a free port there"
-        if text.startswith("etcd://"):
-            wrong = "--master is etcd://..., but pannsdist train counts the nodes itself, without etcd"
-            raise SettingsError(wrong, right)
-        found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|([^\s:/\[\]]+)):(\d{1,5})", text, re.ASCII)
-        if not found or not 0 < int(found[3]) < 1 << 16:
-            raise SettingsError(f"--master is {text!r}", f"{right}; an address of IPv6 in brackets: [fd00::1]:29400")
-        host = found[1] or found[2]
-        if host in LOOPBACK_NAMES or _is_loopback(host):
-            raise SettingsError(f"--master is {text!r}, which is another machine on every node", right)
-        return cls(host, int(found[3]))
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-    def resolve(self) -> list[SocketAddress]:
-        """Where to connect to. Raises UserError where the name is not known."""
-        try:
-            found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
-            wrong = f"--master is {self}, but this node knows no address of {self.host!r}: {reason}"
-            raise UserError(wrong, "give an address, or enter the name into /etc/hosts of every node") from error
-        return [(family, where[:2] if family == socket.AF_INET else where) for family, _, _, _, where in found]  # type: ignore[misc]
-
-    def own(self) -> SocketAddress | None:
-        """Where this node listens, if it is the master: at the first address that it has itself.
-
-        Where its own name resolves to the loopback interface, as on Debian, it listens on all interfaces.
-        """
-        for family, where in self.resolve():
-            with socket.socket(family, socket.SOCK_STREAM) as probe:
-                try:
-                    probe.bind((where[0], 0, *where[2:]))
-                except OSError:
-                    continue
-            return (socket.AF_INET, ("", self.port)) if _is_loopback(where[0]) else (family, where)
-        return None
-
-
-def addresses_of(name: str) -> tuple[str, ...]:
-    """The addresses of a machine; none where this one does not know the name."""
-    try:
-        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
-        return ()
-    return tuple(dict.fromkeys(str(where[0]) for *_, where in found))
-
-
-def listen(master: Master, where: SocketAddress) -> socket.socket:
-    """The socket at which the master waits for the nodes. Raises UserError where the port is taken."""
-    family, address = where
-    accepting = socket.socket(family, socket.SOCK_STREAM)
-    accepting.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        accepting.bind(address)
-        accepting.listen(128)
-    except OSError as error:
-        accepting.close()
-        wrong = f"--master is {master}, but port {master.port} of this node cannot be used: {error.strerror}"
-        right = "another program has it, or this command was started twice here; choose another port, on every node"
-        raise UserError(wrong, right) from error
-    accepting.setblocking(False)
-    return accepting
 
 
 def interfaces() -> list[tuple[str, str]]:
@@ -154,7 +73,8 @@ def _plain(address: str) -> str:
     return address.partition("%")[0].removeprefix("::ffff:")
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether this is an address of the machine itself alone, such as 127.0.0.1; a name is none."""
     try:
         return ipaddress.ip_address(_plain(host)).is_loopback
     except ValueError:

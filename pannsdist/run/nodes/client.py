@@ -6,23 +6,25 @@ import socket
 import time
 from collections.abc import Mapping
 
-from pannsdist.run.nodes.addresses import Master, ipv4_of
+from pannsdist.run.nodes.addresses import ipv4_of
 from pannsdist.run.nodes.link import Link, LinkLost, Message
+from pannsdist.run.nodes.master import Master, UnknownName
 from pannsdist.run.nodes.membership import Report
 from pannsdist.runtime.errors import UserError
 
 CONNECT_S = 2.0
-AGAIN_S = 0.5
 LONGEST_TEXT = 8000
 
 
 class Client:
-    """Connects, says what this node is, and connects again when the connection is lost. Call `turn` often."""
+    """Connects, says what this node is, and connects again when the connection is lost. Call `turn` often.
+
+    `secret` is how the master recognises the connection of its own supervisor.
+    """
 
     def __init__(self, master: Master, facts: Mapping[str, str], secret: str) -> None:
         self.master, self._facts, self._secret = master, facts, secret
         self._link: Link | None = None
-        self._tried_at = 0.0
         self._lost_since = time.monotonic()
         self.reason = "there was no connection yet"
 
@@ -32,17 +34,22 @@ class Client:
         return self._link is not None and self._link.has_received
 
     @property
+    def is_open(self) -> bool:
+        """Whether there is a connection, answered or not."""
+        return self._link is not None
+
+    @property
     def lost_s(self) -> float:
         """For how long the master has not answered; 0 while it does."""
         return 0.0 if self.is_connected else time.monotonic() - self._lost_since
 
     def connect(self) -> None:
-        """Try to connect, unless that was tried just now; `reason` says why it failed."""
-        if self._link or time.monotonic() - self._tried_at < AGAIN_S:
+        """Try to connect, unless an answer is waited for; `reason` says why it failed."""
+        if self._link:
             return
         try:
             places = self.master.resolve()
-        except UserError as error:  # the name was known at the start: the network is down
+        except UnknownName as error:  # the network is down, or the name of the master is new
             places, self.reason = [], error.wrong
         for family, where in places:
             connection = socket.socket(family, socket.SOCK_STREAM)
@@ -57,7 +64,6 @@ class Client:
             self.reason = "its port accepts connections, but nothing answers"
             self._greet(self._link)
             break
-        self._tried_at = time.monotonic()
 
     def _greet(self, link: Link) -> None:
         host = ipv4_of(link.own_address)

@@ -14,8 +14,8 @@ from pannsdist import settings
 from pannsdist.run import one_run
 from pannsdist.run.launching.devices import VISIBLE, choose_devices, this_machine
 from pannsdist.run.launching.one_node import refuse_launcher
-from pannsdist.run.nodes.addresses import Master, addresses_of, listen
 from pannsdist.run.nodes.client import Client
+from pannsdist.run.nodes.master import Master, UnknownName, addresses_of, listen, parse_hosts
 from pannsdist.run.nodes.membership import Expected, Rules
 from pannsdist.run.nodes.node_command import NodeRun
 from pannsdist.run.nodes.server import Facts, Server
@@ -41,7 +41,7 @@ class NodesRequest:
     master: str
     nproc: int | None
     gpus: Sequence[str]
-    hosts: Sequence[str]
+    hosts: str
     max_restarts: int
     join_timeout_s: float
     command_line: str
@@ -60,10 +60,11 @@ def train_on_nodes(request: NodesRequest) -> int:
         given, missing = ("--nodes", "--master HOST:PORT") if request.nodes else ("--master", "--nodes N")
         raise SettingsError(f"{given} is given without {missing}", "give both, on every node")
     master, (least, most) = Master.parse(request.master), parse_nodes(request.nodes)
+    names = parse_hosts(request.hosts)
     wanted, _ = settings.load(request.config, request.overrides)
     machine, counts = this_machine(), range(least, most + 1)
-    if request.hosts and len(request.hosts) != most:
-        wrong = f"--hosts names {len(request.hosts)} nodes, but --nodes is {request.nodes}"
+    if names and len(names) != most:
+        wrong = f"--hosts names {len(names)} nodes, but --nodes is {request.nodes}"
         raise SettingsError(wrong, "name all of them, or leave --hosts out")
     if machine.hides_gpus:
         raise SettingsError(f"{VISIBLE} hides the GPUs, which Paddle's launcher would use nevertheless", "unset it")
@@ -82,20 +83,26 @@ def train_on_nodes(request: NodesRequest) -> int:
             request.config, request.overrides, run_path(plan.settings), devices.processes, request.command_line
         )
         console.print_main(f"{devices} on each of {request.nodes} nodes; they connect to {master}")
-        expected = tuple(Expected(name, addresses_of(name)) for name in request.hosts)
+        expected = tuple(Expected(name, addresses_of(name)) for name in names)
         rules = Rules(least, most, request.max_restarts, request.join_timeout_s, expected)
         return _supervisor(run, master, rules, wanted).run()
 
 
 def _supervisor(run: NodeRun, master: Master, rules: Rules, wanted: Settings) -> Supervisor:
-    facts = dict(facts_of(rules, run.processes, wanted))
-    own = master.own()
-    secret = secrets.token_hex(16) if own else ""
-    server = None
-    if own:
+    facts, secret = dict(facts_of(rules, run.processes, wanted)), secrets.token_hex(16)
+
+    def open_server() -> Server | None:
+        """The server, if this node is the master as far as is known now. Raises UserError where it cannot be."""
+        try:
+            own = master.own()
+        except UnknownName:
+            return None
+        if own is None:
+            return None
         refuse_held(run.folder)
-        server = Server(listen(master, own), Facts(facts, secret), rules)
-    return Supervisor(run, Client(master, facts, secret), server, rules.join_timeout_s)
+        return Server(listen(master, own), Facts(facts, secret), rules)
+
+    return Supervisor(run, Client(master, facts, secret), open_server, rules.join_timeout_s)
 
 
 def facts_of(rules: Rules, processes: int, wanted: Settings) -> Iterator[tuple[str, str]]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Callable
 
 from pannsdist.run.launching import process_tree
 from pannsdist.run.launching.job_pool import SIGNALS
 from pannsdist.run.nodes.client import Client
 from pannsdist.run.nodes.link import Message
+from pannsdist.run.nodes.master import AGAIN_S
 from pannsdist.run.nodes.membership import CONTINUE, GRACE_S, Report
 from pannsdist.run.nodes.node_command import NodeRun, Place
 from pannsdist.run.nodes.node_round import Halted, NodeRound
@@ -22,10 +24,19 @@ TURN_S = 0.1
 
 
 class Supervisor:
-    """The node that is the master has the server too; both live in one thread and never wait for the network."""
+    """The node that is the master has the server too; both live in one thread and never wait for the other nodes.
 
-    def __init__(self, run: NodeRun, client: Client, server: Server | None, join_timeout_s: float) -> None:
-        self._run, self._client, self._server, self._join_timeout_s = run, client, server, join_timeout_s
+    `open_server` gives the server where this node is the master; None on the others, and where that is not known yet.
+    """
+
+    def __init__(
+        self, run: NodeRun, client: Client, open_server: Callable[[], Server | None], join_timeout_s: float
+    ) -> None:
+        self._run, self._client, self._join_timeout_s = run, client, join_timeout_s
+        self._open_server = open_server
+        self._server: Server | None = None
+        self._has_met, self._tried_at = False, 0.0
+        self._waits_for = ""
         self._stopped = self._stop_sent = False
         self._orders: list[Message] = []
         self._printed = ""
@@ -95,11 +106,26 @@ class Supervisor:
             time.sleep(TURN_S)
 
     def _connect(self) -> None:
+        """Try to connect, unless that was tried just now; until it has met the master, this node may be the master."""
+        if time.monotonic() - self._tried_at < AGAIN_S:
+            return
+        if self._server is None and not self._has_met:
+            self._server = self._open_server()
         self._client.connect()
+        self._tried_at = time.monotonic()
+        if not self._client.is_connected:
+            self._wait()
+
+    def _wait(self) -> None:
+        """Say once what is waited for. Raises PeerLost when that took too long."""
+        reason, master = self._client.reason, self._client.master
         if self._client.lost_s > self._join_timeout_s:
-            wrong = f"no connection to the master at {self._client.master} for {self._join_timeout_s:g} s"
-            right = f"{self._client.reason}\nstart the same command there; {CONTINUE}"
+            wrong = f"no connection to the master at {master} for {self._join_timeout_s:g} s"
+            right = f"{reason}\nstart the same command there; {CONTINUE}"
             raise PeerLost(wrong, right, self._run.command_line)
+        if reason != self._waits_for and not self._server and not self._client.is_open:
+            self._waits_for = reason
+            console.print_main(f"waiting up to {self._join_timeout_s:g} s for the master at {master}: {reason}")
 
     def turn(self) -> None:
         """Keep the connections alive, print what the master says, and note its orders."""
@@ -111,6 +137,7 @@ class Supervisor:
                 console.print_main(message["text"])
             else:
                 self._orders.append(message)
+        self._has_met = self._has_met or self._client.is_connected
         if was_connected and not self._client.is_connected:
             streams.complain(without_credentials(f"the master is lost: {self._client.reason}; waiting for it"))
 

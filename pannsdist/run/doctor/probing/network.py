@@ -7,30 +7,22 @@ import os
 import socket
 
 from pannsdist.run.doctor.facts import Master, Network
+from pannsdist.run.nodes import master as places
 
 
-def network(master: tuple[str, int] | None = None) -> Network:
+def network(master: places.Master | None = None) -> Network:
     """Name and addresses; with `master`, whether it is this node, and whether its port is free."""
     host = socket.gethostname()
-    return Network(host, addresses(host), None if master is None else _master(*master))
+    return Network(host, places.addresses_of(host), None if master is None else _master(master))
 
 
-def addresses(host: str) -> tuple[str, ...]:
-    """What a name resolves to; empty if to nothing."""
-    try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
-        return ()
-    return tuple(dict.fromkeys(str(one[4][0]) for one in found))
-
-
-def _master(host: str, port: int) -> Master:
-    found = addresses(host)
+def _master(master: places.Master) -> Master:
+    found = places.addresses_of(master.host)
     for address in found:
-        number = _bind(address, port)
+        number = _bind(address, master.port)
         if number != errno.EADDRNOTAVAIL:
-            return Master(host, port, found, True, os.strerror(number) if number else "")
-    return Master(host, port, found)
+            return Master(master.host, master.port, found, True, os.strerror(number) if number else "")
+    return Master(master.host, master.port, found)
 
 
 def _bind(address: str, port: int) -> int:

@@ -13,6 +13,7 @@ from pannsdist.run.doctor.probing.gpus import gpus
 from pannsdist.run.doctor.probing.machine import machine
 from pannsdist.run.doctor.probing.network import network
 from pannsdist.run.doctor.probing.software import settings_file, software
+from pannsdist.run.nodes.master import Master
 from pannsdist.runtime.errors import UserError
 
 
@@ -23,7 +24,7 @@ class Wanted:
     config: Path | None = None
     overrides: Sequence[str] = ()
     run_folder: Path | None = None
-    master: tuple[str, int] | None = None
+    master: Master | None = None
 
 
 def observe(wanted: Wanted) -> Facts:

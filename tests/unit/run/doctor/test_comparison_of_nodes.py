@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from observed import WELL, exchanged
+from observed import PLUGINS, WELL, exchanged
 
 from pannsdist.run.doctor.channel import MAX_BYTES
 from pannsdist.run.doctor.comparing import compare
@@ -20,6 +20,7 @@ from pannsdist.run.doctor.nodes import Examination, examine
 from pannsdist.run.doctor.probing.network import network
 from pannsdist.run.doctor.probing.node import Wanted
 from pannsdist.run.doctor.rendezvous import NoRendezvous, Rendezvous, compared
+from pannsdist.run.nodes.master import Master
 
 pytestmark = [pytest.mark.any_paddle, pytest.mark.slow]
 SCRIPT = Path(__file__).with_name("node_script.py")
@@ -71,7 +72,7 @@ def met(spaces, folder, *changes, timeout_s=20.0):
     given["listening"] = LISTENING
     started = []
     for number, (space, change) in enumerate(zip(spaces, changes, strict=False)):
-        words = ["ip", "netns", "exec", space, sys.executable, str(SCRIPT)]
+        words = ["ip", "netns", "exec", space, *change.pop("below", ()), sys.executable, str(SCRIPT)]
         words.append(json.dumps({**given, "name": f"node-{number}", **change}))
         started.append(subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
     results = [process.communicate(timeout=LIMIT_S) for process in started]
@@ -101,14 +102,75 @@ def test_two_nodes_that_are_alike_find_nothing_and_leave_nothing(spaces, tmp_pat
 def test_every_difference_is_named_on_both_nodes(spaces, tmp_path):
     (tmp_path / "other").mkdir()
     change = {"folder": str(tmp_path / "other"), "paddle": "2.6.2", "clock_s": 3600, "name": "localhost"}
-    change["facts"] = {"settings": {"values": {"name": "run", "train.batch_size": "16"}}}
+    other = {"settings": {"values": {"name": "run", "train.batch_size": "16"}}}
+    change["facts"] = {**other, "software": {"plugins": PLUGINS | {"dataset esc50": "pannsdist-esc50 0.2.0"}}}
     first, second = met(spaces, tmp_path, {}, change)
-    together = {"same Paddle", "same settings: train.batch_size", "clocks of the nodes", "shared run folder"}
+    together = {
+        "same Paddle",
+        "same plugin: pannsdist-esc50",
+        "same settings: train.batch_size",
+        "clocks of the nodes",
+        "shared run folder",
+    }
     assert set(first) == together
     assert set(second) == together | {"own host name"}
     assert "127.0.0.1" in second["own host name"]
     assert "is 3600 s ahead of that of node-0" in first["clocks of the nodes"]
     assert "localhost (10.213.7.2)" in first["same Paddle"]
+
+
+OTHER_PROGRAM = """
+import socket, sys
+with socket.create_server(("", int(sys.argv[1]))) as server:
+    print(flush=True)
+    while True:
+        connection, _ = server.accept()
+        connection.sendall(b"220 mail ready\\n")
+        connection.close()
+"""
+LIMITED = """
+mount -t tmpfs -o size=64M tmpfs /dev/shm
+ulimit -n 64
+export PATH="$0:$PATH"
+exec "$@"
+"""
+SMI = """#!/bin/sh
+case "$1" in
+*compute_cap) echo "0, NVIDIA H100 80GB HBM3, 9.0" ;;
+*) echo "0, 550.54.14, 81559, 81000, Enabled, 0, 700.00, 700.00" ;;
+esac
+"""
+
+
+def test_what_a_machine_lacks_is_named_on_it_beside_the_comparison(spaces, tmp_path):
+    """Memory for workers, files, locks, and machine code for the GPU, with nvidia-smi exchanged."""
+    (smi := tmp_path / "nvidia-smi").write_text(SMI)
+    smi.chmod(0o755)
+    lacking = {"observed": True, "unlocked": True, "below": ["unshare", "--mount", "sh", "-ec", LIMITED, str(tmp_path)]}
+    first, second = met(spaces, tmp_path, {}, lacking)
+    own = {"/dev/shm", "open files", "locks", "machine code, GPU 0"}
+    together = {"locks between nodes", "same Paddle", "same CUDA of the wheel"}
+    assert own & set(second) == own
+    assert own & set(first) == set()
+    for found in (first, second):
+        assert together & set(found) == together
+        assert found["locks between nodes"].startswith("node-1 (10.213.7.2) can lock what node-0")
+    assert second["/dev/shm"].startswith("64 MiB")
+    assert second["open files"].startswith("a process may have 64 (ulimit -n)")
+    assert "NVIDIA H100" in second["machine code, GPU 0"]
+
+
+def test_a_port_that_another_program_has_is_named_on_both_nodes(spaces, tmp_path):
+    words = ["ip", "netns", "exec", spaces[0], sys.executable, "-c", OTHER_PROGRAM, str(PORT)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as other:
+        try:
+            other.stdout.readline()
+            first, second = met(spaces, tmp_path, {}, {}, timeout_s=2.0)
+        finally:
+            other.kill()
+    assert first["port of the master"] == f"{PORT} cannot be used: Address already in use"
+    for found in (first, second):
+        assert "something answers there that is no pannsdist doctor" in found["not met"]
 
 
 def test_a_port_filtered_one_way_is_named_on_both_nodes(spaces, tmp_path, filtered):
@@ -129,12 +191,12 @@ def test_where_the_port_of_the_master_is_filtered_each_node_says_what_it_lacks(s
 def on_loopback(count, port, expected=0, timeout_s=10.0):
     """The reports that each of `count` nodes of this machine gets, or the error."""
     found = [None] * count
-    seen = replace(WELL, network=network(("127.0.0.1", port)))
+    seen = replace(WELL, network=network(Master("127.0.0.1", port)))
 
     def take_part(number):
         named = exchanged(seen, network={"host": f"node-{number}"})
         try:
-            found[number] = compared(Rendezvous("127.0.0.1", port, expected or count, timeout_s), named, None)
+            found[number] = compared(Rendezvous(Master("127.0.0.1", port), expected or count, timeout_s), named, None)
         except NoRendezvous as error:
             found[number] = error
 
@@ -177,9 +239,9 @@ def test_a_stranger_on_the_port_does_not_end_the_rendezvous(free_port, sent):
     threads[0].join(LIMIT_S)
     assert len(found[0]) == 1
     results = []
-    seen = replace(WELL, network=network(("127.0.0.1", free_port)))
+    seen = replace(WELL, network=network(Master("127.0.0.1", free_port)))
     host = threading.Thread(
-        target=lambda: results.append(compared(Rendezvous("127.0.0.1", free_port, 2, 20.0), seen, None))
+        target=lambda: results.append(compared(Rendezvous(Master("127.0.0.1", free_port), 2, 20.0), seen, None))
     )
     host.start()
     while True:
@@ -193,7 +255,7 @@ def test_a_stranger_on_the_port_does_not_end_the_rendezvous(free_port, sent):
         stranger.shutdown(socket.SHUT_WR)
         while stranger.recv(1 << 16):
             continue
-    guest = compared(Rendezvous("127.0.0.1", free_port, 2, 20.0), seen, None)
+    guest = compared(Rendezvous(Master("127.0.0.1", free_port), 2, 20.0), seen, None)
     host.join(LIMIT_S)
     assert [len(guest), len(results[0])] == [2, 2]
 
@@ -210,7 +272,11 @@ def test_where_something_else_answers_at_the_master_this_is_said():
         threading.Thread(target=answer, daemon=True).start()
         port = taken.getsockname()[1]
         with pytest.raises(NoRendezvous, match="something answers there that is no pannsdist doctor"):
-            compared(Rendezvous("127.0.0.1", port, 2, 1.0), replace(WELL, network=network(("127.0.0.1", port))), None)
+            compared(
+                Rendezvous(Master("127.0.0.1", port), 2, 1.0),
+                replace(WELL, network=network(Master("127.0.0.1", port))),
+                None,
+            )
 
 
 def test_a_node_that_does_not_come_is_named_on_every_node(free_port):
@@ -223,7 +289,7 @@ def test_a_node_that_does_not_come_is_named_on_every_node(free_port):
 
 
 def test_the_whole_examination_of_two_nodes(free_port):
-    wanted = Wanted(master=("127.0.0.1", free_port))
+    wanted = Wanted(master=Master("127.0.0.1", free_port))
     outcomes = []
     second = threading.Thread(target=lambda: outcomes.append(examine(Examination(wanted, 2, 20.0))))
     second.start()

@@ -25,6 +25,7 @@ from pannsdist.run.doctor.probing.machine import machine
 from pannsdist.run.doctor.probing.network import network
 from pannsdist.run.doctor.probing.software import of_version_file
 from pannsdist.run.doctor.wheel import PYPI_ARCHS
+from pannsdist.run.nodes.master import Master
 
 pytestmark = pytest.mark.any_paddle
 GPU_WHEEL = "full_version = '{}'\ncuda_version = '{}'\ncudnn_version = '{}'\n"
@@ -37,7 +38,7 @@ def faults(check, **parts):
 
 
 def test_facts_become_json_and_return():
-    for facts in (WELL, on_gpu(), Facts(WELL.software, gpus(), machine(), network(("127.0.0.1", 1)))):
+    for facts in (WELL, on_gpu(), Facts(WELL.software, gpus(), machine(), network(Master("127.0.0.1", 1)))):
         assert from_plain(Facts, json.loads(json.dumps(to_plain(facts)))) == facts
 
 
@@ -105,13 +106,13 @@ def test_a_shm_of_64_mb_is_seen():
 
 def test_a_port_that_is_taken_and_an_address_of_the_loopback_are_seen():
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        found = faults(network_checks.check, network=network(("127.0.0.1", taken.getsockname()[1])))
+        found = faults(network_checks.check, network=network(Master("localhost", taken.getsockname()[1])))
     assert "Address already in use" in found["port of the master"].seen
     assert "127.0.0.1" in found["address of the master"].seen
 
 
 def test_another_machines_address_is_not_here():
-    master = network(("192.0.2.1", 9000)).master
+    master = network(Master("192.0.2.1", 9000)).master
     assert (master.is_here, master.refused) == (False, "")
 
 

@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from pannsdist.run.nodes import client as client_module
 from pannsdist.run.nodes import link as link_module
-from pannsdist.run.nodes.addresses import Master, listen
 from pannsdist.run.nodes.client import Client
 from pannsdist.run.nodes.link import LONGEST_LINE, Link, LinkLost
+from pannsdist.run.nodes.master import Master, listen
 from pannsdist.run.nodes.membership import Report, Rules
 from pannsdist.run.nodes.server import Facts, Server
 from pannsdist.runtime.errors import UserError
@@ -212,7 +211,6 @@ def test_a_client_notices_that_the_master_is_gone(rendezvous):
 def test_a_master_that_accepts_and_never_answers_is_lost_for_as_long(monkeypatch):
     """As the kernel does for one that a signal has stopped: connections to it must not prolong the waiting."""
     monkeypatch.setattr(link_module, "LOST_S", 0.05)
-    monkeypatch.setattr(client_module, "AGAIN_S", 0.0)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         client = Client(Master("127.0.0.1", listener.getsockname()[1]), FACTS, SECRET)
         lost_s, losses, limit = [client.lost_s], 0, time.monotonic() + LIMIT_S

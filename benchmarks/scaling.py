@@ -9,6 +9,9 @@ two network namespaces; without root and iproute2 the arm is skipped. The parts 
 - communication: averaging the gradients, from the moment when all processes have arrived;
 - waiting: until they have arrived, with the message to rank 0 and back that says so;
 - compute: the rest.
+
+On a machine with other work these depend on who runs when; the CPU time of a step, of all threads of a process, does
+hardly: what joining the processes adds to it is what averaging costs in computation and copies.
 """
 
 from __future__ import annotations
@@ -40,6 +43,8 @@ CLIPS, CLIP_S = 4, 5.0
 """Of each process, per step."""
 START_PORT = 20000
 """Of the launchers on two hosts, where nothing else has a port."""
+PARTS = ("step", "communication", "waiting", "cpu")
+"""What a process measures of each step."""
 LIMIT_S = 600.0
 """Against hanging alone."""
 
@@ -76,12 +81,13 @@ class Work:
 
 @dataclass(frozen=True)
 class Step:
-    """Mean seconds of the parts of a step, and clips per second of all processes."""
+    """Mean seconds of the parts of a step, clips per second of all processes, and CPU seconds of a process."""
 
     compute: float
     communication: float
     waiting: float
     clips_per_s: float
+    cpu: float
 
 
 def main() -> None:
@@ -179,25 +185,27 @@ def wait(started: Sequence[subprocess.Popen[bytes]]) -> None:
 
 def combined(processes: Sequence[dict[str, list[float]]], clips: int) -> Step:
     """What the processes measured, each with its seconds for every step, as one mean step."""
-    parts = {name: mean(mean(one[name]) for one in processes) for name in ("step", "communication", "waiting")}
+    parts = {name: mean(mean(one[name]) for one in processes) for name in PARTS}
     speed = sum(clips / mean(one["step"]) for one in processes)
     compute = parts["step"] - parts["communication"] - parts["waiting"]
-    return Step(compute, parts["communication"], parts["waiting"], speed)
+    return Step(compute, parts["communication"], parts["waiting"], speed, parts["cpu"])
 
 
 def report(found: dict[Arm, list[Step]]) -> Iterable[str]:
     """A Markdown table, and how two processes of one run compare with two independent ones."""
-    yield "| arm | clips/s, median (min-max) | ms per step: compute | communication | waiting |"
-    yield "|---|---|---|---|---|"
+    yield "| arm | clips/s, median (min-max) | ms per step: compute | communication | waiting | CPU |"
+    yield "|---|---|---|---|---|---|"
+    columns = ("compute", "communication", "waiting", "cpu")
     for arm, steps in found.items():
-        parts = [[1000 * getattr(step, name) for step in steps] for name in ("compute", "communication", "waiting")]
+        parts = [[1000 * getattr(step, name) for step in steps] for name in columns]
         cells = [f"{median(values):.0f} ({min(values):.0f}-{max(values):.0f})" for values in parts]
         yield f"| {arm.name} | {spread([step.clips_per_s for step in steps])} | {' | '.join(cells)} |"
     for arm in (JOINED, HOSTS):
         if arm in found and INDEPENDENT in found:
             pairs = zip(found[arm], found[INDEPENDENT], strict=True)
-            ratios = [one.clips_per_s / other.clips_per_s for one, other in pairs]
-            yield f"\nclips/s of {arm.name} of one run to {INDEPENDENT.name}, median of the rounds: {spread(ratios)}"
+            ratios = [(one.clips_per_s / other.clips_per_s, other.cpu / one.cpu) for one, other in pairs]
+            for what, values in zip(("clips/s", "clips per CPU second"), zip(*ratios, strict=True), strict=True):
+                yield f"\n{what} of {arm.name} of one run to {INDEPENDENT.name}, median of the rounds: {spread(values)}"
 
 
 def run_worker(work: Work, folder: Path) -> None:
@@ -214,15 +222,16 @@ def run_worker(work: Work, folder: Path) -> None:
     measured(averaging.GradientAverage, "average", spent["communication"])
     measured(watch.Watch, "barrier", spent["waiting"])
     name, count = f"{os.getpid()}.{world.rank}", int(os.environ["WORLD_PROCESSES"])
-    steps: dict[str, list[float]] = {"step": [], "communication": [], "waiting": []}
+    steps: dict[str, list[float]] = {part: [] for part in PARTS}
     for step in range(1, work.steps + 2):
         if step == 2 and world.size == 1:
             await_files(folder, f"{name}.ready", count)
         for values in spent.values():
             values.clear()
-        start = time.perf_counter()
+        start, cpu_start = time.perf_counter(), time.process_time()
         learner.step(batch, step, work.clips * world.size, seed=0)
-        seconds = {"step": time.perf_counter() - start, **{part: sum(values) for part, values in spent.items()}}
+        seconds = {"step": time.perf_counter() - start, "cpu": time.process_time() - cpu_start}
+        seconds |= {part: sum(values) for part, values in spent.items()}
         for part, value in seconds.items():
             steps[part].append(value)
     write(folder / f"{name}.json", json.dumps({part: values[1:] for part, values in steps.items()}))

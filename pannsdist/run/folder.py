@@ -23,7 +23,7 @@ from pannsdist.run.trackers import PluginTracker
 from pannsdist.runtime import console, launcher, reading, storage
 from pannsdist.runtime.errors import BadClip, BadRunFolder, CannotWrite, shell_command
 from pannsdist.runtime.figures import score
-from pannsdist.runtime.folder_lock import FolderLock
+from pannsdist.runtime.folder_lock import LOCK_FILE, FolderLock
 from pannsdist.runtime.names import shown
 from pannsdist.runtime.redaction import published_text
 from pannsdist.settings.schema import Settings
@@ -52,6 +52,26 @@ def require_run_folder(folder: Path) -> Path:
         wrong = f"{folder} is not a run folder: it has no {SETTINGS_FILE}"
         raise BadRunFolder(wrong, "give the folder of a run, such as runs/NAME", "ls runs")
     return folder / SETTINGS_FILE
+
+
+class LockTracker:
+    """Comes before the other trackers: no report reaches them once another process has the run folder."""
+
+    def __init__(self, lock: FolderLock) -> None:
+        self._lock = lock
+
+    def steps(self, report: object) -> None:  # noqa: ARG002
+        """Raise BadRunFolder where the folder was lost; so do the others."""
+        self._lock.guard(self._lock.folder / LOCK_FILE)
+
+    epoch = test = steps
+
+    def flush(self) -> None:
+        """Do the same before a checkpoint."""
+        self.steps(None)
+
+    def close(self) -> None:
+        """Do nothing."""
 
 
 class RunFolder:
@@ -117,6 +137,7 @@ class RunFolder:
         two writes the same model again. Scores after `progress` are dropped from the files.
         """
         own: list[Tracker] = [
+            LockTracker(self._lock),
             ConsoleTracker(note=f"  ({console_note})" if console_note else "", metrics=record.metrics),
             ScoresFile(self.path / "scores.jsonl", max(progress.epoch, progress.best.get("epoch", 0))),
             ClassScoresFile(self.path / "class_scores.csv", progress.epoch),

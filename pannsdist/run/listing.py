@@ -15,7 +15,7 @@ from pannsdist.run.history import HISTORY_FILE, read_history
 from pannsdist.run.same_run import LABELS_FILE, SETTINGS_FILE
 from pannsdist.runtime import reading
 from pannsdist.runtime.errors import BadRunFolder, UserError, shell_command
-from pannsdist.runtime.folder_lock import refuse_held
+from pannsdist.runtime.folder_lock import is_held
 from pannsdist.runtime.names import shown
 from pannsdist.runtime.redaction import published
 from pannsdist.training.tracking.scores_file import SCORES_FILE, read_scores
@@ -104,9 +104,7 @@ def _walk(root: Path) -> Iterator[Path]:
 
 def run_state(path: Path) -> str:
     """The state of a run folder. Raises BadRunFolder, CannotRead for a damaged history."""
-    try:
-        refuse_held(path)
-    except BadRunFolder:
+    if is_held(path):
         return RUNNING
     return FINISHED if read_history(path).is_finished else STOPPED
 

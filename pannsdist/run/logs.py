@@ -14,7 +14,7 @@ from pannsdist.run.listing import is_run
 from pannsdist.run.process_log import LogLine, ProcessLog
 from pannsdist.runtime import reading
 from pannsdist.runtime.errors import BadRunFolder, UserError, shell_command
-from pannsdist.runtime.folder_lock import refuse_held
+from pannsdist.runtime.folder_lock import is_held
 
 NODE_FOLDER = "node-"
 FOLLOW_S = 0.5
@@ -48,12 +48,7 @@ def followed(run: Path, rank: int | None = None, tail: int | None = None) -> Ite
 
 def is_running(run: Path) -> bool:
     """Whether a process has the run, or a command still watches its processes, on any machine."""
-    try:
-        for folder in (run, *_folders(run)):
-            refuse_held(folder)
-    except BadRunFolder:
-        return True
-    return False
+    return any(map(is_held, (run, *_folders(run))))
 
 
 def _first(logs: Mapping[Path, ProcessLog], rank: int | None, tail: int | None, has_ended: bool) -> Iterable[LogLine]:

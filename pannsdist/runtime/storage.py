@@ -31,6 +31,8 @@ class Readable(Protocol):
 
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+guards: list[Callable[[Path], None]] = []
+"""Called with the path before everything that is written here: `folder_lock` refuses a folder that was lost."""
 REMEDIES = {
     errno.ENOENT: "the folder does not exist, or was removed meanwhile; create it, then repeat the command",
     errno.ENOTDIR: "part of the path is a file where a folder is needed; give another path",
@@ -272,7 +274,12 @@ def _sibling(path: Path, state: str) -> Path:
 
 @contextmanager
 def writing(path: Path, doing: str = "write") -> Iterator[None]:
-    """Turn an OSError of the block, and a name that no file can have, into CannotWrite about `path`."""
+    """Turn an OSError of the block, and a name that no file can have, into CannotWrite about `path`.
+
+    Raises before it what a guard raises.
+    """
+    for guard in guards:
+        guard(path)
     try:
         yield
     except OSError as error:

@@ -121,7 +121,11 @@ def exclusive(path: Path, error_type: type[UserError] = BadWeightsFile) -> Itera
         right = "make the folder writable, or choose another as PANNSDIST_HOME"
         raise error_type(error.wrong, right) from error
     with file:
-        text = acquire(file, path)
+        try:
+            text = acquire(file, path)
+        except OSError as error:
+            wrong = f"{lock} cannot be locked, so that two processes could write one download: {error.strerror}"
+            raise error_type(wrong, "choose a folder on a file system with locks as PANNSDIST_HOME") from error
         file.truncate(0)
         file.flush()
         try:

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+from types import SimpleNamespace
 
 import calling
 import disk_calls
@@ -82,6 +83,41 @@ def test_a_run_whose_folder_goes_writes_nothing_more(chosen, tmp_path):
         run._write(None, {}, None)
     assert list((tmp_path / "runs").iterdir()) == []
     run.close()
+
+
+class Counting:
+    """A tracker that counts its reports."""
+
+    def __init__(self):
+        self.reports = 0
+
+    def steps(self, _):
+        self.reports += 1
+
+    epoch = test = steps
+
+    def flush(self):
+        pass
+
+    close = flush
+
+
+def test_a_run_that_has_lost_its_folder_to_another_one_reports_and_writes_nothing_more(chosen, tmp_path):
+    run, tracker = RunFolder.open(chosen(), RECORD), Counting()
+    lost = {"host": "other", "pid": 7, "started": "now", "ticks": 1, "boot": "b", "space": "s", "token": "t"}
+    with run.sinks(SimpleNamespace(metrics=()), [tracker], Progress()) as sinks:
+        before = launching.contents(run.path)
+        (run.path / ".lock").write_text(json.dumps(lost))
+        run._lock.beat()
+        attempts = [getattr(one, name) for one in sinks.trackers[:1] for name in ("steps", "epoch", "test")]
+        attempts += [sinks.log_bad_step, lambda _: sinks.log_bad_clips([]), lambda _: sinks.save_snapshot(None, None)]
+        for attempt in attempts:
+            with pytest.raises(BadRunFolder, match=r"process 7 on other, .* is running in .*, which it has taken over"):
+                attempt("report")
+    run.close()
+    after = launching.contents(tmp_path / "runs" / "a")
+    assert {**after, ".lock": None} == {**before, ".lock": None}
+    assert json.loads((tmp_path / "runs" / "a" / ".lock").read_text()) == lost
 
 
 def test_a_password_in_the_settings_is_not_written_and_the_run_goes_on(chosen, begun):

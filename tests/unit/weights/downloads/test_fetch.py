@@ -1,6 +1,7 @@
 """Published weights are downloaded once, whole and verified, or not at all, and what to do is said."""
 
 import errno
+import fcntl
 import hashlib
 import subprocess
 import sys
@@ -247,6 +248,17 @@ def test_who_waited_for_a_failure_has_it_too_and_does_not_ask_the_server_again(s
     assert server.asked == ["/net.pth"]
     server.serve("/net.pth", serving.whole(DATA))
     assert fetch(published(server.url("/net.pth"))).read_bytes() == DATA, "a later process tries anew"
+
+
+def test_a_file_system_without_locks_is_refused_by_what_to_do(tmp_path, monkeypatch):
+    def flock(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with pytest.raises(BadWeightsFile, match=r"cannot be locked, .*: No locks available") as caught:  # noqa: SIM117
+        with exclusive(tmp_path / "weights"):
+            pass
+    assert "PANNSDIST_HOME" in caught.value.right
 
 
 def test_a_lock_that_a_dead_process_left_holds_nobody_up(home, server):

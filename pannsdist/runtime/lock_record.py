@@ -1,0 +1,108 @@
+"""What the lock file of a folder holds: which process has the folder, and its latest beat, as a JSON object.
+
+Readers ignore keys that they do not know.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import time
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+
+from pannsdist.runtime.foreign import parse_json
+
+MAX_BYTES = 4096
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A process that has a folder locked.
+
+    `ticks` is its start in clock ticks of the machine start `boot`, `space` is what its process number counts in, and
+    `token` tells this lock from every other one.
+    """
+
+    host: str
+    pid: int
+    started: str
+    ticks: int = 0
+    boot: str = ""
+    space: str = ""
+    token: str = ""
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is, or was, a process that this one sees by its number: not one of another container."""
+        if not self.boot:
+            return self.host == socket.gethostname()
+        return (self.boot, self.space) == (_boot(), _space())
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether that very process still runs, where `is_here`."""
+        return self.is_here and bool(self.ticks) and _ticks(self.pid) == self.ticks
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}, which started {self.started}"
+
+
+_FIELDS = {"host": str, "pid": int, "started": str, "ticks": int, "boot": str, "space": str, "token": str}
+
+
+def this_process() -> Holder:
+    """A holder of this process with a token of its own."""
+    ticks = _ticks(os.getpid())
+    age_s = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK") if ticks else 0.0
+    started = datetime.fromtimestamp(time.time() - age_s).astimezone().isoformat(timespec="seconds")
+    return Holder(socket.gethostname(), os.getpid(), started, ticks, _boot(), _space(), secrets.token_hex(8))
+
+
+def write(handle: int, holder: Holder, beat: int) -> None:
+    """Replace the content of an open lock file. Raises OSError."""
+    content = (json.dumps({**asdict(holder), "beat": beat}) + "\n").encode()
+    os.pwrite(handle, content, 0)
+    os.ftruncate(handle, len(content))  # after it, so that nobody finds the file empty
+
+
+def content(handle: int) -> bytes:
+    """The content of an open lock file. Raises OSError."""
+    return os.pread(handle, MAX_BYTES, 0)
+
+
+def parse(raw: bytes) -> Holder | None:
+    """The recorded holder; None where the record is empty, half written, or is no such record."""
+    try:
+        found = parse_json(raw, "a lock")
+        return Holder(**{key: kind(found[key]) for key, kind in _FIELDS.items()})
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def _boot() -> str:
+    """What tells one start of this machine from another; empty where the system does not say."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
+def _space() -> str:
+    """The namespace of process numbers, one for each container; empty where the system does not say."""
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return ""
+
+
+def _ticks(pid: int) -> int:
+    """The start of a process in clock ticks since the start of the machine; 0 where there is no such process."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return 0
+    return int(stat.rpartition(")")[2].split()[19])

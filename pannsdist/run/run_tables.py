@@ -8,7 +8,6 @@ from typing import Any
 
 from pannsdist import settings as settings_module
 from pannsdist.run.listing import ListedRun
-from pannsdist.run.report.content import flat
 from pannsdist.run.report.origin import day
 from pannsdist.run.same_run import SETTINGS_FILE
 from pannsdist.run.series.scores import table
@@ -16,6 +15,7 @@ from pannsdist.runtime import csv_text
 from pannsdist.runtime.errors import BadRunFolder, shell_command
 from pannsdist.runtime.figures import UNDEFINED, score
 from pannsdist.runtime.redaction import published
+from pannsdist.settings.plain import flat
 
 OWN_KEYS = ("name", "runs")
 """Settings that differ between any two runs."""

@@ -13,8 +13,11 @@ from pannsdist.runtime import exit_codes
 from pannsdist.runtime.errors import EXIT_STOPPED, EXIT_USER_ERROR, UserError
 
 SHOWN_LINES = 15
-NOISE = re.compile(r"[IW]\d{4} [\d:.]+ +\d+ \S+\.cc:\d+\] |=+( Modified FLAGS detected =+)?$|FLAGS\(name=")
-"""Lines that Paddle's C++ side prints at every start, none of them an error."""
+NOISE = re.compile(
+    r"[IW]\d{4} [\d:.]+ +\d+ \S+\.cc:\d+\] |=+( Modified FLAGS detected =+)?$|FLAGS\(name=|"
+    r"\S+resource_tracker\.py:\d+: UserWarning: resource_tracker: |  warnings\.warn\($"
+)
+"""Lines that are no error: of Paddle's C++ side at every start, and of Python's about a process that was killed."""
 
 
 def message(output: str) -> str:

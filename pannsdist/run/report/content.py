@@ -28,6 +28,7 @@ from pannsdist.run.report.origin import clip_counts
 from pannsdist.run.testing import TestScores, read_test_scores
 from pannsdist.runtime.errors import BadBundle, BadClip, BadRunFolder, UserError
 from pannsdist.runtime.redaction import published, published_text
+from pannsdist.settings.plain import flat
 from pannsdist.training.metrics import (
     ClassScores,
     Interval,
@@ -103,15 +104,6 @@ def read_content(folder: Path, catalog: Catalog) -> ReportContent:
     test = test if test is not None and record is not None and test.epoch == record.epoch else None
     given = (folder, shown, scores, record, kept, classes, players, notes, found, test)
     return ReportContent(*given, read_history(folder), *clip_counts(folder))
-
-
-def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings as dotted keys."""
-    found: dict[str, Any] = {}
-    for name, value in tree.items():
-        key = f"{prefix}.{name}" if prefix else str(name)
-        found.update(flat(value, key) if isinstance(value, Mapping) and value else {key: value})
-    return found
 
 
 def _record(folder: Path, notes: list[str]) -> BundleRecord | None:

@@ -15,10 +15,11 @@ EQUAL, GPU_EQUAL, HALF_EQUAL = 1e-5, 1e-3, 0.1
 
 Half precision is compared over the last steps, since its first ones may only lower the loss scale."""
 LAST = 4
-NOT_HERE = ("promise 3, checkpoints after a crash or on a full disk", "crossval --gpus")
+NOT_HERE = ("promise 3, checkpoints after a crash or on a full disk",)
 """What `doctor --prove` does not try; tests of the repository do, on the CPU."""
 ONE_ALONE = "there is one process: with a second GPU, or with --nproc, it can be tried"
 NOT_ON_CPU = "not on a CPU: Paddle has no kernel for it there"
+WITHOUT_GPUS = "not without GPUs; tests of the repository cross-validate on the CPU"
 REPORT = "attach the file of --output to a bug report"
 
 
@@ -169,6 +170,7 @@ def all_reduce_lines(measured: Sequence[AllReduce], processes: int) -> list[str]
 
 
 RUNS = ("promise 3, checkpoints", "promise 4, a signal saves and stops", "promise 5, scores", "promise 2, whole runs")
+CROSSVAL = "crossval --gpus"
 
 
 def judged_runs(runs: RunFigures, is_on_gpus: bool) -> list[Finding]:
@@ -187,7 +189,15 @@ def judged_runs(runs: RunFigures, is_on_gpus: bool) -> list[Finding]:
         found.append(ok(stop, codes) if fine else error(stop, f"{codes}: {runs.last_lines}", REPORT))
         found.append(_differing(resume, runs.resume_difference, "of the run that was stopped", is_on_gpus))
     found.append(_differing(scores, runs.score_difference, "of pannsdist evaluate with the best model", is_on_gpus))
-    return found
+    return [*found, _crossval(runs)]
+
+
+def _crossval(runs: RunFigures) -> Finding:
+    if runs.crossval_code is None:
+        return unknown(CROSSVAL, WITHOUT_GPUS)
+    if runs.crossval_code != 0:
+        return error(CROSSVAL, f"ended with exit code {runs.crossval_code}: {runs.last_lines}", REPORT)
+    return ok(CROSSVAL, "two folds of the demo, each on a GPU of its own as far as there are two")
 
 
 def _differing(name: str, apart: float | None, what: str, is_on_gpus: bool) -> Finding:

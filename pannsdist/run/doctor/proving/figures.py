@@ -58,7 +58,8 @@ class RunFigures:
 
     `score_difference`: largest difference between the scores of the run and those of `pannsdist evaluate` with its
     model. `checkpoints`, `damaged`: how many were written, and how many do not match their checksums.
-    `resume_difference`: largest difference between the scores of the two runs. None where it did not come so far.
+    `resume_difference`: largest difference between the scores of the two runs. `crossval_code`: exit code of a
+    cross-validation with one fold on each GPU, which runs with GPUs only. None where it did not come so far.
     """
 
     exit_code: int
@@ -68,4 +69,5 @@ class RunFigures:
     stop_code: int | None = None
     resume_code: int | None = None
     resume_difference: float | None = None
+    crossval_code: int | None = None
     last_lines: str = ""

@@ -72,7 +72,7 @@ def prove(machine: Machine, nproc: int | None) -> Proof:
         one = run(experiment, 1)
         several = one if experiment.processes == 1 else run(experiment, experiment.processes)
         epochs = GPU_EPOCHS if experiment.gpus else CPU_EPOCHS
-        runs = whole_runs(experiment.processes, epochs, _environment(experiment, experiment.processes))
+        runs = whole_runs(experiment.processes, epochs, _environment(experiment, experiment.processes), experiment.gpus)
     return Proof(one, several, runs, judged(one, several, runs))
 
 

@@ -22,8 +22,11 @@ CLIPS_OF_CLASS, VALID_CLIPS_OF_CLASS = 8, 4
 STEP_LINE, LAST_LINES = "epoch 1  step", 15
 
 
-def whole_runs(processes: int, epochs: int, environment: Mapping[str, str]) -> RunFigures:
-    """The figures of two runs in a temporary folder; the signal must come before the last of the epochs."""
+def whole_runs(processes: int, epochs: int, environment: Mapping[str, str], gpus: Sequence[str]) -> RunFigures:
+    """The figures of two runs in a temporary folder; the signal must come before the last of the epochs.
+
+    With GPUs, also of a cross-validation on them.
+    """
     with storage.temporary_folder() as folder:
         call = _Calls(folder, processes, epochs, environment)
         code, printed = call.train("whole")
@@ -32,10 +35,12 @@ def whole_runs(processes: int, epochs: int, environment: Mapping[str, str]) -> R
         sums = [_matches(path) for path in _checkpoints(folder, "whole")]
         stop_code, printed = call.train("stopped", stops=True)
         resume_code, again = call.train("stopped") if stop_code != 0 else (stop_code, printed)
+        crossval_code, folds = call.cross_validated(gpus) if gpus else (None, "")
         return RunFigures(
             *(code, call.evaluated("whole"), len(sums), sums.count(False), stop_code, resume_code),
             difference(_scores(folder, "whole"), _scores(folder, "stopped")),
-            _last(again),
+            crossval_code,
+            _last(folds if crossval_code else again),
         )
 
 
@@ -62,6 +67,14 @@ class _Calls:
                 process.send_signal(signal.SIGTERM)
                 stops = False
         return process.wait(LIMIT_S), "".join(printed)
+
+    def cross_validated(self, gpus: Sequence[str]) -> tuple[int, str]:
+        """Exit code and output of a cross-validation of two folds, with as many runs at once as GPUs are given."""
+        words = ["crossval", "-c", "recipe:demo", "name=folds", "--folds", "1,2", "--gpus", ",".join(gpus)]
+        words += [f"data.params.clips_per_class={CLIPS_OF_CLASS}", "train.epochs=1", "train.crop_s=0.5", "trackers={}"]
+        process = self._started(words)
+        printed, _ = process.communicate(timeout=LIMIT_S)
+        return process.returncode, printed
 
     def evaluated(self, name: str) -> float | None:
         """The largest difference between the best scores of a run and those of its model; None without any."""

@@ -8,6 +8,7 @@ import pytest
 from pannsdist.run.doctor.finding import Verdict
 from pannsdist.run.doctor.proving.claims import (
     CLAIMS,
+    CROSSVAL,
     NOT_HERE,
     RUNS,
     all_reduce_finding,
@@ -35,7 +36,8 @@ def on_gpus(figures, **changes):
 
 
 def verdicts(one=ONE, several=TWO):
-    return {finding.name: finding.verdict for finding in judged(one, several, RUN) if finding.name not in NOT_HERE}
+    runs = replace(RUN, crossval_code=0 if several.is_on_gpus else None)
+    return {finding.name: finding.verdict for finding in judged(one, several, runs) if finding.name not in NOT_HERE}
 
 
 def unlike(one, several, verdict):
@@ -44,8 +46,8 @@ def unlike(one, several, verdict):
 
 def test_on_a_cpu_every_claim_holds_but_those_without_a_kernel_there():
     found = verdicts()
-    assert len(found) == len(CLAIMS) + len(RUNS)
-    without = ["SyncBatchNorm", "amp fp16", "amp bf16"]
+    assert len(found) == len(CLAIMS) + len(RUNS) + 1
+    without = ["SyncBatchNorm", "amp fp16", "amp bf16", CROSSVAL]
     assert [name for name, verdict in found.items() if verdict is not Verdict.OK] == without
     assert {found[name] for name in without} == {Verdict.UNKNOWN}
 
@@ -137,14 +139,20 @@ def test_the_rate_of_an_all_reduce_is_that_of_a_link_of_the_ring():
 )
 def test_a_claim_about_whole_runs_that_does_not_hold_is_an_error(change, name, verdict):
     found = {one.name: one.verdict.value for one in judged_runs(replace(RUN, **change), is_on_gpus=False)}
-    assert {key: value for key, value in found.items() if value != "ok"} == {name: verdict}
+    assert {key: value for key, value in found.items() if value != "ok"} == {name: verdict, CROSSVAL: "unknown"}
+
+
+@pytest.mark.parametrize(("code", "verdict"), [(0, "ok"), (1, "error"), (None, "unknown")])
+def test_a_cross_validation_on_gpus_is_judged_by_its_end(code, verdict):
+    (found,) = [one for one in judged_runs(replace(RUN, crossval_code=code), is_on_gpus=True) if one.name == CROSSVAL]
+    assert found.verdict.value == verdict
 
 
 def test_gpus_may_differ_in_the_last_digits_and_a_run_may_be_over_before_the_signal():
     close = judged_runs(replace(RUN, resume_difference=1e-6), is_on_gpus=True)
     assert [one.verdict.value for one in close if one.name == "promise 2, whole runs"] == ["warning"]
     over = {one.name: one.verdict.value for one in judged_runs(replace(RUN, stop_code=0), is_on_gpus=True)}
-    assert list(over.values()).count("unknown") == 2
+    assert [name for name, verdict in over.items() if verdict == "unknown"] == [RUNS[1], RUNS[3], CROSSVAL]
 
 
 def test_a_demo_that_fails_is_shown():

@@ -116,6 +116,10 @@ def mp3s() -> Files:
         "noise_hole.mp3": (long_mp3[:third] + noise[:2000] + long_mp3[third + 2000 :], PART),
         "frames_missing.mp3": (long_mp3[:third] + long_mp3[2 * third :], PART),
         "cut_short.mp3": (long_mp3[:third], PART),
+        "another_rate_behind.mp3": (mp3 + written("MP3", rate_hz=44100), PART),
+        "wav_behind.mp3": (mp3 + written("WAV"), PART),
+        "vbri.mp3": (_vbri(140), 140 * 576 / RATE_HZ),
+        "vbri_cut_between_frames.mp3": (_vbri(140)[: 70 * 288], PART),
         "cut_without_length.mp3": (long_mp3[288:third], PART),
         "start_missing.mp3": (long_mp3[third:], 3.456),
         "free_bitrate.mp3": (_free(), 1.8),
@@ -161,14 +165,16 @@ def oggs() -> Files:
 def others() -> Files:
     """AIFF, AU, Wave64 and RIFX."""
     aiff = written("AIFF", "PCM_16")
+    less_aiff = aiff.replace(struct.pack(">I", 8000), struct.pack(">I", 4000), 1)
     ssnd = aiff.index(b"SSND")
-    au = written("AU", "PCM_16")
+    au, caf, w64, nist = (written(form, "PCM_16") for form in ("AU", "CAF", "W64", "NIST"))
+    twice = {"au": au, "caf": caf, "w64": w64, "nist": nist, "aiff": aiff, "voc": written("VOC", "PCM_16")}
     aifc = _sowt()
     unknown = b".snd" + struct.pack(">5I", 24, 0xFFFFFFFF, 3, RATE_HZ, 1) + REVERSED
     return {
         "sowt.aifc": (aifc, 0.5),
         "comm_says_more.aiff": (aiff.replace(struct.pack(">I", 8000), struct.pack(">I", 80000), 1), PART),
-        "comm_says_less.aiff": (aiff.replace(struct.pack(">I", 8000), struct.pack(">I", 4000), 1), 0.5),
+        "comm_says_less.aiff": (less_aiff, 0.5),
         "ssnd_offset.aiff": (aiff[: ssnd + 8] + struct.pack(">I", 4) + aiff[ssnd + 12 :], 0.499875),
         "form_size_0.aiff": (aiff[:4] + bytes(4) + aiff[8:], 0.5),
         "no_ssnd.aiff": (aiff[:ssnd], REFUSED),
@@ -176,6 +182,15 @@ def others() -> Files:
         "long_header.au": (b".snd" + struct.pack(">5I", 1024, 16000, 3, RATE_HZ, 1) + bytes(1000) + REVERSED, 0.5),
         "header_beyond.au": (b".snd" + struct.pack(">5I", 1 << 30, 16000, 3, RATE_HZ, 1) + REVERSED, REFUSED),
         "short.au": (au[:-8000], PART),
+        "says_less.au": (au[:8] + struct.pack(">I", 8000) + au[12:], PART),
+        "ssnd_says_less.aiff": (_said_less(aiff, b"SSND", ">I", 8008), 0.5),
+        "both_say_less.aiff": (_said_less(less_aiff, b"SSND", ">I", 8008), PART),
+        "says_less.caf": (_said_less(caf, b"data", ">q", 8004), PART),
+        "says_less.w64": (w64.replace(struct.pack("<Q", 16024), struct.pack("<Q", 8024)), PART),
+        "says_less.nist": (nist.replace(b"sample_count -i 8000", b"sample_count -i 4000"), PART),
+        **{f"two.{ending}": (2 * content, PART) for ending, content in twice.items()},
+        "chunk_behind.w64": (w64 + b"junk" + bytes(12) + struct.pack("<Q", 24 + 9000) + 9000 * b"\x93", 0.5),
+        "chunk_behind.caf": (caf + b"user" + struct.pack(">q", 9000) + 9000 * b"\x93", 0.5),
         "codec_99.au": (b".snd" + struct.pack(">5I", 24, 16000, 99, RATE_HZ, 1) + REVERSED, REFUSED),
         "2_31_frames.w64": (_frames_of_w64(1 << 31), PART),
         "rifx.wav": (rifx(), 0.5),
@@ -188,11 +203,24 @@ def id3(size: int, declared: int | None = None, flags: int = 0) -> bytes:
     return b"ID3\x04\0" + bytes([flags]) + bytes(said >> shift & 0x7F for shift in (21, 14, 7, 0)) + bytes(size)
 
 
-def written(form: str, subtype: str | None = None, seconds: float = 0.5) -> bytes:
+def written(form: str, subtype: str | None = None, seconds: float = 0.5, rate_hz: int = RATE_HZ) -> bytes:
     """What libsndfile writes."""
     file = io.BytesIO()
-    soundfile.write(file, sound_kinds.tone(round(seconds * RATE_HZ)), RATE_HZ, format=form, subtype=subtype)
+    soundfile.write(file, sound_kinds.tone(round(seconds * RATE_HZ)), rate_hz, format=form, subtype=subtype)
     return file.getvalue()
+
+
+def _said_less(content: bytes, name: bytes, form: str, size: int) -> bytes:
+    """With another size of a chunk."""
+    at = content.index(name) + 4
+    return content[:at] + struct.pack(form, size) + content[at + struct.calcsize(form) :]
+
+
+def _vbri(frames: int) -> bytes:
+    """Silent frames of one bit rate, behind a first one with the header of Fraunhofer's encoder."""
+    start = b"\xff\xf3\x88\xc4"
+    header = b"VBRI" + struct.pack(">HHHII", 1, 0, 75, 0, frames)
+    return (start.ljust(36, b"\0") + header).ljust(288, b"\0") + frames * start.ljust(288, b"\0")
 
 
 def _free() -> bytes:

@@ -81,6 +81,7 @@ def wav_headers() -> Files:
 def wav_sizes() -> Files:
     """WAV and RF64 whose numbers in the header are wrong, or unknown."""
     whole = riff(fmt(), data())
+    info = chunk(b"LIST", b"INFO" + bytes(9000))
     u8 = (128 + 100 * sound_kinds.tone()[:7999]).astype(np.uint8).tobytes()
     ds64 = chunk(b"ds64", struct.pack("<QQQI", len(SAMPLES) + 72, len(SAMPLES), 8000, 0))
     ds64_unknown = chunk(b"ds64", b"\xff" * 24 + bytes(4))
@@ -93,6 +94,12 @@ def wav_sizes() -> Files:
         "riff_size_max.wav": (riff(fmt(), data(), size=0xFFFFFFFF), 0.5),
         "data_size_max.wav": (riff(fmt(), data(size=0xFFFFFFFF)), 0.5),
         "data_size_2_31.wav": (riff(fmt(), data(size=1 << 31)), 0.5),
+        "data_half_as_long.wav": (riff(fmt(), data(size=len(SAMPLES) // 2)), PART),
+        "first_of_two.wav": (whole + whole, PART),
+        "list_of_the_old_length_behind.wav": (riff(fmt(), data(), info)[:-9], 0.5),
+        "tag_behind.wav": (whole + b"ID3\x04\0\0\0\0\x7f\0" + bytes(127 << 7), 0.5),
+        "junk_behind.wav": (whole + 9000 * b"\x93", PART),
+        "zeros_behind.wav": (whole + bytes(90_000), 0.5),
         "data_twice_as_long.wav": (riff(fmt(), data(size=2 * len(SAMPLES))), PART),
         "trailing_zeros.wav": (whole + bytes(4096), 0.5),
         "byte_rate_0.wav": (whole.replace(struct.pack("<I", 2 * RATE_HZ), bytes(4), 1), 0.5),
@@ -102,6 +109,10 @@ def wav_sizes() -> Files:
         "codec_unknown.wav": (riff(fmt(0x1234), data()), REFUSED),
         "codec_aac.wav": (riff(fmt(0xFF), data()), REFUSED),
         "rf64.wav": (riff(ds64, fmt(), data(size=0xFFFFFFFF), name=b"RF64", size=0xFFFFFFFF), 0.5),
+        "rf64_says_less.wav": (
+            riff(ds64, fmt(), data(2 * SAMPLES, size=0xFFFFFFFF), name=b"RF64", size=0xFFFFFFFF),
+            PART,
+        ),
         "rf64_unknown.wav": (riff(ds64_unknown, fmt(), data(size=0xFFFFFFFF), name=b"RF64", size=0xFFFFFFFF), 0.5),
         "rf64_without_ds64.wav": (riff(fmt(), data(size=0xFFFFFFFF), name=b"RF64", size=0xFFFFFFFF), REFUSED),
         "bw64.wav": (riff(ds64, fmt(), data(size=0xFFFFFFFF), name=b"BW64", size=0xFFFFFFFF), REFUSED),

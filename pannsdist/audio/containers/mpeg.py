@@ -8,17 +8,16 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from pannsdist.audio.containers.layout import ENDS_EARLY, Layout, Piece, at
+from pannsdist.audio.containers.remainder import STARTS, TRAILING_JUNK
 from pannsdist.audio.containers.tags import tag_size
 
 SYNC = re.compile(rb"\xff[\xe2-\xff]")
 PART = 1 << 16
-HEADER = 48
-"""Bytes read of each frame: its header, and where the first frame may say `Xing`."""
-VBRI_POSITION = 36
+HEADER = 54
+"""Bytes read of each frame: its header, and where the first frame may say `Xing` or `VBRI`."""
+VBRI_POSITION, VBRI_FRAMES = 36, 50
 XING = struct.Struct(">4sII21s3s")
 DECODER_DELAY = 529
-TRAILING_JUNK = 4096
-"""More bytes than this behind the last frame, which are no tag, count as damage."""
 RATES_HZ = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
 KBITS = {
     (3, 3): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
@@ -53,12 +52,16 @@ class _Frame:
 
 @dataclass
 class _Stream:
-    """The frames found. `counted` is their number by a Xing or VBRI header, which is a frame without sound."""
+    """The frames found. `counted` is their number by a Xing header, which is a frame without sound.
+
+    There should be `at_least` so many. By a VBRI header that is one less than it says, since some count that header.
+    """
 
     first: _Frame | None = None
     frames: int = 0
     size: int = 0
     counted: int | None = None
+    at_least: int = 0
     info: int = 0
     fault: str = ""
     gaps: int = 0
@@ -85,8 +88,8 @@ def mpeg(file: BinaryIO, size: int) -> Layout:
     per_frame = first.samples / first.rate_hz
     if counted is not None and counted == stream.frames and not stream.gaps:
         return Layout(whole_s=stream.length_s)
-    if counted is not None and counted > stream.frames:
-        return Layout(stream.fault or ENDS_EARLY, counted * per_frame, pieces=_pieces(stream))
+    if stream.at_least > stream.frames:
+        return Layout(stream.fault or ENDS_EARLY, stream.at_least * per_frame, pieces=_pieces(stream))
     missing = stream.gaps / (stream.size / stream.frames)
     whole_s = None if stream.fault == ENDS_EARLY else (stream.frames + missing) * per_frame
     frames = None if stream.fault else stream.frames * first.samples
@@ -123,10 +126,20 @@ def _resume(file: BinaryIO, position: int, size: int, stream: _Stream) -> int:
     if stream.frames and found < size:
         stream.gaps += found - position
         stream.fault = stream.fault or f"{found - position} bytes after {stream.length_s:.2f} s are no sound"
+    elif stream.frames and _is_sound(file, position, size):
+        stream.gaps += size - position
+        stream.fault = stream.fault or f"another sound file stands behind it, of {size - position} bytes"
     elif stream.frames and size - position > TRAILING_JUNK and stream.counted != stream.frames:
         stream.gaps += size - position
         stream.fault = stream.fault or f"the {size - position} bytes after {stream.length_s:.2f} s are no sound"
     return found
+
+
+def _is_sound(file: BinaryIO, position: int, size: int) -> bool:
+    """Whether a sound of another kind begins at a position: frames of another rate, or another container."""
+    part = at(file, position, HEADER)
+    frame = _frame(part)
+    return part.startswith(STARTS) or (frame is not None and _is_followed(file, position, frame, size))
 
 
 def _next_frame(file: BinaryIO, position: int, size: int, stream: _Stream) -> int:
@@ -172,13 +185,14 @@ def _is_info(stream: _Stream, frame: _Frame, part: bytes) -> bool:
     if part[place : place + 4] in (b"Xing", b"Info"):
         has_frames = part[place + 4 : place + 8].ljust(4, b"\0")[3] & 1
         number = int.from_bytes(part[place + 8 : place + 12], "big") if has_frames else None
+        at_least = number or 0
     elif part[VBRI_POSITION : VBRI_POSITION + 4] == b"VBRI":
-        number = None
+        number, at_least = None, int.from_bytes(part[VBRI_FRAMES : VBRI_FRAMES + 4], "big") - 1
     else:
         return False
     stream.info += 1
     if stream.info == 1 and not stream.frames:
-        stream.counted = number
+        stream.counted, stream.at_least = number, at_least
     return True
 
 

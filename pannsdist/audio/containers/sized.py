@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from pannsdist.audio.containers.layout import ENDS_EARLY, Layout, at, patched, shortened
+from pannsdist.audio.containers.remainder import CAF, RIFF, RIFX, WAVE64, Chunks, ended
 
 STREAMED_FROM = 0x7F000000
 """Sizes of 32 bits from here on are those of programs that write to a pipe: `the size is not known`."""
@@ -31,7 +32,7 @@ class _Coding:
 class _Size:
     """The size field of the data: where it stands, its struct format, what it says, and where the data begins.
 
-    `header` is what it counts beside the data, which is coded as `coding` says.
+    `header` is what it counts beside the data, which is coded as `coding` says. Behind the data may stand `chunks`.
     """
 
     position: int
@@ -41,11 +42,12 @@ class _Size:
     header: int = 0
     streamed_from: int = STREAMED_FROM
     coding: _Coding = _Coding()
+    chunks: Chunks | None = RIFF
 
 
 def riff(file: BinaryIO, size: int) -> Layout:
     """RIFF (WAV), RIFX and RF64."""
-    order = ">" if at(file, 0, 4) == b"RIFX" else "<"
+    order, chunks = (">", RIFX) if at(file, 0, 4) == b"RIFX" else ("<", RIFF)
     long_size, coding = None, _Coding()
     for name, length, start in _chunks(file, 12, size, order):
         if name == b"fmt ":
@@ -56,7 +58,7 @@ def riff(file: BinaryIO, size: int) -> Layout:
         elif name == b"data" and length == 0xFFFFFFFF and long_size is not None:
             return _compared(file, size, _Size(long_position, "<Q", long_size, start, 0, 1 << 62, coding))
         elif name == b"data":
-            return _compared(file, size, _Size(start - 4, f"{order}I", length, start, coding=coding))
+            return _compared(file, size, _Size(start - 4, f"{order}I", length, start, coding=coding, chunks=chunks))
     return Layout()
 
 
@@ -67,11 +69,14 @@ def iff(file: BinaryIO, size: int) -> Layout:
         if name == b"COMM":
             frames, coding = _common(at(file, start, min(length, 22)))
         elif name == b"SSND":
+            promised = 8 + frames * coding.align
+            if 8 < length < promised <= size - start:  # libsndfile would read no more than `length`
+                return Layout(pieces=patched(size, start - 4, struct.pack(">I", promised)))
             if 8 < length < STREAMED_FROM:
-                length = max(length, 8 + frames * coding.align)  # noqa: PLW2901 as the header says elsewhere
-            return _compared(file, size, _Size(start - 4, ">I", length, start + 8, 8, coding=coding))
+                length = max(length, promised)  # noqa: PLW2901 as the header says elsewhere
+            return _compared(file, size, _Size(start - 4, ">I", length, start + 8, 8, coding=coding, chunks=RIFX))
         elif name == b"BODY":
-            return _compared(file, size, _Size(start - 4, ">I", length, start))
+            return _compared(file, size, _Size(start - 4, ">I", length, start, chunks=RIFX))
     return Layout()
 
 
@@ -96,7 +101,8 @@ def wave64(file: BinaryIO, size: int) -> Layout:
         if header[:4] == b"fmt ":
             coding = _coding(at(file, position + 24, 20), "<")
         if header[:4] == b"data":
-            return _compared(file, size, _Size(position + 16, "<Q", length, position + 24, 24, 1 << 62, coding))
+            field = _Size(position + 16, "<Q", length, position + 24, 24, 1 << 62, coding, WAVE64)
+            return _compared(file, size, field)
         position += max(24, (length + 7) // 8 * 8)
     return Layout()
 
@@ -117,7 +123,7 @@ def caf(file: BinaryIO, size: int) -> Layout:
         elif header[:4] == b"data":
             present = size - start
             if length != -1 and length <= present:
-                return Layout()
+                return ended(file, size, start + length, CAF)
             pieces = patched(size, position + 4, struct.pack(">q", present))
             if length == -1:
                 return Layout(pieces=pieces)
@@ -134,7 +140,9 @@ def au(file: BinaryIO, size: int) -> Layout:
     """AU of NeXT and Sun, of either byte order; the size 0xFFFFFFFF is legal for an unknown one."""
     form = ">I" if at(file, 0, 4) == b".snd" else "<I"
     start, declared = (struct.unpack(form, at(file, place, 4).ljust(4, b"\0"))[0] for place in (4, 8))
-    return Layout(unknown=True) if start < AU_HEADER else _compared(file, size, _Size(8, form, declared, start))
+    if start < AU_HEADER:
+        return Layout(unknown=True)
+    return _compared(file, size, _Size(8, form, declared, start, chunks=None))
 
 
 def nist(file: BinaryIO, size: int) -> Layout:
@@ -150,6 +158,9 @@ def nist(file: BinaryIO, size: int) -> Layout:
     declared = 1
     for field in fields:
         declared *= int(field[1]) if field else 0
+    end = int(found[1]) + declared
+    if declared > 0 and end < size:
+        return ended(file, size, end, None, patch=True)
     return shortened(declared, size - int(found[1]))
 
 
@@ -159,7 +170,7 @@ def voc(file: BinaryIO, size: int) -> Layout:
     for _ in range(MAX_CHUNKS):
         header = at(file, position, 4)
         if len(header) < 4 or header[0] == 0:
-            break
+            return ended(file, size, position + 1, None, patch=True)
         end = position + 4 + int.from_bytes(header[1:], "little")
         if end > size:
             return shortened(end - position, size - position)
@@ -196,18 +207,25 @@ def _compared(file: BinaryIO, size: int, field: _Size) -> Layout:
     """The layout of a file whose data has this size field. A size of 0 with sound behind it is that of a pipe."""
     declared, present = field.declared - field.header, size - field.data
     if declared <= 0 and present > 0:
-        order = field.form[0]
-        if field.declared < field.header and field.form.endswith("Q"):
-            return Layout()
-        if field.form.endswith("I") and field.data >= 12 and _is_chain(file, field.data, size, order):
-            return Layout()
-        return Layout(pieces=patched(size, field.position, struct.pack(field.form, present + field.header)))
+        return _of_size_0(file, size, field)
     if field.declared >= field.streamed_from:
         if field.form == "<Q" and field.header == 0:  # libsndfile refuses such a size of RF64
             return Layout(pieces=patched(size, field.position, struct.pack(field.form, max(0, present))))
         return Layout()
+    if 0 < declared < present:
+        return ended(file, size, field.data + declared, field.chunks, field.chunks is WAVE64)
     layout, bytes_per_s = shortened(declared, present, field.coding.align), field.coding.bytes_per_s
     return Layout(layout.fault, declared / bytes_per_s) if layout.fault and bytes_per_s else layout
+
+
+def _of_size_0(file: BinaryIO, size: int, field: _Size) -> Layout:
+    """The layout of a file that says that it has no data, and has some: unless that is made of chunks, it is sound."""
+    if field.declared < field.header and field.form.endswith("Q"):
+        return Layout()
+    if field.form.endswith("I") and field.data >= 12 and _is_chain(file, field.data, size, field.form[0]):
+        return Layout()
+    new = struct.pack(field.form, size - field.data + field.header)
+    return Layout(pieces=patched(size, field.position, new))
 
 
 def _is_chain(file: BinaryIO, position: int, size: int, order: str) -> bool:

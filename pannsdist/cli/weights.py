@@ -41,7 +41,7 @@ def add(commands: Any) -> None:
 def list_weights(catalog: Catalog) -> None:
     """Print a row for each set of published weights; a model that cannot be imported is reported and skipped."""
     from pannsdist.inference.identification import distinct_models
-    from pannsdist.weights.downloads import cache
+    from pannsdist.runtime.user_folder import home
 
     rows = []
     for entry in distinct_models(catalog):
@@ -55,7 +55,7 @@ def list_weights(catalog: Catalog) -> None:
         print("no installed model has published weights; give a file as model.weights=FILE")
         return
     print("\n".join(aligned([HEADING, *rows])))
-    print(f"\ndownloaded weights are in {cache.home() / 'weights'}; download others: pannsdist weights fetch MODEL TAG")
+    print(f"\ndownloaded weights are in {home() / 'weights'}; download others: pannsdist weights fetch MODEL TAG")
 
 
 def facts(weights: Pretrained) -> tuple[str, ...]:

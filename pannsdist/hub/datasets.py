@@ -15,8 +15,8 @@ from pannsdist.contracts import Clip
 from pannsdist.registry import Catalog
 from pannsdist.registry.building import Part, build_plugin
 from pannsdist.runtime.errors import UserError
+from pannsdist.runtime.user_folder import home
 from pannsdist.settings import SettingsOrigin
-from pannsdist.weights.downloads import cache
 
 ENVIRONMENT = "PANNSDIST_ESC50"
 FOLDER = "ESC-50-master"
@@ -108,9 +108,9 @@ def corpus(catalog: Catalog) -> Part:
         wrong = "hub.datasets.ESC50 needs the dataset plugin 'esc50', which is not installed"
         raise UserError(wrong, "install the distribution pannsdist-esc50", "pip install pannsdist-esc50")
     named = os.environ.get(ENVIRONMENT)
-    root = Path(named).expanduser() if named else cache.home() / "datasets" / FOLDER
+    root = Path(named).expanduser() if named else home() / "datasets" / FOLDER
     if not (root / "meta" / "esc50.csv").is_file():
-        right = f"download {DOWNLOAD} (600 MB) and unpack it in {cache.home() / 'datasets'}\n"
+        right = f"download {DOWNLOAD} (600 MB) and unpack it in {home() / 'datasets'}\n"
         right += f"or set {ENVIRONMENT} to the folder that contains meta/esc50.csv and audio/"
         raise UserError(f"ESC-50 not found in {root}" + (f" ({ENVIRONMENT})" if named else ""), right)
     params = {"root": str(root), "valid_fold": DEVELOPMENT_FOLD}

@@ -32,6 +32,7 @@ FREE_KEYS = (
     "data.workers",
     "data.on_bad_clip",
     "data.on_change",
+    "data.cache_limit_gb",
     "distributed.hang_timeout_s",
 )
 """Settings that may change when a run is resumed; a change of any other key is refused."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlparse
@@ -13,6 +12,7 @@ from pannsdist.runtime import reading
 from pannsdist.runtime.errors import BadWeightsFile, UserError
 from pannsdist.runtime.redaction import without_credentials
 from pannsdist.runtime.storage import write_atomic
+from pannsdist.runtime.user_folder import home
 from pannsdist.weights.downloads.mirrors import Mirror
 
 FROM_MIRROR = "# downloaded from the mirror "
@@ -42,14 +42,6 @@ def remote(weights: Pretrained) -> Remote:
     checksum = f"sha256:{weights.sha256.lower()}" if weights.sha256 else ""
     alternative = "or give a file: model.weights=FILE"
     return Remote(weights.url, local_path(weights.url), checksum, weights.size_bytes, alternative=alternative)
-
-
-def home() -> Path:
-    """The cache folder: `PANNSDIST_HOME`, else `pannsdist` in the user's cache folder."""
-    chosen = os.environ.get("PANNSDIST_HOME")
-    if chosen:
-        return Path(chosen).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "pannsdist"
 
 
 def local_path(url: str) -> Path:

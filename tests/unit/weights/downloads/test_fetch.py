@@ -14,8 +14,8 @@ import pytest
 import serving
 
 from pannsdist.contracts import FrontEnd, Pretrained
+from pannsdist.runtime import user_folder
 from pannsdist.runtime.errors import BadWeightsFile
-from pannsdist.weights.downloads import cache
 from pannsdist.weights.downloads.fetch import exclusive, fetch, previous_error
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -285,8 +285,8 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path, monkeypatch):
 def test_the_cache_is_in_the_users_cache_folder_unless_told_otherwise(monkeypatch):
     monkeypatch.delenv("PANNSDIST_HOME", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", "~/elsewhere")
-    assert str(cache.home()).endswith("/elsewhere/pannsdist")
-    assert "~" not in str(cache.home())
+    assert str(user_folder.home()).endswith("/elsewhere/pannsdist")
+    assert "~" not in str(user_folder.home())
 
 
 def test_a_download_is_on_the_disk_before_it_gets_its_name(home, server):

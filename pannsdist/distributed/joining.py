@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 import paddle.distributed as dist
 from paddle.base import core
 from paddle.distributed import collective
 
+from pannsdist.runtime import launcher
+
 PORT_ATTEMPTS = 5
+AWAIT_S = 60.0
+"""After that Paddle tries by itself, and says what is wrong."""
 
 
 def join(device: str) -> tuple[Any, list[Any]]:
@@ -19,10 +24,22 @@ def join(device: str) -> tuple[Any, list[Any]]:
 
     All processes must call this.
     """
+    _await_store()
     stores: list[Any] = []
     with _own_store_for_each_group(stores) if device == "cpu" else nullcontext():
         dist.fleet.init(is_collective=True, log_level="WARNING")
     return dist.fleet, [core.create_or_get_global_tcp_store(), *stores]
+
+
+def _await_store() -> None:
+    """Wait until rank 0 listens, for a while: Paddle itself tries again only after 3 s (3.3.1)."""
+    if launcher.rank() == 0:
+        return
+    until = time.monotonic() + AWAIT_S
+    while time.monotonic() < until:
+        with suppress(OSError), socket.create_connection((launcher.master_host(), launcher.master_port()), AWAIT_S):
+            return
+        time.sleep(0.05)
 
 
 @contextmanager

@@ -39,8 +39,16 @@ def nodes() -> int:
 
 def master_host() -> str:
     """Name or address of the machine of rank 0, as the launcher of every node was given it."""
-    endpoint = os.environ.get("PADDLE_MASTER") or os.environ["PADDLE_TRAINER_ENDPOINTS"].split(",")[0]
-    return endpoint.rpartition(":")[0].strip("[]")
+    return _master().rpartition(":")[0].strip("[]")
+
+
+def master_port() -> int:
+    """Port of rank 0's store."""
+    return int(_master().rpartition(":")[2])
+
+
+def _master() -> str:
+    return os.environ.get("PADDLE_MASTER") or os.environ["PADDLE_TRAINER_ENDPOINTS"].split(",")[0]
 
 
 def log_folder() -> Path | None:

@@ -5,6 +5,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+import changing_worlds
 import hub_parts
 import launching
 import numpy as np
@@ -109,6 +110,7 @@ def two(place, env):
     commands |= {"tools": train(place, "tools", *TOOLS)}
     commands |= {"bad clips": skipped_clips(SCRIPTS / "fitting.py", place / "bad_clips")}
     commands |= {"tested": tested(place / "tested"), "proving": proving(place, "proof2")}
+    commands |= changing_worlds.part(place, 2)
     return launching.in_turn(commands, place / "two", env=env)
 
 
@@ -121,10 +123,11 @@ def four(place, env):
 
 
 @pytest.fixture(scope="session")
-def alone(place, env):
+def alone(place, env, two):  # noqa: ARG001 - some runs of it are gone on with
     """The same of one process, with which they are compared."""
     commands = {name: script(place, name) for name in ("training", "freezing", "world_sizes")}
     commands |= {"alone": face(place, "alone", 4, 3), "unaveraged": face(place, "unaveraged", 2, 3)}
     commands |= {"train": train(place, "one_train", "model.name=tiny", "name=tiny")}
     commands |= {"proving": proving(place, "proof1")}
+    commands |= changing_worlds.part(place, 1) | changing_worlds.whole(place)
     return launching.in_turn(commands, place / "one", processes=0, env=env)

@@ -21,7 +21,7 @@ import numpy as np
 
 from pannsdist.cache.keys import KEY_BYTES
 from pannsdist.runtime import storage
-from pannsdist.runtime.folder_lock import NO_LOCKS
+from pannsdist.runtime.lock_conflicts import NO_LOCKS
 
 ARRAYS, INDEX = ".arrays", ".index"
 KINDS = ("float32", "int16")

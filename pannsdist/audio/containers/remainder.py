@@ -40,7 +40,7 @@ class Chunks:
 
     def end(self, header: bytes, position: int) -> int:
         """Where a chunk with this header ends, its padding included."""
-        (length,) = struct.unpack(self.form, header[self.name :])
+        length = int(struct.unpack(self.form, header[self.name :])[0])
         begin = 0 if self.counts_header else self.size
         return position + max(self.size, begin + length + -length % self.align)
 

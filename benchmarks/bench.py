@@ -59,6 +59,7 @@ def benchmarks(chosen: Any) -> Iterator[tuple[str, list[str]]]:
     peers = ["--peers", str(chosen.peers)] if chosen.peers else []
     yield "train_step", peers
     yield "scaling", []
+    yield "barriers", []
     yield "recovery", []
     yield "train_overheads", []
     yield "predict", peers

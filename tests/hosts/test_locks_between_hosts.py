@@ -111,7 +111,7 @@ def disk(tmp_path_factory):
         yield disk
     finally:
         for point in reversed(mounted):
-            subprocess.run(["umount", point], check=True)
+            subprocess.run(["umount", "--lazy", point], check=True)  # a failed test may have files open
 
 
 def test_a_lock_that_all_hosts_see_is_refused_and_freed_by_a_kill_without_waiting(disk, capsys):

@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlparse
 from pannsdist.contracts import Pretrained
 from pannsdist.runtime import reading
 from pannsdist.runtime.errors import BadWeightsFile, UserError
+from pannsdist.runtime.names import expanded
 from pannsdist.runtime.redaction import without_credentials
 from pannsdist.runtime.storage import write_atomic
 from pannsdist.weights.downloads.mirrors import Mirror
@@ -45,11 +46,18 @@ def remote(weights: Pretrained) -> Remote:
 
 
 def home() -> Path:
-    """The cache folder: `PANNSDIST_HOME`, else `pannsdist` in the user's cache folder."""
+    """The cache folder: `PANNSDIST_HOME`, else `pannsdist` in the user's cache folder.
+
+    Raises UserError for a user without a home folder, as in some containers.
+    """
     chosen = os.environ.get("PANNSDIST_HOME")
     if chosen:
-        return Path(chosen).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "pannsdist"
+        return expanded(chosen)
+    folder = expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+    if str(folder).startswith("~"):
+        right = "HOME is not set, and this user has no home folder: set PANNSDIST_HOME to a folder that can be written"
+        raise UserError("there is no place for downloads", right, "export PANNSDIST_HOME=FOLDER")
+    return folder / "pannsdist"
 
 
 def local_path(url: str) -> Path:

@@ -42,6 +42,7 @@ def host_and_port(text: str) -> tuple[str, int]:
 def _run(chosen: argparse.Namespace) -> bool:
     """Print the findings; False if one is an error."""
     if chosen.output is not None:
+        outputs.require_suffix(chosen.output, (".json",), "-o")
         outputs.require_file(chosen.output, "-o")
     from pannsdist.run.doctor.examination import table
     from pannsdist.run.doctor.finding import Verdict, worst

@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run_command(arguments: Sequence[str] | None) -> None:
-    parser = streams.ArgumentParser(prog="train.py", description="Fine-tune an audio network.")
+    parser = streams.ArgumentParser(prog="python -m pannsdist.train", description="Fine-tune an audio network.")
     parser.add_argument("-c", "--config", type=Path, required=True, help="settings file (YAML)")
     parser.add_argument(
         "--dry-run",

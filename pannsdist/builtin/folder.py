@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from pannsdist.contracts import Clip, UserError, param, path_of, shell_command, shown
 from pannsdist.contracts.drawn_splits import check_drawn_params, draw_splits, drawn_folds, refuse_leaked_groups
-from pannsdist.contracts.file_lookup import is_file, is_folder, leads_out, real_folder
+from pannsdist.contracts.file_lookup import folder_above, is_file, is_folder, leads_out, real_folder
 from pannsdist.contracts.name_patterns import NamePattern, groups_by_pattern
 from pannsdist.contracts.sound_files import SOUND_FILE_ENDINGS, SoundFiles, find_sound_files, is_hidden
 from pannsdist.contracts.split_names import SPLITS, how_to_name, is_unclear, split_named
@@ -177,7 +177,7 @@ def _existing_root(root: str) -> Path:
         raise UserError("data.params.root is empty", "give the folder that contains the class folders")
     if not is_folder(path):
         reason = "is not a folder" if is_file(path) else "does not exist"
-        raise UserError(f"{path} {reason} (data.params.root)", LAYOUTS, shell_command("ls", path.parent))
+        raise UserError(f"{path} {reason} (data.params.root)", LAYOUTS, shell_command("ls", folder_above(path)))
     return path
 
 

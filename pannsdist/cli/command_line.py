@@ -25,7 +25,8 @@ from pannsdist.cli import (
     weights,
 )
 from pannsdist.runtime import console, cpu, streams
-from pannsdist.runtime.errors import shell_command
+from pannsdist.runtime.errors import UserError, shell_command
+from pannsdist.runtime.names import shown
 from pannsdist.settings.schema import Settings
 
 
@@ -34,14 +35,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return console.exit_code(lambda: _run(arguments))
 
 
-def _run(arguments: Sequence[str] | None) -> int | bool | None:
+def command_parser() -> argparse.ArgumentParser:
+    """The parser of the command with all its subcommands."""
     parser = streams.ArgumentParser(prog="pannsdist", description="Audio classification on PaddlePaddle.")
     parser.add_argument("--version", action="version", version=f"pannsdist {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     families = (init, train, evaluation, plugins, find_lr, sounds, weights, data, series, runs, report, logs, doctor)
     for add in (_add_config, *(family.add for family in families)):
         add(commands)
-    chosen = _parse(parser, arguments)
+    return parser
+
+
+def _run(arguments: Sequence[str] | None) -> int | bool | None:
+    chosen = _parse(command_parser(), arguments)
     chosen.command_line = shell_command("pannsdist", *(sys.argv[1:] if arguments is None else arguments))
     cpu.use_fast_kernels()
     console.quiet_paddle()
@@ -55,7 +61,7 @@ def _parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> 
     unknown = [item for item in rest if item.startswith("-") or "=" not in item or not hasattr(chosen, "overrides")]
     if unknown:
         hint = " (settings are given as key=value, such as train.epochs=3)" if hasattr(chosen, "overrides") else ""
-        parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+        chosen.parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
     if rest:
         chosen.overrides = [*chosen.overrides, *rest]
     return chosen
@@ -74,6 +80,10 @@ def _add_config(commands: Any) -> None:
 
 def show_settings(config: Path | None, overrides: Sequence[str]) -> None:
     """Print the settings of a file as YAML; without a file, the schema: key, default and description."""
+    if config is None and overrides:
+        right = "settings are checked with their file; without one, the defaults are shown"
+        command = shell_command("pannsdist", "config", "show", "-c", "FILE", *overrides)
+        raise UserError(f"{shown(overrides[0])} is given without a settings file", right, command)
     if config is None:
         for key, default, doc in settings.describe(Settings):
             print(f"{key} = {default}   # {doc}")

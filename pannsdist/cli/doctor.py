@@ -31,6 +31,7 @@ def add(commands: Any) -> None:
 def _run(chosen: argparse.Namespace) -> bool:
     """Print the findings; False if one is an error."""
     if chosen.output is not None:
+        outputs.require_suffix(chosen.output, (".json",), "-o")
         outputs.require_file(chosen.output, "-o")
     from pannsdist.run.doctor.examination import table
     from pannsdist.run.doctor.finding import Verdict, worst

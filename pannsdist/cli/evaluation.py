@@ -38,7 +38,7 @@ def add(commands: Any) -> None:
 
 
 def _evaluate(chosen: argparse.Namespace) -> None:
-    _check_outputs(chosen)
+    form = _check_outputs(chosen)
     from pannsdist.registry import Catalog
     from pannsdist.run.evaluation import evaluate_bundle
     from pannsdist.run.evaluation_output import write_predictions
@@ -47,7 +47,7 @@ def _evaluate(chosen: argparse.Namespace) -> None:
     read, origin = settings.load(chosen.config, [*chosen.overrides, *size])
     with devices.selected(chosen.device):
         evaluated = evaluate_bundle(chosen.model, read, origin, Catalog.installed(), chosen.split)
-    text = evaluated.text(chosen.format or _format_of(chosen.output), chosen.per_class)
+    text = evaluated.text(form, chosen.per_class)
     for error in evaluated.evaluation.bad:
         print(f"skipped: {error.wrong}", file=sys.stderr)
     if chosen.predictions is not None:
@@ -58,8 +58,9 @@ def _evaluate(chosen: argparse.Namespace) -> None:
         storage.write_atomic(chosen.output, text)
 
 
-def _check_outputs(chosen: argparse.Namespace) -> None:
-    """Refuse outputs that cannot be written, before the work."""
+def _check_outputs(chosen: argparse.Namespace) -> str:
+    """The format; refuses outputs that cannot be written, before the work."""
+    form = outputs.format_of(chosen.output, chosen.format, FORMATS)
     if chosen.output is not None:
         outputs.require_file(chosen.output, "-o")
     if chosen.predictions is not None:
@@ -67,8 +68,4 @@ def _check_outputs(chosen: argparse.Namespace) -> None:
         outputs.require_file(chosen.predictions, "--predictions")
     if None not in (chosen.output, chosen.predictions) and chosen.output.resolve() == chosen.predictions.resolve():
         raise UserError(f"-o and --predictions are the same file, {chosen.output}", "give two names")
-
-
-def _format_of(output: Path | None) -> str:
-    ending = output.suffix.lower().removeprefix(".") if output else ""
-    return ending if ending in FORMATS else FORMATS[0]
+    return form

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, TextIO
 
-from pannsdist.runtime import csv_text, storage
+from pannsdist.runtime import csv_text, outputs, storage
 from pannsdist.runtime.figures import score
 
 FORMATS = ("table", "json", "jsonl", "csv")
@@ -58,16 +58,18 @@ EVENTS = Format(
 
 @dataclass(frozen=True)
 class Output:
-    """Where results go, and in which of `FORMATS`: by default that of the file's ending, or a table."""
+    """Where results go, and in which of `FORMATS`. Raises UserError for a file with an ending of none of them."""
 
     path: Path | None = None
     given: str | None = None
 
+    def __post_init__(self) -> None:
+        outputs.format_of(self.path, self.given, FORMATS)
+
     @property
     def name(self) -> str:
         """The format."""
-        ending = self.path.suffix.lower().removeprefix(".") if self.path else ""
-        return self.given or (ending if ending in FORMATS else FORMATS[0])
+        return outputs.format_of(self.path, self.given, FORMATS)
 
     def write(self, output_format: Format, results: Iterable[Any]) -> None:
         """Write results to a file that appears once it is whole, or print each as soon as it is available.

@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePath
 
 from pannsdist.runtime.errors import shell_command
-from pannsdist.runtime.names import is_file, is_folder, original, shown
+from pannsdist.runtime.names import folder_above, is_file, is_folder, original, shown
 
-__all__ = ["FileLookup", "is_file", "is_folder", "leads_out", "real_folder"]
+__all__ = ["FileLookup", "folder_above", "is_file", "is_folder", "leads_out", "real_folder"]
 
 Key = Callable[[str], str]
 

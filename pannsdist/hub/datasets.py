@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from pannsdist.contracts import Clip
 from pannsdist.registry import Catalog
 from pannsdist.registry.building import Part, build_plugin
 from pannsdist.runtime.errors import UserError
+from pannsdist.runtime.names import expanded
 from pannsdist.runtime.user_folder import home
 from pannsdist.settings import SettingsOrigin
 
@@ -108,7 +108,7 @@ def corpus(catalog: Catalog) -> Part:
         wrong = "hub.datasets.ESC50 needs the dataset plugin 'esc50', which is not installed"
         raise UserError(wrong, "install the distribution pannsdist-esc50", "pip install pannsdist-esc50")
     named = os.environ.get(ENVIRONMENT)
-    root = Path(named).expanduser() if named else home() / "datasets" / FOLDER
+    root = expanded(named) if named else home() / "datasets" / FOLDER
     if not (root / "meta" / "esc50.csv").is_file():
         right = f"download {DOWNLOAD} (600 MB) and unpack it in {home() / 'datasets'}\n"
         right += f"or set {ENVIRONMENT} to the folder that contains meta/esc50.csv and audio/"

@@ -13,6 +13,7 @@ from pannsdist.inference.identification import load_or_name
 from pannsdist.registry import Catalog
 from pannsdist.registry.building import build_plugin
 from pannsdist.runtime.errors import BadWeightsFile, UserError, candidates_line, shell_command
+from pannsdist.runtime.names import expanded, is_file
 from pannsdist.settings import SettingsOrigin
 from pannsdist.weights import read_weights
 from pannsdist.weights.downloads.fetch import fetch
@@ -82,7 +83,7 @@ def _weights_file(plugin: object, model: str, weights: str) -> Path:
     tag = weights or next(iter(published), "")
     if tag in published:
         return fetch(published[tag])
-    if weights and Path(weights).expanduser().is_file():
-        return Path(weights).expanduser()
+    if weights and is_file(expanded(weights)):
+        return expanded(weights)
     wrong = f"no weights '{weights}' for model '{model}'" if weights else f"model '{model}' has no published weights"
     raise UserError(wrong, f"give a file as --weights FILE; or {candidates_line(weights, published, 'tags')}")

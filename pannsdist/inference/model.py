@@ -7,14 +7,13 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pannsdist.inference.options import InferenceOptions
 from pannsdist.registry import Catalog
 from pannsdist.runtime import devices, paddle_import, reading
 from pannsdist.runtime.errors import BadClip, UserError
-from pannsdist.runtime.names import shown
+from pannsdist.runtime.names import expanded, shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -89,7 +88,7 @@ def load_model(  # noqa: PLR0913 - keyword arguments of the public API
 
         options = InferenceOptions(engine, window_s, hop_s, device, batch_size)
         catalog = Catalog.installed()
-        folder = Path(model).expanduser()
+        folder = expanded(model)
         with devices.selected(device or ""):
             if not (isinstance(model, os.PathLike) or len(folder.parts) > 1 or reading.is_folder(folder)):
                 return Model(audioset_model(catalog, str(model), weights), None, options)

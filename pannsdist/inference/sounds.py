@@ -16,7 +16,7 @@ from pannsdist.audio.verdicts import MAX_RATE_HZ, MIN_RATE_HZ, rate_fault
 from pannsdist.contracts.file_lookup import FileLookup
 from pannsdist.contracts.sound_files import SoundFiles, find_sound_files, merged
 from pannsdist.runtime.errors import UserError
-from pannsdist.runtime.names import is_folder, path_of, shown
+from pannsdist.runtime.names import folder_above, is_folder, path_of, shown
 from pannsdist.runtime.texts import decoded, lines_of
 
 STANDARD_INPUT = "standard input"
@@ -46,7 +46,7 @@ def _files_of(name: str) -> SoundFiles:
 
 def _found(path: Path) -> Path:
     """The file that a name without a file means by `FileLookup`. Raises UserError with what is similar."""
-    above = next((parent for parent in path.parents if is_folder(parent)), Path())
+    above = folder_above(path)
     inside, files = path.relative_to(above).as_posix(), FileLookup(above)
     found = files.find(inside)
     if found is None:

@@ -17,6 +17,7 @@ from pannsdist.run.run_results import Run
 from pannsdist.runtime import console, launcher, paddle_import, signals, storage
 from pannsdist.runtime.errors import SettingsError, Stopped, UserError
 from pannsdist.runtime.folder_lock import refuse_held
+from pannsdist.runtime.names import expanded
 from pannsdist.settings.schema import Settings
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def _settings(given: Any) -> Path | Mapping[str, Any]:
     if isinstance(given, Mapping):
         return given
     if isinstance(given, (str, os.PathLike)) and isinstance(os.fspath(given), str):
-        return Path(given).expanduser()
+        return expanded(given)
     wrong = f"settings is a {type(given).__name__}"
     raise SettingsError(wrong, "a YAML file, recipe:NAME, or a mapping such as {'base': 'recipe:demo', 'name': 'mine'}")
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pannsdist.runtime import paddle_import, reading
 from pannsdist.runtime.errors import BadRunFolder
 from pannsdist.runtime.figures import score
+from pannsdist.runtime.names import expanded
 
 if TYPE_CHECKING:
     from pannsdist.inference.bundle import BundleRecord
@@ -34,7 +35,7 @@ class Run:
             from pannsdist.run.testing import read_test_scores
         from pannsdist.training.tracking.scores_file import SCORES_FILE, read_scores
 
-        self.folder = Path(folder).expanduser()
+        self.folder = expanded(folder)
         """As it was given."""
         require_run_folder(self.folder)
         lines = read_scores(self.folder / SCORES_FILE)
@@ -86,7 +87,7 @@ class Run:
         """
         from pannsdist.run.report.writing import write_report
 
-        return write_report(self.folder, None if output is None else Path(output).expanduser())
+        return write_report(self.folder, None if output is None else expanded(output))
 
     def __repr__(self) -> str:
         return f"<Run {self.folder}: {self._summary()}>"

@@ -47,12 +47,17 @@ def is_unicode(text: str) -> bool:
     return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
 
 
+def expanded(text: str | os.PathLike[str]) -> Path:
+    """The path with `~` expanded; unchanged without such a home folder, since a file may be called `~a.wav`."""
+    return Path(os.path.expanduser(text))  # noqa: PTH111 pathlib raises where there is none
+
+
 def path_of(text: str | os.PathLike[str]) -> Path:
     """The path that a setting, a list or a command line names, with `~` expanded.
 
     Where nothing has the name itself, it may be one that `shown` made.
     """
-    path = Path(text).expanduser()
+    path = expanded(text)
     if "\\" in str(path) and not os.path.lexists(path):
         named = Path(original(str(path)))
         return named if "\0" not in str(named) and os.path.lexists(named) else path
@@ -67,6 +72,11 @@ def is_file(path: Path) -> bool:
 def is_folder(path: Path) -> bool:
     """Whether there is a folder; unlike `Path.is_dir`, False for a name that is too long or in a closed folder."""
     return _holds(path, stat.S_ISDIR)
+
+
+def folder_above(path: Path) -> Path:
+    """The nearest folder above a path that exists; the current one for a name alone."""
+    return next((parent for parent in path.parents if is_folder(parent)), Path())
 
 
 def make_output_safe() -> None:

@@ -8,14 +8,17 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from pannsdist.runtime.errors import CannotWrite, UserError, shell_command
+from pannsdist.runtime.names import shown
 from pannsdist.runtime.storage import WRITING, cannot_write
 
 PROBE_BYTES = 4096
 MAX_NAME_BYTES, MAX_PATH_BYTES = 255, 4000
 """Linux allows paths of 4096 bytes; files inside need the rest."""
+TEXT_ENDING = ".txt"
 NOT_SUPPORTED = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT)
 
 
@@ -37,8 +40,27 @@ def require_file(path: Path, option: str) -> None:
 def require_suffix(path: Path, suffixes: tuple[str, ...], option: str) -> None:
     """Raise UserError unless the name of an output ends in one of these."""
     if path.suffix.lower() not in suffixes:
-        right = f"give a name such as {path.with_suffix(suffixes[0]).name if path.name else f'output{suffixes[0]}'}"
-        raise UserError(f"{option} {path} is not a {' or '.join(suffixes)} file", right)
+        right = f"give a name such as {_named(path, suffixes[0])}"
+        raise UserError(f"{option} {shown(path)} is not a {' or '.join(suffixes)} file", right)
+
+
+def format_of(path: Path | None, given: str | None, formats: Sequence[str]) -> str:
+    """The format of an output: the given one, or that of its ending; the first of `formats` for the terminal and .txt.
+
+    Raises UserError for a file with another ending, which would hold something else than its name says.
+    """
+    if given or path is None:
+        return given or formats[0]
+    endings = {TEXT_ENDING: formats[0]} | {f".{name}": name for name in formats[1:]}
+    if path.suffix.lower() not in endings:
+        right = f"give a name such as {_named(path, f'.{formats[-1]}')}, or name the format: --format {formats[0]}"
+        raise UserError(f"-o {shown(path)} ends in none of {', '.join(endings)}", right)
+    return endings[path.suffix.lower()]
+
+
+def _named(path: Path, suffix: str) -> str:
+    """An example of a name with an ending, of the same file."""
+    return shell_command(shown(path.with_suffix(suffix)) if path.name else f"output{suffix}")
 
 
 def require_folder(path: Path, option: str) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pannsdist.runtime.names import expanded
+
 HIDDEN = "***"
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\"'<>]+")
 _USER = re.compile(r"(?<=://)[^/?#]*@")
@@ -141,7 +143,7 @@ def _published(tree: Any) -> Any:
 def published_text(text: str) -> str:
     """A message for others: no credentials, paths relative to the working folder, or below the home folder as ~."""
     text = without_credentials(text)
-    for folder, short in ((str(Path.cwd()), ""), (str(Path("~").expanduser()), "~/")):
+    for folder, short in ((str(Path.cwd()), ""), (str(expanded("~")), "~/")):
         if len(folder) > 1:
             text = re.sub(rf"(?<![\w/.-]){re.escape(folder)}/", short, text)
     return text

@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import re
 import select
 import sys
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 from pannsdist.runtime import names
-from pannsdist.runtime.errors import CannotWrite
+from pannsdist.runtime.errors import EXIT_USER_ERROR, CannotWrite
 
 GONE = select.POLLERR | select.POLLHUP | select.POLLNVAL
+EMPTY_OPTION = re.compile(r"--?[A-Za-z][\w-]*=\s*")
 ELSEWHERE = "send the output elsewhere, such as with >FILE; >/dev/null discards it"
 
 
@@ -35,7 +37,28 @@ class DroppedOutput(io.TextIOBase):
 
 
 class ArgumentParser(argparse.ArgumentParser):
-    """A parser that reports when its help cannot be printed; argparse itself ignores it, and the exit code is 0."""
+    """A parser whose errors name the next command, and which refuses empty arguments.
+
+    An empty name would mean the current folder, and is what the shell makes of a variable that is not set. Where help
+    cannot be printed it raises; argparse itself ignores that, and the exit code is 0.
+    """
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """Parse; the result's `parser` is that of the subcommand."""
+        given = sys.argv[1:] if args is None else args
+        for item in given if self._subparsers is None else ():
+            if not item.strip() or EMPTY_OPTION.fullmatch(item):
+                where = item.partition("=")[0] if item.strip() else "an argument"
+                self.error(f"{where} is empty: is a variable of the shell not set?")
+        chosen, rest = super().parse_known_args(args, namespace)
+        if not hasattr(chosen, "parser"):
+            chosen.parser = self
+        return chosen, rest
+
+    def error(self, message: str) -> NoReturn:
+        """Print what is wrong and the next command, and exit with 2."""
+        self.print_usage(sys.stderr)
+        self.exit(EXIT_USER_ERROR, f"{self.prog}: error: {message}\n  next: {self.prog} --help\n")
 
     def _print_message(self, message: str, file: Any = None) -> None:
         if file is sys.stdout:

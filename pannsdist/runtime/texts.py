@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from pannsdist.runtime.errors import UserError, shell_command
+from pannsdist.runtime.names import folder_above
 from pannsdist.runtime.reading import retried
 
 MARKS = (
@@ -24,7 +25,9 @@ def read_text(path: Path, key: str = "") -> str:
     try:
         content = retried(path.read_bytes)
     except OSError as error:
-        raise UserError(f"cannot read {named}: {error.strerror}", "", shell_command("ls", path.parent)) from error
+        raise UserError(
+            f"cannot read {named}: {error.strerror}", "", shell_command("ls", folder_above(path))
+        ) from error
     return decoded(content, str(path), key)
 
 

@@ -325,6 +325,14 @@ def test_no_error_is_swallowed():
                 assert not (silent and broad), f"{path}:{node.lineno}: everything is passed over"
 
 
+def test_a_home_folder_is_looked_for_in_one_place_since_there_may_be_none():
+    for path in core_files() + plugin_files():
+        found = {name.rpartition(".")[2] for name in calls(path) - {"cache.home", "home"}}
+        found &= {"expanduser", "home", "getuser", "getpwuid"}
+        is_place = path == PACKAGE / "runtime" / "names.py"
+        assert found <= ({"expanduser"} if is_place else set()), path
+
+
 COMMAND = re.compile(r"(pannsdist|python|pip|uv|ls|cat|rm|mv|cp|df|du|mkdir|chmod|find|tar) [a-z-]")
 
 

@@ -40,9 +40,9 @@ class Chunks:
 
     def end(self, header: bytes, position: int) -> int:
         """Where a chunk with this header ends, its padding included."""
-        length = int(struct.unpack(self.form, header[self.name :])[0])
-        begin = 0 if self.counts_header else self.size
-        return position + max(self.size, begin + length + -length % self.align)
+        length: int = struct.unpack(self.form, header[self.name :])[0]
+        whole = length if self.counts_header else self.size + length
+        return position + max(self.size, whole + -length % self.align)
 
     @property
     def size(self) -> int:

@@ -62,6 +62,10 @@ def propose(wish: Wish, machine: Machine, catalog: Catalog) -> Proposal:
     """A checked proposal; writes nothing. Raises UserError, always with a next command."""
     try:
         _refuse_target(wish.target)
+    except UserError as error:
+        again = shell_command("pannsdist", "init", "--from", wish.sounds, "-o", f"{_name(path_of(wish.sounds))}.yaml")
+        raise type(error)(error.wrong, error.right, error.command or again) from error
+    try:
         return _proposal(wish, machine, catalog)
     except UserError as error:
         raise type(error)(error.wrong, error.right, error.command or next_command(wish.sounds)) from error
@@ -74,9 +78,7 @@ def write(proposal: Proposal) -> None:
 
 
 def _refuse_target(path: Path) -> None:
-    if path.suffix.lower() not in (".yaml", ".yml"):
-        wrong = f"-o {shown(path)} is not the name of a settings file"
-        raise UserError(wrong, f"it ends in .yaml, such as -o {shown(path.with_suffix('.yaml'))}")
+    outputs.require_suffix(path, (".yaml", ".yml"), "-o")
     if path.exists():
         other = path.with_name(f"{path.stem}_2{path.suffix}")
         right = f"remove it, or write another file: -o {shown(other)}"

@@ -20,7 +20,7 @@ from pannsdist.run.planning.selection import choose_dataset
 from pannsdist.run.proposal.document import Line
 from pannsdist.run.proposal.tables import Table, read_table
 from pannsdist.runtime.errors import UserError, shell_command
-from pannsdist.runtime.names import is_file, is_folder, path_of, shown
+from pannsdist.runtime.names import folder_above, is_file, is_folder, path_of, shown
 from pannsdist.settings import SettingsOrigin
 from pannsdist.settings.schema import DataSettings
 
@@ -72,7 +72,7 @@ def find_collection(given: str, group: str, catalog: Catalog) -> Collection:
         return _of_folder(path, group, catalog)
     if not is_file(path):
         wrong = f"there is no file or folder {shown(path)} (--from)"
-        raise UserError(wrong, EXPECTED, shell_command("ls", shown(path.parent)))
+        raise UserError(wrong, EXPECTED, shell_command("ls", shown(folder_above(path))))
     if path.suffix.lower() not in TABLE_ENDINGS:
         what = "a single sound" if is_sound(path.name) else "no table"
         has_classes = len(_inside(path.parent)[0]) > 1

@@ -12,7 +12,7 @@ from pannsdist.inference.identification import distinct_models, layer_of_shapes,
 from pannsdist.registry import Catalog, Entry
 from pannsdist.registry.building import build_plugin
 from pannsdist.runtime.errors import BadWeightsFile, UserError, WeightsMismatch, shell_command
-from pannsdist.runtime.names import is_file, path_of, shown
+from pannsdist.runtime.names import folder_above, is_file, path_of, shown
 from pannsdist.settings import SettingsOrigin
 from pannsdist.weights import read_shapes
 from pannsdist.weights.downloads import cache
@@ -53,9 +53,12 @@ def choose_start(file: str, catalog: Catalog, on_gpu: bool) -> Start:
 def _of_file(file: str, catalog: Catalog) -> Start:
     path = path_of(file)
     if not is_file(path):
-        again = shell_command("ls", shown(path.parent))
+        again = shell_command("ls", shown(folder_above(path)))
         raise BadWeightsFile(f"there is no file {shown(path)} (--weights)", "pannsdist weights list names tags", again)
-    names = matching_models(read_shapes(path), catalog)
+    try:
+        names = matching_models(read_shapes(path), catalog)
+    except BadWeightsFile as error:
+        raise BadWeightsFile(f"{error.wrong} (--weights)", error.right, "pannsdist weights list") from error
     inspect = shell_command("pannsdist", "weights", "inspect", shown(path))
     if not names:
         right = "install the plugin with its network, such as pannsdist-efficientat; or leave --weights out"

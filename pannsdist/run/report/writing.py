@@ -13,9 +13,11 @@ from pannsdist.runtime import outputs, reading, storage
 def write_report(run: Path, output: Path | None) -> Path:
     """Write the report of a run, print its path, and return it.
 
-    Raises CannotWrite for an output that cannot be written, BadRunFolder if there is no run, or it has no scores yet.
+    Raises UserError for an output that is no HTML file or cannot be written, BadRunFolder if there is no run, or it has
+    no scores yet.
     """
     path = output or run / "report.html"
+    outputs.require_suffix(path, (".html", ".htm"), "-o")
     if output or reading.is_folder(run):
         outputs.require_folder(path.parent, "-o")
         if reading.is_folder(path.parent):

@@ -3,10 +3,14 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import calling
 import launching
 import pytest
+
+from pannsdist.runtime import outputs
+from pannsdist.runtime.errors import UserError
 
 CONFIG = ("-c", launching.CONFIGS / "tones_cnn6.yaml")
 COMMANDS = {
@@ -40,6 +44,45 @@ def test_it_is_refused_with_what_to_do(tmp_path, command, place):
     assert called.output.startswith("error: cannot write "), called.output
     assert "\n  next: " in called.output
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "run"]
+
+
+ENDINGS = {
+    "predict": (("predict", "--model", "m", "a.wav", "-o", "x.xlsx"), "ends in none of .txt, .json, .jsonl, .csv"),
+    "tag": (("tag", "a.wav", "-o", "a.wav"), "ends in none of"),
+    "detect": (("detect", "a.wav", "-o", "events"), "ends in none of"),
+    "plot": (("detect", "a.wav", "--plot", "x.tiff"), "is not a .png file"),
+    "evaluate": (("evaluate", "--model", "m", *CONFIG, "-o", "x.jsonl"), "ends in none of .txt, .json, .csv"),
+    "predictions": (("evaluate", "--model", "m", *CONFIG, "--predictions", "x.json"), "is not a .csv file"),
+    "embed": (("embed", "a.wav", "-o", "x.npy"), "is not a .npz file"),
+    "find-lr": (("find-lr", *CONFIG, "--plot", "x.txt"), "is not a .png or"),
+    "weights": (("weights", "convert", "a.pth", "x.onnx"), "unknown format: x.onnx"),
+    "report": (("report", "run", "-o", "x.pdf"), "is not a .html or .htm file"),
+    "doctor": (("doctor", "-o", "x.yaml"), "is not a .json file"),
+    "init": (("init", "--from", ".", "-o", "x.csv"), "is not a .yaml or .yml file"),
+}
+
+
+@pytest.mark.parametrize("command", ENDINGS)
+def test_a_file_gets_no_content_that_its_name_denies(tmp_path, command):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "a.wav").write_bytes(b"a sound")
+    arguments, said = ENDINGS[command]
+    called = calling.pannsdist(*arguments, cwd=tmp_path)
+    assert called.exit_code == 2, str(called)
+    assert called.output.startswith("error: ") and said in called.output, called.output
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.wav", "run"]
+    assert (tmp_path / "a.wav").read_bytes() == b"a sound"
+
+
+def test_the_ending_or_the_option_chooses_the_format():
+    formats = ("table", "json", "csv")
+    assert outputs.format_of(None, None, formats) == "table"
+    assert outputs.format_of(Path("a.txt"), None, formats) == "table"
+    assert outputs.format_of(Path("a.JSON"), None, formats) == "json"
+    assert outputs.format_of(Path("a.xlsx"), "csv", formats) == "csv"
+    with pytest.raises(UserError) as refused:
+        outputs.format_of(Path("my scores.xlsx"), None, formats)
+    assert refused.value.right == "give a name such as 'my scores.csv', or name the format: --format table"
 
 
 def test_embeddings_go_into_an_npz_file(tmp_path):

@@ -214,8 +214,26 @@ REFUSED = {
     "another name of the settings file": (
         lambda work: fill(work / "sounds"),
         ("sounds", "-o", "sounds.txt"),
-        "is not the name of a settings file",
-        "ls sounds",
+        "is not a .yaml or .yml file",
+        "pannsdist init --from sounds -o sounds.yaml",
+    ),
+    "an output without a name": (
+        lambda work: fill(work / "sounds"),
+        ("sounds", "-o", "/"),
+        "-o / is not a .yaml or .yml file",
+        "pannsdist init --from sounds -o sounds.yaml",
+    ),
+    "weights that are none": (
+        lambda work: [fill(work / "sounds"), (work / "w.pt").write_text("none")],
+        ("sounds", "--weights", "w.pt"),
+        "w.pt",
+        "pannsdist weights list",
+    ),
+    "weights in a folder that is not there": (
+        lambda work: fill(work / "sounds"),
+        ("sounds", "--weights", "no/such/w.pt"),
+        "no file no/such/w.pt",
+        "ls .",
     ),
     "weights that are not there": (
         lambda work: fill(work / "sounds"),

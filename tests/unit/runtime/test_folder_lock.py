@@ -102,11 +102,6 @@ def test_the_record_of_a_killed_holder_is_replaced_whole(tmp_path):
     lock.close()
 
 
-def record(folder, **changed):
-    found = json.loads((folder / LOCK_FILE).read_text())
-    (folder / LOCK_FILE).write_text(json.dumps({**found, "beat": 1, **changed}))
-
-
 @pytest.fixture
 def _no_locks(monkeypatch):
     """A file system without `flock`."""
@@ -123,9 +118,11 @@ def test_without_locks_the_recorded_process_decides(tmp_path, capsys):
         FolderLock.acquire(tmp_path)
     lock = FolderLock.acquire(tmp_path)
     assert "a file system without locks" in capsys.readouterr().out
-    record(tmp_path, ticks=1)
-    refuse_held(tmp_path)  # another process has got that id meanwhile
+    own = json.loads((tmp_path / LOCK_FILE).read_text())
     lock.close()
+    (tmp_path / LOCK_FILE).write_text(json.dumps({**own, "beat": 1, "ticks": 1}))
+    refuse_held(tmp_path)  # another process has got that id meanwhile
+    FolderLock.acquire(tmp_path).close()
     elsewhere = {"host": "other", "pid": 7, "started": "yesterday", "ticks": 1, "boot": ""}
     (tmp_path / LOCK_FILE).write_text(json.dumps(elsewhere))
     with pytest.raises(BadRunFolder, match="if that process has ended, remove ") as caught:

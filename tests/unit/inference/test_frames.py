@@ -121,16 +121,16 @@ def test_a_network_that_gives_too_few_frames_is_refused(strongest):
 def test_only_a_sound_that_is_itself_shorter_than_the_padding_is_padded(monkeypatch, strongest):
     """And not the remainder of a longer one: the network would meet silence that is not there."""
     monkeypatch.setattr(frames, "WINDOW_FRAMES", 640)
-    asked = []
+    lengths = []
 
     def run(waveforms):
-        asked.append(waveforms.shape[1] / HOP)
+        lengths.append(waveforms.shape[1] / HOP)
         return np.zeros((1, waveforms.shape[1] // HOP, 3), np.float32)
 
     for count in (700, 300):
         found = list(frames.frame_scores([np.zeros(count * HOP, np.float32)], strongest.front_end, 640 * HOP, run))
         assert len(found) == count
-    assert asked == [640, 700 - (640 - 2 * frames.MARGIN_FRAMES), 640]
+    assert lengths == [640, 700 - (640 - 2 * frames.MARGIN_FRAMES), 640]
 
 
 class RelativeLayer(FullLayer):

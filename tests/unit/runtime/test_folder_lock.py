@@ -102,11 +102,6 @@ def test_the_record_of_a_killed_holder_is_replaced_whole(tmp_path):
     lock.close()
 
 
-def record(folder, **changed):
-    found = json.loads((folder / LOCK_FILE).read_text())
-    (folder / LOCK_FILE).write_text(json.dumps({**found, "beat": 1, **changed}))
-
-
 @pytest.fixture
 def _no_locks(monkeypatch):
     """A file system without `flock`."""

@@ -30,3 +30,9 @@ def test_a_class_without_clips_or_with_nan_has_no_curve():
     assert threshold_curve(predictions([0.0, 1.0], [0, 0]), 0) is None
     assert threshold_curve(predictions([0.0, np.nan], [0, 1]), 0) is None
     assert threshold_curve(predictions([1.0, 1.0], [1, 1]), 0).f1 == 1.0
+
+
+def test_the_threshold_is_in_the_middle_between_the_probabilities_around_it():
+    for truth, threshold in (([1, 1, 0], 0.5), ([1, 1, 1], 1 / (1 + np.e) / 2)):
+        found = threshold_curve(predictions([2.0, 1.0, -1.0], truth), 0).threshold
+        assert found == pytest.approx(threshold, rel=1e-6)

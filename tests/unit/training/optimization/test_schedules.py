@@ -76,9 +76,9 @@ def test_a_range_test_grows_by_equal_ratios():
 
 
 def test_a_plugin_counts_from_the_end_of_the_warm_up_to_its_last_step_and_no_further():
-    asked = []
+    calls = []
     schedule = PluginSchedule(
-        lambda *steps: asked.append(steps) or 0.5, 0.8, total_steps=6, epoch_steps=3, warmup_steps=2
+        lambda *steps: calls.append(steps) or 0.5, 0.8, total_steps=6, epoch_steps=3, warmup_steps=2
     )
     assert [schedule.rate(step) for step in (1, 2, 3, 6, 9)] == pytest.approx([0.4, 0.8, 0.4, 0.4, 0.4])
-    assert asked == [(1, 4, 3), (4, 4, 3), (4, 4, 3)]
+    assert calls == [(1, 4, 3), (4, 4, 3), (4, 4, 3)]

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import ledger
 import numpy as np
 from fake_model import RATE_HZ, FakeModel
 
@@ -19,6 +20,7 @@ def install(folder: Path) -> dict[str, str]:
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: pannsdist-tiny\nVersion: 1.0\n")
     entries = "[pannsdist.models]\ntiny = tiny:Tiny\n[pannsdist.datasets]\nnoted = tiny:Noted\n"
+    entries += "[pannsdist.trackers]\nledger = ledger:Ledger\n"
     (info / "entry_points.txt").write_text(entries)
     paths = (str(folder), str(Path(__file__).parent), os.environ.get("PYTHONPATH", ""))
     return {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
@@ -88,6 +90,7 @@ class NotedSound:
         if "NOTE" in os.environ:
             with Path(f"{os.environ['NOTE']}.{os.environ.get('PADDLE_TRAINER_ID', '0')}").open("a") as file:
                 file.write(f"{self.name}\n")
+        ledger.note(self.name)
         time.sleep(float(os.environ.get("SLOW_S", "0")))
         time_s = np.arange(RATE_HZ // 2) / RATE_HZ
         return (0.3 * np.sin(2 * np.pi * self.pitch_hz * time_s)).astype(np.float32), RATE_HZ

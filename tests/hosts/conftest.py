@@ -31,10 +31,8 @@ def hosts(machines):
 
 @pytest.fixture(scope="session")
 def faults():
-    """The table of the documentation, which gets the seconds of the faults of this session."""
-    table = fault_table.FaultTable()
-    yield table
-    table.write()
+    """The table of the documentation, which gets the figures of the faults of this session."""
+    return fault_table.FaultTable()
 
 
 @pytest.fixture(scope="session")
@@ -45,17 +43,38 @@ def env(tmp_path_factory):
 
 @pytest.fixture
 def work(tmp_path) -> Path:
-    """An empty working folder, shared by the machines."""
-    folder = tmp_path / "work"
-    folder.mkdir()
-    return folder
+    """A new working folder, shared by the machines."""
+    return jobs.working_folder(tmp_path)
 
 
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory, env):
     """Working folder of a run of three processes on one machine."""
-    work = tmp_path_factory.mktemp("undisturbed") / "work"
-    work.mkdir()
-    done = launching.pannsdist("train", "-c", "recipe:tones_cnn6", "--nproc", 3, *jobs.SETTINGS, cwd=work, env=env)
+    return _undisturbed(tmp_path_factory.mktemp("undisturbed"), env, jobs.SETTINGS)
+
+
+@pytest.fixture(scope="session")
+def undisturbed_plain(tmp_path_factory, env):
+    """That of a run without batch norm."""
+    return _undisturbed(tmp_path_factory.mktemp("plain"), env, jobs.PLAIN)
+
+
+@pytest.fixture(scope="session")
+def undisturbed_long(tmp_path_factory, env):
+    """That of a run without batch norm, of many steps."""
+    return _undisturbed(tmp_path_factory.mktemp("long"), env, jobs.LONG)
+
+
+@pytest.fixture(scope="session")
+def undisturbed_short(tmp_path_factory, env):
+    """That of a run of a few steps."""
+    return _undisturbed(tmp_path_factory.mktemp("short"), env, jobs.SHORT)
+
+
+def _undisturbed(folder: Path, env, settings) -> Path:
+    work = jobs.working_folder(folder)
+    typed = ("train", "-c", "recipe:tones_cnn6", "--nproc", 3, *settings)
+    done = launching.pannsdist(*typed, cwd=work, env=env, timeout=network.LIMIT_S)
     assert done.exit_code == 0, done.output
+    assert not jobs.lost_clips(work, jobs.newest_step(work))[1]
     return work

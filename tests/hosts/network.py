@@ -69,7 +69,7 @@ class Host:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self.started.append(Command(self, process, output))
+        self.started.append(Command(self, process, output, cwd, arguments))
         return self.started[-1]
 
     @property
@@ -104,6 +104,11 @@ class Host:
         for command in self.started:
             command.process.wait()
 
+    def send(self, number: int) -> None:
+        """Send a signal, such as SIGSTOP, to every process of this machine."""
+        for process in self.processes:
+            os.kill(process, number)
+
     def plug(self, is_in: bool) -> None:
         """Plug the network cable in, or pull it."""
         ip("link", "set", self.cable, "up" if is_in else "down")
@@ -116,6 +121,8 @@ class Command:
     host: Host
     process: subprocess.Popen
     file: Path
+    cwd: Path
+    arguments: tuple[object, ...]
 
     @property
     def output(self) -> str:

@@ -1,156 +1,206 @@
-"""Longer faults on separate machines: seeded kills and joins, a link that is down, processes that stand still."""
+"""Longer faults on separate machines: processes that are killed or stand still, links that are down, late nodes."""
 
 import os
-import random
 import re
 import signal
 import time
 
 import jobs
-import launching
+import ledger
 import pytest
 
 pytestmark = pytest.mark.long
 
-EVENTS = 20
-PLAIN_STEPS = 160
+IN = {"training": "", "evaluation": "valid", "a save": "save"}
+"""When a link is cut, and what is slow then, so that it happens meanwhile."""
 
 
-@pytest.fixture(scope="session")
-def undisturbed_plain(tmp_path_factory, env):
-    """Working folder of a run without batch norm, of three processes on one machine."""
-    work = tmp_path_factory.mktemp("plain") / "work"
-    work.mkdir()
-    done = launching.pannsdist("train", "-c", "recipe:tones_cnn6", "--nproc", 3, *jobs.PLAIN, cwd=work, env=env)
-    assert done.exit_code == 0, done.output
-    return work
+def ended(commands):
+    return [one.wait() for one in commands], "\n\n".join(one.output for one in commands)
 
 
-class Job:
-    """A run on machines that come and go; `dice` chooses who."""
-
-    def __init__(self, hosts, work, env, dice):
-        self.hosts, self.work, self.env, self.dice = hosts, work, env, dice
-        self.commands = dict(zip(hosts, self.start(hosts), strict=True))
-        self.events = []
-
-    def start(self, hosts):
-        typed = jobs.command("2:3", self.hosts[0].address, "--max-restarts", 99, settings=jobs.PLAIN)
-        return [host.start(*typed, cwd=self.work, env=self.env) for host in hosts]
-
-    def disturb(self):
-        """Do one of what can be done, and note it."""
-        away = [host for host in self.hosts if host not in self.commands]
-        ways = [self.kill_rank, self.kill_launcher, self.restart_master]
-        ways += [lambda: self.join(away)] * 2 if away else [self.kill_node]
-        self.events.append(self.dice.choice(ways)())
-
-    def kill_rank(self):
-        return self.kill_one([number for host in self.commands for number in host.ranks], "rank")
-
-    def kill_launcher(self):
-        return self.kill_one([number for host in self.commands for number in host.launchers], "launcher")
-
-    def kill_one(self, numbers, what):
-        if not numbers:
-            return f"no {what}"
-        os.kill(self.dice.choice(numbers), signal.SIGKILL)
-        return f"{what} killed"
-
-    def kill_node(self):
-        host = self.dice.choice(self.hosts[1:])
-        host.kill()
-        del self.commands[host]
-        return "node killed"
-
-    def restart_master(self):
-        master = self.hosts[0]
-        master.kill()
-        self.commands[master] = self.start([master])[0]
-        return "master killed and started"
-
-    def join(self, away):
-        host = self.dice.choice(away)
-        self.commands[host] = self.start([host])[0]
-        return "node joins"
+def wait_until_in(phase, work, commands):
+    """Return when the processes are in this part of the run, for some seconds."""
+    what = IN[phase]
+    if what:
+        ledger.slow(work, what)
+        jobs.wait_until(lambda: ledger.is_in(work, what), commands)
 
 
-@pytest.mark.parametrize("seed", [1])
-def test_kills_and_joins_lose_nothing(hosts, work, env, undisturbed_plain, seed):
-    dice = random.Random(seed)
-    job = Job(hosts, work, env, dice)
-    while len(job.events) < EVENTS:
-        jobs.wait_for_steps(list(job.commands.values()), work, 1 + dice.randrange(4))
-        time.sleep(dice.uniform(0, 0.3))
-        job.disturb()
-    codes = [command.wait() for command in job.commands.values()]
-    outputs = "\n\n".join(command.output for command in job.commands.values())
-    assert codes == [0] * len(codes), f"{job.events}\n{outputs}"
-    jobs.assert_close(work, undisturbed_plain, PLAIN_STEPS, 1e-6)
-
-
-def test_a_link_that_is_down_for_5_s_changes_nothing(hosts, work, env, undisturbed):
-    commands = jobs.start(hosts, "3", cwd=work, env={**env, "SLOW_S": "0.2"})
+def test_a_link_that_is_down_for_5_s_changes_nothing(hosts, work, env, undisturbed, faults):
+    commands = jobs.start(hosts, "3", cwd=work, env=env)
     jobs.wait_for_steps(commands, work, 3)
-    hosts[2].plug(False)
-    time.sleep(5)
-    hosts[2].plug(True)
-    assert [one.wait() for one in commands] == [0, 0, 0], [one.output for one in commands]
-    assert not any("restart" in one.output for one in commands)
-    jobs.assert_same(work, undisturbed)
+    with faults.measured("link 5 s", commands, work):
+        hosts[2].plug(False)
+        time.sleep(5)
+        hosts[2].plug(True)
+    codes, output = ended(commands)
+    assert codes == [0, 0, 0], output
+    assert "restart" not in output
+    faults.compare("link 5 s", work, undisturbed)
 
 
 def test_without_a_node_whose_link_is_down_for_60_s_it_goes_on_until_it_returns(
     hosts, work, env, undisturbed_plain, faults
 ):
-    slow = {**env, "SLOW_S": "0.2"}
-    commands = jobs.start(hosts, "2:3", cwd=work, env=slow, settings=jobs.PLAIN)
+    commands = jobs.start(hosts, "2:3", cwd=work, env=env, settings=jobs.PLAIN)
     jobs.wait_for_steps(commands, work, 3)
     start = time.monotonic()
     with faults.measured("link 60 s", commands, work):
         hosts[2].plug(False)
         commands[0].wait_for("round 2: 2 nodes")
+    ledger.slow(work, "train")
     time.sleep(max(0.0, 60 - (time.monotonic() - start)))
     hosts[2].plug(True)
     for one in commands[:2]:
         assert re.search(r"restart 1 of 3: node \S+ \(10\.77\.0\.3\) was lost: nothing arrived", one.output)
         assert "round 2: 2 nodes" in one.output
     commands[2].wait_for("this one is taken in when they start again|round 3")
+    ledger.fast(work)
     os.kill(hosts[1].ranks[0], signal.SIGKILL)
-    assert [one.wait() for one in commands] == [0, 0, 0], [one.output for one in commands]
+    codes, output = ended(commands)
+    assert codes == [0, 0, 0], output
     assert "round 3: 3 nodes" in commands[0].output
-    jobs.assert_close(work, undisturbed_plain, PLAIN_STEPS, 1e-6)
+    faults.compare("link 60 s", work, undisturbed_plain, 1e-6)
 
 
-def test_a_command_that_stands_still_is_lost_and_returns(hosts, work, env, undisturbed_plain):
-    slow = {**env, "SLOW_S": "0.2"}
-    commands = jobs.start(hosts, "2:3", cwd=work, env=slow, settings=jobs.PLAIN)
+@pytest.mark.parametrize("phase", IN)
+def test_without_a_node_whose_link_is_cut_for_good_the_others_go_on(
+    hosts, work, env, *, undisturbed_plain, faults, phase
+):
+    commands = jobs.start(hosts, "2:3", "--join-timeout", 20, cwd=work, env=env, settings=jobs.PLAIN)
+    jobs.wait_for_steps(commands, work, 2)
+    wait_until_in(phase, work, commands)
+    with faults.measured(f"link in {phase}", commands[:2], work):
+        hosts[2].plug(False)
+        commands[0].wait_for("round 2: 2 nodes")
+        ledger.fast(work)
+    ledger.slow(work, "train")
+    assert commands[2].wait() == 75, commands[2].output
+    assert "no connection to the master at 10.77.0.1:29400 for 20 s" in commands[2].output
+    hosts[2].plug(True)
+    again = hosts[2].start(*commands[2].arguments, cwd=work, env=env)
+    again.wait_for("this one is taken in when they start again")
+    ledger.fast(work)
+    os.kill(hosts[1].ranks[0], signal.SIGKILL)
+    codes, output = ended([*commands[:2], again])
+    assert codes == [0, 0, 0], output
+    assert "round 3: 3 nodes" in commands[0].output
+    faults.compare(f"link in {phase}", work, undisturbed_plain, 1e-6)
+
+
+def test_where_the_link_of_the_master_is_cut_for_good_in_a_save_all_can_be_continued(
+    hosts, work, env, undisturbed, faults
+):
+    commands = jobs.start(hosts, "3", "--join-timeout", 5, cwd=work, env=env)
+    jobs.wait_for_steps(commands, work, 2)
+    wait_until_in("a save", work, commands)
+    hosts[0].plug(False)
+    codes, output = ended(commands)
+    assert codes == [75, 75, 75], output
+    ledger.fast(work)
+    hosts[0].plug(True)
+    again = jobs.start(hosts, "3", cwd=work, env=env)
+    with faults.measured("link of the master", again, work):
+        pass
+    codes, output = ended(again)
+    assert codes == [0, 0, 0], output
+    faults.compare("link of the master", work, undisturbed)
+
+
+def test_without_a_node_that_stands_still_the_others_go_on_and_it_returns(hosts, work, env, undisturbed_plain, faults):
+    commands = jobs.start(hosts, "2:3", cwd=work, env=env, settings=jobs.PLAIN)
     jobs.wait_for_steps(commands, work, 3)
-    for number in hosts[2].processes:
-        os.kill(number, signal.SIGSTOP)
-    commands[0].wait_for("round 2: 2 nodes")
-    for number in hosts[2].processes:
-        os.kill(number, signal.SIGCONT)
-    assert [one.wait() for one in commands] == [0, 0, 0], [one.output for one in commands]
+    with faults.measured("stopped node", commands, work):
+        hosts[2].send(signal.SIGSTOP)
+        commands[0].wait_for("round 2: 2 nodes")
+    ledger.slow(work, "train")
+    hosts[2].send(signal.SIGCONT)
+    commands[2].wait_for("this one is taken in when they start again")
+    ledger.fast(work)
+    codes, output = ended(commands)
+    assert codes == [0, 0, 0], output
     assert "the master is lost" in commands[2].output
-    jobs.assert_close(work, undisturbed_plain, PLAIN_STEPS, 1e-6)
+    faults.compare("stopped node", work, undisturbed_plain, 1e-6)
+
+
+def test_a_master_that_stands_still_writes_nothing_into_what_others_continue(hosts, work, env, undisturbed, faults):
+    commands = jobs.start(hosts, "3", "--join-timeout", 15, cwd=work, env=env)
+    jobs.wait_for_steps(commands, work, 3)
+    hosts[0].send(signal.SIGSTOP)
+    codes, output = ended(commands[1:])
+    assert codes == [75, 75], output
+    assert output.count("no connection to the master at 10.77.0.1:29400 for 15 s") == 2, output
+    (other,) = jobs.start(hosts[1:2], "3", cwd=work, env=env)
+    assert other.wait() == 2
+    assert re.search(r"error: .*is running in runs/hosts", other.output), other.output
+    hosts[0].send(signal.SIGCONT)
+    assert commands[0].wait() == 75, commands[0].output
+    assert "the same command continues from the last checkpoint" in commands[0].output
+    again = jobs.start(hosts, "3", cwd=work, env=env)
+    with faults.measured("stopped master", again, work):
+        pass
+    codes, output = ended(again)
+    assert codes == [0, 0, 0], output
+    faults.compare("stopped master", work, undisturbed)
 
 
 def test_a_rank_that_stands_still_is_started_again(hosts, work, env, undisturbed, faults):
-    commands = jobs.start(hosts, "3", cwd=work, env=env)
+    settings = (*jobs.SETTINGS, "distributed.hang_timeout_s=15")
+    commands = jobs.start(hosts, "3", cwd=work, env=env, settings=settings)
     jobs.wait_for_steps(commands, work, 3)
     with faults.measured("stopped rank", commands, work):
         os.kill(hosts[1].ranks[0], signal.SIGSTOP)
-    assert [one.wait() for one in commands] == [0, 0, 0], [one.output for one in commands]
+    codes, output = ended(commands)
+    assert codes == [0, 0, 0], output
     assert all("restart 1 of 3" in one.output for one in commands)
-    jobs.assert_same(work, undisturbed)
+    faults.compare("stopped rank", work, undisturbed)
 
 
-def test_after_all_nodes_were_killed_the_same_command_continues(hosts, work, env, undisturbed):
+def test_a_master_that_was_killed_and_started_again_is_joined(hosts, work, env, undisturbed, faults):
+    commands = jobs.start(hosts, "3", cwd=work, env=env)
+    jobs.wait_for_steps(commands, work, 3)
+    hosts[0].kill()
+    for one in commands[1:]:
+        one.wait_for("the master is lost")
+    commands[:1] = jobs.start(hosts[:1], "3", cwd=work, env=env)
+    with faults.measured("master", commands, work):
+        pass
+    codes, output = ended(commands)
+    assert codes == [0, 0, 0], output
+    faults.compare("master", work, undisturbed)
+
+
+def test_after_all_nodes_were_killed_the_same_command_continues(hosts, work, env, undisturbed, faults):
     commands = jobs.start(hosts, "3", cwd=work, env=env)
     jobs.wait_for_steps(commands, work, 3)
     for host in hosts:
         host.kill()
     again = jobs.start(hosts, "3", cwd=work, env=env)
-    assert [one.wait() for one in again] == [0, 0, 0], [one.output for one in again]
-    jobs.assert_same(work, undisturbed)
+    with faults.measured("all nodes", again, work):
+        pass
+    codes, output = ended(again)
+    assert codes == [0, 0, 0], output
+    faults.compare("all nodes", work, undisturbed)
+
+
+def test_a_node_joins_late_leaves_and_returns(hosts, work, env, undisturbed_plain, faults):
+    commands = jobs.start(hosts[:2], "2:3", cwd=work, env=env, settings=jobs.PLAIN)
+    jobs.wait_for_steps(commands, work, 2)
+    assert "round 1: 2 nodes" in commands[0].output
+    for number in (2, 4):
+        ledger.slow(work, "train")
+        late = hosts[2].start(*commands[0].arguments, cwd=work, env=env)
+        late.wait_for("this one is taken in when they start again")
+        ledger.fast(work)
+        with faults.measured("late node", commands, work):
+            os.kill(hosts[1].ranks[0], signal.SIGKILL)
+            late.wait_for(f"round {number}: 3 nodes")
+        if number == 2:
+            with faults.measured("node", commands, work):
+                hosts[2].kill()
+                commands[0].wait_for("round 3: 2 nodes")
+    codes, output = ended([*commands, late])
+    assert codes == [0, 0, 0], output
+    for fault in ("late node", "node"):
+        faults.compare(fault, work, undisturbed_plain, 1e-6)

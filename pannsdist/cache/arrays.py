@@ -83,7 +83,7 @@ class ArrayCache:
         """Remove all arrays of this recipe: they were found to be wrong."""
         self._places.clear()
         for index in self.folder.glob(f"*{INDEX}"):
-            with suppress(OSError):
+            with suppress(CannotWrite):
                 remove(index)
 
     def close(self) -> None:

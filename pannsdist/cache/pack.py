@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import mmap
 import os
 import secrets
 import time
@@ -140,7 +141,10 @@ def read_index(index: Path) -> dict[bytes, Place]:
 
 def mapped(path: Path) -> np.ndarray:
     """The bytes of a data file, mapped into memory, read-only. Raises OSError."""
-    return np.memmap(path, np.uint8, "r") if path.stat().st_size else np.zeros(0, np.uint8)
+    with path.open("rb") as file:
+        if not os.fstat(file.fileno()).st_size:
+            return np.zeros(0, np.uint8)
+        return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
 
 
 def is_being_written(index: Path) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Collection, Iterator
 from contextlib import suppress
@@ -10,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pannsdist.cache.pack import ARRAYS, INDEX, UNLOCKED_S, is_being_written, mapped, read_index
+from pannsdist.runtime import storage
+from pannsdist.runtime.errors import CannotWrite
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,8 @@ def packs(root: Path) -> list[PackState]:
 
 def touch(index: Path) -> None:
     """Note that a pack is used now; without effect in a cache that this user may only read."""
-    with suppress(OSError):
-        os.utime(index)
+    with suppress(CannotWrite):
+        storage.touch(index)
 
 
 def prune(root: Path, limit_bytes: int, kept: Collection[Path] = ()) -> int:
@@ -48,7 +49,7 @@ def prune(root: Path, limit_bytes: int, kept: Collection[Path] = ()) -> int:
     for pack in found:
         if total <= limit_bytes:
             break
-        with suppress(OSError):
+        with suppress(OSError, CannotWrite):
             if pack.index not in kept and not is_being_written(pack.index):
                 remove(pack.index)
                 total -= pack.size
@@ -57,18 +58,18 @@ def prune(root: Path, limit_bytes: int, kept: Collection[Path] = ()) -> int:
 
 
 def remove(index: Path) -> None:
-    """Remove a pack: first the index, so that no other process finds arrays that are not there. Raises OSError."""
-    index.unlink(missing_ok=True)
-    index.with_suffix(ARRAYS).unlink(missing_ok=True)
+    """Remove a pack: first the index, so that no other process finds arrays that are not there. Raises CannotWrite."""
+    storage.remove(index)
+    storage.remove(index.with_suffix(ARRAYS))
 
 
 def _remove_leftovers(root: Path) -> None:
     """Data files whose index is gone, since a process was killed between the two."""
     for path in root.glob(f"*/*{ARRAYS}"):
-        with suppress(OSError):
+        with suppress(OSError, CannotWrite):
             is_old = time.time() - path.stat().st_mtime > UNLOCKED_S
             if is_old and not path.with_suffix(INDEX).exists():
-                path.unlink()
+                storage.remove(path)
 
 
 @dataclass(frozen=True)

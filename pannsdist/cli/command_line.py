@@ -17,6 +17,7 @@ from pannsdist.cli import (
     init,
     logs,
     plugins,
+    probe,
     report,
     runs,
     series,
@@ -40,7 +41,22 @@ def command_parser() -> argparse.ArgumentParser:
     parser = streams.ArgumentParser(prog="pannsdist", description="Audio classification on PaddlePaddle.")
     parser.add_argument("--version", action="version", version=f"pannsdist {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    families = (init, train, evaluation, plugins, find_lr, sounds, weights, data, series, runs, report, logs, doctor)
+    families = (
+        init,
+        probe,
+        train,
+        evaluation,
+        plugins,
+        find_lr,
+        sounds,
+        weights,
+        data,
+        series,
+        runs,
+        report,
+        logs,
+        doctor,
+    )
     for add in (_add_config, *(family.add for family in families)):
         add(commands)
     return parser

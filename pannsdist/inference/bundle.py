@@ -17,6 +17,7 @@ import paddle
 
 from pannsdist.contracts import FrontEnd
 from pannsdist.contracts.network import Network
+from pannsdist.inference.heads import last_linear, set_hidden_units
 from pannsdist.inference.inference_model import InferenceModel
 from pannsdist.registry import Catalog, Origin
 from pannsdist.registry.building import Part, build_plugin
@@ -35,6 +36,7 @@ REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]{0,99}")
 """Names and versions of distributions; they become part of a command to type."""
 MAX_NAME_LETTERS = 1000
 MAX_CROP_S = 3600
+MAX_HIDDEN_UNITS = 1 << 16
 METRICS = "metrics."
 """The settings key of metric plugins, in front of their names."""
 
@@ -54,7 +56,8 @@ class BundleRecord:
 
     `crop_s` is the length that clips were evaluated at, in seconds; with `pads_to_crop` shorter clips were padded to
     it, else only to the shortest input of the network. `scores` are those of `epoch`, NaN included.
-    `further` are the other plugins of the run, by their settings key, such as `metrics.f2`.
+    `further` are the other plugins of the run, by their settings key, such as `metrics.f2`. With `hidden_units` the
+    head is not the plugin's own, but has a hidden layer of so many units.
     """
 
     model: PluginRecord
@@ -71,6 +74,7 @@ class BundleRecord:
     scores: Mapping[str, float] = field(default_factory=dict)
     further: Mapping[str, PluginRecord] = field(default_factory=dict)
     pads_to_crop: bool = True
+    hidden_units: int = 0
 
     @property
     def metrics(self) -> list[str]:
@@ -200,6 +204,8 @@ def load_bundle(folder: Path, catalog: Catalog) -> Bundle:
         raise BadBundle(wrong, right, _install(record.feature.origin))
     model = build_recorded(record.model, "model", catalog).plugin
     network = Network(feature.build(), model.build(tuple(record.labels), record.front_end))
+    if record.hidden_units:
+        set_hidden_units(network, last_linear(network.model, model.head), record.hidden_units)
     try:
         network.restore(read_paddle(folder / WEIGHTS_FILE))
     except (ValueError, BadWeightsFile) as error:
@@ -231,6 +237,8 @@ def _require_bounds(record: BundleRecord) -> None:
         raise ValueError(f"crop_s is no number of seconds up to {MAX_CROP_S}")
     if type(record.pads_to_crop) is not bool:
         raise ValueError("pads_to_crop is neither true nor false")
+    if type(record.hidden_units) is not int or not 0 <= record.hidden_units <= MAX_HIDDEN_UNITS:
+        raise ValueError(f"hidden_units is no whole number up to {MAX_HIDDEN_UNITS}")
 
 
 def require_installed(record: PluginRecord, kind: str, catalog: Catalog, otherwise: str = "") -> None:

@@ -253,6 +253,12 @@ def make_link(link: Path, target: str) -> None:
             link.symlink_to(target)
 
 
+def touch(path: Path) -> None:
+    """Set the times of a file to now."""
+    with writing(path):
+        os.utime(path)
+
+
 def flush(path: Path) -> None:
     """Flush a written file to disk."""
     with writing(path):

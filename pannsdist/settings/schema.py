@@ -60,7 +60,7 @@ class DataSettings:
         high=3600,
     )
     cache_limit_gb: float = setting(
-        10.0, "size of the cache of computed arrays, such as embeddings, in GB; 0: no cache", low=0
+        10.0, "size of the cache of computed arrays, such as embeddings, in GB; 0: no cache", low=0, high=1000000
     )
 
 

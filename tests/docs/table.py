@@ -102,6 +102,14 @@ RUN = (
         ONE_PROCESS,
         leaves="runs/esc10_mn04/best_model/bundle.json",
     ),
+    Run(
+        r"pannsdist probe -c recipe:esc10_mn04 --folds",
+        leaves="runs/esc10_mn04_probe/best_model/bundle.json",
+        shows=r"^mean of 5 folds, 20 clips",
+        add=("data.workers=0", "train.crop_s=1"),
+    ),
+    Run(r"pannsdist probe -c digits.yaml$", ("data.workers=0",), leaves="runs/digits_probe/probe.json"),
+    Run(r"pannsdist probe -c digits.yaml --kind knn", ("data.workers=0",), shows=r"so there is no model folder"),
     Run(r"pannsdist train -c FILE.yaml --dry-run", shows=r"\nbatch      4 = "),
     Run(
         r"pannsdist train -c recipe:demo --nproc 2",

@@ -8,7 +8,7 @@ import numpy as np
 
 
 class Engine(Protocol):
-    """Computes the outputs of one network, by name: `scores`, `embedding`, `framewise` (see `output_layer`)."""
+    """Computes the outputs of one network by name: `scores`, `logits`, `embedding`, `framewise`, see `output_layer`."""
 
     def run(self, output: str, waveforms: np.ndarray) -> np.ndarray:
         """Waveforms (B, S) float32 -> (B, C), (B, E) or (B, T, C) float32.

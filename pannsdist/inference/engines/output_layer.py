@@ -10,13 +10,13 @@ from pannsdist.contracts.network import Network
 from pannsdist.inference.windowing import Windowing
 from pannsdist.runtime.errors import UserError
 
-SCORES, EMBEDDING, FRAMEWISE = "scores", "embedding", "framewise"
+SCORES, LOGITS, EMBEDDING, FRAMEWISE = "scores", "logits", "embedding", "framewise"
 METHODS = {EMBEDDING: "embed", FRAMEWISE: "framewise"}
-"""The method of the model that computes an output; `scores` are the logits through sigmoid or softmax."""
+"""The method of the model that computes an output; `scores` are the `logits` through sigmoid or softmax."""
 
 
 class OutputLayer(nn.Layer):
-    """(B, S) waveform -> probabilities (B, C), embedding (B, E) or framewise probabilities (B, T, C).
+    """(B, S) waveform -> probabilities or logits (B, C), embedding (B, E) or framewise probabilities (B, T, C).
 
     Raises UserError for an output that the network does not have.
     """
@@ -39,6 +39,8 @@ class OutputLayer(nn.Layer):
         if self.output == "framewise":
             return self.network.model.framewise(features)
         logits = self.network.model(features)
+        if self.output == "logits":
+            return logits
         if self.multi_label:
             return F.sigmoid(logits)
         return F.softmax(logits, axis=-1)

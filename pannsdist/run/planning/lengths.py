@@ -85,12 +85,17 @@ def refuse_lengths(
 
 
 def _refuse_short_crops(lengths: Lengths, origin: SettingsOrigin, plugins: Plugins) -> None:
-    rate_hz, minimum = plugins.front_end.sample_rate_hz, plugins.minimum_samples
     for key, crop_s in (("train.crop_s", lengths.train_crop_s), ("valid.crop_s", lengths.valid_crop_s)):
-        if round(crop_s * rate_hz) < minimum:
-            wrong = f"{origin.where(key)} is {crop_s:g} s, {round(crop_s * rate_hz)} samples at {rate_hz} Hz"
-            right = f"{plugins.model.entry.name} needs {minimum} samples, {at_least(minimum / rate_hz)}"
-            raise SettingsError(wrong, right, origin.command)
+        refuse_short_crop(key, crop_s, origin, plugins)
+
+
+def refuse_short_crop(key: str, crop_s: float, origin: SettingsOrigin, plugins: Plugins) -> None:
+    """Raise SettingsError for a crop, the setting `key`, that is shorter than the shortest input of the network."""
+    rate_hz, minimum = plugins.front_end.sample_rate_hz, plugins.minimum_samples
+    if round(crop_s * rate_hz) < minimum:
+        wrong = f"{origin.where(key)} is {crop_s:g} s, {round(crop_s * rate_hz)} samples at {rate_hz} Hz"
+        right = f"{plugins.model.entry.name} needs {minimum} samples, {at_least(minimum / rate_hz)}"
+        raise SettingsError(wrong, right, origin.command)
 
 
 def _refuse_one_length(lengths: Lengths, origin: SettingsOrigin, plugins: Plugins) -> None:

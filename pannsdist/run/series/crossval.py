@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 import time
@@ -11,6 +10,7 @@ from typing import Any
 
 from pannsdist import settings
 from pannsdist.registry import Catalog
+from pannsdist.run.planning.folds import dataset_folds
 from pannsdist.run.series.execution import execute, slot_environments
 from pannsdist.run.series.final_run import train_final
 from pannsdist.run.series.intervals import FoldIntervals, fold_intervals
@@ -18,13 +18,11 @@ from pannsdist.run.series.runs import Request, Series, describe, plan_series, re
 from pannsdist.run.series.scores import Result, Spread, read_result, spreads, table
 from pannsdist.runtime import storage
 from pannsdist.runtime.console import print_main
-from pannsdist.runtime.errors import BadDataset, SettingsError, shell_command
 from pannsdist.runtime.figures import duration, score
 from pannsdist.training.metrics import Interval
 
 RECORD_FILE = "crossval.json"
 KINDS = ("best", "last")
-OWN_FOLDS = "the datasets folder and manifest draw folds from sounds of any kind: data.name=folder data.params.folds=5"
 INTERVAL = "95 % interval: of the mean at the best epochs, bootstrap over the clips within each fold"
 
 
@@ -56,26 +54,9 @@ def cross_validate(request: Request, selected: Sequence[int] = (), final: bool =
 def choose_folds(request: Request, selected: Sequence[int]) -> tuple[str, list[int]]:
     """(the settings key that selects the fold, the folds to run). Raises BadDataset if the dataset has no folds."""
     chosen, origin = settings.load(request.config, request.overrides)
-    entry = Catalog.installed().datasets.find(chosen.data.name, origin.where("data.name"))
-    plugin = entry.load()
-    show = shell_command("pannsdist", "plugins", "show", "dataset", entry.name)
-    if not hasattr(plugin, "fold_param"):
-        right = f"{OWN_FOLDS}\na dataset plugin declares folds with `fold_param` and `folds` (pannsdist.contracts)"
-        raise BadDataset(f"dataset {entry.name} ({entry.origin}) has no folds to cross-validate over", right, show)
-    key = f"data.params.{plugin.fold_param}"
+    key, folds = dataset_folds(chosen.data, origin, Catalog.installed(), selected)
     refuse_own_keys(request, (key,), "select folds with --folds 1,2")
-    folds = list(plugin.folds(settings.fill_params(plugin.Params, chosen.data.params, origin, "data.params")))
-    if len(folds) < 2:
-        wrong = f"dataset {entry.name} has {len(folds)} folds with these params"
-        right = "at least two are needed: one for validation, the others for training"
-        if any(item.name == "folds" for item in dataclasses.fields(plugin.Params)):
-            right += "\nto draw five, stratified by class: data.params.folds=5; data.params.group keeps clips together"
-        raise BadDataset(wrong, right, show)
-    unknown = [fold for fold in selected if fold not in folds]
-    if unknown:
-        wrong = f"--folds has {unknown[0]}, which is not a fold of dataset {entry.name}"
-        raise SettingsError(wrong, f"its folds: {', '.join(map(str, folds))}")
-    return key, [fold for fold in folds if fold in selected or not selected]
+    return key, folds
 
 
 def read_results(series: Series) -> list[Result]:

@@ -9,6 +9,7 @@ from functools import reduce
 import numpy as np
 from numpy.typing import NDArray
 
+from pannsdist.contracts.predictions import Predictions
 from pannsdist.run.series.scores import Result
 from pannsdist.training.metrics import Interval, interval, resampled
 from pannsdist.training.tracking import read_predictions
@@ -31,16 +32,24 @@ class FoldIntervals:
 
 def fold_intervals(results: Sequence[Result]) -> FoldIntervals:
     """The intervals at the best epochs. Raises BadRunFolder or CannotRead for damaged predictions."""
-    clips, folds = 0, []
-    for seed, result in enumerate(results):
+    folds = []
+    for result in results:
         saved = read_predictions(result.folder / PREDICTIONS)
         if saved is None or result.best is None or saved.epoch != result.best.epoch:
             return FoldIntervals()
-        clips += len(saved.predictions.ids)
-        drawn = resampled(saved.predictions, seed).scores
-        folds.append({f"{saved.split}/{name}": values for name, values in drawn.items()})
-    names = [name for name in folds[0] if all(name in fold for fold in folds)] if folds else []
-    found = {name: interval(_mean([fold[name] for fold in folds])) for name in names}
+        folds.append((saved.split, saved.predictions))
+    return intervals_over_folds(folds)
+
+
+def intervals_over_folds(folds: Sequence[tuple[str, Predictions]]) -> FoldIntervals:
+    """The intervals of the mean over folds, each with the name of its split and its predictions."""
+    drawn = []
+    for seed, (split, predictions) in enumerate(folds):
+        scores = resampled(predictions, seed).scores
+        drawn.append({f"{split}/{name}": values for name, values in scores.items()})
+    names = [name for name in drawn[0] if all(name in fold for fold in drawn)] if drawn else []
+    found = {name: interval(_mean([fold[name] for fold in drawn])) for name in names}
+    clips = sum(len(predictions.ids) for _, predictions in folds)
     return FoldIntervals(clips, {name: one for name, one in found.items() if one is not None})
 
 

@@ -148,9 +148,11 @@ def test_a_pack_that_is_being_written_is_not_removed(tmp_path):
         assert found(tmp_path).keys() == SETS.keys()
 
 
-def test_a_limit_of_zero_writes_nothing(tmp_path):
+def test_a_limit_of_zero_is_no_cache(tmp_path):
     filled(tmp_path, limit_gb=0.0)
     assert list(tmp_path.iterdir()) == []
+    filled(tmp_path)
+    assert ArrayCache(tmp_path, RECIPE, 0.0).read(KEYS) == {}
 
 
 def test_a_full_disk_is_noted_once_and_what_was_there_stays(tmp_path, monkeypatch, capsys):

@@ -166,3 +166,12 @@ def test_a_clip_of_just_the_minimum_length_is_read(write):
 )
 def test_a_piece_beyond_the_end_is_refused(write, cut, span):
     assert f"): the span from {span} lies outside its 0.500 s\n" in refusal(write(noise()), **cut)
+
+
+def test_of_a_file_at_another_rate_at_least_as_much_is_read_as_the_crop_needs(tmp_path):
+    soundfile.write(tmp_path / "a.wav", noise(44_100), 44_100, subtype="FLOAT")
+    reader = ClipReader(RATE_HZ, 4001)  # 22 055.5 samples of the file
+    waveform = reader.read(clip(tmp_path / "a.wav"), None)
+    whole = ClipReader(RATE_HZ, RATE_HZ).read(clip(tmp_path / "a.wav"), None)
+    assert abs(waveform[4000] - whole[4000]) < 0.05 < np.abs(whole[3900:4001]).max()
+    assert waveform[4000] != 0.0

@@ -263,3 +263,9 @@ def test_a_bad_clip_changes_nothing_of_the_others():
     same = [row == before[row[0]] for row in everything(rest)]
     assert order[3] not in rest.ids
     assert same.count(False) == 1, "but for the one that was its partner"
+
+
+def test_free_pairs_of_each_epoch_and_step_are_drawn_anew():
+    plan = training(mixup=mixup("free"))
+    drawn = [batch.partners.tolist() for epoch in (1, 2) for (batch,) in batches(plan, epoch)]
+    assert len({tuple(one) for one in drawn}) == len(drawn)

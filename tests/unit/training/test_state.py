@@ -25,6 +25,11 @@ def test_another_number_of_processes_restores_the_mean():
         assert own["norm._mean"].dtype == np.float32
 
 
+def test_the_mean_of_large_and_small_statistics_is_exact_to_float32():
+    values = {f"{rank}/norm._mean": np.array([value], np.float32) for rank, value in enumerate((2.0**24, 1.0, 1.0))}
+    assert own_statistics(values, 0, 1)["norm._mean"] == np.float32((2**24 + 2) / 3)
+
+
 def test_equal_statistics_of_all_processes_need_no_restoring():
     assert own_statistics({}, 1, 2) == {}
 

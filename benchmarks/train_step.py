@@ -1,4 +1,4 @@
-"""Speed of a training step: one or two processes, with and without the MKL switch, interleaved in fresh processes.
+"""Speed of a training step: kernels, precision, processes and threads, interleaved in fresh processes.
 
     python benchmarks/train_step.py [--models NAME ...] [--rounds N] [--steps N] [--peers PYTHON] [--quick]
 
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from measuring import Table, interleave, parser, present
 
-from pannsdist.runtime.cpu import MKL_SWITCH
+from pannsdist.runtime.cpu import MKL_SWITCH, is_amd
 
 if TYPE_CHECKING:
     from pannsdist.contracts.batch import Batch
@@ -50,25 +50,39 @@ QUICK = Work("panns_cnn6", steps=1, clips=2, clip_s=0.5)
 
 @dataclass(frozen=True)
 class Arm:
-    """A configuration of processes, MKL switch and threads."""
+    """A configuration of kernels, precision, processes and threads; `switch`: MKL's, for AMD processors."""
 
-    processes: int
-    switch: bool
+    kernels: str
+    processes: int = 1
     threads: int = 1
+    amp: str = "none"
+    switch: bool = True
 
     def __str__(self) -> str:
         processes = f"{self.processes} process" + ("es" if self.processes > 1 else "")
-        threads = f", OMP_NUM_THREADS={self.threads}" if self.threads > 1 else ""
-        return f"{processes}, {'with' if self.switch else 'without'} switch{threads}"
+        threads = f", {self.threads} threads" if self.threads > 1 else ""
+        precision = "" if self.amp == "none" else f", {self.amp}"
+        return f"{self.kernels}{precision}, {processes}{threads}{'' if self.switch else ', without MKL switch'}"
 
     def environment(self) -> dict[str, str]:
         """The environment variables of the arm's processes."""
         environment = {name: value for name, value in os.environ.items() if name != MKL_SWITCH}
-        switch = {MKL_SWITCH: "5"} if self.switch else {}
+        switch = {MKL_SWITCH: "5"} if self.switch and is_amd() else {}
         return {**environment, **switch, "OMP_NUM_THREADS": str(self.threads)}
 
 
-OURS = {str(arm): arm for arm in (Arm(1, False), Arm(1, True), Arm(1, True, 2), Arm(2, False), Arm(2, True))}
+PADDLE = Arm("paddle")
+ARMS = (
+    PADDLE,
+    *((Arm("paddle", switch=False),) if is_amd() else ()),
+    Arm("paddle", 2),
+    Arm("onednn"),
+    Arm("onednn", threads=2),
+    Arm("onednn", 2),
+    Arm("onednn", threads=2, amp="bf16"),
+    Arm("onednn", 2, amp="bf16"),
+)
+OURS = {str(arm): arm for arm in ARMS}
 PEERS = {
     f"PyTorch, 2 threads{text}": words
     for text, words in {
@@ -87,15 +101,16 @@ def main() -> None:
     arguments.add_argument("--models", nargs="+", default=list(STEPS), metavar="NAME", help="model plugins")
     arguments.add_argument("--steps", type=int, help="measured steps per arm and round")
     arguments.add_argument("--peers", type=Path, metavar="PYTHON", help="a Python with PyTorch and torchlibrosa")
-    arguments.add_argument("--worker", nargs=2, metavar=("WORK", "FILE"), help="of this program alone")
+    arguments.add_argument("--worker", nargs=3, metavar=("WORK", "ARM", "FILE"), help="of this program alone")
     chosen = arguments.parse_args()
     if chosen.worker:
-        work(Work(**json.loads(chosen.worker[0])), Path(chosen.worker[1]))
+        task, arm, file = chosen.worker
+        work(Work(**json.loads(task)), Arm(**json.loads(arm)), Path(file))
         return
     works = [Work(model, chosen.steps or STEPS.get(model, 3)) for model in chosen.models]
     arms = [*OURS]
     if chosen.quick:
-        works, arms, chosen.rounds = [QUICK], [arms[0], arms[-1]], 1
+        works, arms, chosen.rounds = [QUICK], [str(PADDLE), str(Arm("onednn", 2))], 1
     present([measure(one, arms, chosen.rounds, chosen.peers) for one in works], chosen.json)
 
 
@@ -133,7 +148,7 @@ def step_seconds(arm: Arm, task: Work) -> list[float]:
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "steps.json"
         launcher = [sys.executable, "-m", "paddle.distributed.launch", f"--nproc_per_node={arm.processes}"]
-        script = [__file__, "--worker", json.dumps(vars(task)), str(result)]
+        script = [__file__, "--worker", json.dumps(vars(task)), json.dumps(vars(arm)), str(result)]
         command = [*launcher, "--log_dir", str(Path(folder) / "log"), *script]
         done = subprocess.run(command, env=arm.environment(), capture_output=True, text=True, check=False)  # noqa: S603
         if done.returncode != 0:
@@ -141,7 +156,7 @@ def step_seconds(arm: Arm, task: Work) -> list[float]:
         return list(json.loads(result.read_text(encoding="utf-8")))
 
 
-def work(task: Work, result: Path) -> None:
+def work(task: Work, arm: Arm, result: Path) -> None:
     """Run one process of an arm; rank 0 writes the seconds of each measured step.
 
     A step ends when its loss is on the host: on a CPU, backward pass and update are finished then in all processes.
@@ -149,7 +164,7 @@ def work(task: Work, result: Path) -> None:
     from pannsdist.distributed import fleet
 
     world = fleet.connect()
-    learner, batch = build(world, task.model, task.clips // world.size, task.clip_s)
+    learner, batch = build(world, task.model, task.clips // world.size, task.clip_s, arm)
     seconds = []
     for step in range(1, task.steps + 2):
         start = time.perf_counter()
@@ -160,19 +175,21 @@ def work(task: Work, result: Path) -> None:
     world.close()
 
 
-def build(world: World, model_name: str, clips: int, clip_s: float) -> tuple[Learner, Batch]:
+def build(world: World, model_name: str, clips: int, clip_s: float, arm: Arm = PADDLE) -> tuple[Learner, Batch]:
     """A learner with random weights, and `clips` clips of noise for this process. All processes must call this."""
     import numpy as np
     import paddle
 
     from pannsdist.contracts.batch import Batch
     from pannsdist.contracts.network import Network
+    from pannsdist.kernels import install
+    from pannsdist.kernels.choice import Wanted, choose
     from pannsdist.registry import Catalog
     from pannsdist.runtime import seeding
     from pannsdist.training.optimization.losses import TrainingLoss
     from pannsdist.training.optimization.optimizers import build_optimizer
     from pannsdist.training.optimization.schedules import Schedule
-    from pannsdist.training.train_step import Learner
+    from pannsdist.training.train_step import Learner, StepOptions
 
     catalog = Catalog.installed()
     model_class = catalog.models.find(model_name).load()
@@ -181,12 +198,12 @@ def build(world: World, model_name: str, clips: int, clip_s: float) -> tuple[Lea
     paddle.seed(seeding.initial_seed(0))
     labels = [f"class-{number}" for number in range(CLASSES)]
     model = model_class(model_class.Params()).build(labels, feature.front_end)
+    install(model, choose(Wanted(arm.kernels, arm.amp), world.device))
     network = Network(feature.build(), model)
     network.train()
     optimizer = build_optimizer("AdamW", {}, 1e-4, network.model)
-    learner = Learner(
-        world, network, TrainingLoss(multi_label=False), optimizer, Schedule("constant", 1e-4, total_steps=1)
-    )
+    schedule, options = Schedule("constant", 1e-4, total_steps=1), StepOptions(amp=arm.amp)
+    learner = Learner(world, network, TrainingLoss(multi_label=False), optimizer, schedule, options=options)
 
     samples = round(clip_s * feature.front_end.sample_rate_hz)
     random = np.random.default_rng(world.rank)

@@ -32,7 +32,7 @@ from pannsdist.runtime import console, outputs, reading, storage
 from pannsdist.runtime.errors import BadRunFolder, UserError
 from pannsdist.runtime.figures import score
 from pannsdist.training.background import BackgroundWriter
-from pannsdist.training.checkpoint import CheckpointStore, Snapshot
+from pannsdist.training.checkpoint import CheckpointStore, Origin, Snapshot
 from pannsdist.training.evaluator import Evaluator, NoEvaluation, SplitToEvaluate
 from pannsdist.training.fit_context import ResultSinks, TrainingData
 from pannsdist.training.optimization.losses import TrainingLoss
@@ -176,7 +176,7 @@ class Trainer:
         return self.checkpoint_dir / "best_model"
 
     def _store(self, data_digest: str = "") -> CheckpointStore:
-        return CheckpointStore(self.checkpoint_dir / "checkpoints", ALL, data_digest)
+        return CheckpointStore(self.checkpoint_dir / "checkpoints", ALL, Origin(data_digest))
 
     def _restored(self) -> Progress:
         """Restore the newest checkpoint in `checkpoint_dir`, if there is one. All processes must call this."""
@@ -196,7 +196,7 @@ class Trainer:
         storage.make_folder(self._store().folder)
         storage.recover_folder(self._best_model)
         found = load_latest(self._store())
-        self._data.digest = found.data if found.snapshot else None
+        self._data.digest = found.origin.data if found.snapshot else None
         return found.snapshot
 
     def _take_data(self, train_dataset: Any, eval_dataset: Any, epochs: int, on_change: str) -> None:

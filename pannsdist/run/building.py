@@ -24,6 +24,7 @@ from pannsdist.contracts.network import Network
 from pannsdist.distributed.world import World
 from pannsdist.inference.bundle import BundleRecord, PluginRecord
 from pannsdist.inference.identification import load_or_name
+from pannsdist.kernels import install
 from pannsdist.registry import Catalog
 from pannsdist.registry.building import Part
 from pannsdist.run import history, learner_building
@@ -56,12 +57,13 @@ class Parts:
 
 
 def build_network(plan: Plan) -> Network:
-    """Feature and model with random initial weights, identical in all processes."""
+    """Feature and model with random initial weights, identical in all processes; computed by the plan's kernels."""
     paddle.seed(seeding.initial_seed(plan.settings.seed))
     feature = plan.plugins.feature.plugin.build()
     model = plan.plugins.model.plugin.build(plan.data.labels, plan.front_end)
     if not model.training:  # as a whole; what a plugin freezes inside of a layer in training mode stays frozen
         model.train()
+    install(model, plan.kernels)
     return Network(feature, model, spec_augment=plan.masks_features)
 
 

@@ -10,6 +10,7 @@ from pannsdist.audio.clip_reader import ClipReader
 from pannsdist.audio.loader import Loader
 from pannsdist.distributed.fleet import SingleProcessWorld
 from pannsdist.inference.bundle import BundleRecord, load_bundle, require_installed
+from pannsdist.kernels import choice, install
 from pannsdist.registry import Catalog
 from pannsdist.registry.building import Part
 from pannsdist.run.building import plugin_record
@@ -30,6 +31,8 @@ def evaluate_bundle(
 ) -> EvaluatedSplit:
     """Evaluate the model in `folder` on a split of the dataset of the settings, in one process.
 
+    The kernels are those that a training with these settings uses: its scores to the last digit.
+
     Clips are read as in the validation of the training run. The metric plugins of that run are computed too, unless the
     settings set them to null, and those of the settings. Raises BadBundle if the labels differ, or if the dataset or
     a metric of the run is not installed.
@@ -44,17 +47,18 @@ def evaluate_bundle(
     _refuse_other_labels(folder, tuple(record.labels), data.labels)
     _note_other_clips(folder, record, data, split)
     further = plugin_metrics(_metrics(record, settings, origin, catalog, data))
-    rate_hz = record.front_end.sample_rate_hz
-    chosen_s = settings.data.min_clip_s
+    rate_hz, chosen_s = record.front_end.sample_rate_hz, settings.data.min_clip_s
     min_clip_s = bundle.minimum_s if chosen_s is None else chosen_s
     pad_samples = round(bundle.inference_model.pad_to_s * rate_hz)
     reader = ClipReader(rate_hz, round(record.crop_s * rate_hz), min_clip_s, pad_samples)
     batch_size = settings.valid.batch_size if record.pads_to_crop else 1
     skip_bad = settings.data.on_bad_clip == "skip"
     plan = EvaluationPlan(data.splits[split], batch_size, reader, skip_bad)
+    world = SingleProcessWorld()
+    install(bundle.network.model, choice.choose(choice.Wanted.of(settings, origin), world.device))
     loader = Loader(settings.data.workers)
     try:
-        evaluator = Evaluator(SingleProcessWorld(), bundle.network, record.labels, record.multi_label, further)
+        evaluator = Evaluator(world, bundle.network, record.labels, record.multi_label, further)
         found = evaluator.evaluate(
             SplitToEvaluate(split, plan.ids, lambda: loader.read(plan.requests(Shard(0, 1))), plan.groups)
         )

@@ -18,7 +18,7 @@ from pannsdist.run import history
 from pannsdist.run.changed_data import ResumedData
 from pannsdist.run.data_record import DATA_FILE, DataRecord, data_record
 from pannsdist.run.planning.plan import Plan
-from pannsdist.run.same_run import LABELS_FILE, SETTINGS_FILE, refuse_folder, run_path
+from pannsdist.run.same_run import LABELS_FILE, SETTINGS_FILE, other_kernels, refuse_folder, run_path
 from pannsdist.run.trackers import PluginTracker
 from pannsdist.runtime import console, launcher, reading, storage
 from pannsdist.runtime.errors import BadClip, BadRunFolder, CannotWrite, shell_command
@@ -28,7 +28,7 @@ from pannsdist.runtime.names import shown
 from pannsdist.runtime.redaction import published_text
 from pannsdist.settings.schema import Settings
 from pannsdist.training.background import BackgroundWriter
-from pannsdist.training.checkpoint import DAMAGED, CheckpointStore, LatestCheckpoint, Progress, Snapshot
+from pannsdist.training.checkpoint import DAMAGED, CheckpointStore, LatestCheckpoint, Origin, Progress, Snapshot
 from pannsdist.training.fit_context import ResultSinks
 from pannsdist.training.run_length import RunLength
 from pannsdist.training.tracking import ClassScoresFile, ConsoleTracker, PredictionsTracker, ScoresFile
@@ -77,17 +77,17 @@ class LockTracker:
 class RunFolder:
     """The folder `runs/NAME`, new or resumed, locked against other processes until `close`."""
 
-    def __init__(self, path: Path, settings: Settings, lock: FolderLock, data_digest: str) -> None:
+    def __init__(self, path: Path, settings: Settings, lock: FolderLock, origin: Origin) -> None:
         self.path, self._lock = path, lock
-        self.checkpoints = CheckpointStore(path / "checkpoints", settings.save.keep, data_digest)
-        self._on_change = settings.data.on_change
+        self.checkpoints = CheckpointStore(path / "checkpoints", settings.save.keep, origin)
+        self._on_change, self._kernels = settings.data.on_change, settings.train.cpu_kernels
 
     @classmethod
-    def open(cls, settings: Settings, record: DataRecord) -> RunFolder:
+    def open(cls, settings: Settings, record: DataRecord, kernels: str = "") -> RunFolder:
         """Open or create the run folder, and lock it.
 
         Before anything is written, raises what `refuse_folder` raises, and BadRunFolder if another process has it.
-        A run also counts as another one if the dataset's labels have changed.
+        `kernels`: the name of the plan's. A run also counts as another one if the dataset's labels have changed.
         """
         refuse_folder(settings, record.labels)
         path = run_path(settings)
@@ -102,7 +102,7 @@ class RunFolder:
         except BaseException:
             lock.close()
             raise
-        return cls(path, settings, lock, record.digest)
+        return cls(path, settings, lock, Origin(record.digest, kernels))
 
     def close(self) -> None:
         """Let other processes have the folder."""
@@ -119,8 +119,11 @@ class RunFolder:
         found = load_latest(self.checkpoints)
         snapshot, changed = found.snapshot, ""
         if snapshot is not None:
+            changed = other_kernels(self.path, found.origin.kernels, self.checkpoints.origin.kernels, self._kernels)
+            if changed:
+                console.print_main(changed)
             resumed = ResumedData(self.path, record, length, self._on_change)
-            snapshot, changed = resumed.resolved(snapshot, found.data)
+            snapshot, changed = resumed.resolved(snapshot, found.origin.data)
         if snapshot is not None and changed:
             console.print_main(changed)
             self.checkpoints.write_alone(snapshot)
@@ -216,7 +219,7 @@ def opened_run(plan: Plan) -> Iterator[tuple[RunFolder, Snapshot | None]]:
     Raises BadRunFolder, CannotWrite.
     """
     record = data_record(plan.data)
-    with closing(RunFolder.open(plan.settings, record)) as folder:
+    with closing(RunFolder.open(plan.settings, record, plan.kernels.name)) as folder:
         snapshot = folder.snapshot(record, plan.lengths.run)
         history.add_start(folder.path)
         yield folder, snapshot

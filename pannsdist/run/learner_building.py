@@ -6,10 +6,10 @@ import paddle
 
 from pannsdist.contracts.network import Network
 from pannsdist.distributed.world import World
+from pannsdist.kernels.choice import amp_note
 from pannsdist.run.planning.data import TRAIN
 from pannsdist.run.planning.plan import Plan
 from pannsdist.run.planning.training_plugins import built_optimizer, guarded_lr_factor
-from pannsdist.training.optimization import precision
 from pannsdist.training.optimization.freezing import (
     Freezing,
     Stage,
@@ -87,10 +87,8 @@ def _stages(plan: Plan, model: paddle.nn.Layer) -> tuple[list[Stage], tuple[Stag
 
 def remarks(plan: Plan, world: World) -> list[str]:
     """Notes on settings that have no effect on this device."""
-    amp = plan.settings.train.amp
-    if amp == "none" or precision.has_effect(amp, world.device):
-        return []
-    return [f"train.amp={amp} has no effect on a CPU: Paddle has no kernels of half precision there"]
+    note = amp_note(plan.kernels, plan.settings.train.amp, world.device)
+    return [note] if note else []
 
 
 def build_schedule(plan: Plan) -> Schedule | PluginSchedule:

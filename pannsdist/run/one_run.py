@@ -52,7 +52,7 @@ def carry_out(plan: Plan, dry_run: bool = False, stop_requests: StopRequests = s
     if launcher.rank() == 0:  # it reads headers of sound files
         console.print_main(plan_table(plan))
     if dry_run:
-        check_same_run(run_path(plan.settings), plan.settings, plan.data)
+        check_same_run(run_path(plan.settings), plan)
         learner_building.rehearse(plan)
     else:
         fit(plan, stop_requests)
@@ -68,11 +68,13 @@ def fit(plan: Plan, stop_requests: StopRequests) -> None:
     from pannsdist.distributed import fleet
     from pannsdist.run import building, history, learner_building
     from pannsdist.run.folder import opened_run
+    from pannsdist.run.same_run import refuse_different_kernels
     from pannsdist.run.testing import FinishedRun, evaluate_once, summary_line
 
     chosen = plan.settings.distributed
     world = fleet.connect(options=fleet.WorldOptions(chosen.hang_timeout_s, chosen.comm_buffer_mb))
     with closing(world), closing(Loader(plan.settings.data.workers)) as loader, ExitStack() as stack:
+        refuse_different_kernels(world, plan.kernels)
         is_stop_requested = stack.enter_context(stop_requests())
         world.mark("opening the run folder")
         folder, snapshot = world.agree(lambda: stack.enter_context(opened_run(plan)) if world.is_main else (None, None))

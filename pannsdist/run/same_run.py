@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from pannsdist import settings as settings_module
+from pannsdist.distributed.world import World
+from pannsdist.kernels.choice import AUTO, KEY, PADDLE, Choice
 from pannsdist.run.changed_data import refuse_changed_data
 from pannsdist.run.data_record import data_record
-from pannsdist.run.planning.data import Data
+from pannsdist.run.planning.plan import Plan
 from pannsdist.runtime import outputs, reading
-from pannsdist.runtime.errors import BadRunFolder, shell_command
+from pannsdist.runtime.errors import BadRunFolder, SettingsError, shell_command
 from pannsdist.runtime.json_files import JsonFile
 from pannsdist.settings.plain import flat
 from pannsdist.settings.schema import Settings
@@ -25,6 +27,7 @@ FREE_KEYS = (
     "train.max_minutes",
     "train.patience_epochs",
     "train.max_bad_steps",
+    "train.cpu_kernels",
     "select.test",
     "save",
     "log",
@@ -61,11 +64,38 @@ def refuse_folder(settings: Settings, labels: Sequence[str]) -> None:
         raise BadRunFolder(wrong, "choose another name, as name=NAME, or empty the folder", shell_command("ls", path))
 
 
-def check_same_run(path: Path, settings: Settings, data: Data) -> None:
-    """Raise BadRunFolder where a run with other settings or other data is in the folder; touches nothing."""
-    if reading.is_file(path / SETTINGS_FILE) and CheckpointStore(path / "checkpoints", settings.save.keep).folders:
+def check_same_run(path: Path, plan: Plan) -> None:
+    """Raise BadRunFolder where a run with other settings, data or kernels is in the folder; touches nothing."""
+    settings, store = plan.settings, CheckpointStore(path / "checkpoints", plan.settings.save.keep)
+    if reading.is_file(path / SETTINGS_FILE) and store.folders:
         refuse_other_run(path / SETTINGS_FILE, settings)
-        refuse_changed_data(path, data_record(data), settings.data.on_change)
+        refuse_changed_data(path, data_record(plan.data), settings.data.on_change)
+        before = store.newest_kernels()
+        if before is not None:
+            other_kernels(path, before, plan.kernels.name, settings.train.cpu_kernels)
+
+
+def refuse_different_kernels(world: World, kernels: Choice) -> None:
+    """Raise SettingsError where the processes would compute with different kernels. All processes must call this."""
+    names = world.all_gather(kernels.name)
+    if len(set(names)) > 1:
+        other = next(rank for rank, name in enumerate(names) if name != names[0])
+        wrong = f"the processes choose different kernels: {names[0]} in rank 0, {names[other]} in rank {other}"
+        raise SettingsError(wrong, f"choose those that all machines have, such as {KEY}={PADDLE}")
+
+
+def other_kernels(path: Path, before: str, now: str, wanted: str) -> str:
+    """A line that says that a run goes on with other kernels; empty if they are the same.
+
+    Raises BadRunFolder where they differ although the setting, `wanted`, leaves the choice to the program.
+    """
+    if before == now:
+        return ""
+    if wanted == AUTO:
+        wrong = f"the run in {path} was computed by {before} so far, and would be by {now} here: that is not bit-equal"
+        right = f"to go on deliberately, choose the kernels: {KEY}={now.partition(' ')[0]}; or name=NAME for a new run"
+        raise BadRunFolder(wrong, right)
+    return f"the run goes on with other kernels: {before} so far, {now} from here on"
 
 
 def refuse_other_run(written: Path, settings: Settings) -> None:

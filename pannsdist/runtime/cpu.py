@@ -12,6 +12,7 @@ MKL_SWITCH = "MKL_DEBUG_CPU_TYPE"
 
 A training step of panns_cnn10 is about twice as fast with it (benchmarks/README.md).
 """
+THREADS, FREE_THREADS = "OMP_NUM_THREADS", "PANNSDIST_FREE_THREADS"
 
 
 def is_amd(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
@@ -23,9 +24,29 @@ def is_amd(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
 
 
 def use_fast_kernels() -> None:
-    """Select MKL's AVX2 path on an AMD processor, unless the user set it. Call this before paddle is imported."""
-    if MKL_SWITCH not in os.environ and "paddle" not in sys.modules and is_amd():
+    """Select MKL's AVX2 path on an AMD processor, unless the user set it. Call this before paddle is imported.
+
+    It also notes, for this process and those that it starts, that the user did not set a number of threads: to import
+    paddle sets it to 1.
+    """
+    if "paddle" in sys.modules:
+        return
+    if MKL_SWITCH not in os.environ and is_amd():
         os.environ[MKL_SWITCH] = "5"
+    if THREADS not in os.environ:
+        os.environ[FREE_THREADS] = "1"
+
+
+def threads(processes: int) -> int:
+    """Threads for the kernels of one of so many processes of this host: OMP_NUM_THREADS, at most one per core.
+
+    If the user did not set it, the cores are divided among the processes. A value that is no number counts as 1, as
+    in Paddle.
+    """
+    if FREE_THREADS in os.environ:
+        return max(1, cores() // max(1, processes))
+    first = os.environ.get(THREADS, "").partition(",")[0].strip()
+    return max(1, min(int(first), cores())) if first.isdecimal() else 1
 
 
 def cores() -> int:

@@ -91,7 +91,17 @@ class TrainSettings:
     spec_augment: bool | None = setting(None, "SpecAugment: mask time and frequency bands; null: as in model.params")
     accumulate_steps: int = setting(1, "gradient accumulation steps: micro-batches per optimizer step", low=1)
     clip_norm: float | None = setting(None, "maximum gradient norm; null: no gradient clipping", above=0)
-    amp: str = setting("none", "mixed precision on GPUs; features stay float32", choices=("none", "fp16", "bf16"))
+    amp: str = setting(
+        "none",
+        "mixed precision on GPUs, and bf16 on CPUs with instructions for it; features stay float32",
+        choices=("none", "fp16", "bf16"),
+    )
+    cpu_kernels: str = setting(
+        "auto",
+        "convolutions on a CPU: paddle: Paddle's own; onednn: of the oneDNN library in Paddle's wheel; auto: oneDNN "
+        "where it is known to be faster",
+        choices=("auto", "paddle", "onednn"),
+    )
     ema_decay: float = setting(0.0, "exponential moving average decay; 0: no EMA", low=0, high=0.99999)
     swa_epochs: int = setting(0, "stochastic weight averaging over this many last epochs; 0: no SWA", low=0)
     freeze: list[str] = setting([], "frozen stages; `body`: all stages except the head")

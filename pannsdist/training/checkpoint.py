@@ -32,7 +32,7 @@ MODEL_FILE, OPTIMIZER_FILE, STATISTICS_FILE = "model.pdparams", "optimizer.pdopt
 PROGRESS_FILE, SUMS_FILE = "progress.json", "SHA256SUMS"
 REQUIRED_FILES = {MODEL_FILE, OPTIMIZER_FILE, PROGRESS_FILE}
 PREFIX, DAMAGED = "step_", ".damaged"
-FORMAT = 1
+FORMAT = 2
 """The number in `progress.json` of what a checkpoint holds; another one is refused."""
 
 
@@ -42,22 +42,30 @@ def checkpoint_name(step: int) -> str:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """A digest of the data that a run trains and evaluates on, and the name of the kernels that compute it."""
+
+    data: str = ""
+    kernels: str = ""
+
+
+@dataclass(frozen=True)
 class LatestCheckpoint:
-    """The latest intact checkpoint, why each later one is damaged, by folder, and the digest of the data it is of."""
+    """The latest intact checkpoint, why each later one is damaged, by folder, and what it was trained on."""
 
     snapshot: Snapshot | None
     damaged: Mapping[Path, str]
-    data: str = ""
+    origin: Origin = Origin()
 
 
 class CheckpointStore:
     """The checkpoints of a run in one folder: the latest `keep` and the best are kept. Rank 0 only.
 
-    `data` is a digest of the data that the run trains and evaluates on; each checkpoint holds it.
+    Each checkpoint holds `origin`.
     """
 
-    def __init__(self, folder: Path, keep: int, data: str = "") -> None:
-        self.folder, self.keep, self.data = folder, keep, data
+    def __init__(self, folder: Path, keep: int, origin: Origin = Origin()) -> None:
+        self.folder, self.keep, self.origin = folder, keep, origin
 
     @property
     def folders(self) -> list[Path]:
@@ -72,7 +80,7 @@ class CheckpointStore:
     def write(self, snapshot: Snapshot) -> Path:
         """Write a checkpoint, update the links, and remove checkpoints that are neither recent nor among the best."""
         folder = self.folder / checkpoint_name(snapshot.progress.step)
-        storage.write_folder_atomic(folder, lambda temporary: _write(temporary, snapshot, self.data))
+        storage.write_folder_atomic(folder, lambda temporary: _write(temporary, snapshot, self.origin))
         storage.link_atomic(self.folder / "last", folder)
         best = [self.folder / checkpoint_name(entry["step"]) for entry in snapshot.progress.best.get("best_epochs", ())]
         self._link_best(best)
@@ -103,8 +111,8 @@ class CheckpointStore:
         damaged: dict[Path, str] = {}
         for folder in reversed(self.folders):
             try:
-                snapshot, data = _read(folder)
-                return LatestCheckpoint(snapshot, damaged, data)
+                snapshot, origin = _read(folder)
+                return LatestCheckpoint(snapshot, damaged, origin)
             except _Damaged as error:
                 damaged[folder] = str(error)
         if damaged:
@@ -113,6 +121,15 @@ class CheckpointStore:
             right += "\nto start again, remove that folder, or give the run another name, as name=NAME"
             raise BadRunFolder(wrong, right, shell_command("ls", "-lR", self.folder))
         return LatestCheckpoint(None, {})
+
+    def newest_kernels(self) -> str | None:
+        """The kernels of the newest checkpoint, whose checksums are not verified here; None if it cannot be read."""
+        for folder in reversed(self.folders):
+            try:
+                return str(parse_json((folder / PROGRESS_FILE).read_bytes(), PROGRESS_FILE)["kernels"])
+            except (OSError, ValueError, TypeError, KeyError):
+                continue
+        return None
 
     def rename_damaged(self, damaged: Sequence[Path]) -> None:
         """Append `.damaged` to the names of damaged checkpoints, so that they are not read again."""
@@ -131,14 +148,14 @@ class CheckpointStore:
             storage.link_atomic(self.folder / name, folder)
 
 
-def _write(folder: Path, snapshot: Snapshot, data: str) -> None:
+def _write(folder: Path, snapshot: Snapshot, origin: Origin) -> None:
     paddle.save(dict(snapshot.model), str(folder / MODEL_FILE))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The input state dict is empty")  # SGD has no state
         paddle.save(dict(snapshot.optimizer), str(folder / OPTIMIZER_FILE))
     if snapshot.statistics:
         paddle.save(dict(snapshot.statistics), str(folder / STATISTICS_FILE))
-    record = {"format": FORMAT, "data": data, **dataclasses.asdict(snapshot.progress)}
+    record = {"format": FORMAT, **vars(origin), **dataclasses.asdict(snapshot.progress)}
     storage.write_file(folder / PROGRESS_FILE, json.dumps(record, indent=1) + "\n")
     lines = [f"{sha256(path)}  {path.name}\n" for path in sorted(folder.iterdir())]
     storage.write_file(folder / SUMS_FILE, "".join(lines))
@@ -148,8 +165,8 @@ class _Damaged(Exception):
     """A checkpoint whose content is proven not to be what was written; the message says which file."""
 
 
-def _read(folder: Path) -> tuple[Snapshot, str]:
-    """(checkpoint, digest of its data), from files that are read once and verified.
+def _read(folder: Path) -> tuple[Snapshot, Origin]:
+    """(checkpoint, what it was trained on), from files that are read once and verified.
 
     Raises _Damaged, and BadRunFolder or CannotRead for one that is not damaged.
     """
@@ -161,10 +178,10 @@ def _read(folder: Path) -> tuple[Snapshot, str]:
         record: dict[str, Any] = parse_json(content.pop(PROGRESS_FILE), PROGRESS_FILE)
         reading.check_format(record, FORMAT, folder / PROGRESS_FILE, BadRunFolder)
         del record["format"]
-        data = str(record.pop("data"))
+        origin = Origin(str(record.pop("data")), str(record.pop("kernels")))
         trees = {name: _tree(folder / name, data) for name, data in content.items()}
         arrays = (trees[MODEL_FILE], trees[OPTIMIZER_FILE], trees.get(STATISTICS_FILE, {}))
-        return Snapshot(Progress(**record), *arrays), data
+        return Snapshot(Progress(**record), *arrays), origin
     except (ValueError, TypeError, KeyError, BadWeightsFile) as error:
         wrong = f"{folder} is intact by its checksums, but this pannsdist cannot read it: {error}"
         right = "another version may have written it; use that one, or give the run another name, as name=NAME"

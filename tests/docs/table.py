@@ -187,7 +187,7 @@ RUN = (
     ),
     Run(r"class Birdsong:\n    contract = 1\n$"),
     # benchmarks
-    Run(r"python benchmarks/train_step.py", ("--quick",), shows=r"^\| 2 processes, with switch \|"),
+    Run(r"python benchmarks/train_step.py", ("--quick",), shows=r"^\| onednn, 2 processes \|"),
     Run(r"python benchmarks/predict.py", ("--quick",), shows=r"^\| onnx \|"),
     Run(r"python benchmarks/zero_shot.py", ("--quick",), shows=r"on 10 clips of ESC-10.*: (9|10) right"),
     Run(r"python benchmarks/train_overheads.py", ("--quick",), shows=r"^\| run resumed after four epochs \|"),

@@ -27,8 +27,9 @@ FLOORS = floors()
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 ROOF = max(FLOORS) + 1
 """Where the package's own __init__ stands: what it offers it imports only when asked for it."""
-MAX_ENTRIES = 16
+MAX_ENTRIES = 17
 COMPUTING = (
+    "contracts/layers.py",
     "contracts/network.py",
     "contracts/spectrum.py",
     "distributed/averaging.py",
@@ -72,6 +73,7 @@ SETTINGS_KEYS = [
     "train.accumulate_steps",
     "train.clip_norm",
     "train.amp",
+    "train.cpu_kernels",
     "train.ema_decay",
     "train.swa_epochs",
     "train.freeze",

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 STATISTICS = ("._mean", "._variance")
+KERNELS = ("paddle", "auto")
 
 
 @pytest.fixture(scope="module")
@@ -23,14 +24,15 @@ def equal(left, right):
     return left.keys() == right.keys() and all(np.array_equal(left[name], right[name]) for name in left)
 
 
-def test_after_three_steps_both_processes_hold_the_same_weights_to_the_last_bit(trained):
-    left, right = (split(trained.arrays(f"steps.{rank}of2"), "before")[0] for rank in range(2))
+@pytest.mark.parametrize("kernels", KERNELS)
+def test_after_three_steps_both_processes_hold_the_same_weights_to_the_last_bit(trained, kernels):
+    left, right = (split(trained.arrays(f"steps {kernels}.{rank}of2"), "before")[0] for rank in range(2))
     assert len(left) > 10
     assert equal(left, right)
 
 
 def test_statistics_of_batch_norm_are_equal_once_they_are_synchronised(trained):
-    ranks = [trained.arrays(f"steps.{rank}of2") for rank in range(2)]
+    ranks = [trained.arrays(f"steps paddle.{rank}of2") for rank in range(2)]
     before, after = ([split(arrays, moment)[1] for arrays in ranks] for moment in ("before", "after"))
     assert all(not np.array_equal(before[0][name], before[1][name]) for name in before[0])
     assert equal(*after)
@@ -39,7 +41,7 @@ def test_statistics_of_batch_norm_are_equal_once_they_are_synchronised(trained):
 
 
 def test_synchronising_statistics_leaves_the_weights_alone(trained):
-    arrays = trained.arrays("steps.0of2")
+    arrays = trained.arrays("steps paddle.0of2")
     assert equal(split(arrays, "before")[0], split(arrays, "after")[0])
 
 
@@ -84,3 +86,23 @@ def test_two_processes_score_as_one_to_the_last_digit(trained):
     alone = trained.json("scores.0of1")
     assert len(alone) >= 5
     assert [trained.json(f"scores.{rank}of2") for rank in range(2)] == [alone, alone]
+
+
+@pytest.mark.parametrize("kernels", KERNELS)
+def test_with_either_kernels_two_processes_have_the_gradient_of_one(trained, kernels):
+    alone = trained.arrays(f"gradient {kernels}.0of1")
+    for rank in range(2):
+        for name, array in trained.arrays(f"gradient {kernels}.{rank}of2").items():
+            np.testing.assert_allclose(array, alone[name], atol=1e-5 * np.abs(alone[name]).max(), err_msg=name)
+
+
+def test_the_gradients_of_the_kernels_agree(trained):
+    paddle, auto = (trained.arrays(f"gradient {kernels}.0of1") for kernels in KERNELS)
+    for name, array in paddle.items():
+        np.testing.assert_allclose(auto[name], array, atol=1e-5 * np.abs(array).max(), err_msg=name)
+
+
+def test_processes_that_choose_different_kernels_all_say_so(trained):
+    said = [trained.json(f"kernels.{rank}of2") for rank in range(2)]
+    assert said == ["the processes choose different kernels: paddle float32 in rank 0, onednn float32 in rank 1"] * 2
+    assert trained.json("kernels.0of1") == ""

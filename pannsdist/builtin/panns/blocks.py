@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import paddle
-import paddle.nn.functional as F
 from paddle import nn
 
 
@@ -48,22 +47,15 @@ def norm_after(convolved: nn.Layer, scale: float = 1.0) -> nn.Layer:
     return kind(convolved.weight.shape[0], weight_attr=nn.initializer.Constant(scale))
 
 
-class ConvStack(nn.Layer):
-    """Convolutions, each with batch norm and ReLU, then pooling: `conv1`, `bn1`, `conv2`, `bn2` ..."""
+def conv_stack(convolutions: Sequence[nn.Layer], pool: nn.Layer) -> nn.Sequential:
+    """Convolutions, each with batch norm and ReLU, then pooling: `conv1`, `bn1`, `relu1`, `conv2` ... `pool`.
 
-    def __init__(self, convolutions: Sequence[nn.Layer], pool: nn.Layer) -> None:
-        super().__init__()
-        self._depth = len(convolutions)
-        for number, convolved in enumerate(convolutions, start=1):
-            self.add_sublayer(f"conv{number}", convolved)
-            self.add_sublayer(f"bn{number}", norm_after(convolved))
-        self.pool = pool
-
-    def forward(self, image: paddle.Tensor) -> paddle.Tensor:
-        """(B, I, T, F) -> (B, O, T / pool, F / pool), or the same without F."""
-        for number in range(1, self._depth + 1):
-            image = F.relu(getattr(self, f"bn{number}")(getattr(self, f"conv{number}")(image)))
-        return self.pool(image)
+    (B, I, T, F) -> (B, O, T / pool, F / pool), or the same without F.
+    """
+    steps: list[tuple[str, nn.Layer]] = []
+    for number, convolved in enumerate(convolutions, start=1):
+        steps += [(f"conv{number}", convolved), (f"bn{number}", norm_after(convolved)), (f"relu{number}", nn.ReLU())]
+    return nn.Sequential(*steps, ("pool", pool))
 
 
 def average_pool(size: int | tuple[int, int]) -> nn.Layer:
@@ -71,28 +63,28 @@ def average_pool(size: int | tuple[int, int]) -> nn.Layer:
     return nn.Identity() if size == 1 else nn.AvgPool2D(size)
 
 
-def conv_block(inputs: int, outputs: int, pool: int | tuple[int, int] = 2) -> ConvStack:
+def conv_block(inputs: int, outputs: int, pool: int | tuple[int, int] = 2) -> nn.Sequential:
     """Two 3x3 convolutions, then average pooling."""
     convolutions = [convolution(inputs, outputs, 3), convolution(outputs, outputs, 3)]
-    return ConvStack(convolutions, average_pool(pool))
+    return conv_stack(convolutions, average_pool(pool))
 
 
-def conv_block_5x5(inputs: int, outputs: int) -> ConvStack:
+def conv_block_5x5(inputs: int, outputs: int) -> nn.Sequential:
     """One 5x5 convolution, then average pooling by 2."""
-    return ConvStack([convolution(inputs, outputs, 5)], average_pool(2))
+    return conv_stack([convolution(inputs, outputs, 5)], average_pool(2))
 
 
-def lee_block(inputs: int, outputs: int, depth: int, *, stride: int = 1, pool: int = 3) -> ConvStack:
+def lee_block(inputs: int, outputs: int, depth: int, *, stride: int = 1, pool: int = 3) -> nn.Sequential:
     """`depth` convolutions of 3 samples, the first with the stride, then max pooling (LeeNet)."""
     rest = [line_convolution(outputs, outputs, 3) for _ in range(depth - 1)]
     pooling = nn.MaxPool1D(pool, padding=pool // 2) if pool != 1 else nn.Identity()
-    return ConvStack([line_convolution(inputs, outputs, 3, stride=stride), *rest], pooling)
+    return conv_stack([line_convolution(inputs, outputs, 3, stride=stride), *rest], pooling)
 
 
-def wavegram_block(inputs: int, outputs: int) -> ConvStack:
+def wavegram_block(inputs: int, outputs: int) -> nn.Sequential:
     """Two convolutions of 3 samples, the second dilated by 2, then max pooling by 4."""
     second = line_convolution(outputs, outputs, 3, dilation=2)
-    return ConvStack([line_convolution(inputs, outputs, 3), second], nn.MaxPool1D(4))
+    return conv_stack([line_convolution(inputs, outputs, 3), second], nn.MaxPool1D(4))
 
 
 class SwapBins(nn.Layer):

@@ -70,6 +70,8 @@ class Embedder(nn.Layer, ABC):
     def _row(self, parts: Sequence[Part]) -> list[tuple[str, float]]:
         for part in parts:
             self.add_sublayer(part.name, part.layer)
+            if part.dropout:
+                self.add_sublayer(_dropout_after(part.name), nn.Dropout(part.dropout))
         return [(part.name, part.dropout) for part in parts]
 
     def _run(
@@ -79,7 +81,7 @@ class Embedder(nn.Layer, ABC):
             layer = getattr(self, name)
             image = layer(image, augment_inputs) if isinstance(layer, AugmentLayer) else layer(image)
             if dropout:
-                image = F.dropout(image, dropout, training=self.training)
+                image = getattr(self, _dropout_after(name))(image)
         return image
 
     def _frames(self, features: paddle.Tensor, augment_inputs: AugmentInputs) -> paddle.Tensor:
@@ -102,6 +104,11 @@ class Embedder(nn.Layer, ABC):
     def _embedded(self, pooled: paddle.Tensor) -> paddle.Tensor:
         """(..., width) -> (..., E)."""
         return F.relu(self.fc1(F.dropout(pooled, self._clip_dropout, training=self.training)))
+
+
+def _dropout_after(name: str) -> str:
+    """The name of the sub-layer: beside the part, so that a frozen part does not switch it off."""
+    return f"{name}_dropout"
 
 
 class Tagger(Embedder):

@@ -6,6 +6,8 @@ Each process decides for itself with the same result, so invalid settings end al
 from __future__ import annotations
 
 from pannsdist.audio.mixup import Mixup
+from pannsdist.distributed import fleet
+from pannsdist.kernels import choice
 from pannsdist.registry import Catalog
 from pannsdist.run.planning.augmentation_sounds import refuse_unusable_sounds
 from pannsdist.run.planning.checks import refuse_contradictions
@@ -37,12 +39,13 @@ def decide(
     refuse_unsuitable_metrics(plugins.metrics, data, origin)
     best_metric = choose_best_metric(settings.select.metric, data, plugins.metrics, origin, catalog.metrics)
     mixup = _choose_mixup(settings, classes=len(data.labels))
+    kernels = choice.choose(choice.Wanted.of(settings, origin), fleet.device())
     minimum_s = plugins.minimum_samples / plugins.front_end.sample_rate_hz
     lengths = run_lengths(settings, len(data.splits[TRAIN]), mixup, minimum_s)
     refuse_lengths(lengths, settings, origin, plugins, world_size)
     weights = fetch_weights(settings.model.weights, plugins.model, origin, downloads)
     refuse_weights_of_others(weights, plugins.model, data.labels, plugins.front_end, catalog)
-    return Plan(settings, plugins, data, mixup, lengths, best_metric, weights, world_size)
+    return Plan(settings, plugins, data, mixup, lengths, best_metric, weights, world_size, kernels)
 
 
 def _choose_mixup(settings: Settings, classes: int) -> Mixup | None:

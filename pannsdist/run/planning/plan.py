@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pannsdist.audio.mixup import Mixup
 from pannsdist.contracts import FrontEnd
+from pannsdist.kernels.choice import Choice
 from pannsdist.run.planning.data import Data
 from pannsdist.run.planning.lengths import Lengths
 from pannsdist.run.planning.metrics import BestMetric, score_names
@@ -27,6 +28,7 @@ class Plan:
     best_metric: BestMetric
     weights: Path | None
     world_size: int
+    kernels: Choice
 
     @property
     def front_end(self) -> FrontEnd:

@@ -59,6 +59,7 @@ def _rows(plan: Plan) -> dict[str, str]:
         "batch": f"{batch_size} = {plan.world_size} x {batch_size // plan.world_size}",
         "length": _listed([_length(plan), subset_note(plan)]),
         "optimizer": _optimizer(plan),
+        "kernels": str(plan.kernels),
         "metrics": _listed(map(str, plugins.metrics.values())),
         "trackers": _listed(map(str, plugins.trackers.values())) or "none; scores are in the run folder",
         "best by": "" if settings.train.all_clips else f"{best}, {direction} is better",

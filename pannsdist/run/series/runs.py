@@ -129,7 +129,7 @@ def plan_series(request: Request, members: Mapping[str, Sequence[str]]) -> Serie
         try:
             chosen, origin = settings_module.load(request.config, overrides)
             plan = decide(chosen, origin, Catalog.installed(), request.processes, not request.dry_run)
-            check_same_run(folder / name, chosen, plan.data)
+            check_same_run(folder / name, plan)
         except UserError as error:
             error.wrong = f"{name}: {error.wrong}"
             raise

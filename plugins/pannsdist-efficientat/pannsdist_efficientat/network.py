@@ -12,6 +12,8 @@ from typing import NamedTuple
 import paddle
 from paddle import nn
 
+from pannsdist.contracts.layers import SpatialMean
+
 
 class Block(NamedTuple):
     """One row of the MobileNetV3-Large table; channels are for width 1."""
@@ -84,12 +86,13 @@ class SqueezeExcitation(nn.Layer):
     def __init__(self, channels: int) -> None:
         super().__init__()
         squeezed = eighths(channels // 4)
+        self.mean = SpatialMean()
         self.fc1 = nn.Linear(channels, squeezed)
         self.fc2 = nn.Linear(squeezed, channels)
 
     def forward(self, image: paddle.Tensor) -> paddle.Tensor:
         """(B, K, F, T) -> (B, K, F, T)."""
-        gate = nn.functional.sigmoid(self.fc2(nn.functional.relu(self.fc1(image.mean(axis=[2, 3])))))
+        gate = nn.functional.sigmoid(self.fc2(nn.functional.relu(self.fc1(self.mean(image)))))
         return image * gate.unsqueeze([2, 3])
 
 

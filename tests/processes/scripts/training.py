@@ -25,6 +25,10 @@ from pannsdist.builtin.tones import Tones, TonesParams  # noqa: E402
 from pannsdist.contracts.batch import Batch  # noqa: E402
 from pannsdist.contracts.network import Network  # noqa: E402
 from pannsdist.distributed import fleet  # noqa: E402
+from pannsdist.kernels import install  # noqa: E402
+from pannsdist.kernels.choice import Choice, Wanted, choose  # noqa: E402
+from pannsdist.run.same_run import refuse_different_kernels  # noqa: E402
+from pannsdist.runtime.errors import SettingsError  # noqa: E402
 from pannsdist.training.evaluator import Evaluator, SplitToEvaluate  # noqa: E402
 from pannsdist.training.optimization.losses import TrainingLoss  # noqa: E402
 from pannsdist.training.optimization.optimizers import build_optimizer  # noqa: E402
@@ -44,10 +48,12 @@ class Recording(paddle.optimizer.SGD):
         self.gradients = {parameter.name: parameter.grad.numpy() for parameter in self._parameter_list}
 
 
-def network(seed):
+def network(seed, kernels="paddle"):
     paddle.seed(seed)
-    feature, model = LogMel(LogMelParams()), Cnn6(Cnn6.Params())
-    return Network(feature.build(), model.build(TONES.labels, feature.front_end))
+    feature = LogMel(LogMelParams())
+    model = Cnn6(Cnn6.Params()).build(TONES.labels, feature.front_end)
+    install(model, choose(Wanted(kernels, "none"), "cpu"))
+    return Network(feature.build(), model)
 
 
 def own_batches(world, batch_size):
@@ -61,9 +67,9 @@ def without(batch, ids):
     return Batch(tuple(batch.ids[row] for row in kept), batch.waveforms[kept], batch.targets[kept])
 
 
-def steps(world):
+def steps(world, kernels):
     """Weights and statistics after three steps, from weights that differ at first; statistics before and after."""
-    layer = network(seed=world.rank)
+    layer = network(world.rank, kernels)
     optimizer = build_optimizer("AdamW", {}, 1e-3, layer.model)
     learner = Learner(
         world, layer, TrainingLoss(multi_label=False), optimizer, Schedule("constant", 1e-3, total_steps=3)
@@ -80,9 +86,9 @@ def steps(world):
     }
 
 
-def gradient(world, unread):
+def gradient(world, unread, kernels="paddle"):
     """The gradient of the first batch of eight clips, of which the first `unread` cannot be read."""
-    layer = network(seed=0)
+    layer = network(0, kernels)
     trainable = [parameter for parameter in layer.model.parameters() if not parameter.stop_gradient]
     optimizer = Recording(learning_rate=0.0, parameters=trainable)
     learner = Learner(
@@ -148,14 +154,27 @@ def scores(world):
     return {name: repr(value) for name, value in evaluation.scores.items()}
 
 
+def different_kernels(world):
+    """What is said where the last process would compute with other kernels; empty if nothing is."""
+    own = Choice("onednn" if world.rank == world.size - 1 else "paddle", "float32", "")
+    try:
+        refuse_different_kernels(world, own)
+    except SettingsError as error:
+        return error.wrong
+    return ""
+
+
 def main(folder):
     world = fleet.connect()
     name = f"{world.rank}of{world.size}"
-    np.savez(folder / f"steps.{name}.npz", **steps(world))
+    for kernels in ("paddle", "auto"):
+        np.savez(folder / f"steps {kernels}.{name}.npz", **steps(world, kernels))
+        np.savez(folder / f"gradient {kernels}.{name}.npz", **gradient(world, 0, kernels))
     np.savez(folder / f"poisoned.{name}.npz", **poisoned(world, Learner))
     np.savez(folder / f"corrupted.{name}.npz", **poisoned(world, Corrupted))
     for unread in (0, 1, 4):
         np.savez(folder / f"gradient{unread}.{name}.npz", **gradient(world, unread))
+    (folder / f"kernels.{name}.json").write_text(json.dumps(different_kernels(world)))
     (folder / f"scores.{name}.json").write_text(json.dumps(scores(world)))
     world.close()
 

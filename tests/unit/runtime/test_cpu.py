@@ -67,3 +67,24 @@ def test_what_the_user_has_set_stays():
 
 def test_nothing_is_set_once_paddle_is_imported():
     assert switch_in_a_fresh_python("sys.modules['paddle'] = None") == "None"
+
+
+@pytest.mark.parametrize(
+    ("given", "processes", "expected"),
+    [("3", 1, 3), ("999", 1, 4), ("abc", 1, 1), ("0", 1, 1), ("-2", 1, 1), ("2,3", 2, 2), ("", 1, 1), (None, 1, 1)],
+)
+def test_threads_are_those_of_the_environment_and_at_most_the_cores(monkeypatch, given, processes, expected):
+    monkeypatch.delenv(cpu.FREE_THREADS, raising=False)
+    monkeypatch.delenv(cpu.THREADS, raising=False)
+    if given is not None:
+        monkeypatch.setenv(cpu.THREADS, given)
+    monkeypatch.setattr(cpu, "cores", lambda: 4)
+    assert cpu.threads(processes) == expected
+
+
+@pytest.mark.parametrize(("processes", "expected"), [(1, 4), (2, 2), (3, 1), (8, 1), (0, 4)])
+def test_threads_that_nobody_set_are_the_cores_divided_among_the_processes(monkeypatch, processes, expected):
+    monkeypatch.setenv(cpu.FREE_THREADS, "1")
+    monkeypatch.setenv(cpu.THREADS, "1")
+    monkeypatch.setattr(cpu, "cores", lambda: 4)
+    assert cpu.threads(processes) == expected

@@ -33,6 +33,7 @@ LIMITS = {
     "train.accumulate_steps": "[1, inf)",
     "train.clip_norm": "(0, inf)",
     "train.amp": "none|fp16|bf16",
+    "train.cpu_kernels": "auto|paddle|onednn",
     "train.ema_decay": "[0, 0.99999]",
     "train.swa_epochs": "[0, inf)",
     "train.unfreeze_epoch": "[2, inf)",

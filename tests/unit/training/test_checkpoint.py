@@ -307,8 +307,8 @@ def rewrite_progress(folder, **changes):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"format": 2}, "was written by a newer pannsdist: its format is 2, this one reads format 1"),
-        ({"format": None}, "its format is None, but this pannsdist reads format 1"),
+        ({"format": 3}, "was written by a newer pannsdist: its format is 3, this one reads format 2"),
+        ({"format": None}, "its format is None, but this pannsdist reads format 2"),
         ({"format": True}, "its format is True"),
         ({"colour": "red"}, "is intact by its checksums, but this pannsdist cannot read it"),
     ],

@@ -240,12 +240,12 @@ def test_a_model_folder_from_before_such_plugins_can_be_read(tmp_path):
 
 def test_a_run_with_another_metric_is_another_run(decide, tmp_path):
     plans = [decide(*overrides, f"runs={tmp_path}") for overrides in ((), ("metrics.hits={}",))]
-    plain, named = (plan.settings for plan in plans)
+    plain = plans[0].settings
     (tmp_path / "run" / "checkpoints" / "step_0000001").mkdir(parents=True)
     (tmp_path / "run" / "settings.yaml").write_text(settings.to_yaml(plain))
-    check_same_run(tmp_path / "run", plain, plans[0].data)
+    check_same_run(tmp_path / "run", plans[0])
     assert "another run: metrics.hits is None there, {} now" in refusal(
-        BadRunFolder, check_same_run, tmp_path / "run", named, plans[1].data
+        BadRunFolder, check_same_run, tmp_path / "run", plans[1]
     )
 
 

@@ -7,7 +7,7 @@ import pytest
 from small_parts import tone_clips
 
 from pannsdist.audio.batch_reading import read_batch
-from pannsdist.audio.batches import ClipTable, EvaluationPlan, Shard, TrainingPlan, clip_table
+from pannsdist.audio.batches import ClipTable, EvaluationPlan, OverfitPlan, Shard, TrainingPlan, clip_table
 from pannsdist.audio.clip_reader import ClipReader
 from pannsdist.contracts import Clip, Samples
 from pannsdist.runtime.errors import BadClip
@@ -81,6 +81,12 @@ def test_an_epoch_can_be_entered_at_a_step():
     whole = [request.clips for request in training().requests(1, Shard(1, 2))]
     rest = [request.clips for request in training().requests(1, Shard(1, 2), first_step=2)]
     assert rest == whole[2:]
+
+
+def test_an_epoch_of_the_same_batches_can_be_entered_at_a_step():
+    plan = OverfitPlan(table(24), 8, READER)
+    whole, rest = ([one.clips for one in plan.requests(1, Shard(1, 2), first)] for first in (0, 2))
+    assert len(whole) == 3 and rest == whole[2:]
 
 
 def test_the_targets_of_a_batch_are_those_of_its_clips():

@@ -105,6 +105,12 @@ def test_the_best_score_of_other_items_is_forgotten_and_the_best_model_replaced(
     assert json.loads(Path("run/best_model/bundle.json").read_text(encoding="utf-8"))["epoch"] == 41
 
 
+def test_the_best_score_stays_where_all_epochs_are_done_and_nothing_replaces_it(module):
+    first = session(module, Files(TRAIN), Files(VALID), 4)
+    again = session(module, Files(TRAIN), Files("uv"), 4, on_data_change="continue")
+    assert again.best_metrics == first.best_metrics != {}
+
+
 def test_the_best_score_stays_where_only_the_items_to_train_on_changed(module):
     first = session(module, Files(TRAIN), Files(VALID), 40)
     second = session(module, Files(TRAIN[:-1]), Files(VALID), 41, on_data_change="continue")

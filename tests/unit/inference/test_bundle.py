@@ -193,6 +193,7 @@ def test_a_folder_whose_replacement_was_killed_between_two_renames_is_read(tmp_p
         ({"labels": ["a\x1b[2J", "b"]}, r"'a\\x1b\[2J' has letters that cannot be printed"),
         ({"labels": ["a", "b" * 2000]}, "a name or label that is no text of at most 1000 letters"),
         ({"labels": [["a"], "b"]}, "a name or label that is no text"),
+        ({"crop_s": 0}, "crop_s is no number of seconds up to 3600"),
         ({"crop_s": 1e300}, "crop_s is no number of seconds up to 3600"),
         ({"crop_s": float("nan")}, "crop_s is no number of seconds"),
         ({"crop_s": "1"}, "crop_s is no number of seconds"),

@@ -14,6 +14,7 @@ from tiny_bundle import LABELS, WINDOW, make_bundle
 
 from pannsdist.inference.engines.selection import build_engine
 from pannsdist.inference.predictor import Predictor
+from pannsdist.inference.windowing import windowing
 from pannsdist.runtime.errors import BadClip, UserError
 
 
@@ -65,6 +66,12 @@ def test_a_shorter_file_is_padded_to_the_models_length_only(bundle, tmp_path):
         (prediction,) = Predictor(inference_model).predict([write(tmp_path / "a.wav", noise(samples))])
         expected = probabilities(bundle, np.pad(noise(samples), (0, padded - samples)))
         assert [dict(prediction.scores)[label] for label in LABELS] == pytest.approx(expected.tolist(), abs=1e-6)
+
+
+def test_a_window_that_is_shorter_than_the_models_length_is_not_padded_beyond_itself():
+    model = replace(tiny_sounds.inference_model(), pad_to_s=2.0, minimum_s=0.0)
+    assert windowing(model, window_s=0.5).pad_to == windowing(model, window_s=0.5).window
+    assert windowing(model, window_s=4.0).pad_to == round(2.0 * model.rate_hz)
 
 
 def test_probabilities_of_one_label_sum_to_one_and_those_of_several_need_not(tmp_path):

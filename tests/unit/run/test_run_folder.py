@@ -120,6 +120,17 @@ def test_a_run_that_has_lost_its_folder_to_another_one_reports_and_writes_nothin
     assert json.loads((tmp_path / "runs" / "a" / ".lock").read_text()) == lost
 
 
+def test_scores_of_epochs_after_the_progress_and_the_best_are_dropped(chosen):
+    run = RunFolder.open(chosen(), RECORD)
+    file = run.path / "scores.jsonl"
+    for epoch, best, left in ((2, {}, 2), (2, {"epoch": 3}, 3)):
+        file.write_text("".join(f'{{"epoch": {number}}}\n' for number in range(1, 6)))
+        with run.sinks(SimpleNamespace(metrics=()), [], Progress(epoch=epoch, best=best)):
+            pass
+        assert len(file.read_text().splitlines()) == left
+    run.close()
+
+
 def test_a_password_in_the_settings_is_not_written_and_the_run_goes_on(chosen, begun):
     url = "data.params.mirror=https://me:s3cret@host/sounds?token=s3cret"
     RunFolder.open(chosen(url, "name=b"), RECORD).close()

@@ -204,3 +204,11 @@ def test_a_folder_is_found_complete_wherever_its_replacement_is_killed(tmp_path,
             break
     assert done.returncode == 0 and moment > 1
     assert all(found) if exchanges == "exchanges" else not all(found)
+
+
+def test_a_private_folder_is_its_owners_alone_although_it_was_there_before(tmp_path):
+    (tmp_path / "open").mkdir(mode=0o755)
+    (tmp_path / "open").chmod(0o755)
+    for name in ("open", "new"):
+        storage.make_folder(tmp_path / name, private=True)
+        assert (tmp_path / name).stat().st_mode & 0o777 == 0o700

@@ -17,7 +17,7 @@ from pannsdist.registry.building import build_plugin
 from pannsdist.registry.catalog import Registry
 from pannsdist.runtime.errors import BrokenPlugin, SettingsError
 from pannsdist.settings import NotPlain, SettingsOrigin
-from pannsdist.settings.plain import plain
+from pannsdist.settings.plain import flat, plain
 
 
 class Colour(Enum):
@@ -123,3 +123,7 @@ def test_settings_that_no_record_could_hold_are_refused(tmp_path):
     (tmp_path / "run.yaml").write_text("model: {name: panns_cnn6}\ndata: {name: tones, params: {a: [.inf]}}\n")
     with pytest.raises(SettingsError, match=r"setting data\.params\.a\.0 is inf"):
         settings.load(tmp_path / "run.yaml")
+
+
+def test_an_empty_section_has_no_keys_and_an_empty_value_below_one_stays():
+    assert flat({"a": {}, "b": {"c": {}, "d": 1}, "e": []}) == {"b.c": {}, "b.d": 1, "e": []}

@@ -12,7 +12,7 @@ import numpy as np
 
 from pannsdist.cache.keys import digest
 from pannsdist.cache.pack import ALIGNED, ENTRY, INDEX, PackWriter, Place, mapped, read_index
-from pannsdist.cache.pruning import prune, remove, touch
+from pannsdist.cache.pruning import mark_used, prune, remove
 from pannsdist.runtime import console, storage
 from pannsdist.runtime.errors import CannotWrite
 from pannsdist.runtime.user_folder import home
@@ -136,7 +136,7 @@ class ArrayCache:
         index = place.path.with_suffix(INDEX)
         if array is not None and index not in self._used:
             self._used.add(index)
-            touch(index)
+            mark_used(index)
         return array
 
     def _mapped(self, place: Place) -> np.ndarray:

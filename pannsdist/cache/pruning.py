@@ -32,7 +32,7 @@ def packs(root: Path) -> list[PackState]:
     return sorted(found, key=lambda pack: (pack.used_s, pack.index))
 
 
-def touch(index: Path) -> None:
+def mark_used(index: Path) -> None:
     """Note that a pack is used now; without effect in a cache that this user may only read."""
     with suppress(CannotWrite):
         storage.touch(index)

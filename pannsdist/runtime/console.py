@@ -12,8 +12,8 @@ from contextlib import contextmanager, suppress
 
 from pannsdist.runtime import exit_codes, launcher, signals, streams
 from pannsdist.runtime.errors import EXIT_STOPPED, EXIT_USER_ERROR, CannotWrite, PeerLost, Stopped, UserError
+from pannsdist.runtime.failed_writes import NO_ROOM
 from pannsdist.runtime.redaction import without_credentials
-from pannsdist.runtime.storage import NO_ROOM
 
 _DELAYED: list[int] = []
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from pannsdist.runtime import lock_conflicts, lock_record, storage
 from pannsdist.runtime.errors import BadRunFolder, CannotWrite, shell_command
+from pannsdist.runtime.failed_writes import cannot_write
 from pannsdist.runtime.lock_conflicts import LOCK_FILE, Beats
 from pannsdist.runtime.lock_record import Holder
 
@@ -106,7 +107,7 @@ class FolderLock:
             try:
                 self.beat()
             except OSError as error:
-                raise storage.cannot_write(self.folder / LOCK_FILE, error) from error
+                raise cannot_write(self.folder / LOCK_FILE, error) from error
         if self._lost_to is not None:
             found = lock_conflicts.in_use(self.folder, self._lost_to)
             wrong = f"{found.wrong}, which it has taken over: this process did not go on for {self._beats.lost_s:g} s"

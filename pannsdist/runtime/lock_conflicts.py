@@ -11,6 +11,7 @@ from pathlib import Path
 from pannsdist.runtime import lock_record, shared_locks, storage
 from pannsdist.runtime.console import print_main
 from pannsdist.runtime.errors import BadRunFolder, shell_command
+from pannsdist.runtime.failed_writes import cannot_write
 from pannsdist.runtime.lock_record import Holder
 
 LOCK_FILE = ".lock"
@@ -50,7 +51,7 @@ def take(handle: int, folder: Path, exclusive: bool = True) -> bool:
                 time.sleep(WAIT_S)
         except OSError as error:
             if error.errno not in NO_LOCKS:
-                raise storage.cannot_write(folder / LOCK_FILE, error) from error
+                raise cannot_write(folder / LOCK_FILE, error) from error
             return False
         else:
             return True

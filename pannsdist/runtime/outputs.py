@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pannsdist.runtime.errors import CannotWrite, UserError, shell_command
+from pannsdist.runtime.failed_writes import cannot_write
 from pannsdist.runtime.names import shown
-from pannsdist.runtime.storage import WRITING, cannot_write
+from pannsdist.runtime.storage import WRITING
 
 PROBE_BYTES = 4096
 MAX_NAME_BYTES, MAX_PATH_BYTES = 255, 4000

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Protocol
 
-from pannsdist.runtime.errors import CannotWrite, shell_command
+from pannsdist.runtime.failed_writes import cannot_write
 from pannsdist.runtime.reading import exists, is_folder, names_in
 from pannsdist.runtime.redaction import without_credentials
 from pannsdist.runtime.swapping import swap_paths
@@ -30,19 +30,8 @@ class Readable(Protocol):
         """At most `size` bytes; none at the end."""
 
 
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 guards: list[Callable[[Path], None]] = []
 """Called with the path before everything that is written here: `folder_lock` refuses a folder that was lost."""
-REMEDIES = {
-    errno.ENOENT: "the folder does not exist, or was removed meanwhile; create it, then repeat the command",
-    errno.ENOTDIR: "part of the path is a file where a folder is needed; give another path",
-    errno.EISDIR: "this is a folder; give the name of a file",
-    errno.EEXIST: "something else has this name; give another path",
-    errno.ENAMETOOLONG: "give a shorter name",
-    errno.EINVAL: "give another name",
-    errno.EROFS: "this file system is read-only; give a path on another one",
-}
-"""What to do about an error, where it is neither room nor permission."""
 
 
 def encoded(content: str | bytes) -> bytes:
@@ -294,15 +283,3 @@ def writing(path: Path, doing: str = "write") -> Iterator[None]:
         if "\0" not in str(path):
             raise
         raise cannot_write(path, OSError(errno.EINVAL, "the name has a NUL character")) from error
-
-
-def cannot_write(path: Path, error: OSError, option: str = "", doing: str = "write") -> CannotWrite:
-    """The message for an error of the file system; `option` is what names the path on the command line."""
-    named = f"{option} {path}" if option else str(path)
-    wrong = f"cannot {doing} {named}: {error.strerror or error}".replace("\0", "\\0")
-    right = "existing files are unchanged; free disk space or check the permissions, then repeat the command"
-    existing = next((one for one in (path.parent, *path.parents) if os.path.lexists(one)), Path())
-    command = shell_command("df", "-h", path.parent)
-    if error.errno in REMEDIES or existing != path.parent:
-        right, command = REMEDIES.get(error.errno or 0, right), shell_command("ls", "-ld", existing)
-    return CannotWrite(wrong, right, command)

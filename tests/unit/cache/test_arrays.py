@@ -14,6 +14,7 @@ from pannsdist.cache.keys import FileState, digest
 from pannsdist.cache.pack import ARRAYS, INDEX
 from pannsdist.cache.pruning import check, packs, prune, remove
 from pannsdist.runtime import storage
+from pannsdist.runtime.failed_writes import cannot_write
 
 RECIPE = {"kind": "test", "weights": "abc"}
 KEYS = [digest(number) for number in range(4)]
@@ -159,7 +160,7 @@ def test_a_full_disk_is_noted_once_and_what_was_there_stays(tmp_path, monkeypatc
     filled(tmp_path)
 
     def full(*_):
-        raise storage.cannot_write(tmp_path, OSError(errno.ENOSPC, "No space left on device"))
+        raise cannot_write(tmp_path, OSError(errno.ENOSPC, "No space left on device"))
 
     monkeypatch.setattr(storage, "opened", full)
     with ArrayCache(tmp_path, RECIPE, 1.0) as cache:

@@ -43,7 +43,7 @@ def threads(processes: int) -> int:
     If the user did not set it, the cores are divided among the processes. A value that is no number counts as 1, as
     in Paddle.
     """
-    if FREE_THREADS in os.environ:
+    if os.environ.get(FREE_THREADS):
         return max(1, cores() // max(1, processes))
     first = os.environ.get(THREADS, "").partition(",")[0].strip()
     return max(1, min(int(first), cores())) if first.isdecimal() else 1

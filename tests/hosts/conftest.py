@@ -9,6 +9,8 @@ import network
 import pytest
 import tiny
 
+from pannsdist.runtime import cpu
+
 
 @pytest.fixture(scope="session")
 def machines():
@@ -37,8 +39,9 @@ def faults():
 
 @pytest.fixture(scope="session")
 def env(tmp_path_factory):
-    """The plugins of `tiny` are installed."""
-    return tiny.install(tmp_path_factory.mktemp("tiny") / "site")
+    """The plugins of `tiny` are installed; each process has one thread, on which the last digits of a sum depend."""
+    one_thread = {cpu.THREADS: "1", cpu.FREE_THREADS: ""}
+    return {**tiny.install(tmp_path_factory.mktemp("tiny") / "site"), **one_thread}
 
 
 @pytest.fixture

@@ -17,6 +17,8 @@ from pathlib import Path
 from pannsdist.runtime.foreign import parse_json
 
 MAX_BYTES = 4096
+ENDED = "ZX"
+"""States of a process that is only an entry of the table."""
 
 
 @dataclass(frozen=True)
@@ -100,9 +102,13 @@ def _space() -> str:
 
 
 def _ticks(pid: int) -> int:
-    """The start of a process in clock ticks since the start of the machine; 0 where there is no such process."""
+    """The start of a process in clock ticks since the start of the machine; 0 where there is no such process.
+
+    One that has ended and was not collected by its parent is none: it holds nothing any more.
+    """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return 0
-    return int(stat.rpartition(")")[2].split()[19])
+    state, *values = stat.rpartition(")")[2].split()
+    return 0 if state in ENDED else int(values[18])

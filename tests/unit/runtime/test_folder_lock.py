@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import socket
+import time
+from pathlib import Path
 
 import pytest
 from holding import CODE, holder
@@ -126,6 +128,21 @@ def test_without_locks_a_process_of_this_host_is_known_by_its_number(tmp_path):
         found = json.loads((tmp_path / LOCK_FILE).read_text())
         (tmp_path / LOCK_FILE).write_text(json.dumps({**found, "beat": 1, "ticks": 1}))
         refuse_held(tmp_path)  # another process has got that id meanwhile
+
+
+@pytest.mark.parametrize("has_locks", [True, False])
+def test_a_killed_holder_that_its_parent_has_not_collected_yet_has_lost_the_folder(tmp_path, request, has_locks):
+    """As in a container whose first process collects nobody."""
+    if not has_locks:
+        request.getfixturevalue("_no_locks")
+    with holder(tmp_path) as other:
+        other.kill()
+        stat = Path(f"/proc/{other.pid}/stat")
+        while " Z " not in stat.read_text():
+            time.sleep(0.01)
+        refuse_held(tmp_path)
+        FolderLock.acquire(tmp_path).close()
+        assert stat.exists()
 
 
 def test_a_record_that_is_none_names_nobody(tmp_path):

@@ -38,7 +38,7 @@ PLAIN = (
 )
 """Without batch norm, so that the result does not depend on the number of nodes but for rounding."""
 SHORT = (*SETTINGS, "train.epochs=3")
-LONG = (*PLAIN, "train.epochs=40")
+LONG = (*PLAIN, "train.epochs=60")
 
 
 def command(nodes: str, master: str, *options: object, settings=SETTINGS) -> tuple[object, ...]:

@@ -35,7 +35,7 @@ class Supervisor:
         self._run, self._client, self._join_timeout_s = run, client, join_timeout_s
         self._open_server = open_server
         self._server: Server | None = None
-        self._has_met, self._tried_at = False, 0.0
+        self._has_connected, self._tried_at = False, 0.0
         self._waits_for = ""
         self._stopped = self._stop_sent = False
         self._orders: list[Message] = []
@@ -106,10 +106,10 @@ class Supervisor:
             time.sleep(TURN_S)
 
     def _connect(self) -> None:
-        """Try to connect, unless that was tried just now; until it has met the master, this node may be the master."""
+        """Try to connect, unless that was tried just now; until it was connected once, this node may be the master."""
         if time.monotonic() - self._tried_at < AGAIN_S:
             return
-        if self._server is None and not self._has_met:
+        if self._server is None and not self._has_connected:
             self._server = self._open_server()
         self._client.connect()
         self._tried_at = time.monotonic()
@@ -137,7 +137,7 @@ class Supervisor:
                 console.print_main(message["text"])
             else:
                 self._orders.append(message)
-        self._has_met = self._has_met or self._client.is_connected
+        self._has_connected = self._has_connected or self._client.is_connected
         if was_connected and not self._client.is_connected:
             streams.complain(without_credentials(f"the master is lost: {self._client.reason}; waiting for it"))
 

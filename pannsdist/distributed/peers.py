@@ -7,12 +7,12 @@ import re
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 from pannsdist.distributed.verdict import Verdict, peer_lost
+from pannsdist.runtime import processes
 from pannsdist.runtime.errors import UserError
 
-ProcessId = tuple[str, int, str]
+ProcessId = tuple[str, int, int]
 """Machine, number and start time of a process."""
 END_DELAY_S = 2.0
 """How much later than a lost connection of a collective the end of the process at its other end may be known."""
@@ -24,11 +24,9 @@ CONNECTION_ERROR = re.compile(
 
 def own_process_id() -> ProcessId | None:
     """This process, for `continue_stopped`; None on a system that does not list its processes in /proc."""
-    try:
-        machine = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        return f"{machine} {Path('/proc/self/ns/pid').readlink()}", os.getpid(), _start_time(os.getpid())
-    except OSError:
-        return None
+    own = processes.process(os.getpid())
+    place = f"{processes.boot_id()} {processes.number_space()}"
+    return (place, own.number, own.start_ticks) if own else None
 
 
 def continue_stopped(process: ProcessId | None) -> None:
@@ -36,15 +34,10 @@ def continue_stopped(process: ProcessId | None) -> None:
     own = own_process_id()
     if own is None or process is None or process[0] != own[0]:
         return
-    with suppress(OSError):
-        if _start_time(process[1]) == process[2]:
+    found = processes.process(process[1])
+    if found is not None and found.start_ticks == process[2]:
+        with suppress(OSError):
             os.kill(process[1], signal.SIGCONT)
-
-
-def _start_time(number: int) -> str:
-    """Raises OSError if there is no such process."""
-    stat = Path(f"/proc/{number}/stat").read_text(encoding="utf-8", errors="replace")
-    return stat.rpartition(")")[2].split()[19]
 
 
 @contextmanager

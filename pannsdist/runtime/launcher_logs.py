@@ -13,6 +13,8 @@ import stat
 import time
 from pathlib import Path
 
+from pannsdist.runtime import processes
+
 UMASK = "PANNSDIST_UMASK"
 """Environment variable with the user's umask in octal digits, where our start gave the launcher a private one."""
 CLOCK_S = 0.05
@@ -68,15 +70,17 @@ def _made_by_launcher(place: Path) -> bool:
 def _launcher_start_s(pid: int) -> float | None:
     """When the launcher among this process's ancestors started, in seconds since 1970; None where there is none."""
     while pid > 1:
+        found = processes.process(pid)
+        if found is None:
+            return None
         try:
             command = Path(f"/proc/{pid}/cmdline").read_bytes()
-            fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
         except OSError:
             return None
         if b"paddle.distributed.launch" in command or b"fleetrun" in command:
-            age_s = time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
+            age_s = time.clock_gettime(time.CLOCK_BOOTTIME) - found.start_ticks / os.sysconf("SC_CLK_TCK")
             return time.time() - age_s
-        pid = int(fields[1])
+        pid = found.parent
     return None
 
 

@@ -12,13 +12,11 @@ import socket
 import time
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from pathlib import Path
 
+from pannsdist.runtime import processes
 from pannsdist.runtime.foreign import parse_json
 
 MAX_BYTES = 4096
-ENDED = "ZX"
-"""States of a process that is only an entry of the table."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ class Holder:
         """Whether it is, or was, a process that this one sees by its number: not one of another container."""
         if not self.boot:
             return self.host == socket.gethostname()
-        return (self.boot, self.space) == (_boot(), _space())
+        return (self.boot, self.space) == (processes.boot_id(), processes.number_space())
 
     @property
     def is_alive(self) -> bool:
@@ -61,7 +59,15 @@ def this_process() -> Holder:
     ticks = _ticks(os.getpid())
     age_s = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK") if ticks else 0.0
     started = datetime.fromtimestamp(time.time() - age_s).astimezone().isoformat(timespec="seconds")
-    return Holder(socket.gethostname(), os.getpid(), started, ticks, _boot(), _space(), secrets.token_hex(8))
+    return Holder(
+        socket.gethostname(),
+        os.getpid(),
+        started,
+        ticks,
+        processes.boot_id(),
+        processes.number_space(),
+        secrets.token_hex(8),
+    )
 
 
 def write(handle: int, holder: Holder, beat: int) -> None:
@@ -85,30 +91,7 @@ def parse(raw: bytes) -> Holder | None:
         return None
 
 
-def _boot() -> str:
-    """What tells one start of this machine from another; empty where the system does not say."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return ""
-
-
-def _space() -> str:
-    """The namespace of process numbers, one for each container; empty where the system does not say."""
-    try:
-        return str(Path("/proc/self/ns/pid").readlink())
-    except OSError:
-        return ""
-
-
 def _ticks(pid: int) -> int:
-    """The start of a process in clock ticks since the start of the machine; 0 where there is no such process.
-
-    One that has ended and was not collected by its parent is none: it holds nothing any more.
-    """
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return 0
-    state, *values = stat.rpartition(")")[2].split()
-    return 0 if state in ENDED else int(values[18])
+    """The start of a process; 0 where there is none that runs: one that has ended holds nothing any more."""
+    found = processes.process(pid)
+    return found.start_ticks if found else 0

@@ -9,6 +9,8 @@ from collections import defaultdict
 from contextlib import suppress
 from pathlib import Path
 
+from pannsdist.runtime import processes
+
 _LIBC_PRCTL = getattr(ctypes.CDLL(None), "prctl", None)
 """Looked up here: a child that is being started may not."""
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
@@ -25,24 +27,23 @@ def end_with_parent() -> None:
 
 
 def descendants(root: int) -> list[int]:
-    """Processes below `root`, the nearest first; none on a system without /proc."""
+    """Processes below `root` that run, the nearest first; none on a system without /proc."""
     children = defaultdict(list)
-    for entry in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            fields = entry.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-            children[int(fields[1])].append(int(entry.parent.name))
-    found, waiting = [], [root]
+    for folder in Path("/proc").glob("[0-9]*"):
+        if found := processes.process(int(folder.name)):
+            children[found.parent].append(found.number)
+    below_root, waiting = list[int](), [root]
     while waiting:
         below = children[waiting.pop(0)]
-        found += below
+        below_root += below
         waiting += below
-    return found
+    return below_root
 
 
 def kill_descendants(root: int) -> None:
     """Kill all processes below `root`, also those that are started meanwhile."""
     for _ in range(10):
-        alive = [number for number in descendants(root) if not _is_zombie(number)]
+        alive = descendants(root)
         if not alive:
             return
         for number in alive:
@@ -55,14 +56,6 @@ def reap() -> None:
     with suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
-
-
-def _is_zombie(number: int) -> bool:
-    try:
-        text = Path(f"/proc/{number}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return True
-    return text.rpartition(")")[2].split()[0] in "ZX"
 
 
 def _prctl(option: int, value: int) -> None:

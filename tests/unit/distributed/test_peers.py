@@ -24,7 +24,7 @@ def stopped():
     process.send_signal(signal.SIGSTOP)
     os.waitid(os.P_PID, process.pid, os.WSTOPPED)
     machine, _, _ = own_process_id()
-    yield process, (machine, process.pid, fields_of(process)[19])
+    yield process, (machine, process.pid, int(fields_of(process)[19]))
     process.kill()
     process.wait()
 
@@ -44,7 +44,7 @@ def test_a_stopped_process_goes_on(stopped):
 
 def test_no_other_process_is_continued_in_its_place(stopped):
     process, (machine, number, start) = stopped
-    for other in ((machine, number, f"{start}1"), ("elsewhere", number, start), (machine, 2**22 + 1, start), None):
+    for other in ((machine, number, start + 1), ("elsewhere", number, start), (machine, 2**22 + 1, start), None):
         continue_stopped(other)
     assert fields_of(process)[0] == "T"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import paddle
 from paddle import nn
@@ -54,9 +55,8 @@ class BatchNorm:
             mean, variance = paddle.empty_like(layer._mean), paddle.empty_like(layer._variance)
         positive = paddle.empty([there.size(codes.WORKSPACE)], "uint8") if self._relu else None
         there({codes.SRC: given.pointer, codes.DST: result.pointer, **self._pointers(mean, variance, positive)})
-        if not flags & codes.GLOBAL_STATISTICS:
-            self._update(mean, variance)
-        return Forward(result, _Saved(given, flags, mean, variance, positive) if saves else None)
+        update = None if flags & codes.GLOBAL_STATISTICS else partial(self._update, mean, variance)
+        return Forward(result, _Saved(given, flags, mean, variance, positive) if saves else None, update)
 
     def backward(self, saved: _Saved, gradient: Image, needs_input: bool) -> Backward:  # noqa: ARG002 - computed anyway
         """All gradients in one pass."""

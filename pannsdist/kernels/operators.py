@@ -1,8 +1,8 @@
-"""What an operator of a sequence is, and the ones without weights: activations, pooling, dropout."""
+"""What an operator of a sequence is, and the ones without weights: activations and average pooling."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -18,10 +18,15 @@ Gradients = list[paddle.Tensor | None]
 
 @dataclass(frozen=True)
 class Forward:
-    """The output of an operator, and what its backward pass needs; None without one."""
+    """The output of an operator, and what its backward pass needs; None without one.
+
+    `update` changes the layer's own state: it is called once the whole sequence was computed, since Paddle computes all
+    of it where a later operator is refused.
+    """
 
     output: Image
     saved: Any = None
+    update: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -125,7 +130,7 @@ class Window:
 
 
 class Pool:
-    """Average or maximum over windows."""
+    """Average over windows."""
 
     parameters: Sequence[paddle.Tensor] = ()
 
@@ -142,25 +147,15 @@ class Pool:
         return image((batch, channels, height, width), given.dtype)
 
     def forward(self, given: Image, saves: bool) -> Forward:
-        """The places of the maxima are kept for backward."""
-        there, _ = self._pair(given.layout)
+        """Backward needs only the layout of the input."""
         result = empty(existing(self.output(given.layout)))
-        pointers = {codes.SRC: given.pointer, codes.DST: result.pointer}
-        places = None
-        if self._window.algorithm == codes.MAX_POOL:
-            places = paddle.empty([there.size(codes.WORKSPACE)], "uint8")
-            pointers[codes.WORKSPACE] = int(places.data_ptr())
-        there(pointers)
-        return Forward(result, (given.layout, places) if saves else None)
+        self._pair(given.layout)[0]({codes.SRC: given.pointer, codes.DST: result.pointer})
+        return Forward(result, given.layout if saves else None)
 
-    def backward(self, saved: Any, gradient: Image, needs_input: bool) -> Backward:  # noqa: ARG002
+    def backward(self, saved: Layout, gradient: Image, needs_input: bool) -> Backward:  # noqa: ARG002
         """The gradient of the input."""
-        layout, places = saved
-        result = empty(layout)
-        pointers = {codes.DIFF_DST: gradient.pointer, codes.DIFF_SRC: result.pointer}
-        if places is not None:
-            pointers[codes.WORKSPACE] = int(places.data_ptr())
-        self._pair(layout)[1](pointers)
+        result = empty(saved)
+        self._pair(saved)[1]({codes.DIFF_DST: gradient.pointer, codes.DIFF_SRC: result.pointer})
         return Backward(result, [])
 
     def _pair(self, layout: Layout) -> tuple[Primitive, Primitive]:
@@ -171,7 +166,6 @@ class Pool:
         library, chosen = self._library, self._window
         padding = dims(*chosen.padding)
         geometry = (dims(*chosen.stride), dims(*chosen.size), dims(0, 0), padding, padding)
-        further = (codes.WORKSPACE,) if chosen.algorithm == codes.MAX_POOL else ()
         with Descriptions(library) as of:
             ends = of.of(layout), of.of(existing(self.output(layout)))
             kind = (codes.FORWARD_TRAINING, chosen.algorithm)
@@ -185,8 +179,8 @@ class Pool:
                 there,
                 None,
             )
-        forward = Primitive(library, there, (codes.SRC, codes.DST, *further))
-        return forward, Primitive(library, back, (codes.DIFF_DST, codes.DIFF_SRC, *further))
+        forward = Primitive(library, there, (codes.SRC, codes.DST))
+        return forward, Primitive(library, back, (codes.DIFF_DST, codes.DIFF_SRC))
 
 
 def existing(layout: Layout | None) -> Layout:

@@ -56,12 +56,15 @@ class FusedSequence:
         return True
 
     def _run(self, given: paddle.Tensor, saved: list[Any] | None) -> Image:
-        current = enter(self._library, given, self._dtype)
+        current, updates = enter(self._library, given, self._dtype), []
         for one in self._operators:
             step = one.forward(current, saves=saved is not None)
             if saved is not None:
                 saved.append(step.saved)
             current = step.output
+            updates.append(step.update)
+        for update in filter(None, updates):
+            update()
         return current
 
     def forward(self, given: paddle.Tensor, saved: list[Any]) -> paddle.Tensor:

@@ -9,8 +9,11 @@ from layers import IS_KNOWN, TOLERANCE, assert_close, noise, passes, twins
 from paddle import nn
 
 from pannsdist.contracts.network import evaluation_mode
-from pannsdist.kernels import primitives
-from pannsdist.kernels.library import loaded
+from pannsdist.kernels import codes, primitives
+from pannsdist.kernels.library import Refused, loaded
+from pannsdist.kernels.normalization import BatchNorm
+from pannsdist.kernels.operators import Activation, Formula
+from pannsdist.kernels.sequence import FusedSequence
 
 pytestmark = pytest.mark.skipif(not IS_KNOWN, reason="Paddle carries another oneDNN, which is not used")
 
@@ -155,6 +158,22 @@ def test_a_gradient_of_a_gradient_is_refused():
     given = paddle.to_tensor(noise(2, 3, 8, 8), stop_gradient=False)
     with pytest.raises(OSError, match="no gradient of a gradient"):
         paddle.grad([other(given).square().sum()], [given], create_graph=True)
+
+
+def test_statistics_move_once_where_a_later_operator_is_refused():
+    """Paddle's own forward runs then, and moves them itself."""
+
+    class Refusing(Activation):
+        def forward(self, *_, **__):
+            raise Refused("no implementation")
+
+    own, other = nn.BatchNorm2D(4), nn.BatchNorm2D(4)
+    operators = [BatchNorm(loaded(), other, relu=False), Refusing(loaded(), Formula(codes.RELU))]
+    sequence = FusedSequence(loaded(), operators, "float32", other.forward)
+    given = paddle.to_tensor(3.0 + noise(2, 4, 5, 6))
+    np.testing.assert_array_equal(sequence(given).numpy(), own(given).numpy())
+    for name in ("_mean", "_variance"):
+        np.testing.assert_array_equal(getattr(other, name).numpy(), getattr(own, name).numpy())
 
 
 def test_an_input_that_is_a_view_is_read_as_what_it_is():

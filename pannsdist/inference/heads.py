@@ -16,14 +16,6 @@ TOLERANCE = 1e-4
 """Largest difference between logits that are computed in two ways; relative for logits above 1."""
 
 
-class _Passed(nn.Layer):
-    """Gives its input."""
-
-    def forward(self, values: paddle.Tensor) -> paddle.Tensor:
-        """The same."""
-        return values
-
-
 def last_linear(model: nn.Layer, head: str) -> str:
     """The structured name of the linear layer that a head is, or ends with, as AST's after a layer norm."""
     layer = layer_of(model, head)
@@ -51,7 +43,7 @@ def layer_of(model: nn.Layer, name: str) -> nn.Layer:
 def without_head(network: Network, head: str) -> Iterator[None]:
     """Within the block the network gives the input of its head (B, E) instead of logits."""
     original = layer_of(network.model, head)
-    replace_layer(network.model, head, _Passed())
+    replace_layer(network.model, head, nn.Identity())
     try:
         yield
     finally:

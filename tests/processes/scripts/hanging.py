@@ -30,6 +30,7 @@ def batches(rank, hang):
 def stopped_by_a_signal():
     time.sleep(1.0)  # several beats, with which the others learn what it does
     os.kill(os.getpid(), signal.SIGSTOP)
+    time.sleep(2.0)  # else the main thread, once continued, may be elsewhere before its stack is written
 
 
 def blocked_by_a_file():

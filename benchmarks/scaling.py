@@ -35,7 +35,7 @@ from measuring import Table, parser, say, spread, write_json
 from train_step import build
 
 from pannsdist.run.launching.command import launcher_command
-from pannsdist.runtime import cpu
+from pannsdist.runtime import cpu, heap
 
 STEPS = {"panns_cnn10": 3, "efficientat_mn04": 20}
 """Measured steps per arm and round: a few seconds per model."""
@@ -214,6 +214,7 @@ def run_worker(work: Work, folder: Path) -> None:
     A single process begins when all of its arm are ready, and goes on until all have measured, so that none is alone.
     """
     cpu.use_fast_kernels()
+    heap.keep_freed_memory()
     from pannsdist.distributed import averaging, fleet, watch
 
     world = fleet.connect(use_gpu=False)

@@ -162,7 +162,9 @@ def work(task: Work, arm: Arm, result: Path) -> None:
     A step ends when its loss is on the host: on a CPU, backward pass and update are finished then in all processes.
     """
     from pannsdist.distributed import fleet
+    from pannsdist.runtime import heap
 
+    heap.keep_freed_memory()
     world = fleet.connect()
     learner, batch = build(world, task.model, task.clips // world.size, task.clip_s, arm)
     seconds = []

@@ -25,7 +25,7 @@ if __name__ == "__main__":
 
 from pannsdist import settings
 from pannsdist.run import one_run
-from pannsdist.runtime import console, cpu, exit_codes, launcher, streams
+from pannsdist.runtime import console, cpu, exit_codes, heap, launcher, streams
 
 if TYPE_CHECKING:
     from pannsdist.run.run_results import Run
@@ -49,6 +49,7 @@ def _run_command(arguments: Sequence[str] | None) -> None:
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that override the file")
     chosen = parser.parse_intermixed_args(arguments)
     cpu.use_fast_kernels()
+    heap.keep_freed_memory()
     console.quiet_paddle()
     overrides = [*chosen.overrides, *settings.subset_overrides(chosen.limit, chosen.overfit)]
     run(chosen.config, overrides, chosen.dry_run)

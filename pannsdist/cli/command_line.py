@@ -25,7 +25,7 @@ from pannsdist.cli import (
     train,
     weights,
 )
-from pannsdist.runtime import console, cpu, streams
+from pannsdist.runtime import console, cpu, heap, streams
 from pannsdist.runtime.errors import UserError, shell_command
 from pannsdist.runtime.names import shown
 from pannsdist.settings.schema import Settings
@@ -66,6 +66,7 @@ def _run(arguments: Sequence[str] | None) -> int | bool | None:
     chosen = _parse(command_parser(), arguments)
     chosen.command_line = shell_command("pannsdist", *(sys.argv[1:] if arguments is None else arguments))
     cpu.use_fast_kernels()
+    heap.keep_freed_memory()
     console.quiet_paddle()
     result: int | bool | None = chosen.run(chosen)
     return result

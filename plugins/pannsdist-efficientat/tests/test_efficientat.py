@@ -130,7 +130,7 @@ def test_the_shortest_waveform_is_enough_and_one_sample_less_is_not():
     logits = network(feature(noise(2, shortest)))
     logits.sum().backward()
     assert np.isfinite(logits.numpy()).all()
-    with pytest.raises(ValueError, match="reflect"):
+    with pytest.raises(ValueError, match="reflection"):
         feature(noise(2, shortest - 1))
 
 

@@ -33,7 +33,7 @@ class FastDropout:
 
     def __call__(self, given: paddle.Tensor) -> paddle.Tensor:
         """The array, with elements set to zero and the others scaled up in training."""
-        if not (self._layer.training and 0 < self._layer.p < 1 and _is_plain(given, self._library)):
+        if not (self._layer.training and 0 < self._layer.p < 1 and is_plain(given, self._library)):
             return self._own(given)
         factors = self._factors(given)
         result: paddle.Tensor = _Product.apply(given, factors, self._library)
@@ -87,7 +87,7 @@ class FastMean:
 
     def __call__(self, given: paddle.Tensor) -> paddle.Tensor:
         """(B, C, H, W) -> (B, C)."""
-        if given.stop_gradient or given.ndim != 4 or not _is_plain(given, self._library):
+        if given.stop_gradient or given.ndim != 4 or not is_plain(given, self._library):
             return self._own(given)
         result: paddle.Tensor = _Mean.apply(given, self._own)
         return result
@@ -108,7 +108,7 @@ class _Mean(PyLayer):
         return result
 
 
-def _is_plain(given: paddle.Tensor, library: Library) -> bool:
+def is_plain(given: paddle.Tensor, library: Library) -> bool:
     """Whether an array is one that these operators take, in the process that they were made in."""
     is_float = given.dtype == paddle.float32 and given.place.is_cpu_place() and given.size > 0
     return is_float and os.getpid() == library.process

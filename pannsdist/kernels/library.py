@@ -54,6 +54,7 @@ SIGNATURES: Mapping[str, Sequence[Any]] = {
     "eltwise_backward_primitive_desc_create": (_OUT, _H, c_int, *(_H,) * 3, c_float, c_float, _H, _H),
     "pooling_forward_primitive_desc_create": (_OUT, _H, c_int, c_int, _H, _H, *(_DIMS,) * 5, _H),
     "pooling_backward_primitive_desc_create": (_OUT, _H, c_int, _H, _H, *(_DIMS,) * 5, _H, _H),
+    "matmul_primitive_desc_create": (_OUT, *(_H,) * 6),
     "binary_primitive_desc_create": (_OUT, _H, c_int, _H, _H, _H, _H),
 }
 """Functions that return a status, without their prefix `dnnl_`: the types of their arguments."""

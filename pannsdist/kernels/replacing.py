@@ -10,10 +10,11 @@ import paddle
 from paddle import nn
 
 from pannsdist.contracts.layers import SpatialMean
-from pannsdist.kernels import codes
+from pannsdist.kernels import codes, linear
 from pannsdist.kernels.convolution import Convolution, Geometry
 from pannsdist.kernels.elementwise import FastDropout, FastMean
 from pannsdist.kernels.library import Library
+from pannsdist.kernels.linear import FastLinear
 from pannsdist.kernels.normalization import BatchNorm
 from pannsdist.kernels.operators import Activation, Formula, Operator, Pool, Window
 from pannsdist.kernels.sequence import FusedSequence, Own
@@ -31,7 +32,7 @@ def replace(network: nn.Layer, library: Library, dtype: str) -> int:
 
     The tree of layers, their classes, names, weights and hooks stay: only what `forward` calls is another.
     """
-    return _fuse(network, library, dtype) + _exchange(network, library)
+    return _fuse(network, library, dtype) + _exchange(network, library, dtype)
 
 
 def _fuse(layer: nn.Layer, library: Library, dtype: str) -> int:
@@ -58,19 +59,25 @@ def _fuse(layer: nn.Layer, library: Library, dtype: str) -> int:
     return count
 
 
-def _exchange(network: nn.Layer, library: Library) -> int:
-    """Exchange the layers that are faster one by one."""
+def _exchange(network: nn.Layer, library: Library, dtype: str) -> int:
+    """Exchange the layers that are faster one by one; linear layers where operands are bfloat16 alone."""
     count = 0
     for layer in network.sublayers(include_self=True):
-        if _hooked(layer):
-            continue
-        if type(layer) is nn.Dropout and layer.axis is None and layer.mode == "upscale_in_train":
-            _give(layer, FastDropout(library, layer, layer.forward))
-            count += 1
-        elif type(layer) is SpatialMean:
-            _give(layer, FastMean(library, layer, layer.forward))
+        if (faster := None if _hooked(layer) else _faster(layer, library, dtype)) is not None:
+            _give(layer, faster)
             count += 1
     return count
+
+
+def _faster(layer: nn.Layer, library: Library, dtype: str) -> Own | None:
+    """What computes a layer faster; None for a layer without."""
+    if type(layer) is nn.Dropout and layer.axis is None and layer.mode == "upscale_in_train":
+        return FastDropout(library, layer, layer.forward)
+    if type(layer) is SpatialMean:
+        return FastMean(library, layer, layer.forward)
+    if type(layer) is nn.Linear and dtype == linear.OPERANDS:
+        return FastLinear(library, layer, layer.forward)
+    return None
 
 
 def _give(layer: Any, forward: Own) -> None:

@@ -18,6 +18,8 @@ FLOAT, HALF = "float32", "bfloat16"
 AVX2, AVX512, BFLOAT16 = 0x7, 0x27, 0xE7
 """Instruction sets as the library numbers them: AVX2, AVX-512, and AVX-512 with products of bfloat16."""
 
+NO_BFLOAT16 = "this processor has no instructions for bfloat16 (avx512_bf16, amx_bf16)"
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -88,6 +90,18 @@ def _supported(library: Library) -> str:
     return "AVX-512" if library.instructions & AVX512 == AVX512 else "AVX2"
 
 
+def refusal(operands: str, load: Callable[[], Library] = loaded) -> str:
+    """Why the library cannot compute with operands of a type here, as a clause; empty where it can."""
+    try:
+        library = load()
+        _supported(library)
+    except LibraryError as error:
+        return str(error)
+    if operands == HALF and library.instructions & BFLOAT16 != BFLOAT16:
+        return NO_BFLOAT16
+    return ""
+
+
 def amp_note(choice: Choice, amp: str, device: str) -> str:
     """A note where `train.amp` has no effect, with the reason; empty where it has one, or is none."""
     if amp == "none" or device != "cpu" or choice.operands == HALF:
@@ -96,4 +110,4 @@ def amp_note(choice: Choice, amp: str, device: str) -> str:
         return "train.amp=fp16 has no effect on a CPU: there are no kernels of float16; bf16 may have one"
     if choice.kernels == PADDLE:
         return f"train.amp=bf16 has no effect: Paddle's own kernels have no bfloat16 on a CPU, and {choice.reason}"
-    return "train.amp=bf16 has no effect: this processor has no instructions for bfloat16 (avx512_bf16, amx_bf16)"
+    return f"train.amp=bf16 has no effect: {NO_BFLOAT16}"

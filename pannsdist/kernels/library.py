@@ -61,6 +61,7 @@ SIGNATURES: Mapping[str, Sequence[Any]] = {
 QUERIES: Mapping[str, tuple[Any, Sequence[Any]]] = {
     "primitive_desc_query_md": (c_void_p, (_H, c_int, c_int)),
     "memory_desc_get_size": (c_size_t, (_H,)),
+    "memory_desc_equal": (c_int, (_H, _H)),
     "get_effective_cpu_isa": (c_int, ()),
 }
 """Functions that return a value: its type, and those of their arguments."""
@@ -114,6 +115,7 @@ class Library:
 
     primitive_desc_query_md: Any
     memory_desc_get_size: Any
+    memory_desc_equal: Any
     get_effective_cpu_isa: Any
 
     def call(self, name: str, *arguments: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -32,28 +32,35 @@ def replace(network: nn.Layer, library: Library, dtype: str) -> int:
 
     The tree of layers, their classes, names, weights and hooks stay: only what `forward` calls is another.
     """
-    return _fuse(network, library, dtype) + _exchange(network, library, dtype)
+
+    def make(steps: Sequence[nn.Layer], own: Own) -> Own:
+        return FusedSequence(library, operators_of(steps, library), dtype, own)
+
+    return fuse(network, make) + _exchange(network, library, dtype)
 
 
-def _fuse(layer: nn.Layer, library: Library, dtype: str) -> int:
-    """Make one operation of each run of known layers with a convolution, in a layer and below."""
+def fuse(layer: nn.Layer, make: Callable[[Sequence[nn.Layer], Own], Own]) -> int:
+    """Make one operation of each run of known layers with a convolution, in a layer and below; returns how many.
+
+    `make` makes it, from the layers and from what computes them by Paddle.
+    """
     steps = _steps(layer)
     if _convolves(steps):
-        _give(layer, FusedSequence(library, operators_of(steps, library), dtype, layer.forward))
+        _give(layer, make(steps, layer.forward))
         return 1
     children = list(layer.children())
     if type(layer) is not nn.Sequential or _hooked(layer):
-        return sum(_fuse(child, library, dtype) for child in children)
+        return sum(fuse(child, make) for child in children)
     count, parts = 0, list[Own]()
     for is_known, group in groupby(children, key=lambda child: bool(_steps(child))):
         run = list(group)
         steps = [step for child in run for step in _steps(child)]
         if is_known and _convolves(steps):
-            parts.append(FusedSequence(library, operators_of(steps, library), dtype, InTurn(run)))
+            parts.append(make(steps, InTurn(run)))
             count += 1
         else:
             parts += run
-            count += sum(_fuse(child, library, dtype) for child in run)
+            count += sum(fuse(child, make) for child in run)
     if count:
         _give(layer, InTurn(parts))
     return count

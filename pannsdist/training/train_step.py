@@ -15,12 +15,13 @@ from pannsdist.contracts.network import Network
 from pannsdist.distributed.world import World
 from pannsdist.runtime import seeding
 from pannsdist.runtime.errors import BadRunFolder
+from pannsdist.training.device_copy import on_device
 from pannsdist.training.optimization import gradients
 from pannsdist.training.optimization.averaging import ExponentialMovingAverage, StochasticWeightAverage
 from pannsdist.training.optimization.deciding import Decision, DeviceDecision, HostDecision
 from pannsdist.training.optimization.freezing import Freezing
 from pannsdist.training.optimization.optimizers import optimizer_arrays, restore_optimizer, state_on_device
-from pannsdist.training.optimization.precision import LossScale, autocast, has_effect
+from pannsdist.training.optimization.precision import LossScale, autocast, needs_loss_scale
 from pannsdist.training.step_outcome import StepOutcome
 
 Loss = Callable[[paddle.Tensor, paddle.Tensor], paddle.Tensor]
@@ -96,7 +97,7 @@ class Learner:
         self._freezing.set_epoch(1)
         self._wrapped = world.wrap_model(network)
         self._wrapped_optimizer = world.wrap_optimizer(optimizer)
-        self._scale = LossScale(self._options.amp == "fp16" and has_effect("fp16", world.device))
+        self._scale = LossScale(needs_loss_scale(self._options.amp, world.device))
         self._parameters: list[paddle.Tensor] = list(optimizer._parameter_list)
         statistics = network.statistics_tensors()
         self._statistics_backup = gradients.StatisticsBackup(list(statistics.values()))
@@ -160,13 +161,16 @@ class Learner:
     def _forward(self, batch: Batch) -> paddle.Tensor:
         """The sum of the losses of a micro-batch."""
         waveforms, targets, weight = batch.waveforms, batch.targets, 1.0
-        inputs = {name: paddle.to_tensor(array) for name, array in batch.model_kwargs.items() if len(array)}
+        inputs = {name: self._tensor(array) for name, array in batch.model_kwargs.items() if len(array)}
         if len(waveforms) == 0:  # no readable clip here: a silent clip of weight 0 takes part in the collectives
             waveforms = np.zeros((1, waveforms.shape[1]), np.float32)
             targets, weight = np.zeros((1, *targets.shape[1:]), targets.dtype), 0.0
         with autocast(self._options.amp, self._world.device):
-            logits = self._wrapped(paddle.to_tensor(waveforms), **inputs)
-        return self._loss(logits.astype("float32"), paddle.to_tensor(targets)).sum() * weight
+            logits = self._wrapped(self._tensor(waveforms), **inputs)
+        return self._loss(logits.astype("float32"), self._tensor(targets)).sum() * weight
+
+    def _tensor(self, array: np.ndarray) -> paddle.Tensor:
+        return on_device(array, self._world.device != "cpu")
 
     def _check(self, loss: paddle.Tensor) -> StepCheck:
         """Whether losses and gradient are finite in all processes; on GPUs the host does not wait."""

@@ -27,14 +27,14 @@ class Plain(paddle.nn.Layer):
         return self.classifier(0.01 * image.mean(axis=[1, 2]))
 
 
-def learner(loss=cross_entropy, layer=Plain, optimizer="SGD", is_asynchronous=False, **options):
+def learner(loss=cross_entropy, layer=Plain, optimizer="SGD", params=None, is_asynchronous=False, **options):
     """`is_asynchronous`: as on a GPU, where the device decides whether a step takes place."""
     paddle.seed(0)
     world = SingleProcessWorld()
     world.is_asynchronous = is_asynchronous
     network = Network(LogMel(LogMelParams(**FEATURE_PARAMS)).build(), layer())
     schedule = Schedule("constant", RATE, total_steps=9, warmup_steps=2)
-    made = build_optimizer(optimizer, {}, RATE, network.model)
+    made = build_optimizer(optimizer, params or {}, RATE, network.model)
     return Learner(world, network, loss, made, schedule, options=StepOptions(**options))
 
 

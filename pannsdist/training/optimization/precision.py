@@ -25,6 +25,11 @@ def has_effect(amp: str, device: str) -> bool:
     return amp in DTYPES and device != "cpu"
 
 
+def needs_loss_scale(amp: str, device: str) -> bool:
+    """Whether small gradients would become zero: fp16 has 5 bits of exponent; bf16 has the 8 of float32."""
+    return amp == "fp16" and has_effect(amp, device)
+
+
 class LossScale:
     """Dynamic loss scale: halved when a gradient overflows, doubled after 2000 steps without overflow; 1 if disabled.
 

@@ -53,6 +53,18 @@ def test_with_every_optimizer_the_device_decides_as_the_host_without_a_read(opti
     assert_equal(everything(device), everything(omitted))
 
 
+@pytest.mark.parametrize(("optimizer", "tolerance"), [("Momentum", 0.0), ("Adam", 1e-6)])
+def test_the_fused_update_of_paddle_keeps_its_state_in_a_bad_step(optimizer, tolerance):
+    """Its bits are those of single updates with Momentum; with Adam they agree to rounding."""
+    fused = learner(layer=small, optimizer=optimizer, params={"use_multi_tensor": True}, is_asynchronous=True)
+    single = learner(layer=small, optimizer=optimizer)
+    for made in (fused, single):
+        stepped(made, {1, 3})
+    arrays = everything(single)
+    for name, array in everything(fused).items():
+        np.testing.assert_allclose(array, arrays[name], rtol=tolerance, atol=tolerance, err_msg=name)
+
+
 def test_the_count_of_reads_sees_a_read():
     with counted_reads() as reads:
         float(paddle.ones([]) + 1)

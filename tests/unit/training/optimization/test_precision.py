@@ -2,7 +2,14 @@
 
 import paddle
 
-from pannsdist.training.optimization.precision import GROWTH_INTERVAL, INITIAL_SCALE, LossScale, autocast, has_effect
+from pannsdist.training.optimization.precision import (
+    GROWTH_INTERVAL,
+    INITIAL_SCALE,
+    LossScale,
+    autocast,
+    has_effect,
+    needs_loss_scale,
+)
 
 YES, NO = paddle.to_tensor(True), paddle.to_tensor(False)
 
@@ -12,6 +19,15 @@ def test_half_precision_has_an_effect_on_a_gpu_alone():
     assert has_effect("bf16", "gpu:0")
     assert not has_effect("bf16", "cpu")
     assert not has_effect("none", "gpu:0")
+
+
+def test_fp16_alone_needs_a_loss_scale():
+    """bf16 holds small gradients, since its exponent is that of float32; in fp16 they are zero."""
+    assert needs_loss_scale("fp16", "gpu:0")
+    assert not any(needs_loss_scale(*case) for case in (("bf16", "gpu:0"), ("none", "gpu:0"), ("fp16", "cpu")))
+    small = paddle.full([], 2.0**-100)
+    assert float(small.astype("bfloat16").astype("float32")) == 2.0**-100
+    assert float(small.astype("float16").astype("float32")) == 0.0
 
 
 def test_autocast_is_not_entered_on_a_cpu():

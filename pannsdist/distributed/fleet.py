@@ -177,16 +177,19 @@ class FleetWorld(World):
         return self._fleet.distributed_optimizer(optimizer)
 
     def all_reduce_sum(self, *values: float) -> tuple[float, ...]:
-        """On CPUs a message to rank 0; on GPUs an all-reduce of one small float64 tensor."""
+        """A message to rank 0, on GPUs too: their hosts need not wait for them."""
+        self._refuse_within_work()
+        return self._watch.barrier(*map(float, values))
+
+    def sum_tensor(self, values: paddle.Tensor) -> paddle.Tensor:
+        """On GPUs an all-reduce in the order of their other work, for which the host does not wait."""
         import paddle.distributed as dist
 
         self._refuse_within_work()
         if self.device == "cpu":
-            return self._watch.barrier(*map(float, values))
-        tensor = paddle.to_tensor(list(values), dtype="float64")
-        with self._watch.waiting("a sum"), peers.reporting_lost_peers(self._watch.verdict):
-            dist.all_reduce(tensor)
-            return tuple(tensor.tolist())
+            return paddle.to_tensor(self._watch.barrier(*values.tolist()), values.dtype)
+        dist.stream.all_reduce(values, use_calc_stream=True)
+        return values
 
     def all_gather(self, item: T) -> list[T]:
         """All-gather pickled objects."""

@@ -51,6 +51,11 @@ class SingleProcessWorld(World):
         self._refuse_within_work()
         return values
 
+    def sum_tensor(self, values: paddle.Tensor) -> paddle.Tensor:
+        """Return the tensor unchanged."""
+        self._refuse_within_work()
+        return values
+
     def all_gather(self, item: T) -> list[T]:
         """Return a list of the item alone."""
         self._refuse_within_work()

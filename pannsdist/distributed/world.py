@@ -23,10 +23,14 @@ T = TypeVar("T")
 
 
 class World(ABC):
-    """A data-parallel process group: rank, size and device of this process, and the collectives."""
+    """A data-parallel process group: rank, size and device of this process, and the collectives.
+
+    `is_asynchronous`: the device computes while the host goes on, as GPUs do; reading a value from it is a wait.
+    """
 
     def __init__(self, rank: int, size: int, device: str) -> None:
         self.rank, self.size, self.device = rank, size, device
+        self.is_asynchronous = device != "cpu"
         self._is_within_work = False
 
     @property
@@ -85,7 +89,14 @@ class World(ABC):
 
     @abstractmethod
     def all_reduce_sum(self, *values: float) -> tuple[float, ...]:
-        """Sum each value over the processes. All processes; cheap enough for each step."""
+        """Sum each value of the host over the processes. All processes; cheap enough for each step.
+
+        No device takes part, so a GPU that is computing is not waited for.
+        """
+
+    @abstractmethod
+    def sum_tensor(self, values: paddle.Tensor) -> paddle.Tensor:
+        """Sum a small float64 tensor over the processes, without a wait for a GPU. All processes."""
 
     @abstractmethod
     def all_gather(self, item: T) -> list[T]:

@@ -3,34 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import paddle
+import numpy as np
 
 from pannsdist.training.state import Progress, own_window
+from pannsdist.training.step_outcome import StepOutcome
 
 
 class LossSum:
-    """A sum of losses and a number of clips. The losses stay on the device until they are read."""
+    """A sum of losses and a number of clips. Losses are added in the precision of `dtype`."""
 
-    def __init__(self, loss: float = 0.0, clips: float = 0.0) -> None:
-        self._loss: paddle.Tensor | float = loss
-        self._clips = clips
+    def __init__(self, loss: float = 0.0, clips: float = 0.0, *, dtype: type[np.floating[Any]] = np.float64) -> None:
+        self._loss, self._clips, self._dtype = dtype(loss), clips, dtype
 
-    def add(self, loss: paddle.Tensor | float, clips: float) -> None:
-        """Add without waiting for the device."""
-        self._loss = self._loss + loss
+    def add(self, loss: float, clips: float) -> None:
+        """Add the losses of some clips."""
+        self._loss = self._loss + self._dtype(loss)
         self._clips += clips
 
     def read(self) -> tuple[float, float]:
-        """(sum of losses, clips); waits for the device."""
+        """(sum of losses, clips)."""
         return float(self._loss), self._clips
+
+
+@dataclass(frozen=True)
+class PendingStep:
+    """A step whose outcome has not been read from the device, with the ids of all clips in this process's batch."""
+
+    step: int
+    clips: int
+    ids: tuple[str, ...]
+    outcome: StepOutcome
 
 
 class Counters:
     """Counters that start from `progress`, in epochs of `steps` steps. `saved_step` is the step of the last checkpoint.
 
-    `window` sums this process's losses since the last report, `epoch_sum` the reported losses of all processes.
+    `window` sums this process's losses since the last report, as float32; `epoch_sum` the reported losses of all
+    processes. `pending` are the steps that `step` counts and that are not in `window` or among the bad steps yet.
     """
 
     def __init__(self, progress: Progress, rank: int, size: int, steps: int) -> None:
@@ -38,12 +50,14 @@ class Counters:
         self.epoch, self.step, self.evaluated_step = progress.epoch, progress.step, progress.evaluated_step
         self.scores: Mapping[str, float] = progress.scores
         self.epoch_sum = LossSum(*progress.epoch_sum)
-        self.window, self.window_steps = LossSum(*own_window(progress.window, rank, size)), progress.window_steps
+        self.window = LossSum(*own_window(progress.window, rank, size), dtype=np.float32)
+        self.window_steps = progress.window_steps
+        self.pending: list[PendingStep] = []
         self.bad_steps, self.consecutive_bad_steps = progress.bad_steps, progress.consecutive_bad_steps
         self.saved_step = progress.step
         self.gradient_norm: float | None = None
 
-    def record_step(self, loss: paddle.Tensor, clips: int) -> None:
+    def record_step(self, loss: float, clips: int) -> None:
         """Count a step on `clips` clips of this process, with the sum of their losses."""
         self.window.add(loss, clips)
         self.consecutive_bad_steps = 0
@@ -56,7 +70,7 @@ class Counters:
     def close_window(self, loss: float, clips: float) -> None:
         """Add the steps since the last report, summed over all processes, to the epoch, and start a new window."""
         self.epoch_sum.add(loss, clips)
-        self.window, self.window_steps = LossSum(), 0
+        self.window, self.window_steps = LossSum(dtype=np.float32), 0
 
     def record_evaluation(self, epoch: int, is_epoch_end: bool, scores: Mapping[str, float]) -> None:
         """Store the scores of an epoch after the current step. The end of the epoch resets its loss sum."""

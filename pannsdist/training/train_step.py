@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -16,11 +15,14 @@ from pannsdist.contracts.network import Network
 from pannsdist.distributed.world import World
 from pannsdist.runtime import seeding
 from pannsdist.runtime.errors import BadRunFolder
+from pannsdist.training.device_copy import on_device
 from pannsdist.training.optimization import gradients
 from pannsdist.training.optimization.averaging import ExponentialMovingAverage, StochasticWeightAverage
+from pannsdist.training.optimization.deciding import Decision, DeviceDecision, HostDecision
 from pannsdist.training.optimization.freezing import Freezing
-from pannsdist.training.optimization.optimizers import optimizer_arrays, restore_optimizer
-from pannsdist.training.optimization.precision import LossScale, autocast, has_effect
+from pannsdist.training.optimization.optimizers import optimizer_arrays, restore_optimizer, state_on_device
+from pannsdist.training.optimization.precision import LossScale, autocast, needs_loss_scale
+from pannsdist.training.step_outcome import StepOutcome
 
 Loss = Callable[[paddle.Tensor, paddle.Tensor], paddle.Tensor]
 WeightAverage = ExponentialMovingAverage | StochasticWeightAverage
@@ -38,18 +40,21 @@ class LearningRateSchedule(Protocol):
 
 
 @dataclass(frozen=True)
-class StepOutcome:
-    """The result of a step.
+class StepCheck:
+    """What decides about a step, as scalars on the device: all but `loss` are the same in every process.
 
-    `loss` is the sum over this process's clips, on the device. `gradient_norm` is the norm of the gradient of the mean
-    over all clips, before clipping; None where it is not finite. `finite` is False for a step that was skipped because
-    a loss or the gradient was not finite; an fp16 overflow, which only lowers the loss scale, does not count. Norm and
-    `finite` are the same in every process.
+    `loss` is the sum over this process's clips, `norm` the float64 norm of the whole gradient, without the loss scale.
     """
 
     loss: paddle.Tensor
-    gradient_norm: float | None = None
-    finite: bool = True
+    norm: paddle.Tensor
+    losses_finite: paddle.Tensor
+    gradient_finite: paddle.Tensor
+
+    @property
+    def finite(self) -> paddle.Tensor:
+        """Whether the step takes place."""
+        return paddle.logical_and(self.losses_finite, self.gradient_finite)
 
 
 @dataclass(frozen=True)
@@ -92,11 +97,13 @@ class Learner:
         self._freezing.set_epoch(1)
         self._wrapped = world.wrap_model(network)
         self._wrapped_optimizer = world.wrap_optimizer(optimizer)
-        self._scale = LossScale(self._options.amp == "fp16" and has_effect("fp16", world.device))
+        self._scale = LossScale(needs_loss_scale(self._options.amp, world.device))
         self._parameters: list[paddle.Tensor] = list(optimizer._parameter_list)
         statistics = network.statistics_tensors()
         self._statistics_backup = gradients.StatisticsBackup(list(statistics.values()))
         self._average = self._build_average(statistics)
+        self._decision: Decision = DeviceDecision() if world.is_asynchronous else HostDecision()
+        self._state = state_on_device(optimizer, world.device != "cpu") if world.is_asynchronous else []
 
     def _build_average(self, statistics: Mapping[str, paddle.Tensor]) -> WeightAverage | None:
         own = {id(parameter) for parameter in self._parameters}
@@ -122,22 +129,19 @@ class Learner:
 
         Device randomness depends on (seed, step, rank) only. The gradient is that of the mean over all clips of all
         processes, even if their numbers differ. If a loss or the gradient is not finite in any process, all processes
-        skip the step: weights, averages, statistics and optimizer state stay unchanged.
+        skip the step: weights, averages, statistics and optimizer state stay unchanged. A GPU decides that by itself:
+        the host does not wait for it here, but when the outcome is read.
         """
         paddle.seed(seeding.step_seed(seed, step, self._world.rank))
         self._freezing.keep_frozen_in_eval_mode()
         self._statistics_backup.save()
-        loss = self._backward(batch, all_clips)
-        norm, losses_finite = self._sync_norm(loss)
-        finite = losses_finite and norm is not None
-        if norm is not None and finite:
-            self._update(step, norm)
-        else:
-            self._statistics_backup.restore()
+        check = self._check(self._backward(batch, all_clips))
+        self._decision.change_if(check.finite, self._changing_tensors(), lambda: self._update(step, check.norm))
+        self._decision.keep_if(check.finite, self._statistics_backup)
         self._wrapped_optimizer.clear_grad()
-        may_be_overflow = losses_finite and self._scale.can_decrease
-        self._scale.update(finite)
-        return StepOutcome(loss, norm, finite or may_be_overflow)
+        counts = paddle.logical_or(check.finite, self._scale.may_overflow(check.losses_finite))
+        self._scale.update(check.finite)
+        return _outcome(check, counts)
 
     def _backward(self, batch: Batch, all_clips: int) -> paddle.Tensor:
         """Compute gradients of the mean over all clips of all processes; returns the sum of this process's losses."""
@@ -147,7 +151,7 @@ class Learner:
             is_last = number == len(micro_batches)
             with self._averaging() if is_last else self._world.no_sync(self._wrapped):
                 loss = self._forward(part)
-                (loss * (self._world.size / all_clips * self._scale.value)).backward()
+                self._scale.scaled(loss, self._world.size / all_clips).backward()
             losses.append(loss.detach())
         return paddle.add_n(losses)
 
@@ -157,26 +161,37 @@ class Learner:
     def _forward(self, batch: Batch) -> paddle.Tensor:
         """The sum of the losses of a micro-batch."""
         waveforms, targets, weight = batch.waveforms, batch.targets, 1.0
-        inputs = {name: paddle.to_tensor(array) for name, array in batch.model_kwargs.items() if len(array)}
+        inputs = {name: self._tensor(array) for name, array in batch.model_kwargs.items() if len(array)}
         if len(waveforms) == 0:  # no readable clip here: a silent clip of weight 0 takes part in the collectives
             waveforms = np.zeros((1, waveforms.shape[1]), np.float32)
             targets, weight = np.zeros((1, *targets.shape[1:]), targets.dtype), 0.0
         with autocast(self._options.amp, self._world.device):
-            logits = self._wrapped(paddle.to_tensor(waveforms), **inputs)
-        return self._loss(logits.astype("float32"), paddle.to_tensor(targets)).sum() * weight
+            logits = self._wrapped(self._tensor(waveforms), **inputs)
+        return self._loss(logits.astype("float32"), self._tensor(targets)).sum() * weight
 
-    def _sync_norm(self, loss: paddle.Tensor) -> tuple[float | None, bool]:
-        """(gradient norm or None, whether all processes' losses are finite); waits for the device once."""
-        both = paddle.stack([loss.flatten().sum(), gradients.squared_norm(self._parameters)])
-        own_loss, squared = both.tolist()
-        norm = math.sqrt(squared) / self._scale.value if math.isfinite(squared) else None
-        bad_losses, bad_norms = self._world.all_reduce_sum(float(not math.isfinite(own_loss)), float(norm is None))
-        return None if bad_norms else norm, not bad_losses
+    def _tensor(self, array: np.ndarray) -> paddle.Tensor:
+        return on_device(array, self._world.device != "cpu")
 
-    def _update(self, step: int, norm: float) -> None:
-        clip = self._options.clip_norm
-        factor = 1.0 if clip is None or norm <= clip else clip / norm
-        gradients.scale(self._parameters, factor / self._scale.value)
+    def _check(self, loss: paddle.Tensor) -> StepCheck:
+        """Whether losses and gradient are finite in all processes; on GPUs the host does not wait."""
+        with paddle.no_grad():
+            loss, squared = loss.flatten().sum(), gradients.squared_norm(self._parameters)
+            bad = paddle.logical_not(paddle.isfinite(paddle.stack([loss, squared])))
+            are_finite = self._world.sum_tensor(bad.astype("float64")) == 0
+            norm = self._scale.unscaled(squared.astype("float64").sqrt())
+            return StepCheck(loss, norm, are_finite[0], are_finite[1])
+
+    def _changing_tensors(self) -> list[paddle.Tensor]:
+        """All that an update changes: weights, optimizer state and moving average."""
+        if not self._world.is_asynchronous:
+            return []
+        trained = [parameter for parameter in self._parameters if not parameter.stop_gradient]
+        means = self._average.tensors if isinstance(self._average, ExponentialMovingAverage) else []
+        return [*trained, *self._state, *means]
+
+    def _update(self, step: int, norm: paddle.Tensor) -> None:
+        if self._options.clip_norm is not None or self._scale.enabled:
+            self._decision.scale(self._parameters, self._scale.unscaled(_clip_factor(norm, self._options.clip_norm)))
         self.optimizer.set_lr(self.schedule.rate(step))
         self._wrapped_optimizer.step()
         if isinstance(self._average, ExponentialMovingAverage):
@@ -208,6 +223,18 @@ class Learner:
         if self._average:
             self._average.restore(arrays)
         self._scale.restore(arrays)
+
+
+def _clip_factor(norm: paddle.Tensor, clip_norm: float | None) -> paddle.Tensor:
+    """The float64 factor that makes a gradient of this norm as long as `clip_norm`; 1 if it is not longer."""
+    one = paddle.ones_like(norm)
+    return one if clip_norm is None else paddle.where(norm <= clip_norm, one, clip_norm / norm)
+
+
+def _outcome(check: StepCheck, counts: paddle.Tensor) -> StepOutcome:
+    """`counts`: whether the step was finite, or its overflow is one of the loss scale."""
+    norm = paddle.where(check.gradient_finite, check.norm, paddle.full([], float("nan"), "float64"))
+    return StepOutcome(paddle.stack([check.loss.astype("float64"), norm, counts.astype("float64")]))
 
 
 def _optional_state(arrays: Mapping[str, np.ndarray]) -> set[str]:

@@ -16,15 +16,17 @@ from pannsdist.contracts import EpochReport, StepReport
 from pannsdist.contracts.batch import Batch
 from pannsdist.contracts.network import Network, training_mode
 from pannsdist.distributed.world import World
-from pannsdist.runtime.errors import BadRunFolder, NotFinite, Stopped
+from pannsdist.runtime.errors import BadRunFolder, Stopped
+from pannsdist.training.bad_steps import bad_step_line, not_finite
 from pannsdist.training.best import BestTracker
 from pannsdist.training.checkpoint import checkpoint_name
 from pannsdist.training.clock import Clock
-from pannsdist.training.counters import Counters
+from pannsdist.training.counters import Counters, PendingStep
 from pannsdist.training.evaluator import Evaluator, SplitToEvaluate
 from pannsdist.training.fit_context import FitContext, ResultSinks, TrainingData
 from pannsdist.training.run_length import RunLength
 from pannsdist.training.state import Progress, Snapshot, own_statistics
+from pannsdist.training.step_outcome import read
 from pannsdist.training.step_sync import StepInputs, sync_step
 from pannsdist.training.train_step import Learner
 
@@ -74,7 +76,7 @@ class Trainer:
         Sublayers in evaluation mode, such as a frozen batch norm, stay so; a network in evaluation mode is trained as a
         whole and is in evaluation mode again afterwards.
         Raises Stopped, after a save, once `is_stop_requested()` is true in any process; NotFinite after
-        `max_bad_steps` consecutive bad steps.
+        `max_bad_steps` consecutive bad steps, on a GPU at the latest at the next report.
         """
         run_length = self._run_length
         counters = Counters(progress, self._world.rank, self._world.size, data.steps)
@@ -107,7 +109,9 @@ class Trainer:
             if inputs.request.stop:
                 self._stop(counters, context)
             if inputs.request.save:
-                self._save(counters, context)
+                self._read_steps(counters, context)
+                if not counters.consecutive_bad_steps:
+                    self._save(counters, context)
             is_time_up = inputs.request.is_time_up
             if not is_time_up:
                 self._step(inputs, counters, context)
@@ -125,20 +129,36 @@ class Trainer:
             return
         self._world.mark(f"computing step {counters.step}")
         outcome = self._learner.step(inputs.batch, counters.step, inputs.all_clips, self._run_length.seed)
-        counters.gradient_norm = outcome.gradient_norm
-        if outcome.finite:
-            counters.record_step(outcome.loss, len(inputs.batch.ids))
-            return
-        counters.record_bad_step()
-        ids = dict.fromkeys(chain(*self._world.all_gather((*inputs.batch.ids, *inputs.batch.further_ids))))
-        line = f"step {counters.step} was skipped, its loss or gradient is not finite; its clips: {', '.join(ids)}"
-        self._world.on_main(lambda: context.sinks.log_bad_step(line))
-        if counters.consecutive_bad_steps >= self._run_length.max_bad_steps:
-            self._wait_for_writer(context.sinks)
-            raise _not_finite(counters)
+        ids = (*inputs.batch.ids, *inputs.batch.further_ids)
+        counters.pending.append(PendingStep(counters.step, len(inputs.batch.ids), ids, outcome))
+        if not self._world.is_asynchronous:
+            self._read_steps(counters, context)
+
+    def _read_steps(self, counters: Counters, context: FitContext) -> None:
+        """Count the steps since the last call; the only wait for a GPU between two evaluations. All processes.
+
+        Raises NotFinite after `max_bad_steps` consecutive bad steps.
+        """
+        steps, counters.pending = counters.pending, []
+        results = read([step.outcome for step in steps])
+        for step, result in zip(steps, results, strict=True):
+            counters.gradient_norm = result.gradient_norm
+            if result.finite:
+                counters.record_step(result.loss, step.clips)
+                continue
+            counters.record_bad_step()
+            self._log_bad_step(step, context)
+            if counters.consecutive_bad_steps >= self._run_length.max_bad_steps:
+                self._wait_for_writer(context.sinks)
+                raise not_finite(counters, step.step)
+
+    def _log_bad_step(self, step: PendingStep, context: FitContext) -> None:
+        ids = dict.fromkeys(chain(*self._world.all_gather(step.ids)))
+        self._world.on_main(lambda: context.sinks.log_bad_step(bad_step_line(step.step, ids)))
 
     def _report_steps(self, epoch: int, counters: Counters, context: FitContext) -> None:
         """Report the steps since the last report to the trackers. All processes must call this."""
+        self._read_steps(counters, context)
         loss, clips = self._world.all_reduce_sum(*counters.window.read())
         counters.close_window(loss, clips)
         report = StepReport(
@@ -241,6 +261,7 @@ class Trainer:
         self, counters: Counters, context: FitContext, statistics: Mapping[str, np.ndarray] | None = None
     ) -> NoReturn:
         """Save the steps since the last checkpoint and raise Stopped. All processes must call this."""
+        self._read_steps(counters, context)
         self._wait_for_writer(context.sinks)
         if counters.step > counters.saved_step:
             self._save(counters, context, statistics)
@@ -264,17 +285,3 @@ def _batches_until_stop(context: FitContext) -> Iterator[Batch]:
         if context.is_stop_requested():
             raise Stopped("the evaluation was stopped")
         yield batch
-
-
-def _not_finite(counters: Counters) -> NotFinite:
-    first = counters.step - counters.consecutive_bad_steps + 1
-    wrong = f"the loss or the gradient was not finite in steps {first} to {counters.step}; all of them were skipped"
-    if counters.saved_step:
-        weights = f"checkpoints/{checkpoint_name(counters.saved_step)}/model.pdparams"
-        right = (
-            f"the last good weights are in {weights} of the run's folder: start a run under another name from them,\n"
-        )
-        right += "as model.weights, with a lower optimizer.learning_rate; "
-    else:
-        right = "no checkpoint was written before: try a lower optimizer.learning_rate; "
-    return NotFinite(wrong, right + "the clips of each step are listed in bad_steps.txt")

@@ -45,6 +45,7 @@ def test_synchronising_statistics_leaves_the_weights_alone(trained):
     assert equal(split(arrays, "before")[0], split(arrays, "after")[0])
 
 
+@pytest.mark.parametrize("decides", ["host", "device"])
 @pytest.mark.parametrize(
     ("what", "has_norm"),
     [
@@ -53,9 +54,9 @@ def test_synchronising_statistics_leaves_the_weights_alone(trained):
     ],
 )
 def test_both_processes_skip_a_step_in_which_only_one_has_a_loss_or_gradient_that_is_not_finite(
-    trained, what, has_norm
+    trained, what, has_norm, decides
 ):
-    for arrays in (trained.arrays(f"{what}.{rank}of2") for rank in range(2)):
+    for arrays in (trained.arrays(f"{what} {decides}.{rank}of2") for rank in range(2)):
         assert bool(np.isfinite(arrays["gradient_norm"])) == has_norm
         assert not arrays["finite"]
         weights = split(arrays, "before")[0]

@@ -92,6 +92,9 @@ def _of_freezing(settings: Settings, origin: SettingsOrigin) -> Iterator[Contrad
     if train.unfreeze_epoch is not None and train.unfreeze_epoch > train.epochs:
         wrong = f"{unfreeze} is {train.unfreeze_epoch}, but {origin.where('train.epochs')} is {train.epochs}"
         yield wrong, "leave train.unfreeze_epoch out to keep the stages frozen to the end"
+    if train.unfreeze_epoch is not None and settings.optimizer.params.get("use_multi_tensor"):
+        wrong = f"{origin.where('optimizer.params.use_multi_tensor')} and {unfreeze} are both set"
+        yield wrong, "Paddle's fused update keeps to the parameters of its first step; leave use_multi_tensor out"
 
 
 def _of_training(settings: Settings, origin: SettingsOrigin) -> Iterator[Contradiction]:

@@ -21,12 +21,17 @@ class ExponentialMovingAverage:
         self._weights, self._decay = weights, decay
         self._means = {name: tensor.detach().clone() for name, tensor in weights.items()}
 
+    @property
+    def tensors(self) -> list[paddle.Tensor]:
+        """The average itself, which `update` changes in place."""
+        return list(self._means.values())
+
     def update(self, step: int) -> None:
-        """Add the weights after step `step`, counted from 1."""
+        """Add the weights after step `step`, counted from 1. The host does not wait for the device."""
         weight = 1 - min(self._decay, (1 + step) / (10 + step))
         with paddle.no_grad():
             for name, mean in self._means.items():
-                mean.lerp_(self._weights[name].detach(), weight)
+                mean.lerp_(self._weights[name].detach(), paddle.full([], weight, mean.dtype))
 
     @contextmanager
     def applied(self) -> Iterator[None]:

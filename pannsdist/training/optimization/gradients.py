@@ -24,6 +24,17 @@ def scale(parameters: Sequence[paddle.Tensor], factor: float) -> None:
                 parameter.grad.scale_(factor)
 
 
+def scale_on_device(parameters: Sequence[paddle.Tensor], factor: paddle.Tensor) -> None:
+    """Multiply all gradients, in place, by a scalar on the device; the host does not wait for it.
+
+    The same bits as `scale`. On a CPU it takes five times as long (Paddle 3.3.1).
+    """
+    with paddle.no_grad():
+        for parameter in parameters:
+            if parameter.grad is not None:
+                parameter.grad.multiply_(factor.astype(parameter.grad.dtype))
+
+
 class StatisticsBackup:
     """A copy of the running statistics from before a step, restored if the step is skipped.
 
@@ -38,14 +49,25 @@ class StatisticsBackup:
     def save(self) -> None:
         """Copy the statistics."""
         if self._statistics:
-            with paddle.no_grad():
-                self._saved = paddle.concat([tensor.flatten().astype("float32") for tensor in self._statistics])
+            self._saved = self._flat()
 
     def restore(self) -> None:
         """Restore the last copy, in place."""
-        if self._saved is None:
-            return
+        if self._saved is not None:
+            self._assign(self._saved)
+
+    def restore_unless(self, condition: paddle.Tensor) -> None:
+        """Restore the last copy, in place, where a scalar condition on the device does not hold."""
+        if self._saved is not None:
+            current = self._flat()
+            self._assign(paddle.where(condition.expand(current.shape), current, self._saved))
+
+    def _flat(self) -> paddle.Tensor:
         with paddle.no_grad():
-            parts = paddle.split(self._saved, [tensor.size for tensor in self._statistics])
+            return paddle.concat([tensor.flatten().astype("float32") for tensor in self._statistics])
+
+    def _assign(self, flat: paddle.Tensor) -> None:
+        with paddle.no_grad():
+            parts = paddle.split(flat, [tensor.size for tensor in self._statistics])
             for tensor, part in zip(self._statistics, parts, strict=True):
                 paddle.assign(part.reshape(tensor.shape).astype(tensor.dtype), tensor)

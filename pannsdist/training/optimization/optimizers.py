@@ -88,6 +88,19 @@ def restore_optimizer(
         tensor.set_value(arrays[name].reshape(tensor.shape))
 
 
+def state_on_device(optimizer: paddle.optimizer.Optimizer, on_gpu: bool) -> list[paddle.Tensor]:
+    """The tensors of the optimizer's whole state, created if they were not, all of them on the device.
+
+    Paddle keeps the powers of beta of Adam, AdamW and Lamb on the host, where the device could not keep them in a step
+    that it skips; their kernels take them from the device as well.
+    """
+    _create_slots(optimizer)
+    for by_parameter in optimizer._accumulators.values():
+        if on_gpu:
+            by_parameter.update({name: tensor.cuda() for name, tensor in by_parameter.items()})
+    return [tensor for by_parameter in optimizer._accumulators.values() for tensor in by_parameter.values()]
+
+
 def _create_slots(optimizer: paddle.optimizer.Optimizer) -> None:
     if optimizer.helper is None:  # Paddle 2.6.2 creates it in the first step only
         optimizer.helper = LayerHelper(type(optimizer).__name__)

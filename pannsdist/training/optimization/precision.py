@@ -25,38 +25,60 @@ def has_effect(amp: str, device: str) -> bool:
     return amp in DTYPES and device != "cpu"
 
 
+def needs_loss_scale(amp: str, device: str) -> bool:
+    """Whether small gradients would become zero: fp16 has 5 bits of exponent; bf16 has the 8 of float32."""
+    return amp == "fp16" and has_effect(amp, device)
+
+
 class LossScale:
     """Dynamic loss scale: halved when a gradient overflows, doubled after 2000 steps without overflow; 1 if disabled.
 
     Micikevicius et al. 2018, arXiv 1710.03740. Paddle's GradScaler does the same, but checks for overflows again, in
-    each process separately, and does nothing on a CPU, where it could not be tested.
+    each process separately, waits for the device, and does nothing on a CPU, where it could not be tested. Here the
+    scale and the count of steps are tensors on the device, which the host reads for a checkpoint only.
     """
 
-    def __init__(self, enabled: bool) -> None:
+    def __init__(self, enabled: bool, value: float = INITIAL_SCALE) -> None:
         self.enabled = enabled
-        self.value = INITIAL_SCALE if enabled else 1.0
-        self._steps = 0
+        if enabled:
+            self._value = paddle.full([], value, "float64")
+            self._steps = paddle.full([], 0, "int64")
 
     @property
-    def can_decrease(self) -> bool:
-        """Whether a non-finite gradient may be an overflow, which a lower scale resolves."""
-        return self.enabled and self.value > 1
+    def value(self) -> float:
+        """The scale on the host; waits for the device."""
+        return float(self._value) if self.enabled else 1.0
 
-    def update(self, finite: bool) -> None:
+    def scaled(self, loss: paddle.Tensor, factor: float) -> paddle.Tensor:
+        """`loss * factor`, times the scale."""
+        return loss * (self._value * factor).astype(loss.dtype) if self.enabled else loss * factor
+
+    def unscaled(self, value: paddle.Tensor) -> paddle.Tensor:
+        """A float64 scalar, divided by the scale."""
+        return value / self._value if self.enabled else value
+
+    def may_overflow(self, finite: paddle.Tensor) -> paddle.Tensor:
+        """Whether losses are finite and a gradient that is not may be an overflow, which a lower scale resolves."""
+        if not self.enabled:
+            return paddle.zeros_like(finite)
+        return paddle.logical_and(finite, self._value > 1)
+
+    def update(self, finite: paddle.Tensor) -> None:
         """Adjust the scale after a step. All processes must call this, with the same value."""
         if not self.enabled:
             return
-        self._steps = self._steps + 1 if finite else 0
-        if not finite:
-            self.value = max(1.0, self.value / 2)
-        elif self._steps == GROWTH_INTERVAL:
-            self.value, self._steps = self.value * 2, 0
+        steps = paddle.where(finite, self._steps + 1, paddle.zeros_like(self._steps))
+        grows = steps == GROWTH_INTERVAL
+        lower = paddle.maximum(self._value / 2, paddle.ones_like(self._value))
+        self._value = paddle.where(finite, paddle.where(grows, self._value * 2, self._value), lower)
+        self._steps = paddle.where(grows, paddle.zeros_like(steps), steps)
 
     def state(self) -> dict[str, np.ndarray]:
         """The scale and the number of steps since its last change; empty if disabled."""
-        return {"scale/value": np.array(self.value), "scale/steps": np.array(self._steps)} if self.enabled else {}
+        return {"scale/value": self._value.numpy(), "scale/steps": self._steps.numpy()} if self.enabled else {}
 
     def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Restore what `state` returned."""
         if self.enabled:
-            self.value, self._steps = float(arrays["scale/value"]), int(arrays["scale/steps"])
+            self._value = paddle.full([], float(arrays["scale/value"]), "float64")
+            self._steps = paddle.full([], int(arrays["scale/steps"]), "int64")

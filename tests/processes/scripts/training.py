@@ -114,11 +114,13 @@ class Corrupted(Learner):
         return losses
 
 
-def poisoned(world, learner_type):
+def poisoned(world, learner_type, is_asynchronous):
     """Arrays before and after a step that is not finite on the last rank alone.
 
-    With Learner its loss is not finite and every gradient is; with Corrupted it is its gradient.
+    With Learner its loss is not finite and every gradient is; with Corrupted it is its gradient. `is_asynchronous`:
+    the device decides, as on a GPU.
     """
+    world.is_asynchronous = is_asynchronous
 
     def loss(logits, targets):
         losses = TrainingLoss(multi_label=False)(logits, targets)
@@ -170,8 +172,10 @@ def main(folder):
     for kernels in ("paddle", "auto"):
         np.savez(folder / f"steps {kernels}.{name}.npz", **steps(world, kernels))
         np.savez(folder / f"gradient {kernels}.{name}.npz", **gradient(world, 0, kernels))
-    np.savez(folder / f"poisoned.{name}.npz", **poisoned(world, Learner))
-    np.savez(folder / f"corrupted.{name}.npz", **poisoned(world, Corrupted))
+    for what, kind in (("poisoned", Learner), ("corrupted", Corrupted)):
+        for decides in ("host", "device"):
+            np.savez(folder / f"{what} {decides}.{name}.npz", **poisoned(world, kind, decides == "device"))
+    world.is_asynchronous = False
     for unread in (0, 1, 4):
         np.savez(folder / f"gradient{unread}.{name}.npz", **gradient(world, unread))
     (folder / f"kernels.{name}.json").write_text(json.dumps(different_kernels(world)))

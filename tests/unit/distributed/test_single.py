@@ -10,6 +10,7 @@ WORLD = SingleProcessWorld()
 FOR_ALL = {
     "wrap_model": lambda: WORLD.wrap_model(paddle.nn.Linear(1, 1)),
     "all_reduce_sum": lambda: WORLD.all_reduce_sum(1.0),
+    "sum_tensor": lambda: WORLD.sum_tensor(paddle.ones([2])),
     "all_gather": lambda: WORLD.all_gather(0),
     "sync_statistics": lambda: WORLD.sync_statistics(paddle.nn.BatchNorm1D(1)),
     "broadcast_arrays": lambda: WORLD.broadcast_arrays({"a": np.zeros(1)}),

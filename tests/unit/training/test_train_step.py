@@ -1,60 +1,25 @@
 """One optimizer step: its gradient is that of the mean over all clips of all processes."""
 
+from functools import partial
+
 import numpy as np
 import paddle
 import pytest
+import small_learner
 from plain_losses import binary_cross_entropy, cross_entropy
-from small_parts import FEATURE_PARAMS, SmallLayer
+from small_learner import RATE, assert_equal, batch, everything, small
 
-from pannsdist.builtin.logmel import LogMel, LogMelParams
 from pannsdist.contracts.batch import Batch
-from pannsdist.contracts.network import Network
-from pannsdist.distributed.fleet import SingleProcessWorld
 from pannsdist.runtime.errors import BadRunFolder
-from pannsdist.training.optimization.optimizers import build_optimizer
 from pannsdist.training.optimization.precision import LossScale
-from pannsdist.training.optimization.schedules import Schedule
-from pannsdist.training.train_step import Learner, StepOptions
 
-RATE = 0.5
+learner = small_learner.learner
 
 
-class Plain(paddle.nn.Layer):
-    """The mean over time, and a linear layer without randomness."""
-
-    def __init__(self):
-        super().__init__()
-        self.classifier = paddle.nn.Linear(16, 2)
-
-    def forward(self, image):
-        return self.classifier(0.01 * image.mean(axis=[1, 2]))
-
-
-def learner(loss=cross_entropy, layer=Plain, optimizer="SGD", **options):
-    paddle.seed(0)
-    network = Network(LogMel(LogMelParams(**FEATURE_PARAMS)).build(), layer())
-    schedule = Schedule("constant", RATE, total_steps=9, warmup_steps=2)
-    made = build_optimizer(optimizer, {}, RATE, network.model)
-    return Learner(SingleProcessWorld(), network, loss, made, schedule, options=StepOptions(**options))
-
-
-def small():
-    return SmallLayer(16, 2)
-
-
-def everything(made):
-    return {**made.network.arrays(), **made.state()}
-
-
-def assert_equal(left, right):
-    assert left.keys() == right.keys()
-    for name in left:
-        np.testing.assert_array_equal(left[name], right[name], err_msg=name)
-
-
-def batch(clips=4):
-    waveforms = np.random.default_rng(0).normal(0, 0.1, (clips, 2000)).astype(np.float32)
-    return Batch(tuple(map(str, range(clips))), waveforms, np.arange(clips) % 2)
+@pytest.fixture(autouse=True, params=[False, True], ids=["host decides", "device decides"])
+def _who_decides(request, monkeypatch):
+    """Every guarantee of a step holds for both, also where the device is the CPU."""
+    monkeypatch.setitem(globals(), "learner", partial(small_learner.learner, is_asynchronous=request.param))
 
 
 def moved_by(made, part, step, all_clips):
@@ -177,8 +142,7 @@ def test_on_a_cpu_half_precision_changes_nothing(amp):
 def scaled(value):
     """A learner whose loss is scaled, as on a GPU with fp16."""
     made = learner()
-    made._scale = LossScale(enabled=True)
-    made._scale.value = value
+    made._scale = LossScale(enabled=True, value=value)
     return made
 
 
@@ -211,8 +175,7 @@ def test_an_overflow_that_the_scale_of_one_resolves_is_no_bad_step_and_the_next_
         return cross_entropy(logits, targets) + (0.0 * logits).sqrt().sum(axis=1)
 
     made = learner(steep)
-    made._scale = LossScale(enabled=True)
-    made._scale.value = 2.0
+    made._scale = LossScale(enabled=True, value=2.0)
     assert [made.step(batch(), step, 4, seed=0).finite for step in (3, 4)] == [True, False]
     assert made._scale.value == 1.0
 

@@ -18,6 +18,15 @@ train: {epochs: 4, batch_size: 8, crop_s: 0.5}
         (("train.swa_epochs=5",), ("train.swa_epochs", "train.epochs")),
         (("train.unfreeze_epoch=2",), ("train.unfreeze_epoch", "train.freeze")),
         (("train.unfreeze_epoch=5", "train.freeze=[norm]"), ("train.unfreeze_epoch", "train.epochs")),
+        (
+            (
+                "train.unfreeze_epoch=2",
+                "train.freeze=[norm]",
+                "optimizer.name=Adam",
+                "optimizer.params.use_multi_tensor=true",
+            ),
+            ("optimizer.params.use_multi_tensor", "train.unfreeze_epoch"),
+        ),
         (("train.recompute=true", "train.sync_batch_norm=true"), ("train.recompute", "train.sync_batch_norm")),
         (("schedule.warmup_steps=2", "schedule.warmup_epochs=1"), ("schedule.warmup_steps", "schedule.warmup_epochs")),
         (("schedule.warmup_epochs=4.6",), ("schedule.warmup_epochs", "train.epochs")),

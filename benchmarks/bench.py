@@ -62,6 +62,7 @@ def benchmarks(chosen: Any) -> Iterator[tuple[str, list[str]]]:
     yield "barriers", []
     yield "recovery", []
     yield "train_overheads", []
+    yield "start", []
     yield "predict", peers
     yield "watching", []
     yield "message_sizes", []

@@ -26,8 +26,8 @@ PARENT_POLL_S = 0.5
 class Loader:
     """Reads batches in `workers` processes and yields them in the order of the requests; with 0 in this process.
 
-    The workers are loky's, started once, with the first batch: fresh processes and not forks of one that has threads of
-    MPI or CUDA. Exceptions of a worker are raised here, with the worker's traceback as their cause.
+    The workers are loky's, started once, by `start` or with the first batch: fresh processes and not forks of one that
+    has threads of MPI or CUDA. Exceptions of a worker are raised here, with the worker's traceback as their cause.
     `read_one` makes a batch from a request; `prepare` is called once in each worker before its first. Workers see no
     GPU, whose memory belongs to the training.
     """
@@ -41,6 +41,14 @@ class Loader:
         self.workers, self._read_one, self._prepare = workers, read_one, prepare
         self._executor: Any = None
 
+    def start(self) -> None:
+        """Start the workers, which import for half a second before their first batch, while the caller does other work.
+
+        Raises WorkerDied.
+        """
+        if self.workers:
+            self._submit(_nothing)
+
     def read(self, requests: Iterable[Any]) -> Iterator[Batch]:
         """One batch for each request, in order. Raises what a worker raised, BadClip for a clip, and WorkerDied."""
         return self.map(self._read_one, requests)
@@ -50,16 +58,14 @@ class Loader:
         if self.workers == 0:
             yield from map(function, requests)
             return
-        executor = self._started()
         in_flight: deque[Any] = deque()
         try:
             for request in requests:
-                with _signals_blocked():
-                    in_flight.append(executor.submit(function, request))
+                in_flight.append(self._submit(function, request))
                 if len(in_flight) >= self.workers * PREFETCH_FACTOR:
-                    yield _result(in_flight.popleft())
+                    yield _of_worker(in_flight.popleft().result)
             while in_flight:
-                yield _result(in_flight.popleft())
+                yield _of_worker(in_flight.popleft().result)
         finally:
             for future in in_flight:
                 future.cancel()
@@ -69,6 +75,12 @@ class Loader:
         if self._executor is not None:
             self._executor.shutdown(wait=True, kill_workers=True)
             self._executor = None
+
+    def _submit(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """The future of a call in a worker. Raises WorkerDied."""
+        executor = self._started()
+        with _signals_blocked():
+            return _of_worker(lambda: executor.submit(function, *arguments))
 
     def _started(self) -> Any:
         if self._executor is None:
@@ -84,10 +96,14 @@ class Loader:
         return self._executor
 
 
-def _result(future: Any) -> Any:
-    """The result of a worker. Raises WorkerDied where the worker has ended instead."""
+def _nothing() -> None:
+    """The first task of a worker: loky starts them all with one."""
+
+
+def _of_worker(call: Callable[[], Any]) -> Any:
+    """What a call gives that needs the workers. Raises WorkerDied where one of them has ended instead."""
     try:
-        return future.result()
+        return call()
     except BrokenExecutor as error:
         wrong = "a worker process that reads clips has ended without an error, as when the memory is used up"
         right = "with fewer data.workers less memory is needed; data.workers=0 reads in the process itself, and shows\n"

@@ -36,10 +36,11 @@ def stages_of(layer: paddle.nn.Layer, head: str, declared: Mapping[str, Sequence
     body = declared or {name.partition(".")[0]: (name.partition(".")[0],) for name in names}
     stages = [Stage(name, tuple(prefixes)) for name, prefixes in body.items() if tuple(prefixes) != (head,)]
     stages.append(Stage(next((name for name, prefixes in body.items() if tuple(prefixes) == (head,)), head), (head,)))
-    unassigned = [name for name in names if stage_of(name, stages) is None]
+    found = {name: stage_of(name, stages) for name in names}
+    unassigned = [name for name, stage in found.items() if stage is None]
     if unassigned:
         raise BrokenPlugin(f"the model's stages leave out {len(unassigned)} parameters, such as {unassigned[0]}")
-    return [stage for stage in stages if any(stage_of(name, stages) is stage for name in names)]
+    return [stage for stage in stages if stage in found.values()]
 
 
 def stage_of(name: str, stages: Sequence[Stage]) -> Stage | None:

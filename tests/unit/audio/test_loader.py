@@ -54,6 +54,11 @@ def read(requests, workers):
         loader.close()
 
 
+def workers():
+    """The processes of loky that this one has started."""
+    return [child for child in psutil.Process().children() if any("LokyProcess" in word for word in child.cmdline())]
+
+
 def sound(source):
     return [*tone_clips(3), Clip("odd", source, ("high",))]
 
@@ -157,6 +162,37 @@ def test_a_worker_that_dies_ends_the_reading_and_does_not_hang():
     with pytest.raises(WorkerDied, match="a worker process that reads clips has ended"):
         read(evaluation(sound(Deadly())).requests(Shard(0, 1)), 2)
     assert time.monotonic() - before < 30
+
+
+def test_workers_that_were_started_early_read_the_first_batch():
+    loader = Loader(2)
+    try:
+        loader.start()
+        started = workers()
+        batches = list(loader.read(evaluation(tone_clips(4)).requests(Shard(0, 1))))
+        assert workers() == started and len(started) == 2
+    finally:
+        loader.close()
+    assert [batch.ids for batch in batches] == [("clip000", "clip001"), ("clip002", "clip003")]
+
+
+def test_without_workers_nothing_starts():
+    before = psutil.Process().children()
+    Loader(0).start()
+    assert psutil.Process().children() == before
+
+
+def test_a_worker_that_dies_between_two_passes_ends_the_next_ones():
+    loader = Loader(2)
+    try:
+        list(loader.read(evaluation(tone_clips(4)).requests(Shard(0, 1))))
+        for process in workers():
+            process.kill()
+        for _ in range(2):  # the first may meet it at work, the second knows of it
+            with pytest.raises(WorkerDied, match="a worker process that reads clips has ended"):
+                list(loader.read(evaluation(tone_clips(60)).requests(Shard(0, 1))))
+    finally:
+        loader.close()
 
 
 def test_a_loader_closes_while_its_workers_are_stuck():

@@ -11,7 +11,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 BENCHMARKS = ROOT / "benchmarks"
-NOT_MEASURED_ALONE = {"bench", "torch_step"}
+OF_OTHERS = {"torch_step", "bare_start"}
+"""Scripts that a benchmark starts."""
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +100,6 @@ def test_no_benchmark_is_left_out_of_make_bench_and_each_command_stands_on_the_p
     chosen = bench.plain_parser("").parse_args([])
     chosen.peers, chosen.esc10, chosen.mn04 = None, Path("ESC-10"), Path("mn04.pt")
     scripts = {path.stem for path in BENCHMARKS.glob("*.py") if "def main(" in path.read_text(encoding="utf-8")}
-    assert {name for name, _ in bench.benchmarks(chosen)} == scripts - NOT_MEASURED_ALONE
+    assert {name for name, _ in bench.benchmarks(chosen)} == scripts - {"bench", *OF_OTHERS}
     pages = "".join(path.read_text(encoding="utf-8") for path in (BENCHMARKS / "README.md", *ROOT.glob("docs/en/*.md")))
-    assert {name for name in scripts - {"torch_step"} if f"python benchmarks/{name}.py" not in pages} == set()
+    assert {name for name in scripts - OF_OTHERS if f"python benchmarks/{name}.py" not in pages} == set()

@@ -67,7 +67,9 @@ def benchmarks(chosen: Any) -> Iterator[tuple[str, list[str]]]:
     yield "watching", []
     yield "message_sizes", []
     if chosen.esc10:
-        yield "zero_shot", ["--data", str(chosen.esc10), *(["--weights", str(chosen.mn04)] if chosen.mn04 else [])]
+        of_esc10 = ["--data", str(chosen.esc10), *(["--weights", str(chosen.mn04)] if chosen.mn04 else [])]
+        yield "zero_shot", of_esc10
+        yield "probe", of_esc10
     if chosen.mn04:
         yield "held_out_voices", ["--weights", str(chosen.mn04)]
 

@@ -75,6 +75,13 @@ def read_batch(request: BatchRequest) -> Batch:
     return Batch(ids, stacked, request.targets[rows], tuple(bad.values()), _augment_noise(request, rows))
 
 
+def read_marked(request: BatchRequest) -> tuple[Batch, np.ndarray]:
+    """As `read_batch` for a request without mixup, and for each row (B,) whether its clip is longer than the crop."""
+    batch = read_batch(request)
+    clips = {clip.id: clip for clip in request.clips}
+    return batch, np.array([request.reader.is_cropped(clips[name]) for name in batch.ids], bool)
+
+
 def _waveform(request: BatchRequest, row: int, clip: Clip) -> np.ndarray:
     randomness, reader = request.randomness, request.reader
     if randomness is None:

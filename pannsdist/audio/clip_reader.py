@@ -37,6 +37,12 @@ class ClipReader:
         padded[: len(waveform)] = waveform
         return padded
 
+    def is_cropped(self, clip: Clip) -> bool:
+        """Whether a clip is longer than the crop, so that a generator draws where that is. Raises BadClip."""
+        with open_source(clip.source, clip_name(clip)) as source:
+            first, end = clip_span(clip, source)
+            return end - first > self._needed(source.verdict.rate_hz)
+
     def unpadded(self, clip: Clip, generator: np.random.Generator | None) -> np.ndarray:
         """As `read`, but a shorter clip stays shorter, and the last sample of the resampler may be one too many."""
         parts = []
@@ -55,9 +61,13 @@ class ClipReader:
         if length_s < self.min_clip_s:
             why = f"it lasts {length_s:.3f} s, less than the minimum of {self.min_clip_s:.3f} s"
             raise clip_name(clip).bad_clip(why, "data.min_clip_s=0 pads it with silence instead")
-        needed = int(-(-self.crop_samples * own_hz // self.rate_hz))
+        needed = self._needed(own_hz)
         spare = end - first - needed
         if spare <= 0:
             return first, end
         offset = 0 if generator is None else int(generator.integers(0, spare + 1))
         return first + offset, first + offset + needed
+
+    def _needed(self, own_hz: float) -> int:
+        """Frames of a source with this rate that the crop needs."""
+        return int(-(-self.crop_samples * own_hz // self.rate_hz))

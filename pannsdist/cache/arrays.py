@@ -47,6 +47,7 @@ class ArrayCache:
         self.folder = root / digest(dict(recipe)).hex()[:32]
         self._places: dict[bytes, Place] = {}
         self._data: dict[Path, np.ndarray] = {}
+        self._index_bytes: dict[Path, int] = {}
         self._used: set[Path] = set()
         self._writer: PackWriter | None = None
         self._total_bytes, self._is_full = 0, self._limit_bytes == 0
@@ -82,6 +83,7 @@ class ArrayCache:
     def forget(self) -> None:
         """Remove all arrays of this recipe: they were found to be wrong."""
         self._places.clear()
+        self._index_bytes.clear()
         for index in self.folder.glob(f"*{INDEX}"):
             with suppress(CannotWrite):
                 remove(index)
@@ -122,11 +124,17 @@ class ArrayCache:
         console.note_main(f"what is computed now is not kept for the next run: {why}")
 
     def _find_packs(self) -> None:
-        """Read the indexes of all packs, also of those that other processes are writing."""
+        """Read the indexes that are new or have grown, also of packs that other processes are writing.
+
+        Of an array that is in several packs the newest counts: it was written since an older one is damaged.
+        """
         for index in sorted(self.folder.glob(f"*{INDEX}")):
             if self._writer is None or index != self._writer.index:
                 with suppress(OSError):  # removed meanwhile, or not readable: its arrays are computed again
-                    self._places = {**read_index(index), **self._places}
+                    size = index.stat().st_size
+                    if self._index_bytes.get(index) != size:
+                        self._places |= read_index(index)
+                        self._index_bytes[index] = size
 
     def _array(self, key: bytes, place: Place) -> np.ndarray | None:
         try:

@@ -17,7 +17,8 @@ class Batch:
     mixup on the device: then row i < B becomes `mix_weights[i] * row_i + (1 - mix_weights[i]) * row_partners[i]`
     (`mix_weights` (B) float32, `partners` (B) int64), and rows from B on serve as partners only; their clips are
     `further_ids`. Targets are already mixed. `augment_noise` (R, AUGMENT_NOISE_SIZE) float32 in [0, 1) holds the
-    random numbers of the augmentations on the device.
+    random numbers of the augmentations on the device. Where `is_embedded`, `waveforms` holds embeddings (B, E) instead:
+    the inputs of the network's head.
     """
 
     ids: tuple[str, ...]
@@ -28,6 +29,7 @@ class Batch:
     partners: np.ndarray | None = None
     mix_weights: np.ndarray | None = None
     further_ids: tuple[str, ...] = ()
+    is_embedded: bool = False
 
     @property
     def model_kwargs(self) -> dict[str, np.ndarray]:
@@ -54,5 +56,6 @@ class Batch:
             augment_noise,
             partners,
             mix_weights,
-            further_ids=further_ids,
+            further_ids,
+            self.is_embedded,
         )

@@ -18,13 +18,14 @@ class Network(nn.Layer):
 
     With `spec_augment`, features are masked with SpecAugment if `augment_noise` is given, and masked values are
     replaced by the mean of the clip. A model layer with `augments = True` applies mixup and its own masking itself.
+    `head` is the structured name of the model's head; without it there is no forward from embeddings.
     """
 
-    def __init__(self, feature: nn.Layer, model: nn.Layer, spec_augment: bool = False) -> None:
+    def __init__(self, feature: nn.Layer, model: nn.Layer, spec_augment: bool = False, head: str = "") -> None:
         super().__init__()
         self.feature = feature
         self.model = model
-        self._spec_augment = spec_augment
+        self._spec_augment, self._head = spec_augment, head
         self._model_augments = bool(getattr(model, "augments", False))
 
     def forward(
@@ -33,11 +34,15 @@ class Network(nn.Layer):
         augment_noise: paddle.Tensor | None = None,
         partners: paddle.Tensor | None = None,
         mix_weights: paddle.Tensor | None = None,
+        is_embedded: bool = False,
     ) -> paddle.Tensor:
         """Waveform (R, S) float32 at the front end's rate -> logits (B, C).
 
-        R is B without `partners`. The optional arguments come with a training batch: see `Batch`.
+        R is B without `partners`. The optional arguments come with a training batch: see `Batch`. What `is_embedded` is
+        the input (B, E) of the head, which alone is computed.
         """
+        if is_embedded:
+            return self.head_layer(waveform)
         with paddle.no_grad(), paddle.amp.auto_cast(enable=False):  # half precision is too coarse for spectral power
             features = self.feature(waveform)
             if self._spec_augment and augment_noise is not None:
@@ -47,6 +52,14 @@ class Network(nn.Layer):
         if self._model_augments and not (augment_noise is None and partners is None):
             return self.model(features, augment_noise=augment_noise, partners=partners, mix_weights=mix_weights)
         return self.model(features)
+
+    @property
+    def head_layer(self) -> nn.Layer:
+        """The model's head."""
+        layer = self.model
+        for part in self._head.split("."):
+            layer = layer._sub_layers[part]
+        return layer
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Copy of the model's weights and running statistics on the host, by structured name."""

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
-from itertools import islice
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import paddle
 
 from pannsdist import settings as settings_module
-from pannsdist.audio.augmentation import Augmentation
-from pannsdist.audio.batches import ClipTable, EvaluationPlan, OverfitPlan, Shard, TrainingPlan
-from pannsdist.audio.clip_lengths import SAMPLED_CLIPS, lengths_s
+from pannsdist.audio.batches import Shard
 from pannsdist.audio.clip_reader import ClipReader
-from pannsdist.audio.length_groups import length_groups
 from pannsdist.audio.loader import Loader
 from pannsdist.contracts import Clip, ClipFeatures, TrackedRun
 from pannsdist.contracts.network import Network
@@ -28,11 +23,14 @@ from pannsdist.kernels import install
 from pannsdist.registry import Catalog
 from pannsdist.registry.building import Part
 from pannsdist.run import history, learner_building
+from pannsdist.run.batch_sources import Sources, split_to_evaluate, training_data, training_lengths_s, valid_reader
+from pannsdist.run.embeddings.frozen_body import FrozenBody, build_frozen_body
 from pannsdist.run.folder import RunFolder
-from pannsdist.run.planning.data import TEST, TRAIN, VALID
+from pannsdist.run.planning import frozen_body
+from pannsdist.run.planning.data import TEST, VALID
 from pannsdist.run.planning.metrics import plugin_metrics
 from pannsdist.run.planning.plan import Plan
-from pannsdist.run.planning.plan_table import augmentations, subset_note
+from pannsdist.run.planning.plan_table import subset_note
 from pannsdist.run.trackers import PluginTracker, open_trackers
 from pannsdist.runtime import seeding
 from pannsdist.training.best import BestTracker, NewestEpoch
@@ -47,13 +45,18 @@ from pannsdist.weights import read_weights
 
 @dataclass(frozen=True)
 class Parts:
-    """A trainer, this process's training batches, the split that it evaluates, and the test split, if there is one."""
+    """A trainer, this process's training batches, the split that it evaluates, and the test split, if there is one.
+
+    With a `frozen_body` both have embeddings in place of waveforms while it is frozen: it must be entered after
+    `Trainer.restore` and before `Trainer.fit`.
+    """
 
     trainer: Trainer
     data: TrainingData
     split: SplitToEvaluate
     evaluator: Evaluator
     test: SplitToEvaluate | None
+    frozen_body: FrozenBody | None = None
 
 
 def build_network(plan: Plan) -> Network:
@@ -64,7 +67,7 @@ def build_network(plan: Plan) -> Network:
     if not model.training:  # as a whole; what a plugin freezes inside of a layer in training mode stays frozen
         model.train()
     install(model, plan.kernels)
-    return Network(feature, model, spec_augment=plan.masks_features)
+    return Network(feature, model, plan.masks_features, plan.plugins.model.plugin.head)
 
 
 def load_pretrained(plan: Plan, network: Network, snapshot: Snapshot | None) -> str:
@@ -90,10 +93,12 @@ def build_parts(plan: Plan, world: World, network: Network, loader: Loader) -> P
     clip_lengths_s = None
     if plan.groups_by_length:
         clip_lengths_s = world.on_main(lambda: training_lengths_s(plan, loader, world.mark))
-    return world.agree(lambda: _parts(plan, world, learner, loader, clip_lengths_s))
+    body = build_frozen_body(plan, world, network, loader)
+    sources = Sources(loader, Shard(world.rank, world.size), clip_lengths_s, body)
+    return world.agree(lambda: _parts(plan, world, learner, sources))
 
 
-def _parts(plan: Plan, world: World, learner: Learner, loader: Loader, clip_lengths_s: np.ndarray | None) -> Parts:
+def _parts(plan: Plan, world: World, learner: Learner, sources: Sources) -> Parts:
     chosen, network = plan.settings, learner.network
     evaluator = Evaluator(world, network, plan.data.labels, plan.data.multi_label, plugin_metrics(plan.plugins.metrics))
     metric = plan.best_metric
@@ -103,80 +108,11 @@ def _parts(plan: Plan, world: World, learner: Learner, loader: Loader, clip_leng
     else:
         scoring = evaluator
         best = BestTracker(metric.name, metric.higher_is_better, chosen.save.keep_best)
-    shard = Shard(world.rank, world.size)
-    data = training_data(plan, loader, shard, clip_lengths_s)
-    split = _split(VALID, plan.data.splits[VALID], plan, loader, shard)
-    test = None if plan.data.test is None else _split(TEST, plan.data.test, plan, loader, shard)
-    return Parts(Trainer(world, learner, scoring, best, plan.lengths.run), data, split, evaluator, test)
-
-
-def training_lengths_s(plan: Plan, loader: Loader, mark: Callable[[str], None] = lambda _: None) -> np.ndarray | None:
-    """The lengths of the training clips in seconds (N,), NaN where unknown; None if batches are not grouped by them.
-
-    The loader's workers read the header of every file. Rank 0 only: a header may change while others read it. `mark`
-    gets a line that says so, once in a while.
-    """
-    if not plan.groups_by_length:
-        return None
-    clips = plan.data.splits[TRAIN].clips
-    parts = (tuple(clips[first : first + SAMPLED_CLIPS]) for first in range(0, len(clips), SAMPLED_CLIPS))
-    read = []
-    for some in loader.map(lengths_s, parts):
-        read.append(some)
-        mark("reading the headers of sound files")
-    return np.concatenate(read)
-
-
-def training_data(plan: Plan, loader: Loader, shard: Shard, clip_lengths_s: np.ndarray | None = None) -> TrainingData:
-    """This process's batches of every epoch, from a given step of the epoch on.
-
-    `clip_lengths_s` are those of `training_lengths_s`, the same in every process.
-    """
-    training, steps = _training(plan, clip_lengths_s), plan.lengths.epoch_steps
-    return TrainingData(
-        lambda epoch, first: loader.read(islice(training.requests(epoch, shard, first), steps - first)), steps
-    )
-
-
-def _training(plan: Plan, clip_lengths_s: np.ndarray | None) -> TrainingPlan | OverfitPlan:
-    chosen = plan.settings
-    table, reader = plan.data.splits[TRAIN], _reader(plan, plan.lengths.train_crop_s)
-    skip_bad = chosen.data.on_bad_clip == "skip"
-    if chosen.train.overfit_batches:
-        return OverfitPlan(table, chosen.train.batch_size, reader, skip_bad)
-    groups = None
-    if clip_lengths_s is not None:
-        groups = length_groups(clip_lengths_s, reader.rate_hz, reader.crop_samples, plan.plugins.minimum_samples)
-    return TrainingPlan(
-        table,
-        chosen.train.batch_size,
-        chosen.seed,
-        reader,
-        skip_bad,
-        chosen.train.sampling,
-        tuple(Augmentation(key, p.params.probability, p.plugin) for key, p in plan.plugins.augmentations.items()),
-        plan.mixup,
-        groups,
-    )
-
-
-def _split(name: str, table: ClipTable, plan: Plan, loader: Loader, shard: Shard) -> SplitToEvaluate:
-    """A split with this process's batches of it."""
-    skip_bad = plan.settings.data.on_bad_clip == "skip"
-    batch_size = 1 if plan.groups_by_length else plan.settings.valid.batch_size
-    evaluation = EvaluationPlan(table, batch_size, _valid_reader(plan), skip_bad)
-    return SplitToEvaluate(name, evaluation.ids, lambda: loader.read(evaluation.requests(shard)), evaluation.groups)
-
-
-def _valid_reader(plan: Plan) -> ClipReader:
-    """Reads a clip as the model folder's record says: padded to the crop, or no further than the network needs."""
-    reader = _reader(plan, plan.lengths.valid_crop_s)
-    return replace(reader, pad_samples=plan.plugins.minimum_samples) if plan.groups_by_length else reader
-
-
-def _reader(plan: Plan, crop_s: float) -> ClipReader:
-    rate_hz = plan.front_end.sample_rate_hz
-    return ClipReader(rate_hz, round(crop_s * rate_hz), plan.lengths.min_clip_s)
+    data = training_data(plan, sources)
+    split = split_to_evaluate(VALID, plan.data.splits[VALID], plan, sources)
+    test = None if plan.data.test is None else split_to_evaluate(TEST, plan.data.test, plan, sources)
+    trainer = Trainer(world, learner, scoring, best, plan.lengths.run)
+    return Parts(trainer, data, split, evaluator, test, sources.frozen_body)
 
 
 def bundle_record(plan: Plan) -> BundleRecord:
@@ -233,7 +169,7 @@ def tracked_run(plan: Plan, network: Network, folder: Path, from_step: int) -> T
         from_step=from_step,
         hyper_parameters=hyper_parameters(plan),
         score_names=plan.score_names,
-        read_clip=ClipReaderForTrackers(clips, _valid_reader(plan), network),
+        read_clip=ClipReaderForTrackers(clips, valid_reader(plan), network),
         weights=network.arrays,
         worst_clips=log.worst_clips,
         curves=log.curves,
@@ -262,7 +198,7 @@ def hyper_parameters(plan: Plan) -> dict[str, Any]:
         "model": plan.plugins.model.entry.name,
         "data": plan.data.part.entry.name,
         "weights": Path(chosen.model.weights).name,
-        "augmentation": "; ".join(augmentations(plan)) or "nothing",
+        "augmentation": "; ".join(frozen_body.changes(plan)) or "nothing",
         "sampling": chosen.train.sampling,
         "batch_size": chosen.train.batch_size,
         "epochs": chosen.train.epochs,

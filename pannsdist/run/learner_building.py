@@ -7,9 +7,12 @@ import paddle
 from pannsdist.contracts.network import Network
 from pannsdist.distributed.world import World
 from pannsdist.kernels.choice import amp_note
+from pannsdist.run.embeddings.frozen_body import examined, remark
 from pannsdist.run.planning.data import TRAIN
+from pannsdist.run.planning.frozen_body import obstacle
 from pannsdist.run.planning.plan import Plan
 from pannsdist.run.planning.training_plugins import built_optimizer, guarded_lr_factor
+from pannsdist.runtime import console
 from pannsdist.training.optimization.freezing import (
     Freezing,
     Stage,
@@ -69,11 +72,19 @@ def _optimizer_and_options(
 
 
 def rehearse(plan: Plan) -> None:
-    """Raise SettingsError for what only a built network shows: unknown stages, or nothing to recompute."""
+    """Raise SettingsError for what only a built network shows: unknown stages, or nothing to recompute.
+
+    Prints why a frozen body is computed in every step, where that is the network's part.
+    """
     chosen = plan.settings.train
     if chosen.freeze or chosen.recompute:
         model = plan.plugins.model.plugin.build(plan.data.labels, plan.front_end)
-        stages, _ = _stages(plan, model)
+        stages, frozen = _stages(plan, model)
+        if plan.freezes_body and not obstacle(plan):
+            Freezing(model, stages, frozen)
+            network = Network(plan.plugins.feature.plugin.build(), model, head=plan.plugins.model.plugin.head)
+            if (found := examined(plan, network)).reason:
+                console.print_main(remark(found))
         if chosen.recompute:
             enable_recompute(model, stages)
 

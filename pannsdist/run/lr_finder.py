@@ -65,15 +65,15 @@ def find(
         raise SettingsError(f"--steps must be at least {MIN_STEPS}, and --low above 0 and below --high")
     from pannsdist.audio.batches import Shard
     from pannsdist.audio.loader import Loader
-    from pannsdist.run import building
+    from pannsdist.run import batch_sources
     from pannsdist.run.planning.decide import decide
 
     chosen, origin = settings.load(config, overrides)
     plan = decide(chosen, origin, Catalog.installed(), world_size=1)
     loader = Loader(chosen.data.workers)
     try:
-        clip_lengths_s = building.training_lengths_s(plan, loader)
-        return _search(plan, building.training_data(plan, loader, Shard(0, 1), clip_lengths_s), steps, limits)
+        sources = batch_sources.Sources(loader, Shard(0, 1), batch_sources.training_lengths_s(plan, loader))
+        return _search(plan, batch_sources.training_data(plan, sources), steps, limits)
     finally:
         loader.close()
 

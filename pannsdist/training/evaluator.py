@@ -20,13 +20,20 @@ from pannsdist.training import metrics
 class SplitToEvaluate:
     """A split: its name, the ids of all its clips, and a function that returns this process's batches of it.
 
-    `groups` names the group of each clip, in the order of the ids; empty if every clip is its own.
+    `groups` names the group of each clip, in the order of the ids; empty if every clip is its own. `embedded(epoch)`
+    returns this process's batches after an epoch of training in which they hold embeddings, and None after others.
     """
 
     name: str
     ids: Sequence[str]
     batches: Callable[[], Iterable[Batch]]
     groups: Sequence[str] = ()
+    embedded: Callable[[int], Iterable[Batch] | None] = lambda _: None
+
+    def batches_after(self, epoch: int) -> Iterable[Batch]:
+        """This process's batches after an epoch of training, counted from 1."""
+        batches = self.embedded(epoch)
+        return self.batches() if batches is None else batches
 
 
 @dataclass(frozen=True)
@@ -82,7 +89,8 @@ class Evaluator:
             for number, batch in enumerate(split.batches(), start=2):
                 logits = np.zeros((0, len(self._labels)), np.float32)
                 if len(batch.ids):
-                    logits = self._network(paddle.to_tensor(batch.waveforms)).astype("float32").numpy()
+                    inputs = paddle.to_tensor(batch.waveforms)
+                    logits = self._network(inputs, is_embedded=batch.is_embedded).astype("float32").numpy()
                 parts.append(Batch(batch.ids, logits, batch.targets, batch.bad))
                 self._world.mark(f"evaluating {split.name}, batch {number}")
         return _concatenated(parts)

@@ -166,7 +166,7 @@ class Learner:
             waveforms = np.zeros((1, waveforms.shape[1]), np.float32)
             targets, weight = np.zeros((1, *targets.shape[1:]), targets.dtype), 0.0
         with autocast(self._options.amp, self._world.device):
-            logits = self._wrapped(self._tensor(waveforms), **inputs)
+            logits = self._wrapped(self._tensor(waveforms), **inputs, is_embedded=batch.is_embedded)
         return self._loss(logits.astype("float32"), self._tensor(targets)).sum() * weight
 
     def _tensor(self, array: np.ndarray) -> paddle.Tensor:

@@ -182,7 +182,7 @@ class Trainer:
         statistics = self._gather_statistics()
         self._world.sync_statistics(self._learner.network)
         self._learner.end_epoch(epoch)
-        split = replace(context.split, batches=lambda: _batches_until_stop(context))
+        split = replace(context.split, batches=lambda: _batches_until_stop(context, epoch))
         try:
             with self._learner.averaged_weights():
                 evaluation = self._evaluator.evaluate(split)
@@ -279,9 +279,9 @@ def _restore_weights(network: Network, weights: Mapping[str, np.ndarray]) -> Non
         raise BadRunFolder(f"the checkpoint does not fit the model: {error}", right) from error
 
 
-def _batches_until_stop(context: FitContext) -> Iterator[Batch]:
+def _batches_until_stop(context: FitContext, epoch: int) -> Iterator[Batch]:
     """The batches of an evaluation. Raises Stopped between two of them; the evaluator raises it in all processes."""
-    for batch in context.split.batches():
+    for batch in context.split.batches_after(epoch):
         if context.is_stop_requested():
             raise Stopped("the evaluation was stopped")
         yield batch

@@ -196,6 +196,7 @@ RUN = (
     Run(r"python benchmarks/train_step.py", ("--quick",), shows=r"^\| onednn, 2 processes \|"),
     Run(r"python benchmarks/predict.py", ("--quick",), shows=r"^\| onnx \|"),
     Run(r"python benchmarks/zero_shot.py", ("--quick",), shows=r"on 10 clips of ESC-10.*: (9|10) right"),
+    Run(r"python benchmarks/probe.py", ("--quick",), shows=r"^\| body once: a later epoch \|", long=True),
     Run(r"python benchmarks/train_overheads.py", ("--quick",), shows=r"^\| run resumed after four epochs \|"),
     Run(r"python benchmarks/start.py", ("--quick",), shows=r"^\| pannsdist tag \|"),
     Run(r"python benchmarks/scaling.py", ("--quick", "--arms", "2 processes"), shows=r"^\| 2 processes \|"),

@@ -42,14 +42,16 @@ def clip_id(path, work):
 
 
 def skipped_clips(script, work):
-    """Two runs that skip a bad clip of each split: part of a process's clips of a step, and its only one."""
+    """Runs that skip a bad clip of each split: part of a process's clips of a step, or its only one."""
     sounds(work)
     for path in bad_clips(work):
         path.unlink()
         path.write_bytes(b"" if "train" in path.parts else b"no sound at all")
     common = ("data.on_bad_clip=skip", "train.epochs=2")
     part, whole = ("name=part", "train.batch_size=4"), ("name=whole", "train.batch_size=2")
-    return launching.Command((script, "settings.yaml", *common, *part, "--", *common, *whole), work)
+    frozen = ("name=frozen", "train.batch_size=2", "train.freeze=[body]", "model.params.plain=true")
+    runs = (*common, *part, "--", *common, *whole, "--", *common, *frozen)
+    return launching.Command((script, "settings.yaml", *runs), work)
 
 
 def tested(work):

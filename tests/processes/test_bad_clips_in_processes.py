@@ -23,9 +23,9 @@ def test_a_bad_clip_of_one_process_ends_both_with_its_name(tmp_path, env):
 def test_bad_clips_that_are_skipped_leave_both_processes_with_the_same_weights(two, place):
     assert two["bad clips"].exit_codes == (0, 0)
     work = place / "bad_clips"
-    for name in ("part", "whole"):  # of the batch of a process, part of the clips are bad, or the only one
+    for name in ("part", "whole", "frozen"):  # of the batch of a process, part of the clips are bad, or the only one
         left, right = (np.load(work / f"{name}.{rank}.npz") for rank in range(2))
-        assert left.files == right.files and len(left.files) >= 8
+        assert left.files == right.files and len(left.files) >= 4
         assert all(np.array_equal(left[key], right[key]) for key in left.files), name
         assert all(np.isfinite(left[key]).all() for key in left.files), name
         noted = (work / "runs" / name / "bad_clips.txt").read_text().splitlines()

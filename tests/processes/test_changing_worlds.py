@@ -20,7 +20,7 @@ def snapshot(place, kind, name):
     return CheckpointStore(place / kind / "runs" / name / "checkpoints", keep=1).load_latest().snapshot
 
 
-@pytest.mark.parametrize(("name", "tolerance"), [("SGD", 1e-6), ("AdamW", 1e-5)])
+@pytest.mark.parametrize(("name", "tolerance"), [("SGD", 1e-6), ("AdamW", 1e-5), ("frozen", 1e-6)])
 def test_the_weights_are_those_of_an_undisturbed_run(runs, name, tolerance):
     starts, place = runs
     for said in starts:

@@ -13,6 +13,7 @@ from pannsdist.run.planning.lengths import Lengths
 from pannsdist.run.planning.metrics import BestMetric, score_names
 from pannsdist.run.planning.selection import Plugins
 from pannsdist.settings.schema import Settings
+from pannsdist.training.optimization.freezing import BODY
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,11 @@ class Plan:
     def groups_by_length(self) -> bool:
         """Whether clips are padded to the longest of their batch, and in evaluation not at all."""
         return self.settings.train.group_by_length and not self.settings.train.overfit_batches
+
+    @property
+    def freezes_body(self) -> bool:
+        """Whether the head alone is trained, at least until `train.unfreeze_epoch`."""
+        return BODY in self.settings.train.freeze
 
     @property
     def score_names(self) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from pannsdist.run.planning import subset
+from pannsdist.run.planning import frozen_body, subset
 from pannsdist.run.planning.data import TEST, TRAIN, VALID
 from pannsdist.run.planning.padding import CropFit, crop_fits, length_lines, padding_warnings, refusal_warnings
 from pannsdist.run.planning.plan import Plan
@@ -21,15 +21,6 @@ SAMPLED = {
 def plan_table(plan: Plan) -> str:
     """One line per property of the run. Reads the headers of some clips; rank 0 only."""
     return "\n".join(f"{name:<10} {text}" for name, text in _rows(plan).items())
-
-
-def augmentations(plan: Plan) -> list[str]:
-    """What changes the training clips beside the random crop, in the order of application."""
-    if plan.settings.train.overfit_batches:
-        return []
-    masks = plan.masks_features or getattr(plan.plugins.model.params, "spec_augment", False)
-    named = [*plan.plugins.augmentations.values(), *(["SpecAugment"] if masks else [])]
-    return [str(one) for one in (*named, *([plan.mixup] if plan.mixup else []))]
 
 
 def subset_note(plan: Plan) -> str:
@@ -50,7 +41,7 @@ def _rows(plan: Plan) -> dict[str, str]:
         "data": f"{data.part}: {_dataset(plan)}",
         "left out": _below(map(str, plugins.skipped)),
         TRAIN: f"{lengths.clips} clips, {lengths.train_crop_s:g} s of each{_sampling(plan)}{_padding(plan)}",
-        "augment": "; ".join(augmentations(plan)) or "nothing",
+        "augment": "; ".join(frozen_body.changes(plan)) or "nothing",
         VALID: _valid(plan),
         TEST: "" if data.test is None else f"{len(data.test)} clips, evaluated once, with the best model",
         "lengths": _below(length_lines(fits)),
@@ -58,6 +49,7 @@ def _rows(plan: Plan) -> dict[str, str]:
         "note": _listed(data.notes),
         "batch": f"{batch_size} = {plan.world_size} x {batch_size // plan.world_size}",
         "length": _listed([_length(plan), subset_note(plan)]),
+        "frozen": frozen_body.described(plan, next((fit for fit in fits if fit.split == TRAIN), None)),
         "optimizer": _optimizer(plan),
         "kernels": str(plan.kernels),
         "metrics": _listed(map(str, plugins.metrics.values())),

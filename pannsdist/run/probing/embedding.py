@@ -5,23 +5,18 @@ Axes: N clips, E inputs of the head.
 
 from __future__ import annotations
 
-import hashlib
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
-import soxr
 from tqdm import tqdm
 
 from pannsdist.audio.batches import ClipTable, EvaluationPlan, Shard
 from pannsdist.audio.loader import Loader
 from pannsdist.cache.arrays import ArrayCache
-from pannsdist.cache.keys import FileState
 from pannsdist.contracts import Clip
 from pannsdist.contracts.network import Network
 from pannsdist.inference.engines.engine import Engine
@@ -29,10 +24,10 @@ from pannsdist.inference.engines.output_layer import LOGITS
 from pannsdist.inference.engines.selection import build_engine
 from pannsdist.inference.heads import without_head
 from pannsdist.inference.inference_model import InferenceModel
-from pannsdist.run import history
-from pannsdist.run.building import plugin_record
+from pannsdist.run.embeddings import identity
+from pannsdist.run.embeddings.identity import key_of, may_be_kept, refuse_not_finite, state_of
 from pannsdist.run.probing.plan import ProbePlan
-from pannsdist.runtime.errors import BadClip, UserError
+from pannsdist.runtime.errors import BadClip
 
 BATCH_CLIPS = 8
 
@@ -68,11 +63,8 @@ def embed(plan: ProbePlan, divided: Divided, cache: ArrayCache, engine_name: str
     Raises BadClip unless bad clips are to be skipped, UserError for embeddings that are not finite.
     """
     clips = {clip.id: clip for table in plan.tables for clip in table.clips}
-    states = {name: state for name, clip in clips.items() if (state := _state(clip)) is not None}
-    keys = {
-        name: state.key({"start_s": clips[name].start_s, "duration_s": clips[name].duration_s})
-        for name, state in states.items()
-    }
+    states = {name: state for name, clip in clips.items() if (state := state_of(clip)) is not None}
+    keys = {name: key_of(clips[name], state) for name, state in states.items()}
     known = cache.read(keys.values())
     found = Embeddings({name: np.array(known[key]) for name, key in keys.items() if key in known})
     found.cached = len(found.vectors)
@@ -81,7 +73,8 @@ def embed(plan: ProbePlan, divided: Divided, cache: ArrayCache, engine_name: str
         for batch_ids, vectors, bad in _computed(plan, divided, loader, missing, engine_name):
             found.vectors.update(zip(batch_ids, vectors, strict=True))
             found.bad += bad
-            cache.write({keys[name]: found.vectors[name] for name in batch_ids if _is_unchanged(clips[name], states)})
+            kept = [name for name in batch_ids if may_be_kept(clips[name], states.get(name))]
+            cache.write({keys[name]: found.vectors[name] for name in kept})
     return found
 
 
@@ -101,7 +94,7 @@ def _computed(
         for batch in loader.read(batches.requests(Shard(0, 1))):
             if engine is not None and len(batch.ids):
                 vectors = engine.run(LOGITS, batch.waveforms)
-                _refuse_not_finite(batch.ids, vectors)
+                refuse_not_finite(batch.ids, vectors)
                 yield batch.ids, vectors, batch.bad
             elif batch.bad:
                 yield (), np.zeros((0, 0), np.float32), batch.bad
@@ -115,52 +108,7 @@ def _engine(plan: ProbePlan, network: Network, name: str) -> Engine:
     return build_engine(InferenceModel(network, plan.plugins.front_end, labels, multi_label, *lengths_s), name)
 
 
-def _refuse_not_finite(ids: Sequence[str], vectors: np.ndarray) -> None:
-    bad = [name for name, vector in zip(ids, vectors, strict=True) if not np.isfinite(vector).all()]
-    if bad:
-        wrong = f"the network gives values that are not finite for clip '{bad[0]}'"
-        right = "its weights may be damaged or the clip extreme: look at the clip, or try other weights"
-        raise UserError(wrong, right, "pannsdist data check -c FILE")
-
-
-def _state(clip: Clip) -> FileState | None:
-    """The state of the clip's file; None for a clip that is no file, which is computed each time."""
-    return FileState.of(clip.source) if isinstance(clip.source, Path) else None
-
-
-def _is_unchanged(clip: Clip, states: Mapping[str, FileState]) -> bool:
-    """Whether the file is what it was before it was read, and will have another state after its next change."""
-    before = states.get(clip.id)
-    return before is not None and before.is_settled and _state(clip) == before
-
-
 def recipe(plan: ProbePlan, divided: Divided) -> dict[str, Any]:
-    """Everything but the clip that an embedding depends on."""
-    reader, plugins = plan.reader, plan.plugins
-    parts = {"model": plugin_record(plugins.model), "feature": plugin_record(plugins.feature)}
-    return {
-        "what": f"input of the layer '{divided.head}', float32",
-        "plugins": {kind: [one.name, str(one.origin), repr(sorted(one.params.items()))] for kind, one in parts.items()},
-        "front_end": repr(plugins.front_end),
-        "body": body_digest(divided),
-        "reader": {name: repr(value) for name, value in vars(reader).items() if name in READER_KEYS},
-        "versions": {
-            **history.versions(),
-            "soxr": soxr.__version__,
-            "libsndfile": soundfile.__libsndfile_version__,
-            "numpy": np.__version__,
-        },
-    }
-
-
-READER_KEYS = ("rate_hz", "crop_samples", "min_clip_s", "pad_samples")
-
-
-def body_digest(divided: Divided) -> str:
-    """The SHA-256 of all weights but those of the last layer."""
-    found = hashlib.sha256()
-    for name, array in sorted(divided.network.arrays().items()):
-        if not name.startswith(f"{divided.head}."):
-            found.update(f"{name} {array.dtype} {array.shape}\n".encode())
-            found.update(np.ascontiguousarray(array).tobytes())
-    return found.hexdigest()
+    """Everything but the clip that an embedding of the probe depends on."""
+    body = identity.Body(plan.plugins, divided.network.arrays(), divided.head)
+    return identity.recipe(body, plan.reader, f"in batches of {BATCH_CLIPS}, by the default engine")

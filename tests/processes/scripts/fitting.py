@@ -4,6 +4,7 @@ The argument `--` begins another run in the same processes.
 """
 
 import sys
+from contextlib import nullcontext
 from itertools import groupby
 from pathlib import Path
 
@@ -36,7 +37,10 @@ def fit(world, config, overrides):
     parts = building.build_parts(plan, world, network, loader)
     KEPT.append(parts)
     progress = parts.trainer.restore(None)
-    with building.opened_results(plan, world, network, folder, progress) as (sinks, _):
+    with (
+        parts.frozen_body or nullcontext(),
+        building.opened_results(plan, world, network, folder, progress) as (sinks, _),
+    ):
         parts.trainer.fit(progress, parts.data, parts.split, sinks)
     loader.close()
     np.savez(f"{chosen.name}.{world.rank}.npz", **network.arrays())

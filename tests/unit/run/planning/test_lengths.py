@@ -5,7 +5,7 @@ import pytest
 from pannsdist.audio.batches import Shard
 from pannsdist.audio.loader import Loader
 from pannsdist.audio.sampling import epoch_steps
-from pannsdist.run import building
+from pannsdist.run import batch_sources
 
 TEXT = """
 model: {name: small}
@@ -35,7 +35,7 @@ def test_clips_that_do_not_fill_a_step_are_left_out_and_the_limit_is_an_upper_bo
 )
 def test_an_epoch_has_as_many_batches_as_the_plan_has_steps(decide, overrides, steps):
     plan = decide(*overrides)
-    data = building.training_data(plan, Loader(0), Shard(0, 1))
+    data = batch_sources.training_data(plan, batch_sources.Sources(Loader(0), Shard(0, 1)))
     assert plan.lengths.epoch_steps == data.steps == steps
     assert len(list(data.batches(1, 0))) == steps
     assert len(list(data.batches(2, 1))) == steps - 1

@@ -1,0 +1,109 @@
+"""Where the batches of a run come from: the plans of audio, through the loader; and embeddings for a frozen body."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from itertools import islice
+
+import numpy as np
+
+from pannsdist.audio.augmentation import Augmentation
+from pannsdist.audio.batches import ClipTable, EvaluationPlan, OverfitPlan, Shard, TrainingPlan
+from pannsdist.audio.clip_lengths import SAMPLED_CLIPS, lengths_s
+from pannsdist.audio.clip_reader import ClipReader
+from pannsdist.audio.length_groups import length_groups
+from pannsdist.audio.loader import Loader
+from pannsdist.contracts.batch import Batch
+from pannsdist.run.embeddings.frozen_body import FrozenBody
+from pannsdist.run.planning.data import TRAIN
+from pannsdist.run.planning.plan import Plan
+from pannsdist.training.evaluator import SplitToEvaluate
+from pannsdist.training.fit_context import TrainingData
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where this process's batches come from; `clip_lengths_s` are those of `training_lengths_s`."""
+
+    loader: Loader
+    shard: Shard
+    clip_lengths_s: np.ndarray | None = None
+    frozen_body: FrozenBody | None = None
+
+
+def training_lengths_s(plan: Plan, loader: Loader, mark: Callable[[str], None] = lambda _: None) -> np.ndarray | None:
+    """The lengths of the training clips in seconds (N,), NaN where unknown; None if batches are not grouped by them.
+
+    The loader's workers read the header of every file. Rank 0 only: a header may change while others read it. `mark`
+    gets a line that says so, once in a while.
+    """
+    if not plan.groups_by_length:
+        return None
+    clips = plan.data.splits[TRAIN].clips
+    parts = (tuple(clips[first : first + SAMPLED_CLIPS]) for first in range(0, len(clips), SAMPLED_CLIPS))
+    read = []
+    for some in loader.map(lengths_s, parts):
+        read.append(some)
+        mark("reading the headers of sound files")
+    return np.concatenate(read)
+
+
+def training_data(plan: Plan, sources: Sources) -> TrainingData:
+    """This process's batches of every epoch, from a given step of the epoch on."""
+    training, steps, body = _training(plan, sources.clip_lengths_s), plan.lengths.epoch_steps, sources.frozen_body
+
+    def batches(epoch: int, first: int) -> Iterable[Batch]:
+        requests = islice(training.requests(epoch, sources.shard, first), steps - first)
+        return body.batches(requests) if body and body.covers(epoch) else sources.loader.read(requests)
+
+    return TrainingData(batches, steps)
+
+
+def _training(plan: Plan, clip_lengths_s: np.ndarray | None) -> TrainingPlan | OverfitPlan:
+    chosen = plan.settings
+    table, reader = plan.data.splits[TRAIN], _reader(plan, plan.lengths.train_crop_s)
+    skip_bad = chosen.data.on_bad_clip == "skip"
+    if chosen.train.overfit_batches:
+        return OverfitPlan(table, chosen.train.batch_size, reader, skip_bad)
+    groups = None
+    if clip_lengths_s is not None:
+        groups = length_groups(clip_lengths_s, reader.rate_hz, reader.crop_samples, plan.plugins.minimum_samples)
+    return TrainingPlan(
+        table,
+        chosen.train.batch_size,
+        chosen.seed,
+        reader,
+        skip_bad,
+        chosen.train.sampling,
+        tuple(Augmentation(key, p.params.probability, p.plugin) for key, p in plan.plugins.augmentations.items()),
+        plan.mixup,
+        groups,
+    )
+
+
+def split_to_evaluate(name: str, table: ClipTable, plan: Plan, sources: Sources) -> SplitToEvaluate:
+    """A split with this process's batches of it."""
+    shard, body = sources.shard, sources.frozen_body
+    skip_bad = plan.settings.data.on_bad_clip == "skip"
+    batch_size = 1 if plan.groups_by_length else plan.settings.valid.batch_size
+    evaluation = EvaluationPlan(table, batch_size, valid_reader(plan), skip_bad)
+
+    def embedded(epoch: int) -> Iterable[Batch] | None:
+        return body.batches(evaluation.requests(shard)) if body and body.covers(epoch) else None
+
+    def batches() -> Iterable[Batch]:
+        return sources.loader.read(evaluation.requests(shard))
+
+    return SplitToEvaluate(name, evaluation.ids, batches, evaluation.groups, embedded)
+
+
+def valid_reader(plan: Plan) -> ClipReader:
+    """Reads a clip as the model folder's record says: padded to the crop, or no further than the network needs."""
+    reader = _reader(plan, plan.lengths.valid_crop_s)
+    return replace(reader, pad_samples=plan.plugins.minimum_samples) if plan.groups_by_length else reader
+
+
+def _reader(plan: Plan, crop_s: float) -> ClipReader:
+    rate_hz = plan.front_end.sample_rate_hz
+    return ClipReader(rate_hz, round(crop_s * rate_hz), plan.lengths.min_clip_s)

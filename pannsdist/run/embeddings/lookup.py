@@ -1,0 +1,63 @@
+"""A batch whose embeddings are partly in the cache: which rows are, under which keys, and which must be computed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from pannsdist.audio.batch_reading import BatchRequest
+from pannsdist.run.embeddings.identity import key_of, may_be_kept, state_of
+
+WHOLE, START = "whole", "start"
+"""Of what an embedding is: of all of a clip, or of the start of a longer one, which only an evaluation reads."""
+
+
+class Lookup:
+    """One batch: its request, and the vectors (E,) by row that are known so far."""
+
+    def __init__(self, request: BatchRequest) -> None:
+        self.request, self.vectors = request, dict[int, np.ndarray]()
+        self._states = {row: state_of(clip) for row, clip in enumerate(request.clips)}
+        crops = (WHOLE,) if request.randomness is not None else (WHOLE, START)
+        self.keys = {
+            row: [key_of(request.clips[row], state, crop=crop) for crop in crops]
+            for row, state in self._states.items()
+            if state is not None
+        }
+
+    def take(self, known: Mapping[bytes, np.ndarray], size: int) -> None:
+        """Use the cached vectors with `size` numbers."""
+        for row, keys in self.keys.items():
+            found = next((known[key] for key in keys if key in known), None)
+            if found is not None and found.shape == (size,):
+                self.vectors[row] = found
+
+    @property
+    def missing(self) -> list[int]:
+        """The rows that have no vector yet."""
+        return [row for row in range(len(self.request.clips)) if row not in self.vectors]
+
+    @property
+    def rest(self) -> BatchRequest:
+        """A request of the missing rows alone."""
+        request, missing, randomness = self.request, self.missing, self.request.randomness
+        if randomness is not None:
+            randomness = replace(randomness, occurrences=randomness.occurrences[missing])
+        clips = tuple(request.clips[row] for row in missing)
+        return replace(request, clips=clips, targets=request.targets[missing], randomness=randomness)
+
+    def rows_of(self, ids: Sequence[str]) -> list[int]:
+        """The rows of the clips of `rest` that could be read, in its order."""
+        remaining, rows = iter(self.missing), []
+        for name in ids:
+            rows.append(next(row for row in remaining if self.request.clips[row].id == name))
+        return rows
+
+    def key_to_keep(self, row: int, is_cropped: bool) -> bytes | None:
+        """The key of a row that was computed now; None where it cannot be kept, or will not be the same again."""
+        clip, state = self.request.clips[row], self._states[row]
+        if state is None or not may_be_kept(clip, state) or (is_cropped and self.request.randomness is not None):
+            return None
+        return key_of(clip, state, crop=START if is_cropped else WHOLE)

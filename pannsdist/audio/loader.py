@@ -41,13 +41,14 @@ class Loader:
         self.workers, self._read_one, self._prepare = workers, read_one, prepare
         self._executor: Any = None
 
-    def start(self) -> None:
+    def start(self) -> Loader:
         """Start the workers, which import for half a second before their first batch, while the caller does other work.
 
-        Raises WorkerDied.
+        Returns itself. Raises WorkerDied.
         """
         if self.workers:
             self._submit(_nothing)
+        return self
 
     def read(self, requests: Iterable[Any]) -> Iterator[Batch]:
         """One batch for each request, in order. Raises what a worker raised, BadClip for a clip, and WorkerDied."""

@@ -73,9 +73,8 @@ def fit(plan: Plan, stop_requests: StopRequests) -> None:
 
     chosen = plan.settings.distributed
     world = fleet.connect(options=fleet.WorldOptions(chosen.hang_timeout_s, chosen.comm_buffer_mb))
-    with closing(world), closing(Loader(plan.settings.data.workers)) as loader, ExitStack() as stack:
+    with closing(world), closing(Loader(plan.settings.data.workers).start()) as loader, ExitStack() as stack:
         refuse_different_kernels(world, plan.kernels)
-        loader.start()
         is_stop_requested = stack.enter_context(stop_requests())
         world.mark("opening the run folder")
         folder, snapshot = world.agree(lambda: stack.enter_context(opened_run(plan)) if world.is_main else (None, None))

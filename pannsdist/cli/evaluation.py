@@ -9,7 +9,7 @@ from typing import Any
 
 from pannsdist import settings
 from pannsdist.cli.arguments import add_device, from_one
-from pannsdist.runtime import devices, outputs, storage
+from pannsdist.runtime import devices, outputs, paddle_import, storage
 from pannsdist.runtime.errors import UserError
 
 FORMATS = ("table", "json", "csv")
@@ -39,6 +39,7 @@ def add(commands: Any) -> None:
 
 def _evaluate(chosen: argparse.Namespace) -> None:
     form = _check_outputs(chosen)
+    paddle_import.import_paddle()
     from pannsdist.registry import Catalog
     from pannsdist.run.evaluation import evaluate_bundle
     from pannsdist.run.evaluation_output import write_predictions

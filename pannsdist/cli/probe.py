@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from pannsdist.runtime import console
+from pannsdist.runtime import console, paddle_import
 
 KINDS = ("linear", "mlp", "knn")
 
@@ -26,6 +26,7 @@ def add(commands: Any) -> None:
 
 def _run(chosen: argparse.Namespace) -> None:
     console.quiet_compiler()
+    paddle_import.import_paddle()
     from pannsdist.registry import Catalog
     from pannsdist.run.launching.one_node import refuse_launcher
     from pannsdist.run.probing.plan import ProbeRequest

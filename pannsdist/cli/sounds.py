@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pannsdist.cli.arguments import add_device, from_one
 from pannsdist.cli.formats import EVENTS, FORMATS, SCORES, Output, Result
-from pannsdist.runtime import console, outputs, storage
+from pannsdist.runtime import console, outputs, paddle_import, storage
 from pannsdist.runtime.errors import BadClip, UserError
 from pannsdist.runtime.foreign import excerpt
 from pannsdist.runtime.names import shown
@@ -260,6 +260,7 @@ def _standard_input() -> bytes:
 
 def _model(chosen: argparse.Namespace) -> Model:
     console.quiet_compiler()
+    paddle_import.import_paddle()
     from pannsdist.inference.model import load_model
 
     windows, how = (chosen.window, chosen.hop), {"device": chosen.device or None, "batch_size": chosen.batch_size}

@@ -64,7 +64,6 @@ def _run(chosen: argparse.Namespace) -> int:
     from pannsdist.run import one_run
     from pannsdist.run.launching.devices import choose_devices, this_machine
     from pannsdist.run.launching.one_node import Start, launch, refuse_launcher
-    from pannsdist.run.same_run import run_path
 
     overrides = [*chosen.overrides, *settings.subset_overrides(chosen.limit, chosen.overfit)]
     if chosen.nodes or chosen.master:
@@ -75,6 +74,8 @@ def _run(chosen: argparse.Namespace) -> int:
     os.environ[launcher.COMMAND] = chosen.command_line
     with devices.selected():
         plan = one_run.checked(chosen.config, overrides, devices.processes, downloads=not chosen.dry_run)
+        from pannsdist.run.same_run import run_path  # imports Paddle, as `checked` has done
+
         start = Start(chosen.config, overrides, run_path(plan.settings), devices, chosen.command_line)
         console.print_main(start.line)
         if not chosen.dry_run and devices.processes > 1:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pannsdist import settings
-from pannsdist.runtime import console, launcher, signals
+from pannsdist.runtime import console, launcher, paddle_import, signals
 
 if TYPE_CHECKING:
     from pannsdist.run.planning.plan import Plan
@@ -29,11 +29,12 @@ def checked(
     `downloads`: see `decide`; a dry run has none. `config` and `source`, the name of the overrides in messages: see
     `settings.load`.
     """
+    chosen, origin = settings.load(config, overrides, source or settings.COMMAND_LINE)
+    paddle_import.import_paddle()
     from pannsdist.registry import Catalog
     from pannsdist.run.planning.decide import decide
     from pannsdist.run.same_run import refuse_folder
 
-    chosen, origin = settings.load(config, overrides, source or settings.COMMAND_LINE)
     plan = decide(chosen, origin, Catalog.installed(), processes, downloads)
     if launcher.nodes() == 1:  # of several nodes one has the folder, and refuses it after they are connected
         refuse_folder(plan.settings, plan.data.labels)

@@ -1,12 +1,32 @@
-"""The first import of Paddle in a process that is not ours, such as a notebook."""
+"""The first import of Paddle: in a process of a command, and in one that is not ours, such as a notebook."""
 
 from __future__ import annotations
 
+import gc
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pannsdist.runtime import console, cpu
+
+
+def import_paddle() -> None:
+    """Import Paddle in the process of a command, with `cpu.use_fast_kernels` called before. Call it before a module
+    that computes is imported.
+
+    Looking for garbage took a tenth of the import, and as long again until the first batch. So it is not done
+    meanwhile, and what the import leaves, most objects of a process and none of them garbage, is never looked at again.
+    Does nothing where Paddle is imported: those objects are somebody else's.
+    """
+    if "paddle" in sys.modules:
+        return
+    gc.disable()
+    try:
+        import paddle  # noqa: F401
+    finally:
+        gc.enable()
+    gc.freeze()
 
 
 @contextmanager

@@ -76,10 +76,10 @@ def read_batch(request: BatchRequest) -> Batch:
 
 
 def read_marked(request: BatchRequest) -> tuple[Batch, np.ndarray]:
-    """As `read_batch` for a request without mixup, and for each row (B,) whether its clip is longer than the crop."""
+    """As `read_batch` for a request without mixup, and for each row (B,) whether training draws its crop."""
     batch = read_batch(request)
     clips = {clip.id: clip for clip in request.clips}
-    return batch, np.array([request.reader.is_cropped(clips[name]) for name in batch.ids], bool)
+    return batch, np.array([request.reader.draws(clips[name]) for name in batch.ids], bool)
 
 
 def _waveform(request: BatchRequest, row: int, clip: Clip) -> np.ndarray:

@@ -14,13 +14,15 @@ from pannsdist.contracts import Clip
 class ClipReader:
     """Reads clips at `rate_hz`, at most `crop_samples` long; refuses those shorter than `min_clip_s`.
 
-    Shorter ones are padded to `pad_samples`, by default to `crop_samples`.
+    Shorter ones are padded to `pad_samples`, by default to `crop_samples`. A clip that is longer than the crop by at
+    most the part `undrawn` of it, as by the padding of a codec, is read from its start in training, too.
     """
 
     rate_hz: int
     crop_samples: int
     min_clip_s: float = 0.0
     pad_samples: int | None = None
+    undrawn: float = 0.0
 
     def read(self, clip: Clip, generator: np.random.Generator | None) -> np.ndarray:
         """The waveform of a clip: (S,) float32, S from `pad_samples` to `crop_samples`.
@@ -37,11 +39,12 @@ class ClipReader:
         padded[: len(waveform)] = waveform
         return padded
 
-    def is_cropped(self, clip: Clip) -> bool:
-        """Whether a clip is longer than the crop, so that a generator draws where that is. Raises BadClip."""
+    def draws(self, clip: Clip) -> bool:
+        """Whether a generator draws where the crop of this clip begins. Raises BadClip."""
         with open_source(clip.source, clip_name(clip)) as source:
             first, end = clip_span(clip, source)
-            return end - first > self._needed(source.verdict.rate_hz)
+            needed = self._needed(source.verdict.rate_hz)
+            return end - first - needed > self.undrawn * needed
 
     def unpadded(self, clip: Clip, generator: np.random.Generator | None) -> np.ndarray:
         """As `read`, but a shorter clip stays shorter, and the last sample of the resampler may be one too many."""
@@ -65,7 +68,8 @@ class ClipReader:
         spare = end - first - needed
         if spare <= 0:
             return first, end
-        offset = 0 if generator is None else int(generator.integers(0, spare + 1))
+        is_drawn = generator is not None and spare > self.undrawn * needed
+        offset = int(generator.integers(0, spare + 1)) if generator is not None and is_drawn else 0
         return first + offset, first + offset + needed
 
     def _needed(self, own_hz: float) -> int:

@@ -50,6 +50,19 @@ def without_head(network: Network, head: str) -> Iterator[None]:
         replace_layer(network.model, head, original)
 
 
+def head_inputs(network: Network, head: str, waveforms: np.ndarray) -> np.ndarray:
+    """What a head gets (B, E) for waveforms (B, S) in evaluation mode; every layer keeps its own mode."""
+    seen: list[paddle.Tensor] = []
+    hook = layer_of(network.model, head).register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    try:
+        with evaluation_mode(network), paddle.no_grad():
+            network(paddle.to_tensor(waveforms))
+    finally:
+        hook.remove()
+    inputs: np.ndarray = seen[0].numpy()
+    return inputs
+
+
 def set_hidden_units(network: Network, head: str, units: int) -> None:
     """Replace a linear head by two linear layers with ReLU between them; one that has them already stays."""
     found = layer_of(network.model, head)

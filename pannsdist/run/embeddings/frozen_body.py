@@ -19,6 +19,7 @@ from pannsdist.cache.arrays import ArrayCache, cache_folder
 from pannsdist.contracts.batch import Batch
 from pannsdist.contracts.network import Network
 from pannsdist.distributed.world import World
+from pannsdist.inference.heads import head_inputs
 from pannsdist.run.embeddings.engine import BodyEngine, engine_name
 from pannsdist.run.embeddings.identity import Body, recipe, refuse_not_finite
 from pannsdist.run.embeddings.lookup import Lookup
@@ -92,7 +93,8 @@ class FrozenBody:
             for one in lookups:
                 one.take(known, self._size)
             self._forget_wrong(cache, lookups)
-            read = self._loader.map(read_marked, (one.rest for one in lookups if one.missing))
+            missing = [one.rest for one in lookups if one.missing]
+            read = self._loader.map(read_marked, missing) if missing else iter(())  # else no worker is started
             for one in lookups:
                 bad = self._compute(cache, one, *next(read)) if one.missing else ()
                 yield self._batch(one, bad)
@@ -118,20 +120,20 @@ class FrozenBody:
                 for one in lookups:
                     one.vectors.clear()
 
-    def _compute(self, cache: ArrayCache, one: Lookup, batch: Batch, is_cropped: np.ndarray) -> tuple[BadClip, ...]:
+    def _compute(self, cache: ArrayCache, one: Lookup, batch: Batch, draws: np.ndarray) -> tuple[BadClip, ...]:
         """Compute the missing rows of a batch that could be read, and keep what is the same each time.
 
-        Crops that were drawn are not; so they are computed together.
+        Crops that were drawn are not; they are computed together, by the network of the run, as in any other step.
         """
         rows, vectors = one.rows_of(batch.ids), np.zeros((len(batch.ids), self._size), np.float32)
-        is_drawn = is_cropped & (one.request.randomness is not None)
+        is_drawn = draws & (one.request.randomness is not None)
         for place in np.flatnonzero(~is_drawn):
             vectors[place] = self._engine.run(batch.waveforms[place : place + 1])[0]
         if is_drawn.any():
-            vectors[is_drawn] = self._engine.run(batch.waveforms[is_drawn])
+            vectors[is_drawn] = head_inputs(self._network, self._head, batch.waveforms[is_drawn])
         refuse_not_finite(batch.ids, vectors)
         one.vectors.update(zip(rows, vectors, strict=True))
-        keys = [one.key_to_keep(row, bool(cropped)) for row, cropped in zip(rows, is_cropped, strict=True)]
+        keys = [one.key_to_keep(row, bool(drawing)) for row, drawing in zip(rows, draws, strict=True)]
         cache.write({key: vector for key, vector in zip(keys, vectors, strict=True) if key is not None})
         return batch.bad
 

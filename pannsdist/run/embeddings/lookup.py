@@ -9,9 +9,10 @@ import numpy as np
 
 from pannsdist.audio.batch_reading import BatchRequest
 from pannsdist.run.embeddings.identity import key_of, may_be_kept, state_of
+from pannsdist.run.planning.frozen_body import UNDRAWN
 
 WHOLE, START = "whole", "start"
-"""Of what an embedding is: of all of a clip, or of the start of a longer one, which only an evaluation reads."""
+"""Of what an embedding is: of a clip that training reads from its start, too, or of one whose crop it draws."""
 
 
 class Lookup:
@@ -46,7 +47,8 @@ class Lookup:
         if randomness is not None:
             randomness = replace(randomness, occurrences=randomness.occurrences[missing])
         clips = tuple(request.clips[row] for row in missing)
-        return replace(request, clips=clips, targets=request.targets[missing], randomness=randomness)
+        reader = replace(request.reader, undrawn=UNDRAWN)
+        return replace(request, clips=clips, targets=request.targets[missing], reader=reader, randomness=randomness)
 
     def rows_of(self, ids: Sequence[str]) -> list[int]:
         """The rows of the clips of `rest` that could be read, in its order."""
@@ -55,9 +57,9 @@ class Lookup:
             rows.append(next(row for row in remaining if self.request.clips[row].id == name))
         return rows
 
-    def key_to_keep(self, row: int, is_cropped: bool) -> bytes | None:
+    def key_to_keep(self, row: int, draws: bool) -> bytes | None:
         """The key of a row that was computed now; None where it cannot be kept, or will not be the same again."""
         clip, state = self.request.clips[row], self._states[row]
-        if state is None or not may_be_kept(clip, state) or (is_cropped and self.request.randomness is not None):
+        if state is None or not may_be_kept(clip, state) or (draws and self.request.randomness is not None):
             return None
-        return key_of(clip, state, crop=START if is_cropped else WHOLE)
+        return key_of(clip, state, crop=START if draws else WHOLE)

@@ -275,6 +275,14 @@ def test_from_the_unfreeze_epoch_on_the_whole_network_is_trained_from_waveforms(
     assert "frozen     body until epoch 3; computed once for each clip\n" in plan_table(run.plan)
 
 
+def test_a_clip_that_is_longer_by_some_samples_is_read_from_its_start_and_computed_once():
+    for number in range(8):
+        sound(Path(f"sounds/low/{number}.wav"), 300 + 20 * number, number, duration_s=0.252)
+    run, passes = computed(lambda: Run().fit())
+    assert passes == CHECKS + 16 + 1
+    assert "frozen     body; computed once for each clip\n" in plan_table(run.plan)
+
+
 def test_a_crop_that_is_drawn_is_another_one_in_each_epoch_also_with_a_cached_start():
     for number in range(8):
         sound(Path(f"sounds/low/{number}.wav"), 300 + 20 * number, number, duration_s=0.6)

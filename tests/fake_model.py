@@ -30,6 +30,7 @@ class FakeModel:
     front_end: ClassVar[FrontEnd] = FRONT_END
     weights: ClassVar[Mapping[str, Pretrained]] = {}
     head: ClassVar[str] = "classifier"
+    static_graph: ClassVar[bool] = True
 
     def __init__(self, params: Any) -> None:
         self.params = params

@@ -133,6 +133,10 @@ class ModelPlugin(Protocol):
     # that it covers, such as `features.0`. Without it, stages are the layer's top-level sub-layers in the order of
     # definition. The longest matching prefix decides; the head is always the last stage.
     #
+    # A model may have `static_graph = True`, which `train.to_static` needs: its layer computes with tensors alone.
+    # Numbers that it draws or reads on the host, as with `random`, numpy or a counter, would stay those of the first
+    # pass.
+    #
     # A model whose layer pads shorter inputs itself may have `padded_samples(front_end) -> int`, the length in samples
     # that it pads them to. `train.group_by_length` is refused where that is the whole crop.
 

@@ -26,6 +26,7 @@ from pannsdist.training.optimization.losses import TrainingLoss, balanced_class_
 from pannsdist.training.optimization.optimizers import build_optimizer
 from pannsdist.training.optimization.recomputing import enable_recompute
 from pannsdist.training.optimization.schedules import PluginSchedule, Schedule
+from pannsdist.training.optimization.static_graph import enable_static_graph
 from pannsdist.training.train_step import Learner, LearningRateSchedule, StepOptions
 
 
@@ -54,6 +55,8 @@ def _optimizer_and_options(
     apply_lr_factors(model, stages, lr_factors)
     if chosen.train.recompute:
         enable_recompute(model, stages)
+    if chosen.train.to_static:
+        enable_static_graph(model)
     rate, part = chosen.optimizer.learning_rate, plan.plugins.optimizer
     if part is None:
         optimizer = build_optimizer(chosen.optimizer.name, chosen.optimizer.params, rate, model)

@@ -102,6 +102,7 @@ class TrainSettings:
         "where it is known to be faster",
         choices=("auto", "paddle", "onednn"),
     )
+    to_static: bool = setting(False, "compute the model as a static graph of Paddle; on a CPU bit-equal, and no faster")
     ema_decay: float = setting(0.0, "exponential moving average decay; 0: no EMA", low=0, high=0.99999)
     swa_epochs: int = setting(0, "stochastic weight averaging over this many last epochs; 0: no SWA", low=0)
     freeze: list[str] = setting([], "frozen stages; `body`: all stages except the head")

@@ -74,6 +74,7 @@ SETTINGS_KEYS = [
     "train.clip_norm",
     "train.amp",
     "train.cpu_kernels",
+    "train.to_static",
     "train.ema_decay",
     "train.swa_epochs",
     "train.freeze",

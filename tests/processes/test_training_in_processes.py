@@ -31,6 +31,11 @@ def test_after_three_steps_both_processes_hold_the_same_weights_to_the_last_bit(
     assert equal(left, right)
 
 
+def test_two_processes_train_a_static_graph_as_operators_one_by_one(trained):
+    for process in ("0of1", "0of2", "1of2"):
+        assert equal(trained.arrays(f"steps static.{process}"), trained.arrays(f"steps paddle.{process}"))
+
+
 def test_statistics_of_batch_norm_are_equal_once_they_are_synchronised(trained):
     ranks = [trained.arrays(f"steps paddle.{rank}of2") for rank in range(2)]
     before, after = ([split(arrays, moment)[1] for arrays in ranks] for moment in ("before", "after"))

@@ -31,6 +31,7 @@ class _Network:
     front_end: ClassVar[FrontEnd] = LogMel(LogMelParams()).front_end
     weights: ClassVar[Mapping[str, Pretrained]]
     head: ClassVar[str] = "fc_audioset"
+    static_graph: ClassVar[bool] = True
     network: ClassVar[str]
     details: ClassVar[Mapping[str, Any]] = {}
 

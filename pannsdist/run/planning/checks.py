@@ -25,6 +25,7 @@ def refuse_contradictions(settings: Settings, origin: SettingsOrigin, world_size
         _of_averages,
         _of_freezing,
         _of_training,
+        _of_static_graph,
         _of_schedule,
     )
     found = chain(
@@ -108,6 +109,20 @@ def _of_training(settings: Settings, origin: SettingsOrigin) -> Iterator[Contrad
     if loss.class_weights != "none" and loss.label_weights:
         wrong = f"{where('loss.class_weights')} and {where('loss.label_weights')} are both set"
         yield wrong, "only one kind of class weights: loss.class_weights=none, or leave loss.label_weights out"
+
+
+def _of_static_graph(settings: Settings, origin: SettingsOrigin) -> Iterator[Contradiction]:
+    train, key = settings.train, "train.to_static"
+    excluded = {
+        "recompute": train.recompute,
+        "sync_batch_norm": train.sync_batch_norm,
+        "amp": train.amp != "none",
+        "unfreeze_epoch": train.unfreeze_epoch is not None,
+    }
+    for other, is_set in excluded.items():
+        if train.to_static and is_set:
+            wrong = f"{origin.where(key)} and {origin.where(f'train.{other}')} are both set"
+            yield wrong, "their results were not proven equal to those without a static graph; set one of them"
 
 
 def _of_schedule(settings: Settings, origin: SettingsOrigin) -> Iterator[Contradiction]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pannsdist import settings as settings_module
 from pannsdist.contracts import FrontEnd
+from pannsdist.kernels.choice import KEY, PADDLE, Choice
 from pannsdist.registry.building import Part
 from pannsdist.run.planning.data import TRAIN, Data
 from pannsdist.run.planning.selection import Plugins
@@ -35,6 +36,19 @@ def refuse_front_end(plugins: Plugins, weights: str) -> None:
         wrong = f"model {model} does not accept the front end '{front_end.kind}'"
         right = f"it was made for feature '{model.plugin.feature}'; leave feature.name out to get that"
         raise FrontEndMismatch(wrong, right, shell_command("pannsdist", "plugins", "show", "model", model.entry.name))
+
+
+def refuse_static_graph(settings: Settings, origin: SettingsOrigin, model: Part, kernels: Choice) -> None:
+    """Raise SettingsError for a static graph of a model that does not allow it, or that other kernels compute."""
+    if not settings.train.to_static:
+        return
+    where = origin.where("train.to_static")
+    if not getattr(model.plugin, "static_graph", False):
+        wrong = f"{where} is set, but model {model} does not say that a static graph computes the same"
+        raise SettingsError(wrong, "train.to_static=false; plugins say so by `static_graph = True`", origin.command)
+    if kernels.kernels != PADDLE:
+        wrong = f"{where} is set, but {KEY}={settings.train.cpu_kernels} takes the kernels of oneDNN"
+        raise SettingsError(wrong, f"a static graph holds Paddle's own only: {KEY}={PADDLE}", origin.command)
 
 
 def _command_for_own_feature(model: Part, feature: Part) -> str:

@@ -11,7 +11,7 @@ from pannsdist.kernels import choice
 from pannsdist.registry import Catalog
 from pannsdist.run.planning.augmentation_sounds import refuse_unusable_sounds
 from pannsdist.run.planning.checks import refuse_contradictions
-from pannsdist.run.planning.compatibility import refuse_front_end, refuse_misfits
+from pannsdist.run.planning.compatibility import refuse_front_end, refuse_misfits, refuse_static_graph
 from pannsdist.run.planning.data import TRAIN, load_train_and_valid
 from pannsdist.run.planning.lengths import refuse_lengths, run_lengths
 from pannsdist.run.planning.metrics import choose_best_metric, refuse_unsuitable_metrics
@@ -40,6 +40,7 @@ def decide(
     best_metric = choose_best_metric(settings.select.metric, data, plugins.metrics, origin, catalog.metrics)
     mixup = _choose_mixup(settings, classes=len(data.labels))
     kernels = choice.choose(choice.Wanted.of(settings, origin), fleet.device())
+    refuse_static_graph(settings, origin, plugins.model, kernels)
     minimum_s = plugins.minimum_samples / plugins.front_end.sample_rate_hz
     lengths = run_lengths(settings, len(data.splits[TRAIN]), mixup, minimum_s)
     refuse_lengths(lengths, settings, origin, plugins, world_size)

@@ -62,6 +62,7 @@ class MobileNet(_Network):
 
     Params = ModelParams
     head: ClassVar[str] = "classifier.5"
+    static_graph: ClassVar[bool] = True
     stages: ClassVar[Mapping[str, Sequence[str]]] = {**FEATURES, "classifier": ("classifier",)}
 
     def __init__(self, params: ModelParams) -> None:

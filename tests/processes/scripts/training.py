@@ -33,6 +33,7 @@ from pannsdist.training.evaluator import Evaluator, SplitToEvaluate  # noqa: E40
 from pannsdist.training.optimization.losses import TrainingLoss  # noqa: E402
 from pannsdist.training.optimization.optimizers import build_optimizer  # noqa: E402
 from pannsdist.training.optimization.schedules import Schedule  # noqa: E402
+from pannsdist.training.optimization.static_graph import enable_static_graph  # noqa: E402
 from pannsdist.training.train_step import Learner  # noqa: E402
 
 TONES = Tones(TonesParams(clips_per_class=4, valid_clips_per_class=4, classes=3))
@@ -68,8 +69,13 @@ def without(batch, ids):
 
 
 def steps(world, kernels):
-    """Weights and statistics after three steps, from weights that differ at first; statistics before and after."""
-    layer = network(world.rank, kernels)
+    """Weights and statistics after three steps, from weights that differ at first; statistics before and after.
+
+    `kernels`: `static` for a static graph of Paddle's own.
+    """
+    layer = network(world.rank, "paddle" if kernels == "static" else kernels)
+    if kernels == "static":
+        enable_static_graph(layer.model)
     optimizer = build_optimizer("AdamW", {}, 1e-3, layer.model)
     learner = Learner(
         world, layer, TrainingLoss(multi_label=False), optimizer, Schedule("constant", 1e-3, total_steps=3)
@@ -172,6 +178,7 @@ def main(folder):
     for kernels in ("paddle", "auto"):
         np.savez(folder / f"steps {kernels}.{name}.npz", **steps(world, kernels))
         np.savez(folder / f"gradient {kernels}.{name}.npz", **gradient(world, 0, kernels))
+    np.savez(folder / f"steps static.{name}.npz", **steps(world, "static"))
     for what, kind in (("poisoned", Learner), ("corrupted", Corrupted)):
         for decides in ("host", "device"):
             np.savez(folder / f"{what} {decides}.{name}.npz", **poisoned(world, kind, decides == "device"))

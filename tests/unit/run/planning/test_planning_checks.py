@@ -17,6 +17,8 @@ train: {epochs: 4, batch_size: 8, crop_s: 0.5}
         (("train.ema_decay=0.9", "train.swa_epochs=2"), ("train.ema_decay", "train.swa_epochs")),
         (("train.swa_epochs=5",), ("train.swa_epochs", "train.epochs")),
         (("train.unfreeze_epoch=2",), ("train.unfreeze_epoch", "train.freeze")),
+        (("train.to_static=true", "train.recompute=true"), ("train.to_static", "train.recompute")),
+        (("train.to_static=true", "train.amp=bf16"), ("train.to_static", "train.amp")),
         (("train.unfreeze_epoch=5", "train.freeze=[norm]"), ("train.unfreeze_epoch", "train.epochs")),
         (
             (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,7 @@ def _run(chosen: argparse.Namespace) -> None:
     model = _model(chosen)
     found = measuring.measure(model.inference_model, chosen.precision, _windows(model, chosen.files), chosen.rounds)
     print("\n".join(measuring.lines(found)))
+    print(f"load of the machine while it was measured: {os.getloadavg()[0]:.1f}")
     row = found.row
     threads = row.threads or "one per core"
     print(f"\n{row.family} networks, {row.precision}: {row.engine}, batches of {row.batch_size}, threads: {threads}")
@@ -69,7 +71,8 @@ def _list(chosen: argparse.Namespace) -> None:
     rows = machine_rows()
     print(f"table of this machine: {machine_file()}, {len(rows)} rows" if rows else "table of this machine: none")
     if chosen.model:
-        print(f"chosen: {_model(chosen).engine}")
+        choice = _model(chosen).engine
+        print(f"chosen: {choice}, batches of {choice.batch_size}, {choice.threads or 'one per core'} threads")
     else:
         print(
             "next: pannsdist engines --model MODEL shows what is chosen; with --measure it is measured", file=sys.stderr

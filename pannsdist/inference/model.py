@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from pannsdist.inference.answers import Answer, Detection
 from pannsdist.inference.options import InferenceOptions
 from pannsdist.registry import Catalog
 from pannsdist.runtime import devices, paddle_import, reading
@@ -20,10 +20,9 @@ if TYPE_CHECKING:
 
     from pannsdist.audio.loudness import LevelMeter
     from pannsdist.audio.reader import AudioInput
-    from pannsdist.audio.verdicts import Verdict
     from pannsdist.contracts import FrontEnd
     from pannsdist.inference.bundle import BundleRecord
-    from pannsdist.inference.detection import Event, WindowScores
+    from pannsdist.inference.detection import WindowScores
     from pannsdist.inference.engines.selection import EngineChoice
     from pannsdist.inference.inference_model import InferenceModel
     from pannsdist.inference.predictor import Prediction, Predictor
@@ -32,32 +31,6 @@ if TYPE_CHECKING:
 DETECTION_WINDOW_S = 1.0
 DEFAULTS = InferenceOptions()
 ON_BAD = ("stop", "skip")
-
-
-@dataclass(frozen=True)
-class Answer:
-    """The probability of each label in one sound, highest first; or the error of a bad sound.
-
-    `incomplete` says how much was read of a file that is cut or damaged; None for a whole one. `remarks` say what is
-    unusual about its levels, such as silence or channels that cancel each other.
-    """
-
-    sound: str
-    scores: Mapping[str, float] = field(default_factory=dict)
-    error: BadClip | None = None
-    remarks: tuple[str, ...] = ()
-    incomplete: Verdict | None = None
-
-
-@dataclass(frozen=True)
-class Detection:
-    """The events of one sound, sorted by onset; or the error of a bad sound. `remarks`, `incomplete`: see `Answer`."""
-
-    sound: str
-    events: Sequence[Event] = ()
-    error: BadClip | None = None
-    remarks: tuple[str, ...] = ()
-    incomplete: Verdict | None = None
 
 
 def load_model(  # noqa: PLR0913 - keyword arguments of the public API

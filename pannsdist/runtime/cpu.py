@@ -50,7 +50,8 @@ def use_fast_kernels() -> None:
     """Select MKL's AVX2 path on an AMD processor, unless the user set it. Call this before paddle is imported.
 
     It also notes, for this process and those that it starts, that the user did not set a number of threads: to import
-    paddle sets it to 1.
+    paddle sets it to 1. A number that is more than the cores is lowered to them, since the libraries would start so
+    many threads, or end the process; what is no number counts as 1, as in Paddle.
     """
     if "paddle" in sys.modules:
         return
@@ -58,6 +59,8 @@ def use_fast_kernels() -> None:
         os.environ[MKL_SWITCH] = "5"
     if THREADS not in os.environ:
         os.environ[FREE_THREADS] = "1"
+    elif not os.environ.get(FREE_THREADS):
+        os.environ[THREADS] = str(threads(1))
 
 
 def threads(processes: int) -> int:

@@ -12,6 +12,7 @@ from pannsdist import __version__, settings
 from pannsdist.cli import (
     data,
     doctor,
+    engines,
     evaluation,
     find_lr,
     init,
@@ -49,6 +50,7 @@ def command_parser() -> argparse.ArgumentParser:
         plugins,
         find_lr,
         sounds,
+        engines,
         weights,
         data,
         series,

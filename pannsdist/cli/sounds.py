@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from pannsdist.inference.model import Model
 
 TAGGER = "panns_cnn14"
-ENGINES = ("dygraph", "paddle", "onnx")
+ENGINES = ("dygraph", "paddle", "onnx", "onednn")
+PRECISIONS = ("fp32", "bf16", "int8")
 
 
 def add(commands: Any) -> None:
@@ -79,12 +80,18 @@ def _add_files(
     if formats:
         parser.add_argument("--format", choices=FORMATS, help="default: by the ending of -o, else table")
         parser.add_argument("-o", "--output", type=Path, help="output file (default: the terminal)")
-    engines = "paddle: Paddle Inference with oneDNN; onnx: onnxruntime; both compile first"
-    default = "paddle on a CPU from the ninth window on, dygraph on a GPU"
-    parser.add_argument("--engine", choices=ENGINES, default="", help=f"{engines} (default: {default})")
+    add_engine(parser)
     add_device(parser)
-    batches = "windows per forward pass, at most, also of several files (default: 8)"
+    batches = "windows per forward pass, at most, also of several files (default: by the table, 8)"
     parser.add_argument("--batch-size", type=from_one, metavar="N", help=batches)
+
+
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """The options of every command that runs a network on sounds, but for training."""
+    default = "by the table of this machine or of the package: pannsdist engines"
+    parser.add_argument("--engine", choices=ENGINES, default="", help=f"what runs the network (default: {default})")
+    other = "bf16: faster where the processor has it, other probabilities; int8 is not there"
+    parser.add_argument("--precision", choices=PRECISIONS, default="", help=f"{other} (default: fp32)")
 
 
 def _add_tagger(parser: argparse.ArgumentParser) -> None:
@@ -264,7 +271,10 @@ def _model(chosen: argparse.Namespace) -> Model:
     from pannsdist.inference.model import load_model
 
     windows, how = (chosen.window, chosen.hop), {"device": chosen.device or None, "batch_size": chosen.batch_size}
-    return load_model(chosen.model, chosen.weights, chosen.engine or None, *windows, **how)
+    engine, precision = chosen.engine or None, chosen.precision or None
+    model = load_model(chosen.model, chosen.weights, engine, *windows, precision=precision, **how)
+    print(f"engine: {model.engine}", file=sys.stderr, flush=True)
+    return model
 
 
 def _from_one(text: str) -> int:

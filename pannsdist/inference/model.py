@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from pannsdist.inference.answers import Answer, Detection
 from pannsdist.inference.options import InferenceOptions
 from pannsdist.registry import Catalog
 from pannsdist.runtime import devices, paddle_import, reading
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
     from pannsdist.audio.loudness import LevelMeter
     from pannsdist.audio.reader import AudioInput
-    from pannsdist.audio.verdicts import Verdict
     from pannsdist.contracts import FrontEnd
     from pannsdist.inference.bundle import BundleRecord
-    from pannsdist.inference.detection import Event, WindowScores
+    from pannsdist.inference.detection import WindowScores
+    from pannsdist.inference.engines.selection import EngineChoice
     from pannsdist.inference.inference_model import InferenceModel
     from pannsdist.inference.predictor import Prediction, Predictor
     from pannsdist.inference.sounds import SoundInput
@@ -31,32 +31,6 @@ if TYPE_CHECKING:
 DETECTION_WINDOW_S = 1.0
 DEFAULTS = InferenceOptions()
 ON_BAD = ("stop", "skip")
-
-
-@dataclass(frozen=True)
-class Answer:
-    """The probability of each label in one sound, highest first; or the error of a bad sound.
-
-    `incomplete` says how much was read of a file that is cut or damaged; None for a whole one. `remarks` say what is
-    unusual about its levels, such as silence or channels that cancel each other.
-    """
-
-    sound: str
-    scores: Mapping[str, float] = field(default_factory=dict)
-    error: BadClip | None = None
-    remarks: tuple[str, ...] = ()
-    incomplete: Verdict | None = None
-
-
-@dataclass(frozen=True)
-class Detection:
-    """The events of one sound, sorted by onset; or the error of a bad sound. `remarks`, `incomplete`: see `Answer`."""
-
-    sound: str
-    events: Sequence[Event] = ()
-    error: BadClip | None = None
-    remarks: tuple[str, ...] = ()
-    incomplete: Verdict | None = None
 
 
 def load_model(  # noqa: PLR0913 - keyword arguments of the public API
@@ -68,15 +42,18 @@ def load_model(  # noqa: PLR0913 - keyword arguments of the public API
     *,
     device: str | None = None,
     batch_size: int | None = None,
+    precision: str | None = None,
 ) -> Model:
     """Load a trained model from its folder, or a model plugin with published weights by its name.
 
     A Path, a string with a slash and the name of an existing folder are folders; any other string is a plugin's name.
-    `weights`, for a plugin, is one of its tags, or a file; empty for its first tag. `engine` is dygraph, paddle or
-    onnx; the default on a CPU is paddle, from the ninth window on. Sounds are cut into windows of `window_s` seconds,
-    one every `hop_s`; by default the evaluation length of the model (10 s for published weights), without overlap.
+    `weights`, for a plugin, is one of its tags, or a file; empty for its first tag. `engine` is dygraph, paddle,
+    onnx or onednn; the default comes from a table (`Model.engine` says which, and why). `precision` is fp32 (the
+    default) or, on CPUs that have it, bf16, with other probabilities. Sounds are cut into windows of
+    `window_s` seconds, one every `hop_s`; by default the evaluation length of the model (10 s for published weights),
+    without overlap.
     `device` is cpu, gpu or gpu:N; the default is Paddle's current one, which a device of the model does not change. A
-    forward pass takes up to `batch_size` windows, 8 by default.
+    forward pass takes up to `batch_size` windows, by default those of the table, 8.
     Importing this module imports no Paddle; on an AMD processor this call enables fast MKL kernels, unless Paddle was
     imported before.
     Raises UserError for a missing, damaged or unsuitable model and for a device that is not there, BrokenPlugin for a
@@ -86,7 +63,7 @@ def load_model(  # noqa: PLR0913 - keyword arguments of the public API
         from pannsdist.inference.bundle import load_bundle
         from pannsdist.inference.inference_model import audioset_model
 
-        options = InferenceOptions(engine, window_s, hop_s, device, batch_size)
+        options = InferenceOptions(engine, window_s, hop_s, device, batch_size, precision)
         catalog = Catalog.installed()
         folder = expanded(model)
         with devices.selected(device or ""):
@@ -114,11 +91,14 @@ class Model:
         record: BundleRecord | None = None,
         options: InferenceOptions = DEFAULTS,
     ) -> None:
-        from pannsdist.inference.engines.selection import build_engine
+        from pannsdist.inference.engines.selection import EngineWish, build, choose
 
         self.inference_model = inference_model
         self._options = options
-        self._engine = build_engine(inference_model, options.engine or "", options.device or "")
+        wish = EngineWish(options.engine or "", options.precision or "", options.device or "")
+        self.engine: EngineChoice = choose(inference_model, wish)
+        """The engine, its precision, windows per batch, threads, and why it is this one."""
+        self._engine = build(inference_model, self.engine, wish.device)
         self.predictor = self._predictor(options.window_s)
         self.record = record
         """The content of the model folder's `bundle.json`; None for published weights."""
@@ -257,7 +237,8 @@ class Model:
         from pannsdist.inference.predictor import Predictor
 
         options = self._options
-        return Predictor(self.inference_model, window_s, options.hop_s, self._engine, options.batch_size)
+        size = self.engine.batch_size if options.batch_size is None else options.batch_size
+        return Predictor(self.inference_model, window_s, options.hop_s, self._engine, size)
 
     def _predictions(
         self, sounds: SoundInput | Sequence[SoundInput], sample_rate_hz: float | None, on_bad: str

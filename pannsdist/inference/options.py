@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class InferenceOptions:
-    """Engine, windows in seconds, device, and the largest number of windows of a forward pass; empty: the defaults."""
+    """Engine, windows in seconds, device, the most windows of a forward pass, and precision; empty: the defaults."""
 
     engine: str | None = None
     window_s: float | None = None
     hop_s: float | None = None
     device: str | None = None
     batch_size: int | None = None
+    precision: str | None = None

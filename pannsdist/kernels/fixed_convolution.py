@@ -28,17 +28,17 @@ class Folded:
 
     def weights(self) -> tuple[np.ndarray, np.ndarray]:
         """Weight and bias (O,) of one convolution that computes both, float32."""
-        weight = self.layer.weight.numpy().astype(np.float64)
+        weight = self.layer.weight.numpy()
         bias = np.zeros(len(weight)) if self.layer.bias is None else self.layer.bias.numpy().astype(np.float64)
         if self.norm is not None:
             factor = 1 / np.sqrt(self.norm._variance.numpy().astype(np.float64) + self.norm._epsilon)
             if self.norm.weight is not None:
                 factor *= self.norm.weight.numpy()
-            weight *= factor[:, None, None, None]
+            weight = weight * factor.astype(np.float32)[:, None, None, None]
             bias = (bias - self.norm._mean.numpy()) * factor
             if self.norm.bias is not None:
                 bias = bias + self.norm.bias.numpy()
-        return weight.astype(np.float32), bias.astype(np.float32)
+        return weight, bias.astype(np.float32)
 
 
 def turned(geometry: Geometry) -> Geometry:

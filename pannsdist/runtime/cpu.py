@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 MKL_SWITCH = "MKL_DEBUG_CPU_TYPE"
@@ -12,7 +13,29 @@ MKL_SWITCH = "MKL_DEBUG_CPU_TYPE"
 
 A training step of panns_cnn10 is about twice as fast with it (benchmarks/README.md).
 """
+LEVELS = {"amx_bf16": "amx", "avx512_bf16": "avx512_bf16", "avx512f": "avx512", "avx2": "avx2"}
+"""Flags of /proc/cpuinfo and the instruction sets that they stand for, the largest first."""
 THREADS, FREE_THREADS = "OMP_NUM_THREADS", "PANNSDIST_FREE_THREADS"
+
+
+@dataclass(frozen=True)
+class Processor:
+    """Its name, and the largest of the instruction sets in `LEVELS`; `other` without any of them, or if unknown."""
+
+    name: str
+    instructions: str
+
+
+def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> Processor:
+    """The processor of this machine."""
+    found: dict[str, str] = {}
+    if cpuinfo.is_file():
+        with cpuinfo.open(encoding="utf-8", errors="replace") as lines:
+            for key, _, value in (line.partition(":") for line in lines):
+                found.setdefault(key.strip(), value.strip())
+    flags = found.get("flags", "").split()
+    name = found.get("model name") or platform.processor() or platform.machine()
+    return Processor(name, next((level for flag, level in LEVELS.items() if flag in flags), "other"))
 
 
 def is_amd(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
@@ -37,7 +60,8 @@ def use_fast_kernels() -> None:
     """Select MKL's AVX2 path on an AMD processor, unless the user set it. Call this before paddle is imported.
 
     It also notes, for this process and those that it starts, that the user did not set a number of threads: to import
-    paddle sets it to 1.
+    paddle sets it to 1. A number that is more than the cores is lowered to them, since the libraries would start so
+    many threads, or end the process; what is no number counts as 1, as in Paddle.
     """
     if "paddle" in sys.modules:
         return
@@ -45,6 +69,8 @@ def use_fast_kernels() -> None:
         os.environ[MKL_SWITCH] = "5"
     if THREADS not in os.environ:
         os.environ[FREE_THREADS] = "1"
+    elif not os.environ.get(FREE_THREADS):
+        os.environ[THREADS] = str(threads(1))
 
 
 def threads(processes: int) -> int:

@@ -10,7 +10,7 @@ from small_parts import FEATURE_PARAMS, RATE_HZ, SmallLayer, SmallModel
 
 from pannsdist.builtin.logmel import LogMel, LogMelParams
 from pannsdist.contracts.network import Network
-from pannsdist.inference.engines.onnx_runtime import require_onnx
+from pannsdist.inference.engines.kinds import engine_kind
 from pannsdist.inference.inference_model import InferenceModel
 from pannsdist.runtime.errors import UserError
 
@@ -73,9 +73,8 @@ def noise(clips, samples, seed=0):
 
 
 def skip_unless_installed(name):
-    """ONNX is an extra, and asks for Paddle 3."""
-    if name == "onnx":
-        try:
-            require_onnx()
-        except UserError as error:
-            pytest.skip(str(error))
+    """ONNX is an extra, and asks for Paddle 3; onednn asks for the oneDNN of Paddle 3.3."""
+    try:
+        engine_kind(name, "fp32")
+    except UserError as error:
+        pytest.skip(str(error))

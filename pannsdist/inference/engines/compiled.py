@@ -23,12 +23,15 @@ class Compiled:
     """Compiles a graph for each output when it is first used.
 
     The first waveform is also run in dynamic mode, and CannotCompile is raised where the graph gives another output,
-    because the layer has a Python branch that tracing resolves only once.
+    because the layer has a Python branch that tracing resolves only once. `compile_half` compiles a graph with less
+    precision, which is used in place of the one that was compared.
     """
 
-    def __init__(self, inference_model: InferenceModel, compile_layer: CompileLayer) -> None:
+    def __init__(
+        self, inference_model: InferenceModel, compile_layer: CompileLayer, compile_half: CompileLayer | None = None
+    ) -> None:
         self._dygraph = Dygraph(inference_model)
-        self._compile_layer = compile_layer
+        self._compile_layer, self._compile_half = compile_layer, compile_half
         self._graphs: dict[str, GraphFunction] = {}
 
     def run(self, output: str, waveforms: np.ndarray) -> np.ndarray:
@@ -36,9 +39,10 @@ class Compiled:
         if output not in self._graphs:
             first = waveforms[:1]
             expected = self._dygraph.run(output, first)
-            graph = self._compile_layer(self._dygraph.layer(output))
+            layer = self._dygraph.layer(output)
+            graph = self._compile_layer(layer)
             compare(graph(first), expected)
-            self._graphs[output] = graph
+            self._graphs[output] = graph if self._compile_half is None else self._compile_half(layer)
         return self._graphs[output](waveforms)
 
 

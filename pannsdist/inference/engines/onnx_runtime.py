@@ -28,13 +28,13 @@ def require_onnx() -> None:
         raise UserError(f"ONNX needs {' and '.join(missing)}", right, "pip install 'pannsdist[onnx]'")
 
 
-def compile_onnx(layer: OutputLayer) -> GraphFunction:
+def compile_onnx(layer: OutputLayer, threads: int = 0) -> GraphFunction:
     """Compile for onnxruntime, through files that are removed after loading. Raises CannotCompile."""
     from pannsdist.inference.engines.onnx_writer.writer import onnx_bytes
 
     with storage.temporary_folder() as folder:
         content = onnx_bytes(save_graph(layer, folder))
-    return load_onnx(content)
+    return load_onnx(content, threads)
 
 
 def convert_to_onnx(program: Path, target: Path) -> None:
@@ -44,15 +44,15 @@ def convert_to_onnx(program: Path, target: Path) -> None:
     storage.write_atomic(target, onnx_bytes(program))
 
 
-def load_onnx(source: Path | bytes) -> GraphFunction:
-    """Load an ONNX file, or its content, on the CPU, on as many threads as the process has cores.
+def load_onnx(source: Path | bytes, threads: int = 0) -> GraphFunction:
+    """Load an ONNX file, or its content, on the CPU, on as many threads as the process has cores, or `threads`.
 
     Raises CannotCompile for a graph that onnxruntime does not take.
     """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = cpu.cores()
+    options.intra_op_num_threads = threads or cpu.cores()
     options.log_severity_level = 3
     model = source if isinstance(source, bytes) else str(source)
     try:

@@ -22,14 +22,16 @@ FAILING_FUSIONS = (
 ONEDNN_OPS = {"conv2d", "depthwise_conv2d", "fused_conv2d", "pool2d", "batch_norm", "relu", "elementwise_add"}
 
 
-def compile_paddle(layer: OutputLayer) -> GraphFunction:
+def compile_paddle(layer: OutputLayer, threads: int = 0, is_half: bool = False) -> GraphFunction:
     """Compile for Paddle Inference, through files that are removed after loading. Raises CannotCompile."""
     with storage.temporary_folder() as folder:
-        return load_paddle(save_graph(layer, folder))
+        return load_paddle(save_graph(layer, folder), threads, is_half)
 
 
-def load_paddle(program: Path) -> GraphFunction:
-    """Load a saved graph on the CPU with oneDNN, on as many threads as the process has cores.
+def load_paddle(program: Path, threads: int = 0, is_half: bool = False) -> GraphFunction:
+    """Load a saved graph on the CPU with oneDNN, on as many threads as the process has cores unless `threads` is given.
+
+    With `is_half` the convolutions, and what is fused with them, have operands in bfloat16, and sums in float32.
 
     Only the convolutions, and what is fused with them, run in oneDNN: its kernel for padding the last axis crashes the
     process in Paddle 3.3.1 and 2.6.2 (seen with the padding inside `paddle.fft.rfft`), and leaving the rest to Paddle's
@@ -38,7 +40,9 @@ def load_paddle(program: Path) -> GraphFunction:
     config = inference.Config(str(program), str(program.with_suffix(".pdiparams")))
     config.disable_glog_info()
     config.enable_mkldnn()
-    config.set_cpu_math_library_num_threads(cpu.cores())
+    config.set_cpu_math_library_num_threads(threads or cpu.cores())
+    if is_half:
+        config.enable_mkldnn_bfloat16()
     if program.suffix == ".json":
         config.delete_pass("onednn_placement_pass")
     else:

@@ -13,6 +13,7 @@ from pannsdist.builtin.logmel import LogMel, LogMelParams
 from pannsdist.builtin.panns import Cnn14DecisionLevelMax
 from pannsdist.contracts.network import Network
 from pannsdist.inference import frames
+from pannsdist.inference.engines.dygraph import Dygraph
 from pannsdist.inference.inference_model import InferenceModel
 from pannsdist.inference.model import Model
 from pannsdist.inference.options import InferenceOptions
@@ -59,7 +60,8 @@ def framewise(inference_model, waveform):
 
 
 def predicted(inference_model, waveform):
-    scores = list(Predictor(inference_model).frames(Recording("a", waveform, RATE_HZ)))
+    predictor = Predictor(inference_model, engine=Dygraph(inference_model))
+    scores = list(predictor.frames(Recording("a", waveform, RATE_HZ)))
     return scores, np.stack([frame.output for frame in scores])
 
 

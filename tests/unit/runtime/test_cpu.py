@@ -88,3 +88,36 @@ def test_threads_that_nobody_set_are_the_cores_divided_among_the_processes(monke
     monkeypatch.setenv(cpu.THREADS, "1")
     monkeypatch.setattr(cpu, "cores", lambda: 4)
     assert cpu.threads(processes) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "left"),
+    [("1", 1), ("99999", 4), ("4,2", 4), ("banana", 1), ("", 1), ("-3", 1), ("0", 1), ("9" * 50, 4)],
+)
+def test_an_impossible_number_of_threads_is_made_a_possible_one(given, left, monkeypatch):
+    monkeypatch.delitem(sys.modules, "paddle", raising=False)
+    monkeypatch.delenv(cpu.FREE_THREADS, raising=False)
+    monkeypatch.setattr(cpu, "cores", lambda: 4)
+    monkeypatch.setenv(cpu.THREADS, given)
+    cpu.use_fast_kernels()
+    assert cpu.os.environ[cpu.THREADS] == str(left)
+    assert cpu.FREE_THREADS not in cpu.os.environ
+
+
+@pytest.mark.parametrize(
+    ("flags", "level"),
+    [
+        ("fpu avx avx2 avx512f avx512_bf16 amx_bf16 amx_tile", "amx"),
+        ("fpu avx2 avx512f avx512_bf16", "avx512_bf16"),
+        ("fpu avx2 avx512f", "avx512"),
+        ("fpu avx avx2", "avx2"),
+        ("fpu avx", "other"),
+    ],
+)
+def test_a_processor_is_known_by_its_largest_instruction_set(flags, level, tmp_path):
+    text = f"model name\t: Fast 9000: new\nflags\t\t: {flags}\n\nprocessor\t: 1\nmodel name\t: other\nflags\t: fpu\n"
+    assert cpu.processor(write(tmp_path, text)) == cpu.Processor("Fast 9000: new", level)
+
+
+def test_a_processor_of_another_system_is_other(tmp_path):
+    assert cpu.processor(tmp_path / "cpuinfo").instructions == "other"

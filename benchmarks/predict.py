@@ -1,12 +1,13 @@
 """Tagging speed in clips per second, from files to the printed table: our engines and panns-inference, interleaved.
 
-    python benchmarks/predict.py [--model NAME] [--rounds N] [--clips N] [--peers PYTHON] [--quick]
+    python benchmarks/predict.py [--model NAME] [--rounds N] [--clips N] [--arms NAME...] [--peers PYTHON] [--quick]
 
 Ten-second clips of 16-bit WAV at 44.1 kHz, and `panns_cnn14` with the same random weights for all arms. Each arm is a
 fresh process in every round: it tags nine clips to warm up (and compile), and then all clips, measured from the first
 file to the last line of the table. Start-up and warm-up times are listed separately. With `--peers`, a Python that
-has panns-inference, that is measured as in its documentation (one librosa.load and one call per clip) and in batches
-of eight.
+has panns-inference, that is measured as in its documentation (one librosa.load and one call per clip), in batches
+of eight, and so in bfloat16 (its network in channels_last under torch.autocast). Rows that end in bf16 have that
+precision, where this processor has it.
 Absolute numbers depend on the machine and its load; the ratios are comparable.
 """
 
@@ -22,15 +23,14 @@ import tempfile
 import time
 from argparse import Namespace
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 
 from measuring import Table, interleave, parser, present
 
 MODEL, CLIP_S, RATE_HZ, MODEL_RATE_HZ, TOPK = "panns_cnn14", 10, 44100, 32000, 10
 BATCH = 8
-OURS = ("default", "dygraph", "paddle", "onnx")
-THEIRS = ("panns-inference", "panns-inference, batches of 8")
+OURS = ("default", "dygraph", "paddle", "onnx", "onednn", "default bf16", "paddle bf16", "onednn bf16")
+THEIRS = ("panns-inference", "panns-inference, batches of 8", "panns-inference, batches of 8, bf16")
 QUICK = "efficientat_mn04"
 """A small network, for the smoke test."""
 
@@ -40,6 +40,7 @@ def main() -> None:
     arguments = parser("Clips tagged per second, as ratios from interleaved runs.")
     arguments.add_argument("--clips", type=int, default=24, help="clips to tag")
     arguments.add_argument("--model", default=MODEL, help=f"model plugin (default: {MODEL})")
+    arguments.add_argument("--arms", nargs="+", choices=(*OURS, *THEIRS), metavar="NAME", help="rows (default: all)")
     arguments.add_argument("--peers", type=Path, metavar="PYTHON", help="a Python with PyTorch and panns-inference")
     arguments.add_argument("--worker", nargs=2, metavar=("ARM", "FOLDER"), help="of this program alone")
     chosen = arguments.parse_args()
@@ -56,21 +57,39 @@ def measure(chosen: Namespace, folder: Path) -> list[Table]:
     """Clips per second of each arm, and the seconds until it is ready."""
     run("prepare", folder, chosen)
     starts: dict[str, list[float]] = {}
+    cores: dict[str, list[float]] = {}
 
     def clips_per_s(arm: str) -> float:
         measured = run(arm, folder, chosen)
         starts.setdefault(arm, []).append(measured["start"])
+        cores.setdefault(arm, []).append(measured["core_s"] / chosen.clips)
         return float(chosen.clips / measured["seconds"])
 
-    arms = [*(OURS if find_spec("onnx") and find_spec("onnxruntime") else OURS[:-1])]
+    arms = [arm for arm in OURS if possible(arm)]
     if chosen.quick:
-        arms = [arms[0], arms[-1]]
+        arms = [arm for arm in arms if arm in ("default", "onnx", "paddle bf16")]
     elif chosen.peers:
         arms += THEIRS
+    if chosen.arms:
+        arms = [arm for arm in arms if arm in chosen.arms]
     title = f"{chosen.model}: {chosen.clips} clips of {CLIP_S} s"
     speeds = interleave(arms, chosen.rounds, "clips/s", clips_per_s)
     ready = Table(f"{title}: start, compilation and warm-up", "seconds", starts, better="lower", ratios=False)
-    return [Table(f"{title}: tagged, from files to the table", "clips/s", speeds), ready]
+    busy = Table(f"{title}: seconds of all cores together", "s/clip", cores, better="lower", ratios=False)
+    return [Table(f"{title}: tagged, from files to the table", "clips/s", speeds), busy, ready]
+
+
+def possible(arm: str) -> bool:
+    """Whether one of our engines is installed, and its precision is one of this processor."""
+    name, _, precision = arm.partition(" ")
+    from pannsdist.inference.engines.kinds import engine_kind
+    from pannsdist.runtime.errors import UserError
+
+    try:
+        engine_kind("paddle" if name == "default" else name, precision or "fp32")
+    except UserError:
+        return False
+    return True
 
 
 def run(arm: str, folder: Path, chosen: Namespace) -> dict[str, float]:
@@ -97,13 +116,13 @@ def work(arm: str, model: str, folder: Path, clips: int) -> None:
     files = sorted(str(path) for path in folder.glob("clip*.wav"))
     with contextlib.redirect_stdout(io.StringIO()):
         tag(files[:1] * (BATCH + 1))
-    ready = time.perf_counter()
+    ready, busy = time.perf_counter(), time.process_time()
     with contextlib.redirect_stdout(io.StringIO()) as written:
         tag(files)
-    done = time.perf_counter()
+    done, busy = time.perf_counter(), time.process_time() - busy
     lines = written.getvalue().splitlines()
     assert len(lines) == len(files), f"{len(lines)} lines for {len(files)} files"
-    print(json.dumps({"start": ready - start, "seconds": done - ready}))
+    print(json.dumps({"start": ready - start, "seconds": done - ready, "core_s": busy}))
 
 
 def ours(arm: str, name: str, folder: Path) -> Callable[[list[str]], None]:
@@ -116,7 +135,9 @@ def ours(arm: str, name: str, folder: Path) -> Callable[[list[str]], None]:
     from pannsdist.cli.formats import Output
     from pannsdist.inference.model import load_model
 
-    model = load_model(name, str(folder / "weights.pth"), None if arm == "default" else arm)
+    engine, _, precision = arm.partition(" ")
+    chosen = None if engine == "default" else engine
+    model = load_model(name, str(folder / "weights.pth"), chosen, precision=precision or None)
 
     def tag(files: list[str]) -> None:
         sounds.predict(model, [Path(name) for name in files], TOPK, Output(given="table"))
@@ -142,14 +163,22 @@ def theirs(arm: str, folder: Path) -> Callable[[list[str]], None]:
         state = {**network.state_dict(), **torch.load(folder / "weights.pth", weights_only=True)}
         torch.save({"model": state}, checkpoint)
     tagger = AudioTagging(checkpoint_path=str(checkpoint), device="cpu")
-    size = BATCH if arm == THEIRS[1] else 1
+    size, is_half = (1 if arm == THEIRS[0] else BATCH), arm == THEIRS[2]
+    if is_half:
+        tagger.model.to(memory_format=torch.channels_last)
+
+    def scores_of(clips: np.ndarray) -> np.ndarray:
+        if not is_half:
+            return np.asarray(tagger.inference(clips)[0])
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            output = tagger.model.eval()(torch.from_numpy(clips), None)
+        return np.asarray(output["clipwise_output"].float().numpy())
 
     def tag(files: list[str]) -> None:
         for first in range(0, len(files), size):
             batch = files[first : first + size]
             clips = np.stack([librosa.load(path, sr=MODEL_RATE_HZ, mono=True)[0] for path in batch])
-            scores, _ = tagger.inference(clips)
-            for path, row in zip(batch, scores, strict=True):
+            for path, row in zip(batch, scores_of(clips), strict=True):
                 order = np.argsort(-row)[:TOPK]
                 print(f"{path}  " + "  ".join(f"{labels[i]} {row[i]:.4f}" for i in order))
 

@@ -47,13 +47,11 @@ def load_model(  # noqa: PLR0913 - keyword arguments of the public API
     """Load a trained model from its folder, or a model plugin with published weights by its name.
 
     A Path, a string with a slash and the name of an existing folder are folders; any other string is a plugin's name.
-    `weights`, for a plugin, is one of its tags, or a file; empty for its first tag. `engine` is dygraph, paddle,
-    onnx or onednn; the default comes from a table (`Model.engine` says which, and why). `precision` is fp32 (the
-    default) or, on CPUs that have it, bf16, with other probabilities. Sounds are cut into windows of
-    `window_s` seconds, one every `hop_s`; by default the evaluation length of the model (10 s for published weights),
-    without overlap.
-    `device` is cpu, gpu or gpu:N; the default is Paddle's current one, which a device of the model does not change. A
-    forward pass takes up to `batch_size` windows, by default those of the table, 8.
+    `weights`, for a plugin, is one of its tags, or a file; empty for its first tag. `engine` is dygraph, paddle, onnx
+    or onednn, by default that of a table; `precision` fp32 (the default) or bf16, which has other probabilities. Sounds
+    are cut into windows of `window_s` seconds, one every `hop_s`; by default the evaluation length of the model (10 s
+    for published weights), without overlap. `device` is cpu, gpu or gpu:N; the default is Paddle's current one, which a
+    device of the model does not change. A forward pass takes up to `batch_size` windows, by default 8.
     Importing this module imports no Paddle; on an AMD processor this call enables fast MKL kernels, unless Paddle was
     imported before.
     Raises UserError for a missing, damaged or unsuitable model and for a device that is not there, BrokenPlugin for a

@@ -192,6 +192,14 @@ RUN = (
         leaves="of_onnx/export.json",
     ),
     Run(r"class Birdsong:\n    contract = 1\n$"),
+    Run(r"pannsdist engines$", shows=r"^dygraph +fp32 +available"),
+    Run(r"pannsdist engines --model runs/NAME/best_model$", shows=r"^chosen: "),
+    Run(
+        r"pannsdist engines --model runs/NAME/best_model --measure FILE",
+        ("--rounds", "1"),
+        instead={"FILE...": "a.wav"},
+        shows=r"^written: .*engines\.json",
+    ),
     # benchmarks
     Run(r"python benchmarks/train_step.py", ("--quick",), shows=r"^\| onednn, 2 processes \|"),
     Run(r"python benchmarks/predict.py", ("--quick",), shows=r"^\| onnx \|"),

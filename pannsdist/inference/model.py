@@ -52,8 +52,7 @@ def load_model(  # noqa: PLR0913 - keyword arguments of the public API
     are cut into windows of `window_s` seconds, one every `hop_s`; by default the evaluation length of the model (10 s
     for published weights), without overlap. `device` is cpu, gpu or gpu:N; the default is Paddle's current one, which a
     device of the model does not change. A forward pass takes up to `batch_size` windows, by default 8.
-    Importing this module imports no Paddle; on an AMD processor this call enables fast MKL kernels, unless Paddle was
-    imported before.
+    Importing this module imports no Paddle; this call does, with the kernels of MKL that are fast on AMD processors.
     Raises UserError for a missing, damaged or unsuitable model and for a device that is not there, BrokenPlugin for a
     plugin that fails.
     """
@@ -68,9 +67,8 @@ def load_model(  # noqa: PLR0913 - keyword arguments of the public API
             if not (isinstance(model, os.PathLike) or len(folder.parts) > 1 or reading.is_folder(folder)):
                 return Model(audioset_model(catalog, str(model), weights), None, options)
             if weights:
-                raise UserError(
-                    f"weights '{weights}' beside the model folder {folder}", "leave them out: it has its own"
-                )
+                wrong = f"weights '{weights}' beside the model folder {folder}"
+                raise UserError(wrong, "leave them out: it has its own")
             bundle = load_bundle(folder, catalog)
             return Model(bundle.inference_model, bundle.record, options)
 

@@ -150,11 +150,17 @@ def complete(names, parser):
     return [*names, *options, *positions]
 
 
+def is_required(action):
+    """Whether a call without this argument is refused."""
+    return action.required if action.option_strings else action.nargs not in ("*", "?", argparse.PARSER)
+
+
 def mistakes(names, parser):
     """(arguments, what is said) of calls with one mistake each that no command may do anything about."""
     words = complete(names, parser)
-    if words != list(names):
+    if any(is_required(action) for action in parser._actions):
         yield [*names], "the following arguments are required"
+    if words != list(names):
         yield [*words[:-1], ""], "an argument is empty"
         yield [*words[:-1], "  "], "an argument is empty"
     yield [*words, "--no-such"], "unrecognized arguments: --no-such"

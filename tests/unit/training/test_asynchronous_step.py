@@ -31,6 +31,7 @@ def stepped(made, bad_steps, count=5):
     return outcomes
 
 
+@pytest.mark.filterwarnings("ignore:Op .* is executed through `append_op`:DeprecationWarning")  # Adagrad, Paddle 2.6.2
 @pytest.mark.parametrize("optimizer", sorted(paddle_optimizers()))
 def test_with_every_optimizer_the_device_decides_as_the_host_without_a_read(optimizer):
     """Its whole state is unchanged by a bad step, the first one included: the powers of beta as well."""

@@ -87,7 +87,8 @@ def test_check_evaluate_and_report_take_the_same_names(work):
 @pytest.mark.parametrize("form", ["table", "json", "jsonl", "csv"])
 def test_predictions_name_files_so_that_they_can_be_given_again(work, form):
     predict = ("predict", "--model", "runs/named/best_model", "--engine", "dygraph")
-    printed = answered(work, *predict, "--format", form, "data")
+    note, _, printed = answered(work, *predict, "--format", form, "data").partition("\n")
+    assert note.startswith("engine: dygraph")  # on standard error
     if form == "csv":
         named = {row["path"] for row in csv.DictReader(io.StringIO(printed, newline=""))}
     elif form == "json":

@@ -86,17 +86,15 @@ def _model(chosen: argparse.Namespace) -> Model:
 
 
 def _windows(model: Model, files: list[str]) -> Any:
-    """Windows (N, S): the first of each file, or eight of noise."""
+    """Windows (N, S): the first of each file, padded to the longest of them, or eight of noise."""
     import numpy as np
 
-    from pannsdist.audio.reader import mono_blocks
-    from pannsdist.inference.sounds import sound_files
+    from pannsdist.inference.sounds import beginning, sound_files
     from pannsdist.inference.windowing import windowing
 
-    length = windowing(model.inference_model).window
+    lengths = windowing(model.inference_model)
     if not files:
-        return np.random.default_rng(0).normal(0, 0.1, (8, length)).astype(np.float32)
-    found = [
-        np.concatenate(list(mono_blocks(path, model.sample_rate_hz)))[:length] for path in sound_files(files).files
-    ]
-    return np.stack([np.pad(sound, (0, length - len(sound))) for sound in found])
+        return np.random.default_rng(0).normal(0, 0.1, (8, lengths.window)).astype(np.float32)
+    found = [beginning(path, model.sample_rate_hz, lengths.window) for path in sound_files(files).files]
+    longest = max(lengths.pad_to, *map(len, found))
+    return np.stack([np.pad(sound, (0, longest - len(sound))) for sound in found])

@@ -58,6 +58,7 @@ def _list(chosen: argparse.Namespace) -> None:
     from pannsdist.runtime import cpu
 
     require_precision(chosen.precision)
+    rows, choice = machine_rows(), _model(chosen).engine if chosen.model else None
     here = cpu.processor()
     print(f"processor  {here.name}, {here.instructions}, {cpu.cores()} cores")
     for name, kind in ENGINES.items():
@@ -68,10 +69,8 @@ def _list(chosen: argparse.Namespace) -> None:
             except UserError as error:
                 state = f"not available: {error.wrong}"
             print(f"{name:<9}{precision:<6}{state} ({kind.what})")
-    rows = machine_rows()
     print(f"table of this machine: {machine_file()}, {len(rows)} rows" if rows else "table of this machine: none")
-    if chosen.model:
-        choice = _model(chosen).engine
+    if choice is not None:
         print(f"chosen: {choice}, batches of {choice.batch_size}, {choice.threads or 'one per core'} threads")
     else:
         print(

@@ -153,8 +153,9 @@ def complete(names, parser):
 def mistakes(names, parser):
     """(arguments, what is said) of calls with one mistake each that no command may do anything about."""
     words = complete(names, parser)
-    if words != list(names):
+    if any(action.required and action.nargs not in ("*", "?") for action in parser._actions):
         yield [*names], "the following arguments are required"
+    if words != list(names):
         yield [*words[:-1], ""], "an argument is empty"
         yield [*words[:-1], "  "], "an argument is empty"
     yield [*words, "--no-such"], "unrecognized arguments: --no-such"

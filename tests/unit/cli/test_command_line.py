@@ -15,6 +15,7 @@ from small_parts import install, write_small_bundle
 from pannsdist import __version__
 from pannsdist.cli.command_line import main
 
+ENGINE = "engine: paddle, fp32, from the ninth window on (table of the package: other network)\n"
 LABELS = ("tone", "sweep")
 TONES = """
 model: {name: small}
@@ -90,7 +91,7 @@ def test_the_version_is_told(capsys):
 
 def test_answers_are_a_line_for_each_file(run, model, sound):
     code, out, err = run("predict", "--model", model, sound)
-    assert (code, err) == (0, "")
+    assert (code, err) == (0, ENGINE)
     (line,) = out.splitlines()
     path, *answers = line.split()
     assert path == str(sound)
@@ -145,7 +146,7 @@ def test_a_bad_file_is_named_with_exit_code_2_and_the_others_are_answered(run, m
     assert code == 2
     assert out.count(str(sound)) == (4 if form == "csv" else 2)
     assert "b.wav" not in out
-    assert err.startswith(f"error: clip 'b.wav' ({tmp_path}/b.wav): libsndfile cannot decode it")
+    assert err.startswith(f"{ENGINE}error: clip 'b.wav' ({tmp_path}/b.wav): libsndfile cannot decode it")
     assert "Traceback" not in err
 
 

@@ -67,7 +67,7 @@ def measure(chosen: Namespace, folder: Path) -> list[Table]:
 
     arms = [arm for arm in OURS if possible(arm)]
     if chosen.quick:
-        arms = [arm for arm in arms if arm in ("default", "onnx", "paddle bf16")]
+        arms = [arm for arm in arms if arm in ("default", "onnx")]
     elif chosen.peers:
         arms += THEIRS
     if chosen.arms:

@@ -58,7 +58,7 @@ def _list(chosen: argparse.Namespace) -> None:
     from pannsdist.runtime import cpu
 
     require_precision(chosen.precision)
-    choice = _model(chosen).engine if chosen.model else None
+    rows, choice = machine_rows(), _model(chosen).engine if chosen.model else None
     here = cpu.processor()
     print(f"processor  {here.name}, {here.instructions}, {cpu.cores()} cores")
     for name, kind in ENGINES.items():
@@ -69,9 +69,8 @@ def _list(chosen: argparse.Namespace) -> None:
             except UserError as error:
                 state = f"not available: {error.wrong}"
             print(f"{name:<9}{precision:<6}{state} ({kind.what})")
-    rows = machine_rows()
     print(f"table of this machine: {machine_file()}, {len(rows)} rows" if rows else "table of this machine: none")
-    if choice:
+    if choice is not None:
         print(f"chosen: {choice}, batches of {choice.batch_size}, {choice.threads or 'one per core'} threads")
     else:
         print(
@@ -86,17 +85,15 @@ def _model(chosen: argparse.Namespace) -> Model:
 
 
 def _windows(model: Model, files: list[str]) -> Any:
-    """Windows (N, S): the first of each file, or eight of noise."""
+    """Windows (N, S): the first of each file, padded to the longest of them, or eight of noise."""
     import numpy as np
 
-    from pannsdist.audio.reader import mono_blocks
-    from pannsdist.inference.sounds import sound_files
+    from pannsdist.inference.sounds import beginning, sound_files
     from pannsdist.inference.windowing import windowing
 
-    length = windowing(model.inference_model).window
+    lengths = windowing(model.inference_model)
     if not files:
-        return np.random.default_rng(0).normal(0, 0.1, (8, length)).astype(np.float32)
-    found = [
-        np.concatenate(list(mono_blocks(path, model.sample_rate_hz)))[:length] for path in sound_files(files).files
-    ]
-    return np.stack([np.pad(sound, (0, length - len(sound))) for sound in found])
+        return np.random.default_rng(0).normal(0, 0.1, (8, lengths.window)).astype(np.float32)
+    found = [beginning(path, model.sample_rate_hz, lengths.window) for path in sound_files(files).files]
+    longest = max(lengths.pad_to, *map(len, found))
+    return np.stack([np.pad(sound, (0, longest - len(sound))) for sound in found])

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pannsdist.audio.reader import AudioInput, Recording
+from pannsdist.audio.reader import AudioInput, Recording, mono_blocks
 from pannsdist.audio.verdicts import MAX_RATE_HZ, MIN_RATE_HZ, rate_fault
 from pannsdist.contracts.file_lookup import FileLookup
 from pannsdist.contracts.sound_files import SoundFiles, find_sound_files, merged
@@ -125,3 +125,13 @@ def _recording(name: str, samples: np.ndarray, rate_hz: float) -> Recording:
         right = f"give (samples, channels), transposed with .T; give {len(samples)} sounds as a list of arrays"
         raise UserError(f"{name} has the shape {samples.shape}, with more channels than samples", right)
     return Recording(name, samples, rate_hz)
+
+
+def beginning(source: AudioInput, rate_hz: int, limit: int) -> np.ndarray:
+    """The first `limit` samples of a sound at a rate, or all of a shorter one: (S,) float32. Raises BadClip."""
+    blocks: list[np.ndarray] = []
+    for block in mono_blocks(source, rate_hz):
+        blocks.append(block)
+        if sum(map(len, blocks)) >= limit:
+            break
+    return np.concatenate(blocks)[:limit]

@@ -1,7 +1,8 @@
 """Fast operators of a network on a CPU: those of the oneDNN library that Paddle's wheel carries.
 
 Models are built of Paddle's ordinary layers. `choice` decides which kernels compute them, `replacing` is the only
-module that changes a network. Paddle is imported when something is installed, not before.
+module that changes a network, and `fixed` does so for inference, while a call runs. Paddle is imported when something
+is installed, not before.
 """
 
 from __future__ import annotations

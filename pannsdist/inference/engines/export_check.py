@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from pannsdist.audio.reader import AudioInput, Recording, clip_name, clip_span, mono_blocks, open_source
+from pannsdist.audio.reader import AudioInput, Recording, clip_name, clip_span, open_source
 from pannsdist.contracts import Clip
 from pannsdist.inference.engines.compiled import TOLERANCE, max_difference
 from pannsdist.inference.engines.dygraph import Dygraph
 from pannsdist.inference.engines.graph import GraphFunction
 from pannsdist.inference.inference_model import InferenceModel
 from pannsdist.inference.predictor import Predictor
+from pannsdist.inference.sounds import beginning
 from pannsdist.inference.windowing import Windowing, windowing
 from pannsdist.runtime.errors import BadClip, UserError
 
@@ -35,7 +36,7 @@ def read_sounds(inference_model: InferenceModel, clips: Sequence[Clip]) -> list[
     """The clips at the model's rate: (S,) float32, at most eight windows of each. Raises UserError for a bad one."""
     limit = LONGEST_WINDOWS * windowing(inference_model).window
     try:
-        return [_read(_source(clip), inference_model.rate_hz, limit) for clip in clips]
+        return [beginning(_source(clip), inference_model.rate_hz, limit) for clip in clips]
     except BadClip as error:
         wrong = f"the export cannot be checked: {error.wrong}"
         raise UserError(wrong, "give other files as --check FILE...") from error
@@ -86,12 +87,3 @@ def _source(clip: Clip) -> AudioInput:
     with open_source(clip.source, clip_name(clip)) as opened:
         samples = np.concatenate(list(opened.blocks(*clip_span(clip, opened))))
         return Recording(clip.id, samples, opened.verdict.rate_hz)
-
-
-def _read(source: AudioInput, rate_hz: int, limit: int) -> np.ndarray:
-    blocks: list[np.ndarray] = []
-    for block in mono_blocks(source, rate_hz):
-        blocks.append(block)
-        if sum(map(len, blocks)) >= limit:
-            break
-    return np.concatenate(blocks)[:limit]

@@ -19,7 +19,8 @@ from pannsdist.inference.inference_model import InferenceModel
 from pannsdist.runtime import cpu
 from pannsdist.runtime.errors import UserError
 
-BATCHES = (4, 8, 16)
+USUAL_BATCH = 8
+BATCHES = (4, USUAL_BATCH, 16)
 WINDOWS = 16
 GAIN = 1.05
 """A batch other than 8, or one thread, is chosen only where it is faster by more than this."""
@@ -69,21 +70,22 @@ class Measured:
 def measure(inference_model: InferenceModel, precision: str, windows: np.ndarray, rounds: int) -> Measured:
     """Time every engine that has a precision, in rounds: the fastest, with its batch and threads.
 
-    `windows` (N, S) are repeated to 16; all engines are in memory at once. Raises UserError if no engine can run.
+    All `windows` (N, S) are compared, 16 are timed, repeated if there are fewer. All engines are in memory at once.
+    Raises UserError if no engine can run.
     """
     require_precision(precision)
-    expected = Dygraph(inference_model).run(SCORES, windows)
+    expected = _run(Dygraph(inference_model), windows, USUAL_BATCH)
     engines, agreements, refused = dict[str, Engine](), dict[str, Agreement](), dict[str, str]()
     for name in ENGINES:
         try:
             engines[name] = engine_kind(name, precision).build(inference_model, precision, cpu.cores(), False)
-            agreements[name] = agreement(engines[name].run(SCORES, windows), expected)
+            agreements[name] = agreement(_run(engines[name], windows, USUAL_BATCH), expected)
         except UserError as error:  # not installed, or a network that it cannot compile
             engines.pop(name, None)
             refused[name] = error.wrong
     if not engines:
         raise UserError(f"no engine runs {precision} here: {'; '.join(refused.values())}", "choose --precision fp32")
-    many = np.resize(windows, (max(WINDOWS, len(windows)), windows.shape[1]))
+    many = np.resize(windows, (WINDOWS, windows.shape[1]))
     arms = {Arm(name, size, cpu.cores()): engine for name, engine in engines.items() for size in BATCHES}
     timings = _interleaved(arms, many, rounds)
     best = _best(timings)
@@ -123,12 +125,12 @@ def _interleaved(arms: dict[Arm, Engine], windows: np.ndarray, rounds: int) -> l
     ]
 
 
-def _run(engine: Engine, windows: np.ndarray, size: int) -> None:
-    for first in range(0, len(windows), size):
-        engine.run(SCORES, windows[first : first + size])
+def _run(engine: Engine, windows: np.ndarray, size: int) -> np.ndarray:
+    parts = range(0, len(windows), size)
+    return np.concatenate([engine.run(SCORES, windows[first : first + size]) for first in parts])
 
 
-def _timed(work: Callable[[], None]) -> tuple[float, float]:
+def _timed(work: Callable[[], object]) -> tuple[float, float]:
     """Seconds by the clock, and of all cores."""
     wall, core = time.perf_counter(), time.process_time()
     work()
@@ -138,7 +140,7 @@ def _timed(work: Callable[[], None]) -> tuple[float, float]:
 def _best(timings: Sequence[Timing]) -> Timing:
     """The fastest; with batches of 8 unless another size gains."""
     fastest = max(timings, key=lambda one: one.median)
-    usual = next(one for one in timings if one.arm == replace(fastest.arm, batch_size=8))
+    usual = next(one for one in timings if one.arm == replace(fastest.arm, batch_size=USUAL_BATCH))
     return fastest if fastest.median > GAIN * usual.median else usual
 
 

@@ -150,15 +150,10 @@ def complete(names, parser):
     return [*names, *options, *positions]
 
 
-def is_required(action):
-    """Whether a call without this argument is refused."""
-    return action.required if action.option_strings else action.nargs not in ("*", "?", argparse.PARSER)
-
-
 def mistakes(names, parser):
     """(arguments, what is said) of calls with one mistake each that no command may do anything about."""
     words = complete(names, parser)
-    if any(is_required(action) for action in parser._actions):
+    if any(action.required and action.nargs not in ("*", "?") for action in parser._actions):
         yield [*names], "the following arguments are required"
     if words != list(names):
         yield [*words[:-1], ""], "an argument is empty"

@@ -15,6 +15,7 @@ from small_parts import install, write_small_bundle
 from pannsdist import __version__
 from pannsdist.cli.command_line import main
 
+ENGINE = "engine: paddle, fp32, from the ninth window on (table of the package: other network)\n"
 LABELS = ("tone", "sweep")
 ENGINE = "engine: paddle, fp32, from the ninth window on (table of the package: other network)\n"
 """What standard error says beside every answer."""

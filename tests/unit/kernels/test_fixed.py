@@ -146,6 +146,16 @@ def test_what_the_library_refuses_is_left_to_paddle(monkeypatch):
     np.testing.assert_array_equal(computed(network, layer, given), by_paddle(layer, given))
 
 
+def test_in_a_forked_process_paddle_computes(monkeypatch):
+    """The threads of the library do not survive a fork, which another id of the process stands for here."""
+    layer, given = sequence("block"), noise(2, 3, 9, 8)
+    network, called = FixedNetwork(layer, loaded(), "float32", 1), []
+    monkeypatch.setattr(FixedConvolution, "forward", lambda *_, **__: called.append(1))
+    monkeypatch.setattr(loaded(), "process", 1)
+    np.testing.assert_array_equal(computed(network, layer, given), by_paddle(layer, given))
+    assert not called
+
+
 def test_weights_are_folded_once_for_shapes_of_one_layout(monkeypatch):
     layer, folded = sequence("alone"), []
     own = FixedConvolution._folded_weights

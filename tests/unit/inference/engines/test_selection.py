@@ -1,6 +1,7 @@
 """Which engine runs a model: the user's, else that of the machine's table, else that of the package's."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import paddle
 import pytest
@@ -240,6 +241,17 @@ def test_engines_of_one_network_do_not_disturb_each_other():
     fast = build(inference_model, choose(inference_model, EngineWish("onednn")))
     assert abs(fast.run("scores", waveforms) - before).max() < 1e-6
     assert (dygraph.run("scores", waveforms) == before).all()
+
+
+@onednn
+def test_threads_may_share_an_engine():
+    inference_model = tiny_sounds.inference_model(ImageLayer)
+    engine = build(inference_model, choose(inference_model, EngineWish("onednn")))
+    sounds = [noise(2, 1600, seed) for seed in range(12)]
+    expected = [engine.run("scores", sound) for sound in sounds]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda sound: engine.run("scores", sound), sounds))
+    assert all((one == other).all() for one, other in zip(found, expected, strict=True))
 
 
 def test_the_users_engine_compiles_at_once_and_the_tables_later():

@@ -79,7 +79,7 @@ def read_marked(request: BatchRequest) -> tuple[Batch, np.ndarray]:
     """As `read_batch` for a request without mixup, and for each row (B,) whether training draws its crop."""
     batch = read_batch(request)
     clips = {clip.id: clip for clip in request.clips}
-    return batch, np.array([request.reader.has_random_crop(clips[name]) for name in batch.ids], bool)
+    return batch, np.array([request.reader.crops_at_random(clips[name]) for name in batch.ids], bool)
 
 
 def _waveform(request: BatchRequest, row: int, clip: Clip) -> np.ndarray:

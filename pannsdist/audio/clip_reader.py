@@ -39,7 +39,7 @@ class ClipReader:
         padded[: len(waveform)] = waveform
         return padded
 
-    def has_random_crop(self, clip: Clip) -> bool:
+    def crops_at_random(self, clip: Clip) -> bool:
         """Whether a generator draws where the crop of this clip begins. Raises BadClip."""
         with open_source(clip.source, clip_name(clip)) as source:
             first, end = clip_span(clip, source)

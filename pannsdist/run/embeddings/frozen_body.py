@@ -120,20 +120,20 @@ class FrozenBody:
                 for one in lookups:
                     one.vectors.clear()
 
-    def _compute(self, cache: ArrayCache, one: Lookup, batch: Batch, random_crops: np.ndarray) -> tuple[BadClip, ...]:
+    def _compute(self, cache: ArrayCache, one: Lookup, batch: Batch, is_random: np.ndarray) -> tuple[BadClip, ...]:
         """Compute the missing rows of a batch that could be read, and keep what is the same each time.
 
         Crops that were drawn are not; they are computed together, by the network of the run, as in any other step.
         """
         rows, vectors = one.rows_of(batch.ids), np.zeros((len(batch.ids), self._size), np.float32)
-        is_drawn = random_crops & (one.request.randomness is not None)
+        is_drawn = is_random & (one.request.randomness is not None)
         for place in np.flatnonzero(~is_drawn):
             vectors[place] = self._engine.run(batch.waveforms[place : place + 1])[0]
         if is_drawn.any():
             vectors[is_drawn] = head_inputs(self._network, self._head, batch.waveforms[is_drawn])
         refuse_not_finite(batch.ids, vectors)
         one.vectors.update(zip(rows, vectors, strict=True))
-        keys = [one.key_to_keep(row, bool(drawing)) for row, drawing in zip(rows, random_crops, strict=True)]
+        keys = [one.key_to_keep(row, bool(random)) for row, random in zip(rows, is_random, strict=True)]
         cache.write({key: vector for key, vector in zip(keys, vectors, strict=True) if key is not None})
         return batch.bad
 

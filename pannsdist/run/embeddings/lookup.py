@@ -57,9 +57,9 @@ class Lookup:
             rows.append(next(row for row in remaining if self.request.clips[row].id == name))
         return rows
 
-    def key_to_keep(self, row: int, has_random_crop: bool) -> bytes | None:
+    def key_to_keep(self, row: int, is_random: bool) -> bytes | None:
         """The key of a row that was computed now; None where it cannot be kept, or will not be the same again."""
         clip, state = self.request.clips[row], self._states[row]
-        if state is None or not may_be_kept(clip, state) or (has_random_crop and self.request.randomness is not None):
+        if state is None or not may_be_kept(clip, state) or (is_random and self.request.randomness is not None):
             return None
-        return key_of(clip, state, crop=START if has_random_crop else WHOLE)
+        return key_of(clip, state, crop=START if is_random else WHOLE)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import paddle
@@ -200,13 +201,14 @@ def test_several_labels_a_clip(kind, tmp_path, capsys):
     assert "valid/mean_average_precision" in capsys.readouterr().out
 
 
-def test_one_clip_of_each_class_is_trained_with_the_default_and_a_word(sounds, tmp_path, capsys):
+@pytest.mark.parametrize(("kind", "default"), [("linear", "C is the default, 1"), ("mlp", "alpha is"), ("knn", "k is")])
+def test_one_clip_of_each_class_is_trained_with_the_default_and_a_word(kind, default, sounds, tmp_path, capsys):
     for label in PITCHES:
         for number in range(2, 4):
             (sounds / label / f"{number}.wav").unlink()
-    probed(config(tmp_path, params="root: sounds, valid_fraction: 0.5"))
+    probed(config(tmp_path, params="root: sounds, valid_fraction: 0.5"), kind)
     printed = capsys.readouterr().out
-    assert re.search(r"C is the default, 1: class '\w+' has a single clip or group of clips in train", printed)
+    assert re.search(default + r".*: class '\w+' has a single clip or group of clips in train", printed)
     assert "chosen by folds" not in printed
 
 
@@ -245,6 +247,32 @@ def test_a_dataset_without_folds_and_a_class_absent_from_training_are_refused(so
         (sounds / "low" / f"{number}.wav").unlink()
     with pytest.raises(UserError, match="'low'"):
         probed(config(tmp_path, params="root: sounds, folds: 2"), folds=True)
+
+
+def test_a_class_absent_from_what_a_fold_is_scored_on_is_no_obstacle(sounds, tmp_path):
+    for number in range(2, 4):
+        (sounds / "low" / f"{number}.wav").unlink()
+    rows = [f"sounds/high/{number}.wav,high,{1 + number % 3}" for number in range(4)]
+    rows += [f"sounds/low/{number}.wav,low,{1 + number}" for number in range(2)]
+    (tmp_path / "clips.csv").write_text("\n".join(["path,label,fold", *rows]) + "\n", encoding="utf-8")
+    results = probed(config(tmp_path, data="name: manifest", params="path: clips.csv"), folds=True)
+    absent = results.divisions[2]
+    assert set(absent.predictions.targets) == {0}
+    assert 0.0 <= absent.evaluation.scores["valid/accuracy"] <= 1.0
+
+
+@pytest.mark.usefixtures("sounds")
+@pytest.mark.parametrize("broken", ["a file in its place", "a damaged pack"])
+def test_a_cache_that_cannot_be_used_changes_no_score(broken, tmp_path):
+    path = config(tmp_path)
+    expected = probed(path).divisions[0].predictions.logits
+    if broken == "a file in its place":
+        shutil.rmtree(tmp_path / "home")
+        (tmp_path / "home").write_text("mine")
+    else:
+        for pack in (tmp_path / "home" / "arrays").glob("*/*.arrays"):
+            pack.write_bytes(bytes(pack.stat().st_size))
+    np.testing.assert_array_equal(probed(path).divisions[0].predictions.logits, expected)
 
 
 @pytest.mark.usefixtures("sounds")

@@ -127,8 +127,9 @@ def work(arm: str, model: str, folder: Path, clips: int) -> None:
 
 def ours(arm: str, name: str, folder: Path) -> Callable[[list[str]], None]:
     """The function behind `pannsdist tag`, with one of our engines."""
-    from pannsdist.runtime import console
+    from pannsdist.runtime import console, heap
 
+    heap.keep_freed_memory()  # as the command does
     console.quiet_paddle()
     console.quiet_compiler()
     from pannsdist.cli import sounds

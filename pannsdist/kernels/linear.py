@@ -71,7 +71,11 @@ class _Affine(PyLayer):
         rows = rows.contiguous()
         ctx.saved = rows, weight, bias, library
         ctx.needs = [one is not None and not one.stop_gradient for one in (rows, weight, bias)]
-        return product(library, Matrix(rows), Matrix(weight), bias)
+        result = product(library, Matrix(rows), Matrix(weight), bias)
+        for needed, factors in zip(ctx.needs, _of_backward(rows, weight, result), strict=False):
+            if needed:  # what the library refuses is refused now, while Paddle can compute the layer instead
+                _primitives(library, *factors)
+        return result
 
     @staticmethod
     def backward(ctx: Any, gradient: paddle.Tensor) -> tuple[paddle.Tensor | None, ...]:
@@ -79,11 +83,20 @@ class _Affine(PyLayer):
         rows, weight, bias, library = ctx.saved
         of_rows, of_weight, of_bias = ctx.needs
         gradient = gradient.contiguous()
+        for_rows, for_weight = _of_backward(rows, weight, gradient)
         return (
-            product(library, Matrix(gradient), Matrix(weight, is_transposed=True)) if of_rows else None,
-            product(library, Matrix(rows, is_transposed=True), Matrix(gradient)) if of_weight else None,
+            product(library, *for_rows) if of_rows else None,
+            product(library, *for_weight) if of_weight else None,
             *([] if bias is None else [gradient.sum(axis=0) if of_bias else None]),
         )
+
+
+def _of_backward(
+    rows: paddle.Tensor, weight: paddle.Tensor, gradient: paddle.Tensor
+) -> tuple[tuple[Matrix, Matrix], tuple[Matrix, Matrix]]:
+    """The factors of the gradients of input and weight, from that of the output."""
+    of_output = Matrix(gradient)
+    return (of_output, Matrix(weight, is_transposed=True)), (Matrix(rows, is_transposed=True), of_output)
 
 
 class _Product:
@@ -105,12 +118,18 @@ class _Product:
             ]
 
 
+def _primitives(library: Library, first: Matrix, second: Matrix, is_biased: bool = False) -> _Product:
+    layouts = first.layout, second.layout
+    found: _Product = KEPT.get(
+        ("product of matrices", layouts, is_biased), lambda: _Product(library, layouts, is_biased)
+    )
+    return found
+
+
 def product(library: Library, first: Matrix, second: Matrix, bias: paddle.Tensor | None = None) -> paddle.Tensor:
     """(R, I) x (I, O) + bias (O) -> (R, O) float32. Raises Refused for sizes that the library does not know."""
-    layouts = first.layout, second.layout
-    key = ("product of matrices", layouts, bias is not None)
-    primitives: _Product = KEPT.get(key, lambda: _Product(library, layouts, bias is not None))
-    result = paddle.empty([layouts[0].sizes[0], layouts[1].sizes[1]], "float32")
+    primitives = _primitives(library, first, second, bias is not None)
+    result = paddle.empty([first.layout.sizes[0], second.layout.sizes[1]], "float32")
     pointers = {codes.DST: int(result.data_ptr())}
     if bias is not None:
         pointers[codes.BIAS] = int(bias.data_ptr())

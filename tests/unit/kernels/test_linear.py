@@ -8,7 +8,7 @@ from paddle import nn
 
 from pannsdist.kernels import linear
 from pannsdist.kernels.choice import BFLOAT16
-from pannsdist.kernels.library import loaded
+from pannsdist.kernels.library import Refused, loaded
 from pannsdist.kernels.replacing import replace
 
 pytestmark = pytest.mark.skipif(
@@ -78,3 +78,17 @@ def test_a_clip_does_not_depend_on_those_beside_it():
     together = other(paddle.to_tensor(given)).numpy()
     alone = np.concatenate([other(paddle.to_tensor(one[None])).numpy() for one in given])
     np.testing.assert_allclose(alone, together, rtol=1e-6, atol=1e-6)
+
+
+def test_what_the_library_refuses_for_a_gradient_is_computed_by_paddle_from_the_start(monkeypatch):
+    own, other = twins(nn.Linear(13, 7), "bfloat16")
+    create = linear._Product
+
+    def refuses_gradients(library, layouts, is_biased):
+        if not is_biased:
+            raise Refused("not implemented")
+        return create(library, layouts, is_biased)
+
+    monkeypatch.setattr(linear, "_Product", refuses_gradients)
+    given = noise(2, 64, 13)
+    assert_close(passes(own, given), passes(other, given), 0)

@@ -46,16 +46,6 @@ def is_amd(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
         return any("AuthenticAMD" in line for line in lines if line.startswith("vendor_id"))
 
 
-def model_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """The name of the processor: another one may round in another way. Its architecture where the name is unknown."""
-    if cpuinfo.is_file():
-        with cpuinfo.open(encoding="utf-8", errors="replace") as lines:
-            for line in lines:
-                if line.startswith("model name"):
-                    return line.partition(":")[2].strip()
-    return platform.machine()
-
-
 def use_fast_kernels() -> None:
     """Select MKL's AVX2 path on an AMD processor, unless the user set it. Call this before paddle is imported.
 

@@ -44,7 +44,7 @@ def recipe(body: Body, reader: ClipReader, computed: str) -> dict[str, Any]:
         "front_end": repr(body.plugins.front_end),
         "body": body_digest(body),
         "reader": {name: repr(value) for name, value in vars(reader).items() if name in READER_KEYS},
-        "processor": cpu.model_name(),
+        "processor": cpu.processor().name,  # another one may round in another way
         "versions": {
             **history.versions(),
             "soxr": soxr.__version__,

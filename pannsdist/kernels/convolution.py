@@ -39,7 +39,15 @@ class Geometry:
         dilation = [one - 1 for one in self.dilation]
         return dims(*self.stride), dims(*dilation), dims(*self.before), dims(*self.after)
 
-    def output(self, length: int, axis: int) -> int:
+    def output(self, given: Layout) -> Layout | None:
+        """The layout of the output; None where the input is smaller than the kernel, or has other channels."""
+        batch, channels, *lengths = given.sizes
+        height, width = (self._length(length, axis) for axis, length in enumerate(lengths))
+        if min(height, width) < 1 or channels != self.kernel[1] * self.groups:
+            return None
+        return image((batch, self.kernel[0], height, width), given.dtype)
+
+    def _length(self, length: int, axis: int) -> int:
         """The output's length along an axis: 0 height, 1 width."""
         span = self.dilation[axis] * (self.kernel[2 + axis] - 1) + 1
         return (length + self.before[axis] + self.after[axis] - span) // self.stride[axis] + 1
@@ -93,12 +101,8 @@ class Convolution:
         return [self._layer.weight, *([self._layer.bias] if self._geometry.bias else [])]
 
     def output(self, given: Layout) -> Layout | None:
-        """None where the input is smaller than the kernel, or has other channels."""
-        batch, channels, height, width = given.sizes
-        lengths = [self._geometry.output(height, 0), self._geometry.output(width, 1)]
-        if min(lengths) < 1 or channels != self._geometry.kernel[1] * self._geometry.groups:
-            return None
-        return image((batch, self._geometry.kernel[0], *lengths), given.dtype)
+        """See Geometry."""
+        return self._geometry.output(given)
 
     def forward(self, given: Image, saves: bool) -> Forward:
         """The input is kept for backward."""

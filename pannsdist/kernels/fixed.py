@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,11 +11,12 @@ import paddle
 from paddle import nn
 
 from pannsdist.kernels import codes
+from pannsdist.kernels.elementwise import is_plain
 from pannsdist.kernels.fixed_convolution import FixedConvolution, Folded
 from pannsdist.kernels.images import Image, empty, reorder
 from pannsdist.kernels.library import Library, Refused, threads
 from pannsdist.kernels.normalization import BatchNorm
-from pannsdist.kernels.operators import Activation, Operator, Pool, Window
+from pannsdist.kernels.operators import Activation, ForwardOperator, Pool, Window
 from pannsdist.kernels.primitives import Layout, image
 from pannsdist.kernels.replacing import FORMULAS, fuse, geometry, window
 from pannsdist.kernels.sequence import Own
@@ -80,11 +80,11 @@ class FixedSequence:
 
     def __init__(self, library: Library, steps: Sequence[nn.Layer], dtype: str, own: Own) -> None:
         self._library, self._steps, self._dtype, self._own = library, steps, dtype, own
-        self._operators: dict[bool, list[Operator]] = {}
+        self._operators: dict[bool, list[ForwardOperator]] = {}
 
     def __call__(self, given: paddle.Tensor) -> paddle.Tensor:
         """The output, without autograd."""
-        if not self._is_plain(given):
+        if paddle.is_grad_enabled() or given.ndim != 4 or not is_plain(given, self._library):
             return self._own(given)
         batch, channels, height, width = given.shape
         is_turned = height > width
@@ -101,27 +101,19 @@ class FixedSequence:
             return self._own(given)
         return parts[0] if len(parts) == 1 else paddle.concat(parts)
 
-    def _run(self, operators: Sequence[Operator], given: paddle.Tensor, is_turned: bool) -> paddle.Tensor:
+    def _run(self, operators: Sequence[ForwardOperator], given: paddle.Tensor, is_turned: bool) -> paddle.Tensor:
         current = _enter(self._library, given, is_turned, self._dtype)
         for one in operators:
             current = one.forward(current, saves=False).output
         return _leave(self._library, current, is_turned)
 
-    def _is_plain(self, given: paddle.Tensor) -> bool:
-        if (
-            os.getpid() != self._library.process or paddle.is_grad_enabled()
-        ):  # of a forked process, the threads are gone
-            return False
-        is_image = given.ndim == 4 and given.dtype == paddle.float32 and 0 not in given.shape
-        return bool(is_image and given.place.is_cpu_place())
-
-    def _operators_of(self, is_turned: bool) -> list[Operator]:
+    def _operators_of(self, is_turned: bool) -> list[ForwardOperator]:
         if is_turned not in self._operators:
             self._operators[is_turned] = fixed_operators(self._steps, self._library, is_turned)
         return self._operators[is_turned]
 
 
-def _largest(operators: Sequence[Operator], layout: Layout) -> int | None:
+def _largest(operators: Sequence[ForwardOperator], layout: Layout) -> int | None:
     """The bytes of the largest activation, or None where the operators are not defined for an input of this layout."""
     sizes, following = [math.prod(layout.sizes)], layout
     for one in operators:
@@ -133,9 +125,9 @@ def _largest(operators: Sequence[Operator], layout: Layout) -> int | None:
     return max(sizes) * (2 if layout.dtype == "bfloat16" else 4)
 
 
-def fixed_operators(steps: Sequence[nn.Layer], library: Library, is_turned: bool) -> list[Operator]:
+def fixed_operators(steps: Sequence[nn.Layer], library: Library, is_turned: bool) -> list[ForwardOperator]:
     """The operators of known layers in evaluation mode that run one after another."""
-    operators: list[Operator] = []
+    operators: list[ForwardOperator] = []
     rest = [step for step in steps if type(step) is not nn.Identity]
     while rest:
         step, *rest = rest

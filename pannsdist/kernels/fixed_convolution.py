@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import paddle
@@ -14,8 +12,8 @@ from pannsdist.kernels import codes
 from pannsdist.kernels.convolution import Geometry
 from pannsdist.kernels.images import Image, empty
 from pannsdist.kernels.library import Handle, Library
-from pannsdist.kernels.operators import Backward, Formula, Forward, existing
-from pannsdist.kernels.primitives import KEPT, Descriptions, Layout, Primitive, any_layout, copies, image, planes
+from pannsdist.kernels.operators import Formula, Forward, existing
+from pannsdist.kernels.primitives import KEPT, Descriptions, Layout, Primitive, any_layout, copies, planes
 
 
 @dataclass(frozen=True)
@@ -51,10 +49,8 @@ def turned(geometry: Geometry) -> Geometry:
 class FixedConvolution:
     """A folded convolution. Its weights are read at the first pass, and kept in the layout that the library wants.
 
-    With `is_turned`, images come with height and width exchanged. An `Operator` without a backward pass.
+    With `is_turned`, images come with height and width exchanged.
     """
-
-    parameters: Sequence[paddle.Tensor] = ()
 
     def __init__(self, library: Library, folded: Folded, geometry: Geometry, is_turned: bool) -> None:
         self._library, self._folded, self._is_turned = library, folded, is_turned
@@ -62,12 +58,8 @@ class FixedConvolution:
         self._kept: tuple[Primitive, paddle.Tensor, paddle.Tensor] | None = None
 
     def output(self, given: Layout) -> Layout | None:
-        """None where the input is smaller than the kernel, or has other channels."""
-        batch, channels, height, width = given.sizes
-        lengths = [self._geometry.output(height, 0), self._geometry.output(width, 1)]
-        if min(lengths) < 1 or channels != self._geometry.kernel[1] * self._geometry.groups:
-            return None
-        return image((batch, self._geometry.kernel[0], *lengths), given.dtype)
+        """See Geometry."""
+        return self._geometry.output(given)
 
     def forward(self, given: Image, saves: bool) -> Forward:  # noqa: ARG002 - there is no backward pass
         """Convolution, batch norm and activation in one pass."""
@@ -77,10 +69,6 @@ class FixedConvolution:
         pointers = {codes.SRC: given.pointer, codes.DST: result.pointer}
         primitive({**pointers, codes.WEIGHTS: int(weight.data_ptr()), codes.BIAS: int(bias.data_ptr())})
         return Forward(result)
-
-    def backward(self, saved: Any, gradient: Image, needs_input: bool) -> Backward:
-        """Never called: sequences of these run without gradients."""
-        raise NotImplementedError
 
     def _weights(self, primitive: Primitive) -> tuple[paddle.Tensor, paddle.Tensor]:
         """Weight and bias as a primitive wants them; one copy is kept, since most shapes want the same layout."""

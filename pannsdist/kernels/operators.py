@@ -37,20 +37,24 @@ class Backward:
     parameters: Gradients
 
 
-class Operator(Protocol):
-    """An operator on images. `forward` and `backward` raise Refused for shapes that the library does not know."""
-
-    @property
-    def parameters(self) -> Sequence[paddle.Tensor]:
-        """The weights; their values are read at every call."""
-        ...
+class ForwardOperator(Protocol):
+    """An operator on images. `forward` raises Refused for shapes that the library does not know."""
 
     def output(self, given: Layout) -> Layout | None:
         """The layout of the output, or None where Paddle's own operator must be used."""
         ...
 
     def forward(self, given: Image, saves: bool) -> Forward:
-        """Compute; keep what `backward` needs if `saves`."""
+        """Compute; keep what a backward pass needs if `saves`."""
+        ...
+
+
+class Operator(ForwardOperator, Protocol):
+    """An operator with gradients. `backward` raises Refused as `forward` does."""
+
+    @property
+    def parameters(self) -> Sequence[paddle.Tensor]:
+        """The weights; their values are read at every call."""
         ...
 
     def backward(self, saved: Any, gradient: Image, needs_input: bool) -> Backward:

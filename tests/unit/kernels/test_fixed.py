@@ -80,11 +80,12 @@ def test_sequences_are_those_of_paddle(kind, size, dtype):
 
 
 def test_the_library_computes_it_all(monkeypatch):
-    layer = sequence("block")
+    layer, sizes = sequence("block"), ((2, 3, 9, 8), (1, 3, 4, 30))
+    expected = [by_paddle(layer, noise(*size)) for size in sizes]
     network = FixedNetwork(layer, loaded(), "float32", 1)
-    monkeypatch.setattr(nn.Conv2D, "forward", None)
-    for size in ((2, 3, 9, 8), (1, 3, 4, 30)):
-        computed(network, layer, noise(*size))
+    monkeypatch.setattr(nn.Conv2D, "forward", None)  # what Paddle should compute would fail
+    for size, output in zip(sizes, expected, strict=True):
+        np.testing.assert_allclose(computed(network, layer, noise(*size)), output, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("kind", ["block", "uneven", "statistics of the batch"])

@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 import re
 
+PRECISIONS = ("fp32", "bf16", "int8")
+"""Choices of `--precision`; int8 is refused with its reason."""
+
 
 def from_one(text: str) -> int:
     """A positive integer."""

@@ -7,14 +7,12 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from pannsdist.cli.arguments import from_one
+from pannsdist.cli.arguments import PRECISIONS, from_one
 from pannsdist.runtime import console
 from pannsdist.runtime.errors import UserError
 
 if TYPE_CHECKING:
     from pannsdist.inference.model import Model
-
-PRECISIONS = ("fp32", "bf16", "int8")
 
 
 def add(commands: Any) -> None:

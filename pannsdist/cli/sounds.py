@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pannsdist.cli.arguments import add_device, from_one
+from pannsdist.cli.arguments import PRECISIONS, add_device, from_one
 from pannsdist.cli.formats import EVENTS, FORMATS, SCORES, Output, Result
 from pannsdist.runtime import console, outputs, paddle_import, storage
 from pannsdist.runtime.errors import BadClip, UserError
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 TAGGER = "panns_cnn14"
 ENGINES = ("dygraph", "paddle", "onnx", "onednn")
-PRECISIONS = ("fp32", "bf16", "int8")
 
 
 def add(commands: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -112,8 +113,6 @@ def remember(row: Row) -> Path:
 
     rows = [row, *(one for one in machine_rows() if key(one) != key(row))]
     storage.make_folder(path.parent)
-    import json
-
     text = json.dumps({"format": FORMAT, "rows": [asdict(one) for one in rows]}, indent=2, ensure_ascii=False)
     storage.write_atomic(path, text + "\n")
     return path

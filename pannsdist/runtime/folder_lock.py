@@ -35,6 +35,7 @@ class FolderLock:
         self._beaten_at = 0.0
         self._lost_to: Holder | None = None
         self._beating, self._is_closing = threading.Lock(), threading.Event()
+        self._beater = threading.Thread(target=self._run, name="folder lock", daemon=True)
 
     @classmethod
     def acquire(cls, folder: Path, again: bool = True, beats: Beats = BEATS) -> FolderLock:
@@ -54,7 +55,7 @@ class FolderLock:
             os.close(lock.handle)
             lock = cls._opened(folder, beats)
         _held.append(lock)
-        threading.Thread(target=lock._run, name="folder lock", daemon=True).start()
+        lock._beater.start()
         return lock
 
     @classmethod
@@ -156,6 +157,7 @@ class FolderLock:
                 if self.is_in_place and self._lost_to is None and self._other(self.handle) is None:
                     storage.remove(self.folder / LOCK_FILE)
                 os.close(self.handle)
+            self._beater.join()
 
 
 _held: list[FolderLock] = []

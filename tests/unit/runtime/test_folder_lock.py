@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import socket
+import threading
 import time
 from pathlib import Path
 
@@ -56,6 +57,12 @@ def test_the_same_process_may_lock_again_and_frees_the_folder_at_last(tmp_path):
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         assert FolderLock.acquire(tmp_path).is_in_place  # that file is gone: it is nobody's lock
         folder_lock._held[0].close()
+
+
+def test_no_thread_is_left_of_a_closed_lock(tmp_path):
+    for _ in range(100):
+        FolderLock.acquire(tmp_path / "run").close()
+        assert "folder lock" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_only_looking_leaves_nothing_and_takes_nothing(tmp_path):

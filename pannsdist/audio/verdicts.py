@@ -15,6 +15,7 @@ from pannsdist.audio.containers.families import layout
 from pannsdist.audio.containers.layout import Layout, Piece
 from pannsdist.audio.decoder import Decoder, DecodingError
 from pannsdist.audio.loudness import refusal
+from pannsdist.audio.seeking import FROM_START, Access, access
 
 MIN_RATE_HZ, MAX_RATE_HZ = 1000, 768_000
 MAX_CHANNELS = 256
@@ -88,13 +89,15 @@ def judge(path: Path) -> Verdict:
 
 @dataclass(frozen=True)
 class Examined:
-    """A verdict, and the pieces with which the decoder opens the file, if it needs any.
+    """A verdict, how the file is read, and the pieces with which the decoder opens it, if it needs any.
 
     `level_faults` are those of spans of the file that were looked at, by (first, end); see `level_fault`.
     """
 
     verdict: Verdict
     pieces: tuple[Piece, ...] = ()
+    access: Access = FROM_START
+    has_floats: bool = False
     level_faults: dict[tuple[int, int], str] = field(default_factory=dict, compare=False)
 
 
@@ -128,13 +131,13 @@ def level_fault(path: Path, found: Examined, first: int, end: int) -> str:
     span = first, end
     if span not in found.level_faults:
         with closing(Decoder(path, found.pieces)) as decoder:
-            found.level_faults[span] = _level_fault(decoder, first, end)
+            found.level_faults[span] = _level_fault(decoder, found.access, first, end)
     return found.level_faults[span]
 
 
-def _level_fault(decoder: Decoder, first: int, end: int) -> str:
+def _level_fault(decoder: Decoder, access: Access, first: int, end: int) -> str:
     peaks, at_most = [0.0], max(1, BLOCK_VALUES // decoder.channels)
-    decoder.seek(first, at_most)
+    access.advance(decoder, first, at_most)
     while first < end and len(block := decoder.read(min(at_most, end - first))):
         peaks.append(float(np.abs(block).max()))
         first += len(block)
@@ -164,6 +167,7 @@ def _judged(path: Path, found: Layout) -> Examined:
     with closing(decoder):
         _refuse_bounds(decoder)
         frames, promised_frames, rate_hz = decoder.frames, decoder.frames, decoder.rate_hz
+        way, has_floats = access(decoder, not found.fault, found.last_page_s), decoder.subtype in FLOATS
         is_exact = not found.fault and not found.unknown and _is_exact(decoder)
     fault, whole_s = found.fault, found.whole_s
     if not is_exact:
@@ -175,12 +179,12 @@ def _judged(path: Path, found: Layout) -> Examined:
         raise _Unusable("it contains no samples" + (f" that can be read ({fault})" if fault else ""))
     length_s = frames / rate_hz
     if not fault:
-        return Examined(Verdict(frames, rate_hz, length_s), pieces)
+        return Examined(Verdict(frames, rate_hz, length_s), pieces, way, has_floats)
     if found.promised is not None:
         whole_s = length_s * found.promised
     if whole_s is not None and whole_s <= length_s:
         whole_s = None
-    return Examined(Verdict(frames, rate_hz, whole_s, fault), pieces)
+    return Examined(Verdict(frames, rate_hz, whole_s, fault), pieces, has_floats=has_floats)
 
 
 def _opened(path: Path, found: Layout) -> tuple[Decoder, tuple[Piece, ...]]:
@@ -213,7 +217,7 @@ def _is_exact(decoder: Decoder) -> bool:
     if decoder.format == "FLAC" or not decoder.subtype.startswith(EXACT) or decoder.frames <= 0:
         return False
     try:
-        decoder.seek(decoder.frames - 1, 1)
+        decoder.seek(decoder.frames - 1)
         return len(decoder.read(2)) == 1
     except DecodingError:
         return False

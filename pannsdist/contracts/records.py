@@ -42,7 +42,7 @@ class Samples:
         return self.array, self.rate_hz
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Clip:
     """Description of one labelled example; creating it opens no audio.
 

@@ -5,7 +5,7 @@ Axes: R clips read, B rows of the batch, S samples, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,7 +49,7 @@ class BatchRandomness:
 class BatchRequest:
     """The clips (R) of a batch and their targets (R, ...); without `randomness` from their start and unchanged."""
 
-    clips: tuple[Clip, ...]
+    clips: Sequence[Clip]
     targets: np.ndarray
     reader: ClipReader
     skip_bad: bool

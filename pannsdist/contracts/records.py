@@ -77,7 +77,7 @@ class EncodedSource(ABC):
         return self.name
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Clip:
     """Description of one labelled example; creating it opens no audio.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from pannsdist.runtime.errors import UserError, shell_command
@@ -16,6 +17,7 @@ MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\n|\r)|[^\r\n]+")
 OTHER = "save it as UTF-8, or convert it from its own encoding, such as GB18030, SHIFT_JIS or CP1252"
 
 
@@ -50,8 +52,12 @@ def decoded(content: bytes, name: str, key: str = "") -> str:
 
 def lines_of(text: str) -> list[str]:
     r"""The lines of a text, ended by `\n`, `\r\n` or `\r` and by nothing else, unlike `str.splitlines`."""
-    lines = re.split(r"\r\n|\n|\r", text)
-    return lines if lines[-1] else lines[:-1]
+    return [line.rstrip("\r\n") for line in each_line(text)]
+
+
+def each_line(text: str) -> Iterator[str]:
+    """The lines of a text with their ends, one at a time: a list of a million would need more memory than the text."""
+    return (found[0] for found in _LINE.finditer(text))
 
 
 def _conversion(encoding: str, name: str) -> str:

@@ -24,16 +24,7 @@ from pannsdist.contracts.plugins import (
     ModelPlugin,
     SoundReader,
 )
-from pannsdist.contracts.records import (
-    Clip,
-    Download,
-    EncodedSource,
-    FrontEnd,
-    Pretrained,
-    Samples,
-    SampleSource,
-    SourceState,
-)
+from pannsdist.contracts.records import Clip, Download, FrontEnd, Pretrained, Samples, SampleSource
 from pannsdist.contracts.run_plugins import (
     ClipFeatures,
     EpochReport,
@@ -60,7 +51,6 @@ __all__ = [
     "ClipFeatures",
     "DatasetPlugin",
     "Download",
-    "EncodedSource",
     "EpochReport",
     "FeaturePlugin",
     "FoldedDatasetPlugin",
@@ -75,7 +65,6 @@ __all__ = [
     "Samples",
     "SchedulePlugin",
     "SoundReader",
-    "SourceState",
     "StepReport",
     "TestReport",
     "TrackedRun",

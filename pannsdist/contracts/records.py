@@ -5,10 +5,9 @@ Axes: S samples, F bins.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,34 +23,6 @@ class SampleSource(Protocol):
     def samples(self) -> tuple[np.ndarray, int]:
         """Samples (S,) or (S, channels) float32 in [-1, 1], and their sample rate in Hz."""
         ...
-
-
-@dataclass(frozen=True)
-class SourceState:
-    """What identifies the bytes of an `EncodedSource`: equal states have equal bytes."""
-
-    size_bytes: int
-    version: str
-
-
-class EncodedSource(ABC):
-    """A sound file that is no file of the file system: a member of an archive, a cell of a table, an object of a store.
-
-    Picklable for data loader workers, hashable, compared by value.
-    """
-
-    @property
-    @abstractmethod
-    def name(self) -> str:
-        """The name for messages, without credentials; its ending is that of the sound file."""
-
-    @abstractmethod
-    def state(self) -> SourceState:
-        """What identifies its bytes. May raise OSError."""
-
-    @abstractmethod
-    def open(self) -> BinaryIO:
-        """Its bytes, readable and seekable. Raises OSError, as do reads."""
 
 
 @dataclass(frozen=True)
@@ -75,14 +46,13 @@ class Samples:
 class Clip:
     """Description of one labelled example; creating it opens no audio.
 
-    `id` is unique in its dataset and equal on every machine. `source` is a file, an `EncodedSource` or a
-    `SampleSource`, of which `start_s` and `duration_s` select a segment (`None`: up to the end). `labels` are class
-    names from the dataset's `labels`. Clips of one `group`, such as a speaker or a recording, are alike; empty if the
-    clip is its own group.
+    `id` is unique in its dataset and equal on every machine. `source` is a file or a `SampleSource`, of which `start_s`
+    and `duration_s` select a segment (`None`: up to the end). `labels` are class names from the dataset's `labels`.
+    Clips of one `group`, such as a speaker or a recording, are alike; empty if the clip is its own group.
     """
 
     id: str
-    source: Path | EncodedSource | SampleSource
+    source: Path | SampleSource
     labels: tuple[str, ...]
     start_s: float = 0.0
     duration_s: float | None = None

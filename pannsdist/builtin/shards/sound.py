@@ -17,6 +17,7 @@ from pannsdist.contracts.tar_members import BLOCK_BYTES, member_header, member_n
 WHOLE_BYTES = 1 << 20
 """A sound of at most this size is read at once, and its checksum compared when a process first reads it."""
 BUFFER_BYTES = 1 << 16
+OTHER_SUM = "the checksum of its content is another one"
 REMEMBERED = 1 << 16
 """Sounds that a process remembers to have verified."""
 
@@ -60,8 +61,8 @@ class PackedSound(EncodedSource):
             file.close()
             raise
 
-    def verify(self) -> str:
-        """Why the member is not what the manifest says; empty if it is. Reads all of it; raises OSError."""
+    def damage(self) -> str:
+        """Why the member is not what the manifest says; empty if it is. Reads all of it. Raises OSError."""
         digest = hashlib.sha256()
         try:
             with self.open() as file:
@@ -71,10 +72,10 @@ class PackedSound(EncodedSource):
             if error.errno != errno.EBADMSG:
                 raise
             return str(error.strerror)
-        return "" if digest.digest()[:CHECKSUM_BYTES] == self.checksum else "its checksum is another one"
+        return "" if digest.digest()[:CHECKSUM_BYTES] == self.checksum else str(_damaged(OTHER_SUM).strerror)
 
     def _opened(self, file: BinaryIO) -> BinaryIO:
-        known = (str(_name(self.shard)), *_status(file), self.offset, self.size_bytes, self.checksum)
+        known = (_name(self.shard), *_status(file), self.offset, self.size_bytes, self.checksum)
         is_whole = self.size_bytes <= WHOLE_BYTES
         if known not in _verified:
             self._refuse_header(_read(file, self.offset - BLOCK_BYTES, BLOCK_BYTES))
@@ -83,7 +84,7 @@ class PackedSound(EncodedSource):
             return io.BufferedReader(_Part(file, self.offset, self.size_bytes), BUFFER_BYTES)
         content = _read(file, self.offset, self.size_bytes)
         if known not in _verified and hashlib.sha256(content).digest()[:CHECKSUM_BYTES] != self.checksum:
-            raise _damaged("its checksum is another one than in the manifest")
+            raise _damaged(OTHER_SUM)
         _remember(known)
         file.close()
         return io.BytesIO(content)
@@ -110,15 +111,15 @@ class _Part(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move to a position, counted from the start of the part; one outside becomes its start or its end."""
+        """Move to a position, counted from the start of the part; behind its end nothing is read."""
         origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        self._position = min(max(0, origin + offset), self._size)
+        self._position = max(0, origin + offset)
         return self._position
 
     def readinto(self, buffer: object) -> int:
         """Fill `buffer` as far as the part reaches. Raises OSError where the file ends before it."""
         view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
-        wanted = min(len(view), self._size - self._position)
+        wanted = min(len(view), max(0, self._size - self._position))
         content = _read(self._file, self._start + self._position, wanted)
         view[:wanted] = content
         self._position += wanted

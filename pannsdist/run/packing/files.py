@@ -12,6 +12,8 @@ from typing import BinaryIO
 
 import numpy as np
 
+from pannsdist.audio.encoded import NoSoundFile, SoundFile, opened, state_of
+from pannsdist.audio.inspection import refuse_damage
 from pannsdist.audio.reader import clip_name, open_source
 from pannsdist.contracts import Clip, EncodedSource, SampleSource
 from pannsdist.runtime import reading
@@ -37,18 +39,15 @@ def measure(clips: tuple[Clip, ...]) -> tuple[Measured, ...]:
 
 def _measured(clip: Clip) -> Measured:
     try:
-        with open_source(clip.source, clip_name(clip)) as opened:
-            if not opened.verdict.is_whole:
-                raise clip_name(clip).bad_clip(str(opened.verdict))
-        if isinstance(clip.source, EncodedSource):
-            return Measured(clip.source.state().size_bytes)
-        if isinstance(clip.source, Path):
-            return Measured(reading.retried(clip.source.stat).st_size)
-        return Measured(len(wav(clip)))
+        refuse_damage(clip)
+        with open_source(clip.source, clip_name(clip)) as opened_source:
+            if not opened_source.verdict.is_whole:
+                raise clip_name(clip).bad_clip(str(opened_source.verdict))
+        return Measured(state_of(clip.source).size_bytes if isinstance(clip.source, SoundFile) else len(wav(clip)))
     except BadClip as error:
         return Measured(fault=error.wrong)
-    except OSError as error:
-        raise reading.cannot_read(Path(clip_name(clip).location), error) from error
+    except NoSoundFile as error:
+        return Measured(fault=clip_name(clip).bad_clip(str(error)).wrong)
 
 
 @contextmanager
@@ -56,12 +55,8 @@ def content(clip: Clip) -> Iterator[BinaryIO]:
     """The bytes of a clip's source: those of its file unchanged, or its samples as WAV. Raises CannotRead, BadClip."""
     source = clip.source
     try:
-        if isinstance(source, Path):
-            opened: BinaryIO = source.open("rb")
-        else:
-            opened = source.open() if isinstance(source, EncodedSource) else io.BytesIO(wav(clip))
-        with opened:
-            yield opened
+        with opened(source) if isinstance(source, SoundFile) else io.BytesIO(wav(clip)) as file:
+            yield file
     except OSError as error:
         raise reading.cannot_read(Path(clip_name(clip).location), error) from error
 

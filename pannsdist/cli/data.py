@@ -1,4 +1,4 @@
-"""`pannsdist data`: check a dataset, and download a published corpus."""
+"""`pannsdist data`: check a dataset, pack it into shards, and download a published corpus."""
 
 from __future__ import annotations
 
@@ -8,42 +8,57 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pannsdist import settings
+from pannsdist.contracts.shard_manifest import AS_PACKED
 from pannsdist.registry import Catalog
+from pannsdist.runtime.errors import shell_command
 from pannsdist.runtime.foreign import excerpt
 
 if TYPE_CHECKING:
     from pannsdist.run.dataset_report import DatasetReport
+    from pannsdist.run.packing.pack import Pack
 
 SHOWN = 10
 """Number of clips listed per kind of finding in the table; JSON lists all."""
+LEAST_SHARD, MOST_SHARD = 10**4, 10**15
 
 
 def add(commands: Any) -> None:
     """Add the subcommands to the parser."""
-    data = commands.add_parser("data", help="check or download datasets").add_subparsers(
+    data = commands.add_parser("data", help="check, pack or download datasets").add_subparsers(
         required=True, metavar="COMMAND"
     )
     checking = data.add_parser("check", help="read every clip, and report counts, durations and invalid clips")
-    checking.add_argument("-c", "--config", type=Path, required=True, help="settings file (YAML) with the dataset")
-    checking.add_argument("--split", action="append", metavar="SPLIT", help="check only this split; can be repeated")
-    checking.add_argument(
-        "--workers",
-        type=_from_zero,
-        default=len(os.sched_getaffinity(0)),
-        help="worker processes (default: number of cores)",
-    )
+    _add_dataset(checking, "check")
     checking.add_argument("--format", choices=("table", "json"), default="table")
-    checking.add_argument("overrides", nargs="*", metavar="key=value", help="overrides of settings")
     checking.set_defaults(run=run_check)
+    packing = data.add_parser("pack", help="write a dataset as tar shards, with every split and fold that it has")
+    _add_dataset(packing, "pack")
+    packing.add_argument("-o", "--output", type=Path, metavar="DIR", required=True, help="new folder for the shards")
+    packing.add_argument(
+        "--size", type=_size, default=_size("1GB"), metavar="SIZE", help="size of a shard, such as 250MB (default: 1GB)"
+    )
+    packing.set_defaults(run=run_pack)
     fetching = data.add_parser("fetch", help="download, verify and unpack a published corpus")
     fetching.add_argument("name", metavar="NAME", help="dataset plugin")
     fetching.add_argument("-o", "--output", type=Path, metavar="DIR", help="target folder (default: NAME)")
     fetching.set_defaults(run=lambda chosen: fetch(Catalog.installed(), chosen.name, chosen.output))
+
+
+def _add_dataset(command: argparse.ArgumentParser, what: str) -> None:
+    """The arguments of a command that reads every clip of a dataset."""
+    command.add_argument("-c", "--config", type=Path, required=True, help="settings file (YAML) with the dataset")
+    command.add_argument("--split", action="append", metavar="SPLIT", help=f"{what} only this split; can be repeated")
+    cores = len(os.sched_getaffinity(0))
+    command.add_argument(
+        "--workers", type=_from_zero, default=cores, help="worker processes (default: number of cores)"
+    )
+    command.add_argument("overrides", nargs="*", metavar="key=value", help="overrides of settings")
 
 
 def run_check(chosen: argparse.Namespace) -> bool:
@@ -70,6 +85,36 @@ def run_check(chosen: argparse.Namespace) -> bool:
     else:
         print("\n".join([str(data.part), *table(found), *([str(levels)] if levels else [])]))
     return found.passed
+
+
+def run_pack(chosen: argparse.Namespace) -> None:
+    """Pack a dataset, and print what was written and the settings that read it."""
+    from tqdm import tqdm
+
+    from pannsdist.run.packing.divisions import take_inventory
+    from pannsdist.run.packing.pack import PackOrder, pack, refuse_output
+
+    refuse_output(chosen.output)
+    wanted, origin = settings.load(chosen.config, chosen.overrides)
+    inventory = take_inventory(wanted.data, origin, Catalog.installed(), tuple(dict.fromkeys(chosen.split or ())))
+
+    @contextmanager
+    def bar(what: str, files: int) -> Iterator[Callable[[int], object]]:
+        hidden = not sys.stderr.isatty()
+        with tqdm(total=files, desc=what, unit="file", leave=False, file=sys.stderr, disable=hidden) as shown:
+            yield shown.update
+
+    skips_bad = wanted.data.on_bad_clip == "skip"
+    written = pack(inventory, PackOrder(chosen.output, chosen.size, chosen.workers, skips_bad, bar))
+    print("\n".join(_packed(written)))
+
+
+def _packed(written: Pack) -> Iterator[str]:
+    header = written.header
+    yield f"{header.clips} clips of {header.files} files in {len(header.shards)} shards: {written.total_bytes:,} bytes"
+    yield f"splits: {', '.join(header.divisions[AS_PACKED])}; folds: {', '.join(map(str, header.folds)) or 'none'}"
+    yield from _listed("left out, since they are no whole sounds", written.left_out) if written.left_out else ()
+    yield f"to train on it: {shell_command('data.name=shards', f'data.params.root={written.folder}')}"
 
 
 def fetch(catalog: Catalog, name: str, output: Path | None) -> None:
@@ -107,6 +152,16 @@ def _listed(what: str, names: Sequence[str]) -> Iterator[str]:
     yield from (f"  {name}" for name in names[:SHOWN])
     if len(names) > SHOWN:
         yield f"  and {len(names) - SHOWN} more: --format json"
+
+
+def _size(text: str) -> int:
+    """Bytes from a text such as `250MB`."""
+    found = re.fullmatch("([0-9]{1,6})(?:[.]([0-9]{1,3}))? ?(KB|MB|GB|TB)", text.upper(), re.ASCII)
+    units = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+    size = int(found[1] + (found[2] or "").ljust(3, "0")) * units[found[3]] // 1000 if found else 0
+    if not LEAST_SHARD <= size <= MOST_SHARD:
+        raise argparse.ArgumentTypeError(f"'{excerpt(text)}' is no size from 10KB to 1000TB, such as 250MB or 1GB")
+    return size
 
 
 def _from_zero(text: str) -> int:

@@ -73,6 +73,13 @@ class EncodedSource(ABC):
     def open(self) -> BinaryIO:
         """The bytes, to be read and sought in. Raises OSError."""
 
+    def damage(self) -> str:
+        """Why the bytes are not those that were once stored; empty if they are, and where nothing tells.
+
+        It reads all of them, for `pannsdist data check` and `data pack`. Raises OSError.
+        """
+        return ""
+
     def __str__(self) -> str:
         return self.name
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-import os
-import stat
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from pannsdist.audio.decoder import Decoder, DecodingError
+from pannsdist.audio.encoded import NoSoundFile, SoundFile, state_of
 from pannsdist.audio.verdicts import rate_fault
 from pannsdist.contracts import Clip
 from pannsdist.runtime import seeding
+from pannsdist.runtime.errors import CannotRead
 
 SAMPLED_CLIPS = 256
 """Clips of a split whose lengths are read: about a third of a second on a local disk."""
@@ -45,7 +44,7 @@ def sampled_lengths(clips: Sequence[Clip], seed: int, at_most: int = SAMPLED_CLI
         chosen = [clips[int(row)] for row in np.sort(generator.choice(len(clips), at_most, replace=False))]
     found = [(clip, length_s(clip)) for clip in chosen]
     seconds = np.array([length for _, length in found if length is not None], np.float64)
-    unreadable = sum(length is None and isinstance(clip.source, Path) for clip, length in found)
+    unreadable = sum(length is None and isinstance(clip.source, SoundFile) for clip, length in found)
     return ClipLengths(seconds, len(chosen), len(clips), unreadable)
 
 
@@ -62,19 +61,20 @@ def length_s(clip: Clip) -> float | None:
     if clip.duration_s is not None:
         return clip.duration_s if clip.duration_s > 0 else None
     source = clip.source
-    whole_s = _file_length_s(source) if isinstance(source, Path) else getattr(source, "duration_s", None)
+    whole_s = getattr(source, "duration_s", None)
+    if whole_s is None and isinstance(source, SoundFile):
+        whole_s = _file_length_s(source)
     if not isinstance(whole_s, int | float) or not math.isfinite(whole_s) or whole_s <= clip.start_s:
         return None
     return whole_s - clip.start_s
 
 
-def _file_length_s(path: Path) -> float | None:
+def _file_length_s(source: SoundFile) -> float | None:
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 raises for names that pathlib refuses
-            return None
-        with closing(Decoder(path)) as decoder:
+        state_of(source)  # a pipe would be waited for
+        with closing(Decoder(source)) as decoder:
             is_sound = decoder.format != "RAW" and not rate_fault(decoder.rate_hz)
             is_known = 0 < decoder.frames < MAX_FRAMES
             return decoder.frames / decoder.rate_hz if is_sound and is_known else None
-    except (DecodingError, OSError, ValueError):
+    except (DecodingError, NoSoundFile, CannotRead):
         return None

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from pannsdist.audio.containers.layout import Piece
+from pannsdist.audio.encoded import NotedErrors, SoundFile, opened, refuse_unavailable
 from pannsdist.audio.splice import Splice
 
 MISLEADING = ("File does not exist or is not a regular file", "Unspecified internal error", "Internal error : SF_INFO")
@@ -22,23 +23,29 @@ class DecodingError(Exception):
 
 
 class Decoder:
-    """A sound file, open for decoding; `pieces` replace its bytes. Every method raises DecodingError.
+    """A sound file, open for decoding; `pieces` replace its bytes. Every method raises DecodingError, and CannotRead.
 
     libsndfile and soundfile raise exceptions of many types for damaged files (LibsndfileError, ValueError, MemoryError,
     UnicodeError and others), of which none is a fault of the program: all become DecodingError here.
     """
 
-    def __init__(self, path: Path, pieces: Sequence[Piece] = ()) -> None:
+    def __init__(self, source: SoundFile, pieces: Sequence[Piece] = ()) -> None:
         import soundfile
 
-        with _decoding(path):
-            self._bytes = Splice(path, pieces) if pieces else None
+        self._source = source
+        self._bytes: NotedErrors | None = None
+        with self._decoding():
             try:
-                self._file: Any = soundfile.SoundFile(os.fsencode(path) if self._bytes is None else self._bytes, "r")
+                if isinstance(source, Path) and not pieces:
+                    self._file: Any = soundfile.SoundFile(os.fsencode(source), "r")
+                else:
+                    file = opened(source)
+                    self._bytes = NotedErrors(Splice(file, pieces) if pieces else file)
+                    self._file = soundfile.SoundFile(self._bytes, "r")
             except BaseException:
                 self._close_bytes()
                 raise
-        self._path, self._can_seek = path, bool(self._file.seekable())
+        self._can_seek = bool(self._file.seekable())
         self._file.seekable = _never  # else soundfile seeks after every read, which fails near damage
         self.frames, self.rate_hz, self.channels = len(self._file), self._file.samplerate, self._file.channels
         self.format: str = self._file.format
@@ -53,7 +60,7 @@ class Decoder:
         """Move to a frame, once, from the start. A file that cannot seek, such as GSM 6.10 in WAV, is decoded to it."""
         if frame == 0:
             return
-        with _decoding(self._path):
+        with self._decoding():
             if self._can_seek:
                 self._file.seek(frame)
                 return
@@ -62,7 +69,7 @@ class Decoder:
 
     def read(self, frames: int) -> np.ndarray:
         """The next frames, fewer at the end: (S, channels) float32."""
-        with _decoding(self._path):
+        with self._decoding():
             samples: np.ndarray = self._file.read(frames, dtype="float32", always_2d=True)
         return samples
 
@@ -70,22 +77,28 @@ class Decoder:
         if self._bytes is not None:
             self._bytes.close()
 
+    @contextmanager
+    def _decoding(self) -> Iterator[None]:
+        """Context in which errors of the decoder become DecodingError, those of a store CannotRead."""
+        failed: Exception | None = None
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 raised below as one of two types
+            failed = error
+        if self._bytes is not None and self._bytes.error is not None:
+            failed = self._bytes.error
+        if failed is not None:
+            refuse_unavailable(self._source, failed)
+            raise DecodingError(_reason(self._source, failed)) from failed
+
 
 def _never() -> bool:
     return False
 
 
-@contextmanager
-def _decoding(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        raise DecodingError(_reason(path, error)) from error
-
-
-def _reason(path: Path, error: Exception) -> str:
+def _reason(source: SoundFile, error: Exception) -> str:
     """Why a file cannot be read."""
-    if not os.path.exists(path):  # noqa: PTH110 pathlib raises for some names
+    if isinstance(source, Path) and not os.path.exists(source):  # noqa: PTH110 pathlib raises for some names
         return "there is no such file"
     said = str(getattr(error, "error_string", error)).strip() or type(error).__name__
     if said.startswith(MISLEADING):

@@ -14,9 +14,10 @@ from typing import Protocol
 import numpy as np
 
 from pannsdist.audio.decoder import Decoder, DecodingError
+from pannsdist.audio.encoded import SoundFile
 from pannsdist.audio.loudness import LevelMeter, refusal
 from pannsdist.audio.verdicts import BLOCK_VALUES, FLOATS, Examined, Verdict, examined, judge, level_fault, rate_fault
-from pannsdist.contracts import Clip, SampleSource, shown
+from pannsdist.contracts import Clip, EncodedSource, SampleSource, shown
 from pannsdist.contracts.sound_files import how_to_read
 from pannsdist.runtime.errors import BadClip
 
@@ -37,7 +38,7 @@ class Recording:
         return self.name
 
 
-AudioInput = Path | Recording
+AudioInput = Path | EncodedSource | Recording
 
 
 @dataclass(frozen=True)
@@ -56,13 +57,13 @@ class SourceName:
 
 def clip_name(clip: Clip) -> SourceName:
     """A clip of a dataset, as errors name it."""
-    location = str(clip.source) if isinstance(clip.source, Path) else type(clip.source).__name__
+    location = str(clip.source) if isinstance(clip.source, SoundFile) else type(clip.source).__name__
     return SourceName(clip.id, location, "repair or remove it, or set data.on_bad_clip=skip to skip it")
 
 
 def input_name(source: AudioInput) -> SourceName:
     """An input of inference, as errors name it."""
-    location = str(source) if isinstance(source, Path) else "in memory"
+    location = "in memory" if isinstance(source, Recording) else str(source)
     return SourceName(source.name, location, "repair it, or leave it out")
 
 
@@ -89,13 +90,13 @@ class OpenSource(Protocol):
 class _FileSource:
     """A sound file, decoded by libsndfile: WAV of 8 to 32 bit or float, FLAC, Ogg, MP3, and the like."""
 
-    def __init__(self, path: Path, decoder: Decoder, found: Examined) -> None:
-        self._path, self._decoder, self._found = path, decoder, found
+    def __init__(self, file: SoundFile, decoder: Decoder, found: Examined) -> None:
+        self._file, self._decoder, self._found = file, decoder, found
         self.verdict = found.verdict
 
     def level_fault(self, first: int, end: int) -> str:
         """See OpenSource. Only floats are decoded for it."""
-        return level_fault(self._path, self._found, first, end) if self._decoder.subtype in FLOATS else ""
+        return level_fault(self._file, self._found, first, end) if self._decoder.subtype in FLOATS else ""
 
     def blocks(self, first: int, end: int, frames: int = 0) -> Iterator[np.ndarray]:
         """See OpenSource. `SoundFile.blocks` fills up with uninitialised memory where a file ends early."""
@@ -129,11 +130,11 @@ class _ArraySource:
 
 @contextmanager
 def open_source(source: AudioInput | SampleSource, name: SourceName) -> Iterator[OpenSource]:
-    """A source, opened once. Raises BadClip for what cannot be read, also within the block."""
-    if isinstance(source, Path):
+    """A source, opened once. Raises BadClip for what cannot be read, and CannotRead, both also within the block."""
+    if isinstance(source, SoundFile):
         found = examined(source)
         if not found.verdict.is_readable:
-            raise name.bad_clip(found.verdict.fault, how_to_read(source))
+            raise name.bad_clip(found.verdict.fault, how_to_read(Path(source.name)))
         try:
             with closing(Decoder(source, found.pieces)) as decoder:
                 yield _FileSource(source, decoder, found)
@@ -149,8 +150,8 @@ def open_source(source: AudioInput | SampleSource, name: SourceName) -> Iterator
 
 
 def verdict_on(source: AudioInput) -> Verdict:
-    """The verdict on an input of inference. Raises nothing."""
-    return judge(source) if isinstance(source, Path) else _ArraySource(source.samples, source.rate_hz).verdict
+    """The verdict on an input of inference. Raises CannotRead."""
+    return judge(source) if isinstance(source, SoundFile) else _ArraySource(source.samples, source.rate_hz).verdict
 
 
 def clip_span(clip: Clip, source: OpenSource) -> tuple[int, int]:

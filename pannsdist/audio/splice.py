@@ -6,7 +6,7 @@ import io
 from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
-from pathlib import Path
+from typing import BinaryIO
 
 from pannsdist.audio.containers.layout import Piece
 
@@ -14,11 +14,11 @@ from pannsdist.audio.containers.layout import Piece
 class Splice(io.RawIOBase):
     """The pieces of a file, one behind the other, to be read as a file of their own."""
 
-    def __init__(self, path: Path, pieces: Sequence[Piece]) -> None:
+    def __init__(self, file: BinaryIO, pieces: Sequence[Piece]) -> None:
         self._pieces = [piece for piece in pieces if _length(piece)]
         self._ends = list(accumulate(map(_length, self._pieces)))
         self._position = 0
-        self._file = path.open("rb")
+        self._file = file
 
     def readable(self) -> bool:
         """It is."""

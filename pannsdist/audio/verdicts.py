@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 
 from pannsdist.audio.containers.families import layout
 from pannsdist.audio.containers.layout import Layout, Piece
 from pannsdist.audio.decoder import Decoder, DecodingError
+from pannsdist.audio.encoded import NoSoundFile, SoundFile, ending, no_sound_file, opened, state_of
 from pannsdist.audio.loudness import refusal
+from pannsdist.contracts import SourceState
 
 MIN_RATE_HZ, MAX_RATE_HZ = 1000, 768_000
 MAX_CHANNELS = 256
@@ -81,9 +80,9 @@ def rate_fault(rate_hz: float) -> str:
     return f"its sample rate is {rate_hz:g} Hz; allowed: {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz"
 
 
-def judge(path: Path) -> Verdict:
-    """The verdict on a file; remembered in this process as long as its size and its times stay. Raises nothing."""
-    return examined(path).verdict
+def judge(source: SoundFile) -> Verdict:
+    """The verdict on a file; remembered in this process as long as its state stays. Raises CannotRead."""
+    return examined(source).verdict
 
 
 @dataclass(frozen=True)
@@ -98,28 +97,15 @@ class Examined:
     level_faults: dict[tuple[int, int], str] = field(default_factory=dict, compare=False)
 
 
-class _Unusable(Exception):
-    """A file of which nothing can be read. An exception, since only answers are remembered, and this may pass."""
-
-
-def examined(path: Path) -> Examined:
-    """Like `judge`, with what `Decoder` needs."""
+def examined(source: SoundFile) -> Examined:
+    """Like `judge`, with what `Decoder` needs. Only answers are remembered: that nothing can be read may pass."""
     try:
-        status = os.stat(path)  # noqa: PTH116 raises for names that pathlib refuses
-        if not stat.S_ISREG(status.st_mode):
-            return _unusable("it is a folder" if stat.S_ISDIR(status.st_mode) else "it is no regular file")
-        return _examined(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
-    except _Unusable as error:
-        return _unusable(str(error))
-    except FileNotFoundError:
-        return _unusable("there is no such file")
-    except PermissionError:
-        return _unusable("permission to read it is denied")
-    except (OSError, ValueError) as error:
-        return _unusable(f"it cannot be opened ({getattr(error, 'strerror', None) or error})")
+        return _examined(source, state_of(source))
+    except NoSoundFile as error:
+        return Examined(Verdict(fault=str(error)))
 
 
-def level_fault(path: Path, found: Examined, first: int, end: int) -> str:
+def level_fault(source: SoundFile, found: Examined, first: int, end: int) -> str:
     """Why no network may get the frames `first` to `end` of a file, by `loudness.refusal`; empty if it may.
 
     All of them are decoded, so that the verdict on a clip does not depend on the crop that is taken from it; the answer
@@ -127,7 +113,7 @@ def level_fault(path: Path, found: Examined, first: int, end: int) -> str:
     """
     span = first, end
     if span not in found.level_faults:
-        with closing(Decoder(path, found.pieces)) as decoder:
+        with closing(Decoder(source, found.pieces)) as decoder:
             found.level_faults[span] = _level_fault(decoder, first, end)
     return found.level_faults[span]
 
@@ -141,38 +127,42 @@ def _level_fault(decoder: Decoder, first: int, end: int) -> str:
     return refusal(np.array(peaks))
 
 
-def _unusable(fault: str) -> Examined:
-    return Examined(Verdict(fault=fault))
-
-
 @lru_cache(REMEMBERED)
-def _examined(path: Path, size: int, *_times: int) -> Examined:
-    """Examine a file. Raises _Unusable and OSError."""
-    if size == 0:
-        raise _Unusable("the file is empty")
-    with path.open("rb") as file:
-        found = layout(file, size, path.suffix)
+def _examined(source: SoundFile, state: SourceState) -> Examined:
+    """Examine a file. Raises NoSoundFile and CannotRead."""
+    if state.size_bytes == 0:
+        raise NoSoundFile("the file is empty")
+    found = _layout(source, state.size_bytes)
     try:
-        return _judged(path, found)
+        return _judged(source, found)
     except DecodingError as error:
-        raise _Unusable(str(error)) from error
+        raise NoSoundFile(str(error)) from error
 
 
-def _judged(path: Path, found: Layout) -> Examined:
-    """Raises _Unusable and DecodingError."""
-    decoder, pieces = _opened(path, found)
+def _layout(source: SoundFile, size: int) -> Layout:
+    """Raises NoSoundFile and CannotRead."""
+    try:
+        with opened(source) as file:
+            return layout(file, size, ending(source))
+    except (OSError, ValueError) as error:
+        raise no_sound_file(source, error) from error
+
+
+def _judged(source: SoundFile, found: Layout) -> Examined:
+    """Raises NoSoundFile, DecodingError and CannotRead."""
+    decoder, pieces = _opened(source, found)
     with closing(decoder):
         _refuse_bounds(decoder)
         frames, promised_frames, rate_hz = decoder.frames, decoder.frames, decoder.rate_hz
         is_exact = not found.fault and not found.unknown and _is_exact(decoder)
     fault, whole_s = found.fault, found.whole_s
     if not is_exact:
-        with closing(Decoder(path, pieces)) as again:
+        with closing(Decoder(source, pieces)) as again:
             frames, error = _counted(again)
         if error and not fault:
             fault, whole_s = error, max(whole_s or 0.0, promised_frames / rate_hz)
     if frames <= 0:
-        raise _Unusable("it contains no samples" + (f" that can be read ({fault})" if fault else ""))
+        raise NoSoundFile("it contains no samples" + (f" that can be read ({fault})" if fault else ""))
     length_s = frames / rate_hz
     if not fault:
         return Examined(Verdict(frames, rate_hz, length_s), pieces)
@@ -183,29 +173,29 @@ def _judged(path: Path, found: Layout) -> Examined:
     return Examined(Verdict(frames, rate_hz, whole_s, fault), pieces)
 
 
-def _opened(path: Path, found: Layout) -> tuple[Decoder, tuple[Piece, ...]]:
+def _opened(source: SoundFile, found: Layout) -> tuple[Decoder, tuple[Piece, ...]]:
     """The decoder, of the file itself where that gives the number of frames that were counted. Raises DecodingError."""
     if not found.pieces:
-        return Decoder(path), ()
+        return Decoder(source), ()
     if found.frames is not None:
         try:
-            decoder = Decoder(path)
+            decoder = Decoder(source)
         except DecodingError:
-            return Decoder(path, found.pieces), found.pieces
+            return Decoder(source, found.pieces), found.pieces
         if decoder.frames == found.frames:
             return decoder, ()
         decoder.close()
-    return Decoder(path, found.pieces), found.pieces
+    return Decoder(source, found.pieces), found.pieces
 
 
 def _refuse_bounds(decoder: Decoder) -> None:
-    """Raise _Unusable, also for what libsndfile takes for samples without a header because of its ending, as `.au`."""
+    """Raise NoSoundFile, also for what libsndfile takes for samples without a header because of its ending."""
     if decoder.format == "RAW":
-        raise _Unusable("it has no header of a sound file that libsndfile knows")
+        raise NoSoundFile("it has no header of a sound file that libsndfile knows")
     if refusal := rate_fault(decoder.rate_hz):
-        raise _Unusable(refusal)
+        raise NoSoundFile(refusal)
     if not 1 <= decoder.channels <= MAX_CHANNELS:
-        raise _Unusable(f"it has {decoder.channels} channels; allowed: 1 to {MAX_CHANNELS}")
+        raise NoSoundFile(f"it has {decoder.channels} channels; allowed: 1 to {MAX_CHANNELS}")
 
 
 def _is_exact(decoder: Decoder) -> bool:

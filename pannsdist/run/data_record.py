@@ -14,7 +14,8 @@ from itertools import permutations
 from pathlib import Path
 from typing import Any
 
-from pannsdist.contracts import Clip, SampleSource
+from pannsdist.audio.encoded import NoSoundFile, state_of
+from pannsdist.contracts import Clip, EncodedSource, SampleSource
 from pannsdist.run.planning.data import VALID, Data
 from pannsdist.runtime import reading
 from pannsdist.runtime.errors import BadRunFolder
@@ -149,8 +150,10 @@ def _segment(clip: Clip) -> list[float | None] | None:
     return [float(clip.start_s), None if clip.duration_s is None else float(clip.duration_s)]
 
 
-def size_bytes(source: Path | SampleSource) -> int:
-    """The size of a file; -1 where there is none, which is the business of its reader. Raises CannotRead."""
+def size_bytes(source: Path | EncodedSource | SampleSource) -> int:
+    """The size of a sound file; -1 where there is none, which is the business of its reader. Raises CannotRead."""
+    if isinstance(source, EncodedSource):
+        return _size_of(source)
     if not isinstance(source, Path):
         return -1
     try:
@@ -159,6 +162,13 @@ def size_bytes(source: Path | SampleSource) -> int:
         return -1
     except OSError as error:
         raise reading.cannot_read(source, error) from error
+
+
+def _size_of(source: EncodedSource) -> int:
+    try:
+        return state_of(source).size_bytes
+    except NoSoundFile:
+        return -1
 
 
 def _sha256(data: bytes) -> str:

@@ -11,6 +11,7 @@ from itertools import combinations
 from pathlib import Path
 from statistics import median
 
+from pannsdist.audio.encoded import SoundFile
 from pannsdist.audio.inspection import Facts, inspect
 from pannsdist.audio.loader import Loader
 from pannsdist.contracts import Clip
@@ -135,10 +136,12 @@ def _shared(clips: Sequence[ReadClip], same: Sequence[Sequence[ReadClip]]) -> li
 
 
 def _overlapping(clips: Sequence[ReadClip]) -> Iterator[tuple[str, str]]:
-    files: dict[Path, list[ReadClip]] = {}
+    files: dict[SoundFile, list[ReadClip]] = {}
     for one in clips:
-        if isinstance(one.clip.source, Path):
-            files.setdefault(Path(os.path.realpath(one.clip.source)), []).append(one)
+        source = one.clip.source
+        if isinstance(source, SoundFile):
+            file = Path(os.path.realpath(source)) if isinstance(source, Path) else source
+            files.setdefault(file, []).append(one)
     for pieces in files.values():
         last: dict[str, ReadClip] = {}
         for one in sorted(pieces, key=lambda piece: (piece.clip.start_s, _end_s(piece))):

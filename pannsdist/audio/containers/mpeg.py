@@ -52,12 +52,14 @@ class _Frame:
 
 @dataclass
 class _Stream:
-    """The frames found. `counted` is their number by a Xing header, which is a frame without sound.
+    """The frames found, behind `begin` bytes that are neither frames nor tags.
 
-    There should be `at_least` so many. By a VBRI header that is one less than it says, since some count that header.
+    `counted` is their number by a Xing header, which is a frame without sound. There should be `at_least` so many. By a
+    VBRI header that is one less than it says, since some count that header.
     """
 
     first: _Frame | None = None
+    begin: int = 0
     frames: int = 0
     size: int = 0
     counted: int | None = None
@@ -87,7 +89,8 @@ def mpeg(file: BinaryIO, size: int) -> Layout:
         return Layout(unknown=True)
     per_frame = first.samples / first.rate_hz
     if counted is not None and counted == stream.frames and not stream.gaps:
-        return Layout(whole_s=stream.length_s)
+        # a decoder without the name of the file knows MPEG audio by its first bytes
+        return Layout(whole_s=stream.length_s, pieces=((stream.begin, size),) if stream.begin else ())
     if stream.at_least > stream.frames:
         return Layout(stream.fault or ENDS_EARLY, stream.at_least * per_frame, pieces=_pieces(stream))
     missing = stream.gaps / (stream.size / stream.frames)
@@ -113,6 +116,8 @@ def _walked(file: BinaryIO, size: int) -> _Stream:
             position += tag
         else:
             position = _resume(file, position, size, stream)
+            if not stream.frames and not stream.info:
+                stream.begin = position
     return stream
 
 

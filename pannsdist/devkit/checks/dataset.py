@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pannsdist.audio.clip_reader import ClipReader
+from pannsdist.audio.encoded import SoundFile
 from pannsdist.contracts import Clip
 from pannsdist.devkit import subprocess_probe
 from pannsdist.devkit.checking import Check, Cost, NotApplicable, Subject, require
@@ -189,7 +189,7 @@ def _ids(dataset: Any) -> dict[str, set[str]]:
 
 def _identities(clip: Clip) -> Sequence[Any]:
     """Keys that clips of different splits may not share; clips generated in memory are compared by id only."""
-    if isinstance(clip.source, Path):
+    if isinstance(clip.source, SoundFile):
         return clip.id, (str(clip.source), clip.start_s, clip.duration_s)
     return (clip.id,)
 

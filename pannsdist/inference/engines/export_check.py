@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
+from pannsdist.audio.encoded import SoundFile
 from pannsdist.audio.reader import AudioInput, Recording, clip_name, clip_span, open_source
 from pannsdist.contracts import Clip
 from pannsdist.inference.engines.compiled import TOLERANCE, max_difference
@@ -82,7 +82,7 @@ def _batches(sounds: Sequence[np.ndarray], lengths: Windowing) -> Iterator[np.nd
 
 def _source(clip: Clip) -> AudioInput:
     """A clip as `predict` takes it: its file, or the part of its source in memory."""
-    if isinstance(clip.source, Path) and not clip.start_s and clip.duration_s is None:
+    if isinstance(clip.source, SoundFile) and not clip.start_s and clip.duration_s is None:
         return clip.source
     with open_source(clip.source, clip_name(clip)) as opened:
         samples = np.concatenate(list(opened.blocks(*clip_span(clip, opened))))

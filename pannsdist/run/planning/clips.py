@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
 from pannsdist.audio.batches import ClipTable
+from pannsdist.audio.encoded import SoundFile
 from pannsdist.contracts import Clip
 from pannsdist.runtime.errors import BadDataset
 from pannsdist.runtime.names import is_unicode, shown
@@ -116,12 +116,12 @@ def _classes(labels: Sequence[str], found: np.ndarray) -> str:
 
 def _overlapping(train: Sequence[Clip], valid: Sequence[Clip]) -> Iterator[tuple[Clip, Clip]]:
     """Clips of train and of valid that share sound of one file; only files that are in both are looked at."""
-    both = {clip.source for clip in train if isinstance(clip.source, Path)}
-    both &= {clip.source for clip in valid if isinstance(clip.source, Path)}
-    pieces: dict[Path, list[tuple[float, float, int, Clip]]] = {}
+    both = {clip.source for clip in train if isinstance(clip.source, SoundFile)}
+    both &= {clip.source for clip in valid if isinstance(clip.source, SoundFile)}
+    pieces: dict[SoundFile, list[tuple[float, float, int, Clip]]] = {}
     for place, clips in enumerate((train, valid) if both else ()):
         for clip in clips:
-            if isinstance(clip.source, Path) and clip.source in both:
+            if isinstance(clip.source, SoundFile) and clip.source in both:
                 end_s = math.inf if clip.duration_s is None else clip.start_s + clip.duration_s
                 pieces.setdefault(clip.source, []).append((clip.start_s, end_s, place, clip))
     for found in pieces.values():

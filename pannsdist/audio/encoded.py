@@ -1,0 +1,117 @@
+"""Sound files by their bytes: files of the file system, and those that lie in archives, tables and stores."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from pannsdist.contracts import EncodedSource, SourceState
+from pannsdist.runtime.errors import CannotRead
+
+SoundFile = Path | EncodedSource
+
+
+class NoSoundFile(Exception):
+    """A file that cannot be used, for the reason that is its text."""
+
+
+def ending(source: SoundFile) -> str:
+    """The ending of a file's name, such as `.wav`."""
+    return source.suffix if isinstance(source, Path) else PurePosixPath(source.name).suffix
+
+
+def opened(source: SoundFile) -> BinaryIO:
+    """The bytes of a file. Raises OSError; its reads do, too."""
+    return source.open("rb") if isinstance(source, Path) else source.open()
+
+
+def state_of(source: SoundFile) -> SourceState:
+    """The state of a file: of one in a folder its size, times and inode.
+
+    Raises NoSoundFile for what is not there or no file, and CannotRead where a store does not tell.
+    """
+    try:
+        return _state_of_path(source) if isinstance(source, Path) else source.state()
+    except (OSError, ValueError) as error:
+        raise no_sound_file(source, error) from error
+
+
+def _state_of_path(path: Path) -> SourceState:
+    status = os.stat(path)  # noqa: PTH116 raises for names that pathlib refuses
+    if not stat.S_ISREG(status.st_mode):
+        raise NoSoundFile("it is a folder" if stat.S_ISDIR(status.st_mode) else "it is no regular file")
+    return SourceState(status.st_size, f"{status.st_mtime_ns}:{status.st_ctime_ns}:{status.st_ino}")
+
+
+def no_sound_file(source: SoundFile, error: OSError | ValueError) -> NoSoundFile:
+    """Why a file cannot be opened. Raises CannotRead where a store does not give it now."""
+    refuse_unavailable(source, error)
+    if isinstance(error, FileNotFoundError):
+        return NoSoundFile("there is no such file")
+    if isinstance(error, PermissionError):
+        return NoSoundFile("permission to read it is denied")
+    return NoSoundFile(f"it cannot be opened ({getattr(error, 'strerror', None) or error})")
+
+
+def refuse_unavailable(source: SoundFile, error: Exception) -> None:
+    """Raise CannotRead for an error of a store or archive that says nothing about the sound itself."""
+    if isinstance(source, Path) or not isinstance(error, OSError) or _concerns_one_file(error):
+        return
+    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    right = "nothing says that the sound is damaged, so it is not skipped; once it can be read, repeat the command"
+    raise CannotRead(f"{source.name} cannot be read: {reason}", right) from error
+
+
+def _concerns_one_file(error: OSError) -> bool:
+    return isinstance(error, FileNotFoundError | PermissionError)
+
+
+class NotedErrors(io.RawIOBase):
+    """An open file whose first error is noted in `error`: a decoder written in C takes it for the end of the file."""
+
+    def __init__(self, file: BinaryIO | io.RawIOBase) -> None:
+        self._file = file
+        self.error: Exception | None = None
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def seekable(self) -> bool:
+        """It is."""
+        return True
+
+    def tell(self) -> int:
+        """The position."""
+        return self._file.tell()
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move to a position."""
+        try:
+            return self._file.seek(offset, whence)
+        except Exception as error:  # noqa: BLE001 raised again by the decoder that uses this file
+            self.error = self.error or error
+            return self._file.tell()
+
+    def readinto(self, buffer: object) -> int:
+        """Fill `buffer`; with nothing after an error."""
+        if self.error is not None:
+            return 0
+        view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
+        done = 0
+        try:
+            while done < len(view) and (part := self._file.read(len(view) - done)):
+                view[done : done + len(part)] = part
+                done += len(part)
+        except Exception as error:  # noqa: BLE001 raised again by the decoder that uses this file
+            self.error = error
+            return 0
+        return done
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+        super().close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import stat
@@ -50,7 +51,8 @@ def no_sound_file(source: SoundFile, error: OSError | ValueError) -> NoSoundFile
     """Why a file cannot be opened. Raises CannotRead where a store does not give it now."""
     refuse_unavailable(source, error)
     if isinstance(error, FileNotFoundError):
-        return NoSoundFile("there is no such file")
+        is_usual = isinstance(source, Path) or error.strerror in (None, os.strerror(errno.ENOENT))
+        return NoSoundFile("there is no such file" if is_usual else str(error.strerror))
     if isinstance(error, PermissionError):
         return NoSoundFile("permission to read it is denied")
     return NoSoundFile(f"it cannot be opened ({getattr(error, 'strerror', None) or error})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -131,21 +132,23 @@ def _level_fault(decoder: Decoder, access: Access, first: int, end: int) -> str:
 
 
 @lru_cache(REMEMBERED)
-def _examined(source: SoundFile, state: SourceState) -> Examined:
+def _examined(source: SoundFile, _state: SourceState) -> Examined:
     """Examine a file. Raises NoSoundFile and CannotRead."""
-    if state.size_bytes == 0:
-        raise NoSoundFile("the file is empty")
-    found = _layout(source, state.size_bytes)
+    found = _layout(source)
     try:
         return _judged(source, found)
     except DecodingError as error:
         raise NoSoundFile(str(error)) from error
 
 
-def _layout(source: SoundFile, size: int) -> Layout:
-    """Raises NoSoundFile and CannotRead."""
+def _layout(source: SoundFile) -> Layout:
+    """Raises NoSoundFile and CannotRead. The size is that of the bytes: a state may have that of a whole table."""
     try:
         with opened(source) as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(0)
+            if size == 0:
+                raise NoSoundFile("the file is empty")
             return layout(file, size, ending(source))
     except (OSError, ValueError) as error:
         raise no_sound_file(source, error) from error

@@ -45,7 +45,10 @@ class Samples:
 
 @dataclass(frozen=True)
 class SourceState:
-    """What identifies the bytes of a sound file: as long as it stays equal, so do they. `version` may be empty."""
+    """What identifies the bytes of a sound file: as long as it stays equal, so do they. `version` may be empty.
+
+    `size_bytes` is their number, or that of the table that holds them where it is not known before they are decoded.
+    """
 
     size_bytes: int
     version: str

@@ -24,7 +24,16 @@ from pannsdist.contracts.plugins import (
     ModelPlugin,
     SoundReader,
 )
-from pannsdist.contracts.records import Clip, Download, FrontEnd, Pretrained, Samples, SampleSource
+from pannsdist.contracts.records import (
+    Clip,
+    Download,
+    EncodedSource,
+    FrontEnd,
+    Pretrained,
+    Samples,
+    SampleSource,
+    SourceState,
+)
 from pannsdist.contracts.run_plugins import (
     ClipFeatures,
     EpochReport,
@@ -51,6 +60,7 @@ __all__ = [
     "ClipFeatures",
     "DatasetPlugin",
     "Download",
+    "EncodedSource",
     "EpochReport",
     "FeaturePlugin",
     "FoldedDatasetPlugin",
@@ -65,6 +75,7 @@ __all__ = [
     "Samples",
     "SchedulePlugin",
     "SoundReader",
+    "SourceState",
     "StepReport",
     "TestReport",
     "TrackedRun",

@@ -5,9 +5,10 @@ Axes: S samples, F bins.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, BinaryIO, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,16 +44,61 @@ class Samples:
 
 
 @dataclass(frozen=True)
+class SourceState:
+    """What identifies the bytes of a sound file: as long as it stays equal, so do they. `version` may be empty.
+
+    `size_bytes` is their number, or that of the table that holds them where it is not known before they are decoded.
+    """
+
+    size_bytes: int
+    version: str
+
+
+class EncodedSource(ABC):
+    """A sound file that is no file of the file system: a part of an archive or table, an object of a store.
+
+    Must be picklable, hashable and compared by value, as a frozen dataclass is. Creating it opens nothing. What its
+    methods, and reads of what it opens, raise is an OSError: FileNotFoundError and PermissionError concern this clip
+    alone; any other says that nothing is known of it now, and stops a run, which the same command continues. It may
+    have an attribute `duration_s`, its length in seconds, so that a plan knows it without opening it.
+    """
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """For messages, without credentials; its ending is that of the sound file."""
+
+    @abstractmethod
+    def state(self) -> SourceState:
+        """The size in bytes and the version. Raises OSError."""
+
+    @abstractmethod
+    def open(self) -> BinaryIO:
+        """The bytes, to be read and sought in. Raises OSError."""
+
+    def damage(self) -> str:
+        """Why the bytes are not those that were once stored; empty if they are, and where nothing tells.
+
+        It reads all of them, for `pannsdist data check` and `data pack`. Raises OSError.
+        """
+        return ""
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True)
 class Clip:
     """Description of one labelled example; creating it opens no audio.
 
-    `id` is unique in its dataset and equal on every machine. `source` is a file or a `SampleSource`, of which `start_s`
-    and `duration_s` select a segment (`None`: up to the end). `labels` are class names from the dataset's `labels`.
-    Clips of one `group`, such as a speaker or a recording, are alike; empty if the clip is its own group.
+    `id` is unique in its dataset and equal on every machine. `source` is a file, an `EncodedSource` or a
+    `SampleSource`, of which `start_s` and `duration_s` select a segment (`None`: up to the end). `labels` are class
+    names from the dataset's `labels`. Clips of one `group`, such as a speaker or a recording, are alike; empty if the
+    clip is its own group.
     """
 
     id: str
-    source: Path | SampleSource
+    source: Path | EncodedSource | SampleSource
     labels: tuple[str, ...]
     start_s: float = 0.0
     duration_s: float | None = None

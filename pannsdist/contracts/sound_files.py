@@ -9,10 +9,12 @@ form loops), and names that are no files, such as pipes. Files of other kinds, s
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath, PurePosixPath
 
+from pannsdist.contracts.locations import Location, RemoteFile, Url, leads_out, listing, source
+from pannsdist.contracts.records import SourceState
 from pannsdist.runtime.errors import UserError, shell_command
 from pannsdist.runtime.names import shown
 
@@ -52,6 +54,7 @@ HIDDEN = Kind("hidden", "rename a file that is a sound")
 HIDDEN_FOLDERS = Kind("hidden folder(s)")
 LINKED_FOLDERS = Kind("link(s) to folders", "name the folder itself")
 NO_FILES = Kind("no regular file")
+NO_NAMES = Kind("with an empty part, '.' or '..' in the name", "rename a file that is a sound")
 _UNREAD = {
     CONVERTIBLE: ".m4a .m4b .m4r .mp4 .m4v .aac .adts .wma .wmv .asf .webm .weba .mka .mkv .mov .qt .avi .flv .mpg"
     " .mpeg .3gp .3g2 .amr .awb .ac3 .eac3 .ec3 .dts .ape .wv .tta .tak .ra .rm .aax .dsf .dff .spx .shn"
@@ -67,24 +70,34 @@ class Skipped:
     """Names of one kind that were left out, relative to the searched folder `root`."""
 
     kind: Kind
-    root: Path
+    root: Location
     names: tuple[str, ...]
 
     def __str__(self) -> str:
         some = ", ".join(map(shown, self.names[:SHOWN_NAMES]))
         more = f" and {len(self.names) - SHOWN_NAMES} more" if len(self.names) > SHOWN_NAMES else ""
         files = "" if self.kind.what.endswith("s)") or self.kind is NO_FILES else "file(s) "
-        remedy = _remedy(self.kind, self.root / self.names[0])
+        example = PurePosixPath(self.names[0])
+        remedy = _remedy(self.kind, example if isinstance(self.root, Url) else self.root / example)
         return f"{len(self.names)} {files}{self.kind.what} ({some}{more})" + (f"; {remedy}" if remedy else "")
 
 
 @dataclass(frozen=True)
 class SoundFiles:
-    """The sound files below a folder, sorted by path, and what was left out; `linked_files` are links among them."""
+    """The sound files below a folder, sorted by path, and what was left out; `linked_files` are links among them.
 
-    files: tuple[Path, ...]
+    Of those of a store, `states` has what its list said of them.
+    """
+
+    files: tuple[Location, ...]
     skipped: tuple[Skipped, ...] = ()
     linked_files: tuple[Path, ...] = ()
+    states: Mapping[Location, SourceState] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def sources(self) -> tuple[Path | RemoteFile, ...]:
+        """The files as `Clip.source` gets them, and inference."""
+        return tuple(source(one, self.states.get(one)) for one in self.files)
 
     @property
     def nothing(self) -> str:
@@ -95,7 +108,8 @@ class SoundFiles:
     @property
     def linked_folders(self) -> list[Path]:
         """The links to folders that were left out."""
-        return [one.root / name for one in self.skipped if one.kind is LINKED_FOLDERS for name in one.names]
+        folders = [one for one in self.skipped if one.kind is LINKED_FOLDERS]
+        return [one.root / name for one in folders if isinstance(one.root, Path) for name in one.names]
 
 
 def is_hidden(name: str) -> bool:
@@ -119,8 +133,10 @@ def how_to_read(path: Path) -> str:
     return "" if kind not in (CONVERTIBLE, HEADERLESS) else _remedy(kind, path)
 
 
-def find_sound_files(root: Path) -> SoundFiles:
-    """The sound files below a folder. Raises UserError for a folder that cannot be listed; opens no file."""
+def find_sound_files(root: Location) -> SoundFiles:
+    """The sound files below a folder or URL. Raises UserError for one that cannot be listed; opens no file."""
+    if isinstance(root, Url):
+        return _find_remote(root)
     files: list[str] = []
     links: set[str] = set()
     skipped: dict[Kind, list[str]] = {}
@@ -140,6 +156,32 @@ def find_sound_files(root: Path) -> SoundFiles:
     return SoundFiles(tuple(map(Path, files)), left_out, tuple(map(Path, sorted(links))))
 
 
+def _find_remote(root: Url) -> SoundFiles:
+    """The sound files below a URL, by the same rule; a store has no links, and no folders but those of its names."""
+    states: dict[str, SourceState] = {}
+    skipped: dict[Kind, list[str]] = {}
+    for name, state in listing(root):
+        *folders, own = name.split("/")
+        hidden = next((place for place, folder in enumerate(folders) if is_hidden(folder)), None)
+        is_readable = _ending(own) in SOUND_FILE_ENDINGS
+        kind = _unread_format(own)
+        if not own or not (is_readable or kind):
+            continue
+        if leads_out(name):
+            skipped.setdefault(NO_NAMES, []).append(name)
+        elif hidden is not None:
+            skipped.setdefault(HIDDEN_FOLDERS, []).append("/".join(folders[: hidden + 1]))
+        elif is_hidden(own) or kind:
+            skipped.setdefault(HIDDEN if is_hidden(own) or kind is None else kind, []).append(name)
+        else:
+            states[name] = state
+    left_out = tuple(Skipped(kind, root, tuple(sorted(set(names)))) for kind, names in skipped.items())
+    found: dict[Location, SourceState] = {
+        root / name: states[name] for name in sorted(states, key=lambda name: name.replace("/", "\0"))
+    }
+    return SoundFiles(tuple(found), left_out, states=found)
+
+
 def merged(found: Iterable[SoundFiles]) -> SoundFiles:
     """The results of several searches as one, in their order."""
     everything = list(found)
@@ -147,6 +189,7 @@ def merged(found: Iterable[SoundFiles]) -> SoundFiles:
         tuple(path for one in everything for path in one.files),
         tuple(skipped for one in everything for skipped in one.skipped),
         tuple(path for one in everything for path in one.linked_files),
+        {location: state for one in everything for location, state in one.states.items()},
     )
 
 
@@ -187,7 +230,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _remedy(kind: Kind, example: Path) -> str:
+def _remedy(kind: Kind, example: PurePath) -> str:
     name, target = (shell_command(shown(path)) for path in (example, example.with_suffix(".flac")))
     return kind.remedy.format(name=name, target=target)
 

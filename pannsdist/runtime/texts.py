@@ -10,6 +10,8 @@ from pathlib import Path
 from pannsdist.runtime.errors import UserError, shell_command
 from pannsdist.runtime.names import folder_above
 from pannsdist.runtime.reading import retried
+from pannsdist.runtime.stores import objects
+from pannsdist.runtime.stores.urls import Url
 
 MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -21,15 +23,14 @@ _LINE = re.compile(r"[^\r\n]*(?:\r\n|\n|\r)|[^\r\n]+")
 OTHER = "save it as UTF-8, or convert it from its own encoding, such as GB18030, SHIFT_JIS or CP1252"
 
 
-def read_text(path: Path, key: str = "") -> str:
+def read_text(path: Path | Url, key: str = "") -> str:
     """The content of a text file; `key` is the setting that names it. Raises UserError with file and line."""
     named = f"{path} ({key})" if key else str(path)
     try:
-        content = retried(path.read_bytes)
+        content = objects.read_bytes(path) if isinstance(path, Url) else retried(path.read_bytes)
     except OSError as error:
-        raise UserError(
-            f"cannot read {named}: {error.strerror}", "", shell_command("ls", folder_above(path))
-        ) from error
+        command = "" if isinstance(path, Url) else shell_command("ls", folder_above(path))
+        raise UserError(f"cannot read {named}: {error.strerror}", "", command) from error
     return decoded(content, str(path), key)
 
 

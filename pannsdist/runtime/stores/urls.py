@@ -139,7 +139,7 @@ def parsed(text: str, key: str = "") -> Url:
     parts = path.strip("/").split("/")
     if not host or set(host) & set("?#\\ ") or _UNSEEN.search(rest) or (path.strip("/") and _climbs(parts)):
         raise UserError(f"{named} is no URL of an object", f"such as {scheme}://{_example(scheme)}")
-    return Url(scheme, host.lower() if scheme in WEB else host, path.lstrip("/"), query.partition("#")[0])
+    return Url(scheme, host.lower() if scheme in WEB else host, path.strip("/"), query.partition("#")[0])
 
 
 def _climbs(parts: list[str]) -> bool:

@@ -7,7 +7,7 @@ import re
 import h5py
 import numpy as np
 import pytest
-from packed_sounds import LABELS, RATE_HZ, folded, index, loose, pack, packed_samples, sound, targets, workspace
+from panns_packing import LABELS, RATE_HZ, folded, index, loose, pack, packed_samples, sound, targets, workspace
 from pannsdist_hdf5 import PannsHdf5, source
 from pannsdist_hdf5.source import FULL_SCALE
 

@@ -1,4 +1,4 @@
-"""What identifies an array: the file that it was made of, and how it was made."""
+"""What identifies an array: the source that it was made of, and how it was made."""
 
 from __future__ import annotations
 
@@ -23,17 +23,20 @@ def digest(content: Any) -> bytes:
 
 
 @dataclass(frozen=True)
-class FileState:
-    """A file as it was before it was read: an array made of it is valid as long as nothing of this changes."""
+class Identity:
+    """A source as it was before it was read: an array made of it is valid as long as nothing of this changes.
 
-    path: str
-    size: int
-    mtime_ns: int
-    ctime_ns: int
+    `name` is unique, `version` is another one after each change, and `changed_ns` is when a file was changed last.
+    """
+
+    name: str
+    size_bytes: int
+    version: str
+    changed_ns: int = 0
 
     @classmethod
-    def of(cls, path: Path) -> FileState | None:
-        """The state of a regular file; None for anything else, and where the system does not tell."""
+    def of_file(cls, path: Path) -> Identity | None:
+        """The identity of a regular file; None for anything else, and where the system does not tell."""
         try:
             found = os.stat(path)  # noqa: PTH116 raises for names that pathlib refuses
             full = os.path.realpath(path)
@@ -41,13 +44,14 @@ class FileState:
             return None
         if not stat.S_ISREG(found.st_mode):
             return None
-        return cls(os.fsencode(full).hex(), found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        version = f"{found.st_mtime_ns}:{found.st_ctime_ns}"
+        return cls(os.fsencode(full).hex(), found.st_size, version, max(found.st_mtime_ns, found.st_ctime_ns))
 
     @property
     def is_settled(self) -> bool:
         """Whether the last change is long enough ago for a later one to have another time."""
-        return time.time_ns() - max(self.mtime_ns, self.ctime_ns) > SETTLED_NS
+        return time.time_ns() - self.changed_ns > SETTLED_NS
 
     def key(self, part: Mapping[str, Any]) -> bytes:
-        """The key of what is made of a `part` of the file, such as its start and duration."""
-        return digest({"file": vars(self), "part": dict(part)})
+        """The key of what is made of a `part` of the source, such as its start and duration."""
+        return digest({"source": [self.name, self.size_bytes, self.version], "part": dict(part)})

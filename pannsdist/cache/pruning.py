@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pannsdist.cache.pack import ARRAYS, INDEX, UNLOCKED_S, is_being_written, mapped, read_index
+from pannsdist.cache.pack import (
+    ARRAYS,
+    INDEX,
+    NAME,
+    UNLOCKED_S,
+    indexes,
+    mapped,
+    place_of,
+    read_entries,
+    remove_unless_written,
+)
 from pannsdist.runtime import storage
 from pannsdist.runtime.errors import CannotWrite
+
+FORMAT = 2
+"""Of packs and keys. The folder of a recipe depends on it, so packs of another version are never read."""
+RECIPE_FILE = f"recipe-{FORMAT}.json"
+_FOLDER = re.compile("[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
@@ -22,13 +38,21 @@ class PackState:
     used_s: float
 
 
+def recipe_folders(root: Path) -> list[Path]:
+    """The folders of recipes in a cache. Whatever else lies in its folder is left alone. Empty where there is none."""
+    with suppress(OSError):
+        return sorted(path for path in root.iterdir() if _FOLDER.fullmatch(path.name) and path.is_dir())
+    return []
+
+
 def packs(root: Path) -> list[PackState]:
     """The packs of a whole cache, the one that was used longest ago first. What vanishes meanwhile is left out."""
     found = []
-    for index in sorted(root.glob(f"*/*{INDEX}")):
-        with suppress(OSError):
-            status, data = index.stat(), index.with_suffix(ARRAYS).stat()
-            found.append(PackState(index, status.st_size + data.st_size, status.st_mtime))
+    for folder in recipe_folders(root):
+        for index in indexes(folder):
+            with suppress(OSError):
+                status, data = index.stat(), index.with_suffix(ARRAYS).stat()
+                found.append(PackState(index, status.st_size + data.st_size, status.st_mtime))
     return sorted(found, key=lambda pack: (pack.used_s, pack.index))
 
 
@@ -38,54 +62,54 @@ def mark_used(index: Path) -> None:
         storage.touch(index)
 
 
-def prune(root: Path, limit_bytes: int, kept: Collection[Path] = ()) -> int:
+def prune(root: Path, limit_bytes: int, kept: Collection[Path] = (), since_s: float = float("inf")) -> int:
     """Remove packs until the rest is within the limit; returns the bytes of the rest.
 
-    Those that a process is writing stay, and those whose index is in `kept`. A process that has a removed pack mapped
-    can still read it. Any process may call this at any time.
+    Those that a process is writing stay, those whose index is in `kept`, and those that were used after `since_s`. A
+    process that has a removed pack mapped can still read it. Any process may call this at any time.
     """
     found = packs(root)
     total = sum(pack.size for pack in found)
     for pack in found:
-        if total <= limit_bytes:
+        if total <= limit_bytes or pack.used_s >= since_s:
             break
         with suppress(OSError, CannotWrite):
-            if pack.index not in kept and not is_being_written(pack.index):
-                remove(pack.index)
+            if pack.index not in kept and remove_unless_written(pack.index):
                 total -= pack.size
     _remove_leftovers(root)
     return total
 
 
-def remove(index: Path) -> None:
-    """Remove a pack: first the index, so that no other process finds arrays that are not there. Raises CannotWrite."""
-    storage.remove(index)
-    storage.remove(index.with_suffix(ARRAYS))
-
-
 def _remove_leftovers(root: Path) -> None:
-    """Data files whose index is gone, since a process was killed between the two."""
-    for path in root.glob(f"*/*{ARRAYS}"):
-        with suppress(OSError, CannotWrite):
-            is_old = time.time() - path.stat().st_mtime > UNLOCKED_S
-            if is_old and not path.with_suffix(INDEX).exists():
-                storage.remove(path)
+    """Files of packs whose other file is gone, since a process was killed between the two."""
+    for folder in recipe_folders(root):
+        for path in folder.glob(f"*{ARRAYS}"):
+            with suppress(OSError, CannotWrite):
+                is_old = time.time() - path.stat().st_mtime > UNLOCKED_S
+                if is_old and NAME.fullmatch(path.stem) and not path.with_suffix(INDEX).exists():
+                    storage.remove(path)
 
 
 @dataclass(frozen=True)
 class Checked:
-    """What `check` found in a pack: its arrays, and how many of them are damaged."""
+    """What `check` found in a pack: its arrays, and how many of them are damaged; `readable` if this version made it.
+
+    A pack of another version is not looked into, and removed when room is needed.
+    """
 
     index: Path
     arrays: int
     damaged: int
     size: int
+    readable: bool = True
 
 
 def check(root: Path) -> Iterator[Checked]:
     """Read every array of a cache, and compare it with its checksum. Raises OSError where the disk fails."""
     for pack in packs(root):
-        places = read_index(pack.index)
-        data = mapped(pack.index.with_suffix(ARRAYS))
-        bad = sum(place.read(key, data) is None for key, place in places.items())
-        yield Checked(pack.index, len(places), bad, pack.size)
+        if not (pack.index.parent / RECIPE_FILE).exists():
+            yield Checked(pack.index, 0, 0, pack.size, False)
+            continue
+        entries, data = read_entries(pack.index), mapped(pack.index.with_suffix(ARRAYS))
+        bad = sum(place_of(pack.index, entry).read(entry["key"].tobytes(), data) is None for entry in entries)
+        yield Checked(pack.index, len(entries), bad, pack.size)

@@ -5,16 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
-import soxr
 
 from pannsdist import settings as settings_module
 from pannsdist.audio.clip_reader import ClipReader
-from pannsdist.cache.keys import FileState
+from pannsdist.audio.identity import identity_of, reader_versions
+from pannsdist.cache.keys import Identity
 from pannsdist.contracts import Clip
 from pannsdist.registry.building import Part
 from pannsdist.run import history
@@ -45,12 +43,7 @@ def recipe(body: Body, reader: ClipReader, computed: str) -> dict[str, Any]:
         "body": body_digest(body),
         "reader": {name: repr(value) for name, value in vars(reader).items() if name in READER_KEYS},
         "processor": cpu.processor().name,  # another one may round in another way
-        "versions": {
-            **history.versions(),
-            "soxr": soxr.__version__,
-            "libsndfile": soundfile.__libsndfile_version__,
-            "numpy": np.__version__,
-        },
+        "versions": {**history.versions(), **reader_versions()},
     }
 
 
@@ -68,20 +61,15 @@ def body_digest(body: Body) -> str:
     return found.hexdigest()
 
 
-def state_of(clip: Clip) -> FileState | None:
-    """The state of the clip's file; None for a clip that is no file, which is computed each time."""
-    return FileState.of(clip.source) if isinstance(clip.source, Path) else None
-
-
-def key_of(clip: Clip, state: FileState, **further: Any) -> bytes:
-    """The key of what is made of a clip whose file is in this state."""
+def key_of(clip: Clip, source: Identity, **further: Any) -> bytes:
+    """The key of what is made of a clip whose source is this."""
     part: Mapping[str, Any] = {"start_s": clip.start_s, "duration_s": clip.duration_s, **further}
-    return state.key(part)
+    return source.key(part)
 
 
-def may_be_kept(clip: Clip, before: FileState | None) -> bool:
-    """Whether the file is what it was before it was read, and will have another state after its next change."""
-    return before is not None and before.is_settled and state_of(clip) == before
+def may_be_kept(clip: Clip, before: Identity | None) -> bool:
+    """Whether the source is what it was before it was read, and will have another version after its next change."""
+    return before is not None and before.is_settled and identity_of(clip.source) == before
 
 
 def refuse_not_finite(ids: Sequence[str], vectors: np.ndarray) -> None:

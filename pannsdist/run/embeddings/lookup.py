@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from pannsdist.audio.batch_reading import BatchRequest
-from pannsdist.run.embeddings.identity import key_of, may_be_kept, state_of
+from pannsdist.audio.identity import identity_of
+from pannsdist.run.embeddings.identity import key_of, may_be_kept
 from pannsdist.run.planning.frozen_body import UNDRAWN
 
 WHOLE, START = "whole", "start"
@@ -20,12 +21,12 @@ class Lookup:
 
     def __init__(self, request: BatchRequest) -> None:
         self.request, self.vectors = request, dict[int, np.ndarray]()
-        self._states = {row: state_of(clip) for row, clip in enumerate(request.clips)}
+        self._sources = {row: identity_of(clip.source) for row, clip in enumerate(request.clips)}
         crops = (WHOLE,) if request.randomness is not None else (WHOLE, START)
         self.keys = {
-            row: [key_of(request.clips[row], state, crop=crop) for crop in crops]
-            for row, state in self._states.items()
-            if state is not None
+            row: [key_of(request.clips[row], source, crop=crop) for crop in crops]
+            for row, source in self._sources.items()
+            if source is not None
         }
 
     def take(self, known: Mapping[bytes, np.ndarray], size: int) -> None:
@@ -59,7 +60,7 @@ class Lookup:
 
     def key_to_keep(self, row: int, is_random: bool) -> bytes | None:
         """The key of a row that was computed now; None where it cannot be kept, or will not be the same again."""
-        clip, state = self.request.clips[row], self._states[row]
-        if state is None or not may_be_kept(clip, state) or (is_random and self.request.randomness is not None):
+        clip, source = self.request.clips[row], self._sources[row]
+        if source is None or not may_be_kept(clip, source) or (is_random and self.request.randomness is not None):
             return None
-        return key_of(clip, state, crop=START if is_random else WHOLE)
+        return key_of(clip, source, crop=START if is_random else WHOLE)

@@ -15,6 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from pannsdist.audio.batches import ClipTable, EvaluationPlan, Shard
+from pannsdist.audio.identity import identity_of
 from pannsdist.audio.loader import Loader
 from pannsdist.cache.arrays import ArrayCache
 from pannsdist.contracts import Clip
@@ -25,7 +26,7 @@ from pannsdist.inference.engines.selection import build_engine
 from pannsdist.inference.heads import without_head
 from pannsdist.inference.inference_model import InferenceModel
 from pannsdist.run.embeddings import identity
-from pannsdist.run.embeddings.identity import key_of, may_be_kept, refuse_not_finite, state_of
+from pannsdist.run.embeddings.identity import key_of, may_be_kept, refuse_not_finite
 from pannsdist.run.probing.plan import ProbePlan
 from pannsdist.runtime.errors import BadClip
 
@@ -63,8 +64,8 @@ def embed(plan: ProbePlan, divided: Divided, cache: ArrayCache, engine_name: str
     Raises BadClip unless bad clips are to be skipped, UserError for embeddings that are not finite.
     """
     clips = {clip.id: clip for table in plan.tables for clip in table.clips}
-    states = {name: state for name, clip in clips.items() if (state := state_of(clip)) is not None}
-    keys = {name: key_of(clips[name], state) for name, state in states.items()}
+    sources = {name: source for name, clip in clips.items() if (source := identity_of(clip.source)) is not None}
+    keys = {name: key_of(clips[name], source) for name, source in sources.items()}
     known = cache.read(keys.values())
     found = Embeddings({name: np.array(known[key]) for name, key in keys.items() if key in known})
     found.cached = len(found.vectors)
@@ -73,7 +74,7 @@ def embed(plan: ProbePlan, divided: Divided, cache: ArrayCache, engine_name: str
         for batch_ids, vectors, bad in _computed(plan, divided, loader, missing, engine_name):
             found.vectors.update(zip(batch_ids, vectors, strict=True))
             found.bad += bad
-            kept = [name for name in batch_ids if may_be_kept(clips[name], states.get(name))]
+            kept = [name for name in batch_ids if may_be_kept(clips[name], sources.get(name))]
             cache.write({keys[name]: found.vectors[name] for name in kept})
     return found
 

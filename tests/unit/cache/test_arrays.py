@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from pannsdist.cache.arrays import ArrayCache
-from pannsdist.cache.keys import FileState, digest
-from pannsdist.cache.pack import ARRAYS, INDEX
-from pannsdist.cache.pruning import check, packs, prune, remove
+from pannsdist.cache.keys import Identity, digest
+from pannsdist.cache.pack import ARRAYS, ENTRY, INDEX, remove
+from pannsdist.cache.pruning import check, packs, prune
 from pannsdist.runtime import storage
 from pannsdist.runtime.failed_writes import cannot_write
 
@@ -173,16 +173,110 @@ def test_a_full_disk_is_noted_once_and_what_was_there_stays(tmp_path, monkeypatc
 def test_a_file_has_another_key_after_each_change(tmp_path):
     path = tmp_path / "a.wav"
     path.write_bytes(b"one")
-    first = FileState.of(path)
-    assert first == FileState.of(path)
+    first = Identity.of_file(path)
+    assert first == Identity.of_file(path)
     assert not first.is_settled  # just written
     times = path.stat()
     path.write_bytes(b"two")
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
-    assert FileState.of(path).key({}) != first.key({})
+    assert Identity.of_file(path).key({}) != first.key({})
     assert first.key({"start_s": 0.0}) != first.key({"start_s": 1.0})
-    assert FileState.of(tmp_path) is None
-    assert FileState.of(tmp_path / "none") is None
+    assert Identity.of_file(tmp_path) is None
+    assert Identity.of_file(tmp_path / "none") is None
+
+
+def test_writers_one_after_another_continue_one_pack(tmp_path):
+    for number, key in enumerate(KEYS):
+        folder = filled(tmp_path, {key: np.full(number + 1, number, np.float32)})
+    assert len(list(folder.glob(f"*{INDEX}"))) == 1
+    assert [len(array) for array in found(tmp_path).values()] == [1, 2, 3, 4]
+    with ArrayCache(tmp_path, RECIPE, 1.0) as one, ArrayCache(tmp_path, RECIPE, 1.0) as other:
+        one.write({digest("one"): SETS[KEYS[0]]})
+        other.write({digest("other"): SETS[KEYS[0]]})  # the pack is taken
+    assert len(list(folder.glob(f"*{INDEX}"))) == 2
+    assert len(found(tmp_path, [digest("one"), digest("other")])) == 2
+
+
+def test_a_pack_that_was_torn_is_continued(tmp_path):
+    folder = filled(tmp_path)
+    (index,), (arrays,) = folder.glob(f"*{INDEX}"), folder.glob(f"*{ARRAYS}")
+    index.write_bytes(index.read_bytes()[:-7])
+    with arrays.open("ab") as file:
+        file.write(b"half an array")
+    filled(tmp_path, {KEYS[2]: SETS[KEYS[2]], KEYS[3]: SETS[KEYS[0]]})
+    assert list(folder.glob(f"*{INDEX}")) == [index]
+    read = found(tmp_path)
+    assert read.keys() == set(KEYS)
+    np.testing.assert_array_equal(read[KEYS[3]], SETS[KEYS[0]])
+    assert sum(one.damaged for one in check(tmp_path)) == 0
+
+
+@pytest.mark.parametrize("field, value", [("start", -64), ("start", 1 << 62), ("start", 64), ("axes", 9), ("kind", 7)])
+def test_an_index_that_lies_is_not_believed(tmp_path, field, value):
+    (index,) = filled(tmp_path).glob(f"*{INDEX}")
+    entries = np.frombuffer(index.read_bytes(), ENTRY).copy()
+    entries[field][0] = value
+    entries["shape"][1] = 1 << 61, 8
+    index.write_bytes(entries.tobytes())
+    assert found(tmp_path).keys() == {KEYS[2]}
+    assert sum(one.damaged for one in check(tmp_path)) == 2
+    filled(tmp_path)  # what is computed again replaces it
+    assert found(tmp_path).keys() == SETS.keys()
+
+
+def test_one_object_finds_what_was_written_again_behind_a_damaged_array(tmp_path):
+    (path,) = filled(tmp_path).glob(f"*{ARRAYS}")
+    path.write_bytes(b"\x01" + path.read_bytes()[1:])
+    with ArrayCache(tmp_path, RECIPE, 1.0) as cache:
+        assert cache.read(KEYS[:1]) == {}
+        cache.write({KEYS[0]: SETS[KEYS[0]]})
+        np.testing.assert_array_equal(cache.get(KEYS[0]), SETS[KEYS[0]])
+        np.testing.assert_array_equal(cache.read(KEYS[:1])[KEYS[0]], SETS[KEYS[0]])
+
+
+def test_what_else_lies_in_the_folder_of_a_cache_stays(tmp_path):
+    folder = filled(tmp_path)
+    others = [tmp_path / "words" / f"a{ending}" for ending in (INDEX, ARRAYS)]
+    others += [folder / f"mine{ending}" for ending in (INDEX, ARRAYS)]
+    for path in others:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"something else")
+        os.utime(path, (1, 1))
+    assert prune(tmp_path, 0) == 0
+    assert packs(tmp_path) == []
+    assert all(path.exists() for path in others)
+
+
+def test_arrays_of_another_version_are_neither_read_nor_damaged_and_make_room(tmp_path, monkeypatch):
+    with monkeypatch.context() as older:
+        older.setattr("pannsdist.cache.arrays.FORMAT", 1)
+        older.setattr("pannsdist.cache.arrays.RECIPE_FILE", "recipe.json")
+        filled(tmp_path)
+    assert found(tmp_path) == {}
+    assert [(one.readable, one.damaged) for one in check(tmp_path)] == [(False, 0)]
+    assert prune(tmp_path, 0) == 0
+
+
+def test_two_writers_stay_within_one_limit(tmp_path, capsys):
+    array, limit = np.zeros(2500, np.float32), 0.001
+    with ArrayCache(tmp_path, RECIPE, limit) as one, ArrayCache(tmp_path, RECIPE, limit) as other:
+        for number in range(200):
+            (one, other)[number % 2].write({digest(number): array})
+        assert one.is_full and other.is_full
+        assert len(one.read(digest(number) for number in range(200))) > 90
+    assert 900_000 < sum(pack.size for pack in packs(tmp_path)) <= 1_020_000
+    assert capsys.readouterr().err.count("data.cache_limit_gb") == 2
+
+
+def test_a_new_cache_is_private_and_an_existing_folder_stays_as_it_is(tmp_path):
+    filled(tmp_path / "new")
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
+    (tmp_path / "shared").mkdir(mode=0o775)
+    (tmp_path / "shared").chmod(0o775)
+    (tmp_path / "link").symlink_to("shared")
+    filled(tmp_path / "link")
+    assert (tmp_path / "shared").stat().st_mode & 0o777 == 0o775
+    assert found(tmp_path / "shared").keys() == SETS.keys()
 
 
 def test_pruning_and_reading_do_not_disturb_each_other(tmp_path):

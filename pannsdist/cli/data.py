@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pannsdist import settings
 from pannsdist.registry import Catalog
+from pannsdist.runtime import cpu
 from pannsdist.runtime.foreign import excerpt
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def add(commands: Any) -> None:
     checking.add_argument(
         "--workers",
         type=_from_zero,
-        default=len(os.sched_getaffinity(0)),
+        default=cpu.cores(),
         help="worker processes (default: number of cores)",
     )
     checking.add_argument("--format", choices=("table", "json"), default="table")

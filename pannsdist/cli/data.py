@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pannsdist import settings
 from pannsdist.contracts.shard_manifest import AS_PACKED
 from pannsdist.registry import Catalog
+from pannsdist.runtime import cpu
 from pannsdist.runtime.errors import shell_command
 from pannsdist.runtime.foreign import excerpt
 
@@ -54,7 +54,7 @@ def _add_dataset(command: argparse.ArgumentParser, what: str) -> None:
     """The arguments of a command that reads every clip of a dataset."""
     command.add_argument("-c", "--config", type=Path, required=True, help="settings file (YAML) with the dataset")
     command.add_argument("--split", action="append", metavar="SPLIT", help=f"{what} only this split; can be repeated")
-    cores = len(os.sched_getaffinity(0))
+    cores = cpu.cores()
     command.add_argument(
         "--workers", type=_from_zero, default=cores, help="worker processes (default: number of cores)"
     )

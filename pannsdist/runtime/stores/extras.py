@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 from typing import Any
 
@@ -10,6 +11,8 @@ from pannsdist.runtime.errors import UserError, shell_command
 
 LIBRARY = {"s3": "s3fs", "gs": "gcsfs", "oss": "ossfs", "hf": "huggingface_hub"}
 """By scheme, which is the name of the extra too. The web needs none."""
+CHATTY = ("botocore", "aiobotocore")
+"""Loggers that say where credentials were found."""
 _opened: dict[tuple[int, str], Any] = {}
 
 
@@ -27,6 +30,8 @@ def file_system(scheme: str, **options: Any) -> Any:
     key = os.getpid(), scheme
     if key not in _opened:
         library(scheme)
+        for name in CHATTY:
+            logging.getLogger(name).setLevel(logging.WARNING)
         import fsspec
 
         _opened[key] = fsspec.filesystem(scheme, skip_instance_cache=True, use_listings_cache=False, **options)

@@ -50,6 +50,10 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._answer()
 
+    def do_POST(self) -> None:
+        self.sent = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self._answer()
+
     def do_HEAD(self) -> None:
         self._answer()
 

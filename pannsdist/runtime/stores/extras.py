@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 from typing import Any
 
@@ -10,11 +11,15 @@ from pannsdist.runtime.errors import UserError, shell_command
 
 LIBRARY = {"s3": "s3fs", "gs": "gcsfs", "oss": "ossfs", "hf": "huggingface_hub"}
 """By scheme, which is the name of the extra too. The web needs none."""
+CHATTY = ("botocore", "aiobotocore", "httpx", "httpx2")
+"""Loggers that report each request, with its whole address, and where credentials were found."""
 _opened: dict[tuple[int, str], Any] = {}
 
 
 def library(scheme: str) -> Any:
     """The library of a store. Raises UserError where it is not installed."""
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
     try:
         return importlib.import_module(LIBRARY[scheme])
     except ImportError as error:

@@ -17,6 +17,8 @@ from pannsdist.runtime.stores.store import ObjectState, Part
 from pannsdist.runtime.stores.urls import Url
 from pannsdist.runtime.stores.web import WebStore
 
+ENDPOINT = "HF_ENDPOINT"
+"""The variable that names another server of the Hub, such as a mirror."""
 KINDS = {"datasets": "dataset", "spaces": "space"}
 _commits: dict[tuple[int, str, str, str], str] = {}
 
@@ -50,7 +52,7 @@ class HubStore:
         place = _place(url)
         hub = extras.library("hf")
         folder = "" if place.kind == "model" else f"{place.kind}s/"
-        endpoint = urls.parsed(str(hub.constants.ENDPOINT))
+        endpoint = urls.parsed(_endpoint() or str(hub.constants.ENDPOINT), ENDPOINT)
         path = f"{endpoint.path}/{folder}{place.repository}/resolve/{place.commit}/{place.path}".lstrip("/")
         headers = {key: str(value) for key, value in hub.utils.build_hf_headers().items()}
         at = Url(endpoint.scheme, endpoint.host, path)
@@ -96,11 +98,15 @@ def _place(url: Url) -> _Place:
     return _Place(kind, repository, _commits[key], path)
 
 
+def _endpoint() -> str | None:
+    return os.environ.get(ENDPOINT, "").strip().rstrip("/") or None
+
+
 def _asked(url: Url, question: Any) -> Any:
     """The answer of the Hub. Raises as `Store`."""
     hub = extras.library("hf")
     try:
-        return question(hub.HfApi())
+        return question(hub.HfApi(endpoint=_endpoint()))
     except UserError:
         raise
     except Exception as error:

@@ -2,13 +2,13 @@
 
 import object_server
 import pytest
+import s3_server
 
 from pannsdist.builtin.folder import Folder, FolderParams
 from pannsdist.contracts import UserError
 from pannsdist.contracts.locations import RemoteFile, location_of
-from pannsdist.runtime.stores import objects
+from pannsdist.runtime.stores import extras, objects
 from pannsdist.runtime.stores.patience import PATIENCE
-from pannsdist.runtime.stores.store import ObjectState, Part
 
 
 @pytest.fixture
@@ -22,36 +22,30 @@ def server(tmp_path, monkeypatch):
         yield running
 
 
-class Bucket:
-    """A store in memory that lists: what the dataset does with a list, without a server."""
-
-    lists = True
-
-    def __init__(self, *names):
-        self.content, self.listed = {name: name.encode() for name in names}, 0
-
-    def state(self, url):
-        return ObjectState(len(self.content[url.path]), "1")
-
-    def fetch(self, url, state, start, end):  # noqa: ARG002 - the names are part of the call
-        return Part(start, self.content[url.path][start:end])
-
-    def listing(self, url):
-        self.listed += 1
-        above = f"{url.path}/" if url.path else ""
-        for name, content in self.content.items():
-            if name.startswith(above):
-                yield name[len(above) :], ObjectState(len(content), "1")
+@pytest.fixture(scope="module")
+def moto():
+    pytest.importorskip("s3fs", reason="s3fs is not installed: pip install 'pannsdist[s3]'")
+    pytest.importorskip("moto.server", reason="moto is not installed: pip install 'moto[s3,server]'")
+    with s3_server.running() as running:
+        yield running
 
 
 @pytest.fixture
-def bucket(monkeypatch):
-    def made(*names):
-        store = Bucket(*names)
-        monkeypatch.setitem(objects._STORES, "s3", store)
-        return store
+def bucket(moto, tmp_path, monkeypatch):
+    """Fills the bucket `sounds` with objects of these names."""
+    for name, value in {**moto.env, "PANNSDIST_HOME": str(tmp_path / "home"), PATIENCE: "1"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(objects, "_asked", {})
+    monkeypatch.setattr(extras, "_opened", {})
 
-    return made
+    def filled(*names):
+        for name in names:
+            moto.put(name, name.encode())
+        moto.asked.clear()
+        return moto
+
+    yield filled
+    moto.clear()
 
 
 def ids(dataset):
@@ -70,17 +64,17 @@ def test_class_folders_in_a_bucket_are_those_of_a_disk(bucket, tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     store = bucket(*(f"top/{name}" for name in names), "top/dog/", "other/y.wav")
-    remote, local = Folder(FolderParams("s3://bucket/top/")), Folder(FolderParams(str(tmp_path)))
+    remote, local = Folder(FolderParams("s3://sounds/top/")), Folder(FolderParams(str(tmp_path)))
     assert ids(remote) == ids(local)
     assert remote.labels == local.labels
     assert {one.kind.what for one in remote.skipped} == {one.kind.what for one in local.skipped}
-    assert store.listed == 1
+    assert store.lists == 1
     assert all(clip.source.known is not None for clip in remote.clips("train")), "the list tells sizes and versions"
 
 
 def test_split_folders_in_a_bucket(bucket):
     bucket("train/dog/1.wav", "train/cat/2.wav", "valid/dog/3.wav", "valid/cat/4.wav")
-    assert ids(Folder(FolderParams("s3://bucket"))) == {
+    assert ids(Folder(FolderParams("s3://sounds"))) == {
         "train": ["train/cat/2.wav", "train/dog/1.wav"],
         "valid": ["valid/cat/4.wav", "valid/dog/3.wav"],
     }
@@ -89,7 +83,7 @@ def test_split_folders_in_a_bucket(bucket):
 def test_a_class_folder_without_a_sound_that_can_be_read_is_refused(bucket):
     bucket("dog/1.wav", "cat/2.m4a")
     with pytest.raises(UserError, match="has no audio"):
-        Folder(FolderParams("s3://bucket"))
+        Folder(FolderParams("s3://sounds"))
 
 
 def test_a_source_goes_to_a_worker_with_its_state_and_shows_no_token(server):

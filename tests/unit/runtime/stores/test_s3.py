@@ -4,6 +4,7 @@ import random
 import threading
 
 import pytest
+import s3_server
 
 from pannsdist.runtime.stores import extras, objects, urls
 from pannsdist.runtime.stores.blocks import BLOCK_BYTES
@@ -16,64 +17,20 @@ pytest.importorskip("moto.server", reason="moto is not installed: pip install 'm
 CONTENT = random.Random(1).randbytes(2 * BLOCK_BYTES + 99)
 
 
-class Faulty:
-    """Requests go through `faults`, which may answer them as an application of WSGI, to moto."""
-
-    def __init__(self, application):
-        self.application, self.faults, self.asked = application, [], []
-
-    def __call__(self, environ, start_response):
-        self.asked.append((environ["REQUEST_METHOD"], environ["PATH_INFO"], environ.get("HTTP_RANGE", "")))
-        for fault in list(self.faults):
-            if (answer := fault(environ, start_response)) is not None:
-                return answer
-        return self.application(environ, start_response)
-
-
 @pytest.fixture(scope="module")
 def moto():
-    from moto.server import DomainDispatcherApplication, create_backend_app
-    from werkzeug.serving import WSGIRequestHandler, make_server
-
-    class Quiet(WSGIRequestHandler):
-        def log(self, *_):
-            pass
-
-    faulty = Faulty(DomainDispatcherApplication(create_backend_app))
-    server = make_server("127.0.0.1", 0, faulty, threaded=True, request_handler=Quiet)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    faulty.url = f"http://127.0.0.1:{server.server_port}"
-    import botocore.session
-
-    keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "secret-word", "region_name": "us-east-1"}
-    faulty.client = botocore.session.get_session().create_client("s3", endpoint_url=faulty.url, **keys)
-    faulty.client.create_bucket(Bucket="sounds")
-    yield faulty
-    faulty.client.close()
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with s3_server.running() as server:
+        yield server
 
 
 @pytest.fixture
 def bucket(moto, tmp_path, monkeypatch):
-    for name, value in {
-        "AWS_ENDPOINT_URL": moto.url,
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "secret-word",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "PANNSDIST_HOME": str(tmp_path / "home"),
-        PATIENCE: "2",
-    }.items():
+    for name, value in {**moto.env, "PANNSDIST_HOME": str(tmp_path / "home"), PATIENCE: "20"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(objects, "_asked", {})
     monkeypatch.setattr(extras, "_opened", {})
-    yield lambda key, content: moto.client.put_object(Bucket="sounds", Key=key, Body=content)
-    moto.faults.clear()
-    for found in moto.client.list_objects_v2(Bucket="sounds").get("Contents", ()):
-        moto.client.delete_object(Bucket="sounds", Key=found["Key"])
+    yield moto.put
+    moto.clear()
 
 
 def opened(text):

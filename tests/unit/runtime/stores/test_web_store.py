@@ -19,7 +19,7 @@ SMALL = CONTENT[:5000]
 @pytest.fixture
 def server(tmp_path, monkeypatch):
     monkeypatch.setenv("PANNSDIST_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv(PATIENCE, "2")
+    monkeypatch.setenv(PATIENCE, "20")
     monkeypatch.setattr(objects, "_asked", {})
     with serving.running() as running:
         yield running

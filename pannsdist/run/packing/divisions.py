@@ -74,6 +74,13 @@ def take_inventory(chosen: DataSettings, origin: SettingsOrigin, catalog: Catalo
     return collector.found
 
 
+def inventory_of(labels: tuple[str, ...], multi_label: bool, splits: Mapping[str, Sequence[Clip]]) -> Inventory:
+    """The clips of splits that no plugin has listed."""
+    collector = _Collector(labels, multi_label)
+    collector.add(AS_PACKED, splits)
+    return collector.found
+
+
 class _Collector:
     """Numbers clips and files as they are met."""
 

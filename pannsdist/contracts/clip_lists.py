@@ -55,7 +55,8 @@ class Ragged:
     @property
     def lengths(self) -> np.ndarray:
         """The number of values of each row: (N,)."""
-        return self.ends - self.starts
+        lengths: np.ndarray = self.ends - self.starts
+        return lengths
 
     @property
     def flat(self) -> np.ndarray:

@@ -13,6 +13,7 @@ import numpy as np
 from pannsdist.audio.augmentation import Augmentation, augment
 from pannsdist.audio.clip_reader import ClipReader
 from pannsdist.audio.mixup import Mixup
+from pannsdist.audio.targets import MultiHot
 from pannsdist.contracts import Clip
 from pannsdist.contracts.batch import Batch
 from pannsdist.contracts.feature_augmentation import AUGMENT_NOISE_SIZE
@@ -47,10 +48,13 @@ class BatchRandomness:
 
 @dataclass(frozen=True)
 class BatchRequest:
-    """The clips (R) of a batch and their targets (R, ...); without `randomness` from their start and unchanged."""
+    """The clips (R) of a batch and their targets; without `randomness` from their start and unchanged.
+
+    It is small, since it goes to a worker: clips in columns, and of several labels of a clip their columns alone.
+    """
 
     clips: Sequence[Clip]
-    targets: np.ndarray
+    targets: np.ndarray | MultiHot
     reader: ClipReader
     skip_bad: bool
     randomness: BatchRandomness | None = None
@@ -130,7 +134,7 @@ def _waveform(request: BatchRequest, row: int, clip: Clip) -> np.ndarray:
 
 def _mixup_batch(request: BatchRequest, randomness: BatchRandomness, empty: Empty) -> Batch:
     """The batch with mixup: on the features later on the device, or on the waveforms here."""
-    mixup, partners, targets = randomness.mixup, randomness.partners, request.targets
+    mixup, partners, targets = randomness.mixup, randomness.partners, request.targets[:]
     assert mixup is not None and partners is not None
     in_pairs, on_waveform = mixup.pairs == "panns", mixup.domain == "waveform"
     read = _Waveforms(request, np.empty if on_waveform else empty)

@@ -53,6 +53,11 @@ class ClipTable:
         targets = self.targets.take(rows) if isinstance(self.targets, MultiHot) else self.targets[rows]
         return ClipTable(taken(self.clips, rows), targets)
 
+    def rows(self, rows: slice) -> tuple[Sequence[Clip], np.ndarray | MultiHot]:
+        """The clips and the targets of some rows."""
+        part = self.take(np.arange(*rows.indices(len(self))))
+        return part.clips, part.targets
+
     def clips_of_class(self, classes: int) -> np.ndarray:
         """The number of clips of each class: (C,) int64."""
         if isinstance(self.targets, MultiHot):
@@ -65,17 +70,21 @@ def clip_table(clips: Sequence[Clip], labels: Sequence[str], multi_label: bool) 
     columns = _columns(clips, {label: column for column, label in enumerate(labels)})
     if multi_label:
         return ClipTable(clips, MultiHot(columns, len(labels)))
-    return ClipTable(clips, columns.values[columns.starts[:-1]].astype(np.int64))
+    return ClipTable(clips, columns.values[columns.starts].astype(np.int64))
 
 
 def _columns(clips: Sequence[Clip], index: Mapping[str, int]) -> Ragged:
     """The columns of the labels of each clip."""
     if isinstance(clips, ClipList):
         column_of = np.array([index.get(label, len(index)) for label in clips.label_names], np.int32)
-        return Ragged(column_of[clips.labels.values], clips.labels.starts)
+        return Ragged(column_of[clips.labels.values], clips.labels.starts, clips.labels.ends)
     own = [[index[label] for label in clip.labels] for clip in clips]
     columns = np.fromiter(chain.from_iterable(own), np.int32)
     return Ragged.of_lengths(columns, np.fromiter(map(len, own), np.int64, len(own)))
+
+
+EpochOrder = tuple[np.ndarray, np.ndarray]
+"""The indices of the clips of an epoch in their order (N,), and how often the epoch had each clip before (N,)."""
 
 
 @dataclass(frozen=True)
@@ -110,28 +119,32 @@ class TrainingPlan:
 
     def requests(self, epoch: int, shard: Shard, first_step: int = 0) -> Iterator[BatchRequest]:
         """This process's slice of each batch of an epoch (counted from 1), from step `first_step` (from 0) on."""
-        indices = self._order(epoch)
-        counts = np.zeros_like(indices) if self.sampling == "shuffled" else occurrences(indices)
+        yield from self.slices(self.order(epoch), epoch, shard, first_step)
+
+    def slices(self, order: EpochOrder, epoch: int, shard: Shard, first_step: int = 0) -> Iterator[BatchRequest]:
+        """`requests` with the order of the epoch, which is the same for every shard."""
+        indices, counts = order
         local = shard.of_batch(self.batch_size)
         for step in range(first_step, self.steps):
-            positions = np.arange(step * self._places, (step + 1) * self._places)
-            reader, partners = self._reader(indices[positions]), None
+            first, partners = step * self._places, None
+            reader = self._reader(indices[first : first + self._places])
             if self.mixup:
+                positions = np.arange(first, first + self._places)
                 generator = seeding.step_generator(self.seed, epoch, step, "pairs")
                 firsts, seconds = (part[local] for part in mixup_pairs(self.mixup, positions, generator))
                 positions, partners = _with_partners(firsts, seconds)
             else:
-                positions = positions[local]
+                positions = np.arange(first + local.start, first + local.stop)
             randomness = BatchRandomness(self.seed, epoch, counts[positions], self.augmentations, self.mixup, partners)
-            chosen = indices[positions]
-            yield BatchRequest(
-                taken(self.table.clips, chosen), self.table.targets[chosen], reader, self.skip_bad, randomness
-            )
+            rows = self.table.take(indices[positions])
+            yield BatchRequest(rows.clips, rows.targets, reader, self.skip_bad, randomness)
 
-    def _order(self, epoch: int) -> np.ndarray:
-        """The indices of the clips in the order of an epoch: (N,)."""
+    def order(self, epoch: int) -> EpochOrder:
+        """The clips of an epoch in their order, and how often each was before."""
         indices = epoch_indices(self.table.targets, self.sampling, self.seed, epoch)
-        return indices if self.groups is None else self.groups.order(indices, self._places, self.seed, epoch)
+        if self.groups is not None:
+            indices = self.groups.order(indices, self._places, self.seed, epoch)
+        return indices, np.zeros_like(indices) if self.sampling == "shuffled" else occurrences(indices)
 
     def _reader(self, indices: np.ndarray) -> ClipReader:
         """The reader of the global batch of these clips."""
@@ -164,7 +177,7 @@ class OverfitPlan:
         local = shard.of_batch(self.batch_size)
         for first in range(first_step * self.batch_size, len(self.table), self.batch_size):
             rows = slice(first + local.start, first + local.stop)
-            yield BatchRequest(self.table.clips[rows], self.table.targets[rows], self.reader, self.skip_bad)
+            yield BatchRequest(*self.table.rows(rows), self.reader, self.skip_bad)
 
 
 @dataclass(frozen=True)
@@ -194,4 +207,4 @@ class EvaluationPlan:
     def requests(self, shard: Shard) -> Iterator[BatchRequest]:
         """This process's batches."""
         for rows in shard.evaluation_batches(len(self.table), self.batch_size):
-            yield BatchRequest(self.table.clips[rows], self.table.targets[rows], self.reader, self.skip_bad)
+            yield BatchRequest(*self.table.rows(rows), self.reader, self.skip_bad)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,12 +28,12 @@ class MultiHot:
     def __len__(self) -> int:
         return len(self.columns)
 
-    def __getitem__(self, rows: np.ndarray | slice) -> np.ndarray:
+    def __getitem__(self, rows: Sequence[int] | np.ndarray | slice) -> np.ndarray:
         """The targets of some rows: (R, C) float32."""
         chosen = np.arange(*rows.indices(len(self))) if isinstance(rows, slice) else np.asarray(rows, np.int64)
         columns = self.columns.take(chosen)
         targets = np.zeros((len(chosen), self.classes), np.float32)
-        targets[columns.rows, columns.values] = 1.0
+        targets[columns.rows, columns.flat] = 1.0
         return targets
 
     def take(self, rows: np.ndarray) -> MultiHot:
@@ -42,10 +43,10 @@ class MultiHot:
     @property
     def clips_of_class(self) -> np.ndarray:
         """The number of clips of each class: (C,) int64."""
-        return np.bincount(self.columns.values, minlength=self.classes)
+        return np.bincount(self.columns.flat, minlength=self.classes)
 
     @property
     def rows_by_class(self) -> list[np.ndarray]:
         """The rows of each class, in order; empty for one without clips."""
-        order = np.argsort(self.columns.values, kind="stable")
+        order = np.argsort(self.columns.flat, kind="stable")
         return np.split(self.columns.rows[order], np.cumsum(self.clips_of_class)[:-1])

@@ -34,39 +34,56 @@ __all__ = [
 
 @dataclass(frozen=True, eq=False)
 class Ragged:
-    """Rows of integers of different length: of `values` (K,) row i has `starts[i]` to `starts[i + 1]` of (N + 1,)."""
+    """Rows of integers of different length: row i is `values[starts[i] : ends[i]]` of values (K,); starts, ends (N,).
+
+    Some rows of others share their values, so that to take a batch costs the same from few rows and from millions.
+    """
 
     values: np.ndarray
     starts: np.ndarray
+    ends: np.ndarray
 
     @classmethod
     def of_lengths(cls, values: np.ndarray, lengths: np.ndarray) -> Ragged:
         """Rows of these lengths (N,), one after another in `values`."""
-        return cls(values, np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]))
+        ends = np.cumsum(lengths, dtype=np.int64)
+        return cls(values, ends - lengths, ends)
 
     def __len__(self) -> int:
-        return len(self.starts) - 1
+        return len(self.starts)
 
     @property
     def lengths(self) -> np.ndarray:
         """The number of values of each row: (N,)."""
-        return np.diff(self.starts)
+        lengths: np.ndarray = self.ends - self.starts
+        return lengths
+
+    @property
+    def flat(self) -> np.ndarray:
+        """The values of all rows, one row after another."""
+        lengths = self.lengths
+        values: np.ndarray = self.values[: lengths.sum()]
+        skipped = self.starts - np.cumsum(lengths) + lengths
+        if skipped.any():
+            values = self.values[np.repeat(skipped, lengths) + np.arange(lengths.sum())]
+        return values
 
     @property
     def rows(self) -> np.ndarray:
-        """The row of each value: (K,)."""
+        """The row of each value of `flat`."""
         return np.repeat(np.arange(len(self)), self.lengths)
 
     def row(self, index: int) -> np.ndarray:
         """The values of one row."""
-        return self.values[self.starts[index] : self.starts[index + 1]]
+        return self.values[self.starts[index] : self.ends[index]]
 
     def take(self, rows: np.ndarray) -> Ragged:
         """Some rows, in the order of `rows`."""
-        lengths = self.lengths[rows]
-        starts = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
-        places = np.repeat(self.starts[:-1][rows] - starts[:-1], lengths) + np.arange(starts[-1])
-        return Ragged(self.values[places], starts)
+        return Ragged(self.values, self.starts[rows], self.ends[rows])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled without the values of other rows."""
+        return Ragged.of_lengths, (self.flat, self.lengths)
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,9 +179,9 @@ class ClipList(Sequence[Clip]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled with the names of its own labels alone: a batch of few clips goes to a worker."""
-        used, values = np.unique(self.labels.values, return_inverse=True)
+        used, values = np.unique(self.labels.flat, return_inverse=True)
         names = tuple(self.label_names[number] for number in used.tolist())
-        labels = Ragged(values.astype(np.int32), self.labels.starts)
+        labels = Ragged.of_lengths(values.astype(np.int32), self.labels.lengths)
         return ClipList, (self.ids, self.sources, names, labels, self.starts_s, self.durations_s, self.groups)
 
     def labels_at(self, row: int) -> tuple[str, ...]:
@@ -196,7 +213,7 @@ def joined(*lists: Sequence[Clip]) -> Sequence[Clip]:
         Files(roots.pop(), list(chain.from_iterable(files.names for files in sources))),
         names.pop(),
         Ragged.of_lengths(
-            np.concatenate([part.labels.values for part in parts]),
+            np.concatenate([part.labels.flat for part in parts]),
             np.concatenate([part.labels.lengths for part in parts]),
         ),
         _joined_seconds([(part.starts_s, len(part)) for part in parts], 0.0),

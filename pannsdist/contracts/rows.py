@@ -180,6 +180,10 @@ class Table(Sequence[Row]):
                 found[row] = value
         return found
 
+    def has(self, column: str) -> bool:
+        """Whether any row has the column."""
+        return any(column in part.columns for part in self._listed)
+
     def texts(self, column: str) -> list[str]:
         """`Row.text` of a column for each row."""
         return [value.strip() if type(value) is str else _text(value) for value in self.values(column)]

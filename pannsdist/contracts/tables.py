@@ -66,8 +66,11 @@ def _csv_rows(
     """(line, names, values) of each row below the header."""
     names = tuple(header)
     for cells in reader:
+        if names and len(cells) == len(names) and cells[0][:1].isalnum():  # neither blank nor a comment
+            yield reader.line_num, names, cells
+            continue
         is_left_out = reader.line_num <= dialect.first_line or (header and cells and cells[0].startswith("#"))
-        if is_left_out or not any(cells) or not any(cell.strip() for cell in cells):
+        if is_left_out or not any(cell.strip() for cell in cells):
             continue
         if not names:
             row = Row(path, reader.line_num, {})

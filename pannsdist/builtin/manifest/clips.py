@@ -19,7 +19,8 @@ from pannsdist.contracts.file_lookup import FileLookup, is_file, real_folder
 from pannsdist.contracts.tables import Row, Table
 
 MANY = 1 << 16
-"""Different texts of labels that are remembered."""
+"""Different texts of several labels that are remembered."""
+NO_LABEL = -1
 
 
 def read_clips(path: Path, table: Table, root: Path, params: ManifestParams) -> ClipList:
@@ -74,7 +75,7 @@ def _name(text: str) -> str:
 
 def _seconds(table: Table, column: str) -> tuple[np.ndarray | None, list[int]]:
     """The numbers of a column (N,), NaN where it is empty, and the rows in which it is no number; None without it."""
-    texts = table.texts(column)
+    texts = table.texts(column) if table.has(column) else []
     if not any(texts):
         return None, []
     seconds, wrong = np.full(len(texts), np.nan), []
@@ -91,7 +92,7 @@ def _seconds(table: Table, column: str) -> tuple[np.ndarray | None, list[int]]:
 
 def _label_values(table: Table) -> Iterable[Any]:
     """What `label` or `labels` has in each row, of which a row has one."""
-    columns = [column for column in ("labels", "label") if any(column in row.cells for row in table.examples)]
+    columns = [column for column in ("labels", "label") if table.has(column)]
     if len(columns) == 1:
         return table.values(columns[0])
     pairs = zip(*(table.values(column) for column in columns), strict=True)
@@ -113,12 +114,12 @@ class _Labels:
         for row, value in enumerate(values):
             own = self._known.get(value) if type(value) is str else None
             if own is None:
-                texts = label_texts(value, self._params.label_separator)
-                own = tuple(dict.fromkeys(map(self._number, texts or ())))
-                if type(value) is str and len(self._known) < MANY:
-                    self._known[value] = own
-                if texts is None:
+                own = self._numbers(value)
+                if own is None:
                     wrong.append(row)
+                    own = ()
+                elif type(value) is str and len(self._known) < MANY:
+                    self._known[value] = own
             if len(own) != 1 and not self._params.multi_label:
                 wrong.append(row)
             self._values.extend(own)
@@ -129,29 +130,43 @@ class _Labels:
         """The numbers of each row."""
         return Ragged.of_lengths(np.array(self._values, np.int32), np.array(self._lengths))
 
-    def _number(self, label: str) -> int:
-        if label not in self._number_of:
+    def _numbers(self, value: Any) -> tuple[int, ...] | None:
+        """The labels of a value of the column; None if it is neither text nor a list of it."""
+        pieces = _pieces(value, self._params.label_separator)
+        if pieces is None:
+            return None
+        numbers = dict.fromkeys(
+            [self._number_of[piece] if piece in self._number_of else self._new(piece) for piece in pieces]
+        )
+        numbers.pop(NO_LABEL, None)
+        return tuple(numbers)
+
+    def _new(self, piece: str) -> int:
+        """The number of a text that was not there before; it may be an earlier label with other spaces."""
+        label = shown(piece.strip())
+        if label and label not in self._number_of:
             self._number_of[label] = len(self.names)
             self.names.append(label)
-        return self._number_of[label]
+        self._number_of[piece] = number = self._number_of[label] if label else NO_LABEL
+        return number
 
 
-def label_texts(value: Any, separator: str) -> list[str] | None:
-    """The labels of a value of the column, which may stand in it twice; None if it is neither text nor a list of it."""
-    found = value if isinstance(value, list) else ("" if value is None else str(value)).strip().split(separator)
-    if isinstance(value, dict) or not all(isinstance(label, str) for label in found):
-        return None
-    return [shown(label.strip()) for label in found if label.strip()]
+def _pieces(value: Any, separator: str) -> list[str] | None:
+    """The labels of a value of the column, as it has them; None if it is neither text nor a list of it."""
+    if isinstance(value, list):
+        return value if all(isinstance(label, str) for label in value) else None
+    return None if isinstance(value, dict) else ("" if value is None else str(value)).strip().split(separator)
 
 
 def _ids(table: Table, names: list[str], starts: np.ndarray | None) -> list[str]:
     """The id of each row: that of the column, else its path, with the start if it has one."""
-    texts, has_ids = table.texts("id"), any("id" in row.cells for row in table.examples)
-    given = texts if has_ids else [""] * len(names)
-    if starts is None:
-        return [shown(text or name) for text, name in zip(given, names, strict=True)]
-    pieces = ("" if math.isnan(start_s) else f"#{start_s:.15g}" for start_s in starts.tolist())
-    return [shown(text or name + piece) for text, name, piece in zip(given, names, pieces, strict=True)]
+    made: Iterable[str] = names
+    if starts is not None:
+        pieces = ("" if math.isnan(start_s) else f"#{start_s:.15g}" for start_s in starts.tolist())
+        made = (name + piece for name, piece in zip(names, pieces, strict=True))
+    if table.has("id"):
+        made = (text or name for text, name in zip(table.texts("id"), made, strict=True))
+    return [name if name.isascii() and name.isprintable() else shown(name) for name in made]
 
 
 def _checked(row: Row, files: FileLookup, root: Path, params: ManifestParams) -> str:
@@ -175,10 +190,10 @@ def _refuse_link(row: Row, path: Path, files: FileLookup, root: Path) -> None:
 
 def _check_labels(row: Row, params: ManifestParams) -> None:
     column = "labels" if "labels" in row.cells else "label"
-    found = label_texts(row.cells[column], params.label_separator)
+    found = _pieces(row.cells[column], params.label_separator)
     if found is None:
         row.refuse(f"{column} is {row.cells[column]!r}", "it is a string, or in JSON a list of strings")
-    labels = list(dict.fromkeys(found))
+    labels = list(dict.fromkeys(shown(label.strip()) for label in found if label.strip()))
     if not labels and not params.multi_label:
         row.refuse(f"{column} is empty", "every clip needs a label, unless data.params.multi_label=true")
     if len(labels) > 1 and not params.multi_label:

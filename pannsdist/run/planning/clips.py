@@ -63,9 +63,9 @@ def _are_plain(clips: Sequence[Clip], known: Set[str], multi_label: bool) -> boo
         return False
     labels, starts_s, durations_s = clips.labels, clips.starts_s, clips.durations_s
     is_known = np.array([name in known for name in clips.label_names], bool)
-    label_of_clip = np.sort(labels.rows * len(clips.label_names) + labels.values)
+    label_of_clip = np.sort(labels.rows * len(clips.label_names) + labels.flat)
     return all(isinstance(name, str) and name and is_unicode(name) for name in clips.ids) and bool(
-        is_known[labels.values].all()
+        is_known[labels.flat].all()
         and (np.diff(label_of_clip) > 0).all()
         and (multi_label or (labels.lengths == 1).all())
         and (starts_s is None or (np.isfinite(starts_s) & (starts_s >= 0)).all())

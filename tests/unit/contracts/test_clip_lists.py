@@ -77,6 +77,7 @@ def test_rows_of_different_length_are_taken_in_any_order():
     ragged = Ragged.of_lengths(np.array([1, 2, 3, 4, 5, 6]), np.array([2, 0, 1, 3]))
     assert [ragged.row(row).tolist() for row in range(4)] == [[1, 2], [], [3], [4, 5, 6]]
     some = ragged.take(np.array([3, 1, 0]))
-    assert (some.values.tolist(), some.lengths.tolist()) == ([4, 5, 6, 1, 2], [3, 0, 2])
+    assert (some.flat.tolist(), some.lengths.tolist()) == ([4, 5, 6, 1, 2], [3, 0, 2])
     assert some.rows.tolist() == [0, 0, 0, 2, 2]
-    assert len(ragged.take(np.array([], np.int64))) == 0
+    assert pickle.loads(pickle.dumps(some)).values.tolist() == [4, 5, 6, 1, 2]
+    assert len(ragged.take(np.array([], np.int64)).flat) == 0

@@ -18,7 +18,7 @@ import sound_kinds
 
 from pannsdist.audio.clip_reader import ClipReader
 from pannsdist.audio.inspection import inspect
-from pannsdist.audio.reader import mono_blocks
+from pannsdist.audio.sounds import mono_blocks
 from pannsdist.audio.verdicts import judge
 from pannsdist.contracts import Clip
 from pannsdist.runtime.errors import UserError

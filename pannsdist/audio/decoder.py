@@ -45,7 +45,7 @@ class Decoder:
             except BaseException:
                 self._close_bytes()
                 raise
-        self._can_seek = bool(self._file.seekable())
+        self.can_seek, self.position = bool(self._file.seekable()), 0
         self._file.seekable = _never  # else soundfile seeks after every read, which fails near damage
         self.frames, self.rate_hz, self.channels = len(self._file), self._file.samplerate, self._file.channels
         self.format: str = self._file.format
@@ -56,21 +56,17 @@ class Decoder:
         self._file.close()
         self._close_bytes()
 
-    def seek(self, frame: int, block_frames: int) -> None:
-        """Move to a frame, once, from the start. A file that cannot seek, such as GSM 6.10 in WAV, is decoded to it."""
-        if frame == 0:
-            return
+    def seek(self, frame: int) -> None:
+        """Move to a frame, if it `can_seek`; see `audio.seeking` for what it then gives."""
         with self._decoding():
-            if self._can_seek:
-                self._file.seek(frame)
-                return
-        while frame > 0 and len(skipped := self.read(min(frame, block_frames))):
-            frame -= len(skipped)
+            self._file.seek(frame)
+        self.position = frame
 
     def read(self, frames: int) -> np.ndarray:
         """The next frames, fewer at the end: (S, channels) float32."""
         with self._decoding():
             samples: np.ndarray = self._file.read(frames, dtype="float32", always_2d=True)
+        self.position += len(samples)
         return samples
 
     def _close_bytes(self) -> None:

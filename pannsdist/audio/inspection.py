@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from pannsdist.audio.loudness import LevelMeter
-from pannsdist.audio.reader import checked_mono, clip_name, clip_span, open_source, resampled_blocks
+from pannsdist.audio.reader import clip_name, clip_span
+from pannsdist.audio.sounds import clip_part, open_sound
 from pannsdist.contracts import Clip
 from pannsdist.runtime.errors import BadClip
 
@@ -47,19 +47,18 @@ def _facts(clip: Clip, model_rate_hz: int) -> Facts:
 
 def _read(clip: Clip, model_rate_hz: int) -> Facts:
     """The facts of a clip, block by block. Raises BadClip where training would."""
-    name, digest, meter, shapes = clip_name(clip), hashlib.sha256(), LevelMeter(), []
+    digest, meter, shapes = hashlib.sha256(), LevelMeter(), []
 
-    def digested(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        for block in blocks:
-            digest.update(np.ascontiguousarray(block).tobytes())
-            shapes.append(block.shape)
-            yield block
+    def observe(block: np.ndarray, mono: np.ndarray) -> None:
+        digest.update(np.ascontiguousarray(block).tobytes())
+        shapes.append(block.shape)
+        meter.add_channels(block, mono)
 
-    with open_source(clip.source, name) as source:
-        rate_hz = source.verdict.rate_hz
-        mono = checked_mono(digested(source.blocks(*clip_span(clip, source))), name, meter)
-        for _ in meter.outputs(resampled_blocks(mono, rate_hz, model_rate_hz)):
-            pass
+    with open_sound(clip.source, clip_name(clip), model_rate_hz) as sound:
+        rate_hz = sound.source.verdict.rate_hz
+        sound.observe(*clip_span(clip, sound.source), observe)
+        for part in sound.parts(*clip_part(clip, sound, model_rate_hz)):
+            meter.add_output(part)
     frames = sum(shape[0] for shape in shapes)
     digest.update(f"{rate_hz} {frames} {shapes[0][1:]}".encode())
     return Facts(frames / rate_hz, int(rate_hz), digest.hexdigest(), meter.is_silent, meter.remarks())

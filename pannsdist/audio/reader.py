@@ -1,12 +1,12 @@
-"""Opens a sound once, reads parts of it, mixes them to mono and resamples them: for training and for inference.
+"""Opens a sound once and reads parts of it, as it is stored: for training and for inference.
 
-Axes: S samples of one channel, also called frames where there are several channels.
+Axes: S frames, which are samples of all channels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -15,15 +15,11 @@ import numpy as np
 
 from pannsdist.audio.decoder import Decoder, DecodingError
 from pannsdist.audio.encoded import SoundFile
-from pannsdist.audio.loudness import LevelMeter, refusal
-from pannsdist.audio.verdicts import BLOCK_VALUES, FLOATS, Examined, Verdict, examined, judge, level_fault, rate_fault
+from pannsdist.audio.loudness import refusal
+from pannsdist.audio.verdicts import BLOCK_VALUES, Examined, Verdict, examined, judge, level_fault, rate_fault
 from pannsdist.contracts import Clip, EncodedSource, SampleSource, shown
 from pannsdist.contracts.sound_files import how_to_read
 from pannsdist.runtime.errors import BadClip
-
-BLOCK_S = 10.0
-QUALITY = "HQ"
-"""Of soxr. Other qualities give other samples, so it is the same in training and in inference."""
 
 
 @dataclass(frozen=True)
@@ -75,44 +71,75 @@ class OpenSource(Protocol):
         """Its length and its own sample rate, and what is missing of it."""
         ...
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether a frame has the same bits wherever reading began. Else they depend on where it did."""
+        ...
+
+    @property
+    def is_examined(self) -> bool:
+        """Whether `level_fault` looks at every frame; else it knows nothing, and who reads must look."""
+        ...
+
     def level_fault(self, first: int, end: int) -> str:
         """Why no network may get these frames; empty if it may. Raises DecodingError."""
         ...
 
-    def blocks(self, first: int, end: int, frames: int = 0) -> Iterator[np.ndarray]:
-        """Frames `first` to `end`, so many at a time, else as many as fit: (S, channels). Once after opening.
+    def blocks(self, first: int, end: int) -> Iterator[np.ndarray]:
+        """Frames `first` to `end`, as many at a time as fit: (S, channels) float32, which the caller may change.
 
-        Raises DecodingError where they cannot be decoded.
+        Cheap where `first` is the end of what was read before. Raises DecodingError where they cannot be decoded.
         """
         ...
 
 
 class _FileSource:
-    """A sound file, decoded by libsndfile: WAV of 8 to 32 bit or float, FLAC, Ogg, MP3, and the like."""
+    """A sound file, decoded by libsndfile: WAV of 8 to 32 bit or float, FLAC, Ogg, MP3, and the like.
 
-    def __init__(self, file: SoundFile, decoder: Decoder, found: Examined) -> None:
-        self._file, self._decoder, self._found = file, decoder, found
-        self.verdict = found.verdict
+    It is opened when the first frames are read, and again where its decoder cannot go back.
+    """
+
+    def __init__(self, file: SoundFile, found: Examined) -> None:
+        self._file, self._found = file, found
+        self._decoder: Decoder | None = None
+        self.verdict, self.is_exact, self.is_examined = found.verdict, found.access.is_exact, found.has_floats
 
     def level_fault(self, first: int, end: int) -> str:
         """See OpenSource. Only floats are decoded for it."""
-        return level_fault(self._file, self._found, first, end) if self._decoder.subtype in FLOATS else ""
+        return level_fault(self._file, self._found, first, end) if self.is_examined else ""
 
-    def blocks(self, first: int, end: int, frames: int = 0) -> Iterator[np.ndarray]:
+    def blocks(self, first: int, end: int) -> Iterator[np.ndarray]:
         """See OpenSource. `SoundFile.blocks` fills up with uninitialised memory where a file ends early."""
-        at_most = max(1, BLOCK_VALUES // self._decoder.channels)
-        frames = min(frames or at_most, at_most)
-        self._decoder.seek(first, at_most)
+        decoder = self._at(first)
+        frames = _fitting(decoder.channels)
         while first < end:
-            block = self._decoder.read(min(frames, end - first))
+            block = decoder.read(min(frames, end - first))
             if len(block) == 0:
                 raise DecodingError(f"it ends {end - first} samples before its length, or changes while it is read")
             first += len(block)
             yield block
 
+    def close(self) -> None:
+        """Close the file."""
+        if self._decoder is not None:
+            self._decoder.close()
+            self._decoder = None
+
+    def _at(self, frame: int) -> Decoder:
+        """The decoder, at a frame."""
+        access = self._found.access
+        if self._decoder is not None and not access.goes_on(self._decoder.position, frame):
+            self.close()
+        if self._decoder is None:
+            self._decoder = Decoder(self._file, self._found.pieces)
+        access.advance(self._decoder, frame, _fitting(self._decoder.channels))
+        return self._decoder
+
 
 class _ArraySource:
     """Samples in memory: (S,) or (S, channels)."""
+
+    is_exact = is_examined = True
 
     def __init__(self, samples: np.ndarray, rate_hz: float) -> None:
         self._samples = samples[:, None] if samples.ndim == 1 else samples
@@ -122,10 +149,16 @@ class _ArraySource:
         """See OpenSource."""
         return refusal(self._samples[first:end])
 
-    def blocks(self, first: int, end: int, frames: int = 0) -> Iterator[np.ndarray]:
+    def blocks(self, first: int, end: int) -> Iterator[np.ndarray]:
         """See OpenSource."""
-        frames = frames or max(1, end - first)
-        return (self._samples[at : min(end, at + frames)] for at in range(first, end, frames))
+        frames = _fitting(self._samples.shape[1])
+        for at in range(first, end, frames):
+            yield np.array(self._samples[at : min(end, at + frames)], np.float32)
+
+
+def _fitting(channels: int) -> int:
+    """Frames of a block."""
+    return max(1, BLOCK_VALUES // max(1, channels))
 
 
 @contextmanager
@@ -135,11 +168,13 @@ def open_source(source: AudioInput | SampleSource, name: SourceName) -> Iterator
         found = examined(source)
         if not found.verdict.is_readable:
             raise name.bad_clip(found.verdict.fault, how_to_read(Path(source.name)))
+        file = _FileSource(source, found)
         try:
-            with closing(Decoder(source, found.pieces)) as decoder:
-                yield _FileSource(source, decoder, found)
+            yield file
         except DecodingError as error:
             raise name.bad_clip(str(error)) from error
+        finally:
+            file.close()
         return
     samples, rate_hz = (source.samples, source.rate_hz) if isinstance(source, Recording) else source.samples()
     if fault := rate_fault(rate_hz):
@@ -174,34 +209,10 @@ def clip_span(clip: Clip, source: OpenSource) -> tuple[int, int]:
     return first, end
 
 
-def refuse_unusable(samples: np.ndarray, name: SourceName) -> None:
-    """Raise BadClip for samples (S, channels) as decoded that no network may get."""
-    if why := refusal(samples):
-        raise name.bad_clip(why)
-
-
 def missing_part(source: AudioInput) -> Verdict | None:
     """The verdict on an input of inference of which only a part can be read, else None. Raises nothing."""
     verdict = verdict_on(source)
     return verdict if verdict.is_readable and not verdict.is_whole else None
-
-
-def mix_to_mono(samples: np.ndarray) -> np.ndarray:
-    """The mean of the channels: (S, channels) -> (S,) float32."""
-    if samples.shape[1] == 1:
-        return samples[:, 0].astype(np.float32, copy=False)
-    mono: np.ndarray = samples.mean(axis=1, dtype=np.float32)
-    return mono
-
-
-def resample(waveform: np.ndarray, own_hz: float, rate_hz: int) -> np.ndarray:
-    """(S,) -> (S',) float32 at `rate_hz`, by soxr in one call."""
-    if own_hz == rate_hz:
-        return np.ascontiguousarray(waveform)
-    import soxr
-
-    resampled: np.ndarray = soxr.resample(waveform, own_hz, rate_hz, quality=QUALITY)
-    return resampled.astype(np.float32, copy=False)
 
 
 def duration_s(source: AudioInput) -> float:
@@ -210,41 +221,3 @@ def duration_s(source: AudioInput) -> float:
     if not verdict.is_readable:
         raise input_name(source).bad_clip(verdict.fault or "it contains no samples")
     return verdict.length_s
-
-
-def mono_blocks(source: AudioInput, rate_hz: int, meter: LevelMeter | None = None) -> Iterator[np.ndarray]:
-    """The mono samples at `rate_hz`, some seconds at a time in constant memory: (S,) float32; `meter` measures them.
-
-    Of a source that is not whole they are what can be read; `verdict_on` tells how much that is. Raises BadClip for a
-    file that is no sound, for a sound without samples, and for what `loudness.refusal` refuses.
-    """
-    name = input_name(source)
-    with open_source(source, name) as opened:
-        verdict, meter = opened.verdict, meter or LevelMeter()
-        if why := opened.level_fault(0, verdict.frames):
-            raise name.bad_clip(why)
-        blocks = opened.blocks(0, verdict.frames, max(1, round(BLOCK_S * verdict.rate_hz)))
-        mono = checked_mono(blocks, name, meter)
-        yield from meter.outputs(resampled_blocks(mono, verdict.rate_hz, rate_hz))
-
-
-def checked_mono(blocks: Iterable[np.ndarray], name: SourceName, meter: LevelMeter) -> Iterator[np.ndarray]:
-    """Blocks (S, channels) -> blocks (S,). Raises BadClip."""
-    for block in blocks:
-        refuse_unusable(block, name)
-        mono = mix_to_mono(block)
-        meter.add_channels(block, mono)
-        yield mono
-
-
-def resampled_blocks(blocks: Iterable[np.ndarray], own_hz: float, rate_hz: int) -> Iterator[np.ndarray]:
-    """Blocks (S,), resampled without seams: concatenated they are the sound at `rate_hz`."""
-    if own_hz == rate_hz:
-        yield from blocks
-        return
-    import soxr
-
-    resampler = soxr.ResampleStream(own_hz, rate_hz, 1, dtype="float32", quality=QUALITY)
-    for block in blocks:
-        yield resampler.resample_chunk(block)
-    yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)

@@ -13,6 +13,7 @@ from pannsdist.audio.containers.layout import Layout, Piece
 from pannsdist.audio.decoder import Decoder, DecodingError
 from pannsdist.audio.encoded import NoSoundFile, SoundFile, ending, no_sound_file, opened, state_of
 from pannsdist.audio.loudness import refusal
+from pannsdist.audio.seeking import FROM_START, Access, access
 from pannsdist.contracts import SourceState
 
 MIN_RATE_HZ, MAX_RATE_HZ = 1000, 768_000
@@ -87,13 +88,15 @@ def judge(source: SoundFile) -> Verdict:
 
 @dataclass(frozen=True)
 class Examined:
-    """A verdict, and the pieces with which the decoder opens the file, if it needs any.
+    """A verdict, how the file is read, and the pieces with which the decoder opens it, if it needs any.
 
     `level_faults` are those of spans of the file that were looked at, by (first, end); see `level_fault`.
     """
 
     verdict: Verdict
     pieces: tuple[Piece, ...] = ()
+    access: Access = FROM_START
+    has_floats: bool = False
     level_faults: dict[tuple[int, int], str] = field(default_factory=dict, compare=False)
 
 
@@ -114,13 +117,13 @@ def level_fault(source: SoundFile, found: Examined, first: int, end: int) -> str
     span = first, end
     if span not in found.level_faults:
         with closing(Decoder(source, found.pieces)) as decoder:
-            found.level_faults[span] = _level_fault(decoder, first, end)
+            found.level_faults[span] = _level_fault(decoder, found.access, first, end)
     return found.level_faults[span]
 
 
-def _level_fault(decoder: Decoder, first: int, end: int) -> str:
+def _level_fault(decoder: Decoder, access: Access, first: int, end: int) -> str:
     peaks, at_most = [0.0], max(1, BLOCK_VALUES // decoder.channels)
-    decoder.seek(first, at_most)
+    access.advance(decoder, first, at_most)
     while first < end and len(block := decoder.read(min(at_most, end - first))):
         peaks.append(float(np.abs(block).max()))
         first += len(block)
@@ -154,6 +157,7 @@ def _judged(source: SoundFile, found: Layout) -> Examined:
     with closing(decoder):
         _refuse_bounds(decoder)
         frames, promised_frames, rate_hz = decoder.frames, decoder.frames, decoder.rate_hz
+        way, has_floats = access(decoder, not found.fault, found.last_page_s), decoder.subtype in FLOATS
         is_exact = not found.fault and not found.unknown and _is_exact(decoder)
     fault, whole_s = found.fault, found.whole_s
     if not is_exact:
@@ -165,12 +169,12 @@ def _judged(source: SoundFile, found: Layout) -> Examined:
         raise NoSoundFile("it contains no samples" + (f" that can be read ({fault})" if fault else ""))
     length_s = frames / rate_hz
     if not fault:
-        return Examined(Verdict(frames, rate_hz, length_s), pieces)
+        return Examined(Verdict(frames, rate_hz, length_s), pieces, way, has_floats)
     if found.promised is not None:
         whole_s = length_s * found.promised
     if whole_s is not None and whole_s <= length_s:
         whole_s = None
-    return Examined(Verdict(frames, rate_hz, whole_s, fault), pieces)
+    return Examined(Verdict(frames, rate_hz, whole_s, fault), pieces, has_floats=has_floats)
 
 
 def _opened(source: SoundFile, found: Layout) -> tuple[Decoder, tuple[Piece, ...]]:
@@ -203,7 +207,7 @@ def _is_exact(decoder: Decoder) -> bool:
     if decoder.format == "FLAC" or not decoder.subtype.startswith(EXACT) or decoder.frames <= 0:
         return False
     try:
-        decoder.seek(decoder.frames - 1, 1)
+        decoder.seek(decoder.frames - 1)
         return len(decoder.read(2)) == 1
     except DecodingError:
         return False

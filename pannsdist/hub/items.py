@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from pannsdist.audio.batches import Shard
+from pannsdist.audio.chunks import resample
 from pannsdist.audio.loader import Loader
 from pannsdist.audio.loudness import refusal
-from pannsdist.audio.reader import resample
 from pannsdist.audio.verdicts import rate_fault
 from pannsdist.contracts import FrontEnd
 from pannsdist.contracts.batch import Batch

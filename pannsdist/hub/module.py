@@ -13,8 +13,8 @@ import paddle
 import paddle.nn.functional as F
 from paddle import nn
 
+from pannsdist.audio.chunks import resample
 from pannsdist.audio.loudness import refusal
-from pannsdist.audio.reader import resample
 from pannsdist.audio.verdicts import MAX_RATE_HZ, MIN_RATE_HZ, rate_fault
 from pannsdist.audio.windows import sliding_windows
 from pannsdist.contracts import FrontEnd

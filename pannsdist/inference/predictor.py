@@ -12,7 +12,8 @@ import numpy as np
 
 from pannsdist.audio.loudness import LevelMeter
 from pannsdist.audio.prefetch import prefetch
-from pannsdist.audio.reader import AudioInput, missing_part, mono_blocks
+from pannsdist.audio.reader import AudioInput, missing_part
+from pannsdist.audio.sounds import mono_blocks
 from pannsdist.audio.verdicts import Verdict
 from pannsdist.audio.windows import Window, sliding_windows
 from pannsdist.inference.detection import WindowScores

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from pannsdist.audio.reader import AudioInput, Recording, mono_blocks
+from pannsdist.audio.reader import AudioInput, Recording
+from pannsdist.audio.sounds import mono_blocks
 from pannsdist.audio.verdicts import MAX_RATE_HZ, MIN_RATE_HZ, rate_fault
 from pannsdist.contracts.file_lookup import FileLookup
 from pannsdist.contracts.sound_files import SoundFiles, find_sound_files, merged

@@ -26,7 +26,8 @@ class Layout:
     `fault` is why the sound cannot be whole, empty if nothing speaks against it. How long a whole sound would be stands
     in `whole_s`, or follows from `promised`, its data in relation to what the file holds; without either it is unknown.
     `frames` is the number that the file holds, where it was counted. `pieces` make a file with a correct header, for a
-    decoder that trusts the header of the file itself. Of an `unknown` container the length is found by decoding.
+    decoder that trusts the header of the file itself. `last_page_s` is how long the last page of Ogg is. Of an
+    `unknown` container the length is found by decoding.
     """
 
     fault: str = ""
@@ -34,6 +35,7 @@ class Layout:
     promised: float | None = None
     frames: int | None = None
     pieces: tuple[Piece, ...] = ()
+    last_page_s: float = 0.0
     unknown: bool = False
 
 

@@ -22,6 +22,7 @@ class _Stream:
     rate_hz: int
     skipped: int = 0
     position: int = 0
+    last_page: int = 0
     pages: int = 0
     ended: bool = False
 
@@ -62,7 +63,8 @@ def ogg(file: BinaryIO, size: int) -> Layout:
             continue
         fault = fault or _fault(stream, page)
         stream.pages = page.number + 1
-        stream.position = max(stream.position, page.position)
+        if page.position > stream.position:
+            stream.last_page, stream.position = page.position - stream.position, page.position
         stream.ended = stream.ended or bool(page.flags & LAST)
     return _summed(audio, fault)
 
@@ -74,7 +76,8 @@ def _summed(audio: list[_Stream], fault: str) -> Layout:
         return Layout(fault or ENDS_EARLY)
     if len(audio) > 1:
         fault = fault or f"it is a chain of {len(audio)} streams, of which only the first can be read"
-    return Layout(fault, whole_s=sum(stream.length_s for stream in audio))
+    last_page_s = audio[0].last_page / audio[0].rate_hz
+    return Layout(fault, whole_s=sum(stream.length_s for stream in audio), last_page_s=last_page_s)
 
 
 def _all_ended(audio: list[_Stream]) -> bool:

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pannsdist.audio.loudness import LevelMeter
-from pannsdist.audio.reader import duration_s, mono_blocks
+from pannsdist.audio.reader import duration_s
+from pannsdist.audio.sounds import mono_blocks
 from pannsdist.inference.detection import Event, Rule, events
 from pannsdist.inference.drawing.outline import Curves, Outline
 from pannsdist.inference.drawing.plot import Scene, draw

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pannsdist.audio.encoded import SoundFile
-from pannsdist.audio.reader import AudioInput, Recording, clip_name, clip_span, open_source
+from pannsdist.audio.reader import Recording, clip_name, clip_span
+from pannsdist.audio.sounds import clip_part, open_sound
 from pannsdist.contracts import Clip
 from pannsdist.inference.engines.compiled import TOLERANCE, max_difference
 from pannsdist.inference.engines.dygraph import Dygraph
@@ -36,7 +37,7 @@ def read_sounds(inference_model: InferenceModel, clips: Sequence[Clip]) -> list[
     """The clips at the model's rate: (S,) float32, at most eight windows of each. Raises UserError for a bad one."""
     limit = LONGEST_WINDOWS * windowing(inference_model).window
     try:
-        return [beginning(_source(clip), inference_model.rate_hz, limit) for clip in clips]
+        return [_beginning(clip, inference_model.rate_hz, limit) for clip in clips]
     except BadClip as error:
         wrong = f"the export cannot be checked: {error.wrong}"
         raise UserError(wrong, "give other files as --check FILE...") from error
@@ -80,10 +81,11 @@ def _batches(sounds: Sequence[np.ndarray], lengths: Windowing) -> Iterator[np.nd
     yield np.stack([np.resize(sound, window + window // 2 + 1) for sound in sounds])
 
 
-def _source(clip: Clip) -> AudioInput:
-    """A clip as `predict` takes it: its file, or the part of its source in memory."""
+def _beginning(clip: Clip, rate_hz: int, limit: int) -> np.ndarray:
+    """The first `limit` samples of a clip at a rate, or all of a shorter one: (S,) float32. Raises BadClip."""
     if isinstance(clip.source, SoundFile) and not clip.start_s and clip.duration_s is None:
-        return clip.source
-    with open_source(clip.source, clip_name(clip)) as opened:
-        samples = np.concatenate(list(opened.blocks(*clip_span(clip, opened))))
-        return Recording(clip.id, samples, opened.verdict.rate_hz)
+        return beginning(clip.source, rate_hz, limit)
+    with open_sound(clip.source, clip_name(clip), rate_hz) as sound:
+        clip_span(clip, sound.source)
+        first, end = clip_part(clip, sound, rate_hz)
+        return sound.part(first, min(end, first + limit))

@@ -10,7 +10,7 @@ import sound_kinds
 from pannsdist.audio.clip_lengths import length_s
 from pannsdist.audio.clip_reader import ClipReader
 from pannsdist.audio.inspection import inspect
-from pannsdist.audio.reader import mono_blocks
+from pannsdist.audio.sounds import mono_blocks
 from pannsdist.audio.verdicts import judge
 from pannsdist.contracts import Clip, EncodedSource, SourceState
 from pannsdist.run.data_record import size_bytes

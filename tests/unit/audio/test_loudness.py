@@ -16,7 +16,8 @@ from pannsdist.audio.loudness import (
     LevelMeter,
     refusal,
 )
-from pannsdist.audio.reader import Recording, mono_blocks
+from pannsdist.audio.reader import Recording
+from pannsdist.audio.sounds import mono_blocks
 from pannsdist.contracts import Clip
 from pannsdist.runtime.errors import BadClip
 

@@ -13,7 +13,7 @@ from pannsdist.audio import reader, verdicts
 from pannsdist.audio.clip_reader import ClipReader
 from pannsdist.audio.decoder import Decoder
 from pannsdist.audio.inspection import inspect
-from pannsdist.audio.reader import mono_blocks
+from pannsdist.audio.sounds import mono_blocks
 from pannsdist.audio.verdicts import examined, judge
 from pannsdist.contracts import Clip
 from pannsdist.runtime.errors import BadClip

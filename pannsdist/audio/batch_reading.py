@@ -125,7 +125,7 @@ def _waveform(request: BatchRequest, row: int, clip: Clip) -> np.ndarray:
     if not randomness.augmentations:
         return waveform
     return augment(
-        waveform,
+        waveform if waveform.flags.writeable else waveform.copy(),
         reader.rate_hz,
         randomness.augmentations,
         lambda name: randomness.generator(clip, row, f"augment {name}"),

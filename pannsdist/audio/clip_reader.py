@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
 
 from pannsdist.audio.reader import clip_name, clip_span
+from pannsdist.audio.sixteen_bit import as_float, to_16_bit
 from pannsdist.audio.sounds import OpenSound, clip_part, open_sound
+from pannsdist.audio.waveform_cache import CachedSound, WaveformCache, cached_sound
 from pannsdist.contracts import Clip
 
 
@@ -16,7 +19,8 @@ class ClipReader:
     """Reads clips at `rate_hz`, at most `crop_samples` long; refuses those shorter than `min_clip_s`.
 
     Shorter ones are padded to `pad_samples`, by default to `crop_samples`. A clip that is longer than the crop by at
-    most the part `undrawn` of it, as by the padding of a codec, is read from its start in training, too.
+    most the part `undrawn` of it, as by the padding of a codec, is read from its start in training, too. With a `cache`
+    the samples are the same, from there. With `is_16_bit`, also of the cache, they are rounded to 16 bit.
     """
 
     rate_hz: int
@@ -24,9 +28,11 @@ class ClipReader:
     min_clip_s: float = 0.0
     pad_samples: int | None = None
     undrawn: float = 0.0
+    cache: WaveformCache | None = None
+    is_16_bit: bool = False
 
     def read(self, clip: Clip, generator: np.random.Generator | None) -> np.ndarray:
-        """The waveform of a clip: (S,) float32, S from `pad_samples` to `crop_samples`.
+        """The waveform of a clip: (S,) float32, S from `pad_samples` to `crop_samples`; from a cache perhaps read-only.
 
         A longer clip is cropped, in training at an offset drawn from `generator`, without a generator at its start; of
         a file, only the chunks are decoded that the crop touches. A shorter clip is padded with silence here and not
@@ -44,15 +50,21 @@ class ClipReader:
 
     def crops_at_random(self, clip: Clip) -> bool:
         """Whether a generator draws where the crop of this clip begins. Raises BadClip."""
-        with open_sound(clip.source, clip_name(clip), self.rate_hz) as sound:
+        with self._opened(clip) as sound:
             clip_span(clip, sound.source)
             first, end = clip_part(clip, sound, self.rate_hz)
             return self._is_drawn(end - first)
 
     def unpadded(self, clip: Clip, generator: np.random.Generator | None) -> np.ndarray:
         """As `read`, but a shorter clip stays shorter."""
-        with open_sound(clip.source, clip_name(clip), self.rate_hz) as sound:
-            return sound.part(*self._crop(clip, sound, generator))
+        with self._opened(clip) as sound:
+            part = sound.part(*self._crop(clip, sound, generator))
+        return as_float(to_16_bit(part)) if self.is_16_bit and not isinstance(sound, CachedSound) else part
+
+    def _opened(self, clip: Clip) -> AbstractContextManager[OpenSound]:
+        if self.cache is None:
+            return open_sound(clip.source, clip_name(clip), self.rate_hz)
+        return cached_sound(self.cache, clip, self.rate_hz)
 
     def _crop(self, clip: Clip, sound: OpenSound, generator: np.random.Generator | None) -> tuple[int, int]:
         """(first, end) of the crop in samples of the sound. Raises BadClip for a clip that is too short."""

@@ -20,7 +20,7 @@ from pannsdist.run.planning.selection import Plugins
 from pannsdist.runtime import cpu
 from pannsdist.runtime.errors import UserError
 
-READER_KEYS = ("rate_hz", "crop_samples", "min_clip_s", "pad_samples")
+READER_KEYS = ("rate_hz", "crop_samples", "min_clip_s", "pad_samples", "is_16_bit")
 
 
 @dataclass(frozen=True)

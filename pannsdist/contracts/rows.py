@@ -7,9 +7,9 @@ import re
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NoReturn, overload
 
+from pannsdist.contracts.locations import Location
 from pannsdist.runtime.errors import UserError
 
 __all__ = ["Row", "Table"]
@@ -25,7 +25,7 @@ class Row:
     `line` is 0 if the row stands for the file itself.
     """
 
-    file: Path
+    file: Location
     line: int
     cells: Mapping[str, Any]
 
@@ -114,14 +114,14 @@ class Table(Sequence[Row]):
     need no more than their values. A table with a header has a single shape.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Location) -> None:
         self.file = file
         self.lines, self._part_of, self._place_of = array("Q"), array("L"), array("L")
         self._parts: dict[tuple[str, ...], _Part] = {}
         self._listed: list[_Part] = []
 
     @classmethod
-    def of_rows(cls, file: Path, rows: Iterable[tuple[int, tuple[str, ...], Sequence[Any]]]) -> Table:
+    def of_rows(cls, file: Location, rows: Iterable[tuple[int, tuple[str, ...], Sequence[Any]]]) -> Table:
         """A table of (line, names, values) of each row."""
         table, block, lines, shape = cls(file), list[Sequence[Any]](), list[int](), tuple[str, ...]()
         for line, names, values in rows:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pannsdist.contracts.locations import Location
 from pannsdist.contracts.rows import Row, Table
 from pannsdist.contracts.sound_files import is_hidden
 from pannsdist.runtime.errors import UserError
@@ -36,12 +37,12 @@ TABLE_ENDINGS = (".csv", ".tsv", ".txt", *JSON_ENDINGS)
 """Of the files that `table_rows` reads. The ending of a text says nothing of its separator: its header does."""
 
 
-def table_rows(path: Path, *, key: str = "") -> Table:
+def table_rows(path: Location, *, key: str = "") -> Table:
     """Rows of a table with an ending of `TABLE_ENDINGS`: JSON lines, or text with a header line."""
     return (json_rows if path.suffix.lower() in JSON_ENDINGS else csv_rows)(path, key=key)
 
 
-def csv_rows(path: Path, columns: Sequence[str] = (), *, key: str = "", header: Sequence[str] = ()) -> Table:
+def csv_rows(path: Location, columns: Sequence[str] = (), *, key: str = "", header: Sequence[str] = ()) -> Table:
     """Rows of a table with a header line; blank lines are skipped, all line endings are supported.
 
     Values are separated by what separates the names in the header: commas, semicolons (as spreadsheets write where the
@@ -61,7 +62,7 @@ def csv_rows(path: Path, columns: Sequence[str] = (), *, key: str = "", header: 
 
 
 def _csv_rows(
-    path: Path, reader: Any, dialect: Dialect, columns: Sequence[str], header: Sequence[str]
+    path: Location, reader: Any, dialect: Dialect, columns: Sequence[str], header: Sequence[str]
 ) -> Iterator[tuple[int, tuple[str, ...], list[str]]]:
     """(line, names, values) of each row below the header."""
     names = tuple(header)
@@ -93,7 +94,7 @@ class Dialect:
         return f"values are separated by {SEPARATORS[self.separator]}"
 
 
-def _dialect(path: Path, text: str) -> Dialect:
+def _dialect(path: Location, text: str) -> Dialect:
     """The separator of the names in the header line. Raises UserError if it has two."""
     lines = ((number, line.rstrip("\r\n")) for number, line in enumerate(each_line(text), start=1) if line.strip())
     number, line = next(lines, (0, ""))
@@ -109,12 +110,12 @@ def _dialect(path: Path, text: str) -> Dialect:
     return Dialect(found[0] if found else ",")
 
 
-def json_rows(path: Path, *, key: str = "") -> Table:
+def json_rows(path: Location, *, key: str = "") -> Table:
     """Rows of a JSON lines file, one object per line."""
     return Table.of_rows(path, _json_rows(path, read_text(path, key)))
 
 
-def line_rows(path: Path, *, key: str = "") -> list[Row]:
+def line_rows(path: Location, *, key: str = "") -> list[Row]:
     """Non-blank lines of a text file, as rows with the column `path`."""
     lines = enumerate(lines_of(read_text(path, key)), start=1)
     return [Row(path, number, {"path": line.strip()}) for number, line in lines if line.strip()]
@@ -142,7 +143,7 @@ def rows_by(column: str, rows: Iterable[Row]) -> dict[str, Row]:
     return found
 
 
-def _json_rows(path: Path, text: str) -> Iterator[tuple[int, tuple[str, ...], tuple[Any, ...]]]:
+def _json_rows(path: Location, text: str) -> Iterator[tuple[int, tuple[str, ...], tuple[Any, ...]]]:
     """(line, names, values) of each row."""
     for line, content in enumerate(each_line(text), start=1):
         if not content.strip():

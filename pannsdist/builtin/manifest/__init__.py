@@ -9,9 +9,9 @@ from pannsdist.builtin.manifest.clips import check_clips, read_clips
 from pannsdist.builtin.manifest.params import ManifestParams
 from pannsdist.builtin.manifest.reading import check_division, fold_of, read_labels, read_manifest
 from pannsdist.builtin.manifest.splits import split_clips
-from pannsdist.contracts import Clip, UserError, path_of
+from pannsdist.contracts import Clip, UserError
 from pannsdist.contracts.drawn_splits import check_drawn_params, drawn_folds
-from pannsdist.contracts.file_lookup import is_folder
+from pannsdist.contracts.locations import is_root, location_of
 from pannsdist.contracts.split_names import split_named
 
 __all__ = ["Manifest", "ManifestParams"]
@@ -32,6 +32,8 @@ class Manifest:
     `train` and `valid` of a column `split` anew (`contracts.drawn_splits`). The clips of one group stay together;
     without `group` those of one file.
 
+    The table, the root and the file of labels may be URLs of stores (`contracts.locations`).
+
     A file whose name on disk has another Unicode normal form, as on macOS, is found.
 
     With `multi_label`, labels are split at `label_separator` and may be empty. `labels` is a text file with one label
@@ -46,7 +48,7 @@ class Manifest:
         """The folds of the column `fold`, or those to draw; empty if there are none."""
         if params.folds:
             return drawn_folds(params)
-        table = read_manifest(path_of(params.path), params.columns)
+        table = read_manifest(location_of(params.path, "data.params.path"), params.columns)
         if not all("fold" in row.cells for row in table.examples):
             return ()
         return tuple(sorted({fold_of(row) for row in table if split_named(row.text("split")) != "test"}))
@@ -55,14 +57,14 @@ class Manifest:
         if not params.label_separator:
             raise UserError("data.params.label_separator is empty", "it is at least one character, such as ';'")
         check_drawn_params(params)
-        path = path_of(params.path)
-        root = path_of(params.root) if params.root else path.parent
-        if not is_folder(root):
+        path = location_of(params.path, "data.params.path")
+        root = location_of(params.root, "data.params.root") if params.root else path.parent
+        if not is_root(root):
             raise UserError(
                 f"{root} is not a folder (data.params.root)",
                 "give the folder that the paths in the manifest are relative to",
             )
-        known = read_labels(path_of(params.labels)) if params.labels else ()
+        known = read_labels(location_of(params.labels, "data.params.labels")) if params.labels else ()
         table = read_manifest(path, params.columns)
         check_division(table, params)
         clips = read_clips(path, table, root, params)

@@ -7,15 +7,15 @@ import os
 from array import array
 from collections.abc import Iterable, Sequence
 from itertools import compress
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pannsdist.builtin.manifest.params import ManifestParams
+from pannsdist.builtin.manifest.places import LocalFiles, Places, RemoteFiles
 from pannsdist.contracts import UserError, shown
-from pannsdist.contracts.clip_lists import ClipList, Files, Ragged
-from pannsdist.contracts.file_lookup import FileLookup, is_file, real_folder
+from pannsdist.contracts.clip_lists import ClipList, Ragged
+from pannsdist.contracts.locations import Location, Url, is_url
 from pannsdist.contracts.tables import Row, Table
 
 MANY = 1 << 16
@@ -23,31 +23,31 @@ MANY = 1 << 16
 NO_LABEL = -1
 
 
-def read_clips(path: Path, table: Table, root: Path, params: ManifestParams) -> ClipList:
-    """The clips of a table, with their files as named on disk. Raises UserError for the first row that is no clip.
+def read_clips(path: Location, table: Table, root: Location, params: ManifestParams) -> ClipList:
+    """The clips of a table, with their files as they are stored. Raises UserError for the first row that is no clip.
 
     Columns are read as a whole; what `_checked` may refuse in a row is looked at again, in the order of the rows.
     """
-    files = FileLookup(root)
+    places: Places = RemoteFiles(root) if isinstance(root, Url) else LocalFiles(root)
     names = [_name(text) for text in table.texts("path")]
-    unclear = files.unclear(filter(None, names))
+    unclear = places.unclear(list(filter(None, names)))
     starts, wrong_starts = _seconds(table, "start")
     durations, wrong_durations = _seconds(table, "duration")
     durations = None if durations is None or np.isnan(durations).all() else durations
     zero = () if durations is None else np.flatnonzero(durations == 0).tolist()
     labels = _Labels(params)
     wrong_labels = labels.read(_label_values(table))
-    places = [row for row, name in enumerate(names) if not name or name in unclear]
-    for row in sorted({*places, *wrong_starts, *wrong_durations, *zero, *wrong_labels}):
-        names[row] = _checked(table[row], files, root, params)
+    rows = [row for row, name in enumerate(names) if not name or name in unclear]
+    for row in sorted({*rows, *wrong_starts, *wrong_durations, *zero, *wrong_labels}):
+        names[row] = _checked(table[row], places, params)
     ids = _ids(table, names, starts)
-    present = _present(path, table, {row: names[row] for row in places}, files, root)
-    for row, name in zip(places, present, strict=True):
+    present = _present(path, table, {row: names[row] for row in rows}, places, root)
+    for row, name in zip(rows, present, strict=True):
         names[row] = name
     starts = (
         None if starts is None or np.isnan(starts).all() else np.nan_to_num(starts, nan=0.0) + 0.0
     )  # of -0.0 it is 0.0
-    return ClipList(ids, Files(root, names), tuple(labels.names), labels.numbers(), starts, durations)
+    return ClipList(ids, places.sources(names), tuple(labels.names), labels.numbers(), starts, durations)
 
 
 def check_clips(table: Table, clips: ClipList, labels: Sequence[str], file: str) -> None:
@@ -66,11 +66,11 @@ def check_clips(table: Table, clips: ClipList, labels: Sequence[str], file: str)
 
 
 def _name(text: str) -> str:
-    """A path relative to the root in its shortest form; empty for one that may be outside of it."""
+    """A path relative to the root in its shortest form; empty for one that may be outside of it, and for a URL."""
     if text[:1] not in ("/", ".", "") and "/." not in text and "//" not in text and text[-1] != "/":
         return text
-    name = os.path.normpath(text)
-    return "" if name.startswith(("/", "..")) or name == "." else name
+    name = "" if is_url(text) else os.path.normpath(text)
+    return "" if name.startswith(("/", "..")) or name in ("", ".") else name
 
 
 def _seconds(table: Table, column: str) -> tuple[np.ndarray | None, list[int]]:
@@ -169,23 +169,14 @@ def _ids(table: Table, names: list[str], starts: np.ndarray | None) -> list[str]
     return [name if name.isascii() and name.isprintable() else shown(name) for name in made]
 
 
-def _checked(row: Row, files: FileLookup, root: Path, params: ManifestParams) -> str:
+def _checked(row: Row, places: Places, params: ManifestParams) -> str:
     """The path of a row relative to the root. Raises UserError for a row that is no clip."""
-    inside = os.path.relpath(root / row.text("path"), root)
-    if Path(inside).parts[:1] in ((), (os.pardir,)):
-        right = "\n".join(filter(None, ["paths are relative to data.params.root", files.hint(row.text("path"))]))
-        row.refuse(f"path {row.text('path')!r} is outside of {root}", right)
-    _refuse_link(row, root / inside, files, root)
+    name = places.checked(row)
     row.seconds("start")
     if row.seconds("duration") == 0:
         row.refuse("duration is 0", "it is a number of seconds above 0")
     _check_labels(row, params)
-    return Path(inside).as_posix()
-
-
-def _refuse_link(row: Row, path: Path, files: FileLookup, root: Path) -> None:
-    if files.leads_out(path):
-        row.refuse(f"path {row.text('path')!r} is a link that leads out of {root}", real_folder(path, root))
+    return name
 
 
 def _check_labels(row: Row, params: ManifestParams) -> None:
@@ -201,21 +192,15 @@ def _check_labels(row: Row, params: ManifestParams) -> None:
         row.refuse(f"several labels: {', '.join(labels)}", right)
 
 
-def _present(path: Path, table: Table, names: dict[int, str], files: FileLookup, root: Path) -> list[str]:
-    """The paths of some rows, by their numbers, as named on disk. Raises UserError for missing ones."""
-    found = {name: files.find(name) for name in dict.fromkeys(names.values())}
-    missing = [row for row, name in names.items() if (file := found[name]) is None or not is_file(file)]
+def _present(path: Location, table: Table, names: dict[int, str], places: Places, root: Location) -> list[str]:
+    """The paths of some rows, by their numbers, as they are stored. Raises UserError for missing ones."""
+    found = {row: places.present(table[row], name) for row, name in names.items()}
+    missing = [row for row, name in found.items() if name is None]
     if missing:
         some = [
-            f"line {table.lines[row]}: {root / names[row]}; {files.hint(names[row])}".removesuffix("; ")
+            f"line {table.lines[row]}: {root / names[row]}; {places.hint(names[row])}".removesuffix("; ")
             for row in missing[:3]
         ]
         right = "\n".join([*some, "paths are relative to data.params.root"])
         raise UserError(f"{path}: {len(missing)} of {len(table)} clips have no file, such as", right)
-    present = []
-    for row, name in names.items():
-        file = found[name] or root
-        if file != root / name:  # the name as written was judged before
-            _refuse_link(table[row], file, files, root)
-        present.append(file.relative_to(root).as_posix())
-    return present
+    return [name for name in found.values() if name is not None]

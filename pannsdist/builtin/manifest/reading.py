@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 
 from pannsdist.builtin.manifest.params import ManifestParams
 from pannsdist.contracts import UserError, shown
+from pannsdist.contracts.locations import Location
 from pannsdist.contracts.split_names import how_to_name, is_unclear, split_named
 from pannsdist.contracts.tables import TABLE_ENDINGS, Row, Table, lines_of, read_text, table_rows
 
@@ -28,7 +28,7 @@ def split_of(row: Row) -> str:
     return split_named(name) or row.refuse(f"unknown split {name!r}", how_to_name(name))
 
 
-def read_labels(path: Path) -> tuple[str, ...]:
+def read_labels(path: Location) -> tuple[str, ...]:
     """The labels of a text file, one per line. Raises UserError."""
     labels: dict[str, int] = {}
     for line, text in enumerate(lines_of(read_text(path, "data.params.labels")), start=1):
@@ -43,7 +43,7 @@ def read_labels(path: Path) -> tuple[str, ...]:
     return tuple(labels)
 
 
-def read_manifest(path: Path, columns: Mapping[str, str]) -> Table:
+def read_manifest(path: Location, columns: Mapping[str, str]) -> Table:
     """The table, with the columns named as `columns` says. Raises UserError."""
     if path.suffix.lower() not in TABLE_ENDINGS:
         raise UserError(

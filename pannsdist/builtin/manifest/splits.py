@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
@@ -13,12 +12,13 @@ from pannsdist.builtin.manifest.reading import fold_of, split_of
 from pannsdist.contracts import Clip, UserError, shown
 from pannsdist.contracts.clip_lists import ClipList
 from pannsdist.contracts.drawn_splits import draw_splits, refuse_leaked_groups
+from pannsdist.contracts.locations import Location
 from pannsdist.contracts.name_patterns import NamePattern, groups_by_pattern
 from pannsdist.contracts.split_names import SPLITS, split_named
 from pannsdist.contracts.tables import Table
 
 
-def split_clips(path: Path, table: Table, clips: ClipList, params: ManifestParams) -> dict[str, Sequence[Clip]]:
+def split_clips(path: Location, table: Table, clips: ClipList, params: ManifestParams) -> dict[str, Sequence[Clip]]:
     """The non-empty splits, as the columns say or drawn. Raises UserError."""
     has_split, has_fold = (column in table[0].cells for column in ("split", "fold"))
     is_drawn = bool(params.folds and params.valid_fold) or not (has_split or has_fold)
@@ -58,7 +58,7 @@ def _groups(table: Table, clips: ClipList, params: ManifestParams) -> list[str]:
     return [shown(group) for group in groups]
 
 
-def _splits_of_columns(path: Path, table: Table, valid_fold: int) -> np.ndarray:
+def _splits_of_columns(path: Location, table: Table, valid_fold: int) -> np.ndarray:
     """The split of every row, (N,) numbers of `SPLITS`. Raises UserError if `train` or `valid` would be empty."""
     texts = table.texts("split")
     if not valid_fold and "split" in table[0].cells:

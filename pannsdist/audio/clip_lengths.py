@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from pannsdist.audio.av_decoder import AvDecoder
+from pannsdist.audio.containers.foreign import SIGNATURE_BYTES, foreign
 from pannsdist.audio.decoder import Decoder, DecodingError
 from pannsdist.audio.verdicts import rate_fault
 from pannsdist.contracts import Clip
@@ -72,7 +74,9 @@ def _file_length_s(path: Path) -> float | None:
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 raises for names that pathlib refuses
             return None
-        with closing(Decoder(path)) as decoder:
+        with path.open("rb") as file:
+            form = foreign(file.read(SIGNATURE_BYTES))
+        with closing(AvDecoder(path, form) if form else Decoder(path)) as decoder:
             is_sound = decoder.format != "RAW" and not rate_fault(decoder.rate_hz)
             is_known = 0 < decoder.frames < MAX_FRAMES
             return decoder.frames / decoder.rate_hz if is_sound and is_known else None

@@ -15,10 +15,8 @@ from pannsdist.contracts import Clip, UserError, param, path_of, shell_command, 
 from pannsdist.contracts.drawn_splits import check_drawn_params, draw_splits, drawn_folds, refuse_leaked_groups
 from pannsdist.contracts.file_lookup import folder_above, is_file, is_folder, leads_out, real_folder
 from pannsdist.contracts.name_patterns import NamePattern, groups_by_pattern
-from pannsdist.contracts.sound_files import SOUND_FILE_ENDINGS, SoundFiles, find_sound_files, is_hidden
+from pannsdist.contracts.sound_files import SoundFiles, find_sound_files, is_hidden, sound_endings
 from pannsdist.contracts.split_names import SPLITS, how_to_name, is_unclear, split_named
-
-ENDINGS = " ".join(SOUND_FILE_ENDINGS)
 
 LAYOUTS = """root/train/CLASS/*.wav with root/valid/CLASS/*.wav (and root/test/CLASS/*.wav), or
 root/CLASS/*.wav, from which a fraction of every class becomes the valid split"""
@@ -130,7 +128,9 @@ class Tree:
             if not classes[label]:
                 raise UserError(
                     f"class folder {self._id(inside)}/ in {self.root} (data.params.root) has no audio",
-                    "\n".join([*self._left_out(inside), f"remove it, or put audio into it: {ENDINGS}"]),
+                    "\n".join(
+                        [*self._left_out(inside), f"remove it, or put audio into it: {' '.join(sound_endings())}"]
+                    ),
                 )
         if not classes:
             raise UserError(f"{folder} has no class folders (data.params.root is {self.root})", LAYOUTS)

@@ -50,6 +50,7 @@ class Decoder:
         self.frames, self.rate_hz, self.channels = len(self._file), self._file.samplerate, self._file.channels
         self.format: str = self._file.format
         self.subtype: str = self._file.subtype
+        self.inexact = 0
 
     def close(self) -> None:
         """Close the file."""

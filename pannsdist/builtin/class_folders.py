@@ -12,9 +12,7 @@ from typing import Any
 from pannsdist.contracts import Clip, UserError, shown
 from pannsdist.contracts.file_lookup import leads_out, real_folder
 from pannsdist.contracts.locations import Location, Url, below, leads_out_of, source
-from pannsdist.contracts.sound_files import SOUND_FILE_ENDINGS, SoundFiles, is_hidden
-
-ENDINGS = " ".join(SOUND_FILE_ENDINGS)
+from pannsdist.contracts.sound_files import SoundFiles, is_hidden, sound_endings
 
 LAYOUTS = """root/train/CLASS/*.wav with root/valid/CLASS/*.wav (and root/test/CLASS/*.wav), or
 root/CLASS/*.wav, from which a fraction of every class becomes the valid split"""
@@ -60,7 +58,9 @@ class Tree:
             if not classes[label]:
                 raise UserError(
                     f"class folder {self._id(inside)}/ in {self.root} (data.params.root) has no audio",
-                    "\n".join([*self._left_out(inside), f"remove it, or put audio into it: {ENDINGS}"]),
+                    "\n".join(
+                        [*self._left_out(inside), f"remove it, or put audio into it: {' '.join(sound_endings())}"]
+                    ),
                 )
         if not classes:
             raise UserError(f"{folder} has no class folders (data.params.root is {self.root})", LAYOUTS)

@@ -1,9 +1,10 @@
 """The sound files of a folder: one rule for datasets, augmentations and commands, and what it leaves out.
 
 A file counts by its ending, in upper or lower case; it is opened by whoever uses it, who also refuses an empty file and
-a link to nothing. Folders are searched recursively, whatever their names. Left out and named: formats that libsndfile
-does not read, hidden files and folders (`._x.wav` and `__MACOSX` are metadata of macOS), links to folders (they could
-form loops), and names that are no files, such as pipes. Files of other kinds, such as notes, are not mentioned.
+a link to nothing. What only PyAV reads counts where PyAV is installed. Folders are searched recursively, whatever their
+names. Left out and named: formats that are not read, hidden files and folders (`._x.wav` and `__MACOSX` are metadata of
+macOS), links to folders (they could form loops), and names that are no files, such as pipes. Files of other kinds, such
+as notes, are not mentioned.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path, PurePath, PurePosixPath
 
 from pannsdist.contracts.locations import Location, RemoteFile, Url, leads_out, listing, source
@@ -19,6 +22,7 @@ from pannsdist.runtime.errors import UserError, shell_command
 from pannsdist.runtime.names import shown
 
 __all__ = [
+    "AV_ENDINGS",
     "SOUND_FILE_ENDINGS",
     "Skipped",
     "SoundFiles",
@@ -27,6 +31,7 @@ __all__ = [
     "is_hidden",
     "is_sound",
     "merged",
+    "sound_endings",
 ]
 
 SOUND_FILE_ENDINGS = (
@@ -36,6 +41,12 @@ SOUND_FILE_ENDINGS = (
     *(".wve", ".xi"),
 )
 """Usual endings of the formats that libsndfile 1.2 reads. Not `.mat` and `.mpc`, which mostly are something else."""
+AV_ENDINGS = (
+    *(".m4a", ".m4b", ".m4r", ".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3g2", ".aac", ".adts", ".wma", ".wmv", ".asf"),
+    *(".webm", ".weba", ".mka", ".mkv", ".avi", ".flv", ".mpg", ".mpeg", ".amr", ".awb", ".ac3", ".eac3", ".ec3"),
+    *(".dts", ".ape", ".wv", ".tta", ".tak", ".rm", ".ra", ".spx"),
+)
+"""Usual endings of formats that PyAV reads: of a video its sound track."""
 SHOWN_NAMES = 3
 
 
@@ -48,6 +59,7 @@ class Kind:
 
 
 CONVERTIBLE = Kind("in a format that libsndfile does not read", "convert: ffmpeg -i {name} {target}")
+FOR_AV = Kind("that PyAV would read", "pip install 'pannsdist[av]', or convert: ffmpeg -i {name} {target}")
 HEADERLESS = Kind("without a header", "convert: ffmpeg -f s16le -ar RATE_HZ -ac CHANNELS -i {name} {target}")
 UNSURE = Kind("in a format that is rarely sound", "give a file by its name to have it read")
 HIDDEN = Kind("hidden", "rename a file that is a sound")
@@ -56,9 +68,7 @@ LINKED_FOLDERS = Kind("link(s) to folders", "name the folder itself")
 NO_FILES = Kind("no regular file")
 NO_NAMES = Kind("with an empty part, '.' or '..' in the name", "rename a file that is a sound")
 _UNREAD = {
-    CONVERTIBLE: ".m4a .m4b .m4r .mp4 .m4v .aac .adts .wma .wmv .asf .webm .weba .mka .mkv .mov .qt .avi .flv .mpg"
-    " .mpeg .3gp .3g2 .amr .awb .ac3 .eac3 .ec3 .dts .ape .wv .tta .tak .ra .rm .aax .dsf .dff .spx .shn"
-    " .mpp .alac .oma .at3 .qcp .adx .mogg",
+    CONVERTIBLE: ".aax .dsf .dff .shn .mpp .alac .oma .at3 .qcp .adx .mogg",
     HEADERLESS: ".raw .pcm .vox .gsm .sln .ul .ulaw .mulaw .al .alaw .g721 .g722 .g723 .g726 .g729 .s16 .f32",
     UNSURE: ".mat .mat4 .mat5 .mpc .mpc2k",
 }
@@ -103,7 +113,7 @@ class SoundFiles:
     def nothing(self) -> str:
         """For the refusal of a folder without sound files: what was left out, and the endings."""
         left_out = [f"left out: {one}" for one in self.skipped]
-        return "\n".join([*left_out, f"endings: {' '.join(SOUND_FILE_ENDINGS)}"])
+        return "\n".join([*left_out, f"endings: {' '.join(sound_endings())}"])
 
     @property
     def linked_folders(self) -> list[Path]:
@@ -118,19 +128,26 @@ def is_hidden(name: str) -> bool:
 
 
 def is_sound(name: str) -> bool:
-    """Whether a file of this name counts as a sound: it is not hidden, and has an ending of `SOUND_FILE_ENDINGS`."""
-    return not is_hidden(name) and _ending(name) in SOUND_FILE_ENDINGS
+    """Whether a file of this name counts as a sound: it is not hidden, and has one of the `sound_endings`."""
+    return not is_hidden(name) and _ending(name) in sound_endings()
+
+
+@cache
+def sound_endings() -> tuple[str, ...]:
+    """The endings of the formats that are read: those of PyAV where it is installed."""
+    return SOUND_FILE_ENDINGS + (AV_ENDINGS if find_spec("av") else ())
 
 
 def _unread_format(name: str) -> Kind | None:
     """Why a sound file of this name is not read, by its ending; None for readable ones and for other files."""
-    return _KIND_OF.get(_ending(name))
+    ending = _ending(name)
+    return FOR_AV if ending in AV_ENDINGS and ending not in sound_endings() else _KIND_OF.get(ending)
 
 
 def how_to_read(path: Path) -> str:
-    """How to convert a file of an ending that libsndfile does not read; empty for other files."""
+    """How to get a file read that has an ending of no format that is read; empty for other files."""
     kind = _unread_format(path.name)
-    return "" if kind not in (CONVERTIBLE, HEADERLESS) else _remedy(kind, path)
+    return "" if kind not in (CONVERTIBLE, FOR_AV, HEADERLESS) else _remedy(kind, path)
 
 
 def find_sound_files(root: Location) -> SoundFiles:
@@ -208,7 +225,7 @@ def _walk(root: Path) -> Iterator[tuple[os.DirEntry[str], Kind | None]]:
 
 def _judged(entry: os.DirEntry[str]) -> tuple[Kind | None] | None:
     """Why an entry is left out, (None,) for a sound file, and None for what is not mentioned."""
-    is_file_of_sound = _ending(entry.name) in SOUND_FILE_ENDINGS
+    is_file_of_sound = _ending(entry.name) in sound_endings()
     if is_hidden(entry.name):
         if _is_folder(entry):
             return (HIDDEN_FOLDERS,)

@@ -56,11 +56,10 @@ class Tree:
                 Clip(self._id(path), source(path, self._states.get(path)), (label,)) for path in self.sounds(inside)
             ]
             if not classes[label]:
+                right = f"remove it, or put audio into it: {' '.join(sound_endings())}"
                 raise UserError(
                     f"class folder {self._id(inside)}/ in {self.root} (data.params.root) has no audio",
-                    "\n".join(
-                        [*self._left_out(inside), f"remove it, or put audio into it: {' '.join(sound_endings())}"]
-                    ),
+                    "\n".join([*self._left_out(inside), right]),
                 )
         if not classes:
             raise UserError(f"{folder} has no class folders (data.params.root is {self.root})", LAYOUTS)

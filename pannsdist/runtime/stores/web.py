@@ -31,6 +31,9 @@ WHOLE_BYTES = 1 << 26
 _RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
 _PAGE = re.compile(r"\s*text/html", re.IGNORECASE)
 _PAGES = (".html", ".htm", "")
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+ENVIRONMENT = ("NETRC", "HOME", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", *_PROXIES, *(name.upper() for name in _PROXIES))
+_hosts: dict[tuple[str, ...], dict[str, Any]] = {}
 _sessions: dict[int, Any] = {}
 
 
@@ -104,7 +107,7 @@ class WebStore:
             is_first_host = urlsplit(address)[:2] == urlsplit(first)[:2]
             own = {**headers, **(self._headers if is_first_host else {})}
             how = {"stream": True, "allow_redirects": False, "timeout": (min(10.0, silent_s()), silent_s())}
-            response = _session().request(method, address, headers=own, **how)
+            response = _session().request(method, address, headers=own, **how, **_of_host(address))
             if not response.is_redirect:
                 return response
             target = urljoin(address, response.headers["location"])
@@ -124,6 +127,7 @@ def _session() -> Any:
 
         _sessions.clear()
         session = requests.Session()
+        session.trust_env = False  # `_of_host` looks once for each host, and not once for each request
         for scheme in ("http://", "https://"):
             session.mount(scheme, HTTPAdapter(pool_connections=CONNECTIONS, pool_maxsize=CONNECTIONS))
         from http.cookiejar import DefaultCookiePolicy
@@ -132,6 +136,19 @@ def _session() -> Any:
         session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         _sessions[os.getpid()] = session
     return _sessions[os.getpid()]
+
+
+def _of_host(address: str) -> dict[str, Any]:
+    """What the environment says of a host: its proxy, its credentials in ~/.netrc, and the certificates to trust."""
+    parts = urlsplit(address)
+    key = (parts.scheme, parts.netloc, *(os.environ.get(name, "") for name in ENVIRONMENT))
+    if key not in _hosts:
+        from requests.utils import get_environ_proxies, get_netrc_auth
+
+        root = f"{parts.scheme}://{parts.netloc}/"
+        bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+        _hosts[key] = {"proxies": get_environ_proxies(root), "auth": get_netrc_auth(root), "verify": bundle}
+    return _hosts[key]
 
 
 def _of_request(url: Url, error: Exception) -> Exception:

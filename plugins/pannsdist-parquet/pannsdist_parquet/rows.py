@@ -20,7 +20,7 @@ from pannsdist_parquet.tables import open_table
 __all__ = ["Row", "rows_of"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """One clip as its table has it; `number` counts from 0, `split` is empty where nothing says it."""
 
@@ -67,15 +67,17 @@ class _Reader:
     def __init__(self, root: Path, file: TableFile, columns: Columns, params: ParquetParams) -> None:
         self._root, self._file, self._columns, self._params = root, file, columns, params
         self._lookup = FileLookup(file.path.parent)
+        self._known: dict[str | int, tuple[str, ...]] = {}
 
     def rows(self, table: Any) -> Iterator[Row]:
         """The rows that are used."""
         roles = {role: table.values(name) for role, name in self._columns.by_role.items()}
         paths = table.paths(self._columns.sounds)
         sources = table.sources(self._columns.sounds, [_file_name(path) for path in paths])
+        split_of_all = self._split(0, {}) if table.rows and "split" not in roles else ""
         for number in range(table.rows):
             values = {role: column[number] for role, column in roles.items()}
-            split = self._split(number, values)
+            split = self._split(number, values) if "split" in roles else split_of_all
             if split is None:
                 continue
             yield Row(
@@ -141,8 +143,11 @@ class _Reader:
             self._refuse(
                 number, f"{columns.by_role['label']} is null", "every clip needs a label; [] has none of a list"
             )
-        labels = [self._label(number, one) for one in (value if columns.is_list else [value])]
-        return tuple(dict.fromkeys(labels))
+        if columns.is_list:
+            return tuple(dict.fromkeys(self._label(number, one) for one in value))
+        if value not in self._known:
+            self._known[value] = (self._label(number, value),)
+        return self._known[value]
 
     def _label(self, number: int, value: Any) -> str:
         names, column = self._columns.names, self._columns.by_role["label"]

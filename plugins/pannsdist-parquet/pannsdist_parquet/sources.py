@@ -24,7 +24,7 @@ HELD_BYTES = 64 << 20
 """Decoded sounds that a process keeps; the row group that was read last is kept whatever its size."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Stamp:
     """Size and time of a table when its clips were listed: places in it hold for this content only."""
 
@@ -50,7 +50,7 @@ def stamp_of(path: Path) -> Stamp:
     return Stamp(status.st_size, status.st_mtime_ns)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Place:
     """A row of a table: `row` counts from 0 in the file, and `file_name` is the last part of the sound's own name."""
 
@@ -69,7 +69,7 @@ class Place:
             raise OSError(errno.ESTALE, f"{shown(self.path)} has changed since its clips were listed")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Span(EncodedSource):
     """A sound that lies in a file as it is: `size_bytes` from `offset` on."""
 
@@ -98,7 +98,7 @@ class Span(EncodedSource):
         return io.BytesIO(content)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Cell(EncodedSource):
     """A sound in a Parquet file: a value of `column`, in a row group that is decoded as a whole.
 

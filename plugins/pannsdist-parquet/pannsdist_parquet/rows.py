@@ -64,9 +64,10 @@ def rows_of(found: Found, params: ParquetParams) -> tuple[list[Row], Columns]:
 class _Reader:
     """Makes records of the rows of one table. Every method raises UserError that names the row."""
 
-    def __init__(self, root: Path, file: TableFile, columns: Columns, params: ParquetParams) -> None:
+    def __init__(self, root: object, file: TableFile, columns: Columns, params: ParquetParams) -> None:
         self._root, self._file, self._columns, self._params = root, file, columns, params
-        self._lookup = FileLookup(file.path.parent)
+        self._folder = file.path.parent if isinstance(file.path, Path) else None
+        self._lookup = FileLookup(self._folder or Path())
         self._known: dict[str | int, tuple[str, ...]] = {}
 
     def rows(self, table: Any) -> Iterator[Row]:
@@ -113,8 +114,10 @@ class _Reader:
         column = self._columns.sounds.column
         if not path:
             self._refuse(number, f"{column} is null", "every clip needs a sound: leave the row out of the table")
-        folder = self._file.path.parent
-        pure = PurePosixPath(path)
+        folder, pure = self._folder, PurePosixPath(path)
+        if folder is None or not isinstance(self._root, Path):
+            right = "tables of a store hold their sounds; download those that name files"
+            self._refuse(number, f"{column} has no bytes, but the path {shown(path)!r}", right)
         if pure.is_absolute() or ".." in pure.parts or "\0" in path or leads_out(folder / path, self._root):
             right = f"paths are relative to {shown(folder)}, and stay below {shown(self._root)}"
             self._refuse(number, f"{column} has no bytes, and its path {shown(path)!r} is outside of the folder", right)

@@ -27,7 +27,7 @@ PANNS_RATE_HZ = 32000
 AGAIN = "it is a file of PANNs' pack_waveforms_to_hdf5 or create_indexes; copy or pack it again"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Listed:
     """A clip: `file` and `row` are where it is listed, `classes` the columns of its target; `fold` 0: there is none."""
 
@@ -44,7 +44,7 @@ class Listed:
         return f"{shown(self.file)}: row {self.row}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Contents:
     """What a file lists: the number of classes, its clips, and the rows that PANNs left empty for missing downloads."""
 

@@ -22,7 +22,7 @@ DAMAGED = (OSError, KeyError, ValueError, RuntimeError, TypeError)
 """What h5py raises for damaged files."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Stamp:
     """Size and time of a file when its clips were listed."""
 
@@ -36,7 +36,7 @@ def stamp_of(path: Path) -> Stamp:
     return Stamp(status.st_size, status.st_mtime_ns)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PackedWaveform:
     """A row of the dataset `waveform` of a packed file: a `SampleSource`.
 

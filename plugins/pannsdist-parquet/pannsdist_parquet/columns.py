@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pyarrow
@@ -12,6 +11,7 @@ import pyarrow
 from pannsdist.contracts import UserError, shown
 from pannsdist_parquet.features import Features, features_of_schema
 from pannsdist_parquet.params import ParquetParams
+from pannsdist_parquet.sources import TablePath
 from pannsdist_parquet.tables import Sounds
 
 __all__ = ["Columns", "columns_of"]
@@ -32,7 +32,7 @@ class Columns:
     is_list: bool
 
 
-def columns_of(path: Path, schema: Any, beside: Features, params: ParquetParams) -> Columns:
+def columns_of(path: TablePath, schema: Any, beside: Features, params: ParquetParams) -> Columns:
     """The columns of a table. Raises UserError for missing, unclear and unfitting ones."""
     own = features_of_schema(schema)
     audio = _chosen("audio", path, schema, own.audio or beside.audio, params)
@@ -51,7 +51,7 @@ def columns_of(path: Path, schema: Any, beside: Features, params: ParquetParams)
     return Columns(_sounds(path, audio, schema.field(audio).type), {**others, "label": label}, names, is_list)
 
 
-def _chosen(role: str, path: Path, schema: Any, candidates: Sequence[str], params: ParquetParams) -> str:
+def _chosen(role: str, path: TablePath, schema: Any, candidates: Sequence[str], params: ParquetParams) -> str:
     """The column of a role: of the params, of the features, or of the name."""
     key = f"columns.{role}"
     if role in params.columns:
@@ -70,14 +70,14 @@ def _chosen(role: str, path: Path, schema: Any, candidates: Sequence[str], param
     raise UserError(f"{shown(path)}: several columns may be the {role}", right, f"data.params.{key}={found[0]}")
 
 
-def _no_column(path: Path, schema: Any, name: str, key: str) -> UserError:
+def _no_column(path: TablePath, schema: Any, name: str, key: str) -> UserError:
     columns = ", ".join(map(shown, schema.names[:30]))
     count = schema.names.count(name)
     wrong = f"{shown(path)}: {'no column' if not count else f'{count} columns'} {name!r}"
     return UserError(wrong, f"columns found: {columns}; if it has another name: data.params.{key}=NAME")
 
 
-def _sounds(path: Path, name: str, kind: Any) -> Sounds:
+def _sounds(path: TablePath, name: str, kind: Any) -> Sounds:
     """Raises UserError for a column that holds no sound files."""
     types = pyarrow.types
     if _is_binary(kind):
@@ -94,7 +94,7 @@ def _sounds(path: Path, name: str, kind: Any) -> Sounds:
     raise UserError(wrong, f"it is {UNDECODED}\nanother column: data.params.columns.audio=NAME")
 
 
-def _labels(path: Path, name: str, kind: Any, names: Sequence[str]) -> tuple[tuple[str, ...], bool]:
+def _labels(path: TablePath, name: str, kind: Any, names: Sequence[str]) -> tuple[tuple[str, ...], bool]:
     """(class names of integers, whether it is a list). Raises UserError for a type that is no label."""
     types = pyarrow.types
     is_list = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)

@@ -20,11 +20,11 @@ class Parquet:
     """Clips in Arrow or Parquet tables, as Hugging Face `datasets` writes them.
 
     `root` is a folder of Parquet files by split (`data/train-00000-of-00002.parquet`, `train/0000.parquet`), one of
-    `save_to_disk`, or one file. A sound is a struct of bytes and path, bytes, or a path relative to its table; a label
-    is text, an integer with class names in the features or in `names`, or a list of either, which makes the dataset
-    multi-label. Splits are those of the tables' names, of README.md or of a column, by `contracts.split_names` or
-    `splits`; or folds, or drawn (`contracts.drawn_splits`): `valid_fraction` is taken from `train` where there is no
-    `valid`. A clip's id is its column `id`, the path of its sound, or `TABLE#ROW`.
+    `save_to_disk`, one file, or a URL of a store with Parquet files. A sound is a struct of bytes and path, bytes, or a
+    path relative to its table; a label is text, an integer with class names in the features or in `names`, or a list of
+    either, which makes the dataset multi-label. Splits are those of the tables' names, of README.md or of a column, by
+    `contracts.split_names` or `splits`; or folds, or drawn (`contracts.drawn_splits`): `valid_fraction` is taken from
+    `train` where there is no `valid`. A clip's id is its column `id`, the path of its sound, or `TABLE#ROW`.
 
     Listing reads no sounds. They are read when a clip is: in Parquet with those of its row group.
     """

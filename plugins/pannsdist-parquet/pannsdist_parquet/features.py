@@ -13,7 +13,15 @@ import yaml
 from pannsdist.contracts import UserError, shown
 from pannsdist.contracts.tables import read_text
 
-__all__ = ["Features", "card_of", "features_of_card", "features_of_json", "features_of_schema", "json_of"]
+__all__ = [
+    "Features",
+    "card_of",
+    "card_of_text",
+    "features_of_card",
+    "features_of_json",
+    "features_of_schema",
+    "json_of",
+]
 
 METADATA = b"huggingface"
 LISTS = ("Sequence", "List", "LargeList")
@@ -71,10 +79,12 @@ def features_of_card(features: object) -> Features:
 def card_of(root: Path) -> Mapping[str, Any]:
     """The YAML at the head of README.md; empty where there is none. Raises UserError for YAML that cannot be read."""
     path = root / "README.md"
-    if not path.is_file():
-        return {}
-    text = read_text(path, "data.params.root")
-    lines = text.splitlines()
+    return card_of_text(path.read_bytes(), path) if path.is_file() else {}
+
+
+def card_of_text(content: bytes, path: object) -> Mapping[str, Any]:
+    """The YAML at the head of a README.md, which messages call `path`. Raises UserError as `card_of`."""
+    lines = content.decode(errors="replace").removeprefix("\ufeff").splitlines()
     if not lines or lines[0].strip() != "---":
         return {}
     end = next((number for number, line in enumerate(lines[1:], start=1) if line.strip() == "---"), 0)

@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pannsdist.contracts import UserError, path_of, shell_command, shown
+from pannsdist.contracts import UserError, path_of, shown
 from pannsdist.contracts.file_lookup import is_file, is_folder, leads_out, real_folder
 from pannsdist.contracts.sound_files import is_hidden
-from pannsdist.contracts.split_names import is_unclear, split_named
-from pannsdist_parquet.features import Features, card_of, features_of_card, features_of_json, json_of
+from pannsdist_parquet.features import Features, card_of, card_of_text, features_of_card, features_of_json, json_of
+from pannsdist_parquet.naming import dicts, part_of, parts_of_card, parts_of_names, refuse_missing_shards
+from pannsdist_parquet.sources import TablePath
 
 __all__ = ["Found", "TableFile", "find_tables"]
 
 ENDINGS = (".parquet", ".arrow")
-SHARD = re.compile(r"(.+)-([0-9]{5})-of-([0-9]{5})(?:-.*)?")
-"""The stem of a shard: split, number and count; the Hub once added a checksum."""
 COPY_AGAIN = "copy the folder of save_to_disk again"
-MOST_WILDCARDS = 21
-"""Pieces of a pattern, of which every second one is a wildcard: they bound the time to match."""
-REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(.*)")
+REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
 @dataclass(frozen=True)
 class TableFile:
     """A table: its path, its name below the root with slashes, and what its split is called; empty if nothing says."""
 
-    path: Path
+    path: TablePath
     name: str
     part: str
 
@@ -43,22 +40,20 @@ class TableFile:
 class Found:
     """The tables of one subset in a fixed order, and the features that stand beside them. `root` holds their files."""
 
-    root: Path
+    root: object
     files: Sequence[TableFile]
     features: Features = field(default_factory=Features)
 
 
 def find_tables(root: str, config: str) -> Found:
     """The tables below data.params.root. Raises UserError; opens no table."""
-    if remote := REMOTE.fullmatch(root):
-        name = remote[1].removeprefix("datasets/")
-        command = f"hf download --repo-type dataset {name} --local-dir FOLDER"
-        raise UserError(f"data.params.root is {root!r}", "it is a local folder; download it first", command)
+    if REMOTE.match(root):
+        return _in_store(root, config)
     path = path_of(root)
     if root and is_file(path):
         if path.suffix.lower() not in ENDINGS:
             raise UserError(f"data.params.root is {root!r}", f"a table ends with {' or '.join(ENDINGS)}")
-        return Found(path.parent, (TableFile(path, shown(path.name), _part(path.name)),), _beside(path.parent))
+        return Found(path.parent, (TableFile(path, shown(path.name), part_of(path.name)),), _beside(path.parent))
     if not root or not is_folder(path):
         right = "it is a folder with .parquet files, or one of save_to_disk"
         command = "the same command with data.params.root=FOLDER"
@@ -121,8 +116,8 @@ def _published(root: Path, config: str) -> Found:
         right = "keep one kind, or name one file or a folder further down as data.params.root"
         raise UserError(f"{shown(root)} (data.params.root) has Parquet and Arrow files", right)
     card = card_of(root)
-    parts = _parts_of_card(card, config, names, root) or _parts_of_names(names, config, root)
-    _refuse_missing_shards(parts, root)
+    parts = parts_of_card(card, config, names, root) or parts_of_names(names, config, root)
+    refuse_missing_shards(parts, root)
     boundary = _boundary(root)
     for name in parts:
         if leads_out(root / name, boundary):
@@ -131,6 +126,28 @@ def _published(root: Path, config: str) -> Found:
     files = tuple(TableFile(root / name, shown(name), part) for name, part in parts.items())
     info = root / "dataset_info.json"
     return Found(root, files, _beside(root) if is_file(info) else _features_of(card, config))
+
+
+def _in_store(root: str, config: str) -> Found:
+    """Parquet files in a store, such as hf://datasets/OWNER/NAME: one, or all below a URL. Raises UserError."""
+    from pannsdist.contracts.locations import Url, listing, location_of, read_bytes, source
+
+    url = location_of(root, "data.params.root")
+    if not isinstance(url, Url):
+        raise UserError(f"data.params.root is {root!r}", "it is a folder, or the URL of a store")
+    if url.suffix.lower() == ".parquet":
+        table = source(url)
+        return Found(url.parent, (TableFile(table, shown(url.name), part_of(url.name)),))
+    listed = dict(listing(url))
+    names = [name for name in listed if name.lower().endswith(".parquet") and not any(map(is_hidden, name.split("/")))]
+    if not names:
+        right = "it has Parquet files; other kinds of tables are downloaded first"
+        raise UserError(f"{url} (data.params.root) has no table", right)
+    card = card_of_text(read_bytes(url / "README.md"), f"{url}/README.md") if "README.md" in listed else {}
+    parts = parts_of_card(card, config, names, url) or parts_of_names(names, config, url)
+    refuse_missing_shards(parts, url)
+    files = tuple(TableFile(source(url / name, listed[name]), shown(name), part) for name, part in parts.items())
+    return Found(url, files, _features_of(card, config))
 
 
 def _boundary(root: Path) -> Path:
@@ -156,125 +173,9 @@ def _tables(root: Path, folder: Path) -> Iterator[str]:
             yield path.relative_to(root).as_posix()
 
 
-def _parts_of_card(card: Mapping[str, Any], config: str, names: Sequence[str], root: Path) -> dict[str, str]:
-    """The split of each table by the `configs` of README.md; empty where it lists none."""
-    listed = [one for one in _dicts(card.get("configs")) if one.get("data_files") is not None]
-    if not listed:
-        return {}
-    known = {str(one.get("config_name", "default")): one for one in listed}
-    chosen = known.get(config or "default") or (next(iter(known.values())) if not config and len(known) == 1 else None)
-    if chosen is None:
-        raise _unknown_config(root, config, known)
-    parts: dict[str, str] = {}
-    for part, patterns in _data_files(chosen["data_files"]):
-        for pattern in patterns:
-            matching = [name for name in names if _matches(name, pattern)]
-            if not matching:
-                wrong = f"{shown(root)}/README.md lists {pattern!r} for {part}, but there is no such table"
-                raise UserError(wrong, "download all of its files, or take README.md away")
-            for name in matching:
-                if parts.setdefault(name, part) != part:
-                    wrong = f"{shown(root)}/README.md lists {name} for {parts[name]} and for {part}"
-                    raise UserError(wrong, "a table belongs to one split")
-    return parts
-
-
-def _data_files(listed: object) -> Iterator[tuple[str, list[str]]]:
-    """(split, patterns) of the `data_files` of a card; what has no split is `train`, as for `datasets`."""
-    if isinstance(listed, str):
-        yield "train", [listed]
-    elif isinstance(listed, dict):
-        yield from ((str(part), _texts(patterns)) for part, patterns in listed.items())
-    elif isinstance(listed, list):
-        for one in listed:
-            is_split = isinstance(one, dict)
-            yield (str(one.get("split", "train")), _texts(one.get("path"))) if is_split else ("train", _texts(one))
-
-
-def _matches(name: str, pattern: str) -> bool:
-    """As the Hub matches: `*` within a name, `**` over folders too."""
-    pieces = re.split(r"(\*\*/|\*+|\?|\[[^\]]+\])", pattern.removeprefix("./"))
-    if len(pieces) > MOST_WILDCARDS:
-        raise UserError(f"README.md lists {pattern[:100]!r}", f"at most {MOST_WILDCARDS // 2} wildcards in a pattern")
-    try:
-        return re.fullmatch("".join(map(_expression, pieces)), name) is not None
-    except re.error:
-        return False
-
-
-def _expression(piece: str) -> str:
-    wildcards = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    if piece in wildcards:
-        return wildcards[piece]
-    return piece.replace("[!", "[^", 1) if re.fullmatch(r"\[.+\]", piece) else re.escape(piece)
-
-
-def _parts_of_names(names: Sequence[str], config: str, root: Path) -> dict[str, str]:
-    """The split of each table by its name and folders, of one subset."""
-    subsets: dict[str, list[str]] = {}
-    for name in names:
-        subsets.setdefault(_subset(name), []).append(name)
-    if config not in subsets and (config or len(subsets) > 1):
-        raise _unknown_config(root, config, subsets)
-    chosen = subsets[config] if config in subsets else next(iter(subsets.values()))
-    return {name: _part(name) for name in chosen}
-
-
-def _subset(name: str) -> str:
-    """The folders of a table that stand for no split."""
-    folders = PurePosixPath(name).parent.parts
-    return "/".join(part for part in folders if part not in ("data", "default") and not _token(part))
-
-
-def _part(name: str) -> str:
-    """What the split of a table is called: a shard before its number, else by a word in its name or folders."""
-    path = PurePosixPath(name)
-    shard = SHARD.fullmatch(path.stem)
-    if shard:
-        return shard[1]
-    if _token(path.stem):
-        return path.stem
-    return next((part for part in reversed(path.parent.parts) if _token(part)), "")
-
-
-def _token(name: str) -> str:
-    """The one word of a name that names a split, or may; empty for none and for several."""
-    words = [word for word in re.split(r"[-._ 0-9]+", name.lower()) if split_named(word) or is_unclear(word)]
-    return words[0] if len(set(words)) == 1 else ""
-
-
-def _refuse_missing_shards(names: Iterable[str], root: Path) -> None:
-    shards: dict[tuple[str, str], set[int]] = {}
-    for name in names:
-        path = PurePosixPath(name)
-        if shard := SHARD.fullmatch(path.stem):
-            shards.setdefault((str(path.parent / shard[1]), shard[3]), set()).add(int(shard[2]))
-    for (stem, count), numbers in shards.items():
-        missing = sorted(set(range(int(count))) - numbers)
-        if missing:
-            some = f"{len(numbers)} of the {int(count)} tables of {shown(stem)}"
-            wrong = f"{shown(root)} has {some}: number {missing[0]} is missing"
-            raise UserError(wrong, "download all of them; a run would otherwise train on a part of the data")
-
-
-def _unknown_config(root: Path, config: str, known: Iterable[str]) -> UserError:
-    names = sorted(shown(name) or "(none)" for name in known)
-    wrong = f"data.params.config is {config!r}" if config else f"{shown(root)} has {len(names)} subsets"
-    again = f"the same command with {shell_command(f'data.params.config={names[-1]}')}"
-    return UserError(wrong, f"subsets: {', '.join(names[:20])}", again)
-
-
 def _features_of(card: Mapping[str, Any], config: str) -> Features:
     """The features in the `dataset_info` of a card: of one subset, or the only one."""
-    infos = _dicts(card.get("dataset_info"))
+    infos = dicts(card.get("dataset_info"))
     named = [one for one in infos if str(one.get("config_name", "default")) == (config or "default")]
     chosen = named or (infos if len(infos) == 1 else [])
     return features_of_card(chosen[0].get("features")) if chosen else Features()
-
-
-def _dicts(value: object) -> list[dict[str, Any]]:
-    return [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, dict)]
-
-
-def _texts(value: object) -> list[str]:
-    return [str(one) for one in (value if isinstance(value, list) else [value])]

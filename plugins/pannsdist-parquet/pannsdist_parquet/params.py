@@ -18,9 +18,9 @@ NAMES_DOC = "class names of a column of integers, in order; by itself those of t
 
 @dataclass(frozen=True)
 class ParquetParams:
-    """`root` is relative to the working directory."""
+    """`root` is relative to the working directory, unless it is a URL."""
 
-    root: str = param(doc="a folder of .parquet files or of save_to_disk, or one file")
+    root: str = param(doc="a folder of .parquet files or of save_to_disk, one file, or a URL with .parquet files")
     config: str = param("", "the subset, where the folder has several")
     columns: dict[str, str] = field(default_factory=dict, metadata={"doc": COLUMNS_DOC})
     splits: dict[str, str] = field(default_factory=dict, metadata={"doc": SPLITS_DOC})

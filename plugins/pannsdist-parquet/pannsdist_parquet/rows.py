@@ -20,7 +20,7 @@ from pannsdist_parquet.tables import open_table
 __all__ = ["Row", "rows_of"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """One clip as its table has it; `number` counts from 0, `split` is empty where nothing says it."""
 
@@ -64,18 +64,21 @@ def rows_of(found: Found, params: ParquetParams) -> tuple[list[Row], Columns]:
 class _Reader:
     """Makes records of the rows of one table. Every method raises UserError that names the row."""
 
-    def __init__(self, root: Path, file: TableFile, columns: Columns, params: ParquetParams) -> None:
+    def __init__(self, root: object, file: TableFile, columns: Columns, params: ParquetParams) -> None:
         self._root, self._file, self._columns, self._params = root, file, columns, params
-        self._lookup = FileLookup(file.path.parent)
+        self._folder = file.path.parent if isinstance(file.path, Path) else None
+        self._lookup = FileLookup(self._folder or Path())
+        self._known: dict[str | int, tuple[str, ...]] = {}
 
     def rows(self, table: Any) -> Iterator[Row]:
         """The rows that are used."""
         roles = {role: table.values(name) for role, name in self._columns.by_role.items()}
         paths = table.paths(self._columns.sounds)
         sources = table.sources(self._columns.sounds, [_file_name(path) for path in paths])
+        split_of_all = self._split(0, {}) if table.rows and "split" not in roles else ""
         for number in range(table.rows):
             values = {role: column[number] for role, column in roles.items()}
-            split = self._split(number, values)
+            split = self._split(number, values) if "split" in roles else split_of_all
             if split is None:
                 continue
             yield Row(
@@ -111,8 +114,10 @@ class _Reader:
         column = self._columns.sounds.column
         if not path:
             self._refuse(number, f"{column} is null", "every clip needs a sound: leave the row out of the table")
-        folder = self._file.path.parent
-        pure = PurePosixPath(path)
+        folder, pure = self._folder, PurePosixPath(path)
+        if folder is None or not isinstance(self._root, Path):
+            right = "tables of a store hold their sounds; download those that name files"
+            self._refuse(number, f"{column} has no bytes, but the path {shown(path)!r}", right)
         if pure.is_absolute() or ".." in pure.parts or "\0" in path or leads_out(folder / path, self._root):
             right = f"paths are relative to {shown(folder)}, and stay below {shown(self._root)}"
             self._refuse(number, f"{column} has no bytes, and its path {shown(path)!r} is outside of the folder", right)
@@ -141,8 +146,11 @@ class _Reader:
             self._refuse(
                 number, f"{columns.by_role['label']} is null", "every clip needs a label; [] has none of a list"
             )
-        labels = [self._label(number, one) for one in (value if columns.is_list else [value])]
-        return tuple(dict.fromkeys(labels))
+        if columns.is_list:
+            return tuple(dict.fromkeys(self._label(number, one) for one in value))
+        if value not in self._known:
+            self._known[value] = (self._label(number, value),)
+        return self._known[value]
 
     def _label(self, number: int, value: Any) -> str:
         names, column = self._columns.names, self._columns.by_role["label"]

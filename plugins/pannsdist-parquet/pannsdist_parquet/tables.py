@@ -10,10 +10,10 @@ from typing import Any, Protocol
 
 import numpy as np
 import pyarrow
-from pyarrow import ipc, parquet
+from pyarrow import ipc
 
 from pannsdist.contracts import EncodedSource, UserError, shown
-from pannsdist_parquet.sources import Cell, Place, Span, Stamp, stamp_of
+from pannsdist_parquet.sources import Cell, Place, Span, Stamp, TablePath, open_parquet, stamp_of
 
 __all__ = ["Sounds", "Table", "open_table"]
 
@@ -54,13 +54,22 @@ class Table(Protocol):
 
 
 @contextmanager
-def open_table(path: Path) -> Iterator[Table]:
+def open_table(path: TablePath) -> Iterator[Table]:
     """A Parquet or an Arrow file. Raises UserError, also within the block, for what is damaged or not read."""
     try:
-        yield (_ParquetTable if path.suffix.lower() == ".parquet" else _ArrowTable)(path, stamp_of(path))
+        if isinstance(path, Path) and path.suffix.lower() != ".parquet":
+            yield _ArrowTable(path, stamp_of(path))
+            return
+        with open_parquet(path) as file:
+            yield _ParquetTable(path, stamp_of(path), file)
     except pyarrow.ArrowNotImplementedError as error:
         raise UserError(f"{shown(path)} cannot be read: {_reason(error)}", AGAIN) from error
-    except (pyarrow.ArrowException, OSError, ValueError, MemoryError, OverflowError) as error:
+    except OSError as error:
+        if error.errno is None and isinstance(path, Path):
+            raise UserError(f"{shown(path)} is damaged, or no table: {_reason(error)}", AGAIN) from error
+        right = "once it can be read, repeat the command"
+        raise UserError(f"{shown(path)} cannot be read: {_reason(error)}", right) from error
+    except (pyarrow.ArrowException, ValueError, MemoryError, OverflowError) as error:
         raise UserError(f"{shown(path)} is damaged, or no table: {_reason(error)}", AGAIN) from error
 
 
@@ -72,10 +81,9 @@ def _reason(error: BaseException) -> str:
 class _ParquetTable:
     """A Parquet file. Columns are read one at a time, without threads; of a struct only the field that is needed."""
 
-    def __init__(self, path: Path, stamp: Stamp) -> None:
-        self._path, self._stamp = path, stamp
-        self._file = parquet.ParquetFile(path, pre_buffer=False)
-        self._meta = self._file.metadata
+    def __init__(self, path: TablePath, stamp: Stamp, file: Any) -> None:
+        self._path, self._stamp, self._file = path, stamp, file
+        self._meta = file.metadata
         self.schema, self.rows = self._file.schema_arrow, self._meta.num_rows
         if self.rows < 0 or sum(group.num_rows for group in self._groups()) != self.rows:
             raise ValueError("its row groups have other numbers of rows than it says")

@@ -291,11 +291,6 @@ def test_a_snapshot_of_the_hub_has_links_to_its_blobs_and_other_links_are_refuse
     assert "is a link that leads out of" in refusal(snapshot)
 
 
-def test_a_remote_root_is_refused_with_the_download():
-    said = refusal("hf://datasets/ashraq/esc50")
-    assert "next: hf download --repo-type dataset ashraq/esc50 --local-dir FOLDER" in said
-
-
 # bad input
 
 

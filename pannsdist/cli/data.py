@@ -1,4 +1,4 @@
-"""`pannsdist data`: check a dataset, and download a published corpus."""
+"""`pannsdist data`: check a dataset, cache its sounds, and download a published corpus."""
 
 from __future__ import annotations
 
@@ -25,25 +25,29 @@ SHOWN = 10
 
 def add(commands: Any) -> None:
     """Add the subcommands to the parser."""
-    data = commands.add_parser("data", help="check or download datasets").add_subparsers(
+    data = commands.add_parser("data", help="check, cache or download datasets").add_subparsers(
         required=True, metavar="COMMAND"
     )
     checking = data.add_parser("check", help="read every clip, and report counts, durations and invalid clips")
-    checking.add_argument("-c", "--config", type=Path, required=True, help="settings file (YAML) with the dataset")
+    _add_config(checking)
     checking.add_argument("--split", action="append", metavar="SPLIT", help="check only this split; can be repeated")
-    checking.add_argument(
-        "--workers",
-        type=_from_zero,
-        default=len(os.sched_getaffinity(0)),
-        help="worker processes (default: number of cores)",
-    )
     checking.add_argument("--format", choices=("table", "json"), default="table")
-    checking.add_argument("overrides", nargs="*", metavar="key=value", help="overrides of settings")
     checking.set_defaults(run=run_check)
+    caching = data.add_parser("cache", help="keep all sounds at the rate of the network, or verify what is kept")
+    _add_config(caching)
+    caching.add_argument("--check", action="store_true", help="verify what is in the cache; read no sound file")
+    caching.set_defaults(run=run_cache)
     fetching = data.add_parser("fetch", help="download, verify and unpack a published corpus")
     fetching.add_argument("name", metavar="NAME", help="dataset plugin")
     fetching.add_argument("-o", "--output", type=Path, metavar="DIR", help="target folder (default: NAME)")
     fetching.set_defaults(run=lambda chosen: fetch(Catalog.installed(), chosen.name, chosen.output))
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-c", "--config", type=Path, required=True, help="settings file (YAML) with the dataset")
+    cores = len(os.sched_getaffinity(0))
+    parser.add_argument("--workers", type=_from_zero, default=cores, help="worker processes (default: number of cores)")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="overrides of settings")
 
 
 def run_check(chosen: argparse.Namespace) -> bool:
@@ -70,6 +74,37 @@ def run_check(chosen: argparse.Namespace) -> bool:
     else:
         print("\n".join([str(data.part), *table(found), *([str(levels)] if levels else [])]))
     return found.passed
+
+
+def run_cache(chosen: argparse.Namespace) -> bool:
+    """Fill the cache, or verify it; print what is in it. Returns False if something is missing or damaged."""
+    from pannsdist.run.planning.data import load_data
+    from pannsdist.run.planning.selection import choose_dataset, choose_network
+    from pannsdist.run.planning.waveforms import cache_to_fill
+    from pannsdist.run.waveform_caching import Caching, lines, verify
+
+    wanted, origin = settings.load(chosen.config, chosen.overrides)
+    catalog = Catalog.installed()
+    data = load_data(choose_dataset(wanted.data, origin, catalog))
+    rate_hz = choose_network(wanted, origin, catalog).front_end.sample_rate_hz
+    caching = Caching(data, cache_to_fill(wanted, origin, data.splits.values()), rate_hz)
+    verified = None
+    if chosen.check:
+        with _bar("B", None) as bar:
+            verified = verify(caching.cache.root, bar.update)
+    with _bar("clip", sum(len(table) for table in data.splits.values())) as bar:
+        report = (caching.look if chosen.check else caching.fill)(chosen.workers, bar.update)
+    print("\n".join(lines(report, verified)))
+    for line in _listed("not to be cached", [f"{name}: {why}" for name, why in report.refused.items()]):
+        print(line)
+    return report.passed and not (verified and verified.damaged)
+
+
+def _bar(unit: str, total: int | None) -> Any:
+    from tqdm import tqdm
+
+    is_quiet = not sys.stderr.isatty()
+    return tqdm(total=total, unit=unit, unit_scale=unit == "B", leave=False, file=sys.stderr, disable=is_quiet)
 
 
 def fetch(catalog: Catalog, name: str, output: Path | None) -> None:

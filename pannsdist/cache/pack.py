@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
@@ -198,7 +198,7 @@ def read_entries(index: Path, first: int = 0, count: int = -1) -> np.ndarray:
     return np.frombuffer(raw[: len(raw) // ENTRY.itemsize * ENTRY.itemsize], ENTRY)
 
 
-def place_of(index: Path, entry: np.ndarray) -> Place:
+def place_of(index: Path, entry: Any) -> Place:
     """The place that an entry, () of ENTRY, says."""
     axes = min(int(entry["axes"]), MAX_AXES)
     shape = tuple(int(length) for length in entry["shape"][:axes])

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from pannsdist.cache.pack import (
     ARRAYS,
+    ENTRY,
     INDEX,
     NAME,
     UNLOCKED_S,
@@ -104,12 +107,37 @@ class Checked:
     readable: bool = True
 
 
-def check(root: Path) -> Iterator[Checked]:
-    """Read every array of a cache, and compare it with its checksum. Raises OSError where the disk fails."""
+def check(root: Path, progress: Callable[[int], object] = lambda _: None) -> list[Checked]:
+    """Read every array of a cache, and compare it with its checksum; `progress` is called with the bytes done.
+
+    One that is damaged does not count where another pack, or the same one, has it intact: it was made again. Raises
+    OSError where the disk fails.
+    """
+    found: list[tuple[PackState, list[bytes], int]] = []
+    good: set[tuple[Path, bytes]] = set()
     for pack in packs(root):
-        if not (pack.index.parent / RECIPE_FILE).exists():
-            yield Checked(pack.index, 0, 0, pack.size, False)
-            continue
-        entries, data = read_entries(pack.index), mapped(pack.index.with_suffix(ARRAYS))
-        bad = sum(place_of(pack.index, entry).read(entry["key"].tobytes(), data) is None for entry in entries)
-        yield Checked(pack.index, len(entries), bad, pack.size)
+        bad: list[bytes] = []
+        entries = read_entries(pack.index) if _is_readable(pack.index) else np.zeros(0, ENTRY)
+        data = mapped(pack.index.with_suffix(ARRAYS)) if len(entries) else np.zeros(0, np.uint8)
+        for entry in entries:
+            key = entry["key"].tobytes()
+            if place_of(pack.index, entry).read(key, data) is None:
+                bad.append(key)
+            else:
+                good.add((pack.index.parent, key))
+        found.append((pack, bad, len(entries)))
+        progress(pack.size)
+    return [
+        Checked(
+            pack.index,
+            count,
+            len([key for key in set(bad) if (pack.index.parent, key) not in good]),
+            pack.size,
+            _is_readable(pack.index),
+        )
+        for pack, bad, count in found
+    ]
+
+
+def _is_readable(index: Path) -> bool:
+    return (index.parent / RECIPE_FILE).exists()

@@ -1,4 +1,4 @@
-"""`pannsdist data`: check a dataset, pack it into shards, and download a published corpus."""
+"""`pannsdist data`: check a dataset, cache its sounds, pack it into shards, and download a published corpus."""
 
 from __future__ import annotations
 
@@ -30,15 +30,21 @@ LEAST_SHARD, MOST_SHARD = 10**4, 10**15
 
 def add(commands: Any) -> None:
     """Add the subcommands to the parser."""
-    data = commands.add_parser("data", help="check, pack or download datasets").add_subparsers(
+    data = commands.add_parser("data", help="check, cache, pack or download datasets").add_subparsers(
         required=True, metavar="COMMAND"
     )
     checking = data.add_parser("check", help="read every clip, and report counts, durations and invalid clips")
-    _add_dataset(checking, "check")
+    _add_dataset(checking)
+    _add_split(checking, "check")
     checking.add_argument("--format", choices=("table", "json"), default="table")
     checking.set_defaults(run=run_check)
+    caching = data.add_parser("cache", help="keep all sounds at the rate of the network, or verify what is kept")
+    _add_dataset(caching)
+    caching.add_argument("--check", action="store_true", help="verify what is in the cache; read no sound file")
+    caching.set_defaults(run=run_cache)
     packing = data.add_parser("pack", help="write a dataset as tar shards, with every split and fold that it has")
-    _add_dataset(packing, "pack")
+    _add_dataset(packing)
+    _add_split(packing, "pack")
     packing.add_argument("-o", "--output", type=Path, metavar="DIR", required=True, help="new folder for the shards")
     packing.add_argument(
         "--size", type=_size, default=_size("1GB"), metavar="SIZE", help="size of a shard, such as 250MB (default: 1GB)"
@@ -50,10 +56,9 @@ def add(commands: Any) -> None:
     fetching.set_defaults(run=lambda chosen: fetch(Catalog.installed(), chosen.name, chosen.output))
 
 
-def _add_dataset(command: argparse.ArgumentParser, what: str) -> None:
-    """The arguments of a command that reads every clip of a dataset."""
+def _add_dataset(command: argparse.ArgumentParser) -> None:
+    """The arguments of a command that reads the clips of a dataset."""
     command.add_argument("-c", "--config", type=Path, required=True, help="settings file (YAML) with the dataset")
-    command.add_argument("--split", action="append", metavar="SPLIT", help=f"{what} only this split; can be repeated")
     cores = cpu.cores()
     command.add_argument(
         "--workers", type=_from_zero, default=cores, help="worker processes (default: number of cores)"
@@ -61,10 +66,12 @@ def _add_dataset(command: argparse.ArgumentParser, what: str) -> None:
     command.add_argument("overrides", nargs="*", metavar="key=value", help="overrides of settings")
 
 
+def _add_split(command: argparse.ArgumentParser, what: str) -> None:
+    command.add_argument("--split", action="append", metavar="SPLIT", help=f"{what} only this split; can be repeated")
+
+
 def run_check(chosen: argparse.Namespace) -> bool:
     """Print the report; returns False if a clip cannot be read or is in two splits."""
-    from tqdm import tqdm
-
     from pannsdist.run.dataset_report import check_dataset
     from pannsdist.run.feature_levels import feature_levels
     from pannsdist.run.planning.data import load_data
@@ -76,7 +83,7 @@ def run_check(chosen: argparse.Namespace) -> bool:
     data = load_data(dataset, tuple(dict.fromkeys(chosen.split or ())))
     clips = sum(len(table) for table in data.splits.values())
     network = choose_network(wanted, origin, catalog)
-    with tqdm(total=clips, unit="clip", leave=False, file=sys.stderr, disable=not sys.stderr.isatty()) as bar:
+    with _bar("clip", clips) as bar:
         found = check_dataset(data, network.front_end.sample_rate_hz, chosen.workers, bar.update)
     levels = feature_levels(data, network.feature, network.minimum_samples, wanted.train.crop_s)
     if chosen.format == "json":
@@ -89,8 +96,6 @@ def run_check(chosen: argparse.Namespace) -> bool:
 
 def run_pack(chosen: argparse.Namespace) -> None:
     """Pack a dataset, and print what was written and the settings that read it."""
-    from tqdm import tqdm
-
     from pannsdist.run.packing.divisions import take_inventory
     from pannsdist.run.packing.pack import PackOrder, pack, refuse_output
 
@@ -100,8 +105,7 @@ def run_pack(chosen: argparse.Namespace) -> None:
 
     @contextmanager
     def bar(what: str, files: int) -> Iterator[Callable[[int], object]]:
-        hidden = not sys.stderr.isatty()
-        with tqdm(total=files, desc=what, unit="file", leave=False, file=sys.stderr, disable=hidden) as shown:
+        with _bar("file", files, what) as shown:
             yield shown.update
 
     skips_bad = wanted.data.on_bad_clip == "skip"
@@ -115,6 +119,37 @@ def _packed(written: Pack) -> Iterator[str]:
     yield f"splits: {', '.join(header.divisions[AS_PACKED])}; folds: {', '.join(map(str, header.folds)) or 'none'}"
     yield from _listed("left out, since they are no whole sounds", written.left_out) if written.left_out else ()
     yield f"to train on it: {shell_command('data.name=shards', f'data.params.root={written.folder}')}"
+
+
+def run_cache(chosen: argparse.Namespace) -> bool:
+    """Fill the cache, or verify it; print what is in it. Returns False if something is missing or damaged."""
+    from pannsdist.run.planning.data import load_data
+    from pannsdist.run.planning.selection import choose_dataset, choose_network
+    from pannsdist.run.planning.waveforms import cache_to_fill
+    from pannsdist.run.waveform_caching import Caching, lines, verify
+
+    wanted, origin = settings.load(chosen.config, chosen.overrides)
+    catalog = Catalog.installed()
+    data = load_data(choose_dataset(wanted.data, origin, catalog))
+    rate_hz = choose_network(wanted, origin, catalog).front_end.sample_rate_hz
+    caching = Caching(data, cache_to_fill(wanted, origin, data.splits.values()), rate_hz)
+    verified = None
+    if chosen.check:
+        with _bar("B", None) as bar:
+            verified = verify(caching.cache.root, bar.update)
+    with _bar("clip", sum(len(table) for table in data.splits.values())) as bar:
+        report = (caching.look if chosen.check else caching.fill)(chosen.workers, bar.update)
+    print("\n".join(lines(report, verified)))
+    for line in _listed("not to be cached", [f"{name}: {why}" for name, why in report.refused.items()]):
+        print(line)
+    return report.passed and not (verified and verified.damaged)
+
+
+def _bar(unit: str, total: int | None, what: str = "") -> Any:
+    from tqdm import tqdm
+
+    how: dict[str, Any] = {"desc": what or None, "unit": unit, "unit_scale": unit == "B", "leave": False}
+    return tqdm(total=total, file=sys.stderr, disable=not sys.stderr.isatty(), **how)
 
 
 def fetch(catalog: Catalog, name: str, output: Path | None) -> None:

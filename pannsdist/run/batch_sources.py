@@ -14,22 +14,25 @@ from pannsdist.audio.clip_lengths import SAMPLED_CLIPS, lengths_s
 from pannsdist.audio.clip_reader import ClipReader
 from pannsdist.audio.length_groups import length_groups
 from pannsdist.audio.loader import Loader
+from pannsdist.audio.waveform_cache import WaveformCache
 from pannsdist.contracts.batch import Batch
 from pannsdist.run.embeddings.frozen_body import FrozenBody
 from pannsdist.run.planning.data import TRAIN
 from pannsdist.run.planning.plan import Plan
+from pannsdist.run.planning.waveforms import INT16
 from pannsdist.training.evaluator import SplitToEvaluate
 from pannsdist.training.fit_context import TrainingData
 
 
 @dataclass(frozen=True)
 class Sources:
-    """Where this process's batches come from; `clip_lengths_s` are those of `training_lengths_s`."""
+    """Where this process's batches come from; `clip_lengths_s` are those of `training_lengths_s`, `cache` of sounds."""
 
     loader: Loader
     shard: Shard
     clip_lengths_s: np.ndarray | None = None
     frozen_body: FrozenBody | None = None
+    cache: WaveformCache | None = None
 
 
 def training_lengths_s(plan: Plan, loader: Loader, mark: Callable[[str], None] = lambda _: None) -> np.ndarray | None:
@@ -51,7 +54,7 @@ def training_lengths_s(plan: Plan, loader: Loader, mark: Callable[[str], None] =
 
 def training_data(plan: Plan, sources: Sources) -> TrainingData:
     """This process's batches of every epoch, from a given step of the epoch on."""
-    training, steps, body = _training(plan, sources.clip_lengths_s), plan.lengths.epoch_steps, sources.frozen_body
+    training, steps, body = _training(plan, sources), plan.lengths.epoch_steps, sources.frozen_body
 
     def batches(epoch: int, first: int) -> Iterable[Batch]:
         requests = islice(training.requests(epoch, sources.shard, first), steps - first)
@@ -60,9 +63,9 @@ def training_data(plan: Plan, sources: Sources) -> TrainingData:
     return TrainingData(batches, steps)
 
 
-def _training(plan: Plan, clip_lengths_s: np.ndarray | None) -> TrainingPlan | OverfitPlan:
-    chosen = plan.settings
-    table, reader = plan.data.splits[TRAIN], _reader(plan, plan.lengths.train_crop_s)
+def _training(plan: Plan, sources: Sources) -> TrainingPlan | OverfitPlan:
+    chosen, clip_lengths_s = plan.settings, sources.clip_lengths_s
+    table, reader = plan.data.splits[TRAIN], _reader(plan, plan.lengths.train_crop_s, sources.cache)
     skip_bad = chosen.data.on_bad_clip == "skip"
     if chosen.train.overfit_batches:
         return OverfitPlan(table, chosen.train.batch_size, reader, skip_bad)
@@ -87,7 +90,7 @@ def split_to_evaluate(name: str, table: ClipTable, plan: Plan, sources: Sources)
     shard, body = sources.shard, sources.frozen_body
     skip_bad = plan.settings.data.on_bad_clip == "skip"
     batch_size = 1 if plan.groups_by_length else plan.settings.valid.batch_size
-    evaluation = EvaluationPlan(table, batch_size, valid_reader(plan), skip_bad)
+    evaluation = EvaluationPlan(table, batch_size, valid_reader(plan, sources.cache), skip_bad)
 
     def embedded(epoch: int) -> Iterable[Batch] | None:
         return body.batches(evaluation.requests(shard)) if body and body.covers(epoch) else None
@@ -98,12 +101,12 @@ def split_to_evaluate(name: str, table: ClipTable, plan: Plan, sources: Sources)
     return SplitToEvaluate(name, evaluation.ids, batches, evaluation.groups, embedded)
 
 
-def valid_reader(plan: Plan) -> ClipReader:
+def valid_reader(plan: Plan, cache: WaveformCache | None = None) -> ClipReader:
     """Reads a clip as the model folder's record says: padded to the crop, or no further than the network needs."""
-    reader = _reader(plan, plan.lengths.valid_crop_s)
+    reader = _reader(plan, plan.lengths.valid_crop_s, cache)
     return replace(reader, pad_samples=plan.plugins.minimum_samples) if plan.groups_by_length else reader
 
 
-def _reader(plan: Plan, crop_s: float) -> ClipReader:
-    rate_hz = plan.front_end.sample_rate_hz
-    return ClipReader(rate_hz, round(crop_s * rate_hz), plan.lengths.min_clip_s)
+def _reader(plan: Plan, crop_s: float, cache: WaveformCache | None) -> ClipReader:
+    rate_hz, is_16_bit = plan.front_end.sample_rate_hz, plan.settings.data.cache_dtype == INT16
+    return ClipReader(rate_hz, round(crop_s * rate_hz), plan.lengths.min_clip_s, cache=cache, is_16_bit=is_16_bit)

@@ -26,9 +26,10 @@ from pannsdist.run import history, learner_building
 from pannsdist.run.batch_sources import Sources, split_to_evaluate, training_data, training_lengths_s, valid_reader
 from pannsdist.run.embeddings.frozen_body import FrozenBody, build_frozen_body
 from pannsdist.run.folder import RunFolder
-from pannsdist.run.planning import frozen_body
+from pannsdist.run.planning import frozen_body, waveforms
 from pannsdist.run.planning.data import TEST, VALID
 from pannsdist.run.planning.metrics import plugin_metrics
+from pannsdist.run.planning.padding import crop_fits
 from pannsdist.run.planning.plan import Plan
 from pannsdist.run.planning.plan_table import subset_note
 from pannsdist.run.trackers import PluginTracker, open_trackers
@@ -94,7 +95,9 @@ def build_parts(plan: Plan, world: World, network: Network, loader: Loader) -> P
     if plan.groups_by_length:
         clip_lengths_s = world.on_main(lambda: training_lengths_s(plan, loader, world.mark))
     body = build_frozen_body(plan, world, network, loader)
-    sources = Sources(loader, Shard(world.rank, world.size), clip_lengths_s, body)
+    is_cached = world.on_main(lambda: waveforms.chosen(plan, crop_fits(plan)).is_used)
+    cache = waveforms.waveform_cache(plan.settings) if is_cached else None
+    sources = Sources(loader, Shard(world.rank, world.size), clip_lengths_s, body, cache)
     return world.agree(lambda: _parts(plan, world, learner, sources))
 
 

@@ -35,6 +35,7 @@ FREE_KEYS = (
     "data.workers",
     "data.on_bad_clip",
     "data.on_change",
+    "data.cache",
     "data.cache_limit_gb",
     "distributed.hang_timeout_s",
 )

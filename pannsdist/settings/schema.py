@@ -63,8 +63,16 @@ class DataSettings:
         low=0,
         high=3600,
     )
+    cache: str = setting(
+        "auto",
+        "cache of sounds at the rate of the network: auto: in the user's cache folder, where it saves time and fits "
+        "data.cache_limit_gb; off; or a folder",
+    )
+    cache_dtype: str = setting(
+        "exact", "exact, or int16: all samples rounded to 16 bit, cached or not", choices=("exact", "int16")
+    )
     cache_limit_gb: float = setting(
-        10.0, "size of the cache of computed arrays, such as embeddings, in GB; 0: no cache", low=0, high=1000000
+        10.0, "size of the cache of sounds, embeddings and the like, in GB; 0: no cache", low=0, high=1000000
     )
 
 

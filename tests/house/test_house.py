@@ -56,6 +56,8 @@ SETTINGS_KEYS = [
     "data.on_bad_clip",
     "data.on_change",
     "data.min_clip_s",
+    "data.cache",
+    "data.cache_dtype",
     "data.cache_limit_gb",
     "train.epochs",
     "train.batch_size",

@@ -18,6 +18,7 @@ from pannsdist.run.planning.lengths import refuse_lengths, run_lengths
 from pannsdist.run.planning.metrics import choose_best_metric, refuse_unsuitable_metrics
 from pannsdist.run.planning.plan import Plan
 from pannsdist.run.planning.selection import choose_plugins
+from pannsdist.run.planning.waveforms import refuse_cache_folder
 from pannsdist.run.planning.weights import fetch_weights, refuse_weights_of_others
 from pannsdist.runtime import devices, launcher
 from pannsdist.settings import SettingsOrigin
@@ -38,6 +39,7 @@ def decide(
     data = load_train_and_valid(plugins.dataset, settings, origin)
     refuse_misfits(settings, origin, plugins, data)
     refuse_unusable_sounds(plugins)
+    refuse_cache_folder(settings, origin, [*data.splits.values(), *([data.test] if data.test else [])])
     refuse_unsuitable_metrics(plugins.metrics, data, origin)
     best_metric = choose_best_metric(settings.select.metric, data, plugins.metrics, origin, catalog.metrics)
     mixup = _choose_mixup(settings, classes=len(data.labels))

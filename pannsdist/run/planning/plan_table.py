@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pannsdist.audio.workers.count import AUTO
-from pannsdist.run.planning import frozen_body, subset
+from pannsdist.run.planning import frozen_body, subset, waveforms
 from pannsdist.run.planning.data import TEST, TRAIN, VALID
 from pannsdist.run.planning.padding import CropFit, crop_fits, length_lines, padding_warnings, refusal_warnings
 from pannsdist.run.planning.plan import Plan
@@ -49,6 +49,7 @@ def _rows(plan: Plan) -> dict[str, str]:
         "lengths": _below(length_lines(fits)),
         "warning": _below(_warnings(plan, fits)),
         "note": _listed(data.notes),
+        "cache": waveforms.chosen(plan, fits).text,
         "batch": f"{batch_size} = {plan.world_size} x {batch_size // plan.world_size}",
         "length": _listed([_length(plan), subset_note(plan)]),
         "frozen": frozen_body.described(plan, next((fit for fit in fits if fit.split == TRAIN), None)),

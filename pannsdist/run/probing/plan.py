@@ -18,6 +18,7 @@ from pannsdist.run.planning.folds import dataset_folds
 from pannsdist.run.planning.lengths import refuse_short_crop
 from pannsdist.run.planning.metrics import refuse_unsuitable_metrics
 from pannsdist.run.planning.selection import Plugins, choose_dataset, choose_metrics, choose_network
+from pannsdist.run.planning.waveforms import INT16
 from pannsdist.run.planning.weights import fetch_weights, refuse_weights_of_others
 from pannsdist.run.probing.solvers import KINDS
 from pannsdist.runtime import outputs, reading
@@ -84,6 +85,7 @@ class ProbePlan:
             samples,
             minimum / rate_hz if chosen_s is None else chosen_s,
             samples if self.pads_to_crop else minimum,
+            is_16_bit=self.settings.data.cache_dtype == INT16,
         )
 
     @property

@@ -222,6 +222,7 @@ def test_an_index_that_lies_is_not_believed(tmp_path, field, value):
     assert sum(one.damaged for one in check(tmp_path)) == 2
     filled(tmp_path)  # what is computed again replaces it
     assert found(tmp_path).keys() == SETS.keys()
+    assert sum(one.damaged for one in check(tmp_path)) == 0
 
 
 def test_one_object_finds_what_was_written_again_behind_a_damaged_array(tmp_path):

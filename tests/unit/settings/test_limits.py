@@ -19,6 +19,7 @@ LIMITS = {
     "data.on_bad_clip": "stop|skip",
     "data.on_change": "stop|continue",
     "data.min_clip_s": "[0, 3600]",
+    "data.cache_dtype": "exact|int16",
     "data.cache_limit_gb": "[0, 1000000]",
     "train.epochs": "[1, inf)",
     "train.batch_size": "[1, inf)",

@@ -180,7 +180,7 @@ def _find_remote(root: Url) -> SoundFiles:
     for name, state in listing(root):
         *folders, own = name.split("/")
         hidden = next((place for place, folder in enumerate(folders) if is_hidden(folder)), None)
-        is_readable = _ending(own) in SOUND_FILE_ENDINGS
+        is_readable = _ending(own) in sound_endings()
         kind = _unread_format(own)
         if not own or not (is_readable or kind):
             continue

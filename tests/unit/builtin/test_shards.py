@@ -53,7 +53,9 @@ def check(packed, capsys):
     (packed.folder / "c.yaml").write_text("{name: c, model: {name: panns_cnn6}, data: {name: shards}}")
     place = f"data.params.root={packed.folder / 'packed'}"
     code = main(["data", "check", "--format", "json", "-c", str(packed.folder / "c.yaml"), "--workers", "0", place])
-    return code, json.loads(capsys.readouterr().out)
+    said = capsys.readouterr()
+    assert said.out, said.err
+    return code, json.loads(said.out)
 
 
 def test_crops_are_those_of_the_loose_files(original):

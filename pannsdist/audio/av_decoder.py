@@ -79,11 +79,13 @@ class AvDecoder:
             raise DecodingError("it has no sound track")
         self._stream = self._container.streams.audio[0]
         self._stream.thread_count = 1
-        self._packets = self._decoded = self.rate_hz = self.channels = 0
+        self._packets = self._decoded = self.rate_hz = self.channels = self.frames = 0
         self._failed: DecodingError | None = None
         self._blocks = self._decoded_blocks()
         self.subtype = str(self._stream.codec_context.name)
         self._rest = self._next(False)
+        if not self.rate_hz:
+            raise DecodingError("it contains no samples that PyAV can decode")
         self.frames = round(_header_s(self._container, self._stream) * self.rate_hz)
         self.inexact = round(SLACK_S * self.rate_hz)
 

@@ -1,5 +1,6 @@
 """What libsndfile does not read goes through PyAV, by the same rules: one length, one sound, one verdict."""
 
+import struct
 import sys
 from fractions import Fraction
 
@@ -143,6 +144,15 @@ def test_a_cut_file_whose_index_is_at_its_end_is_refused(files, tmp_path):
 def test_a_list_that_names_other_files_is_no_sound(files, tmp_path, content, ending):
     (tmp_path / f"a.{ending}").write_text(content.format(files["mp2.ts"]), encoding="utf-8")
     assert "cannot decode it" in refusal(tmp_path / f"a.{ending}")
+
+
+@pytest.mark.parametrize(("size", "count"), [(1, 0x7FFFFFFF), (0, 0x7FFFFFFF), (0, 5_000_000), (1, 100_000_000)])
+def test_an_index_that_lies_is_refused_at_once(files, tmp_path, size, count):
+    content = bytearray(files["aac.m4a"].read_bytes())
+    at = content.index(b"stsz") + 8
+    content[at : at + 8] = struct.pack(">II", size, count)
+    (tmp_path / "a.m4a").write_bytes(content)
+    assert "PyAV can" in refusal(tmp_path / "a.m4a")
 
 
 def test_damaged_files_end_in_a_verdict(files, tmp_path):

@@ -121,6 +121,7 @@ RUN = (
     Run(r"pannsdist crossval -c recipe:esc10_mn04 name=esc10_folds", TINY, ONE_FOLD, shows=r"fold_1 +\d"),
     Run(r"pannsdist sweep -c FILE", shows=r"learning_rate=1e-4,seed=1", long=True),
     Run(r"pannsdist data check -c FILE", shows=r"^unreadable: none"),
+    Run(r"pannsdist data pack -c FILE -o packed", leaves="packed/pack.json"),
     Run(r"pannsdist predict --model runs/demo/best_model a.wav b.ogg folder/", leaves="scores.csv"),
     Run(r"pannsdist evaluate --model runs/demo/best_model -c recipe:demo", TONES, shows=r"valid/accuracy +\d"),
     Run(r"pannsdist export --model runs/demo/best_model", leaves="exported/export.json"),

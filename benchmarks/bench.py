@@ -67,6 +67,8 @@ def benchmarks(chosen: Any) -> Iterator[tuple[str, list[str]]]:
     yield "watching", []
     yield "message_sizes", []
     yield "data", [*peers, *(["--esc10", str(chosen.esc10)] if chosen.esc10 else [])]
+    yield "million_clips", []
+    yield "augmentations", []
     if chosen.esc10:
         of_esc10 = ["--data", str(chosen.esc10), *(["--weights", str(chosen.mn04)] if chosen.mn04 else [])]
         yield "zero_shot", of_esc10

@@ -116,6 +116,11 @@ class SoundFiles:
         return "\n".join([*left_out, f"endings: {' '.join(sound_endings())}"])
 
     @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files, of a folder of this machine."""
+        return tuple(file for file in self.files if isinstance(file, Path))
+
+    @property
     def linked_folders(self) -> list[Path]:
         """The links to folders that were left out."""
         folders = [one for one in self.skipped if one.kind is LINKED_FOLDERS]

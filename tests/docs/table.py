@@ -214,6 +214,8 @@ RUN = (
     Run(r"python benchmarks/watching.py", ("--quick",), shows=r"^\| all metrics, 80 clips"),
     Run(r"python benchmarks/data.py", ("--quick",), shows=r"^\| reader \|"),
     Run(r"python benchmarks/message_sizes.py", ("--quick",), shows=r"^\| `efficientat_mn04` \| 738,898 \| 3.0 \|"),
+    Run(r"python benchmarks/million_clips.py", ("--quick",), shows=r"^\| ids of an evaluation \|"),
+    Run(r"python benchmarks/augmentations.py", ("--quick",), shows=r"^\| codec, gsm \|"),
     Run(r"python benchmarks/held_out_voices.py", ("--quick",), shows=r"^1 draw: mean 0"),
     Run(r"python benchmarks/bench.py", ("--quick", "--only", "message_sizes"), shows=r"^written: "),
 )

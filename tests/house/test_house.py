@@ -272,7 +272,7 @@ def test_the_lower_floors_import_without_paddle():
         "pannsdist.inference.model",
     ]  # whose functions are called before Paddle is there
     light += [f"pannsdist.builtin.{name}" for name in ("panns", "logmel", "waveform", "folder", "manifest", "tones")]
-    augmentations = ("gain", "time_roll", "noise", "speed", "equaliser")
+    augmentations = ("gain", "time_roll", "noise", "speed", "equaliser", "reverb", "band_limit", "codec")
     light += [f"pannsdist.builtin.augmentations.{name}" for name in augmentations]
     light += [f"pannsdist.builtin.visualdl{name}" for name in ("", ".log", ".records")]
     code = f"""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pannsdist.contracts import UserError, param
+from pannsdist.contracts import UserError, param, path_of
+from pannsdist.contracts.file_lookup import is_folder
+from pannsdist.contracts.sound_files import SoundFiles, find_sound_files
 
 
 def probability() -> Any:
@@ -17,6 +19,18 @@ def refuse_unordered(name: str, params: object, low: str, high: str) -> None:
     below, above = getattr(params, low), getattr(params, high)
     if below > above:
         raise UserError(f"augment.{name}.{low} is {below}, above augment.{name}.{high}, which is {above}", "swap them")
+
+
+def sound_files(name: str, folder: str) -> SoundFiles:
+    """All audio files below the folder of an augmentation, sorted so that draws are the same on every machine."""
+    root = path_of(folder)
+    if not folder or not is_folder(root):
+        wrong = f"augment.{name}.folder is '{folder}', which is not a folder"
+        raise UserError(wrong, "give a folder with audio files")
+    found = find_sound_files(root)
+    if not found.files:
+        raise UserError(f"augment.{name}.folder: no audio file in {root}", found.nothing)
+    return found
 
 
 def power(waveform: Any) -> float:

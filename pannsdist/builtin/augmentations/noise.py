@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
-from pannsdist.builtin.augmentations import power, probability, refuse_unordered
-from pannsdist.contracts import SoundReader, UserError, param, path_of
-from pannsdist.contracts.file_lookup import is_folder
-from pannsdist.contracts.sound_files import SoundFiles, find_sound_files
+from pannsdist.builtin.augmentations import power, probability, refuse_unordered, sound_files
+from pannsdist.contracts import SoundReader, UserError, param
+from pannsdist.contracts.sound_files import SoundFiles
 
 
 @dataclass(frozen=True)
@@ -43,9 +41,8 @@ class Noise:
                 f"augment.noise.folder is {params.folder}, but augment.noise.kind is {params.kind}",
                 "augment.noise.kind=folder uses its files",
             )
-        found = _sound_files(params.folder) if params.kind == "folder" else SoundFiles(())
-        self.sounds = tuple(path for path in found.files if isinstance(path, Path))
-        self.skipped = found.skipped
+        found = sound_files("noise", params.folder) if params.kind == "folder" else SoundFiles(())
+        self.sounds, self.skipped = found.paths, found.skipped
 
     def __call__(
         self,
@@ -84,14 +81,3 @@ def pink(length: int, generator: np.random.Generator) -> np.ndarray:
     shaped[0] = 0.0
     noise: np.ndarray = irfft(shaped, n=length)
     return noise.astype(np.float32)
-
-
-def _sound_files(folder: str) -> SoundFiles:
-    """All audio files below a folder, sorted so that random draws are reproducible on every machine."""
-    root = path_of(folder)
-    if not folder or not is_folder(root):
-        raise UserError(f"augment.noise.folder is '{folder}', which is not a folder", "give a folder with audio files")
-    found = find_sound_files(root)
-    if not found.files:
-        raise UserError(f"augment.noise.folder: no audio file in {root}", found.nothing)
-    return found

@@ -26,9 +26,11 @@ from pannsdist.audio.clip_reader import ClipReader  # noqa: E402
 from pannsdist.audio.length_groups import length_groups  # noqa: E402
 from pannsdist.audio.loader import Loader  # noqa: E402
 from pannsdist.audio.mixup import Mixup  # noqa: E402
+from pannsdist.builtin.augmentations.band_limit import BandLimit  # noqa: E402
 from pannsdist.builtin.augmentations.equaliser import RandomEqualiser  # noqa: E402
 from pannsdist.builtin.augmentations.gain import Gain  # noqa: E402
 from pannsdist.builtin.augmentations.noise import Noise  # noqa: E402
+from pannsdist.builtin.augmentations.reverb import Reverb  # noqa: E402
 from pannsdist.builtin.augmentations.speed import Speed  # noqa: E402
 from pannsdist.builtin.augmentations.time_roll import TimeRoll  # noqa: E402
 from pannsdist.builtin.logmel import LogMel, LogMelParams  # noqa: E402
@@ -51,7 +53,7 @@ TABLE = clip_table(TONES.clips("train"), TONES.labels, False)
 FEATURE = LogMelParams(8000, 256, 128, 256, mel_bins=BINS, high_hz=4000.0)
 AUGMENTATIONS = tuple(
     Augmentation(plugin.__name__, 0.7, plugin(plugin.Params()))
-    for plugin in (Gain, TimeRoll, Noise, Speed, RandomEqualiser)
+    for plugin in (Gain, TimeRoll, Noise, Speed, RandomEqualiser, Reverb, BandLimit)
 )
 OPTIMIZERS = {"panns": ("SGD", 0.2), "averaging": ("AdamW", 3e-3)}
 KEPT = []

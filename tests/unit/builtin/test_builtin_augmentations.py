@@ -8,9 +8,12 @@ import soundfile
 
 from pannsdist.audio.augmentation import Augmentation
 from pannsdist.builtin.augmentations import noise as noises
+from pannsdist.builtin.augmentations.band_limit import BandLimit, BandLimitParams
+from pannsdist.builtin.augmentations.codec import Codec, CodecParams
 from pannsdist.builtin.augmentations.equaliser import EqualiserParams, RandomEqualiser, peak
 from pannsdist.builtin.augmentations.gain import Gain, GainParams
 from pannsdist.builtin.augmentations.noise import Noise, NoiseParams
+from pannsdist.builtin.augmentations.reverb import Reverb, ReverbParams
 from pannsdist.builtin.augmentations.speed import Speed, SpeedParams
 from pannsdist.builtin.augmentations.time_roll import TimeRoll, TimeRollParams
 from pannsdist.contracts import UserError
@@ -25,6 +28,11 @@ PLUGINS = {
     "faster": Speed(SpeedParams(1.2, 1.3)),
     "slower": Speed(SpeedParams(0.7, 0.8)),
     "random_equaliser": RandomEqualiser(EqualiserParams()),
+    "reverb": Reverb(ReverbParams()),
+    "low_pass": BandLimit(BandLimitParams("low_pass")),
+    "any codec": Codec(CodecParams()),
+    "mp3": Codec(CodecParams("mp3")),
+    "opus": Codec(CodecParams("opus")),
 }
 
 

@@ -27,6 +27,8 @@ from pannsdist.settings import SettingsOrigin
 from pannsdist.settings.schema import Settings
 
 AUTO, OFF, INT16 = "auto", "off", "int16"
+YAML_OFF = ("false", "no")
+"""What YAML makes of `off`, which it takes for a truth value."""
 FREE_PART = 0.9
 """Of the free disk, so much may be used."""
 
@@ -39,24 +41,29 @@ class Chosen:
     text: str
 
 
+def named(settings: Settings) -> str:
+    """`auto`, `off`, or the folder that `data.cache` names."""
+    text = settings.data.cache
+    return OFF if text.lower() in (OFF, *YAML_OFF) else AUTO if text.lower() == AUTO else text
+
+
 def waveform_cache(settings: Settings) -> WaveformCache:
     """The cache that the settings name, whether it is used or not; `auto` and `off` name that of the user."""
-    named = settings.data.cache
-    root = cache_folder() if named in (AUTO, OFF) else Path(os.path.abspath(path_of(named)))  # noqa: PTH100 keeps links
+    chosen = named(settings)
+    root = cache_folder() if chosen in (AUTO, OFF) else Path(os.path.abspath(path_of(chosen)))  # noqa: PTH100 keeps links
     return WaveformCache(root, settings.data.cache_limit_gb, settings.data.cache_dtype == INT16)
 
 
 def refuse_cache_folder(settings: Settings, origin: SettingsOrigin, tables: Iterable[ClipTable]) -> None:
     """Raise SettingsError for a folder that is a file, or in which, or around which, the sounds of the data lie."""
-    named = settings.data.cache
-    if named in (AUTO, OFF):
+    text = named(settings)
+    if text in (AUTO, OFF):
         return
     where, right = origin.where("data.cache"), "auto, off, or a folder of its own, such as data.cache=cache"
-    if not named.strip():
-        raise SettingsError(f"{where} is empty", right, origin.command)
+    if not text.strip() or text.lower() in ("true", "yes", "on"):
+        raise SettingsError(f"{where} is '{text}', which is no folder", right, origin.command)
     root = waveform_cache(settings).root
-    above = root if os.path.lexists(root) else folder_above(root)
-    if not above.is_dir():
+    if not next(path for path in (root, *root.parents) if os.path.lexists(path)).is_dir():
         raise SettingsError(f"{where} is {shown(root)}, which is no folder", right, origin.command)
     real = Path(os.path.realpath(root))
     files = (clip.source for table in tables for clip in table.clips if isinstance(clip.source, Path))
@@ -70,7 +77,7 @@ def cache_to_fill(settings: Settings, origin: SettingsOrigin, tables: Iterable[C
     """The cache that is filled by command. Raises SettingsError where there is none."""
     refuse_cache_folder(settings, origin, tables)
     for key, none in (
-        ("data.cache", settings.data.cache == OFF),
+        ("data.cache", named(settings) == OFF),
         ("data.cache_limit_gb", not settings.data.cache_limit_gb),
     ):
         if none:
@@ -81,9 +88,9 @@ def cache_to_fill(settings: Settings, origin: SettingsOrigin, tables: Iterable[C
 
 def chosen(plan: Plan, fits: Sequence[CropFit]) -> Chosen:
     """The choice for a run. Reads headers of some sound files; rank 0 only. Raises nothing."""
-    named, clips, rate_hz = plan.settings.data.cache, _clips(plan), plan.front_end.sample_rate_hz
+    text, clips, rate_hz = named(plan.settings), _clips(plan), plan.front_end.sample_rate_hz
     work = costs_work(clips, rate_hz)
-    if named == OFF or plan.settings.data.cache_limit_gb == 0 or work is None or (named == AUTO and not work):
+    if text == OFF or plan.settings.data.cache_limit_gb == 0 or work is None or (text == AUTO and not work):
         return Chosen(False, "")
     try:
         cache = waveform_cache(plan.settings)
@@ -92,7 +99,7 @@ def chosen(plan: Plan, fits: Sequence[CropFit]) -> Chosen:
     size = needed_bytes(fits, len(clips), rate_hz, cache.is_16_bit)
     what = f"{len(clips)} sounds at {rate_hz} Hz, {_gb(size)}, in {shown(cache.root)}"
     obstacle = next(_obstacles(plan, fits, cache, size), "")
-    if named == AUTO and obstacle:
+    if text == AUTO and obstacle:
         return Chosen(False, f"off: {obstacle}")
     return Chosen(True, what + (f"; {obstacle}: as much as fits" if obstacle else ""))
 

@@ -26,9 +26,11 @@ ifndef PYTHON
 PYTHON = $(eval PYTHON := $(shell launch/find_python.sh $(if $(filter gpu,$(PADDLE)),3.12,3.13)))$(PYTHON)
 endif
 PYTHON26 ?= $(shell launch/find_python.sh 3.12 2>/dev/null)
-PLUGINS := $(patsubst %,-e %,$(filter-out %/pannsdist-wandb,$(wildcard plugins/pannsdist-*)))
-# What the tests need beside them, and a demo does not: wandb alone takes 60 MB, and TensorBoard reads what was written.
-TESTED := -e plugins/pannsdist-wandb -e 'plugins/pannsdist-tensorboard[view]'
+# What the tests need, and a demo does not: wandb takes 60 MB, pyarrow 170 MB, h5py 17 MB.
+LARGE := $(addprefix plugins/pannsdist-,wandb parquet hdf5)
+PLUGINS := $(patsubst %,-e %,$(filter-out $(LARGE),$(wildcard plugins/pannsdist-*)))
+# TensorBoard reads what was written.
+TESTED := $(patsubst %,-e %,$(wildcard $(LARGE))) -e 'plugins/pannsdist-tensorboard[view]'
 # Those that bring more than datasets, augmentations and trackers, which do not meet Paddle.
 COMPUTING := $(dir $(shell grep -lP '^pannsdist\.(?!datasets|augmentations|trackers)' plugins/*/setup.cfg))
 ESC10 ?= $(wildcard ../shared/data/ESC-10)

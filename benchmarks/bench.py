@@ -66,6 +66,7 @@ def benchmarks(chosen: Any) -> Iterator[tuple[str, list[str]]]:
     yield "predict", peers
     yield "watching", []
     yield "message_sizes", []
+    yield "data", [*peers, *(["--esc10", str(chosen.esc10)] if chosen.esc10 else [])]
     if chosen.esc10:
         of_esc10 = ["--data", str(chosen.esc10), *(["--weights", str(chosen.mn04)] if chosen.mn04 else [])]
         yield "zero_shot", of_esc10

@@ -5,6 +5,7 @@ Axes: R clips read, B rows of the batch, S samples, C classes.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from pannsdist.audio.augmentation import Augmentation, augment
 from pannsdist.audio.clip_reader import ClipReader
 from pannsdist.audio.mixup import Mixup
+from pannsdist.audio.targets import MultiHot
 from pannsdist.contracts import Clip
 from pannsdist.contracts.batch import Batch
 from pannsdist.contracts.feature_augmentation import AUGMENT_NOISE_SIZE
@@ -46,33 +48,66 @@ class BatchRandomness:
 
 @dataclass(frozen=True)
 class BatchRequest:
-    """The clips (R) of a batch and their targets (R, ...); without `randomness` from their start and unchanged."""
+    """The clips (R) of a batch and their targets; without `randomness` from their start and unchanged.
 
-    clips: tuple[Clip, ...]
-    targets: np.ndarray
+    It is small, since it goes to a worker: clips in columns, and of several labels of a clip their columns alone.
+    """
+
+    clips: Sequence[Clip]
+    targets: np.ndarray | MultiHot
     reader: ClipReader
     skip_bad: bool
     randomness: BatchRandomness | None = None
 
 
-def read_batch(request: BatchRequest) -> Batch:
-    """Read the clips of a request. Raises BadClip unless bad clips are to be skipped."""
-    waveforms: dict[int, np.ndarray] = {}
-    bad: dict[int, BadClip] = {}
-    for row, clip in enumerate(request.clips):
-        try:
-            waveforms[row] = _waveform(request, row, clip)
-        except BadClip as error:
-            if not request.skip_bad:
-                raise
-            bad[row] = error
+Empty = Callable[..., np.ndarray]
+"""`np.empty`, or what makes such an array in memory that processes share."""
+
+
+class _Waveforms:
+    """The waveforms of a request, each read right into its row: the clips at `rows` (R,) could be read."""
+
+    def __init__(self, request: BatchRequest, empty: Empty) -> None:
+        self.rows: list[int] = []
+        self.bad: dict[int, BadClip] = {}
+        self._samples, self._empty = request.reader.crop_samples, empty
+        self._all: np.ndarray | None = None
+        for row, clip in enumerate(request.clips):
+            try:
+                waveform = _waveform(request, row, clip)
+            except BadClip as error:
+                if not request.skip_bad:
+                    raise
+                self.bad[row] = error
+                continue
+            self._add(waveform, len(request.clips))
+            self.rows.append(row)
+
+    def of(self, rows: list[int]) -> np.ndarray:
+        """The waveforms of the clips at these rows: (len(rows), S); not copied where they were read in this order."""
+        if self._all is None:
+            return np.zeros((0, self._samples), np.float32)
+        if rows == self.rows:
+            return self._all[: len(rows)]
+        place = {row: number for number, row in enumerate(self.rows)}
+        return self._all[[place[row] for row in rows]]
+
+    def _add(self, waveform: np.ndarray, count: int) -> None:
+        """Every waveform of a request has the length of the first; ValueError for any other."""
+        if self._all is None:
+            self._all = self._empty((count, len(waveform)), np.float32)
+        self._all[len(self.rows)] = waveform
+
+
+def read_batch(request: BatchRequest, empty: Empty = np.empty) -> Batch:
+    """Read the clips of a request into what `empty` gives. Raises BadClip unless bad clips are to be skipped."""
     randomness = request.randomness
     if randomness is not None and randomness.mixup is not None and randomness.partners is not None:
-        return _mixup_batch(request, randomness, waveforms, bad)
-    rows = list(waveforms)
-    ids = tuple(request.clips[row].id for row in rows)
-    stacked = _stacked(request, [waveforms[row] for row in rows])
-    return Batch(ids, stacked, request.targets[rows], tuple(bad.values()), _augment_noise(request, rows))
+        return _mixup_batch(request, randomness, empty)
+    read = _Waveforms(request, empty)
+    ids = tuple(request.clips[row].id for row in read.rows)
+    noise = _augment_noise(request, read.rows)
+    return Batch(ids, read.of(read.rows), request.targets[read.rows], tuple(read.bad.values()), noise)
 
 
 def read_marked(request: BatchRequest) -> tuple[Batch, np.ndarray]:
@@ -97,35 +132,32 @@ def _waveform(request: BatchRequest, row: int, clip: Clip) -> np.ndarray:
     )
 
 
-def _mixup_batch(
-    request: BatchRequest, randomness: BatchRandomness, waveforms: dict[int, np.ndarray], bad: dict[int, BadClip]
-) -> Batch:
+def _mixup_batch(request: BatchRequest, randomness: BatchRandomness, empty: Empty) -> Batch:
     """The batch with mixup: on the features later on the device, or on the waveforms here."""
-    mixup, partners, targets = randomness.mixup, randomness.partners, request.targets
+    mixup, partners, targets = randomness.mixup, randomness.partners, request.targets[:]
     assert mixup is not None and partners is not None
-    in_pairs = mixup.pairs == "panns"
-    pairs = _readable_pairs(request, randomness, partners, waveforms)
+    in_pairs, on_waveform = mixup.pairs == "panns", mixup.domain == "waveform"
+    read = _Waveforms(request, np.empty if on_waveform else empty)
+    pairs = _readable_pairs(request, randomness, partners, set(read.rows))
     firsts, seconds = [first for first, _, _ in pairs], [second for _, second, _ in pairs]
     mix_weights = np.array([mix_weight for _, _, mix_weight in pairs], np.float32)
     soft = mixup.soft_targets(targets)
     further = sorted(set(seconds) - set(firsts))
     ids, further_ids = (tuple(request.clips[row].id for row in rows) for rows in (firsts, further))
-    reported = tuple(error for row, error in bad.items() if in_pairs or row < len(partners))
-    mixed_targets = _blend(soft[firsts], soft[seconds], mix_weights)
-    if mixup.domain == "waveform":
-        first, second = (_stacked(request, [waveforms[row] for row in rows]) for rows in (firsts, seconds))
-        blended = _blend(first, second, mix_weights)
+    reported = tuple(error for row, error in read.bad.items() if in_pairs or row < len(partners))
+    mixed_targets = _blend(soft[firsts], soft[seconds], mix_weights, np.empty)
+    if on_waveform:
+        blended = _blend(read.of(firsts), read.of(seconds), mix_weights, empty)
         return Batch(ids, blended, mixed_targets, reported, _augment_noise(request, firsts), further_ids=further_ids)
     rows = firsts + further
     row_of = {clip: row for row, clip in enumerate(rows)}
-    stacked = _stacked(request, [waveforms[row] for row in rows])
     partner_rows = np.array([row_of[clip] for clip in seconds], np.int64)
     noise = _augment_noise(request, rows)
-    return Batch(ids, stacked, mixed_targets, reported, noise, partner_rows, mix_weights, further_ids)
+    return Batch(ids, read.of(rows), mixed_targets, reported, noise, partner_rows, mix_weights, further_ids)
 
 
 def _readable_pairs(
-    request: BatchRequest, randomness: BatchRandomness, partners: np.ndarray, waveforms: dict[int, np.ndarray]
+    request: BatchRequest, randomness: BatchRandomness, partners: np.ndarray, readable: set[int]
 ) -> list[tuple[int, int, float]]:
     """(clip, partner, weight) of each row; a clip whose partner is bad stays unmixed.
 
@@ -136,23 +168,20 @@ def _readable_pairs(
     in_pairs = randomness.mixup.pairs == "panns"
     pairs: list[tuple[int, int, float]] = []
     for row, partner in enumerate(partners.tolist()):
-        if row in waveforms and partner in waveforms:
+        if row in readable and partner in readable:
             pairs.append((row, partner, randomness.mix_weight(request.clips[row], row)))
-        elif row in waveforms or (in_pairs and partner in waveforms):
-            unmixed = row if row in waveforms else partner
+        elif row in readable or (in_pairs and partner in readable):
+            unmixed = row if row in readable else partner
             pairs.append((unmixed, unmixed, 1.0))
     return pairs
 
 
-def _blend(first: np.ndarray, second: np.ndarray, mix_weights: np.ndarray) -> np.ndarray:
+def _blend(first: np.ndarray, second: np.ndarray, mix_weights: np.ndarray, empty: Empty) -> np.ndarray:
     """(B, ...) float32 twice and mix_weights (B) -> (B, ...) float32."""
     mix_weight = mix_weights[:, None]
-    blended: np.ndarray = first * mix_weight + second * (1 - mix_weight)
+    blended: np.ndarray = np.multiply(first, mix_weight, out=empty(first.shape, np.float32))
+    blended += second * (1 - mix_weight)
     return blended
-
-
-def _stacked(request: BatchRequest, waveforms: list[np.ndarray]) -> np.ndarray:
-    return np.stack(waveforms) if waveforms else np.zeros((0, request.reader.crop_samples), np.float32)
 
 
 def _augment_noise(request: BatchRequest, rows: list[int]) -> np.ndarray | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 
@@ -13,7 +14,9 @@ from pannsdist.audio.clip_reader import ClipReader
 from pannsdist.audio.length_groups import LengthGroups
 from pannsdist.audio.mixup import Mixup, mixup_pairs
 from pannsdist.audio.sampling import epoch_indices, epoch_steps, occurrences
+from pannsdist.audio.targets import MultiHot
 from pannsdist.contracts import Clip
+from pannsdist.contracts.clip_lists import ClipList, Ragged, groups_of, ids_of, taken
 from pannsdist.runtime import seeding
 
 
@@ -37,24 +40,51 @@ class Shard:
 
 @dataclass(frozen=True)
 class ClipTable:
-    """The clips of a split and their targets: (N,) int64 class indices, or (N, C) float32 multi-hot."""
+    """The clips of a split and their targets: (N,) int64 class indices, or several of each clip."""
 
     clips: Sequence[Clip]
-    targets: np.ndarray
+    targets: np.ndarray | MultiHot
 
     def __len__(self) -> int:
         return len(self.clips)
 
+    def take(self, rows: np.ndarray) -> ClipTable:
+        """Some of the clips, in the order of `rows` (R,)."""
+        targets = self.targets.take(rows) if isinstance(self.targets, MultiHot) else self.targets[rows]
+        return ClipTable(taken(self.clips, rows), targets)
+
+    def rows(self, rows: slice) -> tuple[Sequence[Clip], np.ndarray | MultiHot]:
+        """The clips and the targets of some rows."""
+        part = self.take(np.arange(*rows.indices(len(self))))
+        return part.clips, part.targets
+
+    def clips_of_class(self, classes: int) -> np.ndarray:
+        """The number of clips of each class: (C,) int64."""
+        if isinstance(self.targets, MultiHot):
+            return self.targets.clips_of_class
+        return np.bincount(self.targets, minlength=classes)
+
 
 def clip_table(clips: Sequence[Clip], labels: Sequence[str], multi_label: bool) -> ClipTable:
     """Clips with targets. The labels of every clip must be among `labels`, exactly one of them unless `multi_label`."""
-    index = {label: column for column, label in enumerate(labels)}
-    if not multi_label:
-        return ClipTable(clips, np.array([index[clip.labels[0]] for clip in clips], np.int64))
-    targets = np.zeros((len(clips), len(labels)), np.float32)
-    for row, clip in enumerate(clips):
-        targets[row, [index[label] for label in clip.labels]] = 1.0
-    return ClipTable(clips, targets)
+    columns = _columns(clips, {label: column for column, label in enumerate(labels)})
+    if multi_label:
+        return ClipTable(clips, MultiHot(columns, len(labels)))
+    return ClipTable(clips, columns.values[columns.starts].astype(np.int64))
+
+
+def _columns(clips: Sequence[Clip], index: Mapping[str, int]) -> Ragged:
+    """The columns of the labels of each clip."""
+    if isinstance(clips, ClipList):
+        column_of = np.array([index.get(label, len(index)) for label in clips.label_names], np.int32)
+        return Ragged(column_of[clips.labels.values], clips.labels.starts, clips.labels.ends)
+    own = [[index[label] for label in clip.labels] for clip in clips]
+    columns = np.fromiter(chain.from_iterable(own), np.int32)
+    return Ragged.of_lengths(columns, np.fromiter(map(len, own), np.int64, len(own)))
+
+
+EpochOrder = tuple[np.ndarray, np.ndarray]
+"""The indices of the clips of an epoch in their order (N,), and how often the epoch had each clip before (N,)."""
 
 
 @dataclass(frozen=True)
@@ -89,27 +119,32 @@ class TrainingPlan:
 
     def requests(self, epoch: int, shard: Shard, first_step: int = 0) -> Iterator[BatchRequest]:
         """This process's slice of each batch of an epoch (counted from 1), from step `first_step` (from 0) on."""
-        indices = self._order(epoch)
-        counts = occurrences(indices)
+        yield from self.slices(self.order(epoch), epoch, shard, first_step)
+
+    def slices(self, order: EpochOrder, epoch: int, shard: Shard, first_step: int = 0) -> Iterator[BatchRequest]:
+        """`requests` with the order of the epoch, which is the same for every shard."""
+        indices, counts = order
         local = shard.of_batch(self.batch_size)
         for step in range(first_step, self.steps):
-            positions = np.arange(step * self._places, (step + 1) * self._places)
-            reader, partners = self._reader(indices[positions]), None
+            first, partners = step * self._places, None
+            reader = self._reader(indices[first : first + self._places])
             if self.mixup:
+                positions = np.arange(first, first + self._places)
                 generator = seeding.step_generator(self.seed, epoch, step, "pairs")
                 firsts, seconds = (part[local] for part in mixup_pairs(self.mixup, positions, generator))
                 positions, partners = _with_partners(firsts, seconds)
             else:
-                positions = positions[local]
+                positions = np.arange(first + local.start, first + local.stop)
             randomness = BatchRandomness(self.seed, epoch, counts[positions], self.augmentations, self.mixup, partners)
-            chosen = indices[positions]
-            clips = tuple(self.table.clips[index] for index in chosen)
-            yield BatchRequest(clips, self.table.targets[chosen], reader, self.skip_bad, randomness)
+            rows = self.table.take(indices[positions])
+            yield BatchRequest(rows.clips, rows.targets, reader, self.skip_bad, randomness)
 
-    def _order(self, epoch: int) -> np.ndarray:
-        """The indices of the clips in the order of an epoch: (N,)."""
+    def order(self, epoch: int) -> EpochOrder:
+        """The clips of an epoch in their order, and how often each was before."""
         indices = epoch_indices(self.table.targets, self.sampling, self.seed, epoch)
-        return indices if self.groups is None else self.groups.order(indices, self._places, self.seed, epoch)
+        if self.groups is not None:
+            indices = self.groups.order(indices, self._places, self.seed, epoch)
+        return indices, np.zeros_like(indices) if self.sampling == "shuffled" else occurrences(indices)
 
     def _reader(self, indices: np.ndarray) -> ClipReader:
         """The reader of the global batch of these clips."""
@@ -142,7 +177,7 @@ class OverfitPlan:
         local = shard.of_batch(self.batch_size)
         for first in range(first_step * self.batch_size, len(self.table), self.batch_size):
             rows = slice(first + local.start, first + local.stop)
-            yield BatchRequest(tuple(self.table.clips[rows]), self.table.targets[rows], self.reader, self.skip_bad)
+            yield BatchRequest(*self.table.rows(rows), self.reader, self.skip_bad)
 
 
 @dataclass(frozen=True)
@@ -161,15 +196,15 @@ class EvaluationPlan:
     @property
     def ids(self) -> list[str]:
         """The clips of the whole split, of which each must get a prediction or be reported as bad."""
-        return [clip.id for clip in self.table.clips]
+        return list(ids_of(self.table.clips))
 
     @property
     def groups(self) -> list[str]:
         """The group of each clip; empty if every clip is its own."""
-        clips = self.table.clips
-        return [clip.group or clip.id for clip in clips] if any(clip.group for clip in clips) else []
+        groups = groups_of(self.table.clips)
+        return [group or name for group, name in zip(groups, self.ids, strict=bool(groups))]
 
     def requests(self, shard: Shard) -> Iterator[BatchRequest]:
         """This process's batches."""
         for rows in shard.evaluation_batches(len(self.table), self.batch_size):
-            yield BatchRequest(tuple(self.table.clips[rows]), self.table.targets[rows], self.reader, self.skip_bad)
+            yield BatchRequest(*self.table.rows(rows), self.reader, self.skip_bad)

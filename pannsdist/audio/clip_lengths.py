@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pannsdist.audio.av_decoder import AvDecoder
+from pannsdist.audio.containers.foreign import SIGNATURE_BYTES, foreign
 from pannsdist.audio.decoder import Decoder, DecodingError
-from pannsdist.audio.encoded import NoSoundFile, SoundFile, state_of
+from pannsdist.audio.encoded import NoSoundFile, SoundFile, opened, state_of
 from pannsdist.audio.verdicts import rate_fault
 from pannsdist.contracts import Clip
 from pannsdist.runtime import seeding
@@ -72,9 +74,11 @@ def length_s(clip: Clip) -> float | None:
 def _file_length_s(source: SoundFile) -> float | None:
     try:
         state_of(source)  # a pipe would be waited for
-        with closing(Decoder(source)) as decoder:
+        with opened(source) as file:
+            form = foreign(file.read(SIGNATURE_BYTES))
+        with closing(AvDecoder(source, form) if form else Decoder(source)) as decoder:
             is_sound = decoder.format != "RAW" and not rate_fault(decoder.rate_hz)
             is_known = 0 < decoder.frames < MAX_FRAMES
             return decoder.frames / decoder.rate_hz if is_sound and is_known else None
-    except (DecodingError, NoSoundFile, CannotRead):
+    except (DecodingError, NoSoundFile, CannotRead, OSError, ValueError):
         return None

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pannsdist.audio.containers.layout import Piece
-from pannsdist.audio.encoded import NotedErrors, SoundFile, opened, refuse_unavailable
+from pannsdist.audio.encoded import NotedBytes, NotedErrors, SoundFile, noted, opened, refuse_unavailable
 from pannsdist.audio.splice import Splice
 
 MISLEADING = ("File does not exist or is not a regular file", "Unspecified internal error", "Internal error : SF_INFO")
@@ -33,14 +33,14 @@ class Decoder:
         import soundfile
 
         self._source = source
-        self._bytes: NotedErrors | None = None
+        self._bytes: NotedErrors | NotedBytes | None = None
         with self._decoding():
             try:
                 if isinstance(source, Path) and not pieces:
                     self._file: Any = soundfile.SoundFile(os.fsencode(source), "r")
                 else:
                     file = opened(source)
-                    self._bytes = NotedErrors(Splice(file, pieces) if pieces else file)
+                    self._bytes = noted(Splice(file, pieces) if pieces else file)
                     self._file = soundfile.SoundFile(self._bytes, "r")
             except BaseException:
                 self._close_bytes()
@@ -50,6 +50,7 @@ class Decoder:
         self.frames, self.rate_hz, self.channels = len(self._file), self._file.samplerate, self._file.channels
         self.format: str = self._file.format
         self.subtype: str = self._file.subtype
+        self.inexact = 0
 
     def close(self) -> None:
         """Close the file."""

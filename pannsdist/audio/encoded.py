@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from pannsdist.contracts import EncodedSource, SourceState
 from pannsdist.runtime.errors import CannotRead
@@ -50,7 +52,8 @@ def no_sound_file(source: SoundFile, error: OSError | ValueError) -> NoSoundFile
     """Why a file cannot be opened. Raises CannotRead where a store does not give it now."""
     refuse_unavailable(source, error)
     if isinstance(error, FileNotFoundError):
-        return NoSoundFile("there is no such file")
+        is_usual = isinstance(source, Path) or error.strerror in (None, os.strerror(errno.ENOENT))
+        return NoSoundFile("there is no such file" if is_usual else str(error.strerror))
     if isinstance(error, PermissionError):
         return NoSoundFile("permission to read it is denied")
     return NoSoundFile(f"it cannot be opened ({getattr(error, 'strerror', None) or error})")
@@ -69,11 +72,33 @@ def _concerns_one_file(error: OSError) -> bool:
     return isinstance(error, FileNotFoundError | PermissionError)
 
 
+def noted(file: BinaryIO | io.RawIOBase) -> NotedErrors | NotedBytes:
+    """An open file, at its start, whose first error is noted in `error`."""
+    return NotedBytes(file.getvalue()) if type(file) is io.BytesIO else NotedErrors(file)
+
+
+class NotedBytes(io.BytesIO):
+    """Bytes in memory, in which only a move can fail: libsndfile reads an MP3 by some hundred bytes at a time."""
+
+    error: Exception | None = None
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Move to a position."""
+        try:
+            return super().seek(offset, whence)
+        except Exception as error:  # noqa: BLE001 raised again by the decoder that uses this file
+            self.error = self.error or error
+            return self.tell()
+
+
 class NotedErrors(io.RawIOBase):
     """An open file whose first error is noted in `error`: a decoder written in C takes it for the end of the file."""
 
     def __init__(self, file: BinaryIO | io.RawIOBase) -> None:
         self._file = file
+        self._fill: Callable[[Any], int | None] = self._read_into
+        if isinstance(file, io.RawIOBase | io.BufferedReader):  # of another kind `read` alone may be redefined
+            self._fill = file.readinto
         self.error: Exception | None = None
 
     def readable(self) -> bool:
@@ -101,15 +126,20 @@ class NotedErrors(io.RawIOBase):
         if self.error is not None:
             return 0
         view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
-        done = 0
         try:
-            while done < len(view) and (part := self._file.read(len(view) - done)):
-                view[done : done + len(part)] = part
-                done += len(part)
+            done = self._fill(view) or 0
+            while 0 < done < len(view) and (more := self._fill(view[done:])):
+                done += more
         except Exception as error:  # noqa: BLE001 raised again by the decoder that uses this file
             self.error = error
             return 0
         return done
+
+    def _read_into(self, view: memoryview) -> int:
+        """`readinto`, by `read`."""
+        part: bytes = self._file.read(len(view)) or b""
+        view[: len(part)] = part
+        return len(part)
 
     def close(self) -> None:
         """Close the file."""

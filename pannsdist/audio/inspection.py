@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pannsdist.audio.encoded import no_sound_file
 from pannsdist.audio.loudness import LevelMeter
 from pannsdist.audio.reader import clip_name, clip_span
 from pannsdist.audio.sounds import clip_part, open_sound
-from pannsdist.contracts import Clip
+from pannsdist.contracts import Clip, EncodedSource
 from pannsdist.runtime.errors import BadClip
 
 
@@ -40,9 +41,22 @@ def inspect(clips: tuple[Clip, ...], model_rate_hz: int) -> tuple[Facts, ...]:
 
 def _facts(clip: Clip, model_rate_hz: int) -> Facts:
     try:
+        refuse_damage(clip)
         return _read(clip, model_rate_hz)
     except BadClip as error:
         return Facts(error=error.wrong)
+
+
+def refuse_damage(clip: Clip) -> None:
+    """Raise BadClip for a sound whose archive or store says that its bytes have changed, and CannotRead."""
+    if not isinstance(clip.source, EncodedSource):
+        return
+    try:
+        why = clip.source.damage()
+    except OSError as error:
+        why = str(no_sound_file(clip.source, error))
+    if why:
+        raise clip_name(clip).bad_clip(why)
 
 
 def _read(clip: Clip, model_rate_hz: int) -> Facts:

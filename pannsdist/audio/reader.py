@@ -13,10 +13,20 @@ from typing import Protocol
 
 import numpy as np
 
+from pannsdist.audio.av_decoder import AvDecoder
 from pannsdist.audio.decoder import Decoder, DecodingError
 from pannsdist.audio.encoded import SoundFile
 from pannsdist.audio.loudness import refusal
-from pannsdist.audio.verdicts import BLOCK_VALUES, Examined, Verdict, examined, judge, level_fault, rate_fault
+from pannsdist.audio.verdicts import (
+    BLOCK_VALUES,
+    Examined,
+    Verdict,
+    decoder_of,
+    examined,
+    judge,
+    level_fault,
+    rate_fault,
+)
 from pannsdist.contracts import Clip, EncodedSource, SampleSource, shown
 from pannsdist.contracts.sound_files import how_to_read
 from pannsdist.runtime.errors import BadClip
@@ -101,7 +111,7 @@ class _FileSource:
 
     def __init__(self, file: SoundFile, found: Examined) -> None:
         self._file, self._found = file, found
-        self._decoder: Decoder | None = None
+        self._decoder: Decoder | AvDecoder | None = None
         self.verdict, self.is_exact, self.is_examined = found.verdict, found.access.is_exact, found.has_floats
 
     def level_fault(self, first: int, end: int) -> str:
@@ -125,13 +135,13 @@ class _FileSource:
             self._decoder.close()
             self._decoder = None
 
-    def _at(self, frame: int) -> Decoder:
+    def _at(self, frame: int) -> Decoder | AvDecoder:
         """The decoder, at a frame."""
         access = self._found.access
         if self._decoder is not None and not access.goes_on(self._decoder.position, frame):
             self.close()
         if self._decoder is None:
-            self._decoder = Decoder(self._file, self._found.pieces)
+            self._decoder = decoder_of(self._file, self._found)
         access.advance(self._decoder, frame, _fitting(self._decoder.channels))
         return self._decoder
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from pannsdist.audio.targets import MultiHot
 from pannsdist.runtime import seeding
 
 
@@ -19,8 +20,8 @@ def epoch_steps(clips: int, step_clips: int, limit_steps: int | None = None) -> 
     return steps if limit_steps is None else min(steps, limit_steps)
 
 
-def epoch_indices(targets: np.ndarray, sampling: str, seed: int, epoch: int) -> np.ndarray:
-    """The indices of a split in the order of an epoch: (N,) int64. `targets` are (N,) classes or (N, C) multi-hot.
+def epoch_indices(targets: np.ndarray | MultiHot, sampling: str, seed: int, epoch: int) -> np.ndarray:
+    """The indices of a split in the order of an epoch: (N,) int64. `targets` are (N,) classes or several of each clip.
 
     shuffled: each clip once. balanced: each class equally often, in turn. weighted: drawn with replacement, a clip with
     the inverse of the number of clips of its class.
@@ -42,7 +43,7 @@ def occurrences(indices: np.ndarray) -> np.ndarray:
     return before
 
 
-def _balanced(targets: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+def _balanced(targets: np.ndarray | MultiHot, generator: np.random.Generator) -> np.ndarray:
     """All classes in random order, round after round, and of each class its next clip: (N,).
 
     The clips of a class are shuffled, and shuffled again when all of them were drawn. A clip with several labels is
@@ -61,7 +62,7 @@ def _balanced(targets: np.ndarray, generator: np.random.Generator) -> np.ndarray
     return indices
 
 
-def _weighted(targets: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+def _weighted(targets: np.ndarray | MultiHot, generator: np.random.Generator) -> np.ndarray:
     """Drawn with replacement: (N,). The weights of a clip's labels are added up; a clip without labels has none.
 
     Source: the sampler of AST (Gong et al. 2021, arXiv 2104.01778), which PaSST and others took over.
@@ -72,9 +73,9 @@ def _weighted(targets: np.ndarray, generator: np.random.Generator) -> np.ndarray
     return generator.choice(len(targets), size=len(targets), p=weights / weights.sum())
 
 
-def _indices_by_class(targets: np.ndarray) -> list[np.ndarray]:
+def _indices_by_class(targets: np.ndarray | MultiHot) -> list[np.ndarray]:
     """The indices of the clips of each class that has any."""
-    if targets.ndim == 1:
-        order = np.argsort(targets, kind="stable")
-        return np.split(order, np.flatnonzero(np.diff(targets[order])) + 1)
-    return [indices for indices in (np.flatnonzero(column) for column in targets.T) if len(indices)]
+    if isinstance(targets, MultiHot):
+        return [rows for rows in targets.rows_by_class if len(rows)]
+    order = np.argsort(targets, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(targets[order])) + 1)

@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 from enum import Enum
 
+from pannsdist.audio.av_decoder import AvDecoder
 from pannsdist.audio.decoder import Decoder
 
 BEFORE_S = 4.0
@@ -47,7 +48,7 @@ class Access:
             return True
         return position == frame if self.seeking is Seeking.ONCE else position <= frame and self.is_exact
 
-    def advance(self, decoder: Decoder, frame: int, block_frames: int) -> None:
+    def advance(self, decoder: Decoder | AvDecoder, frame: int, block_frames: int) -> None:
         """Move a decoder for which `goes_on` to a frame. Raises DecodingError."""
         if decoder.position == frame:
             return
@@ -64,7 +65,7 @@ class Access:
 FROM_START = Access()
 
 
-def access(decoder: Decoder, is_whole: bool, last_page_s: float) -> Access:
+def access(decoder: Decoder | AvDecoder, is_whole: bool, last_page_s: float) -> Access:
     """How a file is read that is open in a decoder; damaged ones from their start, since seeks may fail in them.
 
     `last_page_s` is how long the last page of an Ogg file is.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
 
+from pannsdist.audio.av_decoder import AvDecoder
 from pannsdist.audio.containers.families import layout
 from pannsdist.audio.containers.layout import Layout, Piece
 from pannsdist.audio.decoder import Decoder, DecodingError
@@ -20,7 +22,7 @@ MIN_RATE_HZ, MAX_RATE_HZ = 1000, 768_000
 MAX_CHANNELS = 256
 BLOCK_VALUES = 1 << 22
 """Values that are decoded at a time, of all channels together: 16 MB. No header makes a reader ask for more."""
-FLOATS = ("FLOAT", "DOUBLE")
+FLOATS = ("FLOAT", "DOUBLE", "pcm_f32le", "pcm_f32be", "pcm_f64le", "pcm_f64be")
 """Codings whose samples may have any level."""
 COUNTED_VALUES = 1 << 10
 """Values at a time when they are counted, so that what stands before a damaged part is not lost with it."""
@@ -95,6 +97,7 @@ class Examined:
 
     verdict: Verdict
     pieces: tuple[Piece, ...] = ()
+    form: str = ""
     access: Access = FROM_START
     has_floats: bool = False
     level_faults: dict[tuple[int, int], str] = field(default_factory=dict, compare=False)
@@ -116,12 +119,17 @@ def level_fault(source: SoundFile, found: Examined, first: int, end: int) -> str
     """
     span = first, end
     if span not in found.level_faults:
-        with closing(Decoder(source, found.pieces)) as decoder:
+        with closing(decoder_of(source, found)) as decoder:
             found.level_faults[span] = _level_fault(decoder, found.access, first, end)
     return found.level_faults[span]
 
 
-def _level_fault(decoder: Decoder, access: Access, first: int, end: int) -> str:
+def decoder_of(source: SoundFile, found: Examined | Layout) -> Decoder | AvDecoder:
+    """The decoder of a file. Raises DecodingError and CannotRead."""
+    return AvDecoder(source, found.form) if found.form else Decoder(source, found.pieces)
+
+
+def _level_fault(decoder: Decoder | AvDecoder, access: Access, first: int, end: int) -> str:
     peaks, at_most = [0.0], max(1, BLOCK_VALUES // decoder.channels)
     access.advance(decoder, first, at_most)
     while first < end and len(block := decoder.read(min(at_most, end - first))):
@@ -131,21 +139,23 @@ def _level_fault(decoder: Decoder, access: Access, first: int, end: int) -> str:
 
 
 @lru_cache(REMEMBERED)
-def _examined(source: SoundFile, state: SourceState) -> Examined:
+def _examined(source: SoundFile, _state: SourceState) -> Examined:
     """Examine a file. Raises NoSoundFile and CannotRead."""
-    if state.size_bytes == 0:
-        raise NoSoundFile("the file is empty")
-    found = _layout(source, state.size_bytes)
+    found = _layout(source)
     try:
         return _judged(source, found)
     except DecodingError as error:
         raise NoSoundFile(str(error)) from error
 
 
-def _layout(source: SoundFile, size: int) -> Layout:
-    """Raises NoSoundFile and CannotRead."""
+def _layout(source: SoundFile) -> Layout:
+    """Raises NoSoundFile and CannotRead. The size is that of the bytes: a state may have that of a whole table."""
     try:
         with opened(source) as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(0)
+            if size == 0:
+                raise NoSoundFile("the file is empty")
             return layout(file, size, ending(source))
     except (OSError, ValueError) as error:
         raise no_sound_file(source, error) from error
@@ -161,7 +171,7 @@ def _judged(source: SoundFile, found: Layout) -> Examined:
         is_exact = not found.fault and not found.unknown and _is_exact(decoder)
     fault, whole_s = found.fault, found.whole_s
     if not is_exact:
-        with closing(Decoder(source, pieces)) as again:
+        with closing(AvDecoder(source, found.form) if found.form else Decoder(source, pieces)) as again:
             frames, error = _counted(again)
         if error and not fault:
             fault, whole_s = error, max(whole_s or 0.0, promised_frames / rate_hz)
@@ -169,18 +179,18 @@ def _judged(source: SoundFile, found: Layout) -> Examined:
         raise NoSoundFile("it contains no samples" + (f" that can be read ({fault})" if fault else ""))
     length_s = frames / rate_hz
     if not fault:
-        return Examined(Verdict(frames, rate_hz, length_s), pieces, way, has_floats)
+        return Examined(Verdict(frames, rate_hz, length_s), pieces, found.form, way, has_floats)
     if found.promised is not None:
         whole_s = length_s * found.promised
     if whole_s is not None and whole_s <= length_s:
         whole_s = None
-    return Examined(Verdict(frames, rate_hz, whole_s, fault), pieces, has_floats=has_floats)
+    return Examined(Verdict(frames, rate_hz, whole_s, fault), pieces, found.form, has_floats=has_floats)
 
 
-def _opened(source: SoundFile, found: Layout) -> tuple[Decoder, tuple[Piece, ...]]:
+def _opened(source: SoundFile, found: Layout) -> tuple[Decoder | AvDecoder, tuple[Piece, ...]]:
     """The decoder, of the file itself where that gives the number of frames that were counted. Raises DecodingError."""
     if not found.pieces:
-        return Decoder(source), ()
+        return decoder_of(source, found), ()
     if found.frames is not None:
         try:
             decoder = Decoder(source)
@@ -192,7 +202,7 @@ def _opened(source: SoundFile, found: Layout) -> tuple[Decoder, tuple[Piece, ...
     return Decoder(source, found.pieces), found.pieces
 
 
-def _refuse_bounds(decoder: Decoder) -> None:
+def _refuse_bounds(decoder: Decoder | AvDecoder) -> None:
     """Raise NoSoundFile, also for what libsndfile takes for samples without a header because of its ending."""
     if decoder.format == "RAW":
         raise NoSoundFile("it has no header of a sound file that libsndfile knows")
@@ -202,7 +212,7 @@ def _refuse_bounds(decoder: Decoder) -> None:
         raise NoSoundFile(f"it has {decoder.channels} channels; allowed: 1 to {MAX_CHANNELS}")
 
 
-def _is_exact(decoder: Decoder) -> bool:
+def _is_exact(decoder: Decoder | AvDecoder) -> bool:
     """Whether as many frames can be decoded as the file says, by its coding and its last frame."""
     if decoder.format == "FLAC" or not decoder.subtype.startswith(EXACT) or decoder.frames <= 0:
         return False
@@ -213,7 +223,7 @@ def _is_exact(decoder: Decoder) -> bool:
         return False
 
 
-def _counted(decoder: Decoder) -> tuple[int, str]:
+def _counted(decoder: Decoder | AvDecoder) -> tuple[int, str]:
     """(frames that can be decoded, why they are fewer than the file says)."""
     frames, block = 0, max(1, COUNTED_VALUES // decoder.channels)
     try:
@@ -221,4 +231,4 @@ def _counted(decoder: Decoder) -> tuple[int, str]:
             frames += read
     except DecodingError as error:
         return frames, str(error)
-    return frames, "its header says more than it holds" if frames < decoder.frames else ""
+    return frames, "its header says more than it holds" if frames < decoder.frames - decoder.inexact else ""

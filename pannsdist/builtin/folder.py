@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from itertools import groupby
-from pathlib import Path
 from typing import ClassVar
 
-from pannsdist.contracts import Clip, UserError, param, path_of, shell_command, shown
+from pannsdist.builtin.class_folders import LAYOUTS, Tree
+from pannsdist.contracts import Clip, UserError, param, shell_command
 from pannsdist.contracts.drawn_splits import check_drawn_params, draw_splits, drawn_folds, refuse_leaked_groups
-from pannsdist.contracts.file_lookup import folder_above, is_file, is_folder, leads_out, real_folder
+from pannsdist.contracts.file_lookup import folder_above, is_file, is_folder
+from pannsdist.contracts.locations import Location, Url, location_of
 from pannsdist.contracts.name_patterns import NamePattern, groups_by_pattern
-from pannsdist.contracts.sound_files import SOUND_FILE_ENDINGS, SoundFiles, find_sound_files, is_hidden
+from pannsdist.contracts.sound_files import find_sound_files
 from pannsdist.contracts.split_names import SPLITS, how_to_name, is_unclear, split_named
-
-ENDINGS = " ".join(SOUND_FILE_ENDINGS)
-
-LAYOUTS = """root/train/CLASS/*.wav with root/valid/CLASS/*.wav (and root/test/CLASS/*.wav), or
-root/CLASS/*.wav, from which a fraction of every class becomes the valid split"""
 
 
 @dataclass(frozen=True)
 class FolderParams:
-    """`root` is relative to the working directory; `valid_fraction` is between 0 and 1, `test_fraction` may be 0."""
+    """`root` is relative to the working directory, or a URL of a store that lists its objects.
+
+    `valid_fraction` is between 0 and 1, `test_fraction` may be 0.
+    """
 
     root: str = param(doc="root folder, relative to the working directory")
     valid_fraction: float = param(0.2, "fraction of each class for validation, without folders for the splits")
@@ -95,68 +92,6 @@ class Folder:
         return self._clips[split]
 
 
-class Tree:
-    """The folders below a root and their sound files. Raises UserError for links that lead out of the root or to
-    nothing, and for links to folders, which could duplicate clips.
-    """
-
-    def __init__(self, root: Path, found: SoundFiles) -> None:
-        self.root = root
-        self._skipped = found.skipped
-        self._below: dict[Path, list[Path]] = {}
-        self._length = len(str(root / "x")) - 1
-        for path in (*found.linked_files, *found.linked_folders):
-            _check_link(path, root)
-        for folder, paths in groupby(found.files, key=lambda path: path.parent):
-            inside, parts = list(paths), folder.relative_to(root).parts
-            for depth in range(min(len(parts), 2) + 1):
-                self._below.setdefault(root.joinpath(*parts[:depth]), []).extend(inside)
-
-    def folders(self, folder: Path) -> list[Path]:
-        """The visible folders in a folder, sorted."""
-        return sorted(path for path in folder.iterdir() if not is_hidden(path.name) and path.is_dir())
-
-    def sounds(self, folder: Path) -> Sequence[Path]:
-        """The sound files below a folder at most two levels below the root, recursively."""
-        return self._below.get(folder, ())
-
-    def clips(self, folder: Path) -> dict[str, list[Clip]]:
-        """The clips of each class folder of `folder`. Raises UserError for an empty one, and for loose files."""
-        self.check_no_loose_files(folder)
-        classes = {}
-        for inside in self.folders(folder):
-            label = shown(inside.name)
-            classes[label] = [Clip(self._id(path), path, (label,)) for path in self.sounds(inside)]
-            if not classes[label]:
-                raise UserError(
-                    f"class folder {self._id(inside)}/ in {self.root} (data.params.root) has no audio",
-                    "\n".join([*self._left_out(inside), f"remove it, or put audio into it: {ENDINGS}"]),
-                )
-        if not classes:
-            raise UserError(f"{folder} has no class folders (data.params.root is {self.root})", LAYOUTS)
-        return classes
-
-    def check_no_loose_files(self, folder: Path) -> None:
-        """Raise UserError for sound files in `folder` itself."""
-        loose = [path.name for path in self.sounds(folder) if path.parent == folder]
-        if loose:
-            raise UserError(
-                f"audio files in {folder} belong to no class: {loose[0]!r} and {len(loose) - 1} more "
-                "(data.params.root)",
-                LAYOUTS,
-            )
-
-    def _left_out(self, folder: Path) -> list[str]:
-        below = f"{folder.relative_to(self.root).as_posix()}/"
-        parts = (
-            replace(one, names=tuple(name for name in one.names if name.startswith(below))) for one in self._skipped
-        )
-        return [f"left out: {one}" for one in parts if one.names]
-
-    def _id(self, path: Path) -> str:
-        return shown(str(path)[self._length :])
-
-
 def _checked_pattern(params: FolderParams) -> NamePattern | None:
     """The pattern of groups, if any. Raises UserError for settings that are not possible, whatever is in the root."""
     if not 0.0 < params.valid_fraction < 1.0:
@@ -171,8 +106,10 @@ def _checked_pattern(params: FolderParams) -> NamePattern | None:
     return NamePattern(params.group, "data.params.group") if params.group else None
 
 
-def _existing_root(root: str) -> Path:
-    path = path_of(root)
+def _existing_root(root: str) -> Location:
+    path = location_of(root, "data.params.root")
+    if isinstance(path, Url):
+        return path
     if not root:
         raise UserError("data.params.root is empty", "give the folder that contains the class folders")
     if not is_folder(path):
@@ -226,9 +163,9 @@ def _folder_splits(tree: Tree) -> dict[str, tuple[Clip, ...]]:
     return {name: _sorted(clip for clips in classes[name].values() for clip in clips) for name in found}
 
 
-def _split_folders(tree: Tree) -> dict[str, Path]:
+def _split_folders(tree: Tree) -> dict[str, Location]:
     """The folders that stand for splits, in the order of the splits. Raises UserError for two of one split."""
-    named: dict[str, list[Path]] = {}
+    named: dict[str, list[Location]] = {}
     for inside in tree.folders(tree.root):
         split = split_named(inside.name)
         if split and tree.folders(inside):
@@ -240,7 +177,7 @@ def _split_folders(tree: Tree) -> dict[str, Path]:
     return {split: named[split][0] for split in SPLITS if split in named}
 
 
-def _listed(folders: Iterable[Path]) -> str:
+def _listed(folders: Iterable[Location]) -> str:
     return ", ".join(f"{folder.name}/" for folder in folders)
 
 
@@ -268,18 +205,3 @@ def _hash(clip_id: str, seed: int) -> bytes:
 
 def _sorted(clips: Iterable[Clip]) -> tuple[Clip, ...]:
     return tuple(sorted(clips, key=lambda clip: clip.id))
-
-
-def _check_link(path: Path, root: Path) -> None:
-    """Raise UserError for a broken link or one to a folder (which could duplicate clips or loop) or out of the root."""
-    target = Path(os.path.realpath(path))
-    if leads_out(path, root):
-        reason, right = "out of it", real_folder(path, root)
-    elif target.is_dir():
-        reason, right = "to a folder in it", "remove the link: its clips would be duplicates"
-    elif not target.exists():
-        reason, right = "to nothing", "remove or fix the link"
-    else:
-        return
-    link = path.relative_to(root).as_posix()
-    raise UserError(f"link {link} in {root} (data.params.root) leads {reason}: {target}", right)

@@ -1,59 +1,77 @@
-"""`pannsdist data`: check a dataset, cache its sounds, and download a published corpus."""
+"""`pannsdist data`: check a dataset, cache its sounds, pack it into shards, and download a published corpus."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
 import json
-import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pannsdist import settings
+from pannsdist.contracts.shard_manifest import AS_PACKED
 from pannsdist.registry import Catalog
+from pannsdist.runtime import cpu
+from pannsdist.runtime.errors import shell_command
 from pannsdist.runtime.foreign import excerpt
 
 if TYPE_CHECKING:
     from pannsdist.run.dataset_report import DatasetReport
+    from pannsdist.run.packing.pack import Pack
 
 SHOWN = 10
 """Number of clips listed per kind of finding in the table; JSON lists all."""
+LEAST_SHARD, MOST_SHARD = 10**4, 10**15
 
 
 def add(commands: Any) -> None:
     """Add the subcommands to the parser."""
-    data = commands.add_parser("data", help="check, cache or download datasets").add_subparsers(
+    data = commands.add_parser("data", help="check, cache, pack or download datasets").add_subparsers(
         required=True, metavar="COMMAND"
     )
     checking = data.add_parser("check", help="read every clip, and report counts, durations and invalid clips")
-    _add_config(checking)
-    checking.add_argument("--split", action="append", metavar="SPLIT", help="check only this split; can be repeated")
+    _add_dataset(checking)
+    _add_split(checking, "check")
     checking.add_argument("--format", choices=("table", "json"), default="table")
     checking.set_defaults(run=run_check)
     caching = data.add_parser("cache", help="keep all sounds at the rate of the network, or verify what is kept")
-    _add_config(caching)
+    _add_dataset(caching)
     caching.add_argument("--check", action="store_true", help="verify what is in the cache; read no sound file")
     caching.set_defaults(run=run_cache)
+    packing = data.add_parser("pack", help="write a dataset as tar shards, with every split and fold that it has")
+    _add_dataset(packing)
+    _add_split(packing, "pack")
+    packing.add_argument("-o", "--output", type=Path, metavar="DIR", required=True, help="new folder for the shards")
+    packing.add_argument(
+        "--size", type=_size, default=_size("1GB"), metavar="SIZE", help="size of a shard, such as 250MB (default: 1GB)"
+    )
+    packing.set_defaults(run=run_pack)
     fetching = data.add_parser("fetch", help="download, verify and unpack a published corpus")
     fetching.add_argument("name", metavar="NAME", help="dataset plugin")
     fetching.add_argument("-o", "--output", type=Path, metavar="DIR", help="target folder (default: NAME)")
     fetching.set_defaults(run=lambda chosen: fetch(Catalog.installed(), chosen.name, chosen.output))
 
 
-def _add_config(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-c", "--config", type=Path, required=True, help="settings file (YAML) with the dataset")
-    cores = len(os.sched_getaffinity(0))
-    parser.add_argument("--workers", type=_from_zero, default=cores, help="worker processes (default: number of cores)")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="overrides of settings")
+def _add_dataset(command: argparse.ArgumentParser) -> None:
+    """The arguments of a command that reads the clips of a dataset."""
+    command.add_argument("-c", "--config", type=Path, required=True, help="settings file (YAML) with the dataset")
+    cores = cpu.cores()
+    command.add_argument(
+        "--workers", type=_from_zero, default=cores, help="worker processes (default: number of cores)"
+    )
+    command.add_argument("overrides", nargs="*", metavar="key=value", help="overrides of settings")
+
+
+def _add_split(command: argparse.ArgumentParser, what: str) -> None:
+    command.add_argument("--split", action="append", metavar="SPLIT", help=f"{what} only this split; can be repeated")
 
 
 def run_check(chosen: argparse.Namespace) -> bool:
     """Print the report; returns False if a clip cannot be read or is in two splits."""
-    from tqdm import tqdm
-
     from pannsdist.run.dataset_report import check_dataset
     from pannsdist.run.feature_levels import feature_levels
     from pannsdist.run.planning.data import load_data
@@ -65,7 +83,7 @@ def run_check(chosen: argparse.Namespace) -> bool:
     data = load_data(dataset, tuple(dict.fromkeys(chosen.split or ())))
     clips = sum(len(table) for table in data.splits.values())
     network = choose_network(wanted, origin, catalog)
-    with tqdm(total=clips, unit="clip", leave=False, file=sys.stderr, disable=not sys.stderr.isatty()) as bar:
+    with _bar("clip", clips) as bar:
         found = check_dataset(data, network.front_end.sample_rate_hz, chosen.workers, bar.update)
     levels = feature_levels(data, network.feature, network.minimum_samples, wanted.train.crop_s)
     if chosen.format == "json":
@@ -74,6 +92,33 @@ def run_check(chosen: argparse.Namespace) -> bool:
     else:
         print("\n".join([str(data.part), *table(found), *([str(levels)] if levels else [])]))
     return found.passed
+
+
+def run_pack(chosen: argparse.Namespace) -> None:
+    """Pack a dataset, and print what was written and the settings that read it."""
+    from pannsdist.run.packing.divisions import take_inventory
+    from pannsdist.run.packing.pack import PackOrder, pack, refuse_output
+
+    refuse_output(chosen.output)
+    wanted, origin = settings.load(chosen.config, chosen.overrides)
+    inventory = take_inventory(wanted.data, origin, Catalog.installed(), tuple(dict.fromkeys(chosen.split or ())))
+
+    @contextmanager
+    def bar(what: str, files: int) -> Iterator[Callable[[int], object]]:
+        with _bar("file", files, what) as shown:
+            yield shown.update
+
+    skips_bad = wanted.data.on_bad_clip == "skip"
+    written = pack(inventory, PackOrder(chosen.output, chosen.size, chosen.workers, skips_bad, bar))
+    print("\n".join(_packed(written)))
+
+
+def _packed(written: Pack) -> Iterator[str]:
+    header = written.header
+    yield f"{header.clips} clips of {header.files} files in {len(header.shards)} shards: {written.total_bytes:,} bytes"
+    yield f"splits: {', '.join(header.divisions[AS_PACKED])}; folds: {', '.join(map(str, header.folds)) or 'none'}"
+    yield from _listed("left out, since they are no whole sounds", written.left_out) if written.left_out else ()
+    yield f"to train on it: {shell_command('data.name=shards', f'data.params.root={written.folder}')}"
 
 
 def run_cache(chosen: argparse.Namespace) -> bool:
@@ -100,11 +145,11 @@ def run_cache(chosen: argparse.Namespace) -> bool:
     return report.passed and not (verified and verified.damaged)
 
 
-def _bar(unit: str, total: int | None) -> Any:
+def _bar(unit: str, total: int | None, what: str = "") -> Any:
     from tqdm import tqdm
 
-    is_quiet = not sys.stderr.isatty()
-    return tqdm(total=total, unit=unit, unit_scale=unit == "B", leave=False, file=sys.stderr, disable=is_quiet)
+    how: dict[str, Any] = {"desc": what or None, "unit": unit, "unit_scale": unit == "B", "leave": False}
+    return tqdm(total=total, file=sys.stderr, disable=not sys.stderr.isatty(), **how)
 
 
 def fetch(catalog: Catalog, name: str, output: Path | None) -> None:
@@ -142,6 +187,16 @@ def _listed(what: str, names: Sequence[str]) -> Iterator[str]:
     yield from (f"  {name}" for name in names[:SHOWN])
     if len(names) > SHOWN:
         yield f"  and {len(names) - SHOWN} more: --format json"
+
+
+def _size(text: str) -> int:
+    """Bytes from a text such as `250MB`."""
+    found = re.fullmatch("([0-9]{1,6})(?:[.]([0-9]{1,3}))? ?(KB|MB|GB|TB)", text.upper(), re.ASCII)
+    units = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+    size = int(found[1] + (found[2] or "").ljust(3, "0")) * units[found[3]] // 1000 if found else 0
+    if not LEAST_SHARD <= size <= MOST_SHARD:
+        raise argparse.ArgumentTypeError(f"'{excerpt(text)}' is no size from 10KB to 1000TB, such as 250MB or 1GB")
+    return size
 
 
 def _from_zero(text: str) -> int:

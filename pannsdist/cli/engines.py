@@ -92,6 +92,6 @@ def _windows(model: Model, files: list[str]) -> Any:
     lengths = windowing(model.inference_model)
     if not files:
         return np.random.default_rng(0).normal(0, 0.1, (8, lengths.window)).astype(np.float32)
-    found = [beginning(path, model.sample_rate_hz, lengths.window) for path in sound_files(files).files]
+    found = [beginning(path, model.sample_rate_hz, lengths.window) for path in sound_files(files).sources]
     longest = max(lengths.pad_to, *map(len, found))
     return np.stack([np.pad(sound, (0, longest - len(sound))) for sound in found])

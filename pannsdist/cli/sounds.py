@@ -18,6 +18,7 @@ from pannsdist.runtime.names import shown
 
 if TYPE_CHECKING:
     from pannsdist.audio.reader import AudioInput
+    from pannsdist.contracts import EncodedSource
     from pannsdist.inference.detection import Rule
     from pannsdist.inference.model import Model
 
@@ -105,7 +106,7 @@ def _add_either(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def predict(model: Model, paths: Sequence[Path], topk: int, output: Output, rule: Rule | None = None) -> bool:
+def predict(model: Model, paths: Sequence[AudioInput], topk: int, output: Output, rule: Rule | None = None) -> bool:
     """Write the most probable labels of each file that reach the threshold of a rule, if one is given.
 
     Returns False if a file could not be read.
@@ -124,7 +125,7 @@ def predict(model: Model, paths: Sequence[Path], topk: int, output: Output, rule
     return _print_errors(failures)
 
 
-def detect(model: Model, paths: Sequence[Path], rule: Rule, output: Output, plot: Path | None = None) -> bool:
+def detect(model: Model, paths: Sequence[AudioInput], rule: Rule, output: Output, plot: Path | None = None) -> bool:
     """Write the events of each file; returns False if a file could not be read. `plot` is the image of one file."""
     from pannsdist.audio.loudness import LevelMeter
     from pannsdist.inference.detection import events
@@ -150,7 +151,7 @@ def detect(model: Model, paths: Sequence[Path], rule: Rule, output: Output, plot
     return _print_errors(failures)
 
 
-def embed(model: Model, paths: Sequence[Path], output: Path) -> bool:
+def embed(model: Model, paths: Sequence[AudioInput], output: Path) -> bool:
     """Save `paths` (N,) and `embeddings` (N, E) of the files; returns False if a file could not be read."""
     import numpy as np
 
@@ -245,14 +246,14 @@ def _embed(chosen: argparse.Namespace) -> bool:
     return embed(_model(chosen), paths, chosen.output)
 
 
-def _paths(files: Iterable[str]) -> list[Path]:
+def _paths(files: Iterable[str]) -> list[Path | EncodedSource]:
     """The sound files that the arguments name; `-` is a list on standard input."""
     from pannsdist.inference.sounds import listed_names, sound_files
 
     found = sound_files(name for file in files for name in (listed_names(_standard_input()) if file == "-" else [file]))
     for skipped in found.skipped:
         console.note_main(f"left out: {skipped}")
-    return list(found.files)
+    return list(found.sources)
 
 
 def _standard_input() -> bytes:

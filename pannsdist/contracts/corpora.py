@@ -6,17 +6,15 @@ random: that would put recordings of one source into both training and validatio
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar
 
-from pannsdist.contracts import Clip, Download, path_of
-from pannsdist.contracts.file_lookup import FileLookup, is_folder, leads_out, real_folder
+from pannsdist.contracts import Clip, Download
+from pannsdist.contracts.corpus_files import Listed, files_of
+from pannsdist.contracts.locations import Location, is_root, location_of
 from pannsdist.contracts.sound_files import Skipped
-from pannsdist.contracts.tables import Row
 from pannsdist.runtime.errors import UserError, candidates_line
 
 __all__ = ["Corpus", "FoldedCorpus", "FoldedParams", "Listed", "RootParams", "allowed"]
@@ -27,7 +25,7 @@ SPLITS = ("train", "valid", "test")
 
 @dataclass(frozen=True)
 class RootParams:
-    """`root` is the folder of the unpacked corpus."""
+    """`root` is the folder of the unpacked corpus, or its URL in a store."""
 
     root: str
 
@@ -38,39 +36,6 @@ class FoldedParams(RootParams):
 
     valid_fold: int = 1
     test_fold: int = 0
-
-
-@dataclass(frozen=True)
-class Listed:
-    """A clip as listed by the corpus: `path` relative to the root, with slashes, and what determines its split.
-
-    `part` is a fold, a speaker, or the name of an official split. `id` defaults to the path without its suffix.
-    `number` is the class index of its single label, if the corpus numbers its classes; `group` is `Clip.group`.
-    """
-
-    row: Row
-    path: str
-    labels: tuple[str, ...]
-    part: str | int
-    id: str = ""
-    start_s: float = 0.0
-    duration_s: float | None = None
-    number: int | None = None
-    group: str = ""
-
-    @property
-    def key(self) -> str:
-        """Unique id of the clip."""
-        return self.id or str(PurePosixPath(self.path).with_suffix(""))
-
-
-@dataclass(frozen=True)
-class _Folder:
-    """A folder of the corpus: whether it is outside of the root itself, its names, and which are links out of it."""
-
-    leads_out: bool
-    names: frozenset[str] = frozenset()
-    outside: frozenset[str] = frozenset()
 
 
 class Corpus(ABC):
@@ -97,15 +62,14 @@ class Corpus(ABC):
 
     def __init__(self, params: Any) -> None:
         self.params = params
-        self.root = self._checked_root(params.root)
+        self.root: Location = self._checked_root(params.root)
+        self._corpus_files = files_of(self.root)
         listed = list(self.listed())
         if not listed:
             raise UserError(f"the lists in {self.root} contain no clip", f"it is the folder that holds {self.layout}")
         _check_unique(listed)
         self.labels: Sequence[str] = self.label_order(listed)
         _check_labels(listed, self.labels)
-        self._files = FileLookup(self.root)
-        self._renamed: dict[str, Path] = {}
         self.missing: Sequence[Listed] = self._missing(listed)
         gone = {item.key for item in self.missing}
         self._clips: dict[str, list[Clip]] = {}
@@ -146,78 +110,37 @@ class Corpus(ABC):
         return tuple(self._clips[split])
 
     def _clip(self, item: Listed) -> Clip:
-        source = self._renamed.get(item.path, self.root / item.path)
-        return Clip(item.key, source, item.labels, item.start_s, item.duration_s, item.group)
+        return Clip(
+            item.key, self._corpus_files.source(item.path), item.labels, item.start_s, item.duration_s, item.group
+        )
 
-    def _checked_root(self, root: str) -> Path:
-        path = path_of(root)
-        if not root or not is_folder(path):
+    def _checked_root(self, root: str) -> Location:
+        location = location_of(root, "data.params.root")
+        if not root or not is_root(location):
             wrong = f"data.params.root is {root!r}, which is not a folder"
-            right = f"it is the folder that holds {self.layout}; download: {self.home}"
+            right = f"it is the folder that holds {self.layout}, or its URL; download: {self.home}"
             raise UserError(wrong, right, "the same command with data.params.root=FOLDER")
-        return path
+        return location
 
-    def found(self, name: str, *others: str) -> Path:
+    def found(self, name: str, *others: str) -> Location:
         """The first of these paths below the root that exists. Raises UserError with the expected layout."""
         for candidate in (name, *others):
-            path = self.root / candidate
-            if path.exists():
-                if leads_out(path, self.root):
-                    wrong = f"{path} is a link that leads out of {self.root} (data.params.root)"
-                    raise UserError(wrong, real_folder(path, self.root))
-                return path
+            location = self._corpus_files.found(candidate)
+            if location is not None:
+                return location
         wrong = f"data.params.root is {str(self.root)!r}, which has no {' or '.join((name, *others))}"
         right = f"it is the folder that holds {self.layout}; download: {self.home}"
         raise UserError(wrong, right, "the same command with data.params.root=FOLDER")
 
     def _missing(self, listed: Sequence[Listed]) -> Sequence[Listed]:
         """Clips whose files are missing; lists each folder once and opens no file."""
-        folders: dict[str, _Folder] = {}
-        missing = []
-        for item in listed:
-            folder, name = self._place(item)
-            if folder not in folders:
-                folders[folder] = self._listing(folder)
-            inside = folders[folder]
-            if inside.leads_out or name in inside.outside:
-                self._refuse_link(item)
-            if name in inside.names:
-                continue
-            other = self._files.find(item.path)
-            if other is None:
-                missing.append(item)
-            else:
-                if leads_out(other, self.root):
-                    self._refuse_link(item)
-                self._renamed[item.path] = other
+        missing = self._corpus_files.missing(listed)
         if missing and not self.skips_missing:
-            lines = (f"{item.row.place}: {item.path}; {self._files.hint(item.path)}" for item in missing[:SHOWN])
+            lines = (f"{item.row.place}: {item.path}; {self._corpus_files.hint(item.path)}" for item in missing[:SHOWN])
             some = "\n".join(line.removesuffix("; ") for line in lines)
             wrong = f"{len(missing)} of {len(listed)} clips of the lists have no file in {self.root}, such as"
             raise UserError(wrong, f"{some}\nall files of the download are needed: {self.home}")
         return missing
-
-    def _refuse_link(self, item: Listed) -> NoReturn:
-        wrong = f"path {item.path!r} is a link that leads out of {self.root}"
-        item.row.refuse(wrong, real_folder(self.root / item.path, self.root))
-
-    def _listing(self, folder: str) -> _Folder:
-        """What a folder below the root holds; nothing where there is no such folder."""
-        place = self.root / folder
-        is_outside = bool(folder) and leads_out(place, self.root)
-        if is_outside or not is_folder(place):
-            return _Folder(is_outside)
-        with os.scandir(place) as listing:
-            entries = list(listing)
-        outside = {entry.name for entry in entries if entry.is_symlink() and leads_out(Path(entry.path), self.root)}
-        return _Folder(False, frozenset(entry.name for entry in entries), frozenset(outside))
-
-    def _place(self, item: Listed) -> tuple[str, str]:
-        """(folder, name) below the root, as text: creating a Path for each of two million clips takes minutes."""
-        parts = item.path.split("/")
-        if not {"", ".", ".."}.isdisjoint(parts) or "\\" in item.path or "\0" in item.path:
-            item.row.refuse(f"path {item.path!r} is outside of the root", f"paths are relative to {self.root}")
-        return "/".join(parts[:-1]), parts[-1]
 
 
 def allowed(key: str, value: str, choices: Sequence[str]) -> str:

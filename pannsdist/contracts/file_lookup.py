@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path, PurePath
 
 from pannsdist.runtime.errors import shell_command
@@ -23,6 +26,8 @@ Key = Callable[[str], str]
 
 ENCODINGS = ("gb18030", "big5", "shift_jis", "euc_kr", "cp1252")
 """Encodings of names in archives that were packed on Windows; unpacked elsewhere their names are not UTF-8."""
+FEW_ENTRIES, ENTRIES_FOR_NAME = 1000, 10
+"""So many entries of a folder are listed, and so many for each name in it, before names are looked at one by one."""
 
 
 def leads_out(path: Path, root: Path) -> bool:
@@ -50,7 +55,8 @@ class FileLookup:
     """The files below `root` by name. Lists each folder once; opens no file."""
 
     def __init__(self, root: Path) -> None:
-        self._root = root
+        self._root, self._real = root, RealPaths()
+        self._real_root = Path(os.path.realpath(root))
         self._names: dict[tuple[Path, Key], dict[str, list[str]]] = {}
 
     def find(self, name: str) -> Path | None:
@@ -59,6 +65,29 @@ class FileLookup:
         if os.path.lexists(exact):
             return exact
         return self._matching(name, _same) or self._matching(original(name), _same)
+
+    def leads_out(self, path: Path) -> bool:
+        """As the function, for many files of few folders."""
+        return "\0" not in str(path) and not self._real.of(path).is_relative_to(self._real_root)
+
+    def unclear(self, names: Iterable[str]) -> set[str]:
+        """Those of many names, paths relative to the root, that are not simply files: links, missing, or folders.
+
+        Only they need a closer look, name by name. Folders are listed, since a system call for each of a million files
+        takes long, on a network file system minutes; of a folder with far more files than names only a part is.
+        """
+        left = set(names)
+        for folder, count in Counter(name.rpartition("/")[0] for name in left).items():
+            if not self.leads_out(self._root / folder):
+                left.difference_update(_plain_files(self._root / folder, f"{folder}/" if folder else "", count))
+        return {name for name in left if not self._is_plain(name)}
+
+    def _is_plain(self, name: str) -> bool:
+        path = self._root / name
+        try:
+            return stat.S_ISREG(path.lstat().st_mode) and not self.leads_out(path.parent)
+        except (OSError, ValueError):  # missing, or a name that no file has
+            return False
 
     def hint(self, name: str) -> str:
         """A sentence on a file that `name` probably means, or on why it is none itself; empty if nothing is known."""
@@ -103,6 +132,37 @@ class FileLookup:
             for entry in _entries(folder):
                 names.setdefault(key(entry), []).append(entry)
         return self._names[folder, key]
+
+
+class RealPaths:
+    """`os.path.realpath` that follows the links of a folder only once for all of its files."""
+
+    def __init__(self) -> None:
+        self._folders: dict[Path, Path] = {}
+
+    def of(self, path: Path) -> Path:
+        """The path without links."""
+        if path.name in ("", os.pardir):
+            return Path(os.path.realpath(path))
+        if path.parent not in self._folders:
+            self._folders[path.parent] = Path(os.path.realpath(path.parent))
+        real = self._folders[path.parent] / path.name
+        try:
+            target = real.parent / real.readlink()
+            return Path(os.path.realpath(path)) if target.is_symlink() else self.of(target)
+        except OSError:  # no link, or nothing
+            return real
+
+
+def _plain_files(folder: Path, prefix: str, wanted: int) -> Iterator[str]:
+    """The files of a folder that are no links, each after the prefix; not all if it has far more than `wanted`."""
+    try:
+        with os.scandir(folder) as listing:
+            for entry in islice(listing, FEW_ENTRIES + ENTRIES_FOR_NAME * wanted):
+                if entry.is_file(follow_symlinks=False):
+                    yield prefix + entry.name
+    except OSError:  # no folder, or one that cannot be listed: its files are looked at one by one
+        return
 
 
 def _entries(folder: Path) -> list[str]:

@@ -45,7 +45,10 @@ class Samples:
 
 @dataclass(frozen=True)
 class SourceState:
-    """What identifies the bytes of a sound file: as long as it stays equal, so do they. `version` may be empty."""
+    """What identifies the bytes of a sound file: as long as it stays equal, so do they. `version` may be empty.
+
+    `size_bytes` is their number, or that of the table that holds them where it is not known before they are decoded.
+    """
 
     size_bytes: int
     version: str
@@ -73,11 +76,18 @@ class EncodedSource(ABC):
     def open(self) -> BinaryIO:
         """The bytes, to be read and sought in. Raises OSError."""
 
+    def damage(self) -> str:
+        """Why the bytes are not those that were once stored; empty if they are, and where nothing tells.
+
+        It reads all of them, for `pannsdist data check` and `data pack`. Raises OSError.
+        """
+        return ""
+
     def __str__(self) -> str:
         return self.name
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Clip:
     """Description of one labelled example; creating it opens no audio.
 

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
-import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+from pannsdist.contracts.locations import Location
+from pannsdist.contracts.rows import Row, Table
 from pannsdist.contracts.sound_files import is_hidden
 from pannsdist.runtime.errors import UserError
 from pannsdist.runtime.names import shown
-from pannsdist.runtime.texts import lines_of, read_text
+from pannsdist.runtime.texts import each_line, lines_of, read_text
 
 __all__ = [
     "TABLE_ENDINGS",
     "Row",
+    "Table",
     "csv_rows",
     "file_rows",
     "json_rows",
@@ -36,92 +37,12 @@ TABLE_ENDINGS = (".csv", ".tsv", ".txt", *JSON_ENDINGS)
 """Of the files that `table_rows` reads. The ending of a text says nothing of its separator: its header does."""
 
 
-@dataclass(frozen=True)
-class Row:
-    """One row of a table: `cells` are text, or any JSON value; errors name file and line.
-
-    `line` is 0 if the row stands for the file itself.
-    """
-
-    file: Path
-    line: int
-    cells: Mapping[str, Any]
-
-    @property
-    def place(self) -> str:
-        """`FILE:LINE`, or `FILE`."""
-        return f"{self.file}:{self.line}" if self.line else str(self.file)
-
-    def refuse(self, wrong: str, right: str = "") -> NoReturn:
-        """Raise UserError with the file and line of the row."""
-        raise UserError(f"{self.place}: {wrong}", right)
-
-    def renamed(self, columns: Mapping[str, str], hidden: Sequence[str] = ()) -> Row:
-        """The row with new names for columns, given as {new: name in the table}.
-
-        A column that has a new name, or one of `hidden`, by itself is left out. Raises UserError for a missing one.
-        """
-        for name in columns.values():
-            if name not in self.cells:
-                self.refuse(f"no column {name!r}", f"columns found: {', '.join(self.cells)}")
-        left_out = {*columns, *columns.values(), *hidden}
-        kept = {name: value for name, value in self.cells.items() if name not in left_out}
-        return Row(self.file, self.line, {**kept, **{new: self.cells[name] for new, name in columns.items()}})
-
-    def text(self, column: str) -> str:
-        """The value of a column as stripped text; empty if missing."""
-        value = self.cells.get(column)
-        return "" if value is None else str(value).strip()
-
-    def required(self, column: str) -> str:
-        """The value of a column. Raises UserError if it is empty."""
-        return self.text(column) or self.refuse(f"{column} is empty", "every row needs it")
-
-    def file_name(self, column: str) -> str:
-        """A file name without folders. Raises UserError for a path."""
-        name = self.required(column)
-        if name in (".", "..") or set(name) & set("/\\:\0"):
-            self.refuse(f"{column} is {name!r}", "it is the name of a file, without folders")
-        return name
-
-    def choice(self, column: str, allowed: Sequence[str]) -> str:
-        """The value of a column. Raises UserError if it is not in `allowed`."""
-        value = self.text(column)
-        return value if value in allowed else self.refuse(f"{column} is {value!r}", f"allowed: {', '.join(allowed)}")
-
-    def matched(self, column: str, pattern: str, right: str) -> re.Match[str]:
-        """Full match of a regular expression with the value of a column. Raises UserError if it does not match."""
-        found = re.fullmatch(pattern, self.text(column))
-        return found or self.refuse(f"{column} is {self.text(column)!r}", right)
-
-    def whole(self, column: str, low: int, high: int) -> int:
-        """An integer from `low` to `high`. Raises UserError otherwise."""
-        digits = self.text(column)
-        if not re.fullmatch("[0-9]{1,9}", digits) or not low <= int(digits) <= high:
-            self.refuse(f"{column} is {digits!r}", f"it is a whole number from {low} to {high}")
-        return int(digits)
-
-    def seconds(self, column: str) -> float | None:
-        """Seconds, 0 or more; None if empty. Raises UserError otherwise."""
-        if not self.text(column):
-            return None
-        try:
-            number = float(self.text(column))
-        except ValueError:
-            number = math.nan
-        if not math.isfinite(number) or number < 0:
-            self.refuse(
-                f"{column} is {self.text(column)!r}", "it is a number of seconds, 0 or more, with a decimal point"
-            )
-        return number
-
-
-def table_rows(path: Path, *, key: str = "") -> list[Row]:
+def table_rows(path: Location, *, key: str = "") -> Table:
     """Rows of a table with an ending of `TABLE_ENDINGS`: JSON lines, or text with a header line."""
     return (json_rows if path.suffix.lower() in JSON_ENDINGS else csv_rows)(path, key=key)
 
 
-def csv_rows(path: Path, columns: Sequence[str] = (), *, key: str = "", header: Sequence[str] = ()) -> list[Row]:
+def csv_rows(path: Location, columns: Sequence[str] = (), *, key: str = "", header: Sequence[str] = ()) -> Table:
     """Rows of a table with a header line; blank lines are skipped, all line endings are supported.
 
     Values are separated by what separates the names in the header: commas, semicolons (as spreadsheets write where the
@@ -132,27 +53,34 @@ def csv_rows(path: Path, columns: Sequence[str] = (), *, key: str = "", header: 
     """
     text = read_text(path, key)
     dialect = Dialect(",") if header else _dialect(path, text)
-    file = io.StringIO(text, newline="")
-    reader = csv.reader(file, strict=True, delimiter=dialect.separator, skipinitialspace=bool(header))
-    names = list(header)
-    rows: list[Row] = []
+    reader = csv.reader(each_line(text), strict=True, delimiter=dialect.separator, skipinitialspace=bool(header))
     try:
-        for cells in reader:
-            is_left_out = reader.line_num <= dialect.first_line or (header and cells and cells[0].startswith("#"))
-            if is_left_out or not any(cell.strip() for cell in cells):
-                continue
-            row = Row(path, reader.line_num, dict(zip(names, cells, strict=False)))
-            if not names:
-                names = _checked_header(row, [cell.strip() for cell in cells], columns)
-            elif len(cells) != len(names):
-                right = f"{dialect}; quote a value that has one in it"
-                row.refuse(f"{len(cells)} values for {len(names)} columns", right)
-            else:
-                rows.append(row)
+        return Table.of_rows(path, _csv_rows(path, reader, dialect, columns, header))
     except csv.Error as error:
         right = f"{dialect}; a value with quotes in it is quoted as a whole, and they are doubled"
         raise UserError(f"{path}:{reader.line_num}: not CSV: {error}", right) from error
-    return rows
+
+
+def _csv_rows(
+    path: Location, reader: Any, dialect: Dialect, columns: Sequence[str], header: Sequence[str]
+) -> Iterator[tuple[int, tuple[str, ...], list[str]]]:
+    """(line, names, values) of each row below the header."""
+    names = tuple(header)
+    for cells in reader:
+        if names and len(cells) == len(names) and cells[0][:1].isalnum():  # neither blank nor a comment
+            yield reader.line_num, names, cells
+            continue
+        is_left_out = reader.line_num <= dialect.first_line or (header and cells and cells[0].startswith("#"))
+        if is_left_out or not any(cell.strip() for cell in cells):
+            continue
+        if not names:
+            row = Row(path, reader.line_num, {})
+            names = tuple(_checked_header(row, [cell.strip() for cell in cells], columns))
+        elif len(cells) != len(names):
+            right = f"{dialect}; quote a value that has one in it"
+            Row(path, reader.line_num, {}).refuse(f"{len(cells)} values for {len(names)} columns", right)
+        else:
+            yield reader.line_num, names, cells
 
 
 @dataclass(frozen=True)
@@ -166,9 +94,9 @@ class Dialect:
         return f"values are separated by {SEPARATORS[self.separator]}"
 
 
-def _dialect(path: Path, text: str) -> Dialect:
+def _dialect(path: Location, text: str) -> Dialect:
     """The separator of the names in the header line. Raises UserError if it has two."""
-    lines = ((number, line) for number, line in enumerate(lines_of(text), start=1) if line.strip())
+    lines = ((number, line.rstrip("\r\n")) for number, line in enumerate(each_line(text), start=1) if line.strip())
     number, line = next(lines, (0, ""))
     declared = re.fullmatch('"?sep=([,;\t])"?', line.rstrip(" "), re.IGNORECASE)
     if declared:
@@ -182,12 +110,12 @@ def _dialect(path: Path, text: str) -> Dialect:
     return Dialect(found[0] if found else ",")
 
 
-def json_rows(path: Path, *, key: str = "") -> list[Row]:
+def json_rows(path: Location, *, key: str = "") -> Table:
     """Rows of a JSON lines file, one object per line."""
-    return list(_json_rows(path, read_text(path, key)))
+    return Table.of_rows(path, _json_rows(path, read_text(path, key)))
 
 
-def line_rows(path: Path, *, key: str = "") -> list[Row]:
+def line_rows(path: Location, *, key: str = "") -> list[Row]:
     """Non-blank lines of a text file, as rows with the column `path`."""
     lines = enumerate(lines_of(read_text(path, key)), start=1)
     return [Row(path, number, {"path": line.strip()}) for number, line in lines if line.strip()]
@@ -215,8 +143,9 @@ def rows_by(column: str, rows: Iterable[Row]) -> dict[str, Row]:
     return found
 
 
-def _json_rows(path: Path, text: str) -> Iterator[Row]:
-    for line, content in enumerate(lines_of(text), start=1):
+def _json_rows(path: Location, text: str) -> Iterator[tuple[int, tuple[str, ...], tuple[Any, ...]]]:
+    """(line, names, values) of each row."""
+    for line, content in enumerate(each_line(text), start=1):
         if not content.strip():
             continue
         try:
@@ -226,7 +155,7 @@ def _json_rows(path: Path, text: str) -> Iterator[Row]:
         except (ValueError, RecursionError) as error:
             right = 'write one object on each line: {"path": ..., "label": ...}'
             raise UserError(f"{path}:{line}: not a JSON object: {error}", right) from error
-        yield Row(path, line, cells)
+        yield line, tuple(cells), tuple(cells.values())
 
 
 def _checked_header(row: Row, header: list[str], columns: Sequence[str]) -> list[str]:

@@ -125,7 +125,7 @@ def report_listing(report: Report, kind: str, name: str, given: str) -> None:
     """The clip ids by split, and the audio files opened to list them."""
     import soundfile
 
-    from pannsdist.contracts.sound_files import SOUND_FILE_ENDINGS
+    from pannsdist.contracts.sound_files import sound_endings
 
     subject, opened = _subject(kind, name, given), []
 
@@ -143,7 +143,7 @@ def report_listing(report: Report, kind: str, name: str, given: str) -> None:
     dataset = subject.plugin()
     clips = {split: list(dataset.clips(split)) for split in dataset.splits}
     sources = {str(clip.source) for listed in clips.values() for clip in listed if isinstance(clip.source, Path)}
-    audio = {path for path in opened if path in sources or path.lower().endswith(SOUND_FILE_ENDINGS)}
+    audio = {path for path in opened if path in sources or path.lower().endswith(sound_endings())}
     report({"opened": sorted(audio), "ids": {split: [clip.id for clip in listed] for split, listed in clips.items()}})
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from pannsdist.audio.batch_reading import Empty
 from pannsdist.audio.batches import Shard
 from pannsdist.audio.chunks import resample
 from pannsdist.audio.loader import Loader
@@ -58,8 +59,11 @@ class Items:
         """A loader with this number of worker processes; 0 reads in this process."""
         return Loader(workers, _read_in_worker, partial(_hold_in_worker, self)) if workers else Loader(0, self.read)
 
-    def read(self, rows: Sequence[int]) -> Batch:
-        """A batch of the items with these indices. Raises UserError for an item that does not fit the network."""
+    def read(self, rows: Sequence[int], empty: Empty = np.empty) -> Batch:
+        """A batch of the items with these indices, in what `empty` gives.
+
+        Raises UserError for an item that does not fit the network.
+        """
         items: Sequence[Any] = [self.dataset[int(row)] for row in rows]
         if self.collate:
             features, labels = (np.asarray(part) for part in self.collate(list(items))[:2])
@@ -73,7 +77,8 @@ class Items:
             wrong = f"items of one batch differ in shape, such as {shapes[0]} and {shapes[1]}"
             raise UserError(wrong, "batch_size=1, or a collate_fn that cuts or pads them")
         arrays, targets = zip(*checked, strict=True)
-        return Batch(tuple(str(row) for row in rows), np.stack(arrays), np.array(targets, np.int64))
+        stacked = np.stack(arrays, out=empty((len(arrays), *arrays[0].shape), np.float32))
+        return Batch(tuple(str(row) for row in rows), stacked, np.array(targets, np.int64))
 
     def seconds(self) -> float:
         """The duration of the first item."""
@@ -134,8 +139,8 @@ def _hold_in_worker(items: Items) -> None:
     IN_WORKER.append(items)
 
 
-def _read_in_worker(rows: Sequence[int]) -> Batch:
-    return IN_WORKER[-1].read(rows)
+def _read_in_worker(rows: Sequence[int], empty: Empty) -> Batch:
+    return IN_WORKER[-1].read(rows, empty)
 
 
 @dataclass(frozen=True)

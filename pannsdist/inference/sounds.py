@@ -15,9 +15,10 @@ from pannsdist.audio.reader import AudioInput, Recording
 from pannsdist.audio.sounds import mono_blocks
 from pannsdist.audio.verdicts import MAX_RATE_HZ, MIN_RATE_HZ, rate_fault
 from pannsdist.contracts.file_lookup import FileLookup
+from pannsdist.contracts.locations import can_list, location_of
 from pannsdist.contracts.sound_files import SoundFiles, find_sound_files, merged
 from pannsdist.runtime.errors import UserError
-from pannsdist.runtime.names import folder_above, is_folder, path_of, shown
+from pannsdist.runtime.names import folder_above, is_folder, shown
 from pannsdist.runtime.texts import decoded, lines_of
 
 STANDARD_INPUT = "standard input"
@@ -25,7 +26,7 @@ SoundInput = str | os.PathLike[str] | np.ndarray
 
 
 def sound_files(names: Iterable[str | os.PathLike[str]]) -> SoundFiles:
-    """Files as given, and the sound files in folders, sorted by name; and what was left out of the folders.
+    """Files as given, and the sound files in folders, sorted by name; and what was left out. URLs of stores count, too.
 
     Raises UserError for a name that is empty or does not exist, and for a folder without sound files.
     """
@@ -35,13 +36,17 @@ def sound_files(names: Iterable[str | os.PathLike[str]]) -> SoundFiles:
 def _files_of(name: str) -> SoundFiles:
     if not name.strip():
         raise UserError("the name of a sound is empty", "give sound files or folders of them; . is the current folder")
-    path = path_of(name)
-    path = path if os.path.lexists(path) else _found(path)
-    if not is_folder(path):
-        return SoundFiles((path,))
-    inside = find_sound_files(path)
+    location = location_of(name)
+    if isinstance(location, Path):
+        location = location if os.path.lexists(location) else _found(location)
+        is_one = not is_folder(location)
+    else:
+        is_one = "." in location.name or not can_list(location)
+    if is_one:
+        return SoundFiles((location,))
+    inside = find_sound_files(location)
     if not inside.files:
-        raise UserError(f"folder {path} contains no sound file", inside.nothing)
+        raise UserError(f"folder {location} contains no sound file", inside.nothing)
     return inside
 
 
@@ -110,7 +115,7 @@ def sources(sounds: SoundInput | Sequence[SoundInput], sample_rate_hz: float | N
             files = sound_files([sound])
             for skipped in files.skipped:
                 warnings.warn(f"left out: {skipped}", stacklevel=2)
-            found += files.files
+            found += files.sources
         else:
             raise UserError(f"sounds[{index}] is a {type(sound).__name__}", "give paths, or numpy arrays of samples")
     return found

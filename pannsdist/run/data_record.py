@@ -16,6 +16,7 @@ from typing import Any
 
 from pannsdist.audio.encoded import NoSoundFile, state_of
 from pannsdist.contracts import Clip, EncodedSource, SampleSource
+from pannsdist.contracts.clip_lists import ids_of, labels_of, segments_of, sources_of
 from pannsdist.run.planning.data import VALID, Data
 from pannsdist.runtime import reading
 from pannsdist.runtime.errors import BadRunFolder
@@ -67,11 +68,19 @@ DATA = JsonFile(lambda content: DataRecord(**content), BadRunFolder, None, FORMA
 
 def data_record(data: Data) -> DataRecord:
     """The record of loaded splits. Asks the size of every file; rank 0 only, since the answers may differ by node."""
-    splits = {
-        split: {clip.id: (tuple(clip.labels), size_bytes(clip.source), _segment(clip)) for clip in table.clips}
-        for split, table in data.splits.items()
+    label_sets: dict[tuple[str, ...], int] = {}
+    columns = {split: _columns(table.clips, label_sets) for split, table in data.splits.items()}
+    return DataRecord(tuple(data.labels), list(label_sets), columns)
+
+
+def _columns(clips: Sequence[Clip], label_sets: dict[tuple[str, ...], int]) -> dict[str, Sequence[Any]]:
+    """The columns of a split; `label_sets` takes the sets of labels that are new."""
+    return {
+        "ids": list(ids_of(clips)),
+        "labels": [label_sets.setdefault(tuple(own), len(label_sets)) for own in labels_of(clips)],
+        "sizes": list(map(size_bytes, sources_of(clips))),
+        "segments": [_segment(*segment) for segment in segments_of(clips)],
     }
-    return record_of_clips(data.labels, splits)
 
 
 def record_of_clips(labels: Sequence[str], splits: Mapping[str, Mapping[str, tuple[Any, ...]]]) -> DataRecord:
@@ -144,10 +153,10 @@ def _line(names: Sequence[str], what: str) -> str:
     return f"{len(names)} {'clip' if len(names) == 1 else 'clips'} {what}: {named}{more}"
 
 
-def _segment(clip: Clip) -> list[float | None] | None:
-    if clip.duration_s is None and not clip.start_s:
+def _segment(start_s: float, duration_s: float | None) -> list[float | None] | None:
+    if duration_s is None and not start_s:
         return None
-    return [float(clip.start_s), None if clip.duration_s is None else float(clip.duration_s)]
+    return [float(start_s), None if duration_s is None else float(duration_s)]
 
 
 def size_bytes(source: Path | EncodedSource | SampleSource) -> int:

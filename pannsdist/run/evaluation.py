@@ -8,6 +8,7 @@ from pathlib import Path
 from pannsdist.audio.batches import EvaluationPlan, Shard
 from pannsdist.audio.clip_reader import ClipReader
 from pannsdist.audio.loader import Loader
+from pannsdist.audio.workers.count import worker_count
 from pannsdist.distributed.fleet import SingleProcessWorld
 from pannsdist.inference.bundle import BundleRecord, load_bundle, require_installed
 from pannsdist.kernels import choice, install
@@ -19,7 +20,7 @@ from pannsdist.run.evaluation_output import EvaluatedSplit
 from pannsdist.run.planning.data import Data, load_data
 from pannsdist.run.planning.metrics import plugin_metrics, refuse_unsuitable_metrics
 from pannsdist.run.planning.selection import choose_dataset, choose_metrics
-from pannsdist.runtime import console
+from pannsdist.runtime import console, devices
 from pannsdist.runtime.errors import BadBundle
 from pannsdist.settings import SettingsOrigin
 from pannsdist.settings.schema import Settings
@@ -56,7 +57,7 @@ def evaluate_bundle(
     plan = EvaluationPlan(data.splits[split], batch_size, reader, skip_bad)
     world = SingleProcessWorld()
     install(bundle.network.model, choice.choose(choice.Wanted.of(settings, origin), world.device))
-    loader = Loader(settings.data.workers)
+    loader = Loader(worker_count(settings.data.workers, 1, world.device != devices.CPU))
     try:
         evaluator = Evaluator(world, bundle.network, record.labels, record.multi_label, further)
         found = evaluator.evaluate(

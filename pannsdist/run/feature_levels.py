@@ -11,7 +11,7 @@ import numpy as np
 from pannsdist.audio.clip_reader import ClipReader
 from pannsdist.registry.building import Part
 from pannsdist.run.planning.data import Data
-from pannsdist.runtime.errors import BadClip
+from pannsdist.runtime.errors import BadClip, CannotRead
 
 AT_MOST = 200
 SEED = 0
@@ -52,8 +52,8 @@ def feature_levels(data: Data, feature: Part, minimum_samples: int, longest_s: f
     for clip in random.Random(SEED).sample(clips, min(AT_MOST, len(clips))):  # noqa: S311
         try:
             waveform = reader.unpadded(clip, None)
-        except BadClip:
-            continue  # the report names it
+        except (BadClip, CannotRead):
+            continue  # the report names it, or was refused
         padded = np.pad(waveform, (0, max(0, minimum_samples - len(waveform))))
         with paddle.no_grad():
             values = layer(paddle.to_tensor(padded[None])).numpy().astype(np.float64)

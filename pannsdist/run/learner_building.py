@@ -129,7 +129,8 @@ def build_loss(plan: Plan) -> TrainingLoss:
     """The training loss with its class weights."""
     chosen, data = plan.settings.loss, plan.data
     if chosen.class_weights == "balanced":
-        weights = balanced_class_weights(data.splits[TRAIN].targets, len(data.labels))
+        counts = data.splits[TRAIN].clips_of_class(len(data.labels))
+        weights = balanced_class_weights(counts.astype("float32") if data.multi_label else counts)
     else:
         weights = class_weights(chosen.label_weights, data.labels)
     gamma = chosen.focal_gamma if chosen.name == "focal" else 0.0

@@ -70,7 +70,7 @@ def find(
 
     chosen, origin = settings.load(config, overrides)
     plan = decide(chosen, origin, Catalog.installed(), world_size=1)
-    loader = Loader(chosen.data.workers)
+    loader = Loader(plan.workers)
     try:
         sources = batch_sources.Sources(loader, Shard(0, 1), batch_sources.training_lengths_s(plan, loader))
         return _search(plan, batch_sources.training_data(plan, sources), steps, limits)

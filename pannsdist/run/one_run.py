@@ -74,7 +74,7 @@ def fit(plan: Plan, stop_requests: StopRequests) -> None:
 
     chosen = plan.settings.distributed
     world = fleet.connect(options=fleet.WorldOptions(chosen.hang_timeout_s, chosen.comm_buffer_mb))
-    with closing(world), closing(Loader(plan.settings.data.workers).start()) as loader, ExitStack() as stack:
+    with closing(world), closing(Loader(plan.workers).start()) as loader, ExitStack() as stack:
         refuse_different_kernels(world, plan.kernels)
         is_stop_requested = stack.enter_context(stop_requests())
         world.mark("opening the run folder")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,6 +76,40 @@ def threads(processes: int) -> int:
     return max(1, min(int(first), cores())) if first.isdecimal() else 1
 
 
-def cores() -> int:
-    """Number of CPU cores available to this process."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def cores(root: Path = Path("/")) -> int:
+    """Number of CPU cores that this process may use, by its affinity and by the limits of its cgroups (containers).
+
+    A limit of 2.5 cores counts as 2: a third thread would be stopped half of the time, and the others wait for it.
+    `root` is the folder of /proc and /sys.
+    """
+    own = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min([own, *(int(limit) for limit in _limits(root))]))
+
+
+def _limits(root: Path) -> Iterator[float]:
+    """The cores that each cgroup of this process has, as far as it is limited. Of both versions of cgroups."""
+    membership = root / "proc/self/cgroup"
+    for line in membership.read_text(encoding="utf-8").splitlines() if membership.is_file() else ():
+        _, controllers, group = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        top = root / "sys/fs/cgroup" / ("cpu" if controllers else "")
+        folder = top / group.lstrip("/")  # of the host, perhaps: in a container it may be the top one that is there
+        for place in (folder, *folder.parents):
+            if not place.is_relative_to(top):
+                break
+            yield from _limit(place)
+
+
+def _limit(cgroup: Path) -> Iterator[float]:
+    try:
+        if (cgroup / "cpu.max").is_file():
+            quota, period = (cgroup / "cpu.max").read_text(encoding="utf-8").split()
+        else:
+            quota, period = (
+                (cgroup / f"cpu.cfs_{name}_us").read_text(encoding="utf-8") for name in ("quota", "period")
+            )
+        if quota != "max" and int(quota) > 0:
+            yield int(quota) / int(period)
+    except (OSError, ValueError):  # not limited, or no cgroup of this system
+        return

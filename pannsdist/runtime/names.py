@@ -27,7 +27,9 @@ _BYTE = 0xDC00
 
 def shown(name: object) -> str:
     r"""The text of a name: valid Unicode on one line. Names without such characters are returned unchanged."""
-    return _UNSEEN.sub(lambda found: _escaped(found[0]), str(name))
+    text = str(name)
+    is_plain = text.isascii() and text.isprintable()
+    return text if is_plain else _UNSEEN.sub(lambda found: _escaped(found[0]), text)
 
 
 def original(text: str) -> str:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from pannsdist.runtime.errors import UserError, shell_command
 from pannsdist.runtime.names import folder_above
 from pannsdist.runtime.reading import retried
+from pannsdist.runtime.stores import objects
+from pannsdist.runtime.stores.urls import Url
 
 MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -16,18 +19,18 @@ MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\n|\r)|[^\r\n]+")
 OTHER = "save it as UTF-8, or convert it from its own encoding, such as GB18030, SHIFT_JIS or CP1252"
 
 
-def read_text(path: Path, key: str = "") -> str:
+def read_text(path: Path | Url, key: str = "") -> str:
     """The content of a text file; `key` is the setting that names it. Raises UserError with file and line."""
     named = f"{path} ({key})" if key else str(path)
     try:
-        content = retried(path.read_bytes)
+        content = objects.read_bytes(path) if isinstance(path, Url) else retried(path.read_bytes)
     except OSError as error:
-        raise UserError(
-            f"cannot read {named}: {error.strerror}", "", shell_command("ls", folder_above(path))
-        ) from error
+        command = "" if isinstance(path, Url) else shell_command("ls", folder_above(path))
+        raise UserError(f"cannot read {named}: {error.strerror}", "", command) from error
     return decoded(content, str(path), key)
 
 
@@ -50,8 +53,12 @@ def decoded(content: bytes, name: str, key: str = "") -> str:
 
 def lines_of(text: str) -> list[str]:
     r"""The lines of a text, ended by `\n`, `\r\n` or `\r` and by nothing else, unlike `str.splitlines`."""
-    lines = re.split(r"\r\n|\n|\r", text)
-    return lines if lines[-1] else lines[:-1]
+    return [line.rstrip("\r\n") for line in each_line(text)]
+
+
+def each_line(text: str) -> Iterator[str]:
+    """The lines of a text with their ends, one at a time: a list of a million would need more memory than the text."""
+    return (found[0] for found in _LINE.finditer(text))
 
 
 def _conversion(encoding: str, name: str) -> str:

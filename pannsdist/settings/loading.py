@@ -200,7 +200,7 @@ def _check_ranges(filled: Any, origin: SettingsOrigin, prefix: str) -> None:
 
 
 def _within(value: Any, limits: Mapping[str, Any]) -> bool:
-    if "choices" in limits:
+    if "choices" in limits and (isinstance(value, str) or not limits.keys() & {"low", "high", "above"}):
         return value in limits["choices"]
     if isinstance(value, float) and not math.isfinite(value):
         return False
@@ -211,7 +211,12 @@ def _within(value: Any, limits: Mapping[str, Any]) -> bool:
 def allowed_range(limits: Mapping[str, Any]) -> str:
     """Limits of a setting as text, such as `one of a, b`, `0 to 1` or `above 0`."""
     if "choices" in limits:
-        return "one of " + ", ".join(limits["choices"])
+        rest = {name: limit for name, limit in limits.items() if name in ("low", "high", "above")}
+        return (
+            f"{', '.join(limits['choices'])} or {allowed_range(rest)}"
+            if rest
+            else f"one of {', '.join(limits['choices'])}"
+        )
     if "low" in limits:
         return f"{limits['low']} to {limits['high']}" if "high" in limits else f"{limits['low']} or more"
     if "above" in limits:
@@ -225,6 +230,9 @@ def _type_name(schema: type[Any], dotted: str) -> str:
     sections = _sections(schema)
     if rest and name in sections:
         return _type_name(sections[name], rest)
-    types = {item.name: item.type for item in dataclasses.fields(schema)}
-    declared = types.get(name.partition("[")[0], "see the documentation")
+    items = {item.name: item for item in dataclasses.fields(schema)}
+    found = items.get(name.partition("[")[0])
+    if found is not None and {"choices", "low"} <= found.metadata.keys():
+        return allowed_range(found.metadata)
+    declared = found.type if found is not None else "see the documentation"
     return f"a value of type {declared if isinstance(declared, str) else getattr(declared, '__name__', declared)}"

@@ -13,7 +13,7 @@ LOSSES = ("auto", "cross_entropy", "binary_cross_entropy", "focal")
 
 
 def setting(default: Any, doc: str, **limits: Any) -> Any:
-    """A schema field. Limits: `low` and `high` (inclusive), `above` (exclusive), `choices`."""
+    """A schema field. Limits: `low` and `high` (inclusive), `above` (exclusive), `choices`; texts, or numbers."""
     metadata = {"doc": doc, **limits}
     if isinstance(default, dict | list):
         return field(default_factory=lambda: copy(default), metadata=metadata)
@@ -43,8 +43,12 @@ class DataSettings:
 
     name: str = setting(MISSING, "dataset plugin")
     params: dict[str, Any] = setting({}, "parameters of the plugin")
-    workers: int = setting(
-        2, "data loader workers per training process; 0: load in the process itself", low=0, high=256
+    workers: int | str = setting(
+        "auto",
+        "data loader workers per training process; auto: by the cores that it may use; 0: load in the process itself",
+        choices=("auto",),
+        low=0,
+        high=256,
     )
     on_bad_clip: str = setting("stop", "action on a clip that cannot be used", choices=("stop", "skip"))
     on_change: str = setting(

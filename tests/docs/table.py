@@ -211,6 +211,7 @@ RUN = (
     Run(r"python benchmarks/barriers.py", ("--quick",), shows=r"^\| all together \|"),
     Run(r"python benchmarks/recovery.py", ("--quick",), shows=r"^\| node \| |^skipped: "),
     Run(r"python benchmarks/watching.py", ("--quick",), shows=r"^\| all metrics, 80 clips"),
+    Run(r"python benchmarks/data.py", ("--quick",), shows=r"^\| reader \|"),
     Run(r"python benchmarks/message_sizes.py", ("--quick",), shows=r"^\| `efficientat_mn04` \| 738,898 \| 3.0 \|"),
     Run(r"python benchmarks/held_out_voices.py", ("--quick",), shows=r"^1 draw: mean 0"),
     Run(r"python benchmarks/bench.py", ("--quick", "--only", "message_sizes"), shows=r"^written: "),

@@ -369,6 +369,8 @@ def test_weights_are_saved_in_two_places_and_nothing_runs_what_a_file_brings():
     for path in core_files() + plugin_files():
         assert not calls(path) & running, path
         modules = {name.split(".")[0] for name in imported(path)}
+        if path.is_relative_to(PACKAGE / "audio" / "workers"):  # between a process and its workers, and never in a file
+            continue
         assert not modules & {"pickle", "dill", "cloudpickle", "shelve", "marshal"}, path
         assert not set(imported(path)) & running, path
 

@@ -7,6 +7,10 @@ from translation import blocks, differences, number_of, slips
 PAIRS = {
     "README": (ROOT / "README.md", ROOT / "README_cn.md"),
     "plugins/README": (ROOT / "plugins" / "README.md", ROOT / "plugins" / "README_cn.md"),
+    **{
+        f"plugins/{path.parent.name}/README": (path.with_name("README.md"), path)
+        for path in (ROOT / "plugins").glob("pannsdist-*/README_cn.md")
+    },
     **{f"docs/{path.name}": (path, ROOT / "docs" / "zh" / path.name) for path in (ROOT / "docs" / "en").glob("*.md")},
 }
 

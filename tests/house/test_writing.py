@@ -14,8 +14,10 @@ INSIDE = {
     "training/checkpoint.py": {"paddle.save"},
     "inference/bundle.py": {"paddle.save"},
     "inference/engines/graph.py": {"paddle.jit.save"},
+    "audio/workers/slots.py": {"tempfile.TemporaryFile"},
 }
-"""What Paddle writes itself, into a folder that `storage.write_folder_atomic` or `storage.temporary_folder` gives."""
+"""What Paddle writes itself, into a folder that `storage.write_folder_atomic` or `storage.temporary_folder` gives; and
+memory that processes share, where it has to be a file without a name."""
 METHODS = {
     *("mkdir", "write_text", "write_bytes", "touch", "unlink", "rename", "rmdir", "chmod", "lchmod", "tofile"),
     *("symlink_to", "hardlink_to", "rmtree", "makedirs", "savez", "savez_compressed", "savetxt", "memmap"),

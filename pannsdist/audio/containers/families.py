@@ -6,6 +6,7 @@ from typing import BinaryIO
 
 from pannsdist.audio.containers.fixed import avr, mat4, mat5, mpc2k, sds, wve
 from pannsdist.audio.containers.flac import flac
+from pannsdist.audio.containers.foreign import SIGNATURE_BYTES, foreign
 from pannsdist.audio.containers.layout import Layout, Reading, at
 from pannsdist.audio.containers.mpeg import mpeg
 from pannsdist.audio.containers.ogg import ogg
@@ -40,7 +41,9 @@ def layout(file: BinaryIO, size: int, ending: str) -> Layout:
 
     MPEG audio has no name at its start: it begins with a frame or a tag, or the name of the file ends like one of it.
     """
-    start = at(file, 0, 12)
+    start = at(file, 0, SIGNATURE_BYTES)
+    if form := foreign(start):
+        return Layout(unknown=True, form=form)
     reading = READINGS.get(start[:4]) or READINGS.get(start[:2])
     if reading is not None:
         return reading(file, size)

@@ -27,7 +27,7 @@ class Layout:
     in `whole_s`, or follows from `promised`, its data in relation to what the file holds; without either it is unknown.
     `frames` is the number that the file holds, where it was counted. `pieces` make a file with a correct header, for a
     decoder that trusts the header of the file itself. `last_page_s` is how long the last page of Ogg is. Of an
-    `unknown` container the length is found by decoding.
+    `unknown` container the length is found by decoding; `form` is FFmpeg's name of it if libsndfile does not read it.
     """
 
     fault: str = ""
@@ -37,6 +37,7 @@ class Layout:
     pieces: tuple[Piece, ...] = ()
     last_page_s: float = 0.0
     unknown: bool = False
+    form: str = ""
 
 
 def at(file: BinaryIO, position: int, count: int) -> bytes:

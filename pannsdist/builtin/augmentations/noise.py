@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -43,7 +44,8 @@ class Noise:
                 "augment.noise.kind=folder uses its files",
             )
         found = _sound_files(params.folder) if params.kind == "folder" else SoundFiles(())
-        self.sounds, self.skipped = found.files, found.skipped
+        self.sounds = tuple(path for path in found.files if isinstance(path, Path))
+        self.skipped = found.skipped
 
     def __call__(
         self,

@@ -14,16 +14,19 @@ from pannsdist.inference.drawing.plot import Scene, draw
 from pannsdist.runtime.names import shown
 
 if TYPE_CHECKING:
+    from pannsdist.audio.reader import AudioInput
     from pannsdist.inference.model import Model
 
 
-def plot_events(model: Model, path: Path, rule: Rule, output: Path, meter: LevelMeter) -> tuple[list[Event], str]:
+def plot_events(
+    model: Model, source: AudioInput, rule: Rule, output: Path, meter: LevelMeter
+) -> tuple[list[Event], str]:
     """Detect events in a sound file and plot them; returns (the events, a note on the plot, empty if there is none).
 
     `meter` measures the levels of the sound.
     """
-    length_s = duration_s(path)
+    length_s = duration_s(source)
     curves = Curves(length_s, len(model.labels))
-    found = events(curves.record(model.timeline(path, meter)), model.labels, rule)
-    outline = Outline(length_s, model.sample_rate_hz).add(mono_blocks(path, model.sample_rate_hz))
-    return found, draw(output, outline, curves, Scene(shown(path.name), model.labels, found, rule.threshold))
+    found = events(curves.record(model.timeline(source, meter)), model.labels, rule)
+    outline = Outline(length_s, model.sample_rate_hz).add(mono_blocks(source, model.sample_rate_hz))
+    return found, draw(output, outline, curves, Scene(shown(source.name), model.labels, found, rule.threshold))

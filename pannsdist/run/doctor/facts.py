@@ -79,14 +79,15 @@ class Gpus:
 class Machine:
     """Cores, memory, /dev/shm and limits of a process (None: unlimited); sizes in bytes.
 
-    `clock_s` is the time since 1970, `clock_synchronised` what the kernel says of it.
+    `memfd` is why a process cannot make memory that others share, `clock_s` the time since 1970, `clock_synchronised`
+    what the kernel says of it.
     """
 
     cores: int
     memory_free: int
     shm_size: int | None
     shm_free: int | None
-    semaphores: str
+    memfd: str
     open_files: int | None
     locked_memory: int | None
     clock_s: float

@@ -13,11 +13,8 @@ from pannsdist.runtime import exit_codes
 from pannsdist.runtime.errors import EXIT_STOPPED, EXIT_USER_ERROR, UserError
 
 SHOWN_LINES = 15
-NOISE = re.compile(
-    r"[IW]\d{4} [\d:.]+ +\d+ \S+\.cc:\d+\] |=+( Modified FLAGS detected =+)?$|FLAGS\(name=|"
-    r"\S+resource_tracker\.py:\d+: UserWarning: resource_tracker: |  warnings\.warn\($"
-)
-"""Lines that are no error: of Paddle's C++ side at every start, and of Python's about a process that was killed."""
+NOISE = re.compile(r"[IW]\d{4} [\d:.]+ +\d+ \S+\.cc:\d+\] |=+( Modified FLAGS detected =+)?$|FLAGS\(name=")
+"""Lines that are no error: of Paddle's C++ side at every start."""
 
 
 def message(output: str) -> str:

@@ -95,8 +95,8 @@ def _of_augmentation(settings: Settings, origin: SettingsOrigin, plugins: Plugin
 
 
 def _of_sampling(settings: Settings, origin: SettingsOrigin, _: Plugins, data: Data) -> Iterator[Misfit]:
-    sampling, targets = settings.train.sampling, data.splits[TRAIN].targets
-    if sampling != "shuffled" and data.multi_label and not targets.any():
+    sampling, of_class = settings.train.sampling, data.splits[TRAIN].clips_of_class(len(data.labels))
+    if sampling != "shuffled" and not of_class.any():
         wrong = f"{origin.where('train.sampling')} is {sampling}, but no training clip has a label"
         yield wrong, "train.sampling=shuffled"
 

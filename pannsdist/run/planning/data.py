@@ -6,8 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
+import numpy as np
+
 from pannsdist.audio.batches import ClipTable, clip_table
 from pannsdist.contracts import Clip
+from pannsdist.contracts.clip_lists import ids_of, joined, taken
 from pannsdist.registry.building import Part
 from pannsdist.run.planning import subset
 from pannsdist.run.planning.clips import notes, refuse_clips, refuse_labels, refuse_leaks, refuse_untrained_classes
@@ -51,7 +54,8 @@ def load_train_and_valid(dataset: Part, settings: Settings, origin: SettingsOrig
     found = notes(data.splits, data.labels, TRAIN, VALID)
     train, valid = subset.limited(data.splits[TRAIN], data.splits[VALID], settings, origin)
     if settings.train.all_clips:
-        train, valid = clip_table(_by_id(train, valid), data.labels, data.multi_label), subset.spread(valid, 0)
+        both = _by_id(train, valid)
+        train, valid = clip_table(both, data.labels, data.multi_label), subset.spread(valid, 0)
         found = []
     test = data.splits.get(TEST)
     if test is not None and settings.valid.limit_batches:
@@ -59,9 +63,11 @@ def load_train_and_valid(dataset: Part, settings: Settings, origin: SettingsOrig
     return replace(data, splits={TRAIN: train, VALID: valid}, notes=tuple(found), test=test)
 
 
-def _by_id(*tables: ClipTable) -> list[Clip]:
+def _by_id(*tables: ClipTable) -> Sequence[Clip]:
     """The clips of all tables, sorted by id, so that they do not depend on how the tables divide them."""
-    return sorted((clip for table in tables for clip in table.clips), key=lambda clip: clip.id)
+    clips = joined(*(table.clips for table in tables))
+    ids = ids_of(clips)
+    return taken(clips, np.array(sorted(range(len(ids)), key=ids.__getitem__), np.int64))
 
 
 def load_data(dataset: Part, splits: Sequence[str] = ()) -> Data:

@@ -6,6 +6,7 @@ Each process decides for itself with the same result, so invalid settings end al
 from __future__ import annotations
 
 from pannsdist.audio.mixup import Mixup
+from pannsdist.audio.workers.count import worker_count
 from pannsdist.distributed import fleet
 from pannsdist.kernels import choice
 from pannsdist.registry import Catalog
@@ -19,6 +20,7 @@ from pannsdist.run.planning.plan import Plan
 from pannsdist.run.planning.selection import choose_plugins
 from pannsdist.run.planning.waveforms import refuse_cache_folder
 from pannsdist.run.planning.weights import fetch_weights, refuse_weights_of_others
+from pannsdist.runtime import devices, launcher
 from pannsdist.settings import SettingsOrigin
 from pannsdist.settings.schema import Settings
 
@@ -46,9 +48,10 @@ def decide(
     minimum_s = plugins.minimum_samples / plugins.front_end.sample_rate_hz
     lengths = run_lengths(settings, len(data.splits[TRAIN]), mixup, minimum_s)
     refuse_lengths(lengths, settings, origin, plugins, world_size)
+    workers = worker_count(settings.data.workers, -(-world_size // launcher.nodes()), fleet.device() != devices.CPU)
     weights = fetch_weights(settings.model.weights, plugins.model, origin, downloads)
     refuse_weights_of_others(weights, plugins.model, data.labels, plugins.front_end, catalog)
-    return Plan(settings, plugins, data, mixup, lengths, best_metric, weights, world_size, kernels)
+    return Plan(settings, plugins, data, mixup, lengths, best_metric, weights, world_size, kernels, workers)
 
 
 def _choose_mixup(settings: Settings, classes: int) -> Mixup | None:

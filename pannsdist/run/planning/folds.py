@@ -24,10 +24,10 @@ def dataset_folds(
     entry = catalog.datasets.find(chosen.name, origin.where("data.name"))
     plugin = entry.load()
     show = shell_command("pannsdist", "plugins", "show", "dataset", entry.name)
-    if not hasattr(plugin, "fold_param"):
+    param, folds = fold_param_and_folds(chosen, origin, catalog)
+    if not param:
         right = f"{OWN_FOLDS}\na dataset plugin declares folds with `fold_param` and `folds` (pannsdist.contracts)"
         raise BadDataset(f"dataset {entry.name} ({entry.origin}) has no folds to cross-validate over", right, show)
-    folds = list(plugin.folds(settings.fill_params(plugin.Params, chosen.params, origin, "data.params")))
     if len(folds) < 2:
         wrong = f"dataset {entry.name} has {len(folds)} folds with these params"
         right = "at least two are needed: one for validation, the others for training"
@@ -38,4 +38,13 @@ def dataset_folds(
     if unknown:
         wrong = f"--folds has {unknown[0]}, which is not a fold of dataset {entry.name}"
         raise SettingsError(wrong, f"its folds: {', '.join(map(str, folds))}")
-    return f"data.params.{plugin.fold_param}", [fold for fold in folds if fold in selected or not selected]
+    return f"data.params.{param}", [fold for fold in folds if fold in selected or not selected]
+
+
+def fold_param_and_folds(chosen: DataSettings, origin: SettingsOrigin, catalog: Catalog) -> tuple[str, list[int]]:
+    """(the name of the param that selects the fold, the folds); an empty name where the plugin knows no folds."""
+    plugin = catalog.datasets.find(chosen.name, origin.where("data.name")).load()
+    if not hasattr(plugin, "fold_param"):
+        return "", []
+    params = settings.fill_params(plugin.Params, chosen.params, origin, "data.params")
+    return plugin.fold_param, list(plugin.folds(params))

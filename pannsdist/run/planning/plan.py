@@ -19,7 +19,7 @@ from pannsdist.training.optimization.freezing import BODY
 @dataclass(frozen=True)
 class Plan:
     """The chosen parts and settings of a run. `weights` is the file that it starts from, None for random weights;
-    in the plan of a dry run it may have to be downloaded first."""
+    in the plan of a dry run it may have to be downloaded first. `workers` are those of each process."""
 
     settings: Settings
     plugins: Plugins
@@ -30,6 +30,7 @@ class Plan:
     weights: Path | None
     world_size: int
     kernels: Choice
+    workers: int
 
     @property
     def front_end(self) -> FrontEnd:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from pannsdist.audio.workers.count import AUTO
 from pannsdist.run.planning import frozen_body, subset, waveforms
 from pannsdist.run.planning.data import TEST, TRAIN, VALID
 from pannsdist.run.planning.padding import CropFit, crop_fits, length_lines, padding_warnings, refusal_warnings
 from pannsdist.run.planning.plan import Plan
 from pannsdist.run.planning.weights import awaited_download
+from pannsdist.runtime import cpu
 
 SAMPLED = {
     "balanced": "every class equally often",
@@ -53,6 +55,7 @@ def _rows(plan: Plan) -> dict[str, str]:
         "frozen": frozen_body.described(plan, next((fit for fit in fits if fit.split == TRAIN), None)),
         "optimizer": _optimizer(plan),
         "kernels": str(plan.kernels),
+        "workers": _workers(plan),
         "metrics": _listed(map(str, plugins.metrics.values())),
         "trackers": _listed(map(str, plugins.trackers.values())) or "none; scores are in the run folder",
         "best by": "" if settings.train.all_clips else f"{best}, {direction} is better",
@@ -94,6 +97,13 @@ def _padding(plan: Plan) -> str:
 
 def _unpadded(plan: Plan) -> str:
     return "; one at a time, not padded" if plan.groups_by_length else ""
+
+
+def _workers(plan: Plan) -> str:
+    if not plan.workers:
+        return "none: each process reads its clips itself"
+    by = f"; for {cpu.cores()} cores" if plan.settings.data.workers == AUTO else ""
+    return f"{plan.workers} of each process{by}"
 
 
 def _length(plan: Plan) -> str:

@@ -13,16 +13,12 @@ from pannsdist.settings.schema import Settings
 
 def spread(table: ClipTable, count: int) -> ClipTable:
     """`count` clips evenly spaced in the table, so that all its classes are represented; all if it has no more."""
-    return table if count >= len(table) else _rows(table, np.arange(count) * len(table) // count)
+    return table if count >= len(table) else table.take(np.arange(count) * len(table) // count)
 
 
 def shuffled(table: ClipTable, seed: int) -> ClipTable:
     """The same clips in random order: batch norm learns nothing from batches of one class each."""
-    return _rows(table, seeding.epoch_order(len(table), seed, epoch=0))
-
-
-def _rows(table: ClipTable, rows: np.ndarray) -> ClipTable:
-    return ClipTable([table.clips[int(row)] for row in rows], table.targets[rows])
+    return table.take(seeding.epoch_order(len(table), seed, epoch=0))
 
 
 def limited(

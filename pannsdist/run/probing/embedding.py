@@ -17,9 +17,11 @@ from tqdm import tqdm
 from pannsdist.audio.batches import ClipTable, EvaluationPlan, Shard
 from pannsdist.audio.identity import identity_of
 from pannsdist.audio.loader import Loader
+from pannsdist.audio.workers.count import worker_count
 from pannsdist.cache.arrays import ArrayCache
 from pannsdist.contracts import Clip
 from pannsdist.contracts.network import Network
+from pannsdist.distributed import fleet
 from pannsdist.inference.engines.engine import Engine
 from pannsdist.inference.engines.output_layer import LOGITS
 from pannsdist.inference.engines.selection import build_engine
@@ -28,6 +30,7 @@ from pannsdist.inference.inference_model import InferenceModel
 from pannsdist.run.embeddings import identity
 from pannsdist.run.embeddings.identity import key_of, may_be_kept, refuse_not_finite
 from pannsdist.run.probing.plan import ProbePlan
+from pannsdist.runtime import devices
 from pannsdist.runtime.errors import BadClip
 
 BATCH_CLIPS = 8
@@ -70,7 +73,8 @@ def embed(plan: ProbePlan, divided: Divided, cache: ArrayCache, engine_name: str
     found = Embeddings({name: np.array(known[key]) for name, key in keys.items() if key in known})
     found.cached = len(found.vectors)
     missing = [clip for name, clip in clips.items() if name not in found.vectors]
-    with closing(Loader(plan.settings.data.workers if missing else 0)) as loader:
+    workers = worker_count(plan.settings.data.workers, 1, fleet.device() != devices.CPU) if missing else 0
+    with closing(Loader(workers)) as loader:
         for batch_ids, vectors, bad in _computed(plan, divided, loader, missing, engine_name):
             found.vectors.update(zip(batch_ids, vectors, strict=True))
             found.bad += bad

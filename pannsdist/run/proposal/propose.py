@@ -11,6 +11,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from pannsdist import settings
+from pannsdist.contracts.locations import Location, location_of
 from pannsdist.contracts.tables import TABLE_ENDINGS
 from pannsdist.registry import Catalog
 from pannsdist.run.planning.checks import refuse_contradictions
@@ -24,7 +25,7 @@ from pannsdist.run.proposal.sources import Collection, find_collection, next_com
 from pannsdist.run.proposal.start import Start, choose_start
 from pannsdist.runtime import console, outputs
 from pannsdist.runtime.errors import CannotWrite, UserError, shell_command
-from pannsdist.runtime.names import path_of, shown
+from pannsdist.runtime.names import shown
 from pannsdist.runtime.storage import write_atomic
 from pannsdist.settings.schema import DataSettings, Settings
 
@@ -45,7 +46,7 @@ class Wish:
     @property
     def target(self) -> Path:
         """The file to write: by default named after the sounds, in the working folder."""
-        return self.output or Path(f"{_name(path_of(self.sounds))}.yaml")
+        return self.output or Path(f"{_name(location_of(self.sounds))}.yaml")
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,9 @@ def propose(wish: Wish, machine: Machine, catalog: Catalog) -> Proposal:
     try:
         _refuse_target(wish.target)
     except UserError as error:
-        again = shell_command("pannsdist", "init", "--from", wish.sounds, "-o", f"{_name(path_of(wish.sounds))}.yaml")
+        again = shell_command(
+            "pannsdist", "init", "--from", wish.sounds, "-o", f"{_name(location_of(wish.sounds))}.yaml"
+        )
         raise type(error)(error.wrong, error.right, error.command or again) from error
     try:
         return _proposal(wish, machine, catalog)
@@ -171,7 +174,8 @@ def _dataset_reason(source: Collection) -> str:
     return "folders for the splits, and in them one for each class" if source.division else "one folder for each class"
 
 
-def _name(path: Path) -> str:
+def _name(path: Location) -> str:
     """A name for a run and its file, from that of the sounds."""
-    stem = path.resolve().name if path.suffix.lower() not in (*TABLE_ENDINGS, ".yaml", ".yml") else path.stem
+    whole = path.resolve() if isinstance(path, Path) else path
+    stem = whole.name if path.suffix.lower() not in (*TABLE_ENDINGS, ".yaml", ".yml") else path.stem
     return re.sub(r"[^A-Za-z0-9_-]+", "_", shown(stem)).strip("_-") or "own_sounds"

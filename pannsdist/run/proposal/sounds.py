@@ -13,7 +13,7 @@ import numpy as np
 
 from pannsdist.audio.inspection import inspect
 from pannsdist.audio.reader import verdict_on
-from pannsdist.contracts import Clip
+from pannsdist.contracts import Clip, EncodedSource
 from pannsdist.runtime.errors import UserError
 
 AT_MOST = 300
@@ -93,7 +93,7 @@ def look(clips: Sequence[Clip]) -> Sounds:
 
 def _looked_at(clip: Clip, is_read: bool) -> tuple[float, int, str, bool]:
     """(seconds, Hz, why it cannot be used, whether it was read and is silent)."""
-    if not isinstance(clip.source, Path):
+    if not isinstance(clip.source, Path | EncodedSource):
         return 0.0, 0, f"{clip.id}: no file", False
     verdict = verdict_on(clip.source)
     if not verdict.is_whole:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pannsdist.contracts import Clip
+from pannsdist.contracts.locations import Location, Url, is_url, location_of
 from pannsdist.contracts.name_patterns import NamePattern, groups_by_pattern
 from pannsdist.contracts.sound_files import is_hidden, is_sound
 from pannsdist.contracts.split_names import split_named
@@ -67,7 +68,10 @@ def params_of(lines: Sequence[Line]) -> dict[str, Any]:
 
 def find_collection(given: str, group: str, catalog: Catalog) -> Collection:
     """The dataset for a folder or a table. Raises UserError for what is neither, and for what the dataset refuses."""
-    path = path_of(given)
+    path = location_of(given, "--from")
+    if isinstance(path, Url):
+        is_table = path.suffix.lower() in TABLE_ENDINGS
+        return _of_table(read_table(path), group, catalog) if is_table else _of_folder(path, group, catalog)
     if is_folder(path):
         return _of_folder(path, group, catalog)
     if not is_file(path):
@@ -85,6 +89,8 @@ def find_collection(given: str, group: str, catalog: Catalog) -> Collection:
 
 def next_command(given: str) -> str:
     """What to type after a refusal: `init` with the folder above or below, if that one has the classes; or a look."""
+    if is_url(given):
+        return shell_command("pannsdist", "plugins", "show", "dataset", "manifest")
     path = path_of(given)
     if not is_folder(path):
         return shell_command("head", "-3", shown(path))
@@ -112,7 +118,7 @@ def load(dataset: str, lines: Sequence[Line], catalog: Catalog) -> Data:
     return load_data(choose_dataset(DataSettings(dataset, params_of(lines)), SettingsOrigin(), catalog))
 
 
-def _of_folder(path: Path, group: str, catalog: Catalog) -> Collection:
+def _of_folder(path: Location, group: str, catalog: Catalog) -> Collection:
     line = Line("data.params.root", shown(path), "relative to the folder in which the commands are typed")
     data = load("folder", [line], catalog)
     clips = tuple(clip for table in data.splits.values() for clip in table.clips)
@@ -138,7 +144,7 @@ def _of_table(table: Table, group: str, catalog: Catalog) -> Collection:
     if not column:
         return source
     grouped = table.groups(column)
-    of_clips = tuple((clip.id, grouped.get(os.path.normpath(str(clip.source)), clip.id)) for clip in clips)
+    of_clips = tuple((clip.id, grouped.get(table.key(str(clip.source)), clip.id)) for clip in clips)
     return replace(source, lines=(*source.lines, *_group_lines(column, reason, by)), groups=of_clips)
 
 

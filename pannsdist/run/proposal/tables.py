@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from pannsdist.contracts.locations import Location, Url, is_url, leads_out, states
 from pannsdist.contracts.name_patterns import NamePattern, groups_by_pattern
 from pannsdist.contracts.tables import Row, table_rows
 from pannsdist.run.proposal.document import Line
@@ -36,7 +37,7 @@ LOOKED_AT = 20
 class Table:
     """The rows of a table, with the columns that were recognised: what each is -> its name in the table."""
 
-    path: Path
+    path: Location
     rows: tuple[Row, ...]
     columns: dict[str, str]
 
@@ -72,7 +73,12 @@ class Table:
             wrong = f"{self.path} has no column {column!r} (--group)"
             raise UserError(wrong, f"{right}\nor a pattern of the path with the group in parentheses, as '(*)_*'")
         root = self.root[0]
-        return {os.path.normpath(root / path): value for path, value in zip(paths, values, strict=True)}
+        names = (path if is_url(path) else str(root / path) for path in paths)
+        return {self.key(name): value for name, value in zip(names, values, strict=True)}
+
+    def key(self, name: str) -> str:
+        """What equal files have in common, however a table or a clip writes them."""
+        return name if is_url(name) else os.path.normpath(name)
 
     @cached_property
     def separator(self) -> str:
@@ -119,17 +125,19 @@ class Table:
         return shown(next(cell for cell in cells if isinstance(cell, list) or self.separator in str(cell)))
 
     @cached_property
-    def root(self) -> tuple[Path, str]:
+    def root(self) -> tuple[Location, str]:
         """The folder from which the paths start: that of the table, or one in it or beside it that has the files."""
         names = [row.text(self.columns["path"]) for row in self.rows[:: max(1, len(self.rows) // LOOKED_AT)]]
         above = self.path.parent
+        if isinstance(above, Url):
+            return _remote_root(above, next(filter(None, names), ""))
         for folder in (above, *_folders(above), Path(), *_folders(above.parent)):
             if all(is_file(folder / name) for name in names[:LOOKED_AT] if name):
                 return folder, "the folder from which the paths in the table start: the files are there"
         return above, ""
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Location) -> Table:
     """Read a table, and recognise its columns. Raises UserError for one without paths or labels."""
     rows = table_rows(path, key="--from")
     if not rows:
@@ -150,6 +158,15 @@ def _recognised(columns: Sequence[str], names: Sequence[str]) -> str:
     """The first of these names among the columns, in any case; empty if there is none."""
     lower = {column.lower(): column for column in reversed(columns)}
     return next((lower[name] for name in names if name in lower), "")
+
+
+def _remote_root(above: Url, name: str) -> tuple[Url, str]:
+    """As `Table.root` in a store, where folders are not looked for: beside the table, or in `audio/` there or above."""
+    fitting = [above, above / "audio", above.parent / "audio", above.parent]
+    urls = {root: root / name for root in fitting if not leads_out(name)}
+    found = states(list(urls.values())) if urls else {}
+    there = [root for root, url in urls.items() if found[url] is not None]
+    return (there[0], "the place from which the paths in the table start") if there else (above, "")
 
 
 def _folders(above: Path) -> list[Path]:

@@ -54,12 +54,11 @@ class TrainingLoss:
         )  # the gradient of a power below 1 is infinite at 0
 
 
-def balanced_class_weights(targets: np.ndarray, classes: int) -> tuple[float, ...]:
-    """Class weights (C) inversely proportional to the number of clips; targets are indices (N) or 0/1 values (N, C).
+def balanced_class_weights(counts: np.ndarray) -> tuple[float, ...]:
+    """Class weights (C) inversely proportional to the number of clips of each class, `counts` (C).
 
     Their mean over the labels of all clips is 1; a class without clips has weight 1.
     """
-    counts = targets.sum(axis=0) if targets.ndim == 2 else np.bincount(targets, minlength=classes)
     present = counts > 0
     weights = counts.sum() / (present.sum() * np.where(present, counts, 1))
     return tuple(float(weight) for weight in np.where(present, weights, 1.0))

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from pannsdist.runtime.addresses import is_safe
 from pannsdist.runtime.errors import SettingsError
 from pannsdist.runtime.foreign import excerpt
 
@@ -17,7 +18,6 @@ ENDPOINTS = {
     "MODELSCOPE_DOMAIN": ("www.modelscope.cn", "modelscope.cn"),
 }
 """Variables of other tools that hold the mirror of these hosts; MODELSCOPE_DOMAIN is a host without `https://`."""
-THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 EXAMPLE = f"{SETTING}='zenodo.org=https://mirror.example.org/zenodo'"
 
 
@@ -56,12 +56,6 @@ def mirror_of(url: str) -> Mirror | None:
     found = own or [one for one in _endpoints(urlsplit(url).hostname or "") if one.rest(url) is not None]
     mirror = max(found, key=lambda one: len(one.start), default=None)
     return None if mirror is None or mirror.url(url) == url else mirror
-
-
-def is_safe(url: str) -> bool:
-    """Whether an address is https, or plain http on this machine: nobody between can replace what it sends."""
-    parts = urlsplit(url)
-    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in THIS_MACHINE)
 
 
 def _entries(text: str) -> Iterator[Mirror]:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
 
+from pannsdist.runtime.addresses import redirect_fault
 from pannsdist.runtime.redaction import without_credentials
 from pannsdist.weights.downloads.cache import Remote
-from pannsdist.weights.downloads.mirrors import is_safe
 
 PAGE = re.compile(rb"\s*(<!doctype\s+html|<html)[\s>]", re.IGNORECASE)
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -64,13 +64,12 @@ def _transfer(file: Remote, url: str, part: Path, timeout_s: float) -> int:
 
 
 def _redirect_check(url: str) -> Callable[..., None]:
-    """A hook for requests that refuses to leave an encrypted connection, or this machine, for plain http."""
-    may_be_plain = not is_safe(url)
+    """A hook for requests that refuses a redirect by `redirect_fault`."""
 
     def check(response: Any, **_: Any) -> None:
         target = urljoin(response.url, response.headers.get("location", ""))
-        if response.is_redirect and not may_be_plain and not is_safe(target):
-            raise DownloadError(f"the server redirects to {target}, which is not https")
+        if response.is_redirect and (fault := redirect_fault(url, target)):
+            raise DownloadError(fault)
 
     return check
 

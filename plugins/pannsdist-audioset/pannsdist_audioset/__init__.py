@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pannsdist.contracts.corpora import Corpus, Listed, RootParams, allowed
+from pannsdist.contracts.locations import Location, below, is_root
 from pannsdist.contracts.sound_files import find_sound_files
 from pannsdist.contracts.tables import csv_rows, rows_by
 
@@ -77,13 +77,13 @@ class AudioSet(Corpus):
         path = self.found(LABELS, f"metadata/{LABELS}")
         return rows_by("mid", csv_rows(path, ("index", "mid", "display_name")))
 
-    def _files(self, folder: Path) -> Iterator[tuple[str, str]]:
+    def _files(self, folder: Location) -> Iterator[tuple[str, str]]:
         """Pairs (video id, path relative to the root), recursively."""
-        if not folder.is_dir():
+        if not is_root(folder):
             return
         found = find_sound_files(folder)
         self.skipped = (*self.skipped, *found.skipped)
         for path in found.files:
             name = NAME.fullmatch(path.stem)
             if name:
-                yield name["prefixed"] or name["plain"], path.relative_to(self.root).as_posix()
+                yield name["prefixed"] or name["plain"], below(path, self.root).as_posix()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 import sound_kinds
+import soundfile
 
 from pannsdist.audio.clip_lengths import length_s
 from pannsdist.audio.clip_reader import ClipReader
@@ -110,3 +111,28 @@ def test_a_sound_that_a_store_does_not_have_or_give_is_a_bad_clip(sound, error, 
     with pytest.raises(BadClip, match=r"there is no such file|permission to read it is denied"):
         READER.read(Clip("a", member, ()), None)
     assert size_bytes(member) == (-1 if fails_at == "state" else len(member.content))
+
+
+@dataclass(frozen=True)
+class Value(Member):
+    """A value of a table, whose own size is not known before it is decoded."""
+
+    def state(self):
+        return SourceState(1 << 20, "1")
+
+
+@pytest.mark.parametrize("kind", ["WAV", "FLAC", "MP3", "OGG"])
+@pytest.mark.parametrize("kept", [1.0, 0.5, 0.0])
+def test_the_size_that_counts_is_that_of_the_bytes(kind, kept, tmp_path):
+    path = tmp_path / f"a.{kind.lower()}"
+    soundfile.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, 16000), 8000, format=kind)
+    path.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
+    assert judge(Value(path.name, path.read_bytes())) == judge(path)
+
+
+def test_a_value_that_is_not_there_says_why():
+    class Null(Value):
+        def open(self):
+            raise FileNotFoundError(2, "its audio is null", "a.wav")
+
+    assert judge(Null("a.wav", b"")).fault == "its audio is null"

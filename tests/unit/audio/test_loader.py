@@ -1,45 +1,30 @@
 """Workers read ahead, and nothing that happens in them is lost."""
 
-import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import closing, suppress
+from dataclasses import fields
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
 from small_parts import tone_clips
+from worker_tasks import Deadly, Exploding
 
 from pannsdist.audio.batches import ClipTable, EvaluationPlan, Shard, TrainingPlan, clip_table
 from pannsdist.audio.clip_reader import ClipReader
 from pannsdist.audio.loader import Loader
+from pannsdist.audio.mixup import Mixup
 from pannsdist.contracts import Clip
+from pannsdist.contracts.batch import Batch
 from pannsdist.runtime.errors import BadClip, WorkerDied
 
 READER = ClipReader(8000, 800)
-
-
-@dataclass(frozen=True)
-class Exploding:
-    """A sound of a plugin with a mistake in it."""
-
-    def samples(self):
-        return self._explode()
-
-    def _explode(self):
-        raise ZeroDivisionError("a mistake in a plugin")
-
-
-@dataclass(frozen=True)
-class Deadly:
-    """A sound whose making ends the process."""
-
-    def samples(self):
-        os._exit(7)
 
 
 def evaluation(clips, batch_size=2, skip_bad=False):
@@ -56,7 +41,17 @@ def read(requests, workers):
 
 def workers():
     """The processes of loky that this one has started."""
-    return [child for child in psutil.Process().children() if any("LokyProcess" in word for word in child.cmdline())]
+    return [
+        child
+        for child in psutil.Process().children()
+        if any(word.endswith("workers/boot.py") for word in child.cmdline())
+    ]
+
+
+@pytest.fixture(scope="module")
+def loader():
+    with closing(Loader(2)) as one:
+        yield one
 
 
 def sound(source):
@@ -148,6 +143,7 @@ def test_the_first_workers_of_a_process_hold_both_signals_back_too():
     code = """
 import functools, signal
 from pannsdist.audio.loader import Loader
+from pannsdist.audio.mixup import Mixup
 if __name__ == "__main__":
     loader = Loader(2)
     masks = list(loader.map(functools.partial(signal.pthread_sigmask, signal.SIG_BLOCK), [()] * 4))
@@ -200,6 +196,7 @@ def test_a_loader_closes_while_its_workers_are_stuck():
     code = """
 import time
 from pannsdist.audio.loader import Loader
+from pannsdist.audio.mixup import Mixup
 if __name__ == "__main__":
     loader = Loader(2)
     try:
@@ -213,3 +210,51 @@ if __name__ == "__main__":
     except subprocess.TimeoutExpired:
         pytest.fail("still alive")
     assert done.stderr.rstrip().endswith("KeyError: 'the forward pass failed'"), done.stderr
+
+
+LABELS = ("high", "low")
+
+
+def mixed(pairs, domain):
+    table = clip_table([*tone_clips(40), *ABSENT], LABELS, False)
+    return TrainingPlan(table, 8, 3, READER, True, mixup=Mixup(1.0, pairs, domain, 2)).requests(1, Shard(0, 1))
+
+
+def grouped():
+    """Batches of three lengths, the longest of them larger than the memory at first."""
+    clips = [clip for seconds in (0.1, 0.5, 60.0) for clip in tone_clips(4, seconds)]
+    for at, samples in zip((0, 4, 8), (800, 4000, 480000), strict=True):
+        reader = ClipReader(8000, samples)
+        rows = ClipTable(clips[at : at + 4], np.zeros(4, np.int64))
+        yield from EvaluationPlan(rows, 2, reader).requests(Shard(0, 1))
+
+
+ABSENT = [Clip(f"absent{n}", Path(f"/absent/{n}.wav"), ("high",)) for n in range(8)]
+REQUESTS = {
+    **{
+        f"{pairs} {domain}": partial(mixed, pairs, domain)
+        for pairs in ("panns", "free")
+        for domain in ("features", "waveform")
+    },
+    "of several lengths": grouped,
+    "bad clips alone": lambda: evaluation(ABSENT, skip_bad=True).requests(Shard(0, 1)),
+}
+
+
+@pytest.mark.parametrize("kind", REQUESTS)
+def test_batches_of_every_kind_are_the_same_with_and_without_workers(kind, loader):
+    alone, helped = list(Loader(0).read(REQUESTS[kind]())), list(loader.read(REQUESTS[kind]()))
+    assert len(alone) > 1
+    for one, other in zip(alone, helped, strict=True):
+        for name in [field.name for field in fields(Batch)]:
+            expected, found = getattr(one, name), getattr(other, name)
+            if isinstance(expected, np.ndarray):
+                assert (found.dtype, found.shape, found.tobytes()) == (
+                    expected.dtype,
+                    expected.shape,
+                    expected.tobytes(),
+                )
+            elif name == "bad":
+                assert [str(error) for error in found] == [str(error) for error in expected]
+            else:
+                assert found == expected

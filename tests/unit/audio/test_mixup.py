@@ -184,7 +184,7 @@ def test_targets_are_mixed_by_the_same_shares_as_clips():
 def test_several_labels_are_mixed_too():
     clips = [Clip(f"c{n}", tone_clips(1)[0].source, ("high", "low")[: n % 3]) for n in range(12)]
     table = clip_table(clips, LABELS, multi_label=True)
-    truth = {clip.id: table.targets[row] for row, clip in enumerate(clips)}
+    truth = {clip.id: target for clip, target in zip(clips, table.targets[:], strict=True)}
     ((batch,),) = batches(training(table, 6, mixup=mixup()))
     ids = batch.ids + batch.further_ids
     for row, (partner, mix_weight) in enumerate(zip(batch.partners, batch.mix_weights, strict=True)):

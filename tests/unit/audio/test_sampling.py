@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pannsdist.audio.sampling import epoch_indices, occurrences
+from pannsdist.audio.targets import MultiHot
 
 SIZES = (60, 25, 10, 5)
 TARGETS = np.repeat(np.arange(4), SIZES)
@@ -13,7 +14,7 @@ SEVERAL[:90, 0] = SEVERAL[:10, 1] = SEVERAL[6:10, 2] = SEVERAL[20, 4] = 1
 
 
 @pytest.mark.parametrize("sampling", ["shuffled", "balanced", "weighted"])
-@pytest.mark.parametrize("targets", [TARGETS, SEVERAL], ids=["one label", "several labels"])
+@pytest.mark.parametrize("targets", [TARGETS, MultiHot.of(SEVERAL)], ids=["one label", "several labels"])
 def test_an_epoch_is_a_function_of_seed_and_epoch_and_has_as_many_places_as_clips(sampling, targets):
     drawn = {
         (seed, epoch): epoch_indices(targets, sampling, seed, epoch).tolist() for seed in (0, 1) for epoch in (1, 2)
@@ -49,7 +50,7 @@ def test_balanced_draws_the_order_of_a_class_anew_for_each_round_and_each_epoch(
 
 
 def test_balanced_with_several_labels_goes_round_the_classes_that_have_clips():
-    rows = epoch_indices(SEVERAL, "balanced", 0, 1)
+    rows = epoch_indices(MultiHot.of(SEVERAL), "balanced", 0, 1)
     assert np.count_nonzero(rows == 20) >= 25, "the one clip of its class comes with each round"
     assert SEVERAL[rows].any(axis=1).all(), "a clip without labels is in no class"
 
@@ -60,7 +61,7 @@ def test_weighted_meets_classes_equally_often_on_the_average():
 
 
 def test_weighted_adds_up_the_labels_of_a_clip():
-    rows = np.concatenate([epoch_indices(SEVERAL, "weighted", 0, epoch) for epoch in range(1, 101)])
+    rows = np.concatenate([epoch_indices(MultiHot.of(SEVERAL), "weighted", 0, epoch) for epoch in range(1, 101)])
     weights = np.where(SEVERAL[:, 0], 1 / 90, 0) + SEVERAL[:, 1] / 10 + SEVERAL[:, 2] / 4 + SEVERAL[:, 4]
     expected = weights / weights.sum()
     np.testing.assert_allclose(np.bincount(rows, minlength=100) / len(rows), expected, atol=0.01)

@@ -19,6 +19,7 @@ COMMANDS = {
     "export": ("export", "--model", "no_such_model", "-o", "{}"),
     "find-lr": ("find-lr", *CONFIG, "--plot", "{}.png"),
     "weights": ("weights", "convert", "no_such.pth", "{}.pdparams"),
+    "pack": ("data", "pack", *CONFIG, "-o", "{}"),
     "fetch": ("data", "fetch", "esc50", "-o", "{}"),
     "plugins": ("plugins", "new", "metric", "birdsong", "-o", "{}"),
     "report": ("report", "run", "-o", "{}.html"),

@@ -22,7 +22,7 @@ data: {name: folder, params: {root: data}, workers: 0}
 train: {epochs: 1, batch_size: 2, crop_s: 0.3}
 trackers: {visualdl: null}
 """
-LEFT_OUT = "1 file(s) in a format that libsndfile does not read (dog/more.m4a); convert: ffmpeg -i "
+LEFT_OUT = "1 file(s) in a format that libsndfile does not read (dog/more.dsf); convert: ffmpeg -i "
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def work(tmp_path_factory):
         (work / "data" / label).mkdir(parents=True)
         for number in range(3):
             soundfile.write(work / "data" / label / f"{number}.caf", NOISE, RATE_HZ, format="CAF")
-    (work / "data" / "dog" / "more.m4a").touch()
+    (work / "data" / "dog" / "more.dsf").touch()
     (work / "settings.yaml").write_text(SETTINGS, encoding="utf-8")
     (work / "odd").mkdir()
     soundfile.write(work / "odd" / "a.wav", NOISE, RATE_HZ)

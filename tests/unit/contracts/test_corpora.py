@@ -111,7 +111,7 @@ def test_a_home_folder_is_written_with_a_tilde(tmp_path, monkeypatch):
 def test_a_missing_root_is_refused_by_name_with_where_to_get_it(root):
     assert refusal(root) == (
         f"data.params.root is {root!r}, which is not a folder\n"
-        "  it is the folder that holds list.csv and the sounds; download: https://example.org/barks\n"
+        "  it is the folder that holds list.csv and the sounds, or its URL; download: https://example.org/barks\n"
         "  next: the same command with data.params.root=FOLDER"
     )
 

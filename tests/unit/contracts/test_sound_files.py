@@ -41,7 +41,7 @@ NOT_BY_ENDING = {"RAW", "MAT4", "MAT5", "MPC2K"}
 """Without a header, or with an ending that mostly is something else: named among what is left out."""
 WANTED = ("0.wav", "1.WAV", "broken.wav", "deep/er/2.W64", "empty.wav", "linked.wav", "odd.wav/3.aifc", "trailing.wav ")
 LEFT_OUT = {
-    "in a format that libsndfile does not read": ("a.m4a", "b.WebM", "deep/c.wma"),
+    "in a format that libsndfile does not read": ("a.dsf", "b.AAX", "deep/c.oma"),
     "without a header": ("d.raw",),
     "in a format that is rarely sound": ("e.mat",),
     "hidden": ("._0.wav", ".secret.mp4", ".x.FLAC"),
@@ -118,11 +118,11 @@ def test_every_format_that_libsndfile_reads_is_found_by_its_usual_endings(tmp_pa
 
 
 def test_what_is_left_out_is_counted_and_named_with_a_remedy(tmp_path):
-    touch(tmp_path, *(f"my {number}.m4a" for number in range(5)))
+    touch(tmp_path, *(f"my {number}.dsf" for number in range(5)))
     (skipped,) = find_sound_files(tmp_path).skipped
     assert str(skipped) == (
-        "5 file(s) in a format that libsndfile does not read (my 0.m4a, my 1.m4a, my 2.m4a and 2 more); "
-        f"convert: ffmpeg -i '{tmp_path}/my 0.m4a' '{tmp_path}/my 0.flac'"
+        "5 file(s) in a format that libsndfile does not read (my 0.dsf, my 1.dsf, my 2.dsf and 2 more); "
+        f"convert: ffmpeg -i '{tmp_path}/my 0.dsf' '{tmp_path}/my 0.flac'"
     )
     assert "ffmpeg -f s16le -ar RATE_HZ" in how_to_read(tmp_path / "a.raw")
     assert how_to_read(tmp_path / "a.wav") == how_to_read(tmp_path / "a.txt") == ""
@@ -131,7 +131,7 @@ def test_what_is_left_out_is_counted_and_named_with_a_remedy(tmp_path):
 
 
 def test_a_folder_dataset_without_readable_sounds_says_what_is_there(tmp_path):
-    touch(tmp_path, "dog/a.wav", "cat/b.m4a")
+    touch(tmp_path, "dog/a.wav", "cat/b.dsf")
     with pytest.raises(UserError, match=r"cat/ .* has no audio\n  left out: 1 file\(s\) in a format .*ffmpeg -i"):
         Folder(FolderParams(str(tmp_path)))
 

@@ -121,3 +121,42 @@ def test_a_processor_is_known_by_its_largest_instruction_set(flags, level, tmp_p
 
 def test_a_processor_of_another_system_is_other(tmp_path):
     assert cpu.processor(tmp_path / "cpuinfo").instructions == "other"
+
+
+CGROUPS = {
+    "version 2": ({"proc/self/cgroup": "0::/a/b", "sys/fs/cgroup/a/b/cpu.max": "250000 100000"}, 2),
+    "of a folder above": ({"proc/self/cgroup": "0::/a/b", "sys/fs/cgroup/a/cpu.max": "300000 100000"}, 3),
+    "the smallest of several": (
+        {"proc/self/cgroup": "0::/a", "sys/fs/cgroup/a/cpu.max": "max 100000", "sys/fs/cgroup/cpu.max": "100000 50000"},
+        2,
+    ),
+    "less than one": ({"proc/self/cgroup": "0::/", "sys/fs/cgroup/cpu.max": "50000 100000"}, 1),
+    "version 1, in a container": (
+        {
+            "proc/self/cgroup": "4:memory:/docker/1\n3:cpu,cpuacct:/docker/1",
+            "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "350000",
+            "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000",
+        },
+        3,
+    ),
+    "version 1, without a limit": (
+        {
+            "proc/self/cgroup": "3:cpu,cpuacct:/",
+            "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1",
+            "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000",
+        },
+        8,
+    ),
+    "no limit": ({"proc/self/cgroup": "0::/", "sys/fs/cgroup/cpu.max": "max 100000"}, 8),
+    "unreadable": ({"proc/self/cgroup": "0::/", "sys/fs/cgroup/cpu.max": "nonsense"}, 8),
+    "none": ({}, 8),
+}
+
+
+@pytest.mark.parametrize(("files", "expected"), CGROUPS.values(), ids=CGROUPS)
+def test_the_cores_of_a_process_are_those_that_its_cgroups_leave(files, expected, tmp_path, monkeypatch):
+    monkeypatch.setattr(cpu.os, "sched_getaffinity", lambda _: set(range(8)))
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text + "\n")
+    assert cpu.cores(tmp_path) == expected

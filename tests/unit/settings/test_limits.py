@@ -15,7 +15,7 @@ from pannsdist.settings.schema import Settings
 
 LIMITS = {
     "seed": "[0, 4294967295]",
-    "data.workers": "[0, 256]",
+    "data.workers": "auto|[0, 256]",
     "data.on_bad_clip": "stop|skip",
     "data.on_change": "stop|continue",
     "data.min_clip_s": "[0, 3600]",
@@ -97,10 +97,12 @@ FIELDS = {key: (schema, item) for key, schema, item in (*limited_fields(Settings
 def written(item):
     """The limits of a field in the notation of the table."""
     limits = item.metadata
-    if "choices" in limits:
-        return "|".join(limits["choices"])
+    choices = "|".join(limits.get("choices", ()))
+    if choices and "low" not in limits:
+        return choices
     start = f"[{limits['low']!r}" if "low" in limits else f"({limits['above']!r}" if "above" in limits else "(-inf"
-    return f"{start}, {limits['high']!r}]" if "high" in limits else f"{start}, inf)"
+    numbers = f"{start}, {limits['high']!r}]" if "high" in limits else f"{start}, inf)"
+    return f"{choices}|{numbers}" if choices else numbers
 
 
 def is_integer(item):
@@ -116,9 +118,9 @@ def neighbour(item, value, towards):
 def edges(item):
     """(values that are allowed, values that are refused) around the limits of a field."""
     limits = item.metadata
+    allowed, refused = [], [] if is_integer(item) or "choices" in limits else [math.nan, math.inf, -math.inf]
     if "choices" in limits:
-        return list(limits["choices"]), ["", "no such choice", f"{limits['choices'][0]} "]
-    allowed, refused = [], [] if is_integer(item) else [math.nan, math.inf, -math.inf]
+        allowed, refused = list(limits["choices"]), ["", "no such choice", f"{limits['choices'][0]} "]
     if "low" in limits:
         allowed.append(limits["low"])
         refused.append(neighbour(item, limits["low"], -math.inf))

@@ -144,7 +144,9 @@ def test_a_value_of_the_wrong_type_is_refused_with_the_right_one(write):
         ("optimizer.learning_rate=nan", "above 0, up to 100"),
         ("schedule.final_lr_factor=1.5", "0 to 1"),
         ("data.on_bad_clip=ignore", "one of stop, skip"),
-        ("data.workers=-1", "0 to 256"),
+        ("data.workers=-1", "auto or 0 to 256"),
+        ("data.workers=257", "auto or 0 to 256"),
+        ("data.workers=many", "auto or 0 to 256"),
         ("seed=-1", "0 to 4294967295"),
     ],
 )
@@ -153,6 +155,13 @@ def test_a_value_out_of_range_is_refused_with_the_range(write, override, right):
     said = refusal(write(ENOUGH), override)
     assert said.startswith(f"{key} on the command line is ")
     assert f"\n  allowed: {right}\n" in said
+
+
+@pytest.mark.parametrize("value", ["null", "true", "1.5", "[1]"])
+def test_a_number_that_may_be_chosen_is_no_other_value(write, value):
+    said = refusal(write(ENOUGH), f"data.workers={value}")
+    assert said.startswith("data.workers on the command line: ")
+    assert "\n  data.workers: auto or 0 to 256\n" in said
 
 
 @pytest.mark.parametrize("value", ["0", "256"])

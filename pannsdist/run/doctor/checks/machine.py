@@ -23,7 +23,7 @@ def check(facts: Facts) -> Iterator[Finding]:
     machine, gpus = facts.machine, len(facts.gpus.states)
     yield ok("CPU cores", f"{machine.cores}; {machine.memory_free // MIB} MiB of memory are free")
     yield _shared_memory(machine, gpus)
-    yield _semaphores(machine)
+    yield _memfd(machine)
     yield _files(machine)
     if gpus > 1:
         yield _locked(machine)
@@ -35,21 +35,22 @@ def _shared_memory(machine: Machine, gpus: int) -> Finding:
         "/dev/shm",  # noqa: S108 - a name
         "mount -o remount,size=2G /dev/shm; in a container: docker run --shm-size=2g, or --ipc=host",
     )
+    found = error if gpus > 1 else warning
     if machine.shm_size is None or machine.shm_free is None:
-        return error(name, "not there: worker processes cannot start", "mount -t tmpfs -o size=2G tmpfs /dev/shm")
+        return found(name, "not there; NCCL between GPUs needs it", "mount -t tmpfs -o size=2G tmpfs /dev/shm")
     seen = f"{machine.shm_size // MIB} MiB, {machine.shm_free // MIB} MiB free"
     if gpus > 1 and machine.shm_free < SHM_FOR_NCCL:
         return error(name, f"{seen}; NCCL between {gpus} GPUs needs {SHM_FOR_NCCL // MIB} MiB", right)
     if machine.shm_free < SHM_LEAST:
-        return warning(name, f"{seen}; enough for worker processes, not for NCCL between GPUs", right)
+        return warning(name, f"{seen}; enough for one GPU, not for NCCL between several", right)
     return ok(name, seen)
 
 
-def _semaphores(machine: Machine) -> Finding:
-    if machine.semaphores:
-        right = "train with data.workers=0, or mount a /dev/shm that can be written"
-        return error("semaphores", f"worker processes cannot make one: {machine.semaphores}", right)
-    return ok("semaphores", "worker processes can make them")
+def _memfd(machine: Machine) -> Finding:
+    if machine.memfd:
+        right = "set TMPDIR to a folder on a fast disk, which they use instead, or data.workers=0"
+        return warning("memfd", f"no memory for worker processes to share: {machine.memfd}", right)
+    return ok("memfd", "worker processes can share memory")
 
 
 def _files(machine: Machine) -> Finding:

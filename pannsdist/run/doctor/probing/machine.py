@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ctypes
-import multiprocessing
 import os
 import resource
 import time
 from pathlib import Path
 
+from pannsdist.audio.workers.slots import shared_memory
 from pannsdist.run.doctor.facts import Machine
 from pannsdist.runtime import cpu
 
@@ -27,7 +27,7 @@ def machine() -> Machine:
         memory_free=psutil.virtual_memory().available,
         shm_size=size,
         shm_free=free,
-        semaphores=_semaphores(),
+        memfd=_memfd(),
         open_files=_limit(resource.RLIMIT_NOFILE),
         locked_memory=_limit(resource.RLIMIT_MEMLOCK),
         clock_s=time.time(),
@@ -49,12 +49,12 @@ def _limit(kind: int) -> int | None:
     return None if soft == resource.RLIM_INFINITY else soft
 
 
-def _semaphores() -> str:
-    """Why the worker processes cannot make a semaphore; empty if they can."""
-    try:
-        multiprocessing.get_context("spawn").Semaphore(1)
-    except OSError as error:
-        return str(error)
+def _memfd() -> str:
+    """Why this process cannot make memory that its workers share; empty if it can."""
+    found = shared_memory()
+    if isinstance(found, str):
+        return found
+    os.close(found)
     return ""
 
 

@@ -9,17 +9,18 @@ import paddle
 from pannsdist.audio.batches import Shard, TrainingPlan, clip_table
 from pannsdist.audio.clip_reader import ClipReader
 from pannsdist.audio.loader import Loader
+from pannsdist.audio.workers.count import AUTO, worker_count
 from pannsdist.contracts.batch import Batch
 from pannsdist.contracts.network import Network
 from pannsdist.distributed.world import World
 from pannsdist.registry import Catalog
-from pannsdist.runtime import seeding
+from pannsdist.runtime import devices, launcher, seeding
 from pannsdist.training.optimization.losses import TrainingLoss
 from pannsdist.training.optimization.optimizers import build_optimizer
 from pannsdist.training.optimization.schedules import Schedule
 from pannsdist.training.train_step import Learner
 
-CROP_S, RATE, SEED, WORKERS, CLIPS_OF_CLASS = 5.0, 1e-4, 0, 2, 64
+CROP_S, RATE, SEED, CLIPS_OF_CLASS = 5.0, 1e-4, 0, 64
 
 
 class RealTraining:
@@ -43,7 +44,8 @@ class RealTraining:
         optimizer = build_optimizer("AdamW", {}, RATE, network.model)
         loss = TrainingLoss(multi_label=False)
         self._learner = Learner(world, network, loss, optimizer, Schedule("constant", RATE, steps))
-        self._loader = Loader(WORKERS)
+        processes = -(-world.size // launcher.nodes())
+        self._loader = Loader(worker_count(AUTO, processes, world.device != devices.CPU))
 
     def batches(self) -> Iterator[Batch]:
         """This process's batches, one for each step, over as many epochs as that takes."""

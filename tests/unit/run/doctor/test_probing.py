@@ -99,7 +99,7 @@ def in_own_mounts(*commands):
 
 def test_a_shm_of_64_mb_is_seen():
     look = "import os; s = os.statvfs('/dev/shm'); from pannsdist.run.doctor.probing.machine import machine; "
-    look += "print(machine().shm_size, machine().semaphores)"
+    look += "print(machine().shm_size, machine().memfd)"
     printed = in_own_mounts("mount -t tmpfs -o size=64M tmpfs /dev/shm", f'"{sys.executable}" -c "{look}"')
     assert printed.split() == [str(64 << 20)]
 

@@ -9,6 +9,7 @@ from small_parts import tone
 
 from pannsdist import settings
 from pannsdist.contracts import Clip, NoParams
+from pannsdist.contracts.clip_lists import ClipList
 from pannsdist.registry import Entry, Origin
 from pannsdist.registry.building import Part
 from pannsdist.run.planning.data import load_data, load_train_and_valid
@@ -19,14 +20,23 @@ from pannsdist.settings.schema import SelectSettings, Settings
 LABELS = ("cat", "dog", "owl")
 
 
+@pytest.fixture(autouse=True, params=["clips", "columns"])
+def kept(request, monkeypatch):
+    """As what the plugin has its clips: the checks and their words are the same."""
+    monkeypatch.setattr(Anyones, "are_columns", request.param == "columns")
+    return request.param
+
+
 class Anyones:
     """A dataset plugin of somebody else, which checks nothing."""
+
+    are_columns = False
 
     def __init__(self, splits, labels=LABELS, multi_label=False):
         self.labels, self.multi_label, self.splits, self._clips = labels, multi_label, tuple(splits), splits
 
     def clips(self, split):
-        return self._clips[split]
+        return ClipList.of(self._clips[split]) if self.are_columns else self._clips[split]
 
 
 def part(*arguments, **named):
@@ -128,7 +138,9 @@ def test_classes_that_may_be_a_mistake_are_noted():
         ({"duration_s": math.nan}, "lasts nan s"),
     ],
 )
-def test_a_clip_that_cannot_be_used_is_refused(change, said):
+def test_a_clip_that_cannot_be_used_is_refused(change, said, kept):
+    if kept == "columns" and math.isnan(change.get("duration_s", 0.0)):
+        pytest.skip("in columns that is the end of the file")
     splits = good()
     splits["train"][1] = replace(splits["train"][1], **change)
     assert said in refusal(splits)

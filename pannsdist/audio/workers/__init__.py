@@ -1,0 +1,1 @@
+"""Worker processes that get their tasks and give their results in shared memory."""

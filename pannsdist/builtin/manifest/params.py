@@ -1,0 +1,28 @@
+"""The params of the dataset `manifest`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pannsdist.contracts import param
+from pannsdist.contracts.tables import TABLE_ENDINGS
+
+COLUMNS_DOC = "what the table calls its columns, where it differs, as {path: filename, label: category}"
+
+
+@dataclass(frozen=True)
+class ManifestParams:
+    """`path`, `root` and `labels` are relative to the working directory."""
+
+    path: str = param(doc=f"manifest file: {', '.join(TABLE_ENDINGS)}")
+    root: str = param("", "folder that paths in the manifest are relative to; empty: folder of the manifest")
+    valid_fold: int = param(0, "fold of the valid split; 0: use the column split, or valid_fraction")
+    multi_label: bool = param(False, "whether a clip may have several labels")
+    label_separator: str = param(";", "separator between labels")
+    labels: str = param("", "text file with one label per line, in output order; empty: sorted labels")
+    folds: int = param(0, "number of folds to draw, without a column fold; 0: none")
+    valid_fraction: float = param(0.0, "fraction of each class for validation, without a column split or fold")
+    test_fraction: float = param(0.0, "fraction of each class for testing, without a column split or fold")
+    group: str = param("", "column whose values are never split, or a pattern of the path, such as (*)_* or (*)/*")
+    seed: int = param(0, "seed of the drawn splits and folds")
+    columns: dict[str, str] = field(default_factory=dict, metadata={"doc": COLUMNS_DOC})

@@ -1,0 +1,1 @@
+"""`pannsdist data pack`: a dataset becomes tar shards and a manifest, from which it trains as from loose files."""

@@ -7,16 +7,16 @@ import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from pannsdist.audio.batches import ClipTable
-from pannsdist.audio.clip_formats import costs_work
+from pannsdist.audio.clip_formats import costs_work, evenly
 from pannsdist.audio.waveform_cache import WaveformCache
 from pannsdist.cache.arrays import BYTES_OF_GB, ArrayCache, cache_folder
 from pannsdist.cache.pruning import packs
-from pannsdist.contracts import Clip
 from pannsdist.run.planning import frozen_body
 from pannsdist.run.planning.data import TRAIN
 from pannsdist.run.planning.padding import CropFit
@@ -29,6 +29,8 @@ from pannsdist.settings.schema import Settings
 AUTO, OFF, INT16 = "auto", "off", "int16"
 YAML_OFF = ("false", "no")
 """What YAML makes of `off`, which it takes for a truth value."""
+LOOKED_AT = 1 << 14
+"""Clips of a split whose folder is compared with that of the cache."""
 FREE_PART = 0.9
 """Of the free disk, so much may be used."""
 
@@ -66,7 +68,8 @@ def refuse_cache_folder(settings: Settings, origin: SettingsOrigin, tables: Iter
     if not next(path for path in (root, *root.parents) if os.path.lexists(path)).is_dir():
         raise SettingsError(f"{where} is {shown(root)}, which is no folder", right, origin.command)
     real = Path(os.path.realpath(root))
-    files = (clip.source for table in tables for clip in table.clips if isinstance(clip.source, Path))
+    some = chain.from_iterable(evenly(table.clips, LOOKED_AT) for table in tables)
+    files = (clip.source for clip in some if isinstance(clip.source, Path))
     for sounds in sorted({Path(os.path.realpath(file.parent)) for file in files}):
         if real == sounds or sounds in real.parents or real in sounds.parents:
             wrong = f"{where} is {shown(root)}, and sounds of the data are in {shown(sounds)}"
@@ -88,16 +91,16 @@ def cache_to_fill(settings: Settings, origin: SettingsOrigin, tables: Iterable[C
 
 def chosen(plan: Plan, fits: Sequence[CropFit]) -> Chosen:
     """The choice for a run. Reads headers of some sound files; rank 0 only. Raises nothing."""
-    text, clips, rate_hz = named(plan.settings), _clips(plan), plan.front_end.sample_rate_hz
-    work = costs_work(clips, rate_hz)
+    text, tables, rate_hz = named(plan.settings), _tables(plan), plan.front_end.sample_rate_hz
+    work, count = costs_work(tables[0].clips, rate_hz), sum(map(len, tables))
     if text == OFF or plan.settings.data.cache_limit_gb == 0 or work is None or (text == AUTO and not work):
         return Chosen(False, "")
     try:
         cache = waveform_cache(plan.settings)
     except UserError:  # of a user without a home folder
         return Chosen(False, "")
-    size = needed_bytes(fits, len(clips), rate_hz, cache.is_16_bit)
-    what = f"{len(clips)} sounds at {rate_hz} Hz, {_gb(size)}, in {shown(cache.root)}"
+    size = needed_bytes(fits, count, rate_hz, cache.is_16_bit)
+    what = f"{count} sounds at {rate_hz} Hz, {_gb(size)}, in {shown(cache.root)}"
     obstacle = next(_obstacles(plan, fits, cache, size), "")
     if text == AUTO and obstacle:
         return Chosen(False, f"off: {obstacle}")
@@ -135,9 +138,17 @@ def _free_bytes(cache: WaveformCache, rate_hz: int) -> float | None:
     return None
 
 
-def _clips(plan: Plan) -> list[Clip]:
-    tables = [*plan.data.splits.values(), *([plan.data.test] if plan.data.test else [])]
-    return [clip for table in tables for clip in table.clips]
+def _tables(plan: Plan) -> list[ClipTable]:
+    """The clips that the run reads, those of training first."""
+    return [
+        plan.data.splits[TRAIN],
+        *(table for name, table in plan.data.splits.items() if name != TRAIN),
+        *_test(plan),
+    ]
+
+
+def _test(plan: Plan) -> list[ClipTable]:
+    return [] if plan.data.test is None else [plan.data.test]
 
 
 def _gb(size: float) -> str:

@@ -19,10 +19,9 @@ PLAIN = ("WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF")
 def costs_work(clips: Sequence[Clip], rate_hz: int) -> bool | None:
     """Whether any of some clips, evenly chosen, has to be fetched, decoded or resampled; None if none is a sound file.
 
-    Raises nothing: a file that cannot be read costs no work.
+    Raises nothing: what is no file costs no work.
     """
-    chosen = clips[:: max(1, len(clips) // SAMPLED_CLIPS)][:SAMPLED_CLIPS]
-    files = [clip.source for clip in chosen if isinstance(clip.source, SoundFile)]
+    files = [clip.source for clip in evenly(clips, SAMPLED_CLIPS) if isinstance(clip.source, SoundFile)]
     return any(_costs_work(file, rate_hz) for file in files) if files else None
 
 
@@ -33,6 +32,14 @@ def _costs_work(file: SoundFile, rate_hz: int) -> bool:
         state_of(file)  # a pipe would be waited for
         with closing(Decoder(file)) as decoder:
             is_plain = decoder.format in PLAIN and decoder.subtype.startswith("PCM_") and decoder.rate_hz == rate_hz
-    except (DecodingError, NoSoundFile, CannotRead):
+    except DecodingError:
+        return True
+    except (NoSoundFile, CannotRead):
         return False
     return not is_plain
+
+
+def evenly(clips: Sequence[Clip], at_most: int) -> list[Clip]:
+    """At most so many clips, from the first on, evenly over all."""
+    step = -(-len(clips) // at_most) or 1
+    return [clips[row] for row in range(0, len(clips), step)]

@@ -11,6 +11,7 @@ from pannsdist.audio.cache_filling import Kept, fill, look
 from pannsdist.audio.loader import Loader
 from pannsdist.audio.waveform_cache import WaveformCache
 from pannsdist.cache.pruning import check, packs
+from pannsdist.contracts import Clip
 from pannsdist.run.planning.data import Data
 from pannsdist.runtime.errors import CannotRead, shell_command
 from pannsdist.runtime.names import shown
@@ -70,19 +71,30 @@ class Caching:
         workers: int,
         progress: Callable[[int], object],
     ) -> CacheReport:
-        listed = [(f"{split}/{clip.id}", clip) for split, table in self.data.splits.items() for clip in table.clips]
-        parts = [tuple(clip for _, clip in listed[at : at + AT_ONCE]) for at in range(0, len(listed), AT_ONCE)]
-        found: list[Kept] = []
-        loader = Loader(workers)
+        complete, refused, loader = 0, dict[str, str](), Loader(workers)
+        parts = self._parts()
         try:
-            for some in loader.map(partial(function, cache=self.cache, rate_hz=self.rate_hz), parts):
-                found += some
+            for some in loader.map(partial(function, cache=self.cache, rate_hz=self.rate_hz), self._requests()):
+                names = next(parts)
+                complete += sum(kept.is_complete for kept in some)
+                refused |= {name: kept.why for name, kept in zip(names, some, strict=True) if kept.why}
                 progress(len(some))
         finally:
             loader.close()
-        refused = {name: kept.why for (name, _), kept in zip(listed, found, strict=True) if kept.why}
-        size = sum(pack.size for pack in packs(self.cache.root))
-        return CacheReport(self.cache.root, len(listed), sum(kept.is_complete for kept in found), refused, size)
+        count = sum(map(len, self.data.splits.values()))
+        return CacheReport(self.cache.root, count, complete, refused, sum(pack.size for pack in packs(self.cache.root)))
+
+    def _requests(self) -> Iterator[tuple[Clip, ...]]:
+        """Some clips at a time."""
+        for table in self.data.splits.values():
+            for at in range(0, len(table), AT_ONCE):
+                yield tuple(table.clips[row] for row in range(at, min(len(table), at + AT_ONCE)))
+
+    def _parts(self) -> Iterator[list[str]]:
+        """The names of the clips of each request."""
+        for split, table in self.data.splits.items():
+            for at in range(0, len(table), AT_ONCE):
+                yield [f"{split}/{table.clips[row].id}" for row in range(at, min(len(table), at + AT_ONCE))]
 
 
 def verify(root: Path, progress: Callable[[int], object]) -> Verified:

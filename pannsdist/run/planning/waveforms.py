@@ -7,16 +7,16 @@ import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from pannsdist.audio.batches import ClipTable
-from pannsdist.audio.clip_formats import costs_work
+from pannsdist.audio.clip_formats import costs_work, evenly
 from pannsdist.audio.waveform_cache import WaveformCache
 from pannsdist.cache.arrays import BYTES_OF_GB, ArrayCache, cache_folder
 from pannsdist.cache.pruning import packs
-from pannsdist.contracts import Clip
 from pannsdist.run.planning import frozen_body
 from pannsdist.run.planning.data import TRAIN
 from pannsdist.run.planning.padding import CropFit
@@ -27,6 +27,10 @@ from pannsdist.settings import SettingsOrigin
 from pannsdist.settings.schema import Settings
 
 AUTO, OFF, INT16 = "auto", "off", "int16"
+YAML_OFF = ("false", "no")
+"""What YAML makes of `off`, which it takes for a truth value."""
+LOOKED_AT = 1 << 14
+"""Clips of a split whose folder is compared with that of the cache."""
 FREE_PART = 0.9
 """Of the free disk, so much may be used."""
 
@@ -39,27 +43,33 @@ class Chosen:
     text: str
 
 
+def named(settings: Settings) -> str:
+    """`auto`, `off`, or the folder that `data.cache` names."""
+    text = settings.data.cache
+    return OFF if text.lower() in (OFF, *YAML_OFF) else AUTO if text.lower() == AUTO else text
+
+
 def waveform_cache(settings: Settings) -> WaveformCache:
     """The cache that the settings name, whether it is used or not; `auto` and `off` name that of the user."""
-    named = settings.data.cache
-    root = cache_folder() if named in (AUTO, OFF) else Path(os.path.abspath(path_of(named)))  # noqa: PTH100 keeps links
+    chosen = named(settings)
+    root = cache_folder() if chosen in (AUTO, OFF) else Path(os.path.abspath(path_of(chosen)))  # noqa: PTH100 keeps links
     return WaveformCache(root, settings.data.cache_limit_gb, settings.data.cache_dtype == INT16)
 
 
 def refuse_cache_folder(settings: Settings, origin: SettingsOrigin, tables: Iterable[ClipTable]) -> None:
     """Raise SettingsError for a folder that is a file, or in which, or around which, the sounds of the data lie."""
-    named = settings.data.cache
-    if named in (AUTO, OFF):
+    text = named(settings)
+    if text in (AUTO, OFF):
         return
     where, right = origin.where("data.cache"), "auto, off, or a folder of its own, such as data.cache=cache"
-    if not named.strip():
-        raise SettingsError(f"{where} is empty", right, origin.command)
+    if not text.strip() or text.lower() in ("true", "yes", "on"):
+        raise SettingsError(f"{where} is '{text}', which is no folder", right, origin.command)
     root = waveform_cache(settings).root
-    above = root if os.path.lexists(root) else folder_above(root)
-    if not above.is_dir():
+    if not next(path for path in (root, *root.parents) if os.path.lexists(path)).is_dir():
         raise SettingsError(f"{where} is {shown(root)}, which is no folder", right, origin.command)
     real = Path(os.path.realpath(root))
-    files = (clip.source for table in tables for clip in table.clips if isinstance(clip.source, Path))
+    some = chain.from_iterable(evenly(table.clips, LOOKED_AT) for table in tables)
+    files = (clip.source for clip in some if isinstance(clip.source, Path))
     for sounds in sorted({Path(os.path.realpath(file.parent)) for file in files}):
         if real == sounds or sounds in real.parents or real in sounds.parents:
             wrong = f"{where} is {shown(root)}, and sounds of the data are in {shown(sounds)}"
@@ -70,7 +80,7 @@ def cache_to_fill(settings: Settings, origin: SettingsOrigin, tables: Iterable[C
     """The cache that is filled by command. Raises SettingsError where there is none."""
     refuse_cache_folder(settings, origin, tables)
     for key, none in (
-        ("data.cache", settings.data.cache == OFF),
+        ("data.cache", named(settings) == OFF),
         ("data.cache_limit_gb", not settings.data.cache_limit_gb),
     ):
         if none:
@@ -81,18 +91,18 @@ def cache_to_fill(settings: Settings, origin: SettingsOrigin, tables: Iterable[C
 
 def chosen(plan: Plan, fits: Sequence[CropFit]) -> Chosen:
     """The choice for a run. Reads headers of some sound files; rank 0 only. Raises nothing."""
-    named, clips, rate_hz = plan.settings.data.cache, _clips(plan), plan.front_end.sample_rate_hz
-    work = costs_work(clips, rate_hz)
-    if named == OFF or plan.settings.data.cache_limit_gb == 0 or work is None or (named == AUTO and not work):
+    text, tables, rate_hz = named(plan.settings), _tables(plan), plan.front_end.sample_rate_hz
+    work, count = costs_work(tables[0].clips, rate_hz), sum(map(len, tables))
+    if text == OFF or plan.settings.data.cache_limit_gb == 0 or work is None or (text == AUTO and not work):
         return Chosen(False, "")
     try:
         cache = waveform_cache(plan.settings)
     except UserError:  # of a user without a home folder
         return Chosen(False, "")
-    size = needed_bytes(fits, len(clips), rate_hz, cache.is_16_bit)
-    what = f"{len(clips)} sounds at {rate_hz} Hz, {_gb(size)}, in {shown(cache.root)}"
+    size = needed_bytes(fits, count, rate_hz, cache.is_16_bit)
+    what = f"{count} sounds at {rate_hz} Hz, {_gb(size)}, in {shown(cache.root)}"
     obstacle = next(_obstacles(plan, fits, cache, size), "")
-    if named == AUTO and obstacle:
+    if text == AUTO and obstacle:
         return Chosen(False, f"off: {obstacle}")
     return Chosen(True, what + (f"; {obstacle}: as much as fits" if obstacle else ""))
 
@@ -128,9 +138,17 @@ def _free_bytes(cache: WaveformCache, rate_hz: int) -> float | None:
     return None
 
 
-def _clips(plan: Plan) -> list[Clip]:
-    tables = [*plan.data.splits.values(), *([plan.data.test] if plan.data.test else [])]
-    return [clip for table in tables for clip in table.clips]
+def _tables(plan: Plan) -> list[ClipTable]:
+    """The clips that the run reads, those of training first."""
+    return [
+        plan.data.splits[TRAIN],
+        *(table for name, table in plan.data.splits.items() if name != TRAIN),
+        *_test(plan),
+    ]
+
+
+def _test(plan: Plan) -> list[ClipTable]:
+    return [] if plan.data.test is None else [plan.data.test]
 
 
 def _gb(size: float) -> str:

@@ -102,9 +102,16 @@ def source(location: Location, known: SourceState | None = None) -> Path | Remot
     return RemoteFile(location, known) if isinstance(location, Url) else location
 
 
-def read_bytes(location: Location) -> bytes:
-    """The content of a small file. Raises OSError."""
-    return objects.read_bytes(location) if isinstance(location, Url) else reading.retried(location.read_bytes)
+def read_bytes(location: Location, at_most: int = -1) -> bytes:
+    """The content of a small file, or its first bytes. Raises OSError."""
+    if isinstance(location, Url):
+        return objects.read_bytes(location, at_most)
+
+    def read() -> bytes:
+        with location.open("rb") as file:
+            return file.read(at_most)
+
+    return reading.retried(read)
 
 
 def can_list(location: Location) -> bool:

@@ -12,7 +12,6 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -122,11 +121,14 @@ def encode_header(header: PackHeader) -> bytes:
     return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
 
 
-def read_header(path: Path, again: str) -> PackHeader:
-    """The header of a `pack.json`. Raises BadDataset, which says `again` where it is damaged, and CannotRead."""
-    found = JsonFile(_header, BadDataset, again, FORMAT, MAX_HEADER_BYTES).read(path)
+def read_header(raw: bytes, place: str, again: str) -> PackHeader:
+    """The header out of the bytes of a `pack.json`, of which one more than `MAX_HEADER_BYTES` is enough.
+
+    Raises BadDataset, which names the `place` and says `again` where it is damaged.
+    """
+    found = JsonFile(_header, BadDataset, again, FORMAT, MAX_HEADER_BYTES).parsed(raw, place)
     if found is None:
-        raise BadDataset(f"{path} is missing", again)
+        raise BadDataset(f"{place} is damaged", again)
     return found
 
 

@@ -54,8 +54,8 @@ class JsonFile(Generic[T]):
                 return None
             raise reading.cannot_read(path, error) from error
 
-    def parsed(self, raw: bytes, path: Path) -> T | None:
-        """The value of the bytes of a file, or of a line. Raises `error`."""
+    def parsed(self, raw: bytes, path: Path | str) -> T | None:
+        """The value of the bytes of a file, or of a line; the path is for messages. Raises `error`."""
         try:
             content = parse_json(raw, "a file", self.max_bytes)
             if self.format is not None:

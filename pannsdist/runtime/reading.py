@@ -116,7 +116,7 @@ def cannot_read(path: Path, error: OSError | MemoryError) -> CannotRead:
     return CannotRead(f"{named} cannot be read: {reason}", right, shell_command("ls", "-l", path))
 
 
-def check_format(content: Mapping[str, Any], known: int, path: Path, error: type[UserError]) -> None:
+def check_format(content: Mapping[str, Any], known: int, path: Path | str, error: type[UserError]) -> None:
     """Raise `error` where the `format` of a file's content is not the one number that this package reads."""
     found = content.get("format")
     if type(found) is int and found > known:

@@ -19,9 +19,9 @@ __all__ = ["PackedSound", "Shards", "ShardsParams"]
 
 @dataclass(frozen=True)
 class ShardsParams:
-    """`root` is relative to the working directory."""
+    """`root` is relative to the working directory, or a URL of a store (`contracts.locations`)."""
 
-    root: str = param(doc="folder of the pack, relative to the working directory")
+    root: str = param(doc="folder of the pack, relative to the working directory, or its URL")
     valid_fold: int = param(
         AS_PACKED, "fold of the valid split, of those that were packed; 0: the splits as packed", low=0
     )

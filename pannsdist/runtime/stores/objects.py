@@ -65,10 +65,10 @@ def listing(url: Url) -> list[tuple[str, ObjectState]]:
     return persistent(url, lambda: sorted(_STORES[url.scheme].listing(url), key=lambda found: found[0]))
 
 
-def read_bytes(url: Url) -> bytes:
-    """The whole object. Raises OSError."""
-    with ObjectReader(url, _state_now(url)) as file:
-        return file.readall()
+def read_bytes(url: Url, at_most: int = -1) -> bytes:
+    """The whole object as it is now, or its first bytes. Raises OSError."""
+    with io.BufferedReader(ObjectReader(url, _state_now(url))) as file:
+        return file.read(at_most)
 
 
 def _state_now(url: Url) -> ObjectState:

@@ -42,7 +42,7 @@ class AvDecoder:
             raise DecodingError(MISSING) from error
         with self._decoding():
             self._bytes = path.open("rb")
-            self._rest, self._stamp = np.zeros((0, 0), np.float32), -1
+            self._rest = np.zeros((0, 0), np.float32)
             self._size = os.fstat(self._bytes.fileno()).st_size
             try:
                 self._begin()
@@ -59,16 +59,26 @@ class AvDecoder:
     def seek(self, frame: int, stamp: int = 0) -> None:
         """Move a new decoder to a landmark; where it is not found again, it stays at the start."""
         with self._decoding():
-            self._container.seek(stamp, stream=self._stream, backward=True)
-            self._is_from_start, self._blocks = False, self._decoded_blocks()
-            for block in self._blocks:
-                if self._stamp == stamp:
-                    self._rest, self.position = block, frame
-                    return
-                if self._stamp > stamp:
-                    break
+            self._rest = self._found(stamp)
+            if len(self._rest):
+                self.position = frame
+                return
+            self._blocks.close()
             self._container.close()
             self._begin()
+
+    def _found(self, stamp: int) -> np.ndarray:
+        """The block with a time stamp; empty if it is not found again."""
+        import av
+
+        self._is_from_start, self._blocks = False, self._decoded_blocks()
+        nothing = self._rest[:0]
+        try:
+            self._container.seek(stamp, stream=self._stream, backward=True)
+            found = next((block for block in self._blocks if self._stamp >= stamp), nothing)
+            return found if self._stamp == stamp else nothing
+        except av.error.FFmpegError:
+            return nothing
 
     def read(self, frames: int) -> np.ndarray:
         """The next frames, fewer at the end: (S, channels) float32."""
@@ -93,7 +103,8 @@ class AvDecoder:
         self._stream.codec_context.thread_count = 1
         self._packets = self._decoded = self.rate_hz = self.channels = self.frames = 0
         self._failed: DecodingError | None = None
-        self._is_from_start, self._stamp, self.landmarks = True, -1, list[tuple[int, int]]()
+        self._is_from_start, self._stamp = True, -1
+        self.landmarks: list[tuple[int, int]] = []
         self._blocks = self._decoded_blocks()
         self.subtype = str(self._stream.codec_context.name)
         self._rest = self._next(False)

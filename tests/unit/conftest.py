@@ -3,6 +3,7 @@
 import signal
 
 import pytest
+import s3_server
 import serving
 
 from pannsdist.cli.command_line import main
@@ -58,3 +59,12 @@ def decide(tmp_path, request):
         return decide_run(chosen, origin, catalog(), world_size)
 
     return decided
+
+
+@pytest.fixture(scope="session")
+def moto():
+    """An S3 server, started once, since that takes seconds."""
+    pytest.importorskip("s3fs", reason="s3fs is not installed: pip install 'pannsdist[s3]'")
+    pytest.importorskip("moto.server", reason="moto is not installed: pip install 'moto[s3,server]'")
+    with s3_server.running() as running:
+        yield running

@@ -2,7 +2,6 @@
 
 import object_server
 import pytest
-import s3_server
 
 from pannsdist.builtin.folder import Folder, FolderParams
 from pannsdist.contracts import UserError
@@ -19,14 +18,6 @@ def server(tmp_path, monkeypatch):
     with object_server.running() as running:
         running.put("set/dog/a 1.wav", b"aaa")
         running.put("set/cat/b#.wav", b"bbbb")
-        yield running
-
-
-@pytest.fixture(scope="module")
-def moto():
-    pytest.importorskip("s3fs", reason="s3fs is not installed: pip install 'pannsdist[s3]'")
-    pytest.importorskip("moto.server", reason="moto is not installed: pip install 'moto[s3,server]'")
-    with s3_server.running() as running:
         yield running
 
 

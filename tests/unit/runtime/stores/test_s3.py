@@ -4,23 +4,13 @@ import random
 import threading
 
 import pytest
-import s3_server
 
 from pannsdist.runtime.stores import extras, objects, urls
 from pannsdist.runtime.stores.blocks import BLOCK_BYTES
 from pannsdist.runtime.stores.failures import ObjectChanged, StoreError
 from pannsdist.runtime.stores.patience import PATIENCE
 
-pytest.importorskip("s3fs", reason="s3fs is not installed: pip install 'pannsdist[s3]'")
-pytest.importorskip("moto.server", reason="moto is not installed: pip install 'moto[s3,server]'")
-
 CONTENT = random.Random(1).randbytes(2 * BLOCK_BYTES + 99)
-
-
-@pytest.fixture(scope="module")
-def moto():
-    with s3_server.running() as server:
-        yield server
 
 
 @pytest.fixture

@@ -140,7 +140,8 @@ class Cell(EncodedSource):
     def open(self) -> BinaryIO:
         """Its bytes, decoded with those of its row group. Raises OSError, FileNotFoundError for a null."""
         self.place.refuse_changed()
-        value = _HELD.group(self.place, self.column, self.row_group)[self.row_in_group]
+        with _table(self.place.path):
+            value = _HELD.group(self.place, self.column, self.row_group)[self.row_in_group]
         if not value.is_valid:
             raise FileNotFoundError(errno.ENOENT, "its audio is null", self.name)
         return io.BytesIO(value.as_buffer())

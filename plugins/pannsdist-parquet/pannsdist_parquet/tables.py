@@ -132,7 +132,10 @@ class _ParquetTable:
 
     def _chunk(self, group: Any, column: str) -> Any:
         chunks = (group.column(number) for number in range(group.num_columns))
-        return next(chunk for chunk in chunks if chunk.path_in_schema == column)
+        found = next((chunk for chunk in chunks if chunk.path_in_schema == column), None)
+        if found is None:
+            raise ValueError(f"a row group has no column {column}")
+        return found
 
     def _refuse_bounds(self, column: str) -> None:
         """Raise for a column, with the fields below it, that is not within the file, or needs an unknown codec."""
@@ -165,6 +168,10 @@ class _ArrowTable:
             self._batches = list(opened)
             if self._whole[-8:].to_pybytes() != END_OF_STREAM:
                 raise ValueError("its end is missing")
+        for batch in self._batches:  # pyarrow ends the process where an array of a false length is looked at
+            if batch.num_rows < 0:
+                raise ValueError("a batch has less than no rows")
+            batch.validate()
         self.schema, self.rows = opened.schema, sum(batch.num_rows for batch in self._batches)
 
     def values(self, column: str) -> list[Any]:

@@ -318,6 +318,20 @@ def test_damage_at_any_place_never_crashes(tmp_path):
                 pass
 
 
+def test_a_batch_of_a_false_length_is_refused(tmp_path):
+    path = saved(tmp_path) / "train/data-00000-of-00001.arrow"
+    whole = path.read_bytes()
+    two, refused = (2).to_bytes(8, "little"), 0
+    for place in range(0, len(whole) - 8, 8):
+        if whole[place : place + 8] == two:  # the lengths of a batch and of its columns are among these
+            path.write_bytes(whole[:place] + (-(1 << 56)).to_bytes(8, "little", signed=True) + whole[place + 8 :])
+            try:
+                opened(tmp_path)
+            except UserError:
+                refused += 1
+    assert refused >= 5
+
+
 def test_what_is_no_table_is_refused(tmp_path):
     (tmp_path / "train.parquet").write_text("hello\n" * 100)
     assert "is damaged, or no table" in refusal(tmp_path)

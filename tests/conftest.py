@@ -105,7 +105,7 @@ def pytest_xdist_make_scheduler(config, log):
     return InUnits(config, log)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder with reference outputs and real weights, beside the repository."""
     if not SHARED.is_dir():

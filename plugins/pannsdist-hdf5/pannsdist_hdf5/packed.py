@@ -13,7 +13,7 @@ import numpy as np
 
 from pannsdist.contracts import UserError, shown
 from pannsdist.contracts.file_lookup import is_file, leads_out
-from pannsdist_hdf5.source import DAMAGED, PackedWaveform, stamp_of
+from pannsdist_hdf5.source import DAMAGED, OPEN, PackedWaveform, stamp_of
 
 __all__ = ["Contents", "Listed", "contents_of"]
 
@@ -187,6 +187,7 @@ def _dataset(file: Any, path: Path, name: str, axes: int, kinds: str) -> Any:
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     """An open file. Raises UserError, also within the block, for a damaged one."""
+    OPEN.close(path)
     try:
         with h5py.File(path, "r", locking=False) as file:
             yield file

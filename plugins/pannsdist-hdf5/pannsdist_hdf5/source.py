@@ -13,7 +13,7 @@ import numpy as np
 
 from pannsdist.contracts import UserError, shown
 
-__all__ = ["DAMAGED", "PackedWaveform", "Stamp", "stamp_of"]
+__all__ = ["DAMAGED", "OPEN", "PackedWaveform", "Stamp", "stamp_of"]
 
 FULL_SCALE = np.float32(32767)
 """PANNs packs `x * 32767` and divides by that; a sound file would be divided by 32768."""
@@ -55,7 +55,7 @@ class PackedWaveform:
             if stamp_of(self.path) != self.stamp:
                 right = "start the run again, if the change was meant"
                 raise UserError(f"{shown(self.path)} has changed since its clips were listed", right)
-            values = _OPEN.waveforms(self.path, self.stamp)[self.row]
+            values = OPEN.waveforms(self.path, self.stamp)[self.row]
         except DAMAGED as error:
             wrong = f"{shown(self.path)}: row {self.row} cannot be read: {_reason(error)}"
             raise UserError(wrong, "once it can be read, or is copied again, repeat the command") from error
@@ -81,8 +81,13 @@ class _OpenFiles:
         self._files.move_to_end(key)
         return self._files[key]["waveform"]
 
+    def close(self, path: Path) -> None:
+        """Close a file, of which HDF5 would otherwise show what it was when it was opened."""
+        for key in [key for key in self._files if key[0] == path]:
+            self._files.pop(key).close()
 
-_OPEN = _OpenFiles()
+
+OPEN = _OpenFiles()
 
 
 def _reason(error: BaseException) -> str:

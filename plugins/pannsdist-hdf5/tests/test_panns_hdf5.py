@@ -103,10 +103,10 @@ def test_every_process_opens_the_file_itself(tmp_path, monkeypatch):
     clip = opened(workspace(tmp_path)).clips("train")[0]
     before, _ = clip.source.samples()
     assert pickle.loads(pickle.dumps(clip)) == clip
-    handles = dict(source._OPEN._files)
+    handles = dict(source.OPEN._files)
     monkeypatch.setattr(source.os, "getpid", lambda: -1)
     assert np.array_equal(clip.source.samples()[0], before)
-    assert all(handles.get(key) is not file for key, file in source._OPEN._files.items())
+    assert all(handles.get(key) is not file for key, file in source.OPEN._files.items())
 
 
 def test_a_file_that_changes_or_goes_stops_the_run(tmp_path):
@@ -117,6 +117,18 @@ def test_a_file_that_changes_or_goes_stops_the_run(tmp_path):
     (tmp_path / EVAL).unlink()
     with pytest.raises(UserError, match="row 0 cannot be read"):
         clip.source.samples()
+
+
+def test_a_file_that_is_packed_again_is_listed_and_read_anew(tmp_path):
+    opened(workspace(tmp_path)).clips("valid")[0].source.samples()
+    again = tmp_path / "again.h5"
+    pack(again, range(9, 14))
+    with (tmp_path / EVAL).open("r+b") as file:  # the same file of the file system
+        file.truncate(0)
+        file.write(again.read_bytes())
+    clips = opened(tmp_path, valid=EVAL).clips("valid")
+    assert [clip.id for clip in clips] == [f"Y{number}.wav" for number in range(9, 14)]
+    assert np.array_equal(clips[0].source.samples()[0], (packed_samples(9) / 32767.0).astype(np.float32))
 
 
 # runs

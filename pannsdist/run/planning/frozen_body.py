@@ -35,11 +35,11 @@ def described(plan: Plan, train_fit: CropFit | None) -> str:
         return f"{', '.join(chosen.freeze)}{until}" if chosen.freeze else ""
     if why := obstacle(plan):
         return f"body{until}; computed in every step: {why}"
-    cropped = train_fit is not None and draws(train_fit) and not chosen.overfit_batches
+    cropped = train_fit is not None and has_drawn_crops(train_fit) and not chosen.overfit_batches
     but = "; clips longer than train.crop_s in every epoch, since their crop is random" if cropped else ""
     return f"body{until}; computed once for each clip{but}"
 
 
-def draws(fit: CropFit) -> bool:
+def has_drawn_crops(fit: CropFit) -> bool:
     """Whether the crop of some clip is drawn."""
     return bool((fit.seconds > fit.crop_s * (1 + UNDRAWN)).any())

@@ -116,7 +116,7 @@ def needed_bytes(fits: Sequence[CropFit], clips: int, rate_hz: int, is_16_bit: b
 def _obstacles(plan: Plan, fits: Sequence[CropFit], cache: WaveformCache, size: float) -> Iterator[str]:
     """Why a cache would not help, or not hold the sounds."""
     train_fit = next((fit for fit in fits if fit.split == TRAIN), None)
-    is_drawn = train_fit is None or frozen_body.draws(train_fit)
+    is_drawn = train_fit is None or frozen_body.has_drawn_crops(train_fit)
     if plan.freezes_body and not frozen_body.obstacle(plan) and not is_drawn and not plan.settings.train.unfreeze_epoch:
         yield "embeddings are kept instead"
     if np.isnan(size):

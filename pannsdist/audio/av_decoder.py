@@ -19,24 +19,26 @@ from pannsdist.audio.encoded import NotedErrors, SoundFile, opened, refuse_unava
 MISSING = "only PyAV decodes it, which is not installed: pip install 'pannsdist[av]'"
 MAX_FRAMES_PER_BYTE = 4096
 """No coding has more; a crafted index may name one byte again and again."""
+LANDMARK_S = 10
 SLACK_S = 0.1
 """By so much the length that a container names may be off: the padding of coders, and rounding."""
 
 
 class AvDecoder:
-    """As `Decoder`, of the first sound track of a file of a known format; read from its start.
+    """As `Decoder`, of the first sound track of a file of a known format.
 
+    It seeks to `landmarks` only: frames and their time stamps, which it notes while it decodes from the start.
     Every method raises DecodingError and CannotRead. `frames` are those that the container promises, 0 if none; so many
     of them as `inexact` may be missing.
     """
 
-    can_seek = False
+    can_seek = True
 
     def __init__(self, source: SoundFile, form: str) -> None:
         self._source, self.format, self.position = source, form, 0
         self._bytes: NotedErrors | None = None
         try:
-            import av
+            import av  # noqa: F401 opened below
         except ImportError as error:
             raise DecodingError(MISSING) from error
         with self._decoding():
@@ -45,7 +47,6 @@ class AvDecoder:
             self._size = self._bytes.seek(0, os.SEEK_END)
             self._bytes.seek(0)
             try:
-                self._container: Any = av.open(self._bytes, "r", format=form, metadata_errors="replace")
                 self._begin()
             except BaseException:
                 self._bytes.close()
@@ -58,9 +59,29 @@ class AvDecoder:
         if self._bytes is not None:
             self._bytes.close()
 
-    def seek(self, frame: int) -> None:
-        """Not possible to the frame."""
-        raise DecodingError(f"PyAV cannot find frame {frame}")
+    def seek(self, frame: int, stamp: int = 0) -> None:
+        """Move a new decoder to a landmark; where it is not found again, it stays at the start."""
+        with self._decoding():
+            self._rest = self._found(stamp)
+            if len(self._rest):
+                self.position = frame
+                return
+            self._blocks.close()
+            self._container.close()
+            self._begin()
+
+    def _found(self, stamp: int) -> np.ndarray:
+        """The block with a time stamp; empty if it is not found again."""
+        import av
+
+        self._is_from_start, self._blocks = False, self._decoded_blocks()
+        nothing = self._rest[:0]
+        try:
+            self._container.seek(stamp, stream=self._stream, backward=True)
+            found = next((block for block in self._blocks if self._stamp >= stamp), nothing)
+            return found if self._stamp == stamp else nothing
+        except av.error.FFmpegError:
+            return nothing
 
     def read(self, frames: int) -> np.ndarray:
         """The next frames, fewer at the end: (S, channels) float32."""
@@ -74,13 +95,20 @@ class AvDecoder:
         return np.concatenate([np.zeros((0, self.channels), np.float32), *parts])
 
     def _begin(self) -> None:
-        """Decode the first block: only it has the rate and the channels of HE-AAC."""
+        """Open the file and decode the first block: only it has the rate and the channels of HE-AAC."""
+        import av
+
+        assert self._bytes is not None
+        self._bytes.seek(0)
+        self._container: Any = av.open(self._bytes, "r", format=self.format, metadata_errors="replace")
         if not self._container.streams.audio:
             raise DecodingError("it has no sound track")
-        self._stream = self._container.streams.audio[0]
-        self._stream.thread_count = 1
+        self._stream: Any = self._container.streams.audio[0]
+        self._stream.codec_context.thread_count = 1
         self._packets = self._decoded = self.rate_hz = self.channels = self.frames = 0
         self._failed: DecodingError | None = None
+        self._is_from_start, self._stamp = True, -1
+        self.landmarks: list[tuple[int, int]] = []
         self._blocks = self._decoded_blocks()
         self.subtype = str(self._stream.codec_context.name)
         self._rest = self._next(False)
@@ -106,17 +134,26 @@ class AvDecoder:
         for packet in self._container.demux(self._stream):
             self._packets += packet.size > 0
             for frame in packet.decode():
-                shape = frame.sample_rate, frame.layout.nb_channels
-                if self.channels == 0:
-                    self.rate_hz, self.channels = shape
-                if shape != (self.rate_hz, self.channels):
-                    raise DecodingError(f"its rate or its channels change after {self._decoded / self.rate_hz:.2f} s")
-                self._decoded += frame.samples
-                if max(self._decoded, self._packets) > (self._size + 1024) * MAX_FRAMES_PER_BYTE:
-                    raise DecodingError("its header says more than it holds")
+                self._note(frame)
                 yield _samples(frame)
-        if self._packets < self._stream.frames and self._decoded < self.frames:
+        if self._is_from_start and self._packets < self._stream.frames and self._decoded < self.frames:
             raise DecodingError(ENDS_EARLY)
+
+    def _note(self, frame: Any) -> None:
+        """Count a frame of PyAV, and refuse what no reader can use."""
+        shape = frame.sample_rate, frame.layout.nb_channels
+        if self.channels == 0:
+            self.rate_hz, self.channels = shape
+        if shape != (self.rate_hz, self.channels):
+            raise DecodingError(f"its rate or its channels change after {self._decoded / self.rate_hz:.2f} s")
+        if frame.pts is not None and frame.pts > self._stamp:
+            self._stamp = frame.pts
+            last = self.landmarks[-1][0] if self.landmarks else 0
+            if self._is_from_start and self._decoded - last >= LANDMARK_S * self.rate_hz:
+                self.landmarks.append((self._decoded, frame.pts))
+        self._decoded += frame.samples
+        if max(self._decoded, self._packets) > (self._size + 1024) * MAX_FRAMES_PER_BYTE:
+            raise DecodingError("its header says more than it holds")
 
     @contextmanager
     def _decoding(self) -> Iterator[None]:

@@ -51,6 +51,7 @@ class Decoder:
         self.format: str = self._file.format
         self.subtype: str = self._file.subtype
         self.inexact = 0
+        self.landmarks: tuple[tuple[int, int], ...] = ()
 
     def close(self) -> None:
         """Close the file."""

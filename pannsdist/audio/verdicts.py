@@ -173,6 +173,7 @@ def _judged(source: SoundFile, found: Layout) -> Examined:
     if not is_exact:
         with closing(AvDecoder(source, found.form) if found.form else Decoder(source, pieces)) as again:
             frames, error = _counted(again)
+            way = way.with_landmarks(again.landmarks)
         if error and not fault:
             fault, whole_s = error, max(whole_s or 0.0, promised_frames / rate_hz)
     if frames <= 0:

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import soundfile
 
+from pannsdist.audio.av_decoder import AvDecoder
 from pannsdist.audio.clip_lengths import length_s
 from pannsdist.audio.clip_reader import ClipReader
-from pannsdist.audio.sounds import mono_blocks
+from pannsdist.audio.reader import SourceName
+from pannsdist.audio.sounds import mono_blocks, open_sound
 from pannsdist.audio.verdicts import examined, judge
 from pannsdist.contracts import Clip, sound_files
 from pannsdist.runtime.errors import BadClip
@@ -102,6 +104,25 @@ def test_training_and_inference_read_the_sound(files, name):
         assert likeness.max() > 0.9 * 4000 / len(whole)
     crop = ClipReader(rate_hz, 8000).read(Clip("a", files[name], (), 1.0), None)
     np.testing.assert_array_equal(crop, whole[rate_hz : rate_hz + 8000])
+
+
+@pytest.mark.parametrize("name", ["opus.webm", "flac.mkv", "alac.mov", "float.mka", "aac.m4a"])
+def test_a_chunk_has_the_same_bits_in_every_order_and_those_of_decoding_from_the_start(tmp_path, name):
+    codec, rate_hz, layout = KINDS[name]
+    path = encode(tmp_path / name, codec, rate_hz, layout, seconds=34)
+    whole = np.concatenate(list(mono_blocks(path, rate_hz)))
+    access = examined(path).access
+    assert len(access.landmarks) == (0 if codec == "aac" else 3)
+    for index in (2, 0, 1):
+        with open_sound(path, SourceName("a", "", ""), rate_hz) as found:
+            first, end = found.chunks.bounds(index)
+            np.testing.assert_array_equal(found.chunk(index), whole[first:end])
+    decoder = AvDecoder(path, examined(path).form)
+    for stamp in (1 << 40, 441_345):  # which no frame has
+        decoder.seek(9, stamp)
+        assert decoder.position == 0
+    np.testing.assert_allclose(whole, decoder.read(1 << 30).mean(axis=1), rtol=0, atol=1e-6)
+    decoder.close()
 
 
 def test_the_length_is_known_without_decoding_where_the_file_says_it(files):

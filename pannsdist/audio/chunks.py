@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -50,12 +51,12 @@ class Chunks:
         """Whether the two rates differ."""
         return self.own_hz != self.rate_hz
 
-    @property
+    @cached_property
     def samples(self) -> int:
         """The length of the sound at `rate_hz`, as soxr rounds it."""
         return math.floor(self.frames * self.rate_hz / self.own_hz + 0.5) if self.is_resampled else self.frames
 
-    @property
+    @cached_property
     def count(self) -> int:
         """The number of chunks, at least 1."""
         size = self._size

@@ -163,11 +163,11 @@ class AvDecoder:
             yield
         except Exception as error:  # noqa: BLE001 raised below as one of two types
             failed = error
-        if self._bytes is not None and self._bytes.error is not None:
-            failed = self._bytes.error
-        if failed is not None:
-            refuse_unavailable(self._source, failed)
-            raise _decoding_error(failed) from failed
+        of_bytes = failed if self._bytes is None else self._bytes.error  # FFmpeg has input errors of its own
+        if of_bytes is not None:
+            refuse_unavailable(self._source, of_bytes)
+        if (why := of_bytes or failed) is not None:
+            raise _decoding_error(why) from why
 
 
 def _decoding_error(error: Exception) -> DecodingError:

@@ -142,9 +142,8 @@ def epoch(given: Sequence[str], arm: str, folder: Path) -> float:
         shutil.rmtree(folder / "kept", ignore_errors=True)
     unchanged = ["augment.gain.probability=0"] if arm == EACH_STEP else []
     chosen, origin = settings.load(CONFIG, [*given, *FROZEN, *unchanged])
-    seconds = Seconds()
-    with redirect_stdout(io.StringIO()), closing(Loader(chosen.data.workers)) as loader:
-        plan = decide(chosen, origin, Catalog.installed(), 1)
+    plan, seconds = decide(chosen, origin, Catalog.installed(), 1), Seconds()
+    with redirect_stdout(io.StringIO()), closing(Loader(plan.workers)) as loader:
         network = building.build_network(plan)
         building.load_pretrained(plan, network, None)
         parts = building.build_parts(plan, connect(), network, loader)

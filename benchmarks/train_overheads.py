@@ -91,7 +91,7 @@ def step_seconds(config: Path, overrides: Sequence[str], before: int, steps: int
         plan = decide(chosen, origin, Catalog.installed(), 1)
         folder = RunFolder.open(chosen, data_record(plan.data))
         network, world = building.build_network(plan), connect()
-        loader = Loader(chosen.data.workers)
+        loader = Loader(plan.workers)
         parts = building.build_parts(plan, world, network, loader)
         progress = parts.trainer.restore(None)
         requested_s: list[float] = []

@@ -33,7 +33,7 @@ def fit(world, config, overrides):
     plan = decide(chosen, origin, Catalog.installed(), launcher.size())
     folder = world.agree(lambda: RunFolder.open(chosen, data_record(plan.data)) if world.is_main else None)
     network = building.build_network(plan)
-    loader = Loader(chosen.data.workers)
+    loader = Loader(plan.workers)
     parts = building.build_parts(plan, world, network, loader)
     KEPT.append(parts)
     progress = parts.trainer.restore(None)

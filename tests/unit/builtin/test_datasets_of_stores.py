@@ -50,7 +50,7 @@ def test_a_folder_on_a_web_server_cannot_be_listed(server):
 
 def test_class_folders_in_a_bucket_are_those_of_a_disk(bucket, tmp_path):
     names = [f"{label}/{number}.wav" for label in ("dog", "cat") for number in range(10)]
-    names += ["dog/deep/x.flac", "dog/.hidden.wav", "dog/note.txt", "cat/film.shn", ".git/a.wav"]
+    names += ["dog/deep/x.flac", "dog/.hidden.wav", "dog/note.txt", "cat/film.mogg", ".git/a.wav"]
     for name in names:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
@@ -72,7 +72,7 @@ def test_split_folders_in_a_bucket(bucket):
 
 
 def test_a_class_folder_without_a_sound_that_can_be_read_is_refused(bucket):
-    bucket("dog/1.wav", "cat/2.shn")
+    bucket("dog/1.wav", "cat/2.aax")
     with pytest.raises(UserError, match="has no audio"):
         Folder(FolderParams("s3://sounds"))
 

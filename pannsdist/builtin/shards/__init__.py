@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from pathlib import Path
+from typing import ClassVar, overload
 
 import numpy as np
 
 from pannsdist.builtin.shards.pack import Pack
 from pannsdist.builtin.shards.sound import PackedSound
-from pannsdist.contracts import Clip, UserError, param
-from pannsdist.contracts.shard_manifest import AS_PACKED, PackTable
+from pannsdist.contracts import EncodedSource, UserError, param
+from pannsdist.contracts.clip_lists import ClipList, Ragged
+from pannsdist.contracts.shard_manifest import AS_PACKED, PackedFiles
 
 __all__ = ["PackedSound", "Shards", "ShardsParams"]
 
@@ -56,38 +57,50 @@ class Shards:
         self.splits = header.divisions[params.valid_fold]
         self._table, self._fold = pack.table(header, params.valid_fold), params.valid_fold
         self._shards = pack.shards(header)
-        self._sounds: dict[int, PackedSound] = {}
-        self._clips: dict[str, tuple[Clip, ...]] = {}
 
-    def clips(self, split: str) -> tuple[Clip, ...]:
+    def clips(self, split: str) -> ClipList:
         """Clips of one split, in the order that they had when they were packed; opens no shard."""
         if split not in self.splits:
             raise UserError(f"the dataset has no split {split!r}", f"splits: {', '.join(self.splits)}")
-        if split not in self._clips:
-            self._clips[split] = tuple(self._made(self._table, self._table.rows[self._fold, split]))
-        return self._clips[split]
+        clips, rows = self._table.clips, self._table.rows[self._fold, split].astype(np.int64)
+        lengths = np.diff(clips.label_ends, prepend=0)
+        labels = Ragged.of_lengths(clips.label_rows.astype(np.int32), lengths).take(rows)
+        durations_s, groups = clips.duration_s[rows], [clips.groups[row] for row in rows.tolist()]
+        return ClipList(
+            [clips.ids[row] for row in rows.tolist()],
+            _Sounds(self._table.files, self._shards, clips.file[rows]),
+            self.labels,
+            labels,
+            clips.start_s[rows] if clips.start_s[rows].any() else None,
+            None if np.isnan(durations_s).all() else durations_s,
+            groups if any(groups) else None,
+        )
 
-    def _made(self, table: PackTable, rows: np.ndarray) -> Iterator[Clip]:
-        clips, names = table.clips, np.array(self.labels, object)[table.clips.label_rows]
-        first = np.concatenate([[0], clips.label_ends[:-1]])[rows].tolist()
-        columns = (clips.file, clips.label_ends, clips.start_s, clips.duration_s)
-        for row, at, file, end, start_s, duration_s in zip(
-            rows.tolist(), first, *(column[rows].tolist() for column in columns), strict=True
-        ):
-            length_s = None if math.isnan(duration_s) else duration_s
-            labels = tuple(names[at:end])
-            yield Clip(clips.ids[row], self._sound(file), labels, start_s, length_s, clips.groups[row])
 
-    def _sound(self, number: int) -> PackedSound:
-        """The sound file of this number; the same object for all clips of it."""
-        if number not in self._sounds:
-            files = self._table.files
-            self._sounds[number] = PackedSound(
-                self._shards[files.shard[number]],
-                number,
-                files.names[number],
-                int(files.offset[number]),
-                int(files.size[number]),
-                files.checksum[number].tobytes(),
-            )
-        return self._sounds[number]
+@dataclass(frozen=True, eq=False)
+class _Sounds(Sequence[PackedSound]):
+    """The sound files of clips, by their numbers (N,); one is made when it is taken."""
+
+    files: PackedFiles
+    shards: Sequence[Path | EncodedSource]
+    numbers: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @overload
+    def __getitem__(self, index: int) -> PackedSound: ...
+    @overload
+    def __getitem__(self, index: slice) -> _Sounds: ...
+    def __getitem__(self, index: int | slice) -> PackedSound | _Sounds:
+        if isinstance(index, slice):
+            return _Sounds(self.files, self.shards, self.numbers[index])
+        files, number = self.files, int(self.numbers[index])
+        return PackedSound(
+            self.shards[files.shard[number]],
+            number,
+            files.names[number],
+            int(files.offset[number]),
+            int(files.size[number]),
+            files.checksum[number].tobytes(),
+        )

@@ -7,10 +7,11 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
 from typing import Any
 
-from pannsdist.contracts.locations import Location
+from pannsdist.contracts.locations import Location, Url, leads_out, listing
 from pannsdist.contracts.rows import Row, Table
 from pannsdist.contracts.sound_files import is_hidden
 from pannsdist.runtime.errors import UserError
@@ -121,16 +122,29 @@ def line_rows(path: Location, *, key: str = "") -> list[Row]:
     return [Row(path, number, {"path": line.strip()}) for number, line in lines if line.strip()]
 
 
-def file_rows(root: Path, pattern: str) -> list[Row]:
+def file_rows(root: Location, pattern: str) -> list[Row]:
     """Files below `root` that match a glob pattern, sorted, as rows with the relative posix `path`.
 
     The ending may be in upper or lower case. Hidden files and folders are left out, as everywhere (`is_hidden`).
     """
     before, dot, ending = pattern.rpartition(".")
     in_any_case = "".join(f"[{letter.lower()}{letter.upper()}]" if letter.isalpha() else letter for letter in ending)
-    relative = sorted((path.relative_to(root), path) for path in root.glob(f"{before}{dot}{in_any_case}"))
-    visible = [(name, path) for name, path in relative if not any(map(is_hidden, name.parts))]
-    return [Row(path, 0, {"path": shown(name.as_posix())}) for name, path in visible]
+    if isinstance(root, Url):
+        parts = f"{before}{dot}{in_any_case}".split("/")
+        names = [name for name, _ in listing(root) if not leads_out(name) and _matches(name.split("/"), parts)]
+    else:
+        names = [path.relative_to(root).as_posix() for path in root.glob(f"{before}{dot}{in_any_case}")]
+    visible = [name.as_posix() for name in sorted(map(PurePosixPath, names)) if not any(map(is_hidden, name.parts))]
+    return [Row(root / name, 0, {"path": shown(name)}) for name in visible]
+
+
+def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Whether the parts of a name match those of a pattern as in `Path.glob`: `**` is any number of folders."""
+    if not pattern or not parts:
+        return not parts and not pattern
+    if pattern[0] == "**":
+        return _matches(parts, pattern[1:]) or _matches(parts[1:], pattern)
+    return fnmatchcase(parts[0], pattern[0]) and _matches(parts[1:], pattern[1:])
 
 
 def rows_by(column: str, rows: Iterable[Row]) -> dict[str, Row]:

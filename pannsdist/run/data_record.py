@@ -17,6 +17,7 @@ from typing import Any
 from pannsdist.audio.encoded import NoSoundFile, state_of
 from pannsdist.contracts import Clip, EncodedSource, SampleSource
 from pannsdist.contracts.clip_lists import ids_of, labels_of, segments_of, sources_of
+from pannsdist.contracts.locations import ask_states
 from pannsdist.run.planning.data import VALID, Data
 from pannsdist.runtime import reading
 from pannsdist.runtime.errors import BadRunFolder
@@ -68,6 +69,8 @@ DATA = JsonFile(lambda content: DataRecord(**content), BadRunFolder, None, FORMA
 
 def data_record(data: Data) -> DataRecord:
     """The record of loaded splits. Asks the size of every file; rank 0 only, since the answers may differ by node."""
+    for table in data.splits.values():
+        ask_states(sources_of(table.clips))
     label_sets: dict[tuple[str, ...], int] = {}
     columns = {split: _columns(table.clips, label_sets) for split, table in data.splits.items()}
     return DataRecord(tuple(data.labels), list(label_sets), columns)

@@ -4,7 +4,8 @@ import object_server
 import pytest
 
 from pannsdist.contracts.corpora import Corpus, Listed, RootParams
-from pannsdist.contracts.tables import csv_rows
+from pannsdist.contracts.locations import location_of
+from pannsdist.contracts.tables import csv_rows, file_rows
 from pannsdist.runtime.errors import UserError
 from pannsdist.runtime.stores import extras, objects
 from pannsdist.runtime.stores.patience import PATIENCE
@@ -100,3 +101,15 @@ def test_folders_of_a_web_server_are_believed_and_their_files_are_asked_for(tmp_
         objects._asked.clear()
         with pytest.raises(UserError, match=r"has no meta/list\.csv"):
             Barks(RootParams(server.url("top")))
+
+
+@pytest.mark.parametrize("pattern", ["*/*.wav", "**/*.wav", "Actor_*/*.wav", "noise/*.wav"])
+def test_a_pattern_finds_in_a_bucket_what_it_finds_on_a_disk(bucket, tmp_path, pattern):
+    for name in ("a.wav", "Actor_1/b.WAV", "noise/c.wav", "noise/deep/d.wav", ".git/e.wav", "noise/.f.wav", "x/g.ogg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+        bucket.put(f"top/{name}", b"a")
+    found = [
+        [row.text("path") for row in file_rows(root, pattern)] for root in (tmp_path, location_of("s3://sounds/top"))
+    ]
+    assert found[0] == found[1] != []

@@ -61,15 +61,11 @@ def no_sound_file(source: SoundFile, error: OSError | ValueError) -> NoSoundFile
 
 def refuse_unavailable(source: SoundFile, error: Exception) -> None:
     """Raise CannotRead for an error of a store or archive that says nothing about the sound itself."""
-    if isinstance(source, Path) or not isinstance(error, OSError) or _concerns_one_file(error):
+    if isinstance(source, Path) or not isinstance(error, OSError) or isinstance(error, FileNotFoundError):
         return
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
     right = "nothing says that the sound is damaged, so it is not skipped; once it can be read, repeat the command"
     raise CannotRead(f"{source.name} cannot be read: {reason}", right) from error
-
-
-def _concerns_one_file(error: OSError) -> bool:
-    return isinstance(error, FileNotFoundError | PermissionError)
 
 
 def noted(file: BinaryIO | io.RawIOBase) -> NotedErrors | NotedBytes:

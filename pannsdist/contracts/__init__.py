@@ -5,8 +5,8 @@ fields are the plugin's settings; it is built as `plugin(params)`. It is discove
 groups below. Raise `UserError` for errors that the user can fix.
 
 A plugin may declare `contract = 1`, the contract version that it was written for; see docs/en/contract.md. Further
-modules to build on: `corpora`, `drawn_splits`, `split_names`, `name_patterns`, `tables`, `sound_files` and
-`file_lookup` for datasets, `locations` for files that may be in stores, `spectrum` for features (imports paddle),
+modules to build on: `corpora`, `drawn_splits`, `split_names`, `name_patterns`, `tables`, `clip_lists`, `sound_files`
+and `file_lookup` for datasets, `locations` for files that may be in stores, `spectrum` for features (imports paddle),
 `predictions` for metrics, `reporting` and `lines` for trackers, `scripts` for a module that is a command too.
 """
 

@@ -58,9 +58,10 @@ class EncodedSource(ABC):
     """A sound file that is no file of the file system: a part of an archive or table, an object of a store.
 
     Must be picklable, hashable and compared by value, as a frozen dataclass is. Creating it opens nothing. What its
-    methods, and reads of what it opens, raise is an OSError: FileNotFoundError and PermissionError concern this clip
-    alone; any other says that nothing is known of it now, and stops a run, which the same command continues. It may
-    have an attribute `duration_s`, its length in seconds, so that a plan knows it without opening it.
+    methods, and reads of what it opens, raise is an OSError: FileNotFoundError concerns this clip alone; any other,
+    such as PermissionError of credentials that have expired, says that nothing is known of it now, and stops a run,
+    which the same command continues. It may have an attribute `duration_s`, its length in seconds, so that a plan knows
+    it without opening it.
     """
 
     @property

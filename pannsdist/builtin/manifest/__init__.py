@@ -71,7 +71,7 @@ class Manifest:
         self.multi_label = params.multi_label
         self.labels = known or tuple(sorted(clips.label_names))
         check_clips(table, clips, self.labels, params.labels)
-        self._clips = split_clips(path, table, clips, params)
+        self._clips = split_clips(root, table, clips, params)
         self.splits = tuple(self._clips)
 
     def clips(self, split: str) -> Sequence[Clip]:

@@ -91,11 +91,12 @@ def sound(tmp_path):
     return next(tmp_path.glob("*.ogg"))
 
 
+@pytest.mark.parametrize("error", [TimeoutError, PermissionError])
 @pytest.mark.parametrize("fails_at", ["state", "open", "read"])
-def test_a_store_that_fails_is_no_bad_clip(sound, fails_at):
+def test_a_store_that_fails_or_refuses_is_no_bad_clip(sound, error, fails_at):
     content = sound.read_bytes()
     for intact in {"read": range(0, len(content), len(content) // 20)}.get(fails_at, [0]):
-        member = Member(sound.name, content, TimeoutError, intact, fails_at)
+        member = Member(sound.name, content, error, intact, fails_at)
         clip = Clip("a", member, ())
         assert length_s(clip) is None or intact
         for read in (lambda one: READER.read(one, None), lambda one: inspect((one,), 8000), inferred):
@@ -104,11 +105,10 @@ def test_a_store_that_fails_is_no_bad_clip(sound, fails_at):
             assert "not skipped" in caught.value.right
 
 
-@pytest.mark.parametrize("error", [FileNotFoundError, PermissionError])
 @pytest.mark.parametrize("fails_at", ["state", "open"])
-def test_a_sound_that_a_store_does_not_have_or_give_is_a_bad_clip(sound, error, fails_at):
-    member = Member(sound.name, sound.read_bytes(), error, 0, fails_at)
-    with pytest.raises(BadClip, match=r"there is no such file|permission to read it is denied"):
+def test_a_sound_that_a_store_does_not_have_is_a_bad_clip(sound, fails_at):
+    member = Member(sound.name, sound.read_bytes(), FileNotFoundError, 0, fails_at)
+    with pytest.raises(BadClip, match="there is no such file"):
         READER.read(Clip("a", member, ()), None)
     assert size_bytes(member) == (-1 if fails_at == "state" else len(member.content))
 

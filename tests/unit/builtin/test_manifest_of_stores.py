@@ -95,3 +95,21 @@ def test_a_name_that_leads_out_of_the_root_is_refused(server, name):
 def test_a_table_that_is_not_there_says_where(server):
     with pytest.raises(UserError, match=r"set/none\.csv .*data\.params\.path"):
         manifest(server.url("set/none.csv"))
+
+
+@pytest.mark.parametrize("division", [{"folds": 3, "valid_fold": 2}, {"valid_fraction": 0.3}])
+def test_drawn_splits_do_not_depend_on_the_place(server, tmp_path, division):
+    names = [f"{number}.wav" for number in range(40)]
+    table = "".join(["path,label\n", *(f"{name},{'ab'[number % 2]}\n" for number, name in enumerate(names))])
+    server.put("drawn/list.csv", table.encode())
+    places = [server.url("drawn")]
+    for folder in (tmp_path / "one", tmp_path / "two" / "deep"):
+        folder.mkdir(parents=True)
+        (folder / "list.csv").write_text(table)
+        places.append(folder)
+    for name in names:
+        server.put(f"drawn/{name}", b"x")
+        for folder in places[1:]:
+            (folder / name).write_bytes(b"x")
+    found = [described(manifest(f"{place}/list.csv", **division)) for place in places]
+    assert found[0] == found[1] == found[2]

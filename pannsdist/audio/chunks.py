@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -45,17 +46,17 @@ class Chunks:
     own_hz: float
     rate_hz: int
 
-    @property
+    @cached_property
     def is_resampled(self) -> bool:
         """Whether the two rates differ."""
         return self.own_hz != self.rate_hz
 
-    @property
+    @cached_property
     def samples(self) -> int:
         """The length of the sound at `rate_hz`, as soxr rounds it."""
         return math.floor(self.frames * self.rate_hz / self.own_hz + 0.5) if self.is_resampled else self.frames
 
-    @property
+    @cached_property
     def count(self) -> int:
         """The number of chunks, at least 1."""
         size = self._size
@@ -110,7 +111,7 @@ class Chunks:
         ]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
-    @property
+    @cached_property
     def _size(self) -> int:
         return CHUNK_S * self.rate_hz
 

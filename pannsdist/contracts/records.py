@@ -60,8 +60,10 @@ class EncodedSource(ABC):
     Must be picklable, hashable and compared by value, as a frozen dataclass is. Creating it opens nothing. What its
     methods, and reads of what it opens, raise is an OSError: FileNotFoundError and PermissionError concern this clip
     alone; any other says that nothing is known of it now, and stops a run, which the same command continues. It may
-    have an attribute `duration_s`, its length in seconds, so that a plan knows it without opening it. What is made of it
-    is cached under its `repr`, which must hold what it is compared by, and its state, unless that has no version.
+    have an attribute `duration_s`, its length in seconds, so that a plan knows it without opening it.
+
+    What is made of it is cached under its `repr`, which must hold what it is compared by, and its state, unless that has
+    no version.
     """
 
     @property

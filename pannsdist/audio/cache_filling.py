@@ -34,7 +34,7 @@ def is_complete(clip: Clip, cache: WaveformCache, rate_hz: int) -> bool:
     """Whether a clip can be read without its source."""
     store = waveform_store(cache, rate_hz)
     known = store.known(clip)
-    if known is None or store.facts(clip, known) is None:
+    if known is None or store.sound(clip, known) is None:
         return False
     with cached_sound(cache, clip, rate_hz) as sound:
         return isinstance(sound, CachedSound) and not sound.missing(*clip_part(clip, sound, rate_hz))

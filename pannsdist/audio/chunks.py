@@ -46,7 +46,7 @@ class Chunks:
     own_hz: float
     rate_hz: int
 
-    @property
+    @cached_property
     def is_resampled(self) -> bool:
         """Whether the two rates differ."""
         return self.own_hz != self.rate_hz
@@ -111,7 +111,7 @@ class Chunks:
         ]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
-    @property
+    @cached_property
     def _size(self) -> int:
         return CHUNK_S * self.rate_hz
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import atexit
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -58,16 +58,16 @@ class WaveformCache:
 
 @dataclass
 class _Known:
-    """What a process knows of a source: its identity, its length and rate by clip, and chunks that are at hand."""
+    """What a process knows of a source: its identity, its length by accepted clip, and chunks that are at hand."""
 
     token: object
     identity: Identity
     key: bytes
-    facts: dict[tuple[float, float | None], tuple[int, float]] = field(default_factory=dict)
+    sounds: dict[tuple[float, float | None], Chunks] = field(default_factory=dict)
     chunks: dict[int, np.ndarray] = field(default_factory=dict)
 
     def key_of_clip(self, clip: Clip) -> bytes:
-        """The key of the facts of a clip that was accepted, which depend on the levels in its segment."""
+        """The key of the length of a source as that of a clip that was accepted, by the levels in its segment."""
         return sha256(self.key + f"clip {clip.start_s!r} {clip.duration_s!r}".encode()).digest()
 
     def key_of_chunk(self, index: int) -> bytes:
@@ -86,7 +86,7 @@ class WaveformStore:
     def known(self, clip: Clip) -> _Known | None:
         """What is known of the source of a clip; None for one that is not cached. Raises CannotRead."""
         source = clip.source
-        if not isinstance(source, Path | EncodedSource):
+        if not isinstance(source, Path) and not isinstance(source, EncodedSource):
             return None
         token = _token(source)
         found = self._known.get(source)
@@ -100,15 +100,15 @@ class WaveformStore:
         made = self._known[source] = _Known(token, identity, identity.key({}))
         return made
 
-    def facts(self, clip: Clip, known: _Known) -> tuple[int, float] | None:
-        """(frames, rate) of the source of a clip that was accepted before; None for any other."""
+    def sound(self, clip: Clip, known: _Known) -> Chunks | None:
+        """The length of the source of a clip that was accepted before; None for any other."""
         span = clip.start_s, clip.duration_s
-        if span not in known.facts:
+        if span not in known.sounds:
             kept = self.arrays.get(known.key_of_clip(clip))
             if kept is None or kept.shape != (2,) or kept.dtype != np.float64:
                 return None
-            known.facts[span] = int(kept[0]), float(kept[1])
-        return known.facts[span]
+            known.sounds[span] = Chunks(int(kept[0]), float(kept[1]), self.rate_hz)
+        return known.sounds[span]
 
     def chunk(self, known: _Known, index: int, samples: int) -> np.ndarray | None:
         """A chunk (samples,) as it is kept; None where it is not."""
@@ -140,17 +140,38 @@ def _token(source: Path | EncodedSource) -> object:
 
 
 class CachedSound:
-    """An `OpenSound` whose chunks are in the cache, or are computed and written to it."""
+    """An `OpenSound` whose chunks are in the cache, or are computed and written to it; to be used in a `with` block.
 
-    def __init__(self, store: WaveformStore, known: _Known, clip: Clip, stack: ExitStack) -> None:
-        self._store, self._known, self._clip, self._stack = store, known, clip, stack
+    Entering and leaving the block raise BadClip and CannotRead. A source that is not needed is not opened.
+    """
+
+    source: OpenSource
+
+    def __init__(self, store: WaveformStore, known: _Known, clip: Clip) -> None:
+        self._store, self._known, self._clip = store, known, clip
         self._opened: DecodedSound | None = None
+        self._stack: ExitStack | None = None
         self._pending: dict[bytes, np.ndarray] = {}
-        self._facts = store.facts(clip, known)
-        frames, own_hz = self._facts or self._accepted()
-        self.source: OpenSource = _KnownSource(Verdict(frames, own_hz, frames / own_hz), lambda: self._decoded().source)
-        self.chunks = Chunks(frames, own_hz, store.rate_hz)
+        self._kept = store.sound(clip, known)
+
+    def __enter__(self) -> CachedSound:
+        try:
+            self.chunks = self._kept or self._accepted()
+        except BaseException as error:
+            self.__exit__(type(error), error, error.__traceback__)
+            raise
         self.samples = self.chunks.samples
+        self.source = _KnownSource(self.chunks, self._decoded)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+        if self._stack is None:
+            return
+        if error is None:
+            with self._stack:
+                self.flush()
+        else:
+            self._stack.__exit__(kind, error, trace)  # raises BadClip for what cannot be decoded
 
     def part(self, first: int, end: int) -> np.ndarray:
         """See OpenSound; perhaps a read-only view of the cache."""
@@ -185,13 +206,13 @@ class CachedSound:
             self._store.arrays.write(self._pending)
         self._pending = {}
 
-    def _accepted(self) -> tuple[int, float]:
-        """The facts of a clip that is read for the first time. Raises BadClip."""
-        source = self._decoded().source
-        clip_span(self._clip, source)
-        facts = source.verdict.frames, source.verdict.rate_hz
-        self._pending[self._known.key_of_clip(self._clip)] = np.array(facts, np.float64)
-        return facts
+    def _accepted(self) -> Chunks:
+        """The length of the source of a clip that is read for the first time. Raises BadClip."""
+        sound = self._decoded()
+        clip_span(self._clip, sound.source)
+        facts = np.array((sound.chunks.frames, sound.chunks.own_hz), np.float64)
+        self._pending[self._known.key_of_clip(self._clip)] = facts
+        return sound.chunks
 
     def _part_alone(self, sound: DecodedSound, first: int, end: int) -> np.ndarray:
         """A part of a source that is not resampled, without what else is in its chunks."""
@@ -222,9 +243,9 @@ class CachedSound:
         """The sound of the source itself, opened when it is first needed. Raises BadClip."""
         if self._opened is None:
             name = clip_name(self._clip)
+            self._stack = ExitStack()
             self._opened = self._stack.enter_context(open_sound(self._clip.source, name, self._store.rate_hz))
-            verdict = self._opened.source.verdict
-            if self._facts is not None and self._facts != (verdict.frames, verdict.rate_hz):
+            if self._kept is not None and self._kept != self._opened.chunks:
                 raise name.bad_clip(CHANGES)
         return self._opened
 
@@ -234,16 +255,22 @@ class _KnownSource:
 
     is_exact = is_examined = True
 
-    def __init__(self, verdict: Verdict, opened: Callable[[], OpenSource]) -> None:
-        self.verdict, self._opened = verdict, opened
+    def __init__(self, chunks: Chunks, opened: Callable[[], DecodedSound]) -> None:
+        self._chunks, self._opened = chunks, opened
+
+    @property
+    def verdict(self) -> Verdict:
+        """See OpenSource."""
+        frames, own_hz = self._chunks.frames, self._chunks.own_hz
+        return Verdict(frames, own_hz, frames / own_hz)
 
     def level_fault(self, first: int, end: int) -> str:  # noqa: ARG002
-        """See OpenSource. A clip with a fault has no facts in the cache."""
+        """See OpenSource. A clip with a fault is not accepted."""
         return ""
 
     def blocks(self, first: int, end: int) -> Iterator[np.ndarray]:
         """See OpenSource."""
-        return self._opened().blocks(first, end)
+        return self._opened().source.blocks(first, end)
 
 
 _STORES: dict[tuple[int, WaveformCache, int], WaveformStore] = {}
@@ -266,16 +293,11 @@ def close_stores() -> None:
             store.arrays.close()
 
 
-@contextmanager
-def cached_sound(cache: WaveformCache, clip: Clip, rate_hz: int) -> Iterator[CachedSound | DecodedSound]:
+def cached_sound(
+    cache: WaveformCache, clip: Clip, rate_hz: int
+) -> AbstractContextManager[CachedSound] | AbstractContextManager[DecodedSound]:
     """The sound of a clip at `rate_hz`, from the cache where it is there. Raises BadClip and CannotRead."""
     store = waveform_store(cache, rate_hz)
     store.arrays.mark_used()
     known = store.known(clip)
-    with ExitStack() as stack:
-        if known is None:
-            yield stack.enter_context(open_sound(clip.source, clip_name(clip), rate_hz))
-            return
-        sound = CachedSound(store, known, clip, stack)
-        yield sound
-        sound.flush()
+    return open_sound(clip.source, clip_name(clip), rate_hz) if known is None else CachedSound(store, known, clip)

@@ -62,6 +62,9 @@ class EncodedSource(ABC):
     such as PermissionError of credentials that have expired, says that nothing is known of it now, and stops a run,
     which the same command continues. It may have an attribute `duration_s`, its length in seconds, so that a plan knows
     it without opening it.
+
+    What is made of it is cached under its `repr`, which must hold what it is compared by, and its state, unless that has
+    no version.
     """
 
     @property

@@ -152,4 +152,6 @@ def _test(plan: Plan) -> list[ClipTable]:
 
 
 def _gb(size: float) -> str:
+    if np.isnan(size):
+        return "of unknown size"
     return f"about {size / BYTES_OF_GB:.2g} GB" if size >= BYTES_OF_GB / 10 else f"about {max(1, size / 1e6):.0f} MB"

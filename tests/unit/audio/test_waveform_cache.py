@@ -296,10 +296,10 @@ FILL = textwrap.dedent("""
         real = pack._entry
         def entry(key, place, count=[0]):
             count[0] += 1
-            return real(key, place) if count[0] < 9 else os.kill(os.getpid(), signal.SIGKILL)
+            return real(key, place) if count[0] < 3 else os.kill(os.getpid(), signal.SIGKILL)
         pack._entry = entry
     reader = ClipReader(8000, 32000, cache=WaveformCache(Path(sys.argv[1]), 1.0))
-    for path in sorted(Path(sys.argv[2]).glob("*.wav")):
+    for path in sorted(Path(sys.argv[2]).glob("*.wav"), reverse=sys.argv[3] == "killed"):
         for seed in range(3):
             reader.read(Clip(path.name, path, ()), np.random.default_rng(seed))
 """)

@@ -280,6 +280,21 @@ def test_a_new_cache_is_private_and_an_existing_folder_stays_as_it_is(tmp_path):
     assert found(tmp_path / "shared").keys() == SETS.keys()
 
 
+def test_without_locks_each_writer_begins_a_pack_and_a_new_one_stays(tmp_path, monkeypatch):
+    def refused(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("pannsdist.cache.pack.fcntl.flock", refused)
+    for key in KEYS[:2]:
+        folder = filled(tmp_path, {key: SETS[key]})
+    assert found(tmp_path).keys() == set(KEYS[:2])
+    assert prune(tmp_path, 0) > 0
+    first, *_ = sorted(folder.glob(f"*{INDEX}"))
+    os.utime(first, (1, 1))
+    prune(tmp_path, 0)
+    assert len(packs(tmp_path)) == 1
+
+
 def test_pruning_and_reading_do_not_disturb_each_other(tmp_path):
     folder = filled(tmp_path)
     cache = ArrayCache(tmp_path, RECIPE, 1.0)

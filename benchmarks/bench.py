@@ -67,6 +67,8 @@ def benchmarks(chosen: Any) -> Iterator[tuple[str, list[str]]]:
     yield "watching", []
     yield "message_sizes", []
     yield "data", [*peers, *(["--esc10", str(chosen.esc10)] if chosen.esc10 else [])]
+    yield "data_cache", ["--esc10", str(chosen.esc10)] if chosen.esc10 else []
+    yield "data_loading", ["--data", str(chosen.esc10)] if chosen.esc10 else []
     yield "million_clips", []
     yield "augmentations", []
     if chosen.esc10:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import data_shards
 import numpy as np
 import soundfile
 from measuring import Table, interleave, parser, present
@@ -30,8 +31,12 @@ PEERS = ("librosa", "torchcodec")
 
 @dataclass(frozen=True)
 class Sounds:
-    """What rows measure with: short clips as Ogg, and long recordings of all of them by their ending."""
+    """What rows measure with: short clips as Ogg, and long recordings of all of them by their ending.
 
+    `folder` is for what a row writes.
+    """
+
+    folder: Path
     clips: Sequence[Path]
     long: Mapping[str, Path]
     peers: Path | None
@@ -96,7 +101,7 @@ def prepare(chosen: Namespace, folder: Path) -> Sounds:
             for second in range(seconds):
                 first = second * SOURCE_HZ % (len(every) - SOURCE_HZ)
                 file.write(every[first : first + SOURCE_HZ])
-    return Sounds(clips, long, chosen.peers, chosen.quick)
+    return Sounds(folder, clips, long, chosen.peers, chosen.quick)
 
 
 def short_clips(sounds: Sounds) -> Row:
@@ -118,10 +123,23 @@ def long_file(ending: str, sounds: Sounds) -> Row:
     return Row(f"{path.suffix[1:]} of {LONG_S} s, crop of {CROP_S} s", {**arms, **of_peers(sounds, [path])}, ">= 10")
 
 
+def packed(sounds: Sounds) -> Row:
+    """Shards beside the same files, when all is in memory."""
+    return Row(f"Ogg of {CLIP_S} s, packed", data_shards.shards_beside_files(sounds.clips, sounds.folder), ">= 0.95")
+
+
+def cold(sounds: Sounds) -> Row:
+    """The first pass over a web server on this machine, beside that over files."""
+    arms = data_shards.cold_beside_files(sounds.clips, sounds.folder)
+    return Row(f"Ogg of {CLIP_S} s, from a web server", arms, ">= 0.8")
+
+
 ROWS: dict[str, Callable[[Sounds], Row]] = {
     "short_clips": short_clips,
     "long_ogg": partial(long_file, "ogg"),
     "long_wav": partial(long_file, "wav"),
+    "packed": packed,
+    "cold": cold,
 }
 """By name; add one here."""
 

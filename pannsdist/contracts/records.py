@@ -63,8 +63,8 @@ class EncodedSource(ABC):
     which the same command continues. It may have an attribute `duration_s`, its length in seconds, so that a plan knows
     it without opening it.
 
-    What is made of it is cached under its `repr`, which must hold what it is compared by, and its state, unless that has
-    no version.
+    What is made of it is cached under its `repr`, which must hold what it is compared by, and its state, unless that
+    has no version.
     """
 
     @property

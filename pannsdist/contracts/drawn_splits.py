@@ -9,6 +9,9 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Protocol
 
+import numpy as np
+
+from pannsdist.contracts.clip_lists import ids_of, joined, labels_of, taken
 from pannsdist.contracts.records import Clip
 from pannsdist.contracts.stratification import UNLABELLED, Unit, stratified, units_of
 from pannsdist.runtime.errors import UserError
@@ -84,8 +87,10 @@ def check_drawn_params(params: DrawnParams) -> None:
 
 def draw_splits(
     clips: Sequence[Clip], groups: Mapping[str, str], params: DrawnParams, test: Sequence[Clip] = ()
-) -> dict[str, list[Clip]]:
-    """The non-empty splits of `clips`, in their order; `groups` has the group of each clip by its id.
+) -> dict[str, Sequence[Clip]]:
+    """The non-empty splits of `clips`, in their order, in columns if those are.
+
+    `groups` has the group of each clip by its id.
 
     First `test_fraction` is drawn, unless a `test` split is given, then the folds or `valid_fraction` from the rest,
     stratified by label (`contracts.stratification`). It depends on ids, labels, groups and the seed only, not on the
@@ -93,7 +98,8 @@ def draw_splits(
     least one group in `train`. Raises UserError for more folds than groups, a label in one group only, a fraction that
     holds out nothing, and a group that the given test split has too.
     """
-    units = units_of((clip.labels for clip in clips), (groups[clip.id] for clip in clips))
+    own_groups = [groups[name] for name in ids_of(clips)]
+    units = units_of(labels_of(clips), own_groups)
     held_out = _held_out(units, "test_fraction", Fraction(str(params.test_fraction)), params)
     rest = {name: unit for name, unit in units.items() if name not in held_out}
     if params.valid_fold:
@@ -101,10 +107,11 @@ def draw_splits(
     else:
         left = 1 - Fraction(str(params.test_fraction))
         valid = _held_out(rest, "valid_fraction", Fraction(str(params.valid_fraction)) / left, params)
-    splits: dict[str, list[Clip]] = {"train": [], "valid": [], "test": list(test)}
-    for clip in clips:
-        group = groups[clip.id]
-        splits["test" if group in held_out else "valid" if group in valid else "train"].append(clip)
+    part_of = {name: "test" if name in held_out else "valid" if name in valid else "train" for name in units}
+    parts = np.array([part_of[group] for group in own_groups], object)
+    splits = {name: taken(clips, np.flatnonzero(parts == name)) for name in ("train", "valid", "test")}
+    if test:
+        splits["test"] = joined(splits["test"], test) if splits["test"] else test
     if params.group:
         refuse_leaked_groups(splits, groups)
     return {name: own for name, own in splits.items() if own}
@@ -114,13 +121,13 @@ def refuse_leaked_groups(clips: Mapping[str, Sequence[Clip]], groups: Mapping[st
     """Raise UserError for a group, given by the id of each clip, that is in two of the splits."""
     known: dict[str, tuple[str, str]] = {}
     for split, own in clips.items():
-        for clip in own:
-            first, name = known.setdefault(groups[clip.id], (split, clip.id))
+        for clip_id in ids_of(own):
+            first, name = known.setdefault(groups[clip_id], (split, clip_id))
             if first != split:
-                wrong = f"group {groups[clip.id]!r} (data.params.group) is in {first} and in {split}: "
+                wrong = f"group {groups[clip_id]!r} (data.params.group) is in {first} and in {split}: "
                 right = "scores of a group that was trained on do not measure generalization: move one of the two\n"
                 right += "or draw the splits: data.params.folds=5"
-                raise UserError(f"{wrong}{name!r} and {clip.id!r}", right)
+                raise UserError(f"{wrong}{name!r} and {clip_id!r}", right)
 
 
 def _held_out(units: Mapping[str, Unit], key: str, fraction: Fraction, params: DrawnParams) -> set[str]:

@@ -29,11 +29,13 @@ class Unit:
 
 def units_of(labels: Iterable[Sequence[str]], groups: Iterable[str]) -> dict[str, Unit]:
     """The units by name, from the labels and the group of each clip."""
-    counts: dict[str, Counter[str]] = {}
-    clips: Counter[str] = Counter()
+    counts: dict[str, dict[str, int]] = {}
+    clips: dict[str, int] = {}
     for own, group in zip(labels, groups, strict=True):
-        counts.setdefault(group, Counter()).update(own or (UNLABELLED,))
-        clips[group] += 1
+        found = counts.setdefault(group, {})
+        for label in own or (UNLABELLED,):
+            found[label] = found.get(label, 0) + 1
+        clips[group] = clips.get(group, 0) + 1
     return {group: Unit(counts[group], clips[group]) for group in sorted(counts)}
 
 
@@ -59,7 +61,8 @@ def stratified(units: Mapping[str, Unit], weights: Sequence[int], seed: int, kee
         left = [name for name in of_label[rarest] if name not in parts.found]
         for name in sorted(left, key=lambda name: (-units[name].labels[rarest], _hash(name, seed), name)):
             parts.place(name)
-            labels_left.subtract(units[name].labels.keys())
+            for label in units[name].labels:
+                labels_left[label] -= 1
         labels_left = +labels_left
     parts.level()
     return parts.found

@@ -62,8 +62,8 @@ class EncodedSource(ABC):
     alone; any other says that nothing is known of it now, and stops a run, which the same command continues. It may
     have an attribute `duration_s`, its length in seconds, so that a plan knows it without opening it.
 
-    What is made of it is cached under its `repr`, which must hold what it is compared by, and its state, unless that has
-    no version.
+    What is made of it is cached under its `repr`, which must hold what it is compared by, and its state, unless that
+    has no version.
     """
 
     @property

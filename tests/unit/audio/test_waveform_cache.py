@@ -290,18 +290,20 @@ FILL = textwrap.dedent("""
     from pannsdist.audio.clip_reader import ClipReader
     from pannsdist.audio.waveform_cache import WaveformCache
     from pannsdist.contracts import Clip
-    from pannsdist.cache import pack
+    from pannsdist.cache import keys, pack
 
-    if sys.argv[3] == "killed":
-        real = pack._entry
-        def entry(key, place, count=[0]):
-            count[0] += 1
-            return real(key, place) if count[0] < 3 else os.kill(os.getpid(), signal.SIGKILL)
-        pack._entry = entry
+    keys.SETTLED_NS = 0
+    folder, is_killed, real = Path(sys.argv[2]), sys.argv[3] == "killed", pack._entry
+    names = ["lossless.flac", "mono.wav", "own.ogg"] if is_killed else ["mono.wav", "other.wav", "floats.wav"]
+
+    def entry(key, place):
+        return os.kill(os.getpid(), signal.SIGKILL) if name == "own.ogg" else real(key, place)
+
+    pack._entry = entry
     reader = ClipReader(8000, 32000, cache=WaveformCache(Path(sys.argv[1]), 1.0))
-    for path in sorted(Path(sys.argv[2]).glob("*.wav"), reverse=sys.argv[3] == "killed"):
+    for name in names:
         for seed in range(3):
-            reader.read(Clip(path.name, path, ()), np.random.default_rng(seed))
+            reader.read(Clip(name, folder / name, ()), np.random.default_rng(seed))
 """)
 
 

@@ -95,10 +95,10 @@ class WaveformStore:
         identity = token if isinstance(token, Identity) else identity_of(source)
         if identity is None or token is None:
             return None
+        self._known.pop(source, None)
         if len(self._known) >= REMEMBERED:
             del self._known[next(iter(self._known))]
-        made = self._known[source] = _Known(token, identity, identity.key({}))
-        return made
+        return self._known.setdefault(source, _Known(token, identity, identity.key({})))
 
     def sound(self, clip: Clip, known: _Known) -> Chunks | None:
         """The length of the source of a clip that was accepted before; None for any other."""
@@ -193,8 +193,8 @@ class CachedSound:
 
     def missing(self, first: int, end: int) -> int:
         """How many of the chunks of a part are not in the cache."""
-        touched = [index for index, _, _ in self.chunks.touched(first, end)]
-        return sum(self._store.chunk(self._known, index, self._size(index)) is None for index in touched)
+        touched = self.chunks.touched(first, end)
+        return sum(self._store.chunk(self._known, index, self._size(index)) is None for index, _, _ in touched)
 
     def flush(self) -> None:
         """Write what was computed, unless the source may be another one by now. Raises BadClip if it is."""
@@ -226,10 +226,8 @@ class CachedSound:
 
     def _chunk(self, index: int) -> np.ndarray:
         kept = self._store.chunk(self._known, index, self._size(index))
-        if kept is None:
-            key = self._known.key_of_chunk(index)
-            kept = self._pending.get(key)
-        if kept is None:
+        key = self._known.key_of_chunk(index) if kept is None else b""
+        if kept is None and (kept := self._pending.get(key)) is None:
             kept = self._pending[key] = self._store.to_keep(self._decoded().chunk(index))
             if sum(array.nbytes for array in self._pending.values()) > PENDING_BYTES:
                 self.flush()
@@ -261,8 +259,7 @@ class _KnownSource:
     @property
     def verdict(self) -> Verdict:
         """See OpenSource."""
-        frames, own_hz = self._chunks.frames, self._chunks.own_hz
-        return Verdict(frames, own_hz, frames / own_hz)
+        return Verdict(self._chunks.frames, self._chunks.own_hz, self._chunks.frames / self._chunks.own_hz)
 
     def level_fault(self, first: int, end: int) -> str:  # noqa: ARG002
         """See OpenSource. A clip with a fault is not accepted."""

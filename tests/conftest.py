@@ -1,6 +1,7 @@
 """Set-up of all tests: Paddle's fast kernels, its known warnings silenced, the shared files, the order under xdist."""
 
 import functools
+import os
 import re
 import signal
 import warnings
@@ -54,11 +55,16 @@ ANY_PADDLE = (
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config):
-    """Temporary files go into a folder of this session, which is removed at its end; `--basetemp` keeps them."""
+    """Temporary files go into a folder of this session, which is removed at its end; `--basetemp` keeps them.
+
+    So do caches: a test neither finds what earlier sessions left in the folder of the user nor leaves anything there.
+    """
     if config.option.basetemp is None and not hasattr(config, "workerinput"):
         folder = session_folder.make()
         config.option.basetemp = str(folder)
-        config.add_cleanup(lambda: session_folder.remove(folder))
+        caches = session_folder.make()
+        os.environ["PANNSDIST_HOME"] = str(caches)
+        config.add_cleanup(lambda: [session_folder.remove(one) for one in (folder, caches)])
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses

@@ -51,13 +51,17 @@ def augment(
 ) -> np.ndarray:
     """(S,) float32 -> (S,) float32. Raises BrokenPlugin for a plugin that returns anything else.
 
+    A plugin may change what it gets: it is a copy, since the waveform may be a view of a cache, or of the data set.
+
     `generator_for` gives the clip's generator for the augmentation of a name, so that adding or removing one
     augmentation leaves the random numbers of the others as they were.
     """
+    own = waveform
     for augmentation in augmentations:
         generator = generator_for(augmentation.name)
         if generator.random() >= augmentation.probability:
             continue
+        waveform = waveform.copy() if waveform is own else waveform
         length = len(waveform)
         waveform = augmentation.apply(waveform, rate_hz, generator)
         if waveform.shape != (length,) or waveform.dtype != np.float32 or not np.isfinite(waveform).all():

@@ -20,6 +20,7 @@ from pannsdist.run.evaluation_output import EvaluatedSplit
 from pannsdist.run.planning.data import Data, load_data
 from pannsdist.run.planning.metrics import plugin_metrics, refuse_unsuitable_metrics
 from pannsdist.run.planning.selection import choose_dataset, choose_metrics
+from pannsdist.run.planning.waveforms import INT16
 from pannsdist.runtime import console, devices
 from pannsdist.runtime.errors import BadBundle
 from pannsdist.settings import SettingsOrigin
@@ -51,7 +52,8 @@ def evaluate_bundle(
     rate_hz, chosen_s = record.front_end.sample_rate_hz, settings.data.min_clip_s
     min_clip_s = bundle.minimum_s if chosen_s is None else chosen_s
     pad_samples = round(bundle.inference_model.pad_to_s * rate_hz)
-    reader = ClipReader(rate_hz, round(record.crop_s * rate_hz), min_clip_s, pad_samples)
+    is_16_bit = dict(record.settings.get("data", {})).get("cache_dtype") == INT16
+    reader = ClipReader(rate_hz, round(record.crop_s * rate_hz), min_clip_s, pad_samples, is_16_bit=is_16_bit)
     batch_size = settings.valid.batch_size if record.pads_to_crop else 1
     skip_bad = settings.data.on_bad_clip == "skip"
     plan = EvaluationPlan(data.splits[split], batch_size, reader, skip_bad)

@@ -173,6 +173,18 @@ def test_every_store_is_checked(few, store, env):
     assert "unreadable: none" in done.output
 
 
+def test_a_model_that_was_trained_on_16_bit_samples_is_evaluated_on_them(few, env):
+    env = few.env(env, "int16")
+    settings = ("name=int16", "data.cache_dtype=int16", "select.metric=valid/loss")
+    done = calling.train(few.work / "settings.yaml", *settings, cwd=few.work, env=env)
+    assert done.exit_code == 0, str(done)
+    best = min(outcome(few.work, "int16")[0], key=lambda scores: scores["valid/loss"])
+    arguments = ("--model", "runs/int16/best_model", "-c", "settings.yaml", "--format", "json", "name=e")
+    done = calling.pannsdist("evaluate", *arguments, cwd=few.work, env=env)
+    assert done.exit_code == 0, str(done)
+    assert f'"value": {best["valid/loss"]}' in done.output
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("processes", [1, 2, 4])
 def test_esc10_from_every_store_with_several_processes(all_of_them, processes, env):

@@ -4,11 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import soundfile
 from small_parts import tone_clips
 
+from pannsdist.audio import waveform_cache
+from pannsdist.audio.augmentation import Augmentation, augment
 from pannsdist.audio.batch_reading import read_batch
 from pannsdist.audio.batches import ClipTable, EvaluationPlan, OverfitPlan, Shard, TrainingPlan, clip_table
 from pannsdist.audio.clip_reader import ClipReader
+from pannsdist.audio.waveform_cache import WaveformCache
 from pannsdist.contracts import Clip, Samples
 from pannsdist.runtime.errors import BadClip
 
@@ -163,3 +167,29 @@ def test_a_batch_of_bad_clips_alone_is_empty_and_keeps_its_shape():
     assert batch.waveforms.shape == (0, 800)
     assert batch.targets.shape == (0,)
     assert len(batch.bad) == 2
+
+
+class InPlace:
+    """An augmentation that changes what it gets."""
+
+    def __call__(self, waveform, *_):
+        waveform *= 2
+        return waveform
+
+
+def test_an_augmentation_that_changes_what_it_gets_changes_neither_the_data_set_nor_a_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr("pannsdist.cache.keys.SETTLED_NS", 0)
+    samples = np.linspace(-0.4, 0.4, 8000, dtype=np.float32)
+
+    def one(_):
+        return np.random.default_rng(1)
+
+    soundfile.write(tmp_path / "a.wav", samples, 8000, subtype="FLOAT")
+    cached = ClipReader(8000, 8000, cache=WaveformCache(tmp_path / "cache", 1.0))
+    for source, reader in ((Samples(samples, 8000), ClipReader(8000, 8000)), (tmp_path / "a.wav", cached)):
+        for _ in range(3):
+            waveform = reader.read(Clip("a", source, ()), None)
+            np.testing.assert_array_equal(waveform, samples)
+            loud = augment(waveform, 8000, (Augmentation("in_place", 1.0, InPlace()),), one)
+            np.testing.assert_array_equal(loud, 2 * samples)
+    waveform_cache.close_stores()

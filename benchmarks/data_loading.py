@@ -100,7 +100,7 @@ def throughput(files: Sequence[Path], rounds: int) -> list[Table]:
 
 def bare(files: Sequence[Path]) -> tuple[float, float]:
     """(wall, processor) seconds of two processes that begin together."""
-    command = [sys.executable, __file__, "--bare"]
+    command = [sys.executable, str(Path(__file__).resolve()), "--bare"]
     processes = [
         subprocess.Popen(  # noqa: S603 - this program
             [*command, *map(str, files[part::2])], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -196,7 +196,14 @@ def run(work: Path, root: Path, processes: int, workers: str, steps: int) -> tup
     with tempfile.TemporaryDirectory(dir=work) as folder:
         config = Path(folder) / "config.yaml"
         config.write_text(CONFIG.format(root=root, steps=BEFORE + steps + 1, batch=BATCH), encoding="utf-8")
-        script = [__file__, "--fit", folder, str(config), f"runs={folder}/runs", f"data.workers={workers}"]
+        script = [
+            str(Path(__file__).resolve()),
+            "--fit",
+            folder,
+            str(config),
+            f"runs={folder}/runs",
+            f"data.workers={workers}",
+        ]
         launched = launcher_command(processes, Path(folder) / "log", (), script)
         command = [sys.executable, *script] if processes == 1 else launched
         subprocess.run(command, check=True, capture_output=True, cwd=folder)  # noqa: S603 - this program

@@ -45,9 +45,9 @@ class Tones:
     fold_param: ClassVar[str] = "valid_fold"
 
     @classmethod
-    def folds(cls, params: TonesParams) -> tuple[int, ...]:  # noqa: ARG003 - independent of the params
-        """The three folds."""
-        return FOLDS
+    def folds(cls, params: TonesParams) -> tuple[int, ...]:
+        """The three folds; none where a class has fewer clips."""
+        return FOLDS if params.clips_per_class >= len(FOLDS) else ()
 
     def __init__(self, params: TonesParams) -> None:
         for key, low, high in (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from functools import cache
 from pathlib import Path
@@ -11,6 +12,7 @@ import paddle
 import pytest
 import soundfile
 
+from pannsdist.cli.command_line import main
 from pannsdist.contracts.network import Network
 from pannsdist.devkit import Subject
 from pannsdist.devkit.checks.feature import noise
@@ -82,7 +84,16 @@ def table_of_folds(folder):
     return {"path": str(folder / "clips.csv"), "valid_fold": 1}
 
 
-MINIATURES = {"folder": sounds_in_folders, "manifest": table_of_folds}
+def packed(folder):
+    """Params of `shards` for the same miniature."""
+    data = {"name": "manifest", "params": table_of_folds(folder)}
+    (folder / "data.json").write_text(json.dumps({"name": "m", "model": {"name": "panns_cnn6"}, "data": data}))
+    command = ["data", "pack", "-c", str(folder / "data.json"), "-o", str(folder / "packed"), "--workers", "0"]
+    assert main(command) in (None, 0, True)
+    return {"root": str(folder / "packed"), "valid_fold": 1}
+
+
+MINIATURES = {"folder": sounds_in_folders, "manifest": table_of_folds, "shards": packed}
 """Params for the built-in datasets that need a place. The datasets of plugins have their own, in their own tests."""
 
 

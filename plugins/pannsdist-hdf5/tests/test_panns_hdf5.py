@@ -14,13 +14,9 @@ from pannsdist_hdf5.source import FULL_SCALE
 import pannsdist
 from pannsdist.cli.command_line import main
 from pannsdist.contracts import UserError
-from pannsdist.devkit.checking import Subject, Verdict, checks_of, run_check
+from pannsdist.devkit import conformance
 from pannsdist.inference import audioset
-from pannsdist.registry import Catalog
 
-installed = pytest.mark.skipif(
-    "panns_hdf5" not in [entry.name for entry in Catalog.installed().datasets], reason="the plugin is not installed"
-)
 EVAL = "hdf5s/waveforms/eval.h5"
 ANY_LABELS = {"train": "hdf5s/waveforms/balanced_train.h5", "valid": EVAL}
 
@@ -134,13 +130,11 @@ def test_a_file_that_is_packed_again_is_listed_and_read_anew(tmp_path):
 # runs
 
 
-@installed
-def test_it_keeps_the_contract(tmp_path):
-    catalog = Catalog.installed()
-    entry = next(one for one in catalog.datasets if one.name == "panns_hdf5")
-    subject = Subject(entry, {"root": str(workspace(tmp_path, 527))}, catalog)
-    outcomes = [run_check(check, subject) for check in checks_of("dataset")]
-    assert [f"{item.check.sentence}: {item.reason}" for item in outcomes if item.verdict is Verdict.FAIL] == []
+def miniature(folder):
+    return PannsHdf5.Params(str(workspace(folder, 527)))
+
+
+test_panns_hdf5_keeps_the_contract = conformance(PannsHdf5, miniature)
 
 
 def settings(name, data):
@@ -154,7 +148,6 @@ def packed_data(root):
     return {"name": "panns_hdf5", "params": {"root": str(root), "labels": str(root / "labels.txt")}}
 
 
-@installed
 def test_two_epochs_are_those_of_loose_files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     root = workspace(tmp_path / "workspace")
@@ -169,7 +162,6 @@ def test_two_epochs_are_those_of_loose_files(tmp_path, monkeypatch):
     assert found[0] == found[1]
 
 
-@installed
 def test_data_check_reads_every_clip(tmp_path, capsys):
     root = workspace(tmp_path / "workspace")
     (tmp_path / "check.yaml").write_text(json.dumps(settings("check", packed_data(root))))

@@ -23,8 +23,7 @@ from tables_of_sounds import (
 )
 
 from pannsdist.contracts import UserError
-from pannsdist.devkit.checking import Subject, Verdict, checks_of, run_check
-from pannsdist.registry import Catalog
+from pannsdist.devkit import conformance
 
 CARD = """---
 dataset_info:
@@ -81,14 +80,11 @@ def test_both_layouts_hold_the_sounds_that_were_written(make, tmp_path):
     }
 
 
-def test_it_keeps_the_contract(tmp_path):
-    catalog = Catalog.installed()
-    entry = next((one for one in catalog.datasets if one.target.startswith("pannsdist_parquet")), None)
-    if entry is None:
-        pytest.skip("the plugin is not installed, only importable")
-    subject = Subject(entry, {"root": str(hub(tmp_path))}, catalog)
-    outcomes = [run_check(check, subject) for check in checks_of("dataset")]
-    assert [f"{item.check.sentence}: {item.reason}" for item in outcomes if item.verdict is Verdict.FAIL] == []
+def miniature(folder):
+    return Parquet.Params(str(hub(folder)))
+
+
+test_parquet_keeps_the_contract = conformance(Parquet, miniature)
 
 
 @pytest.mark.parametrize("make", [hub, saved])

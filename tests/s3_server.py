@@ -65,6 +65,7 @@ def running() -> Iterator[Faulty]:
     named = {name.lower().replace("aws_default_region", "region_name"): value for name, value in KEYS.items()}
     faulty.client = botocore.session.get_session().create_client("s3", endpoint_url=url, **named)
     faulty.client.create_bucket(Bucket=BUCKET)
+    faulty.clear()  # moto keeps one set of buckets in a process, for all of its servers
     try:
         yield faulty
     finally:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pannsdist import settings
-from pannsdist.contracts.shard_manifest import AS_PACKED
 from pannsdist.registry import Catalog
 from pannsdist.runtime import cpu
 from pannsdist.runtime.errors import shell_command
@@ -114,6 +113,8 @@ def run_pack(chosen: argparse.Namespace) -> None:
 
 
 def _packed(written: Pack) -> Iterator[str]:
+    from pannsdist.contracts.shard_manifest import AS_PACKED
+
     header = written.header
     yield f"{header.clips} clips of {header.files} files in {len(header.shards)} shards: {written.total_bytes:,} bytes"
     yield f"splits: {', '.join(header.divisions[AS_PACKED])}; folds: {', '.join(map(str, header.folds)) or 'none'}"

@@ -6,26 +6,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from pannsdist.training.state import Progress, own_window
 from pannsdist.training.step_outcome import StepOutcome
 
 
 class LossSum:
-    """A sum of losses and a number of clips. Losses are added in the precision of `dtype`."""
+    """A sum of losses and a number of clips.
 
-    def __init__(self, loss: float = 0.0, clips: float = 0.0, *, dtype: type[np.floating[Any]] = np.float64) -> None:
-        self._loss, self._clips, self._dtype = dtype(loss), clips, dtype
+    Losses are float32, so their sums are exact in Python's floats: they do not depend on where they were divided, as by
+    reports and stops.
+    """
+
+    def __init__(self, loss: float = 0.0, clips: float = 0.0) -> None:
+        self._loss, self._clips = loss, clips
 
     def add(self, loss: float, clips: float) -> None:
         """Add the losses of some clips."""
-        self._loss = self._loss + self._dtype(loss)
+        self._loss += loss
         self._clips += clips
 
     def read(self) -> tuple[float, float]:
         """(sum of losses, clips)."""
-        return float(self._loss), self._clips
+        return self._loss, self._clips
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class PendingStep:
 class Counters:
     """Counters that start from `progress`, in epochs of `steps` steps. `saved_step` is the step of the last checkpoint.
 
-    `window` sums this process's losses since the last report, as float32; `epoch_sum` the reported losses of all
+    `window` sums this process's losses since the last report; `epoch_sum` the reported losses of all
     processes. `pending` are the steps that `step` counts and that are not in `window` or among the bad steps yet.
     """
 
@@ -50,7 +52,7 @@ class Counters:
         self.epoch, self.step, self.evaluated_step = progress.epoch, progress.step, progress.evaluated_step
         self.scores: Mapping[str, float] = progress.scores
         self.epoch_sum = LossSum(*progress.epoch_sum)
-        self.window = LossSum(*own_window(progress.window, rank, size), dtype=np.float32)
+        self.window = LossSum(*own_window(progress.window, rank, size))
         self.window_steps = progress.window_steps
         self.pending: list[PendingStep] = []
         self.bad_steps, self.consecutive_bad_steps = progress.bad_steps, progress.consecutive_bad_steps
@@ -70,7 +72,7 @@ class Counters:
     def close_window(self, loss: float, clips: float) -> None:
         """Add the steps since the last report, summed over all processes, to the epoch, and start a new window."""
         self.epoch_sum.add(loss, clips)
-        self.window, self.window_steps = LossSum(dtype=np.float32), 0
+        self.window, self.window_steps = LossSum(), 0
 
     def record_evaluation(self, epoch: int, is_epoch_end: bool, scores: Mapping[str, float]) -> None:
         """Store the scores of an epoch after the current step. The end of the epoch resets its loss sum."""

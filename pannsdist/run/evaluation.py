@@ -10,7 +10,7 @@ from pannsdist.audio.clip_reader import ClipReader
 from pannsdist.audio.loader import Loader
 from pannsdist.audio.workers.count import worker_count
 from pannsdist.distributed.fleet import SingleProcessWorld
-from pannsdist.inference.bundle import BundleRecord, load_bundle, require_installed
+from pannsdist.inference.bundle import Bundle, BundleRecord, load_bundle, require_installed
 from pannsdist.kernels import choice, install
 from pannsdist.registry import Catalog
 from pannsdist.registry.building import Part
@@ -49,11 +49,7 @@ def evaluate_bundle(
     _refuse_other_labels(folder, tuple(record.labels), data.labels)
     _note_other_clips(folder, record, data, split)
     further = plugin_metrics(_metrics(record, settings, origin, catalog, data))
-    rate_hz, chosen_s = record.front_end.sample_rate_hz, settings.data.min_clip_s
-    min_clip_s = bundle.minimum_s if chosen_s is None else chosen_s
-    pad_samples = round(bundle.inference_model.pad_to_s * rate_hz)
-    is_16_bit = dict(record.settings.get("data", {})).get("cache_dtype") == INT16
-    reader = ClipReader(rate_hz, round(record.crop_s * rate_hz), min_clip_s, pad_samples, is_16_bit=is_16_bit)
+    reader = _reader(bundle, settings.data.min_clip_s)
     batch_size = settings.valid.batch_size if record.pads_to_crop else 1
     skip_bad = settings.data.on_bad_clip == "skip"
     plan = EvaluationPlan(data.splits[split], batch_size, reader, skip_bad)
@@ -69,6 +65,15 @@ def evaluate_bundle(
         loader.close()
     assert found.predictions is not None  # rank 0
     return EvaluatedSplit(split, found, found.predictions)
+
+
+def _reader(bundle: Bundle, chosen_s: float | None) -> ClipReader:
+    """Reads clips as the validation of the training run did; shorter ones than `chosen_s`, if given, are bad."""
+    record, rate_hz = bundle.record, bundle.record.front_end.sample_rate_hz
+    min_clip_s = bundle.minimum_s if chosen_s is None else chosen_s
+    pad_samples = round(bundle.inference_model.pad_to_s * rate_hz)
+    is_16_bit = dict(record.settings.get("data", {})).get("cache_dtype") == INT16
+    return ClipReader(rate_hz, round(record.crop_s * rate_hz), min_clip_s, pad_samples, is_16_bit=is_16_bit)
 
 
 def _note_other_clips(folder: Path, record: BundleRecord, data: Data, split: str) -> None:

@@ -56,6 +56,8 @@ class WorkerPool:
         self._tasks.setblocking(False)
         self._workers: dict[socket.socket, subprocess.Popen[bytes]] = {}
         self._is_broken = False
+        ends = (self._tasks, self._workers_end)
+        self._finish = weakref.finalize(self, _finish, os.getpid(), self._workers, ends, self._file)
         with _signals_blocked():
             self._start(count, pickled(prepare)[0])
 
@@ -106,16 +108,11 @@ class WorkerPool:
         self._send()
 
     def close(self) -> None:
-        """End the workers, also in the middle of a task: nobody waits for it any more. Arrays of results stay."""
-        for worker in self._workers.values():
-            worker.kill()
-        for replies, worker in self._workers.items():
-            worker.wait()
-            replies.close()
-        self._workers.clear()
-        self._tasks.close()
-        self._workers_end.close()
-        os.close(self._file)
+        """End the workers, also in the middle of a task: nobody waits for it any more. Arrays of results stay.
+
+        A pool that nobody closed is closed with its last reference, and at the end of the interpreter.
+        """
+        self._finish()
 
     def _start(self, count: int, prepare: bytes) -> None:
         file = create_shared_file()
@@ -194,6 +191,23 @@ class WorkerPool:
         """Once no array refers to the slot any more; in whichever thread."""
         self._lent.discard(slot)
         self._free.append(slot)
+
+
+def _finish(
+    owner: int, workers: dict[socket.socket, subprocess.Popen[bytes]], ends: tuple[socket.socket, ...], file: int
+) -> None:
+    """Kill the workers and wait for them; close what this process had open for them. Nothing in a fork of the owner."""
+    if os.getpid() != owner:
+        return
+    for worker in workers.values():
+        worker.kill()
+    for replies, worker in workers.items():
+        worker.wait()
+        replies.close()
+    workers.clear()
+    for end in ends:
+        end.close()
+    os.close(file)
 
 
 @contextmanager

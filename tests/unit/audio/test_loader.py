@@ -40,12 +40,12 @@ def read(requests, workers):
 
 
 def workers():
-    """The processes of loky that this one has started."""
-    return [
-        child
-        for child in psutil.Process().children()
-        if any(word.endswith("workers/boot.py") for word in child.cmdline())
-    ]
+    """The processes that this one has started for loaders, and that have not ended."""
+    found = []
+    for child in psutil.Process().children():
+        with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+            found += [child] if any(word.endswith("workers/boot.py") for word in child.cmdline()) else []
+    return found
 
 
 @pytest.fixture(scope="module")

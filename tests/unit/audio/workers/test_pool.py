@@ -15,7 +15,7 @@ import pytest
 from worker_tasks import fail, filled, process_id
 
 from pannsdist.audio.loader import Loader
-from pannsdist.audio.workers.pool import HELD_SLOTS
+from pannsdist.audio.workers.pool import HELD_SLOTS, WorkerPool
 from pannsdist.runtime.errors import UserError, WorkerDied
 
 
@@ -181,3 +181,19 @@ def test_no_room_for_a_batch_is_an_error_of_this_process(loader):
     with pytest.raises(UserError, match=r"no room for a batch of .* MiB in the memory that workers share"):
         list(loader.read([1 << 33]))
     assert next(loader.read([3])).ids[0] == "3"
+
+
+def test_a_pool_that_nobody_closes_ends_with_its_last_reference_but_not_in_a_fork():
+    pool = WorkerPool(2, os.getpid)
+    workers = [worker.pid for worker in pool._workers.values()]
+    if (child := os.fork()) == 0:
+        del pool
+        gc.collect()
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert all(psutil.pid_exists(pid) for pid in workers)
+    number = pool.submit(os.getpid, ())
+    assert pool.result(number) in workers
+    del pool
+    gc.collect()
+    assert not any(psutil.pid_exists(pid) for pid in workers), "killed and waited for"

@@ -96,7 +96,8 @@ clean:
 
 .venv-paddle2.6/developed: $(DECLARED)
 	$(PYTHON26) -m venv .venv-paddle2.6
-	.venv-paddle2.6/bin/python -m pip install -q 'paddlepaddle==2.6.2' -e '.[cpu,paddle26,dev]' $(PLUGINS) $(TESTED)
+	# newer pyarrow needs numpy 2, and does not declare it
+	.venv-paddle2.6/bin/python -m pip install -q 'paddlepaddle==2.6.2' 'pyarrow<22' -e '.[cpu,paddle26,dev]' $(PLUGINS) $(TESTED)
 	@touch $@
 
 .venv-peers/installed:

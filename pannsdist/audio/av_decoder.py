@@ -14,7 +14,7 @@ import numpy as np
 
 from pannsdist.audio.containers.layout import ENDS_EARLY
 from pannsdist.audio.decoder import DecodingError
-from pannsdist.audio.encoded import NotedErrors, SoundFile, opened, refuse_unavailable
+from pannsdist.audio.encoded import NotedErrors, SoundFile, cause, opened
 
 MISSING = "only PyAV decodes it, which is not installed: pip install 'pannsdist[av]'"
 MAX_FRAMES_PER_BYTE = 4096
@@ -163,10 +163,7 @@ class AvDecoder:
             yield
         except Exception as error:  # noqa: BLE001 raised below as one of two types
             failed = error
-        of_bytes = failed if self._bytes is None else self._bytes.error  # FFmpeg has input errors of its own
-        if of_bytes is not None:
-            refuse_unavailable(self._source, of_bytes)
-        if (why := of_bytes or failed) is not None:
+        if (why := cause(self._source, failed, self._bytes)) is not None:
             raise _decoding_error(why) from why
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pannsdist.audio.containers.layout import Piece
-from pannsdist.audio.encoded import NotedBytes, NotedErrors, SoundFile, noted, opened, refuse_unavailable
+from pannsdist.audio.encoded import NotedBytes, NotedErrors, SoundFile, cause, noted, opened
 from pannsdist.audio.splice import Splice
 
 MISLEADING = ("File does not exist or is not a regular file", "Unspecified internal error", "Internal error : SF_INFO")
@@ -83,11 +83,8 @@ class Decoder:
             yield
         except Exception as error:  # noqa: BLE001 raised below as one of two types
             failed = error
-        if self._bytes is not None and self._bytes.error is not None:
-            failed = self._bytes.error
-        if failed is not None:
-            refuse_unavailable(self._source, failed)
-            raise DecodingError(_reason(self._source, failed)) from failed
+        if (why := cause(self._source, failed, self._bytes)) is not None:
+            raise DecodingError(_reason(self._source, why)) from why
 
 
 def _never() -> bool:

@@ -68,6 +68,18 @@ def refuse_unavailable(source: SoundFile, error: Exception) -> None:
     raise CannotRead(f"{source.name} cannot be read: {reason}", right) from error
 
 
+def cause(source: SoundFile, failed: Exception | None, file: NotedErrors | NotedBytes | None) -> Exception | None:
+    """Why the use of a decoder `failed`, by the error that its open `file` noted, if any; None if nothing failed.
+
+    Raises CannotRead for an error of a store or archive. A decoder that has the file open has errors of its own, which
+    are none of these, whatever their type.
+    """
+    of_file = failed if file is None else file.error
+    if of_file is not None:
+        refuse_unavailable(source, of_file)
+    return of_file or failed
+
+
 def noted(file: BinaryIO | io.RawIOBase) -> NotedErrors | NotedBytes:
     """An open file, at its start, whose first error is noted in `error`."""
     return NotedBytes(file.getvalue()) if type(file) is io.BytesIO else NotedErrors(file)

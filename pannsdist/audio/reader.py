@@ -104,7 +104,7 @@ class OpenSource(Protocol):
 
 
 class _FileSource:
-    """A sound file, decoded by libsndfile: WAV of 8 to 32 bit or float, FLAC, Ogg, MP3, and the like.
+    """A sound file, decoded by libsndfile, or by PyAV what that does not read.
 
     It is opened when the first frames are read, and again where its decoder cannot go back.
     """
@@ -220,7 +220,7 @@ def clip_span(clip: Clip, source: OpenSource) -> tuple[int, int]:
 
 
 def missing_part(source: AudioInput) -> Verdict | None:
-    """The verdict on an input of inference of which only a part can be read, else None. Raises nothing."""
+    """The verdict on an input of inference of which only a part can be read, else None. Raises CannotRead."""
     verdict = verdict_on(source)
     return verdict if verdict.is_readable and not verdict.is_whole else None
 

@@ -52,7 +52,9 @@ def serve(start: bytes, parent: int, shared_file: int, tasks_fd: int, replies_fd
     del start
     while message := tasks.recv(MESSAGE_BYTES):
         task: Task = pickle.loads(message)  # noqa: S301 - of the parent
-        slot = slots.setdefault(task.slot, Slot(shared_file, task.slot))
+        if task.slot not in slots:
+            slots[task.slot] = Slot(shared_file, task.slot)
+        slot = slots[task.slot]
         slot.follow(task.size)
         span, is_error = _carried_out(task, slot)
         try:

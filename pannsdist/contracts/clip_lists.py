@@ -16,12 +16,16 @@ from typing import Any, overload
 
 import numpy as np
 
-from pannsdist.contracts.records import Clip
+from pannsdist.contracts.event_columns import EventColumns, joined_events
+from pannsdist.contracts.ragged import Ragged
+from pannsdist.contracts.records import Clip, Event
 
 __all__ = [
     "ClipList",
+    "EventColumns",
     "Files",
     "Ragged",
+    "events_of",
     "groups_of",
     "ids_of",
     "joined",
@@ -30,60 +34,6 @@ __all__ = [
     "sources_of",
     "taken",
 ]
-
-
-@dataclass(frozen=True, eq=False)
-class Ragged:
-    """Rows of integers of different length: row i is `values[starts[i] : ends[i]]` of values (K,); starts, ends (N,).
-
-    Some rows of others share their values, so that to take a batch costs the same from few rows and from millions.
-    """
-
-    values: np.ndarray
-    starts: np.ndarray
-    ends: np.ndarray
-
-    @classmethod
-    def of_lengths(cls, values: np.ndarray, lengths: np.ndarray) -> Ragged:
-        """Rows of these lengths (N,), one after another in `values`."""
-        ends = np.cumsum(lengths, dtype=np.int64)
-        return cls(values, ends - lengths, ends)
-
-    def __len__(self) -> int:
-        return len(self.starts)
-
-    @property
-    def lengths(self) -> np.ndarray:
-        """The number of values of each row: (N,)."""
-        lengths: np.ndarray = self.ends - self.starts
-        return lengths
-
-    @property
-    def flat(self) -> np.ndarray:
-        """The values of all rows, one row after another."""
-        lengths = self.lengths
-        values: np.ndarray = self.values[: lengths.sum()]
-        skipped = self.starts - np.cumsum(lengths) + lengths
-        if skipped.any():
-            values = self.values[np.repeat(skipped, lengths) + np.arange(lengths.sum())]
-        return values
-
-    @property
-    def rows(self) -> np.ndarray:
-        """The row of each value of `flat`."""
-        return np.repeat(np.arange(len(self)), self.lengths)
-
-    def row(self, index: int) -> np.ndarray:
-        """The values of one row."""
-        return self.values[self.starts[index] : self.ends[index]]
-
-    def take(self, rows: np.ndarray) -> Ragged:
-        """Some rows, in the order of `rows`."""
-        return Ragged(self.values, self.starts[rows], self.ends[rows])
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickled without the values of other rows."""
-        return Ragged.of_lengths, (self.flat, self.lengths)
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +63,8 @@ class ClipList(Sequence[Clip]):
     """Clips in columns; a `Clip` is made when it is taken, equal to the one that a plugin would have made itself.
 
     `labels` are numbers of `label_names`. `starts_s` and `durations_s` are (N,) float64, of which NaN is the end of the
-    file, or None for whole files; `groups` is None if every clip is its own. Compared by value, with any sequence.
+    file, or None for whole files; `groups` is None if every clip is its own, `events` if no clip is strongly labelled,
+    and `is_labelled` (N,) bool if every clip is. Compared by value, with any sequence.
     """
 
     ids: Sequence[str]
@@ -123,6 +74,8 @@ class ClipList(Sequence[Clip]):
     starts_s: np.ndarray | None = None
     durations_s: np.ndarray | None = None
     groups: Sequence[str] | None = None
+    events: EventColumns | None = None
+    is_labelled: np.ndarray | None = None
 
     @classmethod
     def of(cls, clips: Iterable[Clip]) -> ClipList:
@@ -130,6 +83,7 @@ class ClipList(Sequence[Clip]):
         number_of: dict[str, int] = {}
         ids, sources, groups = list[str](), list[Any](), list[str]()
         values, lengths, starts, durations = array("i"), array("i"), array("d"), array("d")
+        events, is_labelled = list[tuple[Event, ...] | None](), array("b")
         for clip in clips:
             ids.append(clip.id)
             sources.append(clip.source)
@@ -138,6 +92,9 @@ class ClipList(Sequence[Clip]):
             starts.append(clip.start_s)
             durations.append(math.nan if clip.duration_s is None else clip.duration_s)
             groups.append(clip.group)
+            events.append(clip.events)
+            is_labelled.append(clip.is_labelled)
+        columns = EventColumns.of(events, number_of)
         labels = Ragged.of_lengths(np.array(values, np.int32), np.array(lengths, np.int64))
         starts_s, durations_s = np.array(starts), np.array(durations)
         return cls(
@@ -148,6 +105,8 @@ class ClipList(Sequence[Clip]):
             starts_s if starts_s.any() else None,
             None if np.isnan(durations_s).all() else durations_s,
             groups if any(groups) else None,
+            columns,
+            None if all(is_labelled) else np.array(is_labelled, bool),
         )
 
     def __len__(self) -> int:
@@ -165,7 +124,10 @@ class ClipList(Sequence[Clip]):
         duration_s = None if self.durations_s is None else float(self.durations_s[row])
         duration_s = None if duration_s is None or math.isnan(duration_s) else duration_s
         group = "" if self.groups is None else self.groups[row]
-        return Clip(self.ids[row], self.sources[row], self.labels_at(row), start_s, duration_s, group)
+        events = None if self.events is None else self.events.row(row, self.label_names)
+        is_labelled = self.is_labelled is None or bool(self.is_labelled[row])
+        segment = start_s, duration_s
+        return Clip(self.ids[row], self.sources[row], self.labels_at(row), *segment, group, events, is_labelled)
 
     def __iter__(self) -> Iterator[Clip]:
         return map(self.__getitem__, range(len(self)))
@@ -179,10 +141,16 @@ class ClipList(Sequence[Clip]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled with the names of its own labels alone: a batch of few clips goes to a worker."""
-        used, values = np.unique(self.labels.flat, return_inverse=True)
+        events = self.events
+        of_events = np.zeros(0, np.int32) if events is None else events.labels[events.places.flat]
+        used = np.unique(np.concatenate([self.labels.flat, of_events]))
         names = tuple(self.label_names[number] for number in used.tolist())
-        labels = Ragged.of_lengths(values.astype(np.int32), self.labels.lengths)
-        return ClipList, (self.ids, self.sources, names, labels, self.starts_s, self.durations_s, self.groups)
+        numbers = np.zeros(len(self.label_names), np.int32)
+        numbers[used] = np.arange(len(used))
+        labels = Ragged.of_lengths(numbers[self.labels.flat], self.labels.lengths)
+        segments = self.starts_s, self.durations_s
+        further = self.groups, None if events is None else events.renumbered(numbers), self.is_labelled
+        return ClipList, (self.ids, self.sources, names, labels, *segments, *further)
 
     def labels_at(self, row: int) -> tuple[str, ...]:
         """The labels of one clip."""
@@ -198,6 +166,8 @@ class ClipList(Sequence[Clip]):
             None if self.starts_s is None else self.starts_s[rows],
             None if self.durations_s is None else self.durations_s[rows],
             None if self.groups is None else _taken(self.groups, rows),
+            None if self.events is None else self.events.take(rows),
+            None if self.is_labelled is None else self.is_labelled[rows],
         )
 
 
@@ -219,7 +189,15 @@ def joined(*lists: Sequence[Clip]) -> Sequence[Clip]:
         _joined_seconds([(part.starts_s, len(part)) for part in parts], 0.0),
         _joined_seconds([(part.durations_s, len(part)) for part in parts], np.nan),
         list(chain.from_iterable(part.groups or [""] * len(part) for part in parts)),
+        joined_events([(part.events, len(part)) for part in parts]),
+        _joined_marks([(part.is_labelled, len(part)) for part in parts]),
     )
+
+
+def _joined_marks(columns: Sequence[tuple[np.ndarray | None, int]]) -> np.ndarray | None:
+    if all(column is None for column, _ in columns):
+        return None
+    return np.concatenate([np.ones(count, bool) if column is None else column for column, count in columns])
 
 
 def _joined_seconds(columns: Sequence[tuple[np.ndarray | None, int]], missing: float) -> np.ndarray | None:
@@ -261,6 +239,16 @@ def segments_of(clips: Sequence[Clip]) -> Iterable[tuple[float, float | None]]:
 def labels_of(clips: Sequence[Clip]) -> Iterable[tuple[str, ...]]:
     """The labels of each clip."""
     return map(clips.labels_at, range(len(clips))) if isinstance(clips, ClipList) else (clip.labels for clip in clips)
+
+
+def events_of(clips: Sequence[Clip]) -> Iterable[tuple[Event, ...] | None]:
+    """The events of each clip; None for one that is not strongly labelled."""
+    if not isinstance(clips, ClipList):
+        return (clip.events for clip in clips)
+    if clips.events is None:
+        return repeat(None, len(clips))
+    columns, names = clips.events, clips.label_names
+    return (columns.row(row, names) for row in range(len(clips)))
 
 
 def taken(clips: Sequence[Clip], rows: np.ndarray) -> Sequence[Clip]:

@@ -137,6 +137,13 @@ class ModelPlugin(Protocol):
     # Numbers that it draws or reads on the host, as with `random`, numpy or a counter, would stay those of the first
     # pass.
     #
+    # A model that can answer by frame has two further methods, and `Params` may choose how long its frames are:
+    # - `frame_samples(front_end) -> int`, the samples of an output frame; of S samples it gives ceil(S / frame_samples)
+    #   frames, at least 1.
+    # - `build_frames(labels, front_end, pooling) -> Layer`: (B, 1, T, F) -> logits (B, T' + 1, C) of T' frames, and in
+    #   the last row of the clip, pooled from them. `FrameHead` makes both of what a network has before its pooling; it
+    #   is the sub-layer `head`. `pooling` is attention or linear_softmax. Otherwise it is as the layer of `build`.
+    #
     # A model whose layer pads shorter inputs itself may have `padded_samples(front_end) -> int`, the length in samples
     # that it pads them to. `train.group_by_length` is refused where that is the whole crop.
 

@@ -10,7 +10,18 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CLASS_SCORES", "ClassScores", "Predictions", "confusion", "log_softmax", "losses", "most_mistaken"]
+from pannsdist.contracts.frame_predictions import FramePredictions
+
+__all__ = [
+    "CLASS_SCORES",
+    "ClassScores",
+    "FramePredictions",
+    "Predictions",
+    "confusion",
+    "log_softmax",
+    "losses",
+    "most_mistaken",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,6 +30,7 @@ class Predictions:
 
     `logits` (N, C) float32. `targets` (N,) int64 class indices, or (N, C) float32 of 0 and 1 if `multi_label`.
     `groups` (N,) names what a clip was cut from, such as a recording or a speaker; empty if every clip is its own.
+    `frames` has the predictions by frame of the strongly labelled clips among them; None of a network without frames.
     Raises ValueError if the shapes or class indices are inconsistent.
     """
 
@@ -28,6 +40,7 @@ class Predictions:
     labels: tuple[str, ...]
     multi_label: bool
     groups: tuple[str, ...] = ()
+    frames: FramePredictions | None = None
 
     def __post_init__(self) -> None:
         clips, classes = len(self.ids), len(self.labels)
@@ -81,7 +94,9 @@ class Predictions:
         order = sorted(range(len(self.ids)), key=self.ids.__getitem__)
         ids = tuple(self.ids[row] for row in order)
         groups = tuple(self.groups[row] for row in order) if self.groups else ()
-        return replace(self, ids=ids, logits=self.logits[order], targets=self.targets[order], groups=groups)
+        frames = None if self.frames is None else self.frames.sorted_by_id()
+        logits, targets = self.logits[order], self.targets[order]
+        return replace(self, ids=ids, logits=logits, targets=targets, groups=groups, frames=frames)
 
 
 @dataclass(frozen=True)

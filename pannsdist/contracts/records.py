@@ -6,6 +6,7 @@ Axes: S samples, F bins.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol, runtime_checkable
@@ -92,13 +93,26 @@ class EncodedSource(ABC):
 
 
 @dataclass(frozen=True, slots=True)
+class Event:
+    """A sound event in a clip: `label` from `onset_s` to `offset_s`, in seconds from the start of the clip."""
+
+    onset_s: float
+    offset_s: float
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
 class Clip:
-    """Description of one labelled example; creating it opens no audio.
+    """Description of one example; creating it opens no audio.
 
     `id` is unique in its dataset and equal on every machine. `source` is a file, an `EncodedSource` or a
     `SampleSource`, of which `start_s` and `duration_s` select a segment (`None`: up to the end). `labels` are class
     names from the dataset's `labels`. Clips of one `group`, such as a speaker or a recording, are alike; empty if the
     clip is its own group.
+
+    A strongly labelled clip has `events`, in any order, perhaps none; `labels` are then those of its events, as
+    `labels_of_events` returns them. `None` says that nobody marked when its labels sound. A clip that is not
+    `is_labelled` has neither: nothing is known of it, which is not the same as that it has none of the labels.
     """
 
     id: str
@@ -107,6 +121,13 @@ class Clip:
     start_s: float = 0.0
     duration_s: float | None = None
     group: str = ""
+    events: tuple[Event, ...] | None = None
+    is_labelled: bool = True
+
+
+def labels_of_events(events: Iterable[Event]) -> tuple[str, ...]:
+    """The labels of some events, each once, in alphabetical order."""
+    return tuple(sorted({event.label for event in events}))
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,11 @@ Made = TypeVar("Made")
 
 
 class MetricPlugin(Protocol):
-    """A score computed from all predictions of a split. Built as `plugin(params)`; selected in `metrics`."""
+    """A score computed from all predictions of a split. Built as `plugin(params)`; selected in `metrics`.
+
+    A metric with `needs_events = True` is computed from `predictions.frames`, which then has at least one clip; it is
+    refused for a run without events.
+    """
 
     Params: ClassVar[type]
     higher_is_better: ClassVar[bool]

@@ -1,0 +1,52 @@
+"""The head of networks that answer by frame. Imports paddle. Axes: B batch, T frames, E embedding, C classes."""
+
+from __future__ import annotations
+
+import paddle
+import paddle.nn.functional as F
+from paddle import nn
+
+ATTENTION, LINEAR_SOFTMAX = "attention", "linear_softmax"
+POOLINGS = (ATTENTION, LINEAR_SOFTMAX)
+ATTENTION_LIMIT = 10.0
+
+
+class FrameHead(nn.Layer):
+    """Embeddings of frames (B, T, E) -> logits (B, T + 1, C): of each frame, and in the last row of the clip.
+
+    The probability of the clip is a mean of those of its frames. `attention`: weighted by a softmax over time, one for
+    each class (Kong et al. 2018, arXiv 1711.00927). `linear_softmax`: each frame weighs as much as its own
+    probability (Wang et al. 2019, arXiv 1810.09050). Both are computed as logits, so nothing saturates.
+    """
+
+    def __init__(self, width: int, classes: int, pooling: str = ATTENTION) -> None:
+        super().__init__()
+        if pooling not in POOLINGS:
+            raise ValueError(f"pooling {pooling!r}; known: {', '.join(POOLINGS)}")
+        self.frames = nn.Linear(width, classes)
+        self.attention = nn.Linear(width, classes) if pooling == ATTENTION else None
+
+    def forward(self, embeddings: paddle.Tensor) -> paddle.Tensor:
+        """(B, T, E) -> (B, T + 1, C)."""
+        logits = self.frames(embeddings)
+        yes, no = F.log_sigmoid(logits), F.log_sigmoid(-logits)
+        weights = yes if self.attention is None else self._attention(embeddings)
+        clip = paddle.logsumexp(weights + yes, axis=1) - paddle.logsumexp(weights + no, axis=1)
+        return paddle.concat([logits, clip.unsqueeze(1)], axis=1)
+
+    def _attention(self, embeddings: paddle.Tensor) -> paddle.Tensor:
+        """Logarithms of the weights (B, T, C); what is the same for all frames of a class makes no difference."""
+        return paddle.clip(self.attention(embeddings), -ATTENTION_LIMIT, ATTENTION_LIMIT)
+
+
+def of_length(frames: paddle.Tensor, features: paddle.Tensor, stride: int) -> paddle.Tensor:
+    """Embeddings of exactly the frames that a sound has: (B, T', E) -> (B, ceil((T - 1) / stride), E), at least 1.
+
+    `features` are (B, 1, T, F) with a frame more than hops, `stride` frames of them are one here. Padding of
+    convolutions and poolings gives one more or less: what is too much is left out, and the last one is repeated.
+    """
+    count = max(1, -(-(features.shape[2] - 1) // stride))
+    missing = count - frames.shape[1]
+    if missing > 0:
+        frames = paddle.concat([frames, frames[:, -1:].expand([-1, missing, -1])], axis=1)
+    return frames[:, :count]

@@ -24,19 +24,17 @@ class FrameHead(nn.Layer):
         if pooling not in POOLINGS:
             raise ValueError(f"pooling {pooling!r}; known: {', '.join(POOLINGS)}")
         self.frames = nn.Linear(width, classes)
-        self.attention = nn.Linear(width, classes) if pooling == ATTENTION else None
+        self.attention: nn.Linear | None = nn.Linear(width, classes) if pooling == ATTENTION else None
 
     def forward(self, embeddings: paddle.Tensor) -> paddle.Tensor:
         """(B, T, E) -> (B, T + 1, C)."""
         logits = self.frames(embeddings)
         yes, no = F.log_sigmoid(logits), F.log_sigmoid(-logits)
-        weights = yes if self.attention is None else self._attention(embeddings)
+        weights = yes
+        if self.attention is not None:  # logarithms; what is the same for all frames of a class makes no difference
+            weights = paddle.clip(self.attention(embeddings), -ATTENTION_LIMIT, ATTENTION_LIMIT)
         clip = paddle.logsumexp(weights + yes, axis=1) - paddle.logsumexp(weights + no, axis=1)
         return paddle.concat([logits, clip.unsqueeze(1)], axis=1)
-
-    def _attention(self, embeddings: paddle.Tensor) -> paddle.Tensor:
-        """Logarithms of the weights (B, T, C); what is the same for all frames of a class makes no difference."""
-        return paddle.clip(self.attention(embeddings), -ATTENTION_LIMIT, ATTENTION_LIMIT)
 
 
 def of_length(frames: paddle.Tensor, features: paddle.Tensor, stride: int) -> paddle.Tensor:

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
-from pannsdist.contracts import Event, UserError, param
+from pannsdist.contracts import Event, param
 from pannsdist.contracts.event_decoding import DECIMALS, decode, median_filtered, median_frames
-from pannsdist.contracts.predictions import FramePredictions, Predictions
+from pannsdist.contracts.predictions import FramePredictions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,19 +36,6 @@ class DecodingParams(SmoothingParams):
     """The settings of every score at one threshold."""
 
     threshold: float = param(0.5, "probability from which a class is detected", above=0.0, high=1.0)
-
-
-def frames_of(predictions: Predictions, metric: str) -> FramePredictions | None:
-    """The predictions by frame, sorted by id; None if a score is undefined: without a reference event or finite logits.
-
-    Raises UserError if nothing was predicted by frame.
-    """
-    if predictions.frames is None:
-        wrong = f"metrics.{metric} needs events, and this run has none by frame"
-        raise UserError(wrong, f"train on clips with events, or leave it out: metrics.{metric}=null")
-    frames = predictions.frames.sorted_by_id()
-    finite = all(np.isfinite(values).all() for values in logits_of(frames))
-    return frames if finite and any(frames.events) else None
 
 
 def names_of(frames: FramePredictions) -> dict[str, str]:
@@ -98,6 +85,11 @@ def detections(frames: FramePredictions, params: DecodingParams) -> list[list[Fo
     return found
 
 
+def event_dicts(events: Iterable[Found]) -> list[dict[str, float | str]]:
+    """Events as `sed_eval` takes them."""
+    return [{"onset": onset_s, "offset": offset_s, "event_label": name} for onset_s, offset_s, name in events]
+
+
 @dataclass(frozen=True)
 class ScoreTables:
     """What `sed_scores_eval` takes, each by id: scores of the frames, reference events, durations in seconds.
@@ -110,36 +102,41 @@ class ScoreTables:
     durations_s: dict[str, float]
 
     @property
-    def inputs(self) -> tuple[Any, Any, Any]:
+    def inputs(self) -> tuple[dict[str, pd.DataFrame], dict[str, list[Found]], dict[str, float]]:
         """In the order in which the library takes them."""
         return self.scores, self.references, self.durations_s
 
+    @property
+    def classes(self) -> set[str]:
+        """The classes that have a reference event."""
+        return {name for events in self.references.values() for _, _, name in events}
 
-def score_tables(frames: FramePredictions, values: Iterable[NDArray[np.floating]]) -> ScoreTables:
-    """Tables of `values` (T, C) for each clip: logits, probabilities, or whatever ranks the frames alike."""
+
+def score_tables(
+    frames: FramePredictions, values: Iterable[NDArray[Any]], dtype: DTypeLike = np.float32
+) -> ScoreTables:
+    """Tables of `values` (T, C) for each clip: logits, probabilities, or whatever ranks the frames alike.
+
+    `dtype` is float32 but for the functions that do not modify the scores in place: pandas 3 hands arrays over
+    read-only, which the others of the library do not expect, and they copy float32.
+    """
     found = references(frames)
     occurring = {name for events in found for _, _, name in events}
-    columns = [column for column, name in enumerate(names_of(frames).values()) if name in occurring]
+    columns = {name: column for column, name in enumerate(names_of(frames).values()) if name in occurring}
     ends_s = np.round(frames.durations_s, DECIMALS).tolist()
-    tables = {
-        name: _table(scores, columns, frames.frame_s, end_s)
-        for name, scores, end_s in zip(frames.ids, values, ends_s, strict=True)
-    }
+    tables = {}
+    for name, scores, end_s in zip(frames.ids, values, ends_s, strict=True):
+        chosen = {label: scores[:, column].astype(dtype) for label, column in columns.items()}
+        tables[name] = _table(chosen, len(scores), frames.frame_s, end_s)
     return ScoreTables(tables, dict(zip(frames.ids, found, strict=True)), dict(zip(frames.ids, ends_s, strict=True)))
 
 
-def _table(scores: NDArray[np.floating], columns: Sequence[int], frame_s: float, end_s: float) -> pd.DataFrame:
-    """The times of the frames, and a column of float32 for each class.
-
-    float64 would be read-only where pandas 3 hands them over, which the library does not expect; it copies float32.
-    """
+def _table(scores: Mapping[str, NDArray[Any]], count: int, frame_s: float, end_s: float) -> pd.DataFrame:
+    """The times of the frames, and a column of scores for each class."""
     import pandas as pd
 
-    times_s = np.minimum(np.round(np.arange(len(scores) + 1) * frame_s, DECIMALS), end_s)
-    data: dict[str, NDArray[np.floating]] = {"onset": times_s[:-1], "offset": times_s[1:]}
-    for column in columns:
-        data[f"class {column:05d}"] = scores[:, column].astype(np.float32)
-    return pd.DataFrame(data)
+    times_s = np.minimum(np.round(np.arange(count + 1) * frame_s, DECIMALS), end_s)
+    return pd.DataFrame({"onset": times_s[:-1], "offset": times_s[1:], **scores})
 
 
 def smoothed_logits(frames: FramePredictions, median_filter_s: float) -> Iterable[NDArray[np.floating]]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 from pannsdist.contracts import param
-from pannsdist.contracts.predictions import Predictions
-from pannsdist_sed_scores.clips import DecodingParams, Found, detections, frames_of, names_of, references
-from pannsdist_sed_scores.libraries import library, quietly
-
-AVERAGES = ("macro", "micro")
+from pannsdist.contracts.predictions import FramePredictions
+from pannsdist_sed_scores.clips import DecodingParams, detections, event_dicts, names_of, references
+from pannsdist_sed_scores.libraries import library
+from pannsdist_sed_scores.metric import AVERAGES, EventMetric
 
 
 @dataclass(frozen=True)
@@ -22,41 +21,23 @@ class EventF1Params(DecodingParams):
     average: str = param("macro", "mean over the classes that occur, or over all events", choices=AVERAGES)
 
 
-class EventF1:
+class EventF1(EventMetric):
     """F1 of events whose onset and offset are right to a collar; a class that is never detected has 0."""
 
-    contract = 1
-    Params = EventF1Params
-    higher_is_better = True
-    needs_events = True
+    Params: ClassVar[type] = EventF1Params
+    name = "event_f1"
 
-    def __init__(self, params: EventF1Params) -> None:
-        self.params = params
-
-    def applies(self, multi_label: bool, classes: int) -> bool:  # noqa: ARG002
-        """Events of several classes may sound at once: multi-label tasks."""
-        return multi_label
-
-    def __call__(self, predictions: Predictions) -> float:
-        """The score over all clips; NaN without a reference event. Raises UserError without predictions by frame."""
-        frames = frames_of(predictions, "event_f1")
-        if frames is None:
-            return math.nan
+    def score(self, frames: FramePredictions) -> float:
+        """F1 by `sed_eval.sound_event.EventBasedMetrics`, with its optimal matching."""
         scorer = library("sed_eval").sound_event.EventBasedMetrics(
             event_label_list=list(names_of(frames).values()),
             t_collar=float(self.params.collar_s),
             percentage_of_length=float(self.params.offset_fraction),
             empty_system_output_handling="zero_score",
         )
-        with quietly():
-            for reference, detected in zip(references(frames), detections(frames, self.params), strict=True):
-                if reference or detected:
-                    scorer.evaluate(event_dicts(reference), event_dicts(detected))
-            if self.params.average == "micro":
-                return float(scorer.results_overall_metrics()["f_measure"]["f_measure"])
-            return float(scorer.results_class_wise_average_metrics()["f_measure"]["f_measure"])
-
-
-def event_dicts(events: list[Found]) -> list[dict[str, float | str]]:
-    """Events as `sed_eval` takes them."""
-    return [{"onset": onset_s, "offset": offset_s, "event_label": name} for onset_s, offset_s, name in events]
+        for reference, detected in zip(references(frames), detections(frames, self.params), strict=True):
+            if reference or detected:
+                scorer.evaluate(event_dicts(reference), event_dicts(detected))
+        micro = self.params.average == "micro"
+        scores = scorer.results_overall_metrics() if micro else scorer.results_class_wise_average_metrics()
+        return float(scores["f_measure"]["f_measure"])

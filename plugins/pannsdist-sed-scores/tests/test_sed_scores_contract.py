@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from pannsdist_sed_scores import EventF1, Psds1, Psds2
+import pannsdist_sed_scores
 
 from pannsdist.devkit import conformance
 
-test_event_f1_keeps_the_contract = conformance(EventF1)
-test_psds1_keeps_the_contract = conformance(Psds1)
-test_psds2_keeps_the_contract = conformance(Psds2)
+test_event_f1_keeps_the_contract = conformance(pannsdist_sed_scores.EventF1)
+test_intersection_f1_keeps_the_contract = conformance(pannsdist_sed_scores.IntersectionF1)
+test_psds1_keeps_the_contract = conformance(pannsdist_sed_scores.Psds1)
+test_psds2_keeps_the_contract = conformance(pannsdist_sed_scores.Psds2)
+test_segment_error_rate_keeps_the_contract = conformance(pannsdist_sed_scores.SegmentErrorRate)
+test_segment_f1_keeps_the_contract = conformance(pannsdist_sed_scores.SegmentF1)
+test_segment_mpauc_keeps_the_contract = conformance(pannsdist_sed_scores.SegmentMpauc)

@@ -107,6 +107,10 @@ class AugmentationPlugin(Protocol):
         """
         ...
 
+    # A plugin that moves sound in time also has `with_events(waveform, rate_hz, generator, events)`, which returns what
+    # a call returns and the events (`Event`, in seconds from the start of the waveform) as they are in it, cut at its
+    # ends. Without that method events stay where they are.
+
 
 class ModelPlugin(Protocol):
     """A classification network. Built as `plugin(params)`.

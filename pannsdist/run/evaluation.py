@@ -18,6 +18,7 @@ from pannsdist.run.building import plugin_record
 from pannsdist.run.data_record import DATA_FILE, changes, data_record, read_data_record
 from pannsdist.run.evaluation_output import EvaluatedSplit
 from pannsdist.run.planning.data import Data, load_data
+from pannsdist.run.planning.frames import recorded_frames
 from pannsdist.run.planning.metrics import plugin_metrics, refuse_unsuitable_metrics
 from pannsdist.run.planning.selection import choose_dataset, choose_metrics
 from pannsdist.run.planning.waveforms import INT16
@@ -48,18 +49,27 @@ def evaluate_bundle(
         console.note_main(f"left out: {skipped}")
     _refuse_other_labels(folder, tuple(record.labels), data.labels)
     _note_other_clips(folder, record, data, split)
+    frames = recorded_frames(record)
     further = plugin_metrics(_metrics(record, settings, origin, catalog, data))
     reader = _reader(bundle, settings.data.min_clip_s)
     batch_size = settings.valid.batch_size if record.pads_to_crop else 1
     skip_bad = settings.data.on_bad_clip == "skip"
-    plan = EvaluationPlan(data.splits[split], batch_size, reader, skip_bad)
+    grid = None if frames is None else frames.grid(data.labels)
+    plan = EvaluationPlan(data.splits[split], batch_size, reader, skip_bad, grid)
     world = SingleProcessWorld()
     install(bundle.network.model, choice.choose(choice.Wanted.of(settings, origin), world.device))
     loader = Loader(worker_count(settings.data.workers, 1, world.device != devices.CPU))
     try:
         evaluator = Evaluator(world, bundle.network, record.labels, record.multi_label, further)
         found = evaluator.evaluate(
-            SplitToEvaluate(split, plan.ids, lambda: loader.read(plan.requests(Shard(0, 1))), plan.groups)
+            SplitToEvaluate(
+                split,
+                plan.ids,
+                lambda: loader.read(plan.requests(Shard(0, 1))),
+                plan.groups,
+                events=plan.events,
+                frame_s=plan.frame_s,
+            )
         )
     finally:
         loader.close()
@@ -99,7 +109,7 @@ def _metrics(
         if wanted[name] is not None:
             require_installed(one, "metric", catalog, f"to leave it out: {section}{name}=null")
     chosen = choose_metrics(wanted, origin, catalog)
-    refuse_unsuitable_metrics(chosen, data, origin)
+    refuse_unsuitable_metrics(chosen, data, origin, recorded_frames(record) is not None)
     return chosen
 
 

@@ -22,7 +22,7 @@ from pannsdist.training.optimization.freezing import (
     stage_lr_factors,
     stages_of,
 )
-from pannsdist.training.optimization.losses import TrainingLoss, balanced_class_weights, class_weights
+from pannsdist.training.optimization.losses import EventLoss, TrainingLoss, balanced_class_weights, class_weights
 from pannsdist.training.optimization.optimizers import build_optimizer
 from pannsdist.training.optimization.recomputing import enable_recompute
 from pannsdist.training.optimization.schedules import PluginSchedule, Schedule
@@ -81,7 +81,7 @@ def rehearse(plan: Plan) -> None:
     """
     chosen = plan.settings.train
     if chosen.freeze or chosen.recompute:
-        model = plan.plugins.model.plugin.build(plan.data.labels, plan.front_end)
+        model = plan.build_model()
         stages, frozen = _stages(plan, model)
         if plan.freezes_body and not obstacle(plan):
             Freezing(model, stages, frozen)
@@ -125,7 +125,7 @@ def build_schedule(plan: Plan) -> Schedule | PluginSchedule:
     )
 
 
-def build_loss(plan: Plan) -> TrainingLoss:
+def build_loss(plan: Plan) -> TrainingLoss | EventLoss:
     """The training loss with its class weights."""
     chosen, data = plan.settings.loss, plan.data
     if chosen.class_weights == "balanced":
@@ -134,4 +134,5 @@ def build_loss(plan: Plan) -> TrainingLoss:
     else:
         weights = class_weights(chosen.label_weights, data.labels)
     gamma = chosen.focal_gamma if chosen.name == "focal" else 0.0
-    return TrainingLoss(data.multi_label, chosen.label_smoothing, weights, gamma)
+    loss = TrainingLoss(data.multi_label, chosen.label_smoothing, weights, gamma)
+    return loss if plan.frames is None else EventLoss(loss, plan.settings.events.weak_weight)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pannsdist
 from pannsdist.contracts import Event
-from pannsdist.run.mixing.plan import Plan
+from pannsdist.run.mixing.planned import Plan
 from pannsdist.run.mixing.recipe import Recipe
 from pannsdist.run.mixing.rendering import MixedEvent, Soundscape
 from pannsdist.runtime.names import shown

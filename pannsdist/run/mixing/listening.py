@@ -12,7 +12,7 @@ from pannsdist.audio.inspection import inspect
 from pannsdist.audio.reader import clip_name
 from pannsdist.contracts import Clip
 from pannsdist.run.mixing.recipe import TrimSettings
-from pannsdist.run.mixing.trimming import Source, find_sources
+from pannsdist.run.mixing.trimming import Source, sources_in
 from pannsdist.runtime.errors import BadClip
 
 
@@ -42,7 +42,7 @@ class Listening:
     def _sources(self, clip: Clip) -> tuple[Source, ...]:
         waveform = whole(clip, self.rate_hz, self.rule.longest_clip_s)
         gap_s = self.rule.label_gaps_s.get(clip.labels[0], self.rule.gap_s)
-        found = find_sources(waveform, self.rate_hz, self.rule, gap_s)
+        found = sources_in(waveform, self.rate_hz, self.rule, gap_s)
         if not found:
             raise clip_name(clip).bad_clip(f"nothing in it sounds for {self.rule.shortest_s:g} s (trim.shortest_s)")
         return found

@@ -12,15 +12,14 @@ from pannsdist.audio.loader import Loader
 from pannsdist.registry import Catalog
 from pannsdist.run import new_folder
 from pannsdist.run.mixing import document
-from pannsdist.run.mixing.jams import Summary, seconds
+from pannsdist.run.mixing.jams import Summary
 from pannsdist.run.mixing.plan import plan
 from pannsdist.run.mixing.recipe import CheckedRecipe, Recipe
 from pannsdist.run.mixing.sources import Bar, Sources, find_sources, list_clips
+from pannsdist.run.mixing.tables import write_tables
 from pannsdist.run.mixing.writing import PART, MixTask, write
 from pannsdist.runtime import reading, storage
 
-COLUMNS = ("filename", "onset", "offset", "event_label")
-"""Of the tables of events, as in DCASE task 4."""
 BYTES_OF = {"int16": 2, "float32": 4}
 ROOM_BYTES = 8192
 """For the header of a soundscape, its JAMS file and its rows."""
@@ -72,8 +71,7 @@ def mix(checked: CheckedRecipe, catalog: Catalog, order: MixOrder) -> Mixture:
             found = _written(checked, sources, output, loader, order.bar)
         finally:
             loader.close()
-        for split, of_split in found.items():
-            _write_tables(output, split, of_split, checked.recipe)
+        write_tables(output, found, checked.recipe)
     return Mixture(output, found, sources.left_out)
 
 
@@ -108,15 +106,3 @@ def _tasks(checked: CheckedRecipe, sources: Sources, output: Path) -> Iterator[M
     for split, count in checked.recipe.soundscapes.items():
         for number in range(count):
             yield MixTask(plan(checked, sources.splits[split], split, number), checked.recipe, output / split)
-
-
-def _write_tables(output: Path, split: str, soundscapes: list[Summary], recipe: Recipe) -> None:
-    """`SPLIT.tsv` with a row for each event, without its values for a soundscape that has none, and the durations."""
-    rows, durations = ["\t".join(COLUMNS)], ["filename\tduration"]
-    for one in soundscapes:
-        name = f"{split}/{one.name}.wav"
-        rows += [f"{name}\t{event.onset_s}\t{event.offset_s}\t{event.label}" for event in one.events]
-        rows += [] if one.events else [f"{name}\t\t\t"]
-        durations.append(f"{name}\t{seconds(recipe.samples, recipe.rate_hz)}")
-    storage.write_atomic(output / f"{split}_durations.tsv", "\n".join([*durations, ""]))
-    storage.write_atomic(output / f"{split}.tsv", "\n".join([*rows, ""]))

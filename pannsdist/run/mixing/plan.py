@@ -3,50 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from pannsdist.contracts import Clip
+from pannsdist.run.mixing.planned import Plan, PlannedEvent
 from pannsdist.run.mixing.recipe import CheckedRecipe
 from pannsdist.run.mixing.sources import SourceClip, SplitSources
 from pannsdist.runtime.seeding import soundscape_generator
 
 TRIES = 100
 """Onsets that are drawn for an event until it finds a place."""
-
-
-@dataclass(frozen=True)
-class PlannedEvent:
-    """The samples `source_first` to `source_first + samples` of a clip, from the sample `onset` of a soundscape on."""
-
-    clip: Clip
-    label: str
-    source_first: int
-    samples: int
-    onset: int
-    snr_db: float
-
-    @property
-    def offset(self) -> int:
-        """The first sample behind it."""
-        return self.onset + self.samples
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A soundscape: its events by onset, its background (None: noise), and how many events found no place."""
-
-    split: str
-    number: int
-    events: tuple[PlannedEvent, ...]
-    background: Clip | None
-    without_place: int
-
-    @property
-    def name(self) -> str:
-        """The name of its files, without an ending."""
-        return f"{self.split}_{self.number:06d}"
 
 
 def plan(checked: CheckedRecipe, sources: SplitSources, split: str, number: int) -> Plan:

@@ -17,7 +17,7 @@ from pannsdist.contracts import Clip
 from pannsdist.run.mixing.listening import whole
 from pannsdist.run.mixing.loudness import gain, loudness_of_any_level
 from pannsdist.run.mixing.noise import coloured_noise, of_length
-from pannsdist.run.mixing.plan import Plan, PlannedEvent
+from pannsdist.run.mixing.planned import Plan, PlannedEvent
 from pannsdist.run.mixing.recipe import Recipe
 from pannsdist.runtime.errors import BadClip
 from pannsdist.runtime.seeding import soundscape_generator

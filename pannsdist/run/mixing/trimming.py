@@ -44,7 +44,7 @@ class Source:
         return start, min(end, last + self.hangover)
 
 
-def find_sources(waveform: np.ndarray, rate_hz: int, rule: TrimSettings, gap_s: float) -> tuple[Source, ...]:
+def sources_in(waveform: np.ndarray, rate_hz: int, rule: TrimSettings, gap_s: float) -> tuple[Source, ...]:
     """The sources in a clip (S,), in order.
 
     A frame sounds if its mean square is at most `below_peak_db` below that of the loudest frame. Frames that sound are

@@ -12,7 +12,7 @@ import numpy as np
 
 from pannsdist.contracts import Clip, Samples
 from pannsdist.run.mixing.jams import Summary, jams, summary
-from pannsdist.run.mixing.plan import Plan
+from pannsdist.run.mixing.planned import Plan
 from pannsdist.run.mixing.recipe import Recipe
 from pannsdist.run.mixing.rendering import render, samples_of
 from pannsdist.run.packing.files import wav

@@ -75,7 +75,7 @@ def test_a_long_sound_has_no_seam_where_frames_depend_on_what_is_near(name, monk
     np.testing.assert_allclose(frames, whole, rtol=0, atol=1e-5)
     assert whole.std(axis=0).max() > 0.1
     assert found[-1].offset_s == len(waveform) / RATE_HZ
-    assert [frame.onset_s for frame in found] == [frame * 0.08 for frame in range(len(found))]
+    assert [frame.onset_s for frame in found] == [frame * FRAME / RATE_HZ for frame in range(len(found))]
 
 
 def test_a_sound_of_the_evaluation_length_is_one_pass_where_frames_depend_on_all_of_it():

@@ -30,7 +30,7 @@ SEGMENT_MARGIN_FRAMES = 192
 convolutions of 3 after each of five poolings by 2, three segments in the last pooling, and half a Fourier window.
 """
 LOCAL_WINDOW_S = 40.96
-MARGIN_PART = 8
+MARGIN_PART = 12
 """A window of a network whose frames depend on all of it gives up this part of itself at either seam."""
 
 

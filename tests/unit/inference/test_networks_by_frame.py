@@ -6,12 +6,15 @@ import numpy as np
 import paddle
 import paddle.nn.functional as F
 import pytest
+from tiny_sounds import skip_unless_installed
 
 from pannsdist.audio.reader import Recording
+from pannsdist.contracts import Clip
 from pannsdist.contracts.network import Network
 from pannsdist.inference.bundle import BundleRecord, PluginRecord, load_bundle, write_bundle
 from pannsdist.inference.detection import Rule, events
 from pannsdist.inference.engines.dygraph import Dygraph
+from pannsdist.inference.engines.export import export
 from pannsdist.inference.inference_model import InferenceModel
 from pannsdist.inference.model import Model
 from pannsdist.inference.options import InferenceOptions
@@ -167,3 +170,20 @@ def test_a_folder_whose_frames_are_not_those_of_the_network_is_refused(folder, v
     changed(folder[0], **values)
     with pytest.raises(BadBundle, match=wrong):
         load_bundle(folder[0], Catalog.installed())
+
+
+@pytest.mark.parametrize("name", ["panns_cnn6", "efficientat_mn01"])
+@pytest.mark.parametrize("form", ["paddle", "onnx"])
+def test_an_export_has_the_scores_of_clips_and_a_graph_of_frames(name, form, tmp_path):
+    skip_unless_installed(form)
+    model = make_model(name)
+    waveform = bursts(3 * RATE_HZ)
+    export(model, form, tmp_path / "exported", [Clip("a", Recording("a", waveform, RATE_HZ))])
+    record = json.loads((tmp_path / "exported" / "export.json").read_text())
+    frames = record["frames"]
+    windows = model.frame_windows
+    assert (frames["frame_samples"], frames["window_frames"]) == (FRAME, windows.window)
+    assert (frames["hop_frames"], frames["frame_s"]) == (windows.step, 0.08)
+    assert frames["difference"] < 1e-4
+    files = sorted(str(path.relative_to(tmp_path / "exported")) for path in (tmp_path / "exported").rglob("*.*"))
+    assert files == sorted(["export.json", *record["files"], *frames["files"]])

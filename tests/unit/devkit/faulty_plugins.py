@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from pannsdist.contracts import Clip, FrontEnd, UserError, param
+from pannsdist.contracts import Clip, Event, FrontEnd, UserError, param
 
 NUMBERS = itertools.count()
 
@@ -57,6 +57,7 @@ class Dataset:
         self.fault, self.fold, self.root = params.fault, params.fold, Path(params.root)
         if self.fault == "one label":
             self.labels = ("high",)
+        self.multi_label = self.fault == "late event"
         if self.fault == "no valid":
             self.splits = ("train", "test")
 
@@ -99,6 +100,8 @@ class Dataset:
             clips[0] = replace(first, labels=("shrill",))
         if self.fault == "two labels":
             clips[0] = replace(first, labels=("high", "low"))
+        if self.fault == "late event":
+            clips[0] = replace(first, duration_s=0.5, events=(Event(0.0, 0.75, first.labels[0]),))
         if self.fault == "local":
             clips[0] = Clip(first.id, Local(), first.labels)
         if self.fault == "fold leaks" and split == "train":

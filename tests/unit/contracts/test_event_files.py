@@ -256,6 +256,8 @@ def test_a_sound_is_matched_by_its_path_by_its_name_or_without_its_ending(tmp_pa
     assert [labels.names[sound] for sound in left] == ["z.wav"]
     with pytest.raises(UserError, match=r"a.tsv:3: b.wav may be any of 2 files: x/b.wav, y/b.wav"):
         labels.matched(["x/b.wav", "y/b.wav"])
+    above = found(tmp_path, "c.tsv", HEADER + "root/x/a.wav\t0\t1\tdog\n/r/b.wav\t0\t1\tdog\n")
+    assert above.matched(["x/a.wav", "b.wav", "a.wav"])[0].tolist() == [0, 1, -1]
     two = found(tmp_path, "b.tsv", HEADER + "x/a.wav\t0\t1\tdog\na.wav\t0\t1\tdog\n")
     with pytest.raises(UserError, match=r"b.tsv:3: a.wav is x/a.wav, and so is x/a.wav at .*b.tsv:2"):
         two.matched(["x/a.wav"])

@@ -14,6 +14,7 @@ import soundfile
 from pannsdist.contracts import Clip, Event, FrontEnd, UserError, param
 
 NUMBERS = itertools.count()
+WRONG_LABELS = {"unknown label": ("shrill",), "two labels": ("high", "low")}
 
 
 @dataclass(frozen=True)
@@ -96,10 +97,8 @@ class Dataset:
             (self.root / "opens.wav").open("rb").close()
         if self.fault == "soundfile":
             soundfile.info(self.root / "soundfile.wav")
-        if self.fault == "unknown label":
-            clips[0] = replace(first, labels=("shrill",))
-        if self.fault == "two labels":
-            clips[0] = replace(first, labels=("high", "low"))
+        if self.fault in WRONG_LABELS:
+            clips[0] = replace(first, labels=WRONG_LABELS[self.fault])
         if self.fault == "late event":
             clips[0] = replace(first, duration_s=0.5, events=(Event(0.0, 0.75, first.labels[0]),))
         if self.fault == "local":

@@ -6,7 +6,6 @@ Source: E. J. Humphrey and others, "JAMS: A JSON Annotated Music Specification f
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
@@ -15,6 +14,7 @@ import numpy as np
 from pannsdist.contracts.label_rows import LabelRows, joined_rows
 from pannsdist.contracts.locations import Location
 from pannsdist.runtime.errors import UserError
+from pannsdist.runtime.foreign import parse_json
 from pannsdist.runtime.names import shown
 
 __all__ = ["jams_rows"]
@@ -26,11 +26,11 @@ RIGHT = "an annotation in the namespace scaper has data with time, duration and 
 def jams_rows(file: Location, text: str, sound: str) -> LabelRows:
     """The foreground events of the one soundscape of a file, and its length. Raises UserError."""
     try:
-        content = json.loads(text)
+        content = parse_json(text.encode(), "a soundscape")
         annotations, metadata = content["annotations"], content.get("file_metadata") or {}
         events = [event for one in annotations for event in _events(file, one)]
         length_s = metadata.get("duration")
-    except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{file}: not JAMS: {type(error).__name__}: {error}", RIGHT) from error
     rows = events or [(np.nan, np.nan, "")]
     times_s = np.array([(onset_s, offset_s) for onset_s, offset_s, _ in rows], np.float64).T

@@ -16,7 +16,7 @@ from pannsdist.run.mixing.jams import Summary
 from pannsdist.run.mixing.plan import plan
 from pannsdist.run.mixing.recipe import CheckedRecipe, Recipe
 from pannsdist.run.mixing.sources import Bar, Sources, find_sources, list_clips
-from pannsdist.run.mixing.tables import write_tables
+from pannsdist.run.mixing.tables import MANIFEST, write_tables
 from pannsdist.run.mixing.writing import PART, MixTask, write
 from pannsdist.runtime import reading, storage
 
@@ -32,6 +32,11 @@ class Mixture:
     folder: Path
     soundscapes: Mapping[str, list[Summary]]
     left_out: tuple[str, ...]
+
+    @property
+    def manifest(self) -> Path:
+        """The table of all soundscapes, for the dataset plugin `manifest`."""
+        return self.folder / MANIFEST
 
     @property
     def every(self) -> list[Summary]:

@@ -15,6 +15,7 @@ from pannsdist.settings import SettingsOrigin
 from pannsdist.settings.loading import load_schema
 from pannsdist.settings.schema import setting
 
+SHOW_KEYS = "pannsdist data mix --keys"
 COLOURS = ("white", "pink", "brown")
 LOUDEST_SNR_DB = 80.0
 MOST_EVENTS = 1000
@@ -114,7 +115,7 @@ class CheckedRecipe:
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> CheckedRecipe:
     """The recipe of a file and overrides. Raises SettingsError with file and key."""
-    recipe, origin = load_schema(Recipe, path, overrides)
+    recipe, origin = load_schema(Recipe, path, overrides, SHOW_KEYS)
     return check_recipe(recipe, origin)
 
 

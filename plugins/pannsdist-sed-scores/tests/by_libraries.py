@@ -32,6 +32,8 @@ def clips_of(frames, length=1):
 
 def smoothed(values, length):
     """A median over `length` frames; beyond its ends the clip is mirrored again and again."""
+    if length == 1:
+        return values
     count, reach = len(values), length // 2
     mirrored = [*range(count), *range(count)[::-1]]
     rows = [
@@ -80,7 +82,7 @@ def by_sed_eval(frames, scorer, given, has_length=False):
             found = decoded(values, duration_s, frames.frame_s, frames.labels, given["threshold"])
             lengths = {"evaluated_length_seconds": duration_s} if has_length else {}
             scorer.evaluate(as_dicts(name, reference), as_dicts(name, found), **lengths)
-        return scorer.results()["overall" if given["average"] == "micro" else "class_wise_average"]
+        return scorer.results()
 
 
 def event_f1(frames, given):
@@ -90,13 +92,26 @@ def event_f1(frames, given):
         percentage_of_length=given["offset_fraction"],
         empty_system_output_handling="zero_score",
     )
-    return by_sed_eval(frames, scorer, given)["f_measure"]["f_measure"]
+    return averaged_f1(by_sed_eval(frames, scorer, given), given)
+
+
+def averaged_f1(results, given):
+    return results["overall" if given["average"] == "micro" else "class_wise_average"]["f_measure"]["f_measure"]
 
 
 def segments(frames, given):
     scorer = sed_eval.sound_event.SegmentBasedMetrics(list(frames.labels), time_resolution=given["segment_s"])
     scorer.empty_system_output_handling = "zero_score"
     return by_sed_eval(frames, scorer, given, has_length=True)
+
+
+def segment_error_rate(frames, given):
+    """The mean over labels is of those with a reference: that of `sed_eval` divides by 0 for the others."""
+    results = segments(frames, given)
+    if given["average"] == "micro":
+        return results["overall"]["error_rate"]["error_rate"]
+    of_labels = [results["class_wise"][label] for label in frames.labels]
+    return np.mean([found["error_rate"]["error_rate"] for found in of_labels if found["count"]["Nref"]])
 
 
 def tables(frames, median, change=lambda values: values):
@@ -175,8 +190,8 @@ DIRECT = {
     "intersection_f1": intersection_f1,
     "psds1": psds,
     "psds2": psds,
-    "segment_error_rate": lambda frames, given: segments(frames, given)["error_rate"]["error_rate"],
-    "segment_f1": lambda frames, given: segments(frames, given)["f_measure"]["f_measure"],
+    "segment_error_rate": segment_error_rate,
+    "segment_f1": lambda frames, given: averaged_f1(segments(frames, given), given),
     "segment_mpauc": segment_mpauc,
 }
 """Each score, of predictions by frame with at least one reference event and of settings by name."""

@@ -17,6 +17,7 @@ import paddle
 
 from pannsdist.contracts import FrontEnd
 from pannsdist.contracts.network import Network
+from pannsdist.inference.decisions import Decisions, read_decisions
 from pannsdist.inference.heads import last_linear, set_hidden_units
 from pannsdist.inference.inference_model import InferenceModel
 from pannsdist.registry import Catalog, Origin
@@ -57,7 +58,8 @@ class BundleRecord:
     `crop_s` is the length that clips were evaluated at, in seconds; with `pads_to_crop` shorter clips were padded to
     it, else only to the shortest input of the network. `scores` are those of `epoch`, NaN included.
     `further` are the other plugins of the run, by their settings key, such as `metrics.f2`. With `hidden_units` the
-    head is not the plugin's own, but has a hidden layer of so many units.
+    head is not the plugin's own, but has a hidden layer of so many units. `decisions` are what `pannsdist calibrate`
+    fitted; None before it.
     """
 
     model: PluginRecord
@@ -75,6 +77,7 @@ class BundleRecord:
     further: Mapping[str, PluginRecord] = field(default_factory=dict)
     pads_to_crop: bool = True
     hidden_units: int = 0
+    decisions: Decisions | None = None
 
     @property
     def metrics(self) -> list[str]:
@@ -97,7 +100,9 @@ class Bundle:
         record = self.record
         lengths_s = (record.crop_s, record.crop_s if record.pads_to_crop else self.minimum_s, self.minimum_s)
         name = f"{record.model.name}, {self.folder}"
-        return InferenceModel(self.network, record.front_end, record.labels, record.multi_label, *lengths_s, name)
+        return InferenceModel(
+            self.network, record.front_end, record.labels, record.multi_label, *lengths_s, name, record.decisions
+        )
 
 
 def write_bundle(
@@ -171,6 +176,7 @@ def _record(content: dict[str, Any]) -> tuple[BundleRecord, str]:
     content["front_end"] = FrontEnd(**content["front_end"], details=details)
     content["scores"] = {name: float(value) for name, value in content["scores"].items()}
     content["labels"] = tuple(content["labels"])
+    content["decisions"] = read_decisions(content.get("decisions"), len(content["labels"]))
     record = BundleRecord(**content)
     _require_bounds(record)
     return record, checksum

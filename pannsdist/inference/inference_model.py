@@ -9,6 +9,7 @@ from pathlib import Path
 from pannsdist.contracts import FrontEnd
 from pannsdist.contracts.network import Network
 from pannsdist.inference import audioset
+from pannsdist.inference.decisions import Decisions
 from pannsdist.inference.identification import load_or_name
 from pannsdist.registry import Catalog
 from pannsdist.registry.building import build_plugin
@@ -29,7 +30,7 @@ class InferenceModel:
     It takes `window_s` of a sound at a time. A shorter sound is padded with silence to `pad_to_s`: the evaluation
     length for a trained model, `minimum_s` for published weights and for a model whose training grouped clips by their
     length. `minimum_s` is the shortest input of the network. `name` is the model plugin, with where the weights are
-    from, for messages.
+    from, for messages. `decisions` are those of the model folder; None without them, or where raw scores are wanted.
     """
 
     network: Network
@@ -40,6 +41,7 @@ class InferenceModel:
     pad_to_s: float
     minimum_s: float
     name: str = ""
+    decisions: Decisions | None = None
 
     @property
     def rate_hz(self) -> int:

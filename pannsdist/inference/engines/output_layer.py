@@ -11,17 +11,24 @@ from pannsdist.inference.windowing import Windowing
 from pannsdist.runtime.errors import UserError
 
 SCORES, LOGITS, EMBEDDING, FRAMEWISE = "scores", "logits", "embedding", "framewise"
+DECIDED = "decided"
 METHODS = {EMBEDDING: "embed", FRAMEWISE: "framewise"}
-"""The method of the model that computes an output; `scores` are the `logits` through sigmoid or softmax."""
+"""The method of the model that computes an output; `scores` are the `logits` through sigmoid or softmax.
+
+`decided` are the scores of logits divided by a temperature, and their energy as a further column.
+"""
 
 
 class OutputLayer(nn.Layer):
     """(B, S) waveform -> probabilities or logits (B, C), embedding (B, E) or framewise probabilities (B, T, C).
 
+    With the output `decided` (B, C + 1): probabilities of logits divided by `temperature`, then their energy, which
+    `inference.decisions.energies` describes.
+
     Raises UserError for an output that the network does not have.
     """
 
-    def __init__(self, network: Network, output: str, multi_label: bool) -> None:
+    def __init__(self, network: Network, output: str, multi_label: bool, temperature: float = 1.0) -> None:
         super().__init__()
         method = METHODS.get(output)
         if method is not None and not hasattr(network.model, method):
@@ -30,6 +37,7 @@ class OutputLayer(nn.Layer):
         self.network = network
         self.output = output
         self.multi_label = multi_label
+        self.temperature = temperature
 
     def forward(self, waveform: paddle.Tensor) -> paddle.Tensor:
         """Waveform (B, S) float32 at the front end's rate -> the output."""
@@ -41,9 +49,17 @@ class OutputLayer(nn.Layer):
         logits = self.network.model(features)
         if self.output == "logits":
             return logits
+        if self.output == "decided":
+            return self._decided(logits / self.temperature)
         if self.multi_label:
             return F.sigmoid(logits)
         return F.softmax(logits, axis=-1)
+
+    def _decided(self, logits: paddle.Tensor) -> paddle.Tensor:
+        if self.multi_label:
+            energy = F.softplus(logits).sum(axis=1, keepdim=True)
+            return paddle.concat([F.sigmoid(logits), energy], axis=1)
+        return paddle.concat([F.softmax(logits, axis=-1), paddle.logsumexp(logits, axis=1, keepdim=True)], axis=1)
 
 
 class SoundLayer(nn.Layer):

@@ -66,6 +66,7 @@ def add(commands: Any) -> None:
     exporting.add_argument("-o", "--output", type=Path, required=True, help="folder to create")
     checks = "audio files to verify the export with (default: the first clips of the model's dataset)"
     exporting.add_argument("--check", nargs="+", default=[], metavar="FILE", help=checks)
+    exporting.add_argument("--raw", action="store_true", help=RAW)
     exporting.set_defaults(run=export)
 
 
@@ -186,7 +187,7 @@ def export(chosen: argparse.Namespace) -> None:
     from pannsdist.registry import Catalog
 
     clips = [Clip(shown(path), path, ()) for path in _paths(chosen.check)]
-    model = load_model(chosen.model, chosen.weights, "dygraph")
+    model = load_model(chosen.model, chosen.weights, "dygraph", raw=chosen.raw)
     if model.record is not None:
         clips = clips or exporting.dataset_clips(model.record, Catalog.installed())
     checked = exporting.export(model.inference_model, chosen.format, chosen.output, clips)

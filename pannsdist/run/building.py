@@ -64,7 +64,7 @@ def build_network(plan: Plan) -> Network:
     """Feature and model with random initial weights, identical in all processes; computed by the plan's kernels."""
     paddle.seed(seeding.initial_seed(plan.settings.seed))
     feature = plan.plugins.feature.plugin.build()
-    model = plan.plugins.model.plugin.build(plan.data.labels, plan.front_end)
+    model = plan.build_model()
     if not model.training:  # as a whole; what a plugin freezes inside of a layer in training mode stays frozen
         model.train()
     install(model, plan.kernels)
@@ -133,6 +133,8 @@ def bundle_record(plan: Plan) -> BundleRecord:
         versions=history.versions(),
         further={key: plugin_record(part) for key, part in plan.plugins.recorded.items()},
         pads_to_crop=not plan.groups_by_length,
+        frame_samples=plan.frames.samples if plan.frames else 0,
+        pooling=plan.frames.pooling if plan.frames else "",
     )
 
 

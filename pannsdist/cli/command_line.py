@@ -10,6 +10,7 @@ from typing import Any
 
 from pannsdist import __version__, settings
 from pannsdist.cli import (
+    calibrate,
     data,
     doctor,
     engines,
@@ -47,6 +48,7 @@ def command_parser() -> argparse.ArgumentParser:
         probe,
         train,
         evaluation,
+        calibrate,
         plugins,
         find_lr,
         sounds,

@@ -29,6 +29,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--predictions", type=Path, metavar="FILE.csv", help="write truth, decision and probabilities of each clip"
     )
+    parser.add_argument("--raw", action="store_true", help="without the decisions of `pannsdist calibrate`")
     add_device(parser)
     parser.add_argument(
         "--batch-size", type=from_one, metavar="N", help="clips per forward pass; sets valid.batch_size"
@@ -47,12 +48,12 @@ def _evaluate(chosen: argparse.Namespace) -> None:
     size = [] if chosen.batch_size is None else [f"valid.batch_size={chosen.batch_size}"]
     read, origin = settings.load(chosen.config, [*chosen.overrides, *size])
     with devices.selected(chosen.device):
-        evaluated = evaluate_bundle(chosen.model, read, origin, Catalog.installed(), chosen.split)
+        evaluated = evaluate_bundle(chosen.model, read, origin, Catalog.installed(), chosen.split, chosen.raw)
     text = evaluated.text(form, chosen.per_class)
     for error in evaluated.evaluation.bad:
         print(f"skipped: {error.wrong}", file=sys.stderr)
     if chosen.predictions is not None:
-        write_predictions(chosen.predictions, evaluated.predictions)
+        write_predictions(chosen.predictions, evaluated.predictions, evaluated.decisions)
     if chosen.output is None:
         print(text, end="")
     else:

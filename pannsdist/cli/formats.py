@@ -15,6 +15,7 @@ from pannsdist.runtime import csv_text, outputs, storage
 from pannsdist.runtime.figures import score
 
 FORMATS = ("table", "json", "jsonl", "csv")
+NONE = "none of these"
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,19 @@ SCORES = Format(
     columns=("path", "rank", "label", "score"),
     rows=lambda result: [(result.path, rank, *pair) for rank, pair in enumerate(result.found, start=1)],
 )
+DECIDED_SCORES = Format(
+    line=lambda result: (
+        f"{result.path}  {csv_text.joined(result.more['decision']) or NONE}:  "
+        + ("  ".join(f"{label} {score(value)}" for label, value in result.found) or "nothing")
+    ),
+    record=SCORES.record,
+    columns=("path", "rank", "label", "score", "decision"),
+    rows=lambda result: [
+        (result.path, rank, *pair, csv_text.joined(result.more["decision"]))
+        for rank, pair in enumerate(result.found, start=1)
+    ],
+)
+"""The same of a model with decisions: their labels, in CSV joined by `;` and empty for none of these."""
 EVENTS = Format(
     line=lambda result: (
         "\n".join(

@@ -6,12 +6,13 @@ import argparse
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pannsdist.cli.arguments import PRECISIONS, add_device, from_one
 from pannsdist.cli.event_formats import EVENT_OUTPUT_FORMATS, EventOutput
-from pannsdist.cli.formats import FORMATS, SCORES, Output, Result
+from pannsdist.cli.formats import DECIDED_SCORES, FORMATS, SCORES, Output, Result
 from pannsdist.runtime import console, outputs, paddle_import, storage
 from pannsdist.runtime.errors import BadClip, UserError
 from pannsdist.runtime.foreign import excerpt
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pannsdist.inference.model import Model
 
 TAGGER = "panns_cnn14"
+RAW = "scores of the network, without the decisions of `pannsdist calibrate`"
 ENGINES = ("dygraph", "paddle", "onnx", "onednn")
 
 
@@ -40,9 +42,8 @@ def add(commands: Any) -> None:
     tagging.set_defaults(run=_predict)
     detecting = commands.add_parser("detect", help="detect sound events with onset and offset")
     _add_either(detecting)
-    detecting.add_argument(
-        "--threshold", type=float, default=0.3, help="minimum probability of an event (default: 0.3)"
-    )
+    of_event = "minimum probability of an event (default: those of the model's decisions, else 0.3)"
+    detecting.add_argument("--threshold", type=float, help=of_event)
     detecting.add_argument(
         "--min-gap", type=float, default=0.0, help="merge events of a class with a shorter gap, in seconds"
     )
@@ -66,6 +67,7 @@ def add(commands: Any) -> None:
     exporting.add_argument("-o", "--output", type=Path, required=True, help="folder to create")
     checks = "audio files to verify the export with (default: the first clips of the model's dataset)"
     exporting.add_argument("--check", nargs="+", default=[], metavar="FILE", help=checks)
+    exporting.add_argument("--raw", action="store_true", help=RAW)
     exporting.set_defaults(run=export)
 
 
@@ -84,6 +86,7 @@ def _add_files(
     if formats:
         parser.add_argument("--format", choices=formats, help="default: by the ending of -o, else table")
         parser.add_argument("-o", "--output", type=Path, help="output file (default: the terminal)")
+        parser.add_argument("--raw", action="store_true", help=RAW)
     add_engine(parser)
     add_device(parser)
     batches = "windows per forward pass, at most, also of several files (default: by the table, 8)"
@@ -113,19 +116,23 @@ def _add_either(parser: argparse.ArgumentParser) -> None:
 def predict(model: Model, paths: Sequence[AudioInput], topk: int, output: Output, rule: Rule | None = None) -> bool:
     """Write the most probable labels of each file that reach the threshold of a rule, if one is given.
 
+    Of a model with decisions the decision too.
     Returns False if a file could not be read.
     """
     failures: list[BadClip] = []
+    decisions = model.decisions
 
     def results() -> Iterator[Result]:
         for prediction in model.predictor.predict(paths):
             if prediction.error is None:
                 scores = tuple(pair for pair in prediction.scores[:topk] if rule is None or rule.reached(pair[1]))
-                yield _result(prediction.source, scores, prediction.remarks)
+                found = _result(prediction.source, scores, prediction.remarks)
+                more = {} if decisions is None else {"decision": prediction.decision, "energy": prediction.energy}
+                yield replace(found, more={**more, **found.more})
             else:
                 failures.append(prediction.error)
 
-    output.write(SCORES, results())
+    output.write(SCORES if decisions is None else DECIDED_SCORES, results())
     return _print_errors(failures)
 
 
@@ -186,7 +193,7 @@ def export(chosen: argparse.Namespace) -> None:
     from pannsdist.registry import Catalog
 
     clips = [Clip(shown(path), path, ()) for path in _paths(chosen.check)]
-    model = load_model(chosen.model, chosen.weights, "dygraph")
+    model = load_model(chosen.model, chosen.weights, "dygraph", raw=chosen.raw)
     if model.record is not None:
         clips = clips or exporting.dataset_clips(model.record, Catalog.installed())
     checked = exporting.export(model.inference_model, chosen.format, chosen.output, clips)
@@ -229,14 +236,16 @@ def _detect(chosen: argparse.Namespace) -> bool:
     if chosen.plot is not None:
         outputs.require_suffix(chosen.plot, (".png",), "--plot")
         outputs.require_file(chosen.plot, "--plot")
-    rule = Rule(chosen.threshold, chosen.min_duration, chosen.min_gap)
+    Rule(0.3 if chosen.threshold is None else chosen.threshold, chosen.min_duration, chosen.min_gap)
     paths = _paths(chosen.files)
     output = EventOutput.of(chosen.output, chosen.format, paths)
     if chosen.plot is not None:
         from pannsdist.inference.drawing.plot import check_output
 
         check_output(chosen.plot, paths)
-    return detect(_model(chosen), paths, rule, output, chosen.plot)
+    model = _model(chosen)
+    rule = model.rule(chosen.threshold, chosen.min_duration, chosen.min_gap)
+    return detect(model, paths, rule, output, chosen.plot)
 
 
 def _output(chosen: argparse.Namespace) -> Output:
@@ -278,8 +287,8 @@ def _model(chosen: argparse.Namespace) -> Model:
     from pannsdist.inference.model import load_model
 
     windows, how = (chosen.window, chosen.hop), {"device": chosen.device or None, "batch_size": chosen.batch_size}
-    engine, precision = chosen.engine or None, chosen.precision or None
-    model = load_model(chosen.model, chosen.weights, engine, *windows, precision=precision, **how)
+    engine, precision, raw = chosen.engine or None, chosen.precision or None, getattr(chosen, "raw", False)
+    model = load_model(chosen.model, chosen.weights, engine, *windows, precision=precision, raw=raw, **how)
     print(f"engine: {model.engine}", file=sys.stderr, flush=True)
     return model
 

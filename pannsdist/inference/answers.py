@@ -18,7 +18,9 @@ class Answer:
     """The probability of each label in one sound, highest first; or the error of a bad sound.
 
     `incomplete` says how much was read of a file that is cut or damaged; None for a whole one. `remarks` say what is
-    unusual about its levels, such as silence or channels that cancel each other.
+    unusual about its levels, such as silence or channels that cancel each other. `decision` are the labels that a model
+    with fitted decisions answers, the most probable first, and empty for none of these; None of any other model.
+    `energy` is how much the sound looks like one of a known class.
     """
 
     sound: str
@@ -26,6 +28,8 @@ class Answer:
     error: BadClip | None = None
     remarks: tuple[str, ...] = ()
     incomplete: Verdict | None = None
+    decision: tuple[str, ...] | None = None
+    energy: float | None = None
 
 
 @dataclass(frozen=True)

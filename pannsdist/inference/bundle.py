@@ -18,6 +18,7 @@ import paddle
 from pannsdist.contracts import FrontEnd
 from pannsdist.contracts.frame_head import POOLINGS
 from pannsdist.contracts.network import Network
+from pannsdist.inference.decisions import Decisions, read_decisions
 from pannsdist.inference.heads import last_linear, set_hidden_units
 from pannsdist.inference.inference_model import InferenceModel
 from pannsdist.registry import Catalog, Origin
@@ -60,7 +61,8 @@ class BundleRecord:
     it, else only to the shortest input of the network. `scores` are those of `epoch`, NaN included.
     `further` are the other plugins of the run, by their settings key, such as `metrics.f2`. With `hidden_units` the
     head is not the plugin's own, but has a hidden layer of so many units. `frame_samples` and `pooling` are those of a
-    network that answers by frame; 0 and empty for any other.
+    network that answers by frame; 0 and empty for any other. `decisions` are what `pannsdist calibrate` fitted; None
+    before it.
     """
 
     model: PluginRecord
@@ -80,6 +82,7 @@ class BundleRecord:
     hidden_units: int = 0
     frame_samples: int = 0
     pooling: str = ""
+    decisions: Decisions | None = None
 
     @property
     def metrics(self) -> list[str]:
@@ -110,6 +113,7 @@ class Bundle:
             *lengths_s,
             name,
             record.frame_samples,
+            record.decisions,
         )
 
 
@@ -140,6 +144,16 @@ def write_bundle(
         storage.write_file(temporary / RECORD_FILE, text + "\n")
 
     storage.write_folder_atomic(folder, fill)
+
+
+def write_decisions(folder: Path, decisions: Decisions) -> None:
+    """Put decisions into `bundle.json` of a model folder, atomically. Raises BadBundle, CannotRead, CannotWrite."""
+    folder = storage.complete_version(folder)
+    read_record(folder)
+    content = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
+    content["decisions"] = dataclasses.asdict(decisions)
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    storage.write_atomic(folder / RECORD_FILE, text + "\n")
 
 
 def record_beside(weights: Path) -> BundleRecord | None:
@@ -184,6 +198,7 @@ def _record(content: dict[str, Any]) -> tuple[BundleRecord, str]:
     content["front_end"] = FrontEnd(**content["front_end"], details=details)
     content["scores"] = {name: float(value) for name, value in content["scores"].items()}
     content["labels"] = tuple(content["labels"])
+    content["decisions"] = read_decisions(content.get("decisions"), len(content["labels"]))
     record = BundleRecord(**content)
     _require_bounds(record)
     return record, checksum

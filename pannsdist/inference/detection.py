@@ -18,12 +18,14 @@ TOUCHING_S = 1e-6
 class Rule:
     """When a label counts as detected: its threshold; events of a label less than `min_gap_s` apart are merged.
 
-    Events that are then shorter than `min_duration_s` are dropped. Raises UserError for values out of range.
+    Events that are then shorter than `min_duration_s` are dropped. `thresholds` (C,), if given, are those of each
+    class, in place of the one `threshold`. Raises UserError for values out of range.
     """
 
     threshold: float = 0.3
     min_duration_s: float = 0.0
     min_gap_s: float = 0.0
+    thresholds: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 < self.threshold <= 1:
@@ -34,16 +36,20 @@ class Rule:
 
     def reached(self, probabilities: np.ndarray | float) -> np.ndarray:
         """Where probabilities are at least the threshold. Both as float32, which a network computes in: 0.7 is 0.7."""
-        return reached(probabilities, self.threshold)
+        return reached(probabilities, np.asarray(self.thresholds) if self.thresholds else self.threshold)
 
 
 @dataclass(frozen=True)
 class WindowScores:
-    """The output of a network for one window or frame: probabilities (C,), or an embedding (E,)."""
+    """The output of a network for one window or frame: probabilities (C,), or an embedding (E,).
+
+    `is_unknown` where the model decides that its sound is of no class: then it has no event.
+    """
 
     onset_s: float
     offset_s: float
     output: np.ndarray
+    is_unknown: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,7 +91,7 @@ def _runs(timeline: Iterable[WindowScores], labels: Sequence[str], rule: Rule) -
     found: list[Event] = []
     active: dict[int, Event] = {}
     for window in timeline:
-        for index in map(int, np.flatnonzero(rule.reached(window.output))):
+        for index in map(int, np.flatnonzero(rule.reached(window.output) & (not window.is_unknown))):
             score, previous = float(window.output[index]), active.get(index)
             if previous is not None and window.onset_s <= previous.offset_s + TOUCHING_S:
                 active[index] = Event(previous.onset_s, window.offset_s, previous.label, max(previous.score, score))

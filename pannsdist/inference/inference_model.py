@@ -9,6 +9,7 @@ from pathlib import Path
 from pannsdist.contracts import FrontEnd
 from pannsdist.contracts.network import Network
 from pannsdist.inference import audioset
+from pannsdist.inference.decisions import Decisions
 from pannsdist.inference.frame_windows import FrameWindows
 from pannsdist.inference.identification import load_or_name
 from pannsdist.registry import Catalog
@@ -42,6 +43,7 @@ class InferenceModel:
     length for a trained model, `minimum_s` for published weights and for a model whose training grouped clips by their
     length. `minimum_s` is the shortest input of the network. `name` is the model plugin, with where the weights are
     from, for messages. `frame_samples` is the length of a frame of a network that answers by frame, else 0.
+    `decisions` are those of the model folder; None without them, or where raw scores are wanted.
     """
 
     network: Network
@@ -53,6 +55,7 @@ class InferenceModel:
     minimum_s: float
     name: str = ""
     frame_samples: int = 0
+    decisions: Decisions | None = None
 
     @property
     def rate_hz(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from pannsdist.audio.reader import AudioInput
     from pannsdist.contracts import FrontEnd
     from pannsdist.inference.bundle import BundleRecord
-    from pannsdist.inference.detection import WindowScores
+    from pannsdist.inference.decisions import Decisions
+    from pannsdist.inference.detection import Rule, WindowScores
     from pannsdist.inference.engines.selection import EngineChoice
     from pannsdist.inference.inference_model import InferenceModel
     from pannsdist.inference.predictor import Prediction, Predictor
@@ -43,6 +45,7 @@ def load_model(  # noqa: PLR0913 - keyword arguments of the public API
     device: str | None = None,
     batch_size: int | None = None,
     precision: str | None = None,
+    raw: bool = False,
 ) -> Model:
     """Load a trained model from its folder, or a model plugin with published weights by its name.
 
@@ -51,7 +54,8 @@ def load_model(  # noqa: PLR0913 - keyword arguments of the public API
     or onednn, by default that of a table; `precision` fp32 (the default) or bf16, which has other probabilities. Sounds
     are cut into windows of `window_s` seconds, one every `hop_s`; by default the evaluation length of the model (10 s
     for published weights), without overlap. `device` is cpu, gpu or gpu:N; the default is Paddle's current one, which a
-    device of the model does not change. A forward pass takes up to `batch_size` windows, by default 8.
+    device of the model does not change. A forward pass takes up to `batch_size` windows, by default 8. With `raw` the
+    decisions of a model folder are left out: scores are those of the network, as before `pannsdist calibrate`.
     Importing this module imports no Paddle; this call does, with the kernels of MKL that are fast on AMD processors.
     Raises UserError for a missing, damaged or unsuitable model and for a device that is not there, BrokenPlugin for a
     plugin that fails.
@@ -70,7 +74,8 @@ def load_model(  # noqa: PLR0913 - keyword arguments of the public API
                 wrong = f"weights '{weights}' beside the model folder {folder}"
                 raise UserError(wrong, "leave them out: it has its own")
             bundle = load_bundle(folder, catalog)
-            return Model(bundle.inference_model, bundle.record, options)
+            found = replace(bundle.inference_model, decisions=None) if raw else bundle.inference_model
+            return Model(found, bundle.record, options)
 
 
 class Model:
@@ -120,6 +125,11 @@ class Model:
         return self.inference_model.multi_label
 
     @property
+    def decisions(self) -> Decisions | None:
+        """What `pannsdist calibrate` fitted, applied by every method; None without it, and with raw=True."""
+        return self.inference_model.decisions
+
+    @property
     def front_end(self) -> FrontEnd:
         """The feature parameters that the network was trained with."""
         return self.inference_model.front_end
@@ -149,32 +159,39 @@ class Model:
         self,
         sounds: SoundInput | Sequence[SoundInput],
         sample_rate_hz: float | None = None,
-        threshold: float = 0.3,
+        threshold: float | None = None,
         on_bad: str = "stop",
     ) -> list[Answer]:
-        """The labels whose probability in `predict` is at least `threshold`: none, one or several of each sound."""
+        """The labels whose probability in `predict` is at least `threshold`: none, one or several of each sound.
+
+        Without a threshold those that the `decisions` of the model choose; without decisions, those of at least 0.3.
+        """
         from pannsdist.inference.detection import Rule
 
-        rule = Rule(threshold)
-        predictions = self._predictions(sounds, sample_rate_hz, on_bad)
-        return [_answer(one, {label: p for label, p in one.scores if rule.reached(p)}) for one in predictions]
+        rule = Rule() if threshold is None else Rule(threshold)
+        found = []
+        for one in self._predictions(sounds, sample_rate_hz, on_bad):
+            decided = one.decision if threshold is None else None
+            kept = {name: p for name, p in one.scores if (rule.reached(p) if decided is None else name in decided)}
+            found.append(_answer(one, kept))
+        return found
 
     def detect(  # noqa: PLR0913 - keyword arguments of the public API
         self,
         sounds: SoundInput | Sequence[SoundInput],
         sample_rate_hz: float | None = None,
         *,
-        threshold: float = 0.3,
+        threshold: float | None = None,
         min_duration_s: float = 0.0,
         min_gap_s: float = 0.0,
         on_bad: str = "stop",
     ) -> list[Detection]:
-        """The sound events of each sound: a `Rule` of these three applied to its `timeline`."""
+        """The sound events of each sound: the `rule` of these three applied to its `timeline`."""
         from pannsdist.audio.loudness import LevelMeter
         from pannsdist.audio.reader import missing_part
-        from pannsdist.inference.detection import Rule, events
+        from pannsdist.inference.detection import events
 
-        rule = Rule(threshold, min_duration_s, min_gap_s)
+        rule = self.rule(threshold, min_duration_s, min_gap_s)
         _check_on_bad(on_bad)
         found = []
         for source in self._sources(sounds, sample_rate_hz):
@@ -188,6 +205,14 @@ class Model:
                     raise
                 found.append(Detection(shown(source), error=error))
         return found
+
+    def rule(self, threshold: float | None = None, min_duration_s: float = 0.0, min_gap_s: float = 0.0) -> Rule:
+        """When `detect` finds an event: without a threshold by those of the model's decisions, else from 0.3 on."""
+        from pannsdist.inference.detection import Rule
+
+        if threshold is not None or self.decisions is None:
+            return Rule(0.3 if threshold is None else threshold, min_duration_s, min_gap_s)
+        return Rule(self.decisions.threshold, min_duration_s, min_gap_s, self.decisions.thresholds)
 
     def embed(self, sounds: SoundInput | Sequence[SoundInput], sample_rate_hz: float | None = None) -> np.ndarray:
         """The embedding of each sound, the mean over its windows: (N, E) float32. A bad sound always raises BadClip.
@@ -253,7 +278,8 @@ class Model:
 
 
 def _answer(prediction: Prediction, scores: Mapping[str, float]) -> Answer:
-    return Answer(shown(prediction.source), scores, prediction.error, prediction.remarks, prediction.incomplete)
+    more = (prediction.error, prediction.remarks, prediction.incomplete, prediction.decision, prediction.energy)
+    return Answer(shown(prediction.source), scores, *more)
 
 
 def _warned(source: AudioInput, remarks: tuple[str, ...]) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 
@@ -16,9 +16,10 @@ from pannsdist.audio.reader import AudioInput, missing_part
 from pannsdist.audio.sounds import mono_blocks
 from pannsdist.audio.verdicts import Verdict
 from pannsdist.audio.windows import Window, sliding_windows
+from pannsdist.inference.decisions import Decisions, answer
 from pannsdist.inference.detection import WindowScores
 from pannsdist.inference.engines.engine import Engine
-from pannsdist.inference.engines.output_layer import EMBEDDING, FRAMEWISE, SCORES
+from pannsdist.inference.engines.output_layer import DECIDED, EMBEDDING, FRAMEWISE, SCORES
 from pannsdist.inference.engines.selection import build_engine
 from pannsdist.inference.frames import frame_scores, padded_first
 from pannsdist.inference.inference_model import InferenceModel
@@ -36,7 +37,8 @@ class Prediction:
     """The probability of each label for one source, highest first; or the error of a bad one.
 
     `remarks` say what is unusual about its levels. `incomplete` says how much was read of a file that is cut or
-    damaged; None for a whole one.
+    damaged; None for a whole one. `decision` are the labels that a model with `Decisions` decides for, the most
+    probable first, none for a sound of no class, and `energy` is how much it looks like a known one; else None.
     """
 
     source: AudioInput
@@ -44,6 +46,8 @@ class Prediction:
     remarks: tuple[str, ...] = ()
     error: BadClip | None = None
     incomplete: Verdict | None = None
+    decision: tuple[str, ...] | None = None
+    energy: float | None = None
 
 
 @dataclass(frozen=True)
@@ -86,26 +90,40 @@ class Predictor:
         self._inference_model = inference_model
         self._engine = engine or build_engine(inference_model)
         self._windowing = windowing(inference_model, window_s, hop_s)
+        self._scores = SCORES if inference_model.decisions is None else DECIDED
         self.labels = inference_model.labels
 
     def predict(self, sources: Sequence[AudioInput]) -> Iterator[Prediction]:
         """One prediction for each source, in order; that of a bad source holds its error."""
-        for source, mean in zip(sources, self._means(sources, SCORES), strict=True):
-            if isinstance(mean, BadClip):
-                yield Prediction(source, error=mean)
-                continue
-            vector, remarks = mean
-            order = np.argsort(-vector, kind="stable")
-            scores = tuple((self._inference_model.labels[i], float(vector[i])) for i in order)
-            yield Prediction(source, scores, remarks, incomplete=missing_part(source))
+        for source, mean in zip(sources, self._means(sources, self._scores), strict=True):
+            yield Prediction(source, error=mean) if isinstance(mean, BadClip) else self._prediction(source, *mean)
+
+    def _prediction(self, source: AudioInput, vector: np.ndarray, remarks: tuple[str, ...]) -> Prediction:
+        """From the mean over the windows of a source: probabilities (C,), and their energy if there are decisions."""
+        labels, decisions = self._inference_model.labels, self._inference_model.decisions
+        probabilities = vector[: len(labels)]
+        order = np.argsort(-probabilities, kind="stable")
+        scores = tuple((labels[i], float(probabilities[i])) for i in order)
+        found = Prediction(source, scores, remarks, incomplete=missing_part(source))
+        if decisions is None:
+            return found
+        chosen = decisions.chosen(probabilities[None], vector[None, -1], self._inference_model.multi_label)[0]
+        return replace(found, decision=answer(chosen, labels, probabilities), energy=float(vector[-1]))
 
     def timeline(self, source: AudioInput, meter: LevelMeter | None = None) -> Iterator[WindowScores]:
         """The probabilities (C,) of each window of a source; `meter` measures its levels. Raises BadClip."""
-        for item in self._window_outputs([source], SCORES, meter):
+        decisions = self._inference_model.decisions
+        for item in self._window_outputs([source], self._scores, meter):
             if isinstance(item, BadClip):
                 raise item
             if isinstance(item, WindowScores):
-                yield item
+                yield item if decisions is None else self._decided(item, decisions)
+
+    def _decided(self, window: WindowScores, decisions: Decisions) -> WindowScores:
+        """A window without the column of its energy; an unknown sound in it has no event."""
+        multi_label, scores = self._inference_model.multi_label, window.output[:-1]
+        is_unknown = not multi_label and not decisions.chosen(scores[None], window.output[None, -1], multi_label).any()
+        return replace(window, output=scores, is_unknown=is_unknown)
 
     def frames(self, source: AudioInput, meter: LevelMeter | None = None) -> Iterator[WindowScores]:
         """The probabilities (C,) of each frame of a source, of a model that `has_framewise`. Raises BadClip."""
@@ -181,9 +199,11 @@ class Predictor:
         """Waveforms (B, S) -> probabilities (B, T, C); of a single-label model they are normalised to add up to 1."""
         missing = round(self._inference_model.minimum_s * self._inference_model.rate_hz) - waveforms.shape[1]
         outputs = self._engine.run(FRAMEWISE, np.pad(waveforms, ((0, 0), (0, max(0, missing)))))
-        if self._inference_model.multi_label:
+        decisions, multi_label = self._inference_model.decisions, self._inference_model.multi_label
+        if decisions is None and multi_label:
             return outputs
         # Odds are the exponentials of the logits, so normalising them is a softmax.
         odds = np.maximum(outputs, np.finfo(np.float32).tiny) / np.maximum(1.0 - outputs, np.finfo(np.float32).eps)
-        probabilities: np.ndarray = odds / odds.sum(axis=-1, keepdims=True)
+        odds = odds ** (1.0 / (decisions.temperature if decisions else 1.0))
+        probabilities: np.ndarray = odds / (1.0 + odds if multi_label else odds.sum(axis=-1, keepdims=True))
         return probabilities

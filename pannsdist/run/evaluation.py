@@ -31,16 +31,16 @@ from pannsdist.settings.schema import Settings
 from pannsdist.training.evaluator import Evaluator, SplitToEvaluate
 
 
-def evaluate_bundle(
-    folder: Path, settings: Settings, origin: SettingsOrigin, catalog: Catalog, split: str
+def evaluate_bundle(  # noqa: PLR0913, PLR0917 - what is evaluated, and whether by its decisions
+    folder: Path, settings: Settings, origin: SettingsOrigin, catalog: Catalog, split: str, raw: bool = False
 ) -> EvaluatedSplit:
     """Evaluate the model in `folder` on a split of the dataset of the settings, in one process.
 
     The kernels are those that a training with these settings uses: its scores to the last digit.
 
     Clips are read as in the validation of the training run. The metric plugins of that run are computed too, unless the
-    settings set them to null, and those of the settings. Raises BadBundle if the labels differ, or if the dataset or
-    a metric of the run is not installed.
+    settings set them to null, and those of the settings. The scores of the model's decisions follow, unless `raw`.
+    Raises BadBundle if the labels differ, or if the dataset or a metric of the run is not installed.
     """
     bundle = load_bundle(folder, catalog)
     record = bundle.record
@@ -62,7 +62,7 @@ def evaluate_bundle(
     finally:
         loader.close()
     assert found.predictions is not None  # rank 0
-    return EvaluatedSplit(split, found, found.predictions)
+    return EvaluatedSplit(split, found, found.predictions, None if raw else record.decisions)
 
 
 def _plan(bundle: Bundle, settings: Settings, data: Data, split: str) -> EvaluationPlan:

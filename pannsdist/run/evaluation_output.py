@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from pannsdist.inference.decisions import Decisions, decided
+from pannsdist.run.calibration.scores import calibrated, decision_scores
 from pannsdist.run.series.scores import table
 from pannsdist.runtime import csv_text, storage
 from pannsdist.runtime.figures import score
@@ -37,11 +39,26 @@ SHOWN_INTERVALS = ("f1", "average_precision")
 
 @dataclass(frozen=True)
 class EvaluatedSplit:
-    """An evaluation of rank 0 with the name of its split."""
+    """An evaluation of rank 0 with the name of its split, and the decisions of the model, if it has any.
+
+    The scores of `evaluation` are those of the network's own outputs; `decided` are those of the decisions.
+    """
 
     split: str
     evaluation: Evaluation
     predictions: Predictions
+    decisions: Decisions | None = None
+
+    @cached_property
+    def decided(self) -> dict[str, float]:
+        """The scores of the decisions by `split/metric`; empty for a model without."""
+        found = decision_scores(self.decisions, self.predictions) if self.decisions else {}
+        return {f"{self.split}/{name}": value for name, value in found.items()}
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """All scores by `split/metric`."""
+        return {**self.evaluation.scores, **self.decided}
 
     @cached_property
     def intervals(self) -> dict[str, Interval]:
@@ -79,7 +96,7 @@ class EvaluatedSplit:
 
     def _scores_table(self) -> str:
         rows = [("score", "", "95 % interval")]
-        for name, value in self.evaluation.scores.items():
+        for name, value in self.scores.items():
             rows.append((name, score(value), str(self.intervals.get(name, ""))))
         return table(rows)
 
@@ -103,7 +120,7 @@ class EvaluatedSplit:
         return listed if absent else ""
 
     def _record(self, per_class: bool) -> dict[str, Any]:
-        scores = {name: {"value": finite(value), **self._ends(name)} for name, value in self.evaluation.scores.items()}
+        scores = {name: {"value": finite(value), **self._ends(name)} for name, value in self.scores.items()}
         record: dict[str, Any] = {
             "split": self.split,
             "clips": len(self.predictions.ids),
@@ -130,7 +147,7 @@ class EvaluatedSplit:
 
     def _score_rows(self) -> Iterator[tuple[Any, ...]]:
         yield ("score", "value", "low", "high", "clips")
-        for name, value in self.evaluation.scores.items():
+        for name, value in self.scores.items():
             yield (name, value, *self._ends(name).values(), len(self.predictions.ids))
 
     def _class_rows(self) -> Iterator[tuple[Any, ...]]:
@@ -152,28 +169,30 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def write_predictions(path: Path, predictions: Predictions) -> None:
+def write_predictions(path: Path, predictions: Predictions, decisions: Decisions | None = None) -> None:
     """Write a CSV file with one line per clip, sorted by id.
 
     Columns: `id`; `truth` and `decision`, of several labels joined by `;`; `p_LABEL`, the probability of each class.
-    The decision is the label with the largest probability; with several labels per clip those of at least 0.5. Where
-    the network's output is not finite, the cells are empty.
+    The decision is the label with the largest probability; with several labels per clip those of at least 0.5. With
+    `decisions`, the probabilities are calibrated, and the decision is theirs, empty for none of these. Where the
+    network's output is not finite, the cells are empty.
     """
     ordered = predictions.sorted_by_id()
 
     def write(file: Any) -> None:
-        for row in _prediction_rows(ordered):
+        for row in _prediction_rows(ordered, decisions):
             file.write(storage.encoded(csv_text.text_of([row])))
 
     storage.stream_atomic(path, write)
 
 
-def _prediction_rows(predictions: Predictions) -> Iterator[tuple[Any, ...]]:
+def _prediction_rows(predictions: Predictions, decisions: Decisions | None) -> Iterator[tuple[Any, ...]]:
     labels = predictions.labels
     yield ("id", "truth", "decision", *(f"p_{label}" for label in labels))
     is_finite = np.isfinite(predictions.logits).all(axis=1, keepdims=True)
-    probabilities = np.where(is_finite, predictions.probabilities, math.nan)
-    chosen = predictions.guessed & is_finite
+    own = predictions if decisions is None else calibrated(decisions, predictions)
+    probabilities = np.where(is_finite, own.probabilities, math.nan)
+    chosen = (predictions.guessed if decisions is None else decided(decisions, predictions)) & is_finite
     for name, true, given, row in zip(predictions.ids, predictions.positives, chosen, probabilities, strict=True):
         names = [[labels[column] for column in np.flatnonzero(one)] for one in (true, given)]
         cells = [csv_text.joined(own) if predictions.multi_label else "".join(own) for own in names]

@@ -27,5 +27,7 @@ class Dygraph:
     def layer(self, output: str) -> OutputLayer:
         """The layer of an output."""
         if output not in self._layers:
-            self._layers[output] = OutputLayer(self._inference_model.network, output, self._inference_model.multi_label)
+            own = self._inference_model
+            temperature = own.decisions.temperature if own.decisions else 1.0
+            self._layers[output] = OutputLayer(own.network, output, own.multi_label, temperature)
         return self._layers[output]

@@ -14,12 +14,13 @@ import paddle
 import pannsdist
 from pannsdist.contracts import Clip
 from pannsdist.inference.bundle import BundleRecord, build_recorded
-from pannsdist.inference.engines.export_check import ExportCheck, check_export, read_sounds
+from pannsdist.inference.engines.export_check import ExportCheck, check_decisions, check_export, read_sounds
 from pannsdist.inference.engines.export_frames import write_frames
-from pannsdist.inference.engines.graph import INPUT, STEM, GraphFunction, save_graph
-from pannsdist.inference.engines.onnx_runtime import convert_to_onnx, load_onnx, require_onnx
-from pannsdist.inference.engines.output_layer import SoundLayer
-from pannsdist.inference.engines.paddle_inference import load_paddle
+from pannsdist.inference.engines.graph import INPUT, STEM, GraphOutputs, save_graph
+from pannsdist.inference.engines.onnx_runtime import convert_to_onnx, load_onnx_outputs, require_onnx
+from pannsdist.inference.engines.onnx_writer.operators import OUTPUT
+from pannsdist.inference.engines.output_layer import DECISIONS, ENERGY, PROBABILITIES, SoundLayer
+from pannsdist.inference.engines.paddle_inference import load_paddle_outputs
 from pannsdist.inference.inference_model import InferenceModel
 from pannsdist.inference.windowing import Windowing, windowing
 from pannsdist.registry import Catalog
@@ -31,6 +32,12 @@ from pannsdist.runtime.redaction import published
 RECORD_FILE = "export.json"
 CLIPS_TO_CHECK = 3
 ONNX_FILE = f"{STEM}.onnx"
+OUTPUTS: dict[str, Any] = {
+    PROBABILITIES: {"axes": ["batch", "labels"], "type": "float32", "is": "calibrated probabilities"},
+    DECISIONS: {"axes": ["batch", "labels"], "type": "bool", "is": "the labels decided for; none: none of these"},
+    ENERGY: {"axes": ["batch"], "type": "float32", "is": "low for unknown sounds"},
+}
+"""The outputs of the graph of a model with decisions, in their order."""
 
 
 def dataset_clips(record: BundleRecord, catalog: Catalog) -> list[Clip]:
@@ -66,7 +73,8 @@ def export(inference_model: InferenceModel, form: str, out: Path, clips: Sequenc
 
     def fill(temporary: Path) -> None:
         graph, content = _write(inference_model, form, temporary)
-        checks.append(check_export(graph, inference_model, sounds, ids))
+        checks.append(check_export(lambda waveforms: graph(waveforms)[0], inference_model, sounds, ids))
+        check_decisions(graph, inference_model, sounds)
         content["checked"] = published(dataclasses.asdict(checks[0]))
         if inference_model.frame_samples:
             content["frames"] = write_frames(inference_model, form, temporary, sounds)
@@ -77,15 +85,18 @@ def export(inference_model: InferenceModel, form: str, out: Path, clips: Sequenc
     return checks[0]
 
 
-def _write(inference_model: InferenceModel, form: str, folder: Path) -> tuple[GraphFunction, dict[str, Any]]:
+def _write(inference_model: InferenceModel, form: str, folder: Path) -> tuple[GraphOutputs, dict[str, Any]]:
     """Write the graph's files; gives the loaded graph and the content of `export.json`."""
     lengths = windowing(inference_model)
-    program = save_graph(SoundLayer(inference_model.network, inference_model.multi_label, lengths), folder)
+    decisions = inference_model.decisions
+    layer = SoundLayer(inference_model.network, inference_model.multi_label, lengths, decisions)
+    program = save_graph(layer, folder)
     if form == "onnx":
-        convert_to_onnx(program, folder / ONNX_FILE)
-        graph, files = load_onnx(folder / ONNX_FILE), [ONNX_FILE]
+        names = (OUTPUT,) if decisions is None else tuple(OUTPUTS)
+        convert_to_onnx(program, folder / ONNX_FILE, names)
+        graph, files = load_onnx_outputs(folder / ONNX_FILE), [ONNX_FILE]
     else:
-        graph, files = load_paddle(program), [program.name, f"{STEM}.pdiparams"]
+        graph, files = load_paddle_outputs(program), [program.name, f"{STEM}.pdiparams"]
     for path in folder.iterdir():
         if path.name not in files:
             storage.remove(path)
@@ -94,6 +105,7 @@ def _write(inference_model: InferenceModel, form: str, folder: Path) -> tuple[Gr
         "files": files,
         "input": {"name": INPUT, "axes": ["batch", "samples"], "type": "float32", "rate_hz": inference_model.rate_hz},
         "output": {"axes": ["batch", "labels"], "type": "float32", "is": "probabilities"},
+        **({} if decisions is None else {"outputs": OUTPUTS, "decisions": dataclasses.asdict(decisions)}),
         "windows": _windows_record(lengths, inference_model.rate_hz),
         "multi_label": inference_model.multi_label,
         "labels": list(inference_model.labels),

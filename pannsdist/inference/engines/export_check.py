@@ -11,9 +11,10 @@ from pannsdist.audio.encoded import SoundFile
 from pannsdist.audio.reader import Recording, clip_name, clip_span
 from pannsdist.audio.sounds import clip_part, open_sound
 from pannsdist.contracts import Clip
+from pannsdist.inference.decisions import Decisions
 from pannsdist.inference.engines.compiled import TOLERANCE, max_difference
 from pannsdist.inference.engines.dygraph import Dygraph
-from pannsdist.inference.engines.graph import GraphFunction
+from pannsdist.inference.engines.graph import GraphFunction, GraphOutputs
 from pannsdist.inference.inference_model import InferenceModel
 from pannsdist.inference.predictor import Predictor
 from pannsdist.inference.sounds import beginning
@@ -63,6 +64,36 @@ def check_export(
             raise UserError(wrong, right)
         difference = max(difference, found)
     return ExportCheck(tuple(ids), tuple(sorted(set(lengths))), difference)
+
+
+def check_decisions(graph: GraphOutputs, inference_model: InferenceModel, sounds: Sequence[np.ndarray]) -> None:
+    """Compare the decisions of a graph with those of `predict`, on the batches of `check_export`.
+
+    Raises UserError where they differ, unless a probability or the energy is within 1e-4 of what decides.
+    """
+    decisions, labels = inference_model.decisions, inference_model.labels
+    if decisions is None:
+        return
+    predictor = Predictor(inference_model, engine=Dygraph(inference_model))
+    for batch in _batches(sounds, windowing(inference_model)):
+        probabilities, chosen, energy = graph(batch)
+        recordings = [Recording(f"row {row}", samples, inference_model.rate_hz) for row, samples in enumerate(batch)]
+        expected = [one.decision or () for one in predictor.predict(recordings)]
+        for row, wanted in enumerate(expected):
+            found = {label for label, is_chosen in zip(labels, chosen[row], strict=True) if is_chosen}
+            if found != set(wanted) and not _is_close(decisions, probabilities[row], energy[row]):
+                wrong = f"the export decides for {sorted(found)}, the model for {sorted(wanted)}"
+                raise UserError(
+                    wrong, f"the probabilities are {probabilities[row].tolist()}, the energy {energy[row]:g}"
+                )
+
+
+def _is_close(decisions: Decisions, probabilities: np.ndarray, energy: float) -> bool:
+    """Whether rounding may decide: two probabilities are equal, or one or the energy lies at what it is compared to."""
+    first, second = np.sort(probabilities)[-1], np.sort(probabilities)[:-1].max(initial=0.0)
+    gaps = [*np.abs(probabilities - np.asarray(decisions.thresholds)), first - second]
+    gaps += [] if decisions.min_energy is None else [abs(energy - decisions.min_energy)]
+    return bool(min(gaps) <= TOLERANCE)
 
 
 def _predicted(predictor: Predictor, batch: np.ndarray, inference_model: InferenceModel) -> np.ndarray:

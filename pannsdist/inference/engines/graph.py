@@ -21,6 +21,9 @@ STEM = "model"
 GraphFunction = Callable[[np.ndarray], np.ndarray]
 """A loaded graph: waveforms (B, S) float32 -> output (B, ...) float32."""
 
+GraphOutputs = Callable[[np.ndarray], list[np.ndarray]]
+"""A loaded graph with several outputs: waveforms (B, S) float32 -> each of them (B, ...)."""
+
 
 _traced_programs: list[paddle.static.Program] = []
 """The program that is being traced, and those whose tracing failed: kept as long as the process, some KB each.
@@ -42,7 +45,7 @@ class _TracedLayer(nn.Layer):
         super().__init__()
         self.layer = layer
 
-    def forward(self, waveform: paddle.Tensor) -> paddle.Tensor:
+    def forward(self, waveform: paddle.Tensor) -> paddle.Tensor | tuple[paddle.Tensor, ...]:
         """What the layer gives."""
         _keep_program()
         return self.layer(waveform)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import paddle
 
-from pannsdist.inference.engines.graph import CannotCompile, GraphFunction, save_graph
-from pannsdist.inference.engines.onnx_writer.operators import WORKS
+from pannsdist.inference.engines.graph import CannotCompile, GraphFunction, GraphOutputs, save_graph
+from pannsdist.inference.engines.onnx_writer.operators import OUTPUT, WORKS
 from pannsdist.inference.engines.output_layer import OutputLayer
 from pannsdist.runtime import cpu, storage
 from pannsdist.runtime.errors import UserError
@@ -37,14 +38,20 @@ def compile_onnx(layer: OutputLayer, threads: int = 0) -> GraphFunction:
     return load_onnx(content, threads)
 
 
-def convert_to_onnx(program: Path, target: Path) -> None:
+def convert_to_onnx(program: Path, target: Path, outputs: Sequence[str] = (OUTPUT,)) -> None:
     """Write a graph that `save_graph` wrote as an ONNX file. Raises CannotCompile, CannotWrite."""
     from pannsdist.inference.engines.onnx_writer.writer import onnx_bytes
 
-    storage.write_atomic(target, onnx_bytes(program))
+    storage.write_atomic(target, onnx_bytes(program, outputs))
 
 
 def load_onnx(source: Path | bytes, threads: int = 0) -> GraphFunction:
+    """The first output of the graph of `load_onnx_outputs`. Raises CannotCompile."""
+    run = load_onnx_outputs(source, threads)
+    return lambda waveforms: run(waveforms)[0]
+
+
+def load_onnx_outputs(source: Path | bytes, threads: int = 0) -> GraphOutputs:
     """Load an ONNX file, or its content, on the CPU, on as many threads as the process has cores, or `threads`.
 
     Raises CannotCompile for a graph that onnxruntime does not take.
@@ -61,8 +68,8 @@ def load_onnx(source: Path | bytes, threads: int = 0) -> GraphFunction:
         raise CannotCompile(f"onnxruntime cannot load this network: {error}", *WORKS) from error
     name = session.get_inputs()[0].name
 
-    def run(waveforms: np.ndarray) -> np.ndarray:
-        outputs: np.ndarray = session.run(None, {name: waveforms})[0]
+    def run(waveforms: np.ndarray) -> list[np.ndarray]:
+        outputs: list[np.ndarray] = session.run(None, {name: waveforms})
         return outputs
 
     return run

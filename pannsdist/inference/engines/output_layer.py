@@ -7,21 +7,29 @@ import paddle.nn.functional as F
 from paddle import nn
 
 from pannsdist.contracts.network import Network
+from pannsdist.inference.decisions import Decisions
 from pannsdist.inference.windowing import Windowing
 from pannsdist.runtime.errors import UserError
 
 SCORES, LOGITS, EMBEDDING, FRAMEWISE = "scores", "logits", "embedding", "framewise"
+DECIDED = "decided"
 METHODS = {EMBEDDING: "embed", FRAMEWISE: "framewise"}
-"""The method of the model that computes an output; `scores` are the `logits` through sigmoid or softmax."""
+"""The method of the model that computes an output; `scores` are the `logits` through sigmoid or softmax.
+
+`decided` are the scores of logits divided by a temperature, and their energy as a further column.
+"""
 
 
 class OutputLayer(nn.Layer):
     """(B, S) waveform -> probabilities or logits (B, C), embedding (B, E) or framewise probabilities (B, T, C).
 
+    With the output `decided` (B, C + 1): probabilities of logits divided by `temperature`, then their energy, which
+    `inference.decisions.energies` describes.
+
     Raises UserError for an output that the network does not have.
     """
 
-    def __init__(self, network: Network, output: str, multi_label: bool) -> None:
+    def __init__(self, network: Network, output: str, multi_label: bool, temperature: float = 1.0) -> None:
         super().__init__()
         method = None if output == FRAMEWISE and network.frame_samples else METHODS.get(output)
         if method is not None and not hasattr(network.model, method):
@@ -30,6 +38,7 @@ class OutputLayer(nn.Layer):
         self.network = network
         self.output = output
         self.multi_label = multi_label
+        self.temperature = temperature
 
     def forward(self, waveform: paddle.Tensor) -> paddle.Tensor:
         """Waveform (B, S) float32 at the front end's rate -> the output."""
@@ -43,22 +52,42 @@ class OutputLayer(nn.Layer):
             logits = logits[:, :-1] if self.output == "framewise" else logits[:, -1]
         if self.output == "logits":
             return logits
+        if self.output == "decided":
+            return self._decided(logits / self.temperature)
         if self.multi_label:
             return F.sigmoid(logits)
         return F.softmax(logits, axis=-1)
+
+    def _decided(self, logits: paddle.Tensor) -> paddle.Tensor:
+        """The energy comes first: Paddle Inference computes softmax in place, also of what is used later (3.3.1)."""
+        if self.multi_label:
+            energy = F.softplus(logits).sum(axis=1, keepdim=True)
+            return paddle.concat([F.sigmoid(logits), energy], axis=1)
+        energy = paddle.logsumexp(logits, axis=1, keepdim=True)
+        return paddle.concat([F.softmax(logits, axis=-1), energy], axis=1)
+
+
+PROBABILITIES, DECISIONS, ENERGY = "probabilities", "decisions", "energy"
+"""The outputs of the graph of a model with decisions."""
 
 
 class SoundLayer(nn.Layer):
     """(B, S) sounds -> (B, C): what `Predictor.predict` gives, for any S from 1: windows, padding and their mean.
 
+    With `decisions` three outputs: the calibrated probabilities (B, C), the decisions (B, C) bool, of which a row
+    without is none of these, and the energy (B,).
+
     Windows and padding are one gather, whose indices past the end are masked. It needs no padding operator, which some
     converters and engines compute wrongly, and traces to a graph for any batch size and length.
     """
 
-    def __init__(self, network: Network, multi_label: bool, windowing: Windowing) -> None:
+    def __init__(
+        self, network: Network, multi_label: bool, windowing: Windowing, decisions: Decisions | None = None
+    ) -> None:
         super().__init__()
-        self.window_layer = OutputLayer(network, SCORES, multi_label)
-        self.windowing = windowing
+        output, temperature = (DECIDED, decisions.temperature) if decisions else (SCORES, 1.0)
+        self.window_layer = OutputLayer(network, output, multi_label, temperature)
+        self.windowing, self.decisions = windowing, decisions
 
     @property
     def network(self) -> Network:
@@ -66,11 +95,26 @@ class SoundLayer(nn.Layer):
         network: Network = self.window_layer.network
         return network
 
-    def forward(self, waveform: paddle.Tensor) -> paddle.Tensor:
-        """Sounds (B, S) float32 at the front end's rate -> the mean over the windows of each."""
+    def forward(self, waveform: paddle.Tensor) -> paddle.Tensor | tuple[paddle.Tensor, ...]:
+        """Sounds (B, S) float32 at the front end's rate -> the mean over the windows of each, or what it decides."""
         windows, count = self._windows(waveform)
         outputs = self.window_layer(windows)
-        return outputs.reshape([-1, count, outputs.shape[1]]).mean(axis=1)
+        means = outputs.reshape([-1, count, outputs.shape[1]]).mean(axis=1)
+        if self.decisions is None:
+            return means
+        probabilities, energy = means[:, :-1], means[:, -1]
+        return probabilities, self._chosen(probabilities, energy), energy
+
+    def _chosen(self, probabilities: paddle.Tensor, energy: paddle.Tensor) -> paddle.Tensor:
+        """What `Decisions.chosen` gives, in a graph."""
+        assert self.decisions is not None
+        if self.window_layer.multi_label:
+            return probabilities >= paddle.to_tensor(self.decisions.thresholds, dtype="float32")
+        columns = paddle.arange(len(self.decisions.thresholds), dtype="int64")
+        top = columns.unsqueeze(0) == probabilities.argmax(axis=1).unsqueeze(1)
+        if self.decisions.min_energy is None:
+            return top
+        return paddle.logical_and(top, (energy >= self.decisions.min_energy).unsqueeze(1))
 
     def _windows(self, waveform: paddle.Tensor) -> tuple[paddle.Tensor, paddle.Tensor]:
         """Sounds (B, S) -> their windows one after the other (B * N, W), and N. The last one ends where they end."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from paddle import inference
 
-from pannsdist.inference.engines.graph import GraphFunction, save_graph
+from pannsdist.inference.engines.graph import GraphFunction, GraphOutputs, save_graph
 from pannsdist.inference.engines.output_layer import OutputLayer
 from pannsdist.runtime import cpu, storage
 
@@ -29,6 +29,12 @@ def compile_paddle(layer: OutputLayer, threads: int = 0, is_half: bool = False) 
 
 
 def load_paddle(program: Path, threads: int = 0, is_half: bool = False) -> GraphFunction:
+    """The first output of the graph of `load_paddle_outputs`."""
+    run = load_paddle_outputs(program, threads, is_half)
+    return lambda waveforms: run(waveforms)[0]
+
+
+def load_paddle_outputs(program: Path, threads: int = 0, is_half: bool = False) -> GraphOutputs:
     """Load a saved graph on the CPU with oneDNN, on as many threads as the process has cores unless `threads` is given.
 
     With `is_half` the convolutions, and what is fused with them, have operands in bfloat16, and sums in float32.
@@ -51,13 +57,12 @@ def load_paddle(program: Path, threads: int = 0, is_half: bool = False) -> Graph
             config.delete_pass(fusion)
     predictor = inference.create_predictor(config)
     input_handle = predictor.get_input_handle(predictor.get_input_names()[0])
-    output_handle = predictor.get_output_handle(predictor.get_output_names()[0])
+    handles = [predictor.get_output_handle(name) for name in predictor.get_output_names()]
 
-    def run(waveforms: np.ndarray) -> np.ndarray:
+    def run(waveforms: np.ndarray) -> list[np.ndarray]:
         input_handle.reshape(waveforms.shape)
         input_handle.copy_from_cpu(np.ascontiguousarray(waveforms))
         predictor.run()
-        outputs: np.ndarray = output_handle.copy_to_cpu()
-        return outputs
+        return [handle.copy_to_cpu() for handle in handles]
 
     return run

@@ -10,6 +10,7 @@ from typing import Any
 
 from pannsdist import settings
 from pannsdist.registry import Catalog
+from pannsdist.run.calibration.folds import decide_folds
 from pannsdist.run.planning.folds import dataset_folds
 from pannsdist.run.series.execution import execute, slot_environments
 from pannsdist.run.series.final_run import train_final
@@ -29,7 +30,8 @@ INTERVAL = "95 % interval: of the mean at the best epochs, bootstrap over the cl
 def cross_validate(request: Request, selected: Sequence[int] = (), final: bool = False) -> int:
     """Run all folds, or the selected ones, and return the exit code. The table is printed once all are finished.
 
-    With `final` a model is then trained on all clips (`series.final_run`).
+    The best model of each fold gets decisions (`calibration.folds`). With `final` a model is then trained on all clips
+    (`series.final_run`).
     """
     key, folds = choose_folds(request, selected)
     series = plan_series(request, {f"fold_{fold}": (f"{key}={fold}",) for fold in folds})
@@ -46,6 +48,7 @@ def cross_validate(request: Request, selected: Sequence[int] = (), final: bool =
         storage.write_atomic(path, json.dumps(record(series, results, found), indent=1) + "\n")
         took = duration(time.monotonic() - started_s)
         print_main(f"\n{summary(series, results, found)}\n\nthis command took {took}; written: {path}")
+        decide_folds({run.name: run.folder for run in series.runs})
         if final:
             return train_final(request, f"{key}={folds[0]}", results)
     return outcome.exit_code

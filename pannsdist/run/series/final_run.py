@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Sequence
 
 from pannsdist import settings
+from pannsdist.run.calibration.folds import decide_final
 from pannsdist.run.same_run import SETTINGS_FILE
 from pannsdist.run.series.execution import execute
 from pannsdist.run.series.runs import Request, Series, plan_series
@@ -23,8 +24,9 @@ def train_final(request: Request, fold: str, results: Sequence[Result]) -> int:
     """Train `runs/NAME/final` on `train` and `valid` of all folds, and return the exit code. The test split stays out.
 
     Its epochs are the median of the folds' best epochs; of an even number of folds the lower one of the two in the
-    middle. `fold` is the setting of any fold: the clips are the same. Raises BadRunFolder if a fold has no best epoch,
-    or if the folder has a run of another number of epochs; UserError for settings that this number contradicts.
+    middle. `fold` is the setting of any fold: the clips are the same. Its decisions are fitted on the predictions of
+    the folds' models. Raises BadRunFolder if a fold has no best epoch, or if the folder has a run of another number of
+    epochs; UserError for settings that this number contradicts.
     """
     without = [result.name for result in results if result.best is None]
     if without:
@@ -39,6 +41,7 @@ def train_final(request: Request, fold: str, results: Sequence[Result]) -> int:
     print_main(f"\n{NAME}  trains on all {clips} clips of the folds for {length}")
     code = execute(series, stop_at_failure=True).exit_code
     if code == 0:
+        decide_final({result.name: result.folder for result in results}, series.runs[0].folder)
         print_main(_summary(series))
     return code
 

@@ -85,7 +85,7 @@ def test_overlapping_and_touching_events_of_a_label_are_one(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_labels_may_have_any_name(name):
     frames = case(3).frames
-    renamed = {label: word for label, word in zip(frames.labels, ("offset", "mean", "a\\b", "\N{DOG}"), strict=False)}
+    renamed = dict(zip(frames.labels, ("offset", "mean", "a\\b", "\N{DOG}"), strict=False))
     events = tuple(tuple(replace(event, label=renamed[event.label]) for event in found) for found in frames.events)
     other = replace(frames, labels=tuple(renamed[label] for label in frames.labels), events=events)
     score = default(name)
@@ -136,7 +136,8 @@ def test_nothing_is_printed_and_nothing_warns(name, capfd, recwarn):
 def test_the_libraries_are_imported_when_a_score_is_computed():
     code = (
         "import sys, pannsdist_sed_scores as scores; scores.EventF1(scores.EventF1Params());"
-        "print([name for name in ('pandas', 'sed_eval', 'sed_scores_eval', 'dcase_util', 'paddle') if name in sys.modules])"
+        "heavy = ('pandas', 'sed_eval', 'sed_scores_eval', 'dcase_util', 'paddle');"
+        "print([name for name in heavy if name in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 

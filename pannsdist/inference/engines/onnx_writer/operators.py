@@ -23,6 +23,8 @@ class Value:
 
 WORKS = "Paddle Inference runs what ONNX cannot", "use --engine paddle, or export --format paddle"
 """What to do instead, and the next command."""
+OUTPUT = "output"
+"""The name of the only output of a graph."""
 
 Operand = Value | tuple[Value, ...] | None
 """A tensor, a list of tensors, or an optional one that is missing."""

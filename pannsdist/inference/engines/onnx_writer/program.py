@@ -26,17 +26,19 @@ class Program:
         self._values: dict[str, Value | tuple[Value, ...]] = {}
         self.inputs: list[Value] = []
 
-    def translate(self, builder: Builder) -> Value:
-        """Add every operator to the graph and collect the inputs; gives the program's output. Raises CannotCompile."""
+    def translate(self, builder: Builder) -> list[Value]:
+        """Add every operator to the graph and collect the inputs; gives the program's outputs. Raises CannotCompile."""
+        outputs: list[Value] = []
         for operation in self._program.global_block().ops:
             if operation.name() == FETCH:
-                output = self._operand(operation.operand_source(0))
-                if isinstance(output, Value):
-                    return output
+                outputs.append(self._value(operation.operand_source(0)))
+                continue
             for result, operand in zip(operation.results(), self._results(operation, builder), strict=False):
                 if operand is not None:
                     self._values[result.id] = operand
-        raise not_translated("a program without output")
+        if not outputs:
+            raise not_translated("a program without output")
+        return outputs
 
     def _results(self, operation: Any, builder: Builder) -> Iterator[Operand]:
         kind, sources = operation.name(), operation.operands_source()

@@ -1,0 +1,42 @@
+"""The scores of what a model decides. Axes: N clips, C classes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from pannsdist.contracts.predictions import Predictions, losses
+from pannsdist.inference.decisions import Decisions, decided
+from pannsdist.training.metrics import METRICS
+
+
+def calibrated(decisions: Decisions, predictions: Predictions) -> Predictions:
+    """The predictions with their logits divided by the temperature."""
+    return replace(predictions, logits=decisions.logits(predictions.logits))
+
+
+def decision_scores(decisions: Decisions, predictions: Predictions) -> dict[str, float]:
+    """The scores of the decisions by name; NaN where nothing is defined.
+
+    `decided_loss` and `decided_calibration_error` are those of the calibrated probabilities, `decided_accuracy` counts
+    the clips whose labels are decided exactly, the macro scores are means over the classes that occur, and
+    `decided_none` is the fraction of clips that are decided to be none of these.
+    """
+    if not predictions.usable:
+        names = ("loss", "calibration_error", "accuracy", "macro_precision", "macro_recall", "macro_f1", "none")
+        return dict.fromkeys((f"decided_{name}" for name in names), float("nan"))
+    own, chosen, truth = calibrated(decisions, predictions), decided(decisions, predictions), predictions.positives
+    hits, given, there = (chosen & truth).sum(axis=0), chosen.sum(axis=0), truth.sum(axis=0)
+    is_present = there > 0
+    precision = hits / np.maximum(given, 1)
+    found = {
+        "loss": float(losses(own).mean()),
+        "calibration_error": METRICS["calibration_error"].compute(own),
+        "accuracy": float((chosen == truth).all(axis=1).mean()),
+        "macro_precision": float(precision[is_present].mean()),
+        "macro_recall": float((hits[is_present] / there[is_present]).mean()),
+        "macro_f1": float((2.0 * hits / np.maximum(given + there, 1))[is_present].mean()),
+        "none": float((~chosen.any(axis=1)).mean()),
+    }
+    return {f"decided_{name}": value for name, value in found.items()}

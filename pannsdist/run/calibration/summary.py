@@ -1,0 +1,43 @@
+"""What the decisions of a model are worth on predictions, in words and as scores. Axes: N clips, C classes."""
+
+from __future__ import annotations
+
+from pannsdist.contracts.predictions import Predictions
+from pannsdist.inference.decisions import Decisions
+from pannsdist.run.calibration.scores import decision_scores
+from pannsdist.run.series.scores import table
+from pannsdist.runtime.figures import score
+from pannsdist.training.metrics import METRICS
+
+SHOWN_CLASSES = 20
+"""So many thresholds are printed, of the classes that differ most from the common one."""
+
+
+def summary(decisions: Decisions, predictions: Predictions) -> str:
+    """Two tables: what was fitted, and the scores on the clips that it was fitted on, without and with it."""
+    goal = "the highest F1" if decisions.goal == "f1" else f"a {decisions.goal} of {decisions.goal_value:g}"
+    lines = [f"fitted on {decisions.clips} clips: {decisions.fitted_on}", ""]
+    lines += [f"temperature  {decisions.temperature:.4f}"]
+    lines += [f"thresholds   {decisions.threshold:.4f} for {goal}{_exceptions(decisions, predictions.labels)}"]
+    if decisions.min_energy is not None:
+        lines.append(f"energy       {decisions.min_energy:.4f}; below it: none of these ({decisions.rejected:.0%})")
+    missing = [label for label, there in zip(predictions.labels, predictions.present, strict=True) if not there]
+    if missing:
+        lines.append(f"no clip has  {', '.join(missing[:SHOWN_CLASSES])}: they keep the common threshold")
+    raw = {name: METRICS[name].compute(predictions) for name in ("loss", "calibration_error", "macro_f1")}
+    rows = [("on these clips", "raw", "decided")]
+    for name, value in decision_scores(decisions, predictions).items():
+        short = name.removeprefix("decided_")
+        rows.append((short, score(raw[short]) if short in raw else "", score(value)))
+    return "\n".join([*lines, "", table(rows)])
+
+
+def _exceptions(decisions: Decisions, labels: tuple[str, ...]) -> str:
+    """The classes with a threshold of their own."""
+    pairs = zip(labels, decisions.thresholds, strict=True)
+    own = [(label, value) for label, value in pairs if value != decisions.threshold]
+    own.sort(key=lambda pair: -abs(pair[1] - decisions.threshold))
+    if not own:
+        return ", of every class"
+    named = ", ".join(f"{label} {value:.4f}" for label, value in own[:SHOWN_CLASSES])
+    return f"; {len(own)} of {len(labels)} classes have their own: {named}"

@@ -29,10 +29,13 @@ class FrameHead(nn.Layer):
     def forward(self, embeddings: paddle.Tensor) -> paddle.Tensor:
         """(B, T, E) -> (B, T + 1, C)."""
         logits = self.frames(embeddings)
-        yes, no = F.log_sigmoid(logits), F.log_sigmoid(-logits)
-        weights = yes
-        if self.attention is not None:  # logarithms; what is the same for all frames of a class makes no difference
-            weights = paddle.clip(self.attention(embeddings), -ATTENTION_LIMIT, ATTENTION_LIMIT)
+        yes = F.log_sigmoid(logits)
+        no, weights = yes - logits, yes
+        if self.attention is not None:
+            # Normalising changes nothing here, but without it Paddle Inference 3.3.1 leaves out the sum of what comes
+            # out of `clip` and `yes` in graphs of a fixed length.
+            limited = paddle.clip(self.attention(embeddings), -ATTENTION_LIMIT, ATTENTION_LIMIT)
+            weights = F.log_softmax(limited, axis=1)
         clip = paddle.logsumexp(weights + yes, axis=1) - paddle.logsumexp(weights + no, axis=1)
         return paddle.concat([logits, clip.unsqueeze(1)], axis=1)
 

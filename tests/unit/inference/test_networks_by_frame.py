@@ -9,7 +9,7 @@ import pytest
 from tiny_sounds import skip_unless_installed
 
 from pannsdist.audio.reader import Recording
-from pannsdist.contracts import Clip
+from pannsdist.contracts import Clip, Samples
 from pannsdist.contracts.network import Network
 from pannsdist.inference.bundle import BundleRecord, PluginRecord, load_bundle, write_bundle
 from pannsdist.inference.detection import Rule, events
@@ -40,8 +40,8 @@ def make_network(name, pooling="attention"):
     return plugin, network
 
 
-def make_model(name, window_s=2.0):
-    plugin, network = make_network(name)
+def make_model(name, window_s=2.0, pooling="attention"):
+    plugin, network = make_network(name, pooling)
     return InferenceModel(network, plugin.front_end, LABELS, True, window_s, window_s, 0.5, name, FRAME)
 
 
@@ -174,11 +174,12 @@ def test_a_folder_whose_frames_are_not_those_of_the_network_is_refused(folder, v
 
 @pytest.mark.parametrize("name", ["panns_cnn6", "efficientat_mn01"])
 @pytest.mark.parametrize("form", ["paddle", "onnx"])
-def test_an_export_has_the_scores_of_clips_and_a_graph_of_frames(name, form, tmp_path):
+@pytest.mark.parametrize("pooling", ["attention", "linear_softmax"])
+def test_an_export_has_the_scores_of_clips_and_a_graph_of_frames(name, form, pooling, tmp_path):
     skip_unless_installed(form)
-    model = make_model(name)
+    model = make_model(name, pooling=pooling)
     waveform = bursts(3 * RATE_HZ)
-    export(model, form, tmp_path / "exported", [Clip("a", Recording("a", waveform, RATE_HZ))])
+    export(model, form, tmp_path / "exported", [Clip("a", Samples(waveform, RATE_HZ), ("a",))])
     record = json.loads((tmp_path / "exported" / "export.json").read_text())
     frames = record["frames"]
     windows = model.frame_windows

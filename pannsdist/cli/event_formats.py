@@ -26,7 +26,8 @@ EVENT_OUTPUT_FORMATS = (*FORMATS, *EVENTS.texts, *TRACKS)
 class EventOutput(Output):
     """Where detected events go.
 
-    Of the formats of `TRACKS`, `path` is a file with an ending for one sound, else a folder. `names` are the tracks of the sounds, by what a result calls them. Raises UserError.
+    Of the formats of `TRACKS`, `path` is a file with an ending for one sound, else a folder. `names` are the tracks of
+    the sounds, by what a result calls them. Raises UserError.
     """
 
     names: dict[str, str] | None = None

@@ -161,7 +161,8 @@ def table(found: DatasetReport) -> Iterator[str]:
         names = ("with events", "with labels alone", "not labelled", "events")
         for place, name in enumerate(names):
             yield f"{name}: " + ", ".join(f"{split} {counts[place]}" for split, counts in found.marks.items())
-        yield from listed("with an event after the end", [f"{name}: {how}" for name, how in found.beyond.items()], MORE)
+        late = [f"{name}: {how}" for name, how in found.beyond.items()]
+        yield from listed("with an event after the end", late, MORE)
     yield "rates: " + (", ".join(f"{rate} Hz {count}" for rate, count in found.rates_hz.items()) or "none")
     yield from listed("unreadable", [f"{name}: {why}" for name, why in found.unreadable.items()], MORE)
     yield from listed("in two splits", [" = ".join(names) for names in found.shared], MORE)

@@ -24,9 +24,10 @@ EVENT_OUTPUT_FORMATS = (*FORMATS, *EVENTS.texts, *TRACKS)
 
 @dataclass(frozen=True)
 class EventOutput(Output):
-    """Where detected events go. Of the formats of `TRACKS`, `path` is a file for one sound, and a folder for several.
+    """Where detected events go.
 
-    `names` are the tracks of the sounds, by what a result calls them. Raises UserError.
+    Of the formats of `TRACKS`, `path` is a file with an ending for one sound, else a folder. `names` are the tracks of
+    the sounds, by what a result calls them. Raises UserError.
     """
 
     names: dict[str, str] | None = None
@@ -43,7 +44,7 @@ class EventOutput(Output):
             if len(names) > 1:
                 wrong = f"--format {given} writes a file for each sound, and there are {len(names)}"
                 raise UserError(wrong, "name a folder for them: -o FOLDER")
-        elif len(names) == 1 and not path.is_dir():
+        elif _is_file(path, names):
             outputs.require_file(path, "-o")
         else:
             outputs.require_folder(path, "-o")
@@ -60,12 +61,17 @@ class EventOutput(Output):
             if self.path is None:
                 sys.stdout.write(text)
                 sys.stdout.flush()
-            elif len(self.names) == 1 and not self.path.is_dir():
+            elif _is_file(self.path, self.names):
                 storage.write_atomic(self.path, text)
             else:
                 target = self.path / self.names[result.path]
                 storage.make_folder(target.parent)
                 storage.write_atomic(target, text)
+
+
+def _is_file(path: Path, names: dict[str, str]) -> bool:
+    """Whether an output is a file: for one sound, and with an ending, unless a folder is there."""
+    return len(names) == 1 and bool(path.suffix) and not path.is_dir()
 
 
 def _names(sources: Sequence[object], ending: str) -> dict[str, str]:

@@ -20,6 +20,8 @@ from pannsdist.runtime.names import shown
 __all__ = ["jams_rows"]
 
 SCAPER, OPEN = ("scaper", "sound_event"), ("segment_open", "tag_open")
+PLACES = 9
+"""Of seconds: a sum is not exact, and events that touch must not overlap by it."""
 RIGHT = "an annotation in the namespace scaper has data with time, duration and value, of which role and label"
 
 
@@ -52,7 +54,7 @@ def _events(file: Location, annotation: Any) -> Iterator[tuple[float, float, str
         onset_s, duration_s = event["time"], event["duration"]
         if type(label) is not str or any(type(one) not in (int, float) for one in (onset_s, duration_s)):
             _refuse(file, event)
-        yield float(onset_s), float(onset_s + duration_s), shown(label.strip())
+        yield float(onset_s), round(float(onset_s + duration_s), PLACES), shown(label.strip())
 
 
 def _refuse(file: Location, event: Any) -> NoReturn:

@@ -187,7 +187,7 @@ def raven_rows(file: Location, text: str, sound: str, label_column: str) -> Labe
         _refuse_empty(file, lines, sounds, FILE)
         onsets_s = numbers(file, lines, table.texts(FILE_OFFSET), FILE_OFFSET)
         _refuse_two_files(table, sounds)
-    times_s = np.stack([onsets_s, np.where(onsets_s == begins_s, ends_s, onsets_s + (ends_s - begins_s))])
+    times_s = np.stack([onsets_s, np.where(onsets_s == begins_s, ends_s, np.round(onsets_s + (ends_s - begins_s), 9))])
     kept = _once(table, [*zip(times_s[0].tolist(), times_s[1].tolist(), sounds, labels, strict=True)])
     own_sounds, own_labels = ([column[row] for row in kept] for column in (sounds, labels))
     return LabelRows.of_events(file, [lines[row] for row in kept], own_sounds, times_s[:, kept], own_labels)

@@ -219,6 +219,7 @@ RUN = (
     Run(r"python benchmarks/data_cache.py", ("--quick",), shows=r"^\| cached \|"),
     Run(r"python benchmarks/data_loading.py", ("--quick",), shows=r"^\| no worker, again \| .*\("),  # of two rounds
     Run(r"python benchmarks/message_sizes.py", ("--quick",), shows=r"^\| `efficientat_mn04` \| 738,898 \| 3.0 \|"),
+    Run(r"python benchmarks/event_labels.py", ("--quick",), shows=r"^\| DCASE table \|"),
     Run(r"python benchmarks/million_clips.py", ("--quick",), shows=r"^\| ids of an evaluation \|"),
     Run(r"python benchmarks/augmentations.py", ("--quick",), shows=r"^\| codec, gsm \|"),
     Run(r"python benchmarks/held_out_voices.py", ("--quick",), shows=r"^1 draw: mean 0"),

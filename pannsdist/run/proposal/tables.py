@@ -28,6 +28,9 @@ GROUPS = (
     *("group", "speaker", "speaker_id", "subject", "subject_id", "patient", "patient_id", "user", "client_id"),
     *("recording", "recording_id", "session", "source", "site"),
 )
+EVENTS = ("events", "event_label", "event_labels")
+OF_EVENTS = "\nlabels of events have no proposal yet: data.name=manifest reads them, also beside a table of clips, "
+OF_EVENTS += "with data.params.events"
 SEPARATORS = (";", "|", ",", " ")
 LOOKED_AT = 20
 """Paths that are looked for below a folder that may be the one they start from."""
@@ -150,6 +153,7 @@ def read_table(path: Location) -> Table:
         if needed not in found:
             wrong = f"{shown(path)}:{rows[0].line}: no column for the {needed} of a clip among {', '.join(columns)}"
             right = f"name one of them {', '.join(NAMES[needed])}"
+            right += OF_EVENTS if _recognised(columns, EVENTS) else ""
             raise UserError(wrong, right, shell_command("head", "-3", shown(path)))
     return Table(path, tuple(rows), found)
 

@@ -72,6 +72,8 @@ def test_the_track_of_one_sound_is_a_file_or_is_printed(tmp_path, capsys):
     assert capsys.readouterr().out == "0.5\t1.0000001\tDog\n"
     EventOutput.of(tmp_path, "audacity", [Path("x/a.wav")]).write_events([Result("x/a.wav", found)])
     assert (tmp_path / "a.txt").is_file()
+    EventOutput.of(tmp_path / "new", "audacity", [Path("x/a.wav")]).write_events([Result("x/a.wav", found)])
+    assert (tmp_path / "new" / "a.txt").is_file()
 
 
 def test_the_header_of_a_dcase_table_stands_once_and_a_sound_without_events_has_a_row(monkeypatch):

@@ -158,8 +158,10 @@ def test_soundscapes_in_jams_have_their_foreground_events_and_their_length(tmp_p
     labels = found(tmp_path, "a.jams", content)
     assert (events(labels), labels.lengths_s.tolist()) == ({"a": (Event(0.5, 1.75, "dog"),)}, [10.0])
     assert events(found(tmp_path, "b.jams", jams())) == {"b": ()}
+    touching = found(tmp_path, "c.jams", jams((0.1, 0.2, "foreground", "dog"), (0.3, 0.1, "foreground", "dog")))
+    assert events(touching) == {"c": (Event(0.1, 0.3, "dog"), Event(0.3, 0.4, "dog"))}
     folder = sound_labels(read_label_files(LabelFiles([tmp_path], "jams")))
-    assert folder.names == ["a", "b"]
+    assert folder.names == ["a", "b", "c"]
     assert "'dog' from 0.5 to 11.5 s ends after its sound" in refusal(
         tmp_path, "a.jams", jams((0.5, 11.0, "foreground", "dog"))
     )

@@ -199,6 +199,12 @@ REFUSED = {
         "no column for the path",
         "head -3 clips.csv",
     ),
+    "a table of events": (
+        lambda work: table(work / "clips.csv", "path,event_label", [("a.wav", "dog")]),
+        ("clips.csv",),
+        "labels of events have no proposal yet: data.name=manifest reads them",
+        "head -3 clips.csv",
+    ),
     "a table in GBK": (
         lambda work: table(work / "clips.csv", "path,label", [("a.wav", "类别")], "gbk"),
         ("clips.csv",),

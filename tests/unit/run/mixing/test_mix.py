@@ -15,6 +15,8 @@ import pytest
 import soundfile
 from mixed_sounds import RATE_HZ, Isolated, files, noise, silence
 
+from pannsdist.builtin.folder import Folder, FolderParams
+from pannsdist.builtin.manifest import Manifest, ManifestParams
 from pannsdist.cli.command_line import main
 from pannsdist.registry import Catalog
 from pannsdist.run.mixing import mix as mixing
@@ -306,3 +308,19 @@ def test_the_keys_of_a_recipe_are_printed_with_what_they_mean(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert "events.most_at_once = 3   # events that may sound at one time" in lines
     assert all("   # " in line for line in lines)
+
+
+def test_datasets_read_the_same_events_of_the_manifest_the_tables_and_jams(isolated):
+    assert isolated.mix("events.count=[choose,[0,1,2]]") == 0
+    folder = isolated.folder / "mixed"
+    tables = [str(folder / f"{split}{ending}.tsv") for split in ("train", "valid") for ending in ("", "_durations")]
+    params = (
+        FolderParams(str(folder), events=tables, overlaps="merge"),
+        FolderParams(str(folder), events=[str(folder)], event_format="jams", overlaps="merge"),
+    )
+    manifest = Manifest(ManifestParams(str(folder / "clips.jsonl"), overlaps="merge"))
+    for split in ("train", "valid"):
+        expected = list(manifest.clips(split))
+        assert {clip.events is not None for clip in expected} == {True}
+        for one in params:
+            assert list(Folder(one).clips(split)) == expected

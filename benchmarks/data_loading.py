@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import mean
@@ -27,7 +28,7 @@ import numpy as np
 import psutil
 import soundfile
 import soxr
-from measuring import Table, interleave, parser, present
+from measuring import Table, interleave_several, parser, present
 
 BARE, LOADED = "two bare processes that only decode", "a training process with two workers"
 RATE_HZ, CLIP_S, BATCH = 32000, 5.0, 16
@@ -43,6 +44,15 @@ trackers: {{visualdl: null}}
 """
 
 
+@dataclass(frozen=True)
+class Size:
+    """Clips of a step, and steps before those that are measured."""
+
+    batch: int
+    before: int
+    steps: int
+
+
 def main() -> None:
     """Print the tables; with `--bare` or `--fit` be one of the processes that are measured."""
     if sys.argv[1:2] == ["--bare"]:
@@ -52,19 +62,20 @@ def main() -> None:
         fit(*sys.argv[2:])
         return
     arguments = parser("Batches into a training process.", rounds=5)
-    arguments.add_argument("--data", type=Path, metavar="DIR", help="a folder with audio/ of Ogg files")
+    arguments.add_argument("--data", "--esc10", type=Path, metavar="DIR", help="a folder with audio/ of Ogg files")
     arguments.add_argument("--clips", type=int, default=256, help="clips of each arm and round (default: 256)")
     arguments.add_argument("--steps", type=int, default=10, help="measured steps of each arm and round (default: 10)")
     arguments.add_argument("--workers", nargs="+", default=["0", "1", "2", "auto"], metavar="N", help="data.workers")
     arguments.add_argument("--processes", nargs="+", type=int, default=[2], metavar="N", help="processes of the runs")
     chosen = arguments.parse_args()
+    size = Size(BATCH, BEFORE, chosen.steps)
     if chosen.quick:
-        chosen.rounds, chosen.clips, chosen.steps, chosen.workers, chosen.processes = 1, 32, 1, ["1"], [1]
+        chosen.rounds, chosen.clips, chosen.workers, chosen.processes, size = 2, 32, ["0", "1"], [1], Size(2, 1, 1)
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         tables = throughput(ogg_files(chosen.data, work, chosen.clips), chosen.rounds)
         for count in chosen.processes:
-            tables += waiting(work, count, chosen.workers, chosen.rounds, chosen.steps)
+            tables += waiting(work, count, chosen.workers, chosen.rounds, size)
     present(tables, chosen.json)
 
 
@@ -82,19 +93,16 @@ def ogg_files(data: Path | None, work: Path, clips: int) -> list[Path]:
 
 def throughput(files: Sequence[Path], rounds: int) -> list[Table]:
     """Clips a second into a training process with two workers, and into two bare ones; and their processor time."""
-    cpu_ms: dict[str, list[float]] = {}
 
-    def clips_per_s(arm: str) -> float:
+    def measured(arm: str) -> tuple[float, float]:
         wall_s, cpu_s = bare(files) if arm == BARE else loaded(files)
-        cpu_ms.setdefault(arm, []).append(1000 * cpu_s / len(files))
-        return len(files) / wall_s
+        return len(files) / wall_s, 1000 * cpu_s / len(files)
 
-    speeds = interleave([BARE, LOADED], rounds, "clips/s", clips_per_s)
-    firsts = {arm: values[:: len(values) // rounds] for arm, values in cpu_ms.items()}
+    speeds, cpu_ms = interleave_several([BARE, LOADED], rounds, "clips/s", measured)
     title = f"{len(files)} Ogg files of {CLIP_S:g} s, decoded, mixed to mono and resampled to {RATE_HZ} Hz"
     return [
         Table(title, "clips/s", speeds),
-        Table("processor time of all processes", "ms per clip", firsts, better="lower"),
+        Table("processor time of all processes", "ms per clip", cpu_ms, better="lower"),
     ]
 
 
@@ -166,7 +174,7 @@ def processor_s(workers: Sequence[psutil.Process]) -> float:
     return time.process_time() + sum(sum(worker.cpu_times()[:2]) for worker in workers)
 
 
-def waiting(work: Path, processes: int, workers: Sequence[str], rounds: int, steps: int) -> list[Table]:
+def waiting(work: Path, processes: int, workers: Sequence[str], rounds: int, size: Size) -> list[Table]:
     """Clips a second of a training run by its number of workers, and the percentage of its time that it waits."""
     root = work / "wav"
     if not root.exists():
@@ -175,32 +183,35 @@ def waiting(work: Path, processes: int, workers: Sequence[str], rounds: int, ste
             for number in range(64 if split == "train" else 1):
                 noise = np.random.default_rng(number).standard_normal(round(RATE_HZ * CLIP_S)) / 10
                 soundfile.write(root / split / label / f"{number}.wav", noise, RATE_HZ)
-    waits: dict[str, list[float]] = {}
 
-    def clips_per_s(arm: str) -> float:
-        found = run(work, root, processes, arm.split(maxsplit=1)[0].replace("no", "0"), steps)
-        waits.setdefault(arm, []).append(100 * found[1])
-        return found[0]
+    def measured(arm: str) -> tuple[float, float]:
+        speed, waited = run(work, root, processes, arm.split(maxsplit=1)[0].replace("no", "0"), size)
+        return speed, 100 * waited
 
     names = {"0": "no worker", "1": "1 worker"}
     arms = [names.get(count, f"{count} workers") for count in workers]
-    title = f"panns_cnn6, {processes} processes, {BATCH} clips of {CLIP_S:g} s a step, on a processor"
-    speeds = interleave(arms, rounds, "clips/s", clips_per_s)
-    return [Table(title, "clips/s", speeds), Table(f"{title}: time spent waiting", "%", waits, better="lower")]
+    title = f"panns_cnn6, {processes} processes, {size.batch} clips of {CLIP_S:g} s a step, on a processor"
+    speeds, waits = interleave_several(arms, rounds, "clips/s", measured)
+    return [
+        Table(title, "clips/s", speeds),
+        Table(f"{title}: time spent waiting", "%", waits, better="lower", ratios=False),
+    ]
 
 
-def run(work: Path, root: Path, processes: int, workers: str, steps: int) -> tuple[float, float]:
+def run(work: Path, root: Path, processes: int, workers: str, size: Size) -> tuple[float, float]:
     """(clips a second, part of the time that was spent waiting) of a training run of so many processes."""
     from pannsdist.run.launching.command import launcher_command
 
     with tempfile.TemporaryDirectory(dir=work) as folder:
         config = Path(folder) / "config.yaml"
-        config.write_text(CONFIG.format(root=root, steps=BEFORE + steps + 1, batch=BATCH), encoding="utf-8")
+        steps = size.before + size.steps + 1
+        config.write_text(CONFIG.format(root=root, steps=steps, batch=size.batch), encoding="utf-8")
         script = [
             str(Path(__file__).resolve()),
             "--fit",
             folder,
             str(config),
+            str(size.before),
             f"runs={folder}/runs",
             f"data.workers={workers}",
         ]
@@ -209,10 +220,10 @@ def run(work: Path, root: Path, processes: int, workers: str, steps: int) -> tup
         subprocess.run(command, check=True, capture_output=True, cwd=folder)  # noqa: S603 - this program
         found = [json.loads(file.read_text(encoding="utf-8")) for file in Path(folder).glob("*.json")]
     seconds = mean(one["seconds"] for one in found)
-    return BATCH * steps / seconds, mean(one["waited"] for one in found) / seconds
+    return size.batch * size.steps / seconds, mean(one["waited"] for one in found) / seconds
 
 
-def fit(folder: str, config: str, *overrides: str) -> None:
+def fit(folder: str, config: str, before: str, *overrides: str) -> None:
     """Train in this process as train.py does; write how long the measured steps took, and waited."""
     from pannsdist.run import one_run
     from pannsdist.runtime import cpu, heap, launcher
@@ -235,8 +246,8 @@ def fit(folder: str, config: str, *overrides: str) -> None:
 
     step_sync._next_batch = timed  # type: ignore[assignment]
     one_run.carry_out(plan)
-    last = len(starts) - 1
-    found = {"seconds": starts[last] - starts[BEFORE], "waited": sum(waits[BEFORE:last])}
+    first, last = int(before), len(starts) - 1
+    found = {"seconds": starts[last] - starts[first], "waited": sum(waits[first:last])}
     (Path(folder) / f"{os.getpid()}.json").write_text(json.dumps(found), encoding="utf-8")
 
 

@@ -63,14 +63,22 @@ def plain_parser(description: str) -> argparse.ArgumentParser:
 
 def interleave(arms: Iterable[str], rounds: int, unit: str, measure: Callable[[str], float]) -> dict[str, list[float]]:
     """`measure` each arm once in every round, the first one twice if there are others."""
+    return interleave_several(arms, rounds, unit, lambda arm: (measure(arm),))[0]
+
+
+def interleave_several(
+    arms: Iterable[str], rounds: int, unit: str, measure: Callable[[str], Sequence[float]]
+) -> list[dict[str, list[float]]]:
+    """As `interleave`, of several quantities that one call measures: rows of each; `unit` is that of the first."""
     names = list(arms)
     order = [*names, *([names[0] + AGAIN] if len(names) > 1 else [])]
-    found: dict[str, list[float]] = {name: [] for name in order}
+    found: dict[str, list[Sequence[float]]] = {name: [] for name in order}
     for number in range(1, rounds + 1):
         for name in order:
             found[name].append(measure(name.removesuffix(AGAIN)))
-            say(f"  round {number}/{rounds}  {name}: {found[name][-1]:.4g} {unit}")
-    return found
+            say(f"  round {number}/{rounds}  {name}: {found[name][-1][0]:.4g} {unit}")
+    columns = {name: list(zip(*values, strict=True)) for name, values in found.items()}
+    return [{name: list(columns[name][place]) for name in order} for place in range(len(columns[names[0]]))]
 
 
 def present(tables: Sequence[Table], file: Path | None) -> None:

@@ -25,7 +25,7 @@ from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 
-from measuring import Table, interleave, parser, present
+from measuring import Table, interleave_several, parser, present
 
 MODEL, CLIP_S, RATE_HZ, MODEL_RATE_HZ, TOPK = "panns_cnn14", 10, 44100, 32000, 10
 BATCH = 8
@@ -56,14 +56,10 @@ def main() -> None:
 def measure(chosen: Namespace, folder: Path) -> list[Table]:
     """Clips per second of each arm, and the seconds until it is ready."""
     run("prepare", folder, chosen)
-    starts: dict[str, list[float]] = {}
-    cores: dict[str, list[float]] = {}
 
-    def clips_per_s(arm: str) -> float:
-        measured = run(arm, folder, chosen)
-        starts.setdefault(arm, []).append(measured["start"])
-        cores.setdefault(arm, []).append(measured["core_s"] / chosen.clips)
-        return float(chosen.clips / measured["seconds"])
+    def measured(arm: str) -> tuple[float, float, float]:
+        found = run(arm, folder, chosen)
+        return float(chosen.clips / found["seconds"]), found["core_s"] / chosen.clips, found["start"]
 
     arms = [arm for arm in OURS if possible(arm)]
     if chosen.quick:
@@ -73,7 +69,7 @@ def measure(chosen: Namespace, folder: Path) -> list[Table]:
     if chosen.arms:
         arms = [arm for arm in arms if arm in chosen.arms]
     title = f"{chosen.model}: {chosen.clips} clips of {CLIP_S} s"
-    speeds = interleave(arms, chosen.rounds, "clips/s", clips_per_s)
+    speeds, cores, starts = interleave_several(arms, chosen.rounds, "clips/s", measured)
     ready = Table(f"{title}: start, compilation and warm-up", "seconds", starts, better="lower", ratios=False)
     busy = Table(f"{title}: seconds of all cores together", "s/clip", cores, better="lower", ratios=False)
     return [Table(f"{title}: tagged, from files to the table", "clips/s", speeds), busy, ready]

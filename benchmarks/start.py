@@ -24,7 +24,7 @@ from pathlib import Path
 
 from bare_start import CLIP, CLIPS, MODELS, WEIGHTS
 from first_batch import FILE
-from measuring import Table, interleave, parser, present
+from measuring import Table, interleave_several, parser, present
 
 import pannsdist
 
@@ -105,19 +105,9 @@ def measure(title: str, arms: Mapping[str, Arm], folder: Path, rounds: int, warm
     """Seconds, and processor seconds, of each arm."""
     for arm in arms.values() if warm_up else ():
         run(arm, folder)
-    cpu_s: dict[str, list[float]] = {}
-
-    def wall_s(name: str) -> float:
-        wall, cpu = run(arms[name], folder)
-        cpu_s.setdefault(name, []).append(cpu)
-        return wall
-
-    found = interleave(arms, rounds, "s", wall_s)
+    found, cpu_s = interleave_several(arms, rounds, "s", lambda name: run(arms[name], folder))
     yield Table(title, "seconds", found, better="lower")
-    first, last = next(iter(found)), list(found)[-1]
-    cpu_s[last], cpu_s[first] = cpu_s[first][1::2], cpu_s[first][::2]
-    rows = {name: cpu_s[name] for name in found}
-    yield Table(f"{title}, processor time", "CPU seconds", rows, better="lower")
+    yield Table(f"{title}, processor time", "CPU seconds", cpu_s, better="lower")
 
 
 def run(arm: Arm, folder: Path) -> tuple[float, float]:

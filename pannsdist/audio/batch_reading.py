@@ -6,12 +6,14 @@ Axes: R clips read, B rows of the batch, S samples, C classes.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
-from pannsdist.audio.augmentation import Augmentation, augment
+from pannsdist.audio.augmentation import Augmentation, Events, augment
 from pannsdist.audio.clip_reader import ClipReader
+from pannsdist.audio.frame_targets import FrameGrid, events_within
 from pannsdist.audio.mixup import Mixup
 from pannsdist.audio.targets import MultiHot
 from pannsdist.contracts import Clip
@@ -50,7 +52,8 @@ class BatchRandomness:
 class BatchRequest:
     """The clips (R) of a batch and their targets; without `randomness` from their start and unchanged.
 
-    It is small, since it goes to a worker: clips in columns, and of several labels of a clip their columns alone.
+    With a `grid` the targets of the batch are (B, T + 1, C) by frame, of the clips' events. It is small, since it goes
+    to a worker: clips in columns, and of several labels of a clip their columns alone.
     """
 
     clips: Sequence[Clip]
@@ -58,6 +61,7 @@ class BatchRequest:
     reader: ClipReader
     skip_bad: bool
     randomness: BatchRandomness | None = None
+    grid: FrameGrid | None = None
 
 
 Empty = Callable[..., np.ndarray]
@@ -65,23 +69,47 @@ Empty = Callable[..., np.ndarray]
 
 
 class _Waveforms:
-    """The waveforms of a request, each read right into its row: the clips at `rows` (R,) could be read."""
+    """The waveforms of a request, each read right into its row: the clips at `rows` (R,) could be read.
+
+    `sounds` says of them what is in each row.
+    """
 
     def __init__(self, request: BatchRequest, empty: Empty) -> None:
         self.rows: list[int] = []
         self.bad: dict[int, BadClip] = {}
-        self._samples, self._empty = request.reader.crop_samples, empty
+        self.sounds: list[_Sound] = []
+        self._request, self._samples, self._empty = request, request.reader.crop_samples, empty
         self._all: np.ndarray | None = None
         for row, clip in enumerate(request.clips):
             try:
-                waveform = _waveform(request, row, clip)
+                sound = _read_sound(request, row, clip)
             except BadClip as error:
                 if not request.skip_bad:
                     raise
                 self.bad[row] = error
                 continue
-            self._add(waveform, len(request.clips))
+            self._add(sound.waveform, len(request.clips))
             self.rows.append(row)
+            self.sounds.append(replace(sound, waveform=EMPTY))
+
+    @property
+    def targets(self) -> np.ndarray:
+        """The targets of all clips (R, ...); anything for those that could not be read."""
+        grid, known = self._request.grid, self._request.targets[:]
+        if grid is None:
+            return known
+        samples = self._samples if self._all is None else self._all.shape[1]
+        targets = np.full((len(known), grid.frames(samples) + 1, grid.classes), np.nan, np.float32)
+        for row, sound in zip(self.rows, self.sounds, strict=True):
+            targets[row] = grid.targets(self._request.clips[row], known[row], sound.events, samples)
+        return targets
+
+    def sound_s(self, rows: list[int]) -> np.ndarray | None:
+        """Seconds of the sound at these rows, without padding (len(rows),) float64; None without a grid."""
+        if self._request.grid is None:
+            return None
+        place = {row: number for number, row in enumerate(self.rows)}
+        return np.array([self.sounds[place[row]].samples / self._request.reader.rate_hz for row in rows])
 
     def of(self, rows: list[int]) -> np.ndarray:
         """The waveforms of the clips at these rows: (len(rows), S); not copied where they were read in this order."""
@@ -106,8 +134,9 @@ def read_batch(request: BatchRequest, empty: Empty = np.empty) -> Batch:
         return _mixup_batch(request, randomness, empty)
     read = _Waveforms(request, empty)
     ids = tuple(request.clips[row].id for row in read.rows)
-    noise = _augment_noise(request, read.rows)
-    return Batch(ids, read.of(read.rows), request.targets[read.rows], tuple(read.bad.values()), noise)
+    noise, sound_s = _augment_noise(request, read.rows), read.sound_s(read.rows)
+    targets = read.targets[read.rows]
+    return Batch(ids, read.of(read.rows), targets, tuple(read.bad.values()), noise, sound_s=sound_s)
 
 
 def read_marked(request: BatchRequest) -> tuple[Batch, np.ndarray]:
@@ -117,31 +146,46 @@ def read_marked(request: BatchRequest) -> tuple[Batch, np.ndarray]:
     return batch, np.array([request.reader.crops_at_random(clips[name]) for name in batch.ids], bool)
 
 
-def _waveform(request: BatchRequest, row: int, clip: Clip) -> np.ndarray:
+EMPTY = np.zeros(0, np.float32)
+
+
+@dataclass(frozen=True)
+class _Sound:
+    """What was read of a clip: (S,) float32, of which the first `samples` are sound, and the events in it."""
+
+    waveform: np.ndarray
+    samples: int
+    events: Events
+
+
+def _read_sound(request: BatchRequest, row: int, clip: Clip) -> _Sound:
     randomness, reader = request.randomness, request.reader
-    if randomness is None:
-        return reader.read(clip, None)
-    waveform = reader.read(clip, randomness.generator(clip, row, "crop"))
-    if not randomness.augmentations:
-        return waveform
-    return augment(
-        waveform if waveform.flags.writeable else waveform.copy(),
-        reader.rate_hz,
-        randomness.augmentations,
-        lambda name: randomness.generator(clip, row, f"augment {name}"),
+    crop = reader.crop(clip, None if randomness is None else randomness.generator(clip, row, "crop"))
+    samples, events = len(crop.waveform), None
+    if request.grid is not None and clip.events is not None:
+        first_s = crop.offset_samples / reader.rate_hz
+        events = events_within(clip.events, first_s, first_s + samples / reader.rate_hz)
+    waveform = reader.padded(crop.waveform)
+    if randomness is None or not randomness.augmentations:
+        return _Sound(waveform, samples, events)
+    writeable = waveform if waveform.flags.writeable else waveform.copy()
+    generator_for = partial(randomness.generator, clip, row)
+    changed, moved = augment(
+        writeable, events, reader.rate_hz, randomness.augmentations, lambda name: generator_for(f"augment {name}")
     )
+    return _Sound(changed, samples, moved)
 
 
 def _mixup_batch(request: BatchRequest, randomness: BatchRandomness, empty: Empty) -> Batch:
     """The batch with mixup: on the features later on the device, or on the waveforms here."""
-    mixup, partners, targets = randomness.mixup, randomness.partners, request.targets[:]
+    mixup, partners = randomness.mixup, randomness.partners
     assert mixup is not None and partners is not None
     in_pairs, on_waveform = mixup.pairs == "panns", mixup.domain == "waveform"
     read = _Waveforms(request, np.empty if on_waveform else empty)
     pairs = _readable_pairs(request, randomness, partners, set(read.rows))
     firsts, seconds = [first for first, _, _ in pairs], [second for _, second, _ in pairs]
     mix_weights = np.array([mix_weight for _, _, mix_weight in pairs], np.float32)
-    soft = mixup.soft_targets(targets)
+    soft = mixup.soft_targets(read.targets)
     further = sorted(set(seconds) - set(firsts))
     ids, further_ids = (tuple(request.clips[row].id for row in rows) for rows in (firsts, further))
     reported = tuple(error for row, error in read.bad.items() if in_pairs or row < len(partners))
@@ -177,8 +221,8 @@ def _readable_pairs(
 
 
 def _blend(first: np.ndarray, second: np.ndarray, mix_weights: np.ndarray, empty: Empty) -> np.ndarray:
-    """(B, ...) float32 twice and mix_weights (B) -> (B, ...) float32."""
-    mix_weight = mix_weights[:, None]
+    """(B, ...) float32 twice and mix_weights (B) -> (B, ...) float32. Nothing is known where one is NaN."""
+    mix_weight = mix_weights.reshape(-1, *[1] * (first.ndim - 1))
     blended: np.ndarray = np.multiply(first, mix_weight, out=empty(first.shape, np.float32))
     blended += second * (1 - mix_weight)
     return blended

@@ -11,12 +11,13 @@ import numpy as np
 from pannsdist.audio.augmentation import Augmentation
 from pannsdist.audio.batch_reading import BatchRandomness, BatchRequest
 from pannsdist.audio.clip_reader import ClipReader
+from pannsdist.audio.frame_targets import FrameGrid
 from pannsdist.audio.length_groups import LengthGroups
 from pannsdist.audio.mixup import Mixup, mixup_pairs
 from pannsdist.audio.sampling import epoch_indices, epoch_steps, occurrences
 from pannsdist.audio.targets import MultiHot
-from pannsdist.contracts import Clip
-from pannsdist.contracts.clip_lists import ClipList, Ragged, groups_of, ids_of, taken
+from pannsdist.contracts import Clip, Event
+from pannsdist.contracts.clip_lists import ClipList, Ragged, events_of, groups_of, ids_of, taken
 from pannsdist.runtime import seeding
 
 
@@ -106,6 +107,7 @@ class TrainingPlan:
     augmentations: tuple[Augmentation, ...] = ()
     mixup: Mixup | None = None
     groups: LengthGroups | None = None
+    grid: FrameGrid | None = None
 
     @property
     def steps(self) -> int:
@@ -137,7 +139,8 @@ class TrainingPlan:
                 positions = np.arange(first + local.start, first + local.stop)
             randomness = BatchRandomness(self.seed, epoch, counts[positions], self.augmentations, self.mixup, partners)
             rows = self.table.take(indices[positions])
-            yield BatchRequest(rows.clips, rows.targets, reader, self.skip_bad, randomness)
+            grid = self.grid and self.grid.of_clips(rows.clips)
+            yield BatchRequest(rows.clips, rows.targets, reader, self.skip_bad, randomness, grid)
 
     def order(self, epoch: int) -> EpochOrder:
         """The clips of an epoch in their order, and how often each was before."""
@@ -171,13 +174,14 @@ class OverfitPlan:
     batch_size: int
     reader: ClipReader
     skip_bad: bool = False
+    grid: FrameGrid | None = None
 
     def requests(self, epoch: int, shard: Shard, first_step: int = 0) -> Iterator[BatchRequest]:  # noqa: ARG002
         """This process's slice of each batch, from step `first_step` (from 0) on; the same in every epoch."""
         local = shard.of_batch(self.batch_size)
         for first in range(first_step * self.batch_size, len(self.table), self.batch_size):
             rows = slice(first + local.start, first + local.stop)
-            yield BatchRequest(*self.table.rows(rows), self.reader, self.skip_bad)
+            yield _unchanged(self, rows)
 
 
 @dataclass(frozen=True)
@@ -192,11 +196,22 @@ class EvaluationPlan:
     batch_size: int
     reader: ClipReader
     skip_bad: bool = False
+    grid: FrameGrid | None = None
 
     @property
     def ids(self) -> list[str]:
         """The clips of the whole split, of which each must get a prediction or be reported as bad."""
         return list(ids_of(self.table.clips))
+
+    @property
+    def events(self) -> list[tuple[Event, ...] | None]:
+        """The events of each clip, None of one that is not strongly labelled; empty without a grid."""
+        return list(events_of(self.table.clips)) if self.grid else []
+
+    @property
+    def frame_s(self) -> float:
+        """The length of a frame in seconds; 0 without a grid."""
+        return self.grid.frame_samples / self.grid.rate_hz if self.grid else 0.0
 
     @property
     def groups(self) -> list[str]:
@@ -207,4 +222,10 @@ class EvaluationPlan:
     def requests(self, shard: Shard) -> Iterator[BatchRequest]:
         """This process's batches."""
         for rows in shard.evaluation_batches(len(self.table), self.batch_size):
-            yield BatchRequest(*self.table.rows(rows), self.reader, self.skip_bad)
+            yield _unchanged(self, rows)
+
+
+def _unchanged(plan: OverfitPlan | EvaluationPlan, rows: slice) -> BatchRequest:
+    """Some rows of a plan from their start, without augmentation."""
+    clips, targets = plan.table.rows(rows)
+    return BatchRequest(clips, targets, plan.reader, plan.skip_bad, grid=plan.grid and plan.grid.of_clips(clips))

@@ -15,6 +15,14 @@ from pannsdist.contracts import Clip
 
 
 @dataclass(frozen=True)
+class Crop:
+    """A part of a clip (S,) float32, which begins `offset_samples` after its start."""
+
+    waveform: np.ndarray
+    offset_samples: int
+
+
+@dataclass(frozen=True)
 class ClipReader:
     """Reads clips at `rate_hz`, at most `crop_samples` long; refuses those shorter than `min_clip_s`.
 
@@ -40,7 +48,10 @@ class ClipReader:
         Raises BadClip for what is no sound, not whole, empty or too short, and for samples that `loudness.refusal`
         refuses.
         """
-        waveform = self.unpadded(clip, generator)
+        return self.padded(self.crop(clip, generator).waveform)
+
+    def padded(self, waveform: np.ndarray) -> np.ndarray:
+        """A crop as `read` returns it: (S,) float32, of which the rest is silence."""
         samples = self.crop_samples if self.pad_samples is None else max(len(waveform), self.pad_samples)
         if len(waveform) == samples:
             return waveform
@@ -55,11 +66,13 @@ class ClipReader:
             first, end = clip_part(clip, sound, self.rate_hz)
             return self._is_drawn(end - first)
 
-    def unpadded(self, clip: Clip, generator: np.random.Generator | None) -> np.ndarray:
-        """As `read`, but a shorter clip stays shorter."""
+    def crop(self, clip: Clip, generator: np.random.Generator | None) -> Crop:
+        """As `read`, but a shorter clip stays shorter, and it is said where in the clip the crop begins."""
         with self._opened(clip) as sound:
-            part = sound.part(*self._crop(clip, sound, generator))
-        return as_float(to_16_bit(part)) if self.is_16_bit and not isinstance(sound, CachedSound) else part
+            first, end = self._crop(clip, sound, generator)
+            part, offset = sound.part(first, end), first - clip_part(clip, sound, self.rate_hz)[0]
+        part = as_float(to_16_bit(part)) if self.is_16_bit and not isinstance(sound, CachedSound) else part
+        return Crop(part, offset)
 
     def _opened(self, clip: Clip) -> AbstractContextManager[OpenSound]:
         if self.cache is None:

@@ -157,6 +157,11 @@ def table(found: DatasetReport) -> Iterator[str]:
         rows[name] = [f"{length[place]:.3f} s" if length else "-" for length in lengths]
     for name, cells in rows.items():
         yield f"{name:<{width}}" + "".join(f"  {cell!s:>10}" for cell in cells)
+    if found.marks:
+        names = ("with events", "with labels alone", "not labelled", "events")
+        for place, name in enumerate(names):
+            yield f"{name}: " + ", ".join(f"{split} {counts[place]}" for split, counts in found.marks.items())
+        yield from _listed("with an event after the end", [f"{name}: {how}" for name, how in found.beyond.items()])
     yield "rates: " + (", ".join(f"{rate} Hz {count}" for rate, count in found.rates_hz.items()) or "none")
     yield from listed("unreadable", [f"{name}: {why}" for name, why in found.unreadable.items()], MORE)
     yield from listed("in two splits", [" = ".join(names) for names in found.shared], MORE)

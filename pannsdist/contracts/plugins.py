@@ -107,6 +107,10 @@ class AugmentationPlugin(Protocol):
         """
         ...
 
+    # A plugin that moves sound in time also has `with_events(waveform, rate_hz, generator, events)`, which returns what
+    # a call returns and the events (`Event`, in seconds from the start of the waveform) as they are in it, cut at its
+    # ends. Without that method events stay where they are.
+
 
 class ModelPlugin(Protocol):
     """A classification network. Built as `plugin(params)`.
@@ -138,11 +142,15 @@ class ModelPlugin(Protocol):
     # pass.
     #
     # A model that can answer by frame has two further methods, and `Params` may choose how long its frames are:
-    # - `frame_samples(front_end) -> int`, the samples of an output frame; of S samples it gives ceil(S / frame_samples)
-    #   frames, at least 1.
+    # - `frame_samples(front_end) -> int`, the samples of an output frame, a multiple of the hop, 2 hops at least. Frame
+    #   t is of the samples from t * frame_samples on. `Network` pads a sound to whole frames, so that S samples have
+    #   ceil(S / frame_samples) frames.
     # - `build_frames(labels, front_end, pooling) -> Layer`: (B, 1, T, F) -> logits (B, T' + 1, C) of T' frames, and in
     #   the last row of the clip, pooled from them. `FrameHead` makes both of what a network has before its pooling; it
     #   is the sub-layer `head`. `pooling` is attention or linear_softmax. Otherwise it is as the layer of `build`.
+    #   The layer may have `reach_features`, how many frames of the features a frame depends on to either side: then a
+    #   long recording is computed in windows that give what one pass gives. Without it a frame depends on all of its
+    #   window, which is as long as the clips of the evaluation.
     #
     # A model whose layer pads shorter inputs itself may have `padded_samples(front_end) -> int`, the length in samples
     # that it pads them to. `train.group_by_length` is refused where that is the whole crop.

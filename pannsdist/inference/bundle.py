@@ -16,6 +16,7 @@ import numpy as np
 import paddle
 
 from pannsdist.contracts import FrontEnd
+from pannsdist.contracts.frame_head import POOLINGS
 from pannsdist.contracts.network import Network
 from pannsdist.inference.heads import last_linear, set_hidden_units
 from pannsdist.inference.inference_model import InferenceModel
@@ -37,6 +38,7 @@ REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]{0,99}")
 MAX_NAME_LETTERS = 1000
 MAX_CROP_S = 3600
 MAX_HIDDEN_UNITS = 1 << 16
+MAX_FRAME_SAMPLES = 1 << 20
 METRICS = "metrics."
 """The settings key of metric plugins, in front of their names."""
 
@@ -57,7 +59,8 @@ class BundleRecord:
     `crop_s` is the length that clips were evaluated at, in seconds; with `pads_to_crop` shorter clips were padded to
     it, else only to the shortest input of the network. `scores` are those of `epoch`, NaN included.
     `further` are the other plugins of the run, by their settings key, such as `metrics.f2`. With `hidden_units` the
-    head is not the plugin's own, but has a hidden layer of so many units.
+    head is not the plugin's own, but has a hidden layer of so many units. `frame_samples` and `pooling` are those of a
+    network that answers by frame; 0 and empty for any other.
     """
 
     model: PluginRecord
@@ -75,6 +78,8 @@ class BundleRecord:
     further: Mapping[str, PluginRecord] = field(default_factory=dict)
     pads_to_crop: bool = True
     hidden_units: int = 0
+    frame_samples: int = 0
+    pooling: str = ""
 
     @property
     def metrics(self) -> list[str]:
@@ -97,7 +102,15 @@ class Bundle:
         record = self.record
         lengths_s = (record.crop_s, record.crop_s if record.pads_to_crop else self.minimum_s, self.minimum_s)
         name = f"{record.model.name}, {self.folder}"
-        return InferenceModel(self.network, record.front_end, record.labels, record.multi_label, *lengths_s, name)
+        return InferenceModel(
+            self.network,
+            record.front_end,
+            record.labels,
+            record.multi_label,
+            *lengths_s,
+            name,
+            record.frame_samples,
+        )
 
 
 def write_bundle(
@@ -203,7 +216,7 @@ def load_bundle(folder: Path, catalog: Catalog) -> Bundle:
         right = f"then {record.front_end}\nnow  {feature.front_end}"
         raise BadBundle(wrong, right, _install(record.feature.origin))
     model = build_recorded(record.model, "model", catalog).plugin
-    network = Network(feature.build(), model.build(tuple(record.labels), record.front_end))
+    network = Network(feature.build(), _model_layer(model, record), frame_samples=record.frame_samples)
     if record.hidden_units:
         set_hidden_units(network, last_linear(network.model, model.head), record.hidden_units)
     try:
@@ -214,6 +227,17 @@ def load_bundle(folder: Path, catalog: Catalog) -> Bundle:
     network.eval()
     minimum_s = model.minimum_samples(record.front_end) / record.front_end.sample_rate_hz
     return Bundle(folder, record, network, minimum_s)
+
+
+def _model_layer(model: Any, record: BundleRecord) -> paddle.nn.Layer:
+    labels, front_end = tuple(record.labels), record.front_end
+    if not record.frame_samples:
+        return model.build(labels, front_end)
+    found = model.frame_samples(front_end) if hasattr(model, "build_frames") else 0
+    if found != record.frame_samples:
+        wrong = f"model '{record.model.name}' no longer answers by frames of {record.frame_samples} samples"
+        raise BadBundle(wrong, f"now of {found}" if found else "it has no frames now", _install(record.model.origin))
+    return model.build_frames(labels, front_end, record.pooling)
 
 
 def _plugin_record(content: Mapping[str, Any]) -> PluginRecord:
@@ -239,6 +263,10 @@ def _require_bounds(record: BundleRecord) -> None:
         raise ValueError("pads_to_crop is neither true nor false")
     if type(record.hidden_units) is not int or not 0 <= record.hidden_units <= MAX_HIDDEN_UNITS:
         raise ValueError(f"hidden_units is no whole number up to {MAX_HIDDEN_UNITS}")
+    if type(record.frame_samples) is not int or not 0 <= record.frame_samples <= MAX_FRAME_SAMPLES:
+        raise ValueError(f"frame_samples is no whole number up to {MAX_FRAME_SAMPLES}")
+    if record.pooling not in (POOLINGS if record.frame_samples else ("",)):
+        raise ValueError(f"pooling is none of {', '.join(POOLINGS)}")
 
 
 def require_installed(record: PluginRecord, kind: str, catalog: Catalog, otherwise: str = "") -> None:

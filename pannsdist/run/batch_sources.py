@@ -67,8 +67,9 @@ def _training(plan: Plan, sources: Sources) -> TrainingPlan | OverfitPlan:
     chosen, clip_lengths_s = plan.settings, sources.clip_lengths_s
     table, reader = plan.data.splits[TRAIN], _reader(plan, plan.lengths.train_crop_s, sources.cache)
     skip_bad = chosen.data.on_bad_clip == "skip"
+    grid = None if plan.frames is None else plan.frames.grid(plan.data.labels)
     if chosen.train.overfit_batches:
-        return OverfitPlan(table, chosen.train.batch_size, reader, skip_bad)
+        return OverfitPlan(table, chosen.train.batch_size, reader, skip_bad, grid)
     groups = None
     if clip_lengths_s is not None:
         groups = length_groups(clip_lengths_s, reader.rate_hz, reader.crop_samples, plan.plugins.minimum_samples)
@@ -82,6 +83,7 @@ def _training(plan: Plan, sources: Sources) -> TrainingPlan | OverfitPlan:
         tuple(Augmentation(key, p.params.probability, p.plugin) for key, p in plan.plugins.augmentations.items()),
         plan.mixup,
         groups,
+        grid,
     )
 
 
@@ -90,7 +92,8 @@ def split_to_evaluate(name: str, table: ClipTable, plan: Plan, sources: Sources)
     shard, body = sources.shard, sources.frozen_body
     skip_bad = plan.settings.data.on_bad_clip == "skip"
     batch_size = 1 if plan.groups_by_length else plan.settings.valid.batch_size
-    evaluation = EvaluationPlan(table, batch_size, valid_reader(plan, sources.cache), skip_bad)
+    grid = None if plan.frames is None else plan.frames.grid(plan.data.labels)
+    evaluation = EvaluationPlan(table, batch_size, valid_reader(plan, sources.cache), skip_bad, grid)
 
     def embedded(epoch: int) -> Iterable[Batch] | None:
         return body.batches(evaluation.requests(shard)) if body and body.covers(epoch) else None
@@ -98,7 +101,8 @@ def split_to_evaluate(name: str, table: ClipTable, plan: Plan, sources: Sources)
     def batches() -> Iterable[Batch]:
         return sources.loader.read(evaluation.requests(shard))
 
-    return SplitToEvaluate(name, evaluation.ids, batches, evaluation.groups, embedded)
+    of_frames = evaluation.events, evaluation.frame_s
+    return SplitToEvaluate(name, evaluation.ids, batches, evaluation.groups, embedded, *of_frames)
 
 
 def valid_reader(plan: Plan, cache: WaveformCache | None = None) -> ClipReader:

@@ -64,11 +64,11 @@ def build_network(plan: Plan) -> Network:
     """Feature and model with random initial weights, identical in all processes; computed by the plan's kernels."""
     paddle.seed(seeding.initial_seed(plan.settings.seed))
     feature = plan.plugins.feature.plugin.build()
-    model = plan.plugins.model.plugin.build(plan.data.labels, plan.front_end)
+    model = plan.build_model()
     if not model.training:  # as a whole; what a plugin freezes inside of a layer in training mode stays frozen
         model.train()
     install(model, plan.kernels)
-    return Network(feature, model, plan.masks_features, plan.plugins.model.plugin.head)
+    return Network(feature, model, plan.masks_features, plan.plugins.model.plugin.head, plan.frame_samples)
 
 
 def load_pretrained(plan: Plan, network: Network, snapshot: Snapshot | None) -> str:
@@ -133,6 +133,8 @@ def bundle_record(plan: Plan) -> BundleRecord:
         versions=history.versions(),
         further={key: plugin_record(part) for key, part in plan.plugins.recorded.items()},
         pads_to_crop=not plan.groups_by_length,
+        frame_samples=plan.frame_samples,
+        pooling=plan.frames.pooling if plan.frames else "",
     )
 
 

@@ -51,7 +51,7 @@ def feature_levels(data: Data, feature: Part, minimum_samples: int, longest_s: f
     count, total, squares, used = 0, 0.0, 0.0, 0
     for clip in random.Random(SEED).sample(clips, min(AT_MOST, len(clips))):  # noqa: S311
         try:
-            waveform = reader.unpadded(clip, None)
+            waveform = reader.crop(clip, None).waveform
         except (BadClip, CannotRead):
             continue  # the report names it, or was refused
         padded = np.pad(waveform, (0, max(0, minimum_samples - len(waveform))))

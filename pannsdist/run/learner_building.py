@@ -22,7 +22,8 @@ from pannsdist.training.optimization.freezing import (
     stage_lr_factors,
     stages_of,
 )
-from pannsdist.training.optimization.losses import TrainingLoss, balanced_class_weights, class_weights
+from pannsdist.training.optimization.losses import EventLoss, TrainingLoss, balanced_class_weights, class_weights
+from pannsdist.training.optimization.mean_teacher import Consistency
 from pannsdist.training.optimization.optimizers import build_optimizer
 from pannsdist.training.optimization.recomputing import enable_recompute
 from pannsdist.training.optimization.schedules import PluginSchedule, Schedule
@@ -71,7 +72,16 @@ def _optimizer_and_options(
         swa_first_epoch=swa_first_epoch,
         freezing=freezing,
         lr_factors=reported_lr_factors(lr_factors, stages[-1].name),
+        consistency=_consistency(plan),
     )
+
+
+def _consistency(plan: Plan) -> Consistency | None:
+    """The mean teacher of a run that learns sound events."""
+    chosen = plan.settings.events
+    if plan.frames is None or not chosen.consistency_weight:
+        return None
+    return Consistency(chosen.consistency_weight, round(chosen.consistency_ramp_epochs * plan.lengths.epoch_steps))
 
 
 def rehearse(plan: Plan) -> None:
@@ -81,7 +91,7 @@ def rehearse(plan: Plan) -> None:
     """
     chosen = plan.settings.train
     if chosen.freeze or chosen.recompute:
-        model = plan.plugins.model.plugin.build(plan.data.labels, plan.front_end)
+        model = plan.build_model()
         stages, frozen = _stages(plan, model)
         if plan.freezes_body and not obstacle(plan):
             Freezing(model, stages, frozen)
@@ -125,7 +135,7 @@ def build_schedule(plan: Plan) -> Schedule | PluginSchedule:
     )
 
 
-def build_loss(plan: Plan) -> TrainingLoss:
+def build_loss(plan: Plan) -> TrainingLoss | EventLoss:
     """The training loss with its class weights."""
     chosen, data = plan.settings.loss, plan.data
     if chosen.class_weights == "balanced":
@@ -134,4 +144,5 @@ def build_loss(plan: Plan) -> TrainingLoss:
     else:
         weights = class_weights(chosen.label_weights, data.labels)
     gamma = chosen.focal_gamma if chosen.name == "focal" else 0.0
-    return TrainingLoss(data.multi_label, chosen.label_smoothing, weights, gamma)
+    loss = TrainingLoss(data.multi_label, chosen.label_smoothing, weights, gamma)
+    return loss if plan.frames is None else EventLoss(loss, plan.settings.events.weak_weight)

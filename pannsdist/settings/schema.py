@@ -183,6 +183,27 @@ class LossSettings:
 
 
 @dataclass(frozen=True)
+class EventsSettings:
+    """Sound events: training of networks that answer by frame."""
+
+    pooling: str = setting(
+        "attention",
+        "how the clip's probability is made of those of its frames",
+        choices=("attention", "linear_softmax"),
+    )
+    weak_weight: float = setting(0.5, "weight of the loss of the clip's labels, beside 1 for that of frames", low=0)
+    consistency_weight: float = setting(
+        0.0,
+        "mean teacher: weight of the squared difference to the probabilities of the network of train.ema_decay, on all "
+        "clips, also those without labels; 0: no teacher",
+        low=0,
+    )
+    consistency_ramp_epochs: float = setting(
+        0.0, "epochs over which events.consistency_weight rises from 0", low=0, high=100000
+    )
+
+
+@dataclass(frozen=True)
 class SelectSettings:
     """Selection of the best model."""
 
@@ -233,6 +254,12 @@ class Settings:
     name: str = setting("run", "name of the run and of its folder in `runs`")
     runs: str = setting("runs", "parent folder of the run folders")
     seed: int = setting(0, "random seed", low=0, high=2**32 - 1)
+    task: str = setting(
+        "auto",
+        "clips: labels of clips; events: labels by frame, with onset and offset; auto: events where clips have "
+        "events and the model answers by frame",
+        choices=("auto", "clips", "events"),
+    )
     model: ModelSettings = field(default_factory=ModelSettings)
     feature: FeatureSettings = field(default_factory=FeatureSettings)
     data: DataSettings = field(default_factory=DataSettings)
@@ -243,6 +270,7 @@ class Settings:
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
     loss: LossSettings = field(default_factory=LossSettings)
+    events: EventsSettings = field(default_factory=EventsSettings)
     metrics: dict[str, Any] = setting({}, "metric plugins and their parameters, in addition to the built-in metrics")
     select: SelectSettings = field(default_factory=SelectSettings)
     save: SaveSettings = field(default_factory=SaveSettings)

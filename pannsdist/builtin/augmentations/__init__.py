@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pannsdist.contracts import UserError, param, path_of
+from pannsdist.contracts import Event, UserError, param, path_of
 from pannsdist.contracts.file_lookup import is_folder
 from pannsdist.contracts.sound_files import SoundFiles, find_sound_files
 
@@ -38,3 +38,10 @@ def power(waveform: Any) -> float:
     import numpy as np
 
     return float(np.mean(np.square(waveform, dtype=np.float64)))
+
+
+def moved_within(event: Event, factor: float, shift_s: float, whole_s: float) -> tuple[Event, ...]:
+    """An event of which all times are multiplied and then shifted, cut at the ends of a clip; nothing outside of it."""
+    onset_s = max(0.0, event.onset_s * factor + shift_s)
+    offset_s = min(whole_s, event.offset_s * factor + shift_s)
+    return (Event(onset_s, offset_s, event.label),) if offset_s > onset_s else ()

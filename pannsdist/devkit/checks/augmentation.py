@@ -8,7 +8,8 @@ import random
 import numpy as np
 
 from pannsdist.audio.augmentation import Augmentation
-from pannsdist.devkit.checking import Check, Subject, require
+from pannsdist.contracts import Event
+from pannsdist.devkit.checking import Check, NotApplicable, Subject, require
 from pannsdist.devkit.checks.plugin import pickle_round_trip
 
 RATES_HZ = (8000, 32000, 44100)
@@ -80,6 +81,23 @@ def it_uses_only_the_given_generator(subject: Subject) -> str:
     return "random and numpy.random are unchanged"
 
 
+def events_move_with_the_sound(subject: Subject) -> str:
+    """`with_events`, if it has that, gives the samples of a call, and events that lie in them."""
+    plugin = subject.plugin()
+    if not hasattr(plugin, "with_events"):
+        raise NotApplicable("it has no `with_events`: events stay where they are")
+    augmentation, waveform, rate_hz = _augmentation(subject), _noise(32000), 16000
+    events = (Event(0.25, 0.75, "one"), Event(1.5, 2.0, "two"))
+    for seed in range(5):
+        expected = augmentation.apply(waveform, rate_hz, np.random.default_rng(seed))
+        changed, moved = augmentation.with_events(waveform, rate_hz, np.random.default_rng(seed), events)
+        require(np.array_equal(changed, expected), "the samples differ from those of a call with the same generator")
+        for event in moved or ():
+            require(isinstance(event, Event) and event.label in ("one", "two"), f"{event!r} is none of the events")
+            require(0.0 <= event.onset_s < event.offset_s <= 2.0, f"{event} is not within the 2 s of the clip")
+    return "five generators"
+
+
 def _augmentation(subject: Subject) -> Augmentation:
     """The plugin as training calls it."""
     return Augmentation(subject.entry.name, 1.0, subject.plugin())
@@ -100,4 +118,5 @@ CHECKS = (
     Check(its_result_depends_only_on_clip_and_generator),
     Check(its_input_is_not_modified),
     Check(it_uses_only_the_given_generator),
+    Check(events_move_with_the_sound),
 )

@@ -71,7 +71,7 @@ class BodyEngine:
 def _inference_model(plan: Plan, weights: Mapping[str, np.ndarray]) -> InferenceModel:
     """The network with these weights, in place of whose head is nothing."""
     plugin, front_end = plan.plugins.model.plugin, plan.front_end
-    body = Network(plan.plugins.feature.plugin.build(), plugin.build(plan.data.labels, front_end))
+    body = Network(plan.plugins.feature.plugin.build(), plan.build_model())
     body.restore(weights)
     replace_layer(body.model, plugin.head, nn.Identity())
     body.eval()

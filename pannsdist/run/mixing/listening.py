@@ -63,7 +63,7 @@ class Listening:
 def whole(clip: Clip, rate_hz: int, longest_s: float) -> np.ndarray:
     """A clip (S,) float32 from start to end, as training reads it. Raises BadClip, also for one that is too long."""
     samples = round(longest_s * rate_hz)
-    waveform = ClipReader(rate_hz, samples + 1).unpadded(clip, None)
+    waveform: np.ndarray = ClipReader(rate_hz, samples + 1).crop(clip, None).waveform
     if len(waveform) > samples:
         raise clip_name(clip).bad_clip(f"it is longer than {longest_s:g} s (trim.longest_clip_s)")
     return waveform

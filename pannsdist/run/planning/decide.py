@@ -14,6 +14,7 @@ from pannsdist.run.planning.augmentation_sounds import refuse_unusable_sounds
 from pannsdist.run.planning.checks import refuse_contradictions
 from pannsdist.run.planning.compatibility import refuse_front_end, refuse_misfits, refuse_static_graph
 from pannsdist.run.planning.data import TRAIN, load_train_and_valid
+from pannsdist.run.planning.frames import choose_frames
 from pannsdist.run.planning.lengths import refuse_lengths, run_lengths
 from pannsdist.run.planning.metrics import choose_best_metric, refuse_unsuitable_metrics
 from pannsdist.run.planning.plan import Plan
@@ -38,9 +39,10 @@ def decide(
     refuse_front_end(plugins, settings.model.weights)
     data = load_train_and_valid(plugins.dataset, settings, origin)
     refuse_misfits(settings, origin, plugins, data)
+    frames = choose_frames(settings, origin, plugins, data)
     refuse_unusable_sounds(plugins)
     refuse_cache_folder(settings, origin, [*data.splits.values(), *([data.test] if data.test else [])])
-    refuse_unsuitable_metrics(plugins.metrics, data, origin)
+    refuse_unsuitable_metrics(plugins.metrics, data, origin, frames is not None)
     best_metric = choose_best_metric(settings.select.metric, data, plugins.metrics, origin, catalog.metrics)
     mixup = _choose_mixup(settings, classes=len(data.labels))
     kernels = choice.choose(choice.Wanted.of(settings, origin), fleet.device())
@@ -51,7 +53,7 @@ def decide(
     workers = worker_count(settings.data.workers, -(-world_size // launcher.nodes()), fleet.device() != devices.CPU)
     weights = fetch_weights(settings.model.weights, plugins.model, origin, downloads)
     refuse_weights_of_others(weights, plugins.model, data.labels, plugins.front_end, catalog)
-    return Plan(settings, plugins, data, mixup, lengths, best_metric, weights, world_size, kernels, workers)
+    return Plan(settings, plugins, data, mixup, lengths, best_metric, weights, world_size, kernels, workers, frames)
 
 
 def _choose_mixup(settings: Settings, classes: int) -> Mixup | None:

@@ -22,6 +22,8 @@ def obstacle(plan: Plan) -> str:
     """Why a frozen body has to be computed in every step; empty where the settings do not require it."""
     if found := changes(plan):
         return f"clips differ each time by {', '.join(found)}"
+    if plan.frames is not None:
+        return "the network answers by frame"
     if plan.groups_by_length:
         return "train.group_by_length pads a clip to the longest of its batch"
     return ""

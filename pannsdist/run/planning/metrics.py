@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -53,13 +54,20 @@ def choose_best_metric(
     raise SettingsError(wrong, right, origin.command)
 
 
-def refuse_unsuitable_metrics(parts: Mapping[str, Part], data: Data, origin: SettingsOrigin) -> None:
-    """Raise SettingsError for a metric plugin that does not apply to the dataset, BrokenPlugin for a faulty one."""
+def refuse_unsuitable_metrics(parts: Mapping[str, Part], data: Data, origin: SettingsOrigin, has_frames: bool) -> None:
+    """Raise SettingsError for a metric plugin that does not apply to the dataset, BrokenPlugin for a faulty one.
+
+    One that needs events does not apply without frames of a network.
+    """
     for name, part in parts.items():
         if not isinstance(part.plugin.higher_is_better, bool):
             raise broken(part.entry, f"has higher_is_better {part.plugin.higher_is_better!r}, not True or False")
         with blamed(part.entry, part.params):
             applies = part.plugin.applies(data.multi_label, len(data.labels))
+        if getattr(part.plugin, "needs_events", False) and not has_frames:
+            wrong = f"{origin.where(f'metrics.{name}')}: {part} is a score of sound events, and no events are learned"
+            right = "it needs clips with events and a model that answers by frame: task=events; or leave it out: "
+            raise SettingsError(wrong, f"{right}metrics.{name}=null", origin.command)
         if not applies:
             wrong = f"{origin.where(f'metrics.{name}')}: {part} does not apply to {len(data.labels)} classes "
             wrong += f"with {data.labels_of_clip} per clip"
@@ -73,12 +81,18 @@ def _validation_metrics(data: Data, parts: Mapping[str, Part]) -> dict[str, Metr
 
 
 class _Score:
-    """A metric plugin whose exceptions and invalid results become a BrokenPlugin that names it."""
+    """A metric plugin whose exceptions and invalid results become a BrokenPlugin that names it.
+
+    The score of events is NaN where no clip is strongly labelled.
+    """
 
     def __init__(self, part: Part) -> None:
         self._part = part
 
     def __call__(self, predictions: Predictions) -> float:
+        needs_events = getattr(self._part.plugin, "needs_events", False)
+        if needs_events and not (predictions.frames and predictions.frames.ids):
+            return math.nan
         with blamed(self._part.entry, self._part.params):
             value = self._part.plugin(predictions)
         return number_of(self._part, value, "a score")

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pannsdist.audio.workers.count import AUTO
-from pannsdist.run.planning import frozen_body, subset, waveforms
+from pannsdist.run.planning import frames, frozen_body, subset, waveforms
 from pannsdist.run.planning.data import TEST, TRAIN, VALID
 from pannsdist.run.planning.padding import CropFit, crop_fits, length_lines, padding_warnings, refusal_warnings
 from pannsdist.run.planning.plan import Plan
@@ -43,6 +43,7 @@ def _rows(plan: Plan) -> dict[str, str]:
         "data": f"{data.part}: {_dataset(plan)}",
         "left out": _below(map(str, plugins.skipped)),
         TRAIN: f"{lengths.clips} clips, {lengths.train_crop_s:g} s of each{_sampling(plan)}{_padding(plan)}",
+        "events": _listed(frames.remarks(settings, plan.frames, plugins, data)),
         "augment": "; ".join(frozen_body.changes(plan)) or "nothing",
         VALID: _valid(plan),
         TEST: "" if data.test is None else f"{len(data.test)} clips, evaluated once, with the best model",

@@ -106,7 +106,7 @@ def decide(request: ProbeRequest, catalog: Catalog) -> ProbePlan:
     divisions = _divisions(request, chosen, origin, catalog)
     data = next(iter(divisions.values()))
     metrics = choose_metrics(chosen.metrics, origin, catalog)
-    refuse_unsuitable_metrics(metrics, data, origin)
+    refuse_unsuitable_metrics(metrics, data, origin, has_frames=False)
     weights = fetch_weights(chosen.model.weights, plugins.model, origin)
     refuse_weights_of_others(weights, plugins.model, data.labels, plugins.front_end, catalog)
     plan = ProbePlan(request, chosen, plugins, metrics, divisions, weights, tuple(_ignored(chosen)))

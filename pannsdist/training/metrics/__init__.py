@@ -116,7 +116,8 @@ def scored(predictions: Predictions, split: str, extra_metrics: Sequence[Metric]
     Rows are sorted by id first: floating-point sums depend on the order, and scores must not depend on the sharding.
     """
     ordered = predictions.sorted_by_id()
-    for array in (ordered.logits, ordered.targets):  # these are copies; no metric may modify what the next one reads
+    frames = () if ordered.frames is None else (ordered.frames.logits, ordered.frames.durations_s)
+    for array in (ordered.logits, ordered.targets, *frames):  # copies; no metric may modify what the next one reads
         array.setflags(write=False)
     applying = metrics_for(predictions.multi_label, len(predictions.labels))
     own = {f"{split}/{name}": metric.compute(ordered) for name, metric in applying.items()}

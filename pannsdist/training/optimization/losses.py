@@ -1,4 +1,4 @@
-"""Per-clip losses: (B, C) logits and targets -> (B) values. The learner takes the mean over clips."""
+"""Losses of each clip: logits and targets -> (B) values. The learner takes the mean over clips."""
 
 from __future__ import annotations
 
@@ -31,12 +31,14 @@ class TrainingLoss:
             targets = F.one_hot(targets, logits.shape[1])
         uniform = 0.5 if self.multi_label else 1 / logits.shape[1]
         targets = targets * (1 - self.smoothing) + self.smoothing * uniform
-        terms = (
-            self._binary_cross_entropy(logits, targets) if self.multi_label else self._cross_entropy(logits, targets)
-        )
+        terms = self.terms(logits, targets) if self.multi_label else self._cross_entropy(logits, targets)
         if self.weights:
             terms = terms * paddle.to_tensor(self.weights, dtype="float32")
         return terms.mean(axis=1) if self.multi_label else terms.sum(axis=1)
+
+    def terms(self, logits: paddle.Tensor, targets: paddle.Tensor) -> paddle.Tensor:
+        """The binary cross entropy of each class by itself: (..., C) and probabilities (..., C) -> (..., C)."""
+        return self._binary_cross_entropy(logits, targets)
 
     def _cross_entropy(self, logits: paddle.Tensor, targets: paddle.Tensor) -> paddle.Tensor:
         log_probabilities = F.log_softmax(logits, axis=1)
@@ -52,6 +54,30 @@ class TrainingLoss:
         return (
             log_probabilities * paddle.clip(error, min=1e-8) ** self.focal_gamma
         )  # the gradient of a power below 1 is infinite at 0
+
+
+@dataclass(frozen=True)
+class EventLoss:
+    """The loss of a network that answers by frame: of its frames, and `weak_weight` times that of the whole clip.
+
+    Both are means of the binary cross entropy of `of_class` over classes, and over the frames of a clip. A target of
+    NaN, which nobody labelled, adds nothing. So a clip without strong labels has no loss of frames, and the mean over a
+    batch counts it nevertheless: then the gradient is the same however processes divide a batch.
+    """
+
+    of_class: TrainingLoss
+    weak_weight: float
+
+    def __call__(self, logits: paddle.Tensor, targets: paddle.Tensor) -> paddle.Tensor:
+        """Logits (B, T + 1, C), of the clip in the last row, and targets alike -> (B)."""
+        unknown = paddle.isnan(targets)
+        known = paddle.where(unknown, paddle.zeros_like(targets), targets)
+        smoothing = self.of_class.smoothing
+        terms = self.of_class.terms(logits, known * (1 - smoothing) + smoothing * 0.5)
+        if self.of_class.weights:
+            terms = terms * paddle.to_tensor(self.of_class.weights, dtype="float32")
+        terms = paddle.where(unknown, paddle.zeros_like(terms), terms)
+        return terms[:, :-1].mean(axis=[1, 2]) + self.weak_weight * terms[:, -1].mean(axis=1)
 
 
 def balanced_class_weights(counts: np.ndarray) -> tuple[float, ...]:

@@ -190,6 +190,6 @@ def test_an_augmentation_that_changes_what_it_gets_changes_neither_the_data_set_
         for _ in range(3):
             waveform = reader.read(Clip("a", source, ()), None)
             np.testing.assert_array_equal(waveform, samples)
-            loud = augment(waveform, 8000, (Augmentation("in_place", 1.0, InPlace()),), one)
+            loud, _ = augment(waveform, None, 8000, (Augmentation("in_place", 1.0, InPlace()),), one)
             np.testing.assert_array_equal(loud, 2 * samples)
     waveform_cache.close_stores()

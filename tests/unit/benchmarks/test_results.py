@@ -63,6 +63,17 @@ def test_the_first_arm_is_measured_twice_in_every_round():
     assert found == {"a": [1.0, 4.0], "b": [2.0, 5.0], "a, again": [3.0, 6.0]}
 
 
+@pytest.mark.usefixtures("bench")
+def test_of_several_quantities_each_arm_has_one_value_a_round_its_repetition_too():
+    from measuring import Table, interleave_several
+
+    asked = []
+    speeds, waits = interleave_several(["a", "b"], 2, "s", lambda arm: (asked.append(arm) or float(len(asked)), 9.0))
+    assert speeds == {"a": [1.0, 4.0], "b": [2.0, 5.0], "a, again": [3.0, 6.0]}
+    assert waits == {"a": [9.0] * 2, "b": [9.0] * 2, "a, again": [9.0] * 2}
+    assert len(list(Table("waiting", "%", waits).lines())) == 3 + len(waits)
+
+
 def test_a_table_shows_medians_and_the_ratio_within_each_round(bench):
     lines = list(table(bench, {"a": [1.0, 2.0, 4.0], "b": [2.0, 2.0, 2.0]}).lines())
     assert lines[-2:] == ["| a | 2.00 (1.00-4.00) | 1.00 (1.00-1.00) |", "| b | 2.00 (2.00-2.00) | 1.00 (0.50-2.00) |"]

@@ -6,7 +6,7 @@ from table import SETTINGS
 
 from pannsdist import settings
 from pannsdist.registry import Catalog
-from pannsdist.run.mixing.recipe import load_recipe
+from pannsdist.run.soundscapes.recipe import load_recipe
 from pannsdist.runtime.errors import SettingsError
 
 SOUNDSCAPES = "soundscapes:"

@@ -6,7 +6,7 @@ import pytest
 from mixed_sounds import Isolated
 
 from pannsdist.cli.command_line import main
-from pannsdist.run.mixing.recipe import load_recipe
+from pannsdist.run.soundscapes.recipe import load_recipe
 from pannsdist.runtime.errors import SettingsError
 from pannsdist.settings.recipe_files import soundscape_recipes
 

@@ -17,8 +17,8 @@ from mixed_sounds import RATE_HZ, Isolated, files, noise, silence
 
 from pannsdist.cli.command_line import main
 from pannsdist.registry import Catalog
-from pannsdist.run.mixing import mix as mixing
-from pannsdist.run.mixing.recipe import load_recipe
+from pannsdist.run.soundscapes.mix import MixOrder, mix
+from pannsdist.run.soundscapes.recipe import load_recipe
 from pannsdist.runtime.errors import CannotWrite
 
 
@@ -122,7 +122,7 @@ def mixed_with(isolated, at, workers=0, **where):
 
     output, place = isolated.folder / where.get("output", "mixed"), f"data.params.root={isolated.folder / 'sounds'}"
     checked = load_recipe(isolated.recipe(), [place])
-    return mixing.mix(checked, Catalog.installed(), mixing.MixOrder(output, workers, bar))
+    return mix(checked, Catalog.installed(), MixOrder(output, workers, bar))
 
 
 def in_child(work):
@@ -294,7 +294,8 @@ def test_samples_may_be_floats(isolated):
 
 
 def test_workers_import_neither_paddle_nor_scipy_before_they_need_it():
-    code = "import sys, pannsdist.run.mixing.writing, pannsdist.run.mixing.listening as _; print(*sys.modules)"
+    room = "pannsdist.run.soundscapes"
+    code = f"import sys, {room}.writing, {room}.trimmed_clips as _; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"paddle", "scipy"} & set(done.stdout.split())
 

@@ -155,11 +155,11 @@ def test_a_killed_mix_is_continued_to_the_same_bytes(isolated, after, capsys):
 
 @pytest.mark.slow
 def test_a_command_with_workers_that_is_killed_anywhere_leaves_no_half_file_that_counts(isolated):
-    changes = {"soundscapes": {"train": 300, "valid": 3}}
+    changes = {"soundscapes": {"train": 150, "valid": 3}}
     assert isolated.mix(output="whole", changes=changes) == 0
     words = isolated.words("--workers", 2, changes=changes)
     folder = isolated.folder / "mixed"
-    for enough in (5, 150):
+    for enough in (5, 60):
         command = subprocess.Popen([sys.executable, "-m", "pannsdist", *words], stdout=subprocess.DEVNULL)
         while len(list(folder.glob("train/*.jams"))) < enough and command.poll() is None:
             time.sleep(0.01)

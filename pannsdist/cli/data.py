@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pannsdist import settings
-from pannsdist.cli import mixing
+from pannsdist.cli import soundscapes
 from pannsdist.cli.arguments import add_workers
 from pannsdist.cli.progress import bar_of, listed, progress_bar
 from pannsdist.registry import Catalog
@@ -48,7 +48,7 @@ def add(commands: Any) -> None:
         "--size", type=_size, default=_size("1GB"), metavar="SIZE", help="size of a shard, such as 250MB (default: 1GB)"
     )
     packing.set_defaults(run=run_pack)
-    mixing.add(data)
+    soundscapes.add(data)
     fetching = data.add_parser("fetch", help="download, verify and unpack a published corpus")
     fetching.add_argument("name", metavar="NAME", help="dataset plugin")
     fetching.add_argument("-o", "--output", type=Path, metavar="DIR", help="target folder (default: NAME)")

@@ -11,12 +11,12 @@ SHOWN = 10
 """Number of clips listed per kind of finding in the table; JSON lists all."""
 
 
-def progress_bar(unit: str, total: int | None, what: str = "") -> Any:
+def progress_bar(unit: str, count: int | None, what: str = "") -> Any:
     """A bar on the terminal, if there is one; `update` tells it how many are done."""
     from tqdm import tqdm
 
     how: dict[str, Any] = {"desc": what or None, "unit": unit, "unit_scale": unit == "B", "leave": False}
-    return tqdm(total=total, file=sys.stderr, disable=not sys.stderr.isatty(), **how)
+    return tqdm(total=count, file=sys.stderr, disable=not sys.stderr.isatty(), **how)
 
 
 @contextmanager

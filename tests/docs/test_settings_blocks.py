@@ -6,9 +6,14 @@ from table import SETTINGS
 
 from pannsdist import settings
 from pannsdist.registry import Catalog
+from pannsdist.run.soundscapes.recipe import load_recipe
 from pannsdist.runtime.errors import SettingsError
 
-BLOCKS = [snippet for snippet in all_snippets() if snippet.language == SETTINGS]
+SOUNDSCAPES = "soundscapes:"
+"""How a recipe of `pannsdist data mix` begins, in place of settings."""
+WRITTEN = [snippet for snippet in all_snippets() if snippet.language == SETTINGS]
+BLOCKS = [snippet for snippet in WRITTEN if not snippet.text.startswith(SOUNDSCAPES)]
+RECIPES = [snippet for snippet in WRITTEN if snippet.text.startswith(SOUNDSCAPES)]
 OF_THE_READER = ("f_beta", "lion", "restarts")
 """Plugins that a page has the reader write."""
 
@@ -26,6 +31,13 @@ def test_the_settings_are_accepted(snippet, tmp_path):
     for kind, name, params, prefix in named:
         if name and params is not None and name not in OF_THE_READER:
             assert settings.fill_params(kind.find(name).load().Params, params, origin, prefix)
+
+
+@pytest.mark.parametrize("snippet", RECIPES, ids=lambda snippet: f"{snippet.page}:{snippet.line}")
+def test_the_recipe_is_accepted(snippet, tmp_path):
+    file = tmp_path / "recipe.yaml"
+    file.write_text(snippet.text, encoding="utf-8")
+    assert load_recipe(file).recipe.splits
 
 
 def test_a_key_that_no_plugin_has_is_noticed(tmp_path):

@@ -20,6 +20,7 @@ COMMANDS = {
     "find-lr": ("find-lr", *CONFIG, "--plot", "{}.png"),
     "weights": ("weights", "convert", "no_such.pth", "{}.pdparams"),
     "pack": ("data", "pack", *CONFIG, "-o", "{}"),
+    "mix": ("data", "mix", "-c", "recipe:soundscapes/esc10", "-o", "{}", "data.params.root=no_such_folder"),
     "fetch": ("data", "fetch", "esc50", "-o", "{}"),
     "plugins": ("plugins", "new", "metric", "birdsong", "-o", "{}"),
     "report": ("report", "run", "-o", "{}.html"),

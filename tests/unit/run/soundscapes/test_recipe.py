@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import pytest
+import yaml
 from mixed_sounds import Isolated
 
 from pannsdist.cli.command_line import main
-from pannsdist.run.mixing.recipe import load_recipe
+from pannsdist.run.soundscapes.recipe import Recipe, load_recipe
 from pannsdist.runtime.errors import SettingsError
+from pannsdist.settings import describe
 from pannsdist.settings.recipe_files import soundscape_recipes
 
 WRONG = {
@@ -76,6 +78,18 @@ def test_clips_with_several_labels_are_no_isolated_sounds(tmp_path, capsys):
 def test_the_recipes_that_come_along_are_valid(name):
     checked = load_recipe(Path(f"recipe:{name}"))
     assert checked.recipe.soundscapes == {"train": 480, "valid": 120}
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_page_has_every_key_with_its_default(language):
+    page = (Path(__file__).parents[4] / "docs" / language / "mix.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.split("|")] for line in page.splitlines() if line.startswith("| `")]
+    shown = {row[1]: row[2] for row in rows if len(row) == 5}
+    for key, default, _ in describe(Recipe):
+        (row,) = [row for row in shown if f"`{key}`" in row]
+        if "params" not in key and key not in ("soundscapes", "labels", "data.name"):
+            given = yaml.safe_load(shown[row].strip("`"))
+            assert given == default, key
 
 
 def test_a_recipe_may_extend_another(tmp_path):

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pannsdist.run.mixing.planned import Plan, PlannedEvent
-from pannsdist.run.mixing.recipe import CheckedRecipe
-from pannsdist.run.mixing.sources import SourceClip, SplitSources
+from pannsdist.run.soundscapes.planned import Plan, PlannedEvent
+from pannsdist.run.soundscapes.recipe import CheckedRecipe
+from pannsdist.run.soundscapes.sources import SourceClip, SplitSources
 from pannsdist.runtime.seeding import soundscape_generator
 
 TRIES = 100

@@ -7,10 +7,10 @@ import pytest
 from mixed_sounds import clip_of, noise, silence
 
 from pannsdist.contracts import Clip, Samples
-from pannsdist.run.mixing.loudness import integrated_loudness
-from pannsdist.run.mixing.planned import Plan, PlannedEvent
-from pannsdist.run.mixing.recipe import BackgroundSettings, EventSettings, Recipe
-from pannsdist.run.mixing.rendering import FULL_SCALE, render
+from pannsdist.run.soundscapes.loudness import integrated_loudness
+from pannsdist.run.soundscapes.planned import Plan, PlannedEvent
+from pannsdist.run.soundscapes.recipe import BackgroundSettings, EventSettings, Recipe
+from pannsdist.run.soundscapes.rendering import FULL_SCALE, render
 from pannsdist.runtime.errors import BadClip
 
 RATE_HZ = 16000

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from pannsdist.run.mixing.loudness import gain, integrated_loudness, loudness_of_any_level
+from pannsdist.run.soundscapes.loudness import gain, integrated_loudness, loudness_of_any_level
 
 SCAPER = [
     (0.1, 16000, -22.7457308879779),

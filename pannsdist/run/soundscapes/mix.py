@@ -11,13 +11,13 @@ from pathlib import Path
 from pannsdist.audio.loader import Loader
 from pannsdist.registry import Catalog
 from pannsdist.run import new_folder
-from pannsdist.run.mixing import document
-from pannsdist.run.mixing.jams import Summary
-from pannsdist.run.mixing.plan import plan
-from pannsdist.run.mixing.recipe import CheckedRecipe, Recipe
-from pannsdist.run.mixing.sources import Bar, Sources, find_sources, list_clips
-from pannsdist.run.mixing.tables import MANIFEST, write_tables
-from pannsdist.run.mixing.writing import PART, MixTask, write
+from pannsdist.run.soundscapes import document
+from pannsdist.run.soundscapes.jams import Summary
+from pannsdist.run.soundscapes.plan import plan
+from pannsdist.run.soundscapes.recipe import CheckedRecipe, Recipe
+from pannsdist.run.soundscapes.sources import Bar, Sources, find_sources, list_clips
+from pannsdist.run.soundscapes.tables import MANIFEST, write_tables
+from pannsdist.run.soundscapes.writing import PART, MixTask, write
 from pannsdist.runtime import reading, storage
 
 BYTES_OF = {"int16": 2, "float32": 4}
@@ -65,7 +65,7 @@ def mix(checked: CheckedRecipe, catalog: Catalog, order: MixOrder) -> Mixture:
     into the folder.
     """
     output = Path(os.path.abspath(order.output))  # noqa: PTH100 - a link is kept
-    with new_folder.locked(output, "mixing"):
+    with new_folder.locked(output, "mix"):
         document.refuse_foreign(output)
         listed = list_clips(checked, catalog)
         loader = Loader(order.workers)

@@ -12,11 +12,11 @@ from pannsdist.contracts import Clip
 from pannsdist.contracts.locations import below, location_of
 from pannsdist.contracts.sound_files import find_sound_files
 from pannsdist.registry import Catalog
-from pannsdist.run.mixing.listening import Heard, Listening
-from pannsdist.run.mixing.recipe import CheckedRecipe
-from pannsdist.run.mixing.trimming import Source
 from pannsdist.run.planning.data import Data, load_data
 from pannsdist.run.planning.selection import choose_dataset
+from pannsdist.run.soundscapes.recipe import CheckedRecipe
+from pannsdist.run.soundscapes.trimmed_clips import TrimmedClip, Trimming
+from pannsdist.run.soundscapes.trimming import SourcePart
 from pannsdist.runtime.errors import BadDataset, SettingsError, candidates_line
 from pannsdist.runtime.names import shown
 from pannsdist.runtime.reading import is_folder
@@ -36,7 +36,7 @@ class SourceClip:
 
     clip: Clip
     label: str
-    sources: tuple[Source, ...]
+    sources: tuple[SourcePart, ...]
     content: str = ""
 
 
@@ -60,7 +60,7 @@ class Sources:
 
 @dataclass(frozen=True)
 class Listed:
-    """The clips of a recipe that are not listened to yet."""
+    """The clips of a recipe that are not read yet."""
 
     dataset: str
     labels: tuple[str, ...]
@@ -128,17 +128,17 @@ def _backgrounds(split: str, root: str) -> list[Clip]:
 def find_sources(listed: Listed, checked: CheckedRecipe, loader: Loader, bar: Bar) -> Sources:
     """The sources in all clips. Raises BadDataset for clips that cannot be used, unless the recipe skips them, and for
     a label of which a split has no source."""
-    listening = Listening(checked.recipe.rate_hz, checked.recipe.trim)
-    heard = _of_splits(listening.to_sources, listed.clips, loader, bar)
-    of_backgrounds = _of_splits(listening.to_backgrounds, listed.backgrounds, loader, bar)
-    everything = [one for found in (heard, of_backgrounds) for of_split in found.values() for _, one in of_split]
+    trimming = Trimming(checked.recipe.rate_hz, checked.recipe.trim)
+    trimmed = _of_splits(trimming.to_sources, listed.clips, loader, bar)
+    of_backgrounds = _of_splits(trimming.to_backgrounds, listed.backgrounds, loader, bar)
+    everything = [one for found in (trimmed, of_backgrounds) for of_split in found.values() for _, one in of_split]
     faults = tuple(one.fault for one in everything if one.fault)
     if faults and checked.recipe.data.on_bad_clip != "skip":
         more = f"\nand {len(faults) - NAMED} more" if len(faults) > NAMED else ""
         right = "\n".join(faults[:NAMED]) + more
         right += "\nrepair or remove them, or set data.on_bad_clip=skip to leave them out"
         raise BadDataset(f"{len(faults)} of {len(everything)} clips cannot be used: nothing was mixed", right)
-    splits = {split: _by_label(split, of_split, listed.labels, faults) for split, of_split in heard.items()}
+    splits = {split: _by_label(split, of_split, listed.labels, faults) for split, of_split in trimmed.items()}
     for split, of_split in of_backgrounds.items():
         usable = {clip: one.content for clip, one in of_split if not one.fault}
         if not usable:
@@ -148,30 +148,30 @@ def find_sources(listed: Listed, checked: CheckedRecipe, loader: Loader, bar: Ba
 
 
 def _of_splits(
-    listen: Callable[[tuple[Clip, ...]], tuple[Heard, ...]],
+    trim: Callable[[tuple[Clip, ...]], tuple[TrimmedClip, ...]],
     clips: Mapping[str, Sequence[Clip]],
     loader: Loader,
     bar: Bar,
-) -> dict[str, list[tuple[Clip, Heard]]]:
+) -> dict[str, list[tuple[Clip, TrimmedClip]]]:
     every = [clip for of_split in clips.values() for clip in of_split]
     if not every:
         return {}
-    found: list[Heard] = []
-    with bar("listened to", len(every)) as progress:
-        for heard in loader.map(listen, (tuple(every[at : at + AT_ONCE]) for at in range(0, len(every), AT_ONCE))):
-            found += heard
-            progress(len(heard))
+    found: list[TrimmedClip] = []
+    with bar("trimmed", len(every)) as progress:
+        for part in loader.map(trim, (tuple(every[at : at + AT_ONCE]) for at in range(0, len(every), AT_ONCE))):
+            found += part
+            progress(len(part))
     pairs = iter(zip(every, found, strict=True))
     return {split: [next(pairs) for _ in of_split] for split, of_split in clips.items()}
 
 
 def _by_label(
-    split: str, found: Iterable[tuple[Clip, Heard]], labels: tuple[str, ...], faults: tuple[str, ...]
+    split: str, found: Iterable[tuple[Clip, TrimmedClip]], labels: tuple[str, ...], faults: tuple[str, ...]
 ) -> SplitSources:
     by_label: dict[str, list[SourceClip]] = {label: [] for label in labels}
-    for clip, heard in found:
-        if not heard.fault:
-            by_label[clip.labels[0]].append(SourceClip(clip, clip.labels[0], heard.sources, heard.content))
+    for clip, trimmed in found:
+        if not trimmed.fault:
+            by_label[clip.labels[0]].append(SourceClip(clip, clip.labels[0], trimmed.sources, trimmed.content))
     empty = [label for label, clips in by_label.items() if not clips]
     if empty:
         wrong = f"split '{split}' has no clip of {', '.join(empty[:NAMED])} that can be used"

@@ -12,9 +12,9 @@ from typing import Any
 
 import pannsdist
 from pannsdist.contracts import Event
-from pannsdist.run.mixing.planned import Plan
-from pannsdist.run.mixing.recipe import Recipe
-from pannsdist.run.mixing.rendering import MixedEvent, Soundscape
+from pannsdist.run.soundscapes.planned import Plan
+from pannsdist.run.soundscapes.recipe import Recipe
+from pannsdist.run.soundscapes.rendering import MixedEvent, Soundscape
 from pannsdist.runtime.names import shown
 
 VERSION = "0.3.4"

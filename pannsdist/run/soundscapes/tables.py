@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from pannsdist.run.mixing.jams import Summary, seconds
-from pannsdist.run.mixing.recipe import Recipe
+from pannsdist.run.soundscapes.jams import Summary, seconds
+from pannsdist.run.soundscapes.recipe import Recipe
 from pannsdist.runtime import storage
 
 MANIFEST = "clips.jsonl"

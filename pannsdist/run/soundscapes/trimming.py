@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pannsdist.run.mixing.recipe import TrimSettings
+from pannsdist.run.soundscapes.recipe import TrimSettings
 
 SILENT_POWER = 1e-10
 """-100 dB of full scale: below it a frame is silent, however silent the clip is."""
@@ -19,7 +19,7 @@ Span = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class SourcePart:
     """A part of a clip that can be an event: the spans of it that sound, and its end, at most `hangover` later."""
 
     spans: tuple[Span, ...]
@@ -44,7 +44,7 @@ class Source:
         return start, min(end, last + self.hangover)
 
 
-def sources_in(waveform: np.ndarray, rate_hz: int, rule: TrimSettings, gap_s: float) -> tuple[Source, ...]:
+def sources_in(waveform: np.ndarray, rate_hz: int, rule: TrimSettings, gap_s: float) -> tuple[SourcePart, ...]:
     """The sources in a clip (S,), in order.
 
     A frame sounds if its mean square is at most `below_peak_db` below that of the loudest frame. Frames that sound are
@@ -59,7 +59,7 @@ def sources_in(waveform: np.ndarray, rate_hz: int, rule: TrimSettings, gap_s: fl
     limits = [*(group[0][0] for group in groups[1:]), len(waveform)]
     hangover, shortest = (round(length * rate_hz) for length in (rule.hangover_s, rule.shortest_s))
     return tuple(
-        Source(tuple(group), min(group[-1][1] + hangover, limit), hangover)
+        SourcePart(tuple(group), min(group[-1][1] + hangover, limit), hangover)
         for group, limit in zip(groups, limits, strict=False)
         if group[-1][1] - group[0][0] >= shortest
     )

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from mixed_sounds import RATE_HZ, noise, silence
 
-from pannsdist.run.mixing.recipe import TrimSettings
-from pannsdist.run.mixing.trimming import Source, sources_in
+from pannsdist.run.soundscapes.recipe import TrimSettings
+from pannsdist.run.soundscapes.trimming import SourcePart, sources_in
 
 
 def spans(*parts, gap_s=0.25, **rule):
@@ -46,7 +46,7 @@ def test_a_source_goes_on_for_the_hangover_but_not_into_the_next_one():
     assert [(source.first / RATE_HZ, source.end / RATE_HZ) for source in found] == [(0.0, 0.5), (0.5, 0.75)]
 
 
-SOURCE = Source(((100, 200), (300, 400)), 410, 10)
+SOURCE = SourcePart(((100, 200), (300, 400)), 410, 10)
 
 
 @pytest.mark.parametrize(

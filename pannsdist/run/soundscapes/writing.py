@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from pannsdist.contracts import Clip, Samples
-from pannsdist.run.mixing.jams import Summary, jams, summary
-from pannsdist.run.mixing.planned import Plan
-from pannsdist.run.mixing.recipe import Recipe
-from pannsdist.run.mixing.rendering import render, samples_of
 from pannsdist.run.packing.files import wav
+from pannsdist.run.soundscapes.jams import Summary, jams, summary
+from pannsdist.run.soundscapes.planned import Plan
+from pannsdist.run.soundscapes.recipe import Recipe
+from pannsdist.run.soundscapes.rendering import render, samples_of
 from pannsdist.runtime import reading, storage
 from pannsdist.runtime.errors import CannotRead
 from pannsdist.runtime.json_files import JsonFile

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pannsdist.run.mixing.distributions import Bounds, distribution
+from pannsdist.run.soundscapes.distributions import Bounds, distribution
 from pannsdist.runtime.errors import SettingsError
 from pannsdist.settings.sources import Layer, SettingsOrigin
 

@@ -7,16 +7,18 @@ import numpy as np
 import pytest
 from mixed_sounds import RATE_HZ, RECIPE, clip_of, noise
 
-from pannsdist.run.mixing.plan import plan
-from pannsdist.run.mixing.recipe import load_recipe
-from pannsdist.run.mixing.sources import SourceClip, SplitSources
-from pannsdist.run.mixing.trimming import Source
+from pannsdist.run.soundscapes.plan import plan
+from pannsdist.run.soundscapes.recipe import load_recipe
+from pannsdist.run.soundscapes.sources import SourceClip, SplitSources
+from pannsdist.run.soundscapes.trimming import SourcePart
 
 CLIP = clip_of(noise(5.0))
 
 
 def sources(*lengths_s, labels=("cat", "dog")):
-    whole = [Source(((100, 100 + round(length * RATE_HZ)),), 100 + round(length * RATE_HZ), 0) for length in lengths_s]
+    whole = [
+        SourcePart(((100, 100 + round(length * RATE_HZ)),), 100 + round(length * RATE_HZ), 0) for length in lengths_s
+    ]
     return SplitSources({label: [SourceClip(CLIP, label, tuple(whole))] for label in labels})
 
 

@@ -14,11 +14,12 @@ import scipy
 
 import pannsdist
 from pannsdist.audio.identity import reader_versions
-from pannsdist.run.mixing.jams import seconds
-from pannsdist.run.mixing.recipe import Recipe
-from pannsdist.run.mixing.sources import SourceClip, Sources, SplitSources
+from pannsdist.run.soundscapes.jams import seconds
+from pannsdist.run.soundscapes.recipe import Recipe
+from pannsdist.run.soundscapes.sources import SourceClip, Sources, SplitSources
 from pannsdist.runtime import reading, storage
 from pannsdist.runtime.errors import CannotWrite, shell_command
+from pannsdist.runtime.foreign import parse_json, reason
 from pannsdist.runtime.names import shown
 from pannsdist.settings.loading import to_dict
 from pannsdist.settings.plain import flat
@@ -80,11 +81,10 @@ def begin(output: Path, content: bytes) -> None:
 def _differences(written: bytes, wanted: bytes) -> Iterator[str]:
     """What differs, a line for each key."""
     try:
-        before = flat(json.loads(written))
-    except ValueError:
-        yield f"its {NAME} is damaged"
+        before, now = flat(parse_json(written, NAME)), flat(parse_json(wanted, NAME))
+    except ValueError as error:
+        yield f"its {NAME} cannot be compared: {reason(error)}"
         return
-    now = flat(json.loads(wanted))
     for key in dict.fromkeys((*before, *now)):
         if before.get(key) != now.get(key):
             yield f"{shown(key)}: {_short(before.get(key))} there, {_short(now.get(key))} now"

@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from pannsdist.run.mixing.distributions import Bounds, Distribution, distribution
+from pannsdist.run.soundscapes.distributions import Bounds, Distribution, distribution
 from pannsdist.runtime.errors import SettingsError
 from pannsdist.settings import SettingsOrigin
 from pannsdist.settings.loading import load_schema

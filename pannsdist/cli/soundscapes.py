@@ -12,7 +12,7 @@ from pannsdist.cli.progress import bar_of, listed
 from pannsdist.runtime.errors import shell_command
 
 if TYPE_CHECKING:
-    from pannsdist.run.mixing.mix import Mixture
+    from pannsdist.run.soundscapes.mix import Mixture
 
 
 def add(commands: Any) -> None:
@@ -34,7 +34,7 @@ class _Keys(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
         """Print them, and end the process."""
         from pannsdist import settings
-        from pannsdist.run.mixing.recipe import Recipe
+        from pannsdist.run.soundscapes.recipe import Recipe
 
         for key, default, doc in settings.describe(Recipe):
             print(f"{key} = {default}   # {doc}")
@@ -44,8 +44,8 @@ class _Keys(argparse.Action):
 def run_mix(chosen: argparse.Namespace) -> None:
     """Make the soundscapes of a recipe, and print what is in them."""
     from pannsdist.registry import Catalog
-    from pannsdist.run.mixing.mix import MixOrder, mix
-    from pannsdist.run.mixing.recipe import load_recipe
+    from pannsdist.run.soundscapes.mix import MixOrder, mix
+    from pannsdist.run.soundscapes.recipe import load_recipe
 
     checked = load_recipe(chosen.config, chosen.overrides)
     made = mix(checked, Catalog.installed(), MixOrder(chosen.output, chosen.workers, bar_of))

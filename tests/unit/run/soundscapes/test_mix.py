@@ -19,8 +19,8 @@ from pannsdist.builtin.folder import Folder, FolderParams
 from pannsdist.builtin.manifest import Manifest, ManifestParams
 from pannsdist.cli.command_line import main
 from pannsdist.registry import Catalog
-from pannsdist.run.mixing import mix as mixing
-from pannsdist.run.mixing.recipe import load_recipe
+from pannsdist.run.soundscapes.mix import MixOrder, mix
+from pannsdist.run.soundscapes.recipe import load_recipe
 from pannsdist.runtime.errors import CannotWrite
 
 
@@ -124,7 +124,7 @@ def mixed_with(isolated, at, workers=0, **where):
 
     output, place = isolated.folder / where.get("output", "mixed"), f"data.params.root={isolated.folder / 'sounds'}"
     checked = load_recipe(isolated.recipe(), [place])
-    return mixing.mix(checked, Catalog.installed(), mixing.MixOrder(output, workers, bar))
+    return mix(checked, Catalog.installed(), MixOrder(output, workers, bar))
 
 
 def in_child(work):
@@ -157,11 +157,11 @@ def test_a_killed_mix_is_continued_to_the_same_bytes(isolated, after, capsys):
 
 @pytest.mark.slow
 def test_a_command_with_workers_that_is_killed_anywhere_leaves_no_half_file_that_counts(isolated):
-    changes = {"soundscapes": {"train": 300, "valid": 3}}
+    changes = {"soundscapes": {"train": 150, "valid": 3}}
     assert isolated.mix(output="whole", changes=changes) == 0
     words = isolated.words("--workers", 2, changes=changes)
     folder = isolated.folder / "mixed"
-    for enough in (5, 150):
+    for enough in (5, 60):
         command = subprocess.Popen([sys.executable, "-m", "pannsdist", *words], stdout=subprocess.DEVNULL)
         while len(list(folder.glob("train/*.jams"))) < enough and command.poll() is None:
             time.sleep(0.01)
@@ -296,7 +296,8 @@ def test_samples_may_be_floats(isolated):
 
 
 def test_workers_import_neither_paddle_nor_scipy_before_they_need_it():
-    code = "import sys, pannsdist.run.mixing.writing, pannsdist.run.mixing.listening as _; print(*sys.modules)"
+    room = "pannsdist.run.soundscapes"
+    code = f"import sys, {room}.writing, {room}.trimmed_clips as _; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"paddle", "scipy"} & set(done.stdout.split())
 

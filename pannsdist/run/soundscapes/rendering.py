@@ -14,11 +14,11 @@ from pannsdist.audio.reader import clip_name, clip_span
 from pannsdist.audio.sixteen_bit import to_16_bit
 from pannsdist.audio.sounds import clip_part, open_sound
 from pannsdist.contracts import Clip
-from pannsdist.run.mixing.listening import whole
-from pannsdist.run.mixing.loudness import gain, loudness_of_any_level
-from pannsdist.run.mixing.noise import coloured_noise, of_length
-from pannsdist.run.mixing.planned import Plan, PlannedEvent
-from pannsdist.run.mixing.recipe import Recipe
+from pannsdist.run.soundscapes.loudness import gain, loudness_of_any_level
+from pannsdist.run.soundscapes.noise import coloured_noise, of_length
+from pannsdist.run.soundscapes.planned import Plan, PlannedEvent
+from pannsdist.run.soundscapes.recipe import Recipe
+from pannsdist.run.soundscapes.trimmed_clips import whole
 from pannsdist.runtime.errors import BadClip
 from pannsdist.runtime.seeding import soundscape_generator
 

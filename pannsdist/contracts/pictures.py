@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pannsdist.contracts.predictions import Predictions
+from pannsdist.contracts.reliability import f1_over_thresholds, reliability
 from pannsdist.contracts.spectrograms import spectrogram
 
 NAMED_CLASSES = 100
@@ -26,6 +28,7 @@ CJK_FONTS = (
 )
 OWN_FONT = "DejaVu Sans"  # comes with matplotlib
 DPI, CARD_DPI = 100, 160
+THRESHOLDS = 101
 CARD = (3.9, 2.4)
 """Size in inches of a picture whose text can be read on a card of VisualDL, which has room for 380 x 220 pixels."""
 
@@ -94,6 +97,34 @@ def features_picture(image: NDArray[np.floating], duration_s: float, title: str)
         axes.imshow(image.T, origin="lower", aspect="auto", cmap="magma", interpolation="nearest", extent=edges)
         axes.set_ylabel("feature bin", fontsize=8)
     axes.set_xlabel("time in s", fontsize=8)
+    return _pixels(figure)
+
+
+def reliability_picture(predictions: Predictions, title: str) -> NDArray[np.uint8]:
+    """Image of a reliability diagram: how often predictions are right over how sure they are, and the diagonal."""
+    found = reliability(predictions)
+    figure, axes = _card(title)
+    axes.plot([0.0, 1.0], [0.0, 1.0], linewidth=0.8, color="grey", linestyle="dashed")
+    axes.plot(found.confidence, found.frequency, linewidth=1.0, color="tab:blue")
+    axes.scatter(found.confidence, found.frequency, s=4.0 + 60.0 * found.count / found.count.sum(), color="tab:blue")
+    axes.set_xlim(0.0, 1.0)
+    axes.set_ylim(0.0, 1.05)
+    axes.set_xlabel("probability", fontsize=8)
+    axes.set_ylabel("frequency", fontsize=8)
+    return _pixels(figure)
+
+
+def thresholds_picture(predictions: Predictions, labels: Sequence[str], title: str) -> NDArray[np.uint8]:
+    """Image of the F1 of classes over the threshold of their probability; the thick line is their mean."""
+    thresholds = np.linspace(0.0, 1.0, THRESHOLDS)
+    rows = [f1_over_thresholds(predictions, predictions.labels.index(label), thresholds) for label in labels]
+    figure, axes = _card(title)
+    for row in rows:
+        axes.plot(thresholds, row, linewidth=0.6, color="tab:blue", alpha=0.5)
+    axes.plot(thresholds, np.mean(rows, axis=0), linewidth=1.6, color="tab:orange")
+    axes.set_ylim(0.0, 1.05)
+    axes.set_xlabel("threshold", fontsize=8)
+    axes.set_ylabel("F1", fontsize=8)
     return _pixels(figure)
 
 

@@ -196,6 +196,11 @@ def _prediction_summaries(
             part = matrix[np.ix_(columns, columns)]
             words = f"{title}: {len(columns)} of {len(matrix)} classes"
             yield Picture(f"{split}/most_confused", pictures.confusion_picture(part, labels, words))
+    words = f"{split}, epoch {report.epoch}"
+    yield Picture(f"{split}/reliability", pictures.reliability_picture(predictions, words))
+    drawn = [label for label in run.curves if predictions.present[predictions.labels.index(label)]]
+    if drawn:
+        yield Picture(f"{split}/f1_over_threshold", pictures.thresholds_picture(predictions, drawn, words))
     for label in run.curves:
         yield from _curve(predictions, label, split)
     for place, row in enumerate(worst(predictions, run.worst_clips), start=1):

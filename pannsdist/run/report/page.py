@@ -11,6 +11,7 @@ from pannsdist.run.report.charts import line_chart
 from pannsdist.run.report.classes import mistakes_section, table_section
 from pannsdist.run.report.confusions import clip_item, confusions_section, player_item
 from pannsdist.run.report.content import ClipPlayer, ReportContent
+from pannsdist.run.report.decisions import decisions_section
 from pannsdist.run.report.origin import clips_section, day, origin_section
 from pannsdist.run.report.style import STYLE
 from pannsdist.run.report.thresholds import thresholds_section
@@ -37,6 +38,8 @@ def page(content: ReportContent) -> str:
             sections.append(confusions_section(content.players, predictions, title))
         sections += [table_section(content.classes)]
         sections += [thresholds_section(predictions, content.classes, content.kept.split)]
+        decisions = content.record.decisions if content.record else None
+        sections += [decisions_section(predictions, decisions, content.kept.split)]
     sections += [_commands(content), _origin(content), _clips(content), _settings(content.settings)]
     return (
         "<!DOCTYPE html>\n<html lang='en'>\n<head>\n<meta charset='utf-8'>\n"

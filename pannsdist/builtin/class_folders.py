@@ -46,6 +46,13 @@ class Tree:
         """The sound files below a folder at most two levels below the root, recursively."""
         return self._below.get(folder, ())
 
+    def files(self) -> tuple[list[str], Sequence[Any]]:
+        """The ids and the sources of all sounds below the root, sorted by id."""
+        own = sorted((self._id(path), number) for number, path in enumerate(self.sounds(self.root)))
+        paths = self.sounds(self.root)
+        sources = [source(paths[number], self._states.get(paths[number])) for _, number in own]
+        return [name for name, _ in own], sources
+
     def clips(self, folder: Location) -> dict[str, list[Clip]]:
         """The clips of each class folder of `folder`. Raises UserError for an empty one, and for loose files."""
         self.check_no_loose_files(folder)

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from pannsdist.builtin.class_folders import LAYOUTS, Tree
+from pannsdist.builtin.event_folders import event_splits
 from pannsdist.contracts import Clip, UserError, param, shell_command
+from pannsdist.contracts.clip_lists import labels_of
 from pannsdist.contracts.drawn_splits import check_drawn_params, draw_splits, drawn_folds, refuse_leaked_groups
+from pannsdist.contracts.event_files import EVENT_FORMATS
 from pannsdist.contracts.file_lookup import folder_above, is_file, is_folder
+from pannsdist.contracts.labelled_clips import OVERLAPS, UNLISTED
 from pannsdist.contracts.locations import Location, Url, location_of
 from pannsdist.contracts.name_patterns import NamePattern, groups_by_pattern
 from pannsdist.contracts.sound_files import find_sound_files
 from pannsdist.contracts.split_names import SPLITS, how_to_name, is_unclear, split_named
+
+EVENTS_DOC = "files of event labels, or folders with label tracks, such as the root; none: labels are class folders"
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,13 @@ class FolderParams:
     )
     test_fraction: float = param(0.0, "fraction of each class for testing, without folders for the splits")
     group: str = param("", "pattern of file names whose part in parentheses is never split, such as (*)_* or (*)/*")
+    events: list[str] = field(default_factory=list, metadata={"doc": EVENTS_DOC})
+    event_format: str = param(
+        "auto", "format of these files; auto: by ending and first line", choices=("auto", *EVENT_FORMATS)
+    )
+    event_column: str = param("", "column of the labels in a selection table of Raven; empty: Annotation")
+    overlaps: str = param("refuse", "events of one label that overlap: refuse, or merge into one", choices=OVERLAPS)
+    unlisted: str = param("refuse", "a sound that no such file lists", choices=UNLISTED)
 
 
 class Folder:
@@ -51,6 +64,10 @@ class Folder:
     With `folds`, `test_fraction` or `group` the splits are drawn by `contracts.drawn_splits` instead: stratified, and
     without a group in two splits. `folds` divides `train` and `valid` of any layout; `test/` remains the test split.
 
+    With `events` the labels are those of label files: a table of all sounds, or the label tracks in a folder, such as
+    a.txt or a.Table.1.selections.txt beside a.wav (`contracts.event_files`). Folders are then no classes: sounds lie in
+    the root, or in folders of the splits, at any depth, and where no folder is a split, it is drawn.
+
     Subfolders of a class folder belong to the class. Which files count is the rule of `contracts.sound_files`; what it
     leaves out is in `skipped`. The id of a clip is its path relative to the root, with slashes, and bytes that are not
     UTF-8 as escapes.
@@ -66,26 +83,29 @@ class Folder:
 
     def __init__(self, params: FolderParams) -> None:
         pattern = _checked_pattern(params)
-        self.multi_label = False
+        self.multi_label = bool(params.events)
         root = _existing_root(params.root)
         try:
             found = find_sound_files(root)
             tree = Tree(root, found)
-            self._clips = _splits(tree, params, pattern)
+            self._clips: dict[str, Sequence[Clip]]
+            self._clips = dict((event_splits if params.events else _splits)(tree, params, pattern))
         except OSError as error:
             raise UserError(
                 f"cannot list {error.filename}: {error.strerror}", "all folders below data.params.root must be readable"
             ) from error
         self.skipped = found.skipped
         self.splits = tuple(self._clips)
-        self.labels = tuple(sorted({clip.labels[0] for clips in self._clips.values() for clip in clips}))
-        if len(self.labels) < 2:
+        self.labels = tuple(
+            sorted({label for clips in self._clips.values() for own in labels_of(clips) for label in own})
+        )
+        if len(self.labels) < 2 and not params.events:
             raise UserError(
                 f"only one class folder, {self.labels[0]!r}, in {root} (data.params.root)",
                 f"at least two are needed; is the root one level too high?\n{LAYOUTS}",
             )
 
-    def clips(self, split: str) -> tuple[Clip, ...]:
+    def clips(self, split: str) -> Sequence[Clip]:
         """Clips of one split, sorted by id; opens no audio."""
         if split not in self._clips:
             raise UserError(f"the dataset has no split {split!r}", f"splits: {', '.join(self.splits)}")

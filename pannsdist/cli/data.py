@@ -1,4 +1,4 @@
-"""`pannsdist data`: check a dataset, cache its sounds, pack it into shards, and download a published corpus."""
+"""`pannsdist data`: check a dataset, cache its sounds, pack it, make soundscapes of it, download a published corpus."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from pannsdist.runtime.foreign import excerpt
 
 if TYPE_CHECKING:
     from pannsdist.run.dataset_report import DatasetReport
+    from pannsdist.run.mixing.mix import Mixture
     from pannsdist.run.packing.pack import Pack
 
 SHOWN = 10
@@ -29,7 +30,7 @@ LEAST_SHARD, MOST_SHARD = 10**4, 10**15
 
 def add(commands: Any) -> None:
     """Add the subcommands to the parser."""
-    data = commands.add_parser("data", help="check, cache, pack or download datasets").add_subparsers(
+    data = commands.add_parser("data", help="check, cache, pack, mix or download datasets").add_subparsers(
         required=True, metavar="COMMAND"
     )
     checking = data.add_parser("check", help="read every clip, and report counts, durations and invalid clips")
@@ -49,6 +50,12 @@ def add(commands: Any) -> None:
         "--size", type=_size, default=_size("1GB"), metavar="SIZE", help="size of a shard, such as 250MB (default: 1GB)"
     )
     packing.set_defaults(run=run_pack)
+    mixing = data.add_parser("mix", help="make labelled soundscapes of isolated sounds and backgrounds")
+    mixing.add_argument("-c", "--config", type=Path, required=True, help="recipe of the soundscapes (YAML)")
+    mixing.add_argument("-o", "--output", type=Path, metavar="DIR", required=True, help="folder for the soundscapes")
+    _add_workers(mixing)
+    mixing.add_argument("overrides", nargs="*", metavar="key=value", help="overrides of keys of the recipe")
+    mixing.set_defaults(run=run_mix)
     fetching = data.add_parser("fetch", help="download, verify and unpack a published corpus")
     fetching.add_argument("name", metavar="NAME", help="dataset plugin")
     fetching.add_argument("-o", "--output", type=Path, metavar="DIR", help="target folder (default: NAME)")
@@ -58,11 +65,15 @@ def add(commands: Any) -> None:
 def _add_dataset(command: argparse.ArgumentParser) -> None:
     """The arguments of a command that reads the clips of a dataset."""
     command.add_argument("-c", "--config", type=Path, required=True, help="settings file (YAML) with the dataset")
+    _add_workers(command)
+    command.add_argument("overrides", nargs="*", metavar="key=value", help="overrides of settings")
+
+
+def _add_workers(command: argparse.ArgumentParser) -> None:
     cores = cpu.cores()
     command.add_argument(
         "--workers", type=_from_zero, default=cores, help="worker processes (default: number of cores)"
     )
-    command.add_argument("overrides", nargs="*", metavar="key=value", help="overrides of settings")
 
 
 def _add_split(command: argparse.ArgumentParser, what: str) -> None:
@@ -102,13 +113,8 @@ def run_pack(chosen: argparse.Namespace) -> None:
     wanted, origin = settings.load(chosen.config, chosen.overrides)
     inventory = take_inventory(wanted.data, origin, Catalog.installed(), tuple(dict.fromkeys(chosen.split or ())))
 
-    @contextmanager
-    def bar(what: str, files: int) -> Iterator[Callable[[int], object]]:
-        with _bar("file", files, what) as shown:
-            yield shown.update
-
     skips_bad = wanted.data.on_bad_clip == "skip"
-    written = pack(inventory, PackOrder(chosen.output, chosen.size, chosen.workers, skips_bad, bar))
+    written = pack(inventory, PackOrder(chosen.output, chosen.size, chosen.workers, skips_bad, _bar_of))
     print("\n".join(_packed(written)))
 
 
@@ -120,6 +126,36 @@ def _packed(written: Pack) -> Iterator[str]:
     yield f"splits: {', '.join(header.divisions[AS_PACKED])}; folds: {', '.join(map(str, header.folds)) or 'none'}"
     yield from _listed("left out, since they are no whole sounds", written.left_out) if written.left_out else ()
     yield f"to train on it: {shell_command('data.name=shards', f'data.params.root={written.folder}')}"
+
+
+def run_mix(chosen: argparse.Namespace) -> None:
+    """Make the soundscapes of a recipe, and print what is in them."""
+    from pannsdist.run.mixing.mix import MixOrder, mix
+    from pannsdist.run.mixing.recipe import load_recipe
+
+    checked = load_recipe(chosen.config, chosen.overrides)
+    print("\n".join(_mixed(mix(checked, Catalog.installed(), MixOrder(chosen.output, chosen.workers, _bar_of)))))
+
+
+@contextmanager
+def _bar_of(what: str, files: int) -> Iterator[Callable[[int], object]]:
+    with _bar("file", files, what) as shown:
+        yield shown.update
+
+
+def _mixed(made: Mixture) -> Iterator[str]:
+    old = sum(not one.is_new for one in made.every)
+    there = f", {old} of them were there" if old else ""
+    yield f"{len(made.every)} soundscapes{there}, with {made.labels.total()} events, in {made.folder}"
+    for split, of_split in made.soundscapes.items():
+        yield f"{split}: {len(of_split)} soundscapes, {sum(len(one.events) for one in of_split)} events"
+    yield "events: " + ", ".join(f"{label} {made.labels[label]}" for label in sorted(made.labels))
+    without = sum(one.without_place for one in made.every)
+    yield f"left out for want of a place (events.most_at_once, events.label_gap_s): {without or 'none'}"
+    if silent := sum(one.silent for one in made.every):
+        yield f"left out since their part of the source is digital silence: {silent}"
+    yield f"scaled down so as not to clip: {sum(one.scale < 1 for one in made.every) or 'none'}"
+    yield from _listed("clips that could not be used", made.left_out) if made.left_out else ()
 
 
 def run_cache(chosen: argparse.Namespace) -> bool:

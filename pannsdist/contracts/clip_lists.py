@@ -28,6 +28,7 @@ __all__ = [
     "events_of",
     "groups_of",
     "ids_of",
+    "is_labelled_of",
     "joined",
     "labels_of",
     "segments_of",
@@ -156,6 +157,11 @@ class ClipList(Sequence[Clip]):
         """The labels of one clip."""
         return tuple(self.label_names[number] for number in self.labels.row(row).tolist())
 
+    @property
+    def used_label_names(self) -> tuple[str, ...]:
+        """The label names that a clip has, in the order of `label_names`."""
+        return tuple(self.label_names[number] for number in np.unique(self.labels.flat).tolist())
+
     def take(self, rows: np.ndarray) -> ClipList:
         """Some of the clips, in the order of `rows`."""
         return ClipList(
@@ -239,6 +245,13 @@ def segments_of(clips: Sequence[Clip]) -> Iterable[tuple[float, float | None]]:
 def labels_of(clips: Sequence[Clip]) -> Iterable[tuple[str, ...]]:
     """The labels of each clip."""
     return map(clips.labels_at, range(len(clips))) if isinstance(clips, ClipList) else (clip.labels for clip in clips)
+
+
+def is_labelled_of(clips: Sequence[Clip]) -> np.ndarray:
+    """Whether anything is known of the labels of each clip: (N,) bool."""
+    if not isinstance(clips, ClipList):
+        return np.fromiter((clip.is_labelled for clip in clips), bool, len(clips))
+    return np.ones(len(clips), bool) if clips.is_labelled is None else clips.is_labelled
 
 
 def events_of(clips: Sequence[Clip]) -> Iterable[tuple[Event, ...] | None]:

@@ -5,13 +5,14 @@ A plugin has the settings of `DrawnParams` among its `Params`, and calls `draw_s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
+from itertools import compress
 from typing import Protocol
 
 import numpy as np
 
-from pannsdist.contracts.clip_lists import ids_of, joined, labels_of, taken
+from pannsdist.contracts.clip_lists import ids_of, is_labelled_of, joined, labels_of, taken
 from pannsdist.contracts.records import Clip
 from pannsdist.contracts.stratification import UNLABELLED, Unit, stratified, units_of
 from pannsdist.runtime.errors import UserError
@@ -95,11 +96,12 @@ def draw_splits(
     First `test_fraction` is drawn, unless a `test` split is given, then the folds or `valid_fraction` from the rest,
     stratified by label (`contracts.stratification`). It depends on ids, labels, groups and the seed only, not on the
     order of the clips, and `test` is the same for every `valid_fold`. Where fractions are drawn, every label keeps at
-    least one group in `train`. Raises UserError for more folds than groups, a label in one group only, a fraction that
+    least one group in `train`. Clips that are not labelled are not drawn: they are in `train`, or where labelled clips
+    of their group are. Raises UserError for more folds than groups, a label in one group only, a fraction that
     holds out nothing, and a group that the given test split has too.
     """
     own_groups = [groups[name] for name in ids_of(clips)]
-    units = units_of(labels_of(clips), own_groups)
+    units = units_of(*_labelled(clips, own_groups))
     held_out = _held_out(units, "test_fraction", Fraction(str(params.test_fraction)), params)
     rest = {name: unit for name, unit in units.items() if name not in held_out}
     if params.valid_fold:
@@ -108,7 +110,7 @@ def draw_splits(
         left = 1 - Fraction(str(params.test_fraction))
         valid = _held_out(rest, "valid_fraction", Fraction(str(params.valid_fraction)) / left, params)
     part_of = {name: "test" if name in held_out else "valid" if name in valid else "train" for name in units}
-    parts = np.array([part_of[group] for group in own_groups], object)
+    parts = np.array([part_of.get(group, "train") for group in own_groups], object)
     splits = {name: taken(clips, np.flatnonzero(parts == name)) for name in ("train", "valid", "test")}
     if test:
         splits["test"] = joined(splits["test"], test) if splits["test"] else test
@@ -128,6 +130,14 @@ def refuse_leaked_groups(clips: Mapping[str, Sequence[Clip]], groups: Mapping[st
                 right = "scores of a group that was trained on do not measure generalization: move one of the two\n"
                 right += "or draw the splits: data.params.folds=5"
                 raise UserError(f"{wrong}{name!r} and {clip_id!r}", right)
+
+
+def _labelled(clips: Sequence[Clip], groups: Sequence[str]) -> tuple[Iterable[Sequence[str]], Iterable[str]]:
+    """The labels and the groups of the labelled clips."""
+    labels, is_labelled = labels_of(clips), is_labelled_of(clips)
+    if is_labelled.all():
+        return labels, groups
+    return compress(labels, is_labelled), compress(groups, is_labelled)
 
 
 def _held_out(units: Mapping[str, Unit], key: str, fraction: Fraction, params: DrawnParams) -> set[str]:

@@ -40,11 +40,16 @@ class FrameHead(nn.Layer):
 def of_length(frames: paddle.Tensor, features: paddle.Tensor, stride: int) -> paddle.Tensor:
     """Embeddings of exactly the frames that a sound has: (B, T', E) -> (B, ceil((T - 1) / stride), E), at least 1.
 
-    `features` are (B, 1, T, F) with a frame more than hops, `stride` frames of them are one here. Padding of
-    convolutions and poolings gives one more or less: what is too much is left out, and the last one is repeated.
+    `features` are (B, 1, T, F) of a sound of whole frames, `stride` of them are one frame here: T is then a multiple
+    of `stride`, or one more, whether the front end centres its windows or not. A stride of 1 cannot tell these apart,
+    so it must be 2 at least. Padding of convolutions and poolings gives one frame more or less: what is too much is
+    left out, and the last one is repeated. In a static graph, where lengths are tensors, T must be `stride` at least.
+
+    Raises ValueError where more than one is missing, which Paddle's graphs cannot say.
     """
-    count = max(1, -(-(features.shape[2] - 1) // stride))
-    missing = count - frames.shape[1]
-    if missing > 0:
-        frames = paddle.concat([frames, frames[:, -1:].expand([-1, missing, -1])], axis=1)
-    return frames[:, :count]
+    count = (features.shape[2] + stride - 2) // stride
+    if paddle.in_dynamic_mode():
+        count = max(count, 1)
+        if frames.shape[1] + 1 < count:
+            raise ValueError(f"{frames.shape[1]} frames of {features.shape[2]} features with a stride of {stride}")
+    return paddle.concat([frames, frames[:, -1:]], axis=1)[:, :count]

@@ -19,10 +19,16 @@ class Network(nn.Layer):
     With `spec_augment`, features are masked with SpecAugment if `augment_noise` is given, and masked values are
     replaced by the mean of the clip. A model layer with `augments = True` applies mixup and its own masking itself.
     `head` is the structured name of the model's head; without it there is no forward from embeddings.
+
+    With `frame_samples`, the length of a frame of a model that answers by frame, the logits are (B, T + 1, C) of
+    T = ceil(S / frame_samples) frames and of the clip: a sound is padded to whole frames with silence.
     """
 
-    def __init__(self, feature: nn.Layer, model: nn.Layer, spec_augment: bool = False, head: str = "") -> None:
+    def __init__(
+        self, feature: nn.Layer, model: nn.Layer, spec_augment: bool = False, head: str = "", frame_samples: int = 0
+    ) -> None:
         super().__init__()
+        self.frame_samples = frame_samples
         self.feature = feature
         self.model = model
         self._spec_augment, self._head = spec_augment, head
@@ -45,7 +51,7 @@ class Network(nn.Layer):
         if is_embedded:
             return self.head_layer(waveform)
         with paddle.no_grad(), paddle.amp.auto_cast(enable=False):  # half precision is too coarse for spectral power
-            features = self.feature(waveform) if waveform.ndim == 2 else waveform.unsqueeze(1)
+            features = self.features(waveform) if waveform.ndim == 2 else waveform.unsqueeze(1)
             if self._spec_augment and augment_noise is not None:
                 features = _masked(features, augment_noise)
             if partners is not None and not self._model_augments:
@@ -53,6 +59,12 @@ class Network(nn.Layer):
         if self._model_augments and not (augment_noise is None and partners is None):
             return self.model(features, augment_noise=augment_noise, partners=partners, mix_weights=mix_weights)
         return self.model(features)
+
+    def features(self, waveform: paddle.Tensor) -> paddle.Tensor:
+        """Waveform (B, S) -> features (B, 1, T, F), of whole frames where the model answers by frame."""
+        if self.frame_samples:
+            waveform = padded_to_frames(waveform, self.frame_samples)
+        return self.feature(waveform)
 
     @property
     def head_layer(self) -> nn.Layer:
@@ -122,6 +134,18 @@ def _modes_restored(layer: nn.Layer) -> Iterator[None]:
     finally:
         for part, mode in modes:
             part.training = mode
+
+
+def padded_to_frames(waveform: paddle.Tensor, frame_samples: int) -> paddle.Tensor:
+    """(B, S) -> (B, S'), with silence behind it up to a multiple of `frame_samples`.
+
+    A graph takes any S, so that it appends nearly a frame and cuts what is too much, by operators that convert well.
+    """
+    length = (waveform.shape[1] + frame_samples - 1) // frame_samples * frame_samples
+    if paddle.in_dynamic_mode() and length == waveform.shape[1]:
+        return waveform
+    silence = paddle.zeros_like(waveform[:, :1]).expand([-1, frame_samples - 1])
+    return paddle.concat([waveform, silence], axis=1)[:, :length]
 
 
 def _masked(features: paddle.Tensor, augment_noise: paddle.Tensor) -> paddle.Tensor:

@@ -142,8 +142,9 @@ class ModelPlugin(Protocol):
     # pass.
     #
     # A model that can answer by frame has two further methods, and `Params` may choose how long its frames are:
-    # - `frame_samples(front_end) -> int`, the samples of an output frame; of S samples it gives ceil(S / frame_samples)
-    #   frames, at least 1.
+    # - `frame_samples(front_end) -> int`, the samples of an output frame, a multiple of the hop, 2 hops at least. Frame
+    #   t is of the samples from t * frame_samples on. `Network` pads a sound to whole frames, so that S samples have
+    #   ceil(S / frame_samples) frames.
     # - `build_frames(labels, front_end, pooling) -> Layer`: (B, 1, T, F) -> logits (B, T' + 1, C) of T' frames, and in
     #   the last row of the clip, pooled from them. `FrameHead` makes both of what a network has before its pooling; it
     #   is the sub-layer `head`. `pooling` is attention or linear_softmax. Otherwise it is as the layer of `build`.

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 from pannsdist.contracts.locations import Location, Url, leads_out, listing
 from pannsdist.contracts.rows import Row, Table
@@ -23,6 +23,7 @@ __all__ = [
     "Row",
     "Table",
     "csv_rows",
+    "csv_text_rows",
     "file_rows",
     "json_rows",
     "line_rows",
@@ -55,6 +56,17 @@ def csv_rows(path: Location, columns: Sequence[str] = (), *, key: str = "", head
     text = read_text(path, key)
     dialect = Dialect(",") if header else _dialect(path, text)
     reader = csv.reader(each_line(text), strict=True, delimiter=dialect.separator, skipinitialspace=bool(header))
+    return _table(path, reader, dialect, columns, header)
+
+
+def csv_text_rows(path: Location, text: str, separator: str, is_quoted: bool = True) -> Table:
+    """As `csv_rows`, of the text of a file whose separator is known. Unless `is_quoted`, quotes are characters."""
+    quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if is_quoted else csv.QUOTE_NONE
+    reader = csv.reader(each_line(text), strict=True, delimiter=separator, quoting=quoting)
+    return _table(path, reader, Dialect(separator), (), ())
+
+
+def _table(path: Location, reader: Any, dialect: Dialect, columns: Sequence[str], header: Sequence[str]) -> Table:
     try:
         return Table.of_rows(path, _csv_rows(path, reader, dialect, columns, header))
     except csv.Error as error:

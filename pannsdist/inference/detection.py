@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from pannsdist.contracts.event_decoding import reached
 from pannsdist.runtime.errors import UserError
 
 TOUCHING_S = 1e-6
@@ -33,7 +34,7 @@ class Rule:
 
     def reached(self, probabilities: np.ndarray | float) -> np.ndarray:
         """Where probabilities are at least the threshold. Both as float32, which a network computes in: 0.7 is 0.7."""
-        return np.asarray(np.asarray(probabilities, np.float32) >= np.float32(self.threshold))
+        return reached(probabilities, self.threshold)
 
 
 @dataclass(frozen=True)

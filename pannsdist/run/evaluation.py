@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from pannsdist.audio.batches import EvaluationPlan, Shard
 from pannsdist.audio.clip_reader import ClipReader
 from pannsdist.audio.loader import Loader
 from pannsdist.audio.workers.count import worker_count
+from pannsdist.contracts.batch import Batch
 from pannsdist.distributed.fleet import SingleProcessWorld
 from pannsdist.inference.bundle import Bundle, BundleRecord, load_bundle, require_installed
 from pannsdist.kernels import choice, install
@@ -49,32 +51,35 @@ def evaluate_bundle(
         console.note_main(f"left out: {skipped}")
     _refuse_other_labels(folder, tuple(record.labels), data.labels)
     _note_other_clips(folder, record, data, split)
-    frames = recorded_frames(record)
     further = plugin_metrics(_metrics(record, settings, origin, catalog, data))
-    reader = _reader(bundle, settings.data.min_clip_s)
-    batch_size = settings.valid.batch_size if record.pads_to_crop else 1
-    skip_bad = settings.data.on_bad_clip == "skip"
-    grid = None if frames is None else frames.grid(data.labels)
-    plan = EvaluationPlan(data.splits[split], batch_size, reader, skip_bad, grid)
+    plan = _plan(bundle, settings, data, split)
     world = SingleProcessWorld()
     install(bundle.network.model, choice.choose(choice.Wanted.of(settings, origin), world.device))
     loader = Loader(worker_count(settings.data.workers, 1, world.device != devices.CPU))
     try:
         evaluator = Evaluator(world, bundle.network, record.labels, record.multi_label, further)
-        found = evaluator.evaluate(
-            SplitToEvaluate(
-                split,
-                plan.ids,
-                lambda: loader.read(plan.requests(Shard(0, 1))),
-                plan.groups,
-                events=plan.events,
-                frame_s=plan.frame_s,
-            )
-        )
+        found = evaluator.evaluate(_split(split, plan, loader))
     finally:
         loader.close()
     assert found.predictions is not None  # rank 0
     return EvaluatedSplit(split, found, found.predictions)
+
+
+def _plan(bundle: Bundle, settings: Settings, data: Data, split: str) -> EvaluationPlan:
+    record, reader = bundle.record, _reader(bundle, settings.data.min_clip_s)
+    batch_size = settings.valid.batch_size if record.pads_to_crop else 1
+    frames, skip_bad = recorded_frames(record), settings.data.on_bad_clip == "skip"
+    grid = None if frames is None else frames.grid(data.labels)
+    return EvaluationPlan(data.splits[split], batch_size, reader, skip_bad, grid)
+
+
+def _split(name: str, plan: EvaluationPlan, loader: Loader) -> SplitToEvaluate:
+    """A split in this process alone."""
+
+    def batches() -> Iterable[Batch]:
+        return loader.read(plan.requests(Shard(0, 1)))
+
+    return SplitToEvaluate(name, plan.ids, batches, plan.groups, events=plan.events, frame_s=plan.frame_s)
 
 
 def _reader(bundle: Bundle, chosen_s: float | None) -> ClipReader:

@@ -24,6 +24,7 @@ from pannsdist.training.optimization.freezing import (
     stages_of,
 )
 from pannsdist.training.optimization.losses import EventLoss, TrainingLoss, balanced_class_weights, class_weights
+from pannsdist.training.optimization.mean_teacher import Consistency
 from pannsdist.training.optimization.optimizers import build_optimizer
 from pannsdist.training.optimization.recomputing import enable_recompute
 from pannsdist.training.optimization.schedules import PluginSchedule, Schedule
@@ -72,7 +73,16 @@ def _optimizer_and_options(
         swa_first_epoch=swa_first_epoch,
         freezing=freezing,
         lr_factors=reported_lr_factors(lr_factors, stages[-1].name),
+        consistency=_consistency(plan),
     )
+
+
+def _consistency(plan: Plan) -> Consistency | None:
+    """The mean teacher of a run that learns sound events."""
+    chosen = plan.settings.events
+    if plan.frames is None or not chosen.consistency_weight:
+        return None
+    return Consistency(chosen.consistency_weight, round(chosen.consistency_ramp_epochs * plan.lengths.epoch_steps))
 
 
 def rehearse(plan: Plan) -> None:

@@ -41,6 +41,11 @@ def clip_generator(seed: int, epoch: int, clip_id: str, use: str = "crop", occur
     return np.random.default_rng(_number("clip", seed, epoch, clip_id, use, occurrence))
 
 
+def soundscape_generator(seed: int, split: str, number: int, use: str) -> np.random.Generator:
+    """Generator for one use (plan, background) in one soundscape of a split."""
+    return np.random.default_rng(_number("soundscape", seed, split, number, use))
+
+
 def initial_seed(seed: int) -> int:
     """Seed of the random weight initialisation; equal in every process."""
     return _number("weights", seed) % 2**31

@@ -34,6 +34,13 @@ from pannsdist.settings.synonyms import SYNONYMS
 P = TypeVar("P")
 
 
+def load_schema(schema: type[P], given: Path, overrides: Sequence[str] = ()) -> tuple[P, SettingsOrigin]:
+    """As `load`, of a file with other keys than settings: those of the dataclass `schema`. Raises SettingsError."""
+    layers = [*file_layers(given, ()), Layer(COMMAND_LINE, parsed(overrides))]
+    origin = SettingsOrigin(tuple(layers))
+    return _fill(schema, _without_replaced_params([layer.values for layer in layers]), origin, prefix=""), origin
+
+
 def load(
     given: Path | Mapping[str, Any], overrides: Sequence[str] = (), source: str = COMMAND_LINE
 ) -> tuple[Settings, SettingsOrigin]:

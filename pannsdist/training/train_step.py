@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -11,7 +11,7 @@ import numpy as np
 import paddle
 
 from pannsdist.contracts.batch import Batch
-from pannsdist.contracts.network import Network
+from pannsdist.contracts.network import Network, evaluation_mode
 from pannsdist.distributed.world import World
 from pannsdist.runtime import seeding
 from pannsdist.runtime.errors import BadRunFolder
@@ -20,6 +20,7 @@ from pannsdist.training.optimization import gradients
 from pannsdist.training.optimization.averaging import ExponentialMovingAverage, StochasticWeightAverage
 from pannsdist.training.optimization.deciding import Decision, DeviceDecision, HostDecision
 from pannsdist.training.optimization.freezing import Freezing
+from pannsdist.training.optimization.mean_teacher import Consistency
 from pannsdist.training.optimization.optimizers import optimizer_arrays, restore_optimizer, state_on_device
 from pannsdist.training.optimization.precision import LossScale, autocast, needs_loss_scale
 from pannsdist.training.step_outcome import StepOutcome
@@ -63,7 +64,8 @@ class StepOptions:
 
     `accumulate_steps`: gradient accumulation steps, the micro-batches that each process splits its batch into.
     `clip_norm`: maximum gradient norm. `amp`: none, fp16 or bf16. `swa_first_epoch`: first epoch of stochastic weight
-    averaging. `lr_factors`: learning rate factors by parameter group, for reports.
+    averaging. `lr_factors`: learning rate factors by parameter group, for reports. `consistency` is the mean teacher,
+    whose weights are the moving average.
     """
 
     accumulate_steps: int = 1
@@ -73,6 +75,18 @@ class StepOptions:
     swa_first_epoch: int | None = None
     freezing: Freezing | None = None
     lr_factors: Mapping[str, float] = field(default_factory=lambda: {"all": 1.0})
+    consistency: Consistency | None = None
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """A micro-batch on the device; its losses count `weight`."""
+
+    waveforms: paddle.Tensor
+    targets: paddle.Tensor
+    weight: float
+    kwargs: Mapping[str, paddle.Tensor]
+    is_embedded: bool
 
 
 class Learner:
@@ -135,7 +149,7 @@ class Learner:
         paddle.seed(seeding.step_seed(seed, step, self._world.rank))
         self._freezing.keep_frozen_in_eval_mode()
         self._statistics_backup.save()
-        check = self._check(self._backward(batch, all_clips))
+        check = self._check(self._backward(batch, step, all_clips))
         self._decision.change_if(check.finite, self._changing_tensors(), lambda: self._update(step, check.norm))
         self._decision.keep_if(check.finite, self._statistics_backup)
         self._wrapped_optimizer.clear_grad()
@@ -143,14 +157,16 @@ class Learner:
         self._scale.update(check.finite)
         return _outcome(check, counts)
 
-    def _backward(self, batch: Batch, all_clips: int) -> paddle.Tensor:
+    def _backward(self, batch: Batch, step: int, all_clips: int) -> paddle.Tensor:
         """Compute gradients of the mean over all clips of all processes; returns the sum of this process's losses."""
         micro_batches = _micro_batches(batch, self._options.accumulate_steps)
+        inputs = [self._inputs(part) for part in micro_batches]
+        of_teacher = self._of_teacher(inputs)
         losses = []
-        for number, part in enumerate(micro_batches, start=1):
+        for number, part in enumerate(inputs, start=1):
             is_last = number == len(micro_batches)
             with self._averaging() if is_last else self._world.no_sync(self._wrapped):
-                loss = self._forward(part)
+                loss = self._forward(part, step, next(of_teacher, None))
                 self._scale.scaled(loss, self._world.size / all_clips).backward()
             losses.append(loss.detach())
         return paddle.add_n(losses)
@@ -158,16 +174,36 @@ class Learner:
     def _averaging(self) -> AbstractContextManager[None]:
         return self._world.averaging(self._wrapped, self._parameters)
 
-    def _forward(self, batch: Batch) -> paddle.Tensor:
-        """The sum of the losses of a micro-batch."""
+    def _inputs(self, batch: Batch) -> _Inputs:
         waveforms, targets, weight = batch.waveforms, batch.targets, 1.0
-        inputs = {name: self._tensor(array) for name, array in batch.model_kwargs.items() if len(array)}
+        kwargs = {name: self._tensor(array) for name, array in batch.model_kwargs.items() if len(array)}
         if len(waveforms) == 0:  # no readable clip here: a silent clip of weight 0 takes part in the collectives
             waveforms = np.zeros((1, *waveforms.shape[1:]), np.float32)
             targets, weight = np.zeros((1, *targets.shape[1:]), targets.dtype), 0.0
+        return _Inputs(self._tensor(waveforms), self._tensor(targets), weight, kwargs, batch.is_embedded)
+
+    def _forward(self, inputs: _Inputs, step: int, of_teacher: paddle.Tensor | None) -> paddle.Tensor:
+        """The sum of the losses of a micro-batch."""
         with autocast(self._options.amp, self._world.device):
-            logits = self._wrapped(self._tensor(waveforms), **inputs, is_embedded=batch.is_embedded)
-        return self._loss(logits.astype("float32"), self._tensor(targets)).sum() * weight
+            logits = self._wrapped(inputs.waveforms, **inputs.kwargs, is_embedded=inputs.is_embedded)
+        logits = logits.astype("float32")
+        losses = self._loss(logits, inputs.targets)
+        if self._options.consistency is not None and of_teacher is not None:
+            consistency = self._options.consistency
+            losses = losses + consistency.factor(step) * consistency.loss(logits, of_teacher)
+        return losses.sum() * inputs.weight
+
+    def _of_teacher(self, parts: Sequence[_Inputs]) -> Iterator[paddle.Tensor]:
+        """The logits of the mean teacher for each micro-batch, which it hears unmasked; nothing without a teacher."""
+        if self._options.consistency is None:
+            return iter(())
+        with self.averaged_weights(), evaluation_mode(self.network), paddle.no_grad():
+            found = []
+            for part in parts:
+                mixed = {name: value for name, value in part.kwargs.items() if name != "augment_noise"}
+                with autocast(self._options.amp, self._world.device):
+                    found.append(self.network(part.waveforms, **mixed).astype("float32"))
+        return iter(found)
 
     def _tensor(self, array: np.ndarray) -> paddle.Tensor:
         return on_device(array, self._world.device != "cpu")

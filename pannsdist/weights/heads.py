@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pannsdist.weights.formats.arrays import Array
 from pannsdist.weights.layouts import FOREIGN_HEADS
@@ -31,6 +31,8 @@ def match_head(state: Mapping[str, Array], shapes: Mapping[str, Shape], head: st
     """
     named, dropped, original_name = with_own_head(state, shapes, head)
     own_shapes = {key: shape for key, shape in shapes.items() if inside(key, head)}
+    if (answers := as_frame_head(named, own_shapes, head)) is not None:
+        return replace(answers, dropped=dropped + answers.dropped)
     file_shapes = {key: value.shape for key, value in named.items() if inside(key, head)}
     if not file_shapes:
         return HeadMatch(named, f"remade (none -> {classes(own_shapes)} classes)", frozenset(own_shapes), dropped)
@@ -40,6 +42,25 @@ def match_head(state: Mapping[str, Array], shapes: Mapping[str, Shape], head: st
     rest = {key: value for key, value in named.items() if key not in file_shapes}
     unused = tuple(original_name + key[len(head) :] for key in file_shapes)
     return HeadMatch(rest, f"remade ({change[0]} -> {change[1]} classes)", frozenset(own_shapes), dropped + unused)
+
+
+def as_frame_head(state: Mapping[str, Array], own_shapes: Mapping[str, Shape], head: str) -> HeadMatch | None:
+    """The head of a network that answers by clip, for a `FrameHead`; None where either is no such head.
+
+    A linear layer of as many classes becomes that of the frames, as the mean of what it gives of frames is what it
+    gives of the clip. Everything else of the head stays randomly initialised.
+    """
+    file_keys = [key for key in state if inside(key, head)]
+    frames = {f"{head}.{key}": f"{head}.frames.{key}" for key in ("weight", "bias")}
+    if not set(frames.values()) <= own_shapes.keys() or not file_keys or file_keys[0] in own_shapes:
+        return None
+    rest = {key: value for key, value in state.items() if key not in file_keys}
+    if set(file_keys) == set(frames) and all(state[key].shape == own_shapes[own] for key, own in frames.items()):
+        moved = {own: state[key] for key, own in frames.items()}
+        fresh = frozenset(own_shapes) - moved.keys()
+        return HeadMatch({**rest, **moved}, f"{KEPT} for frames" + (", attention new" if fresh else ""), fresh)
+    text = f"new: of {classes(own_shapes)} classes by frame"
+    return HeadMatch(rest, text, frozenset(own_shapes), tuple(file_keys))
 
 
 def with_own_head(

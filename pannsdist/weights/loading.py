@@ -140,11 +140,13 @@ def not_needed(layer: paddle.nn.Layer) -> tuple[str, ...]:
 
 
 def linear_weights(layer: paddle.nn.Layer) -> set[str]:
-    """Structured names of the weights of all Linear sub-layers."""
+    """Structured names of the weights of all Linear sub-layers, and of those that a head of frames replaces."""
     import paddle
 
-    named = layer.named_sublayers(include_self=True)
-    return {f"{name}.weight".lstrip(".") for name, part in named if isinstance(part, paddle.nn.Linear)}
+    from pannsdist.contracts.frame_head import FrameHead
+
+    named, linears = layer.named_sublayers(include_self=True), (paddle.nn.Linear, FrameHead)
+    return {f"{name}.weight".lstrip(".") for name, part in named if isinstance(part, linears)}
 
 
 def renamed(key: str) -> str:

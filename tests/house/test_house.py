@@ -30,6 +30,7 @@ ROOF = max(FLOORS) + 1
 MAX_ENTRIES = 17
 COMPUTING = (
     "contracts/layers.py",
+    "contracts/frame_head.py",
     "contracts/network.py",
     "contracts/spectrum.py",
     "distributed/averaging.py",
@@ -58,6 +59,12 @@ SETTINGS_KEYS = [
     "data.min_clip_s",
     "data.cache",
     "data.cache_dtype",
+    "data.cache_features",
+    "task",
+    "events.pooling",
+    "events.weak_weight",
+    "events.consistency_weight",
+    "events.consistency_ramp_epochs",
     "data.cache_limit_gb",
     "train.epochs",
     "train.batch_size",

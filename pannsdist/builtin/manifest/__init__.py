@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 from pannsdist.builtin.manifest.clips import check_clips, read_clips
+from pannsdist.builtin.manifest.events import has_events, with_events
 from pannsdist.builtin.manifest.params import ManifestParams
 from pannsdist.builtin.manifest.reading import check_division, fold_of, read_labels, read_manifest
-from pannsdist.builtin.manifest.splits import split_clips
+from pannsdist.builtin.manifest.splits import file_names, split_clips
 from pannsdist.contracts import Clip, UserError
 from pannsdist.contracts.drawn_splits import check_drawn_params, drawn_folds
 from pannsdist.contracts.locations import is_root, location_of
@@ -36,6 +38,11 @@ class Manifest:
 
     A file whose name on disk has another Unicode normal form, as on macOS, is found.
 
+    Clips may have events: of a column `events` in JSON, a list of `{"onset_s", "offset_s", "label"}` in seconds from
+    the start of the clip; or of the files and folders that `events` names, in seconds from the start of the sound, of
+    which a clip with a `start` gets its part. A clip with labels and no events is weakly labelled, one with neither not
+    at all, as `unlisted` says. Such a dataset is multi-label.
+
     With `multi_label`, labels are split at `label_separator` and may be empty. `labels` is a text file with one label
     per line, in the order of the network's outputs; without it labels are sorted.
     """
@@ -48,7 +55,7 @@ class Manifest:
         """The folds of the column `fold`, or those to draw; empty if there are none."""
         if params.folds:
             return drawn_folds(params)
-        table = read_manifest(location_of(params.path, "data.params.path"), params.columns)
+        table = read_manifest(location_of(params.path, "data.params.path"), params)
         if not all("fold" in row.cells for row in table.examples):
             return ()
         return tuple(sorted({fold_of(row) for row in table if split_named(row.text("split")) != "test"}))
@@ -65,12 +72,15 @@ class Manifest:
                 "give the folder that the paths in the manifest are relative to",
             )
         known = read_labels(location_of(params.labels, "data.params.labels")) if params.labels else ()
-        table = read_manifest(path, params.columns)
+        table = read_manifest(path, params)
         check_division(table, params)
-        clips = read_clips(path, table, root, params)
-        self.multi_label = params.multi_label
-        self.labels = known or tuple(sorted(clips.label_names))
-        check_clips(table, clips, self.labels, params.labels)
+        is_with_events = has_events(table, params)
+        self.multi_label = params.multi_label or is_with_events
+        clips = read_clips(path, table, root, replace(params, multi_label=self.multi_label))
+        check_clips(table, clips, known or clips.label_names, params.labels)
+        if is_with_events:
+            clips = with_events(table, clips, file_names(root, clips.sources), params, known)
+        self.labels = known or tuple(sorted(clips.used_label_names))
         self._clips = split_clips(root, table, clips, params)
         self.splits = tuple(self._clips)
 

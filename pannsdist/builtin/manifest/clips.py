@@ -6,7 +6,7 @@ import math
 import os
 from array import array
 from collections.abc import Iterable, Sequence
-from itertools import compress
+from itertools import compress, repeat
 from typing import Any
 
 import numpy as np
@@ -93,8 +93,8 @@ def _seconds(table: Table, column: str) -> tuple[np.ndarray | None, list[int]]:
 def _label_values(table: Table) -> Iterable[Any]:
     """What `label` or `labels` has in each row, of which a row has one."""
     columns = [column for column in ("labels", "label") if table.has(column)]
-    if len(columns) == 1:
-        return table.values(columns[0])
+    if len(columns) < 2:
+        return table.values(columns[0]) if columns else repeat(None, len(table))
     pairs = zip(*(table.values(column) for column in columns), strict=True)
     return (second if first is None else first for first, second in pairs)
 
@@ -181,7 +181,7 @@ def _checked(row: Row, places: Places, params: ManifestParams) -> str:
 
 def _check_labels(row: Row, params: ManifestParams) -> None:
     column = "labels" if "labels" in row.cells else "label"
-    found = _pieces(row.cells[column], params.label_separator)
+    found = _pieces(row.cells.get(column), params.label_separator)
     if found is None:
         row.refuse(f"{column} is {row.cells[column]!r}", "it is a string, or in JSON a list of strings")
     labels = list(dict.fromkeys(shown(label.strip()) for label in found if label.strip()))

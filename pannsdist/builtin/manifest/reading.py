@@ -11,7 +11,7 @@ from pannsdist.contracts.locations import Location
 from pannsdist.contracts.split_names import how_to_name, is_unclear, split_named
 from pannsdist.contracts.tables import TABLE_ENDINGS, Row, Table, lines_of, read_text, table_rows
 
-COLUMNS = ("path", "label", "labels", "split", "fold", "start", "duration", "id")
+COLUMNS = ("path", "label", "labels", "events", "split", "fold", "start", "duration", "id")
 
 
 def fold_of(row: Row) -> int:
@@ -43,8 +43,9 @@ def read_labels(path: Location) -> tuple[str, ...]:
     return tuple(labels)
 
 
-def read_manifest(path: Location, columns: Mapping[str, str]) -> Table:
-    """The table, with the columns named as `columns` says. Raises UserError."""
+def read_manifest(path: Location, params: ManifestParams) -> Table:
+    """The table, with the columns named as `params.columns` says. Raises UserError."""
+    columns = params.columns
     if path.suffix.lower() not in TABLE_ENDINGS:
         raise UserError(
             f"{path} (data.params.path) is not a manifest", f"supported suffixes: {', '.join(TABLE_ENDINGS)}"
@@ -57,13 +58,14 @@ def read_manifest(path: Location, columns: Mapping[str, str]) -> Table:
         raise UserError(f"data.params.columns has {unknown[0]!r}", right)
     alternatives = ("label", "labels") if {"label", "labels"} & set(columns) else ()
     table = table.renamed(columns, alternatives) if columns else table
+    needs_labels = not (params.events or table.has("events"))
     for row in table.examples:
-        _check_columns(row)
+        _check_columns(row, needs_labels)
     return table
 
 
-def _check_columns(row: Row) -> None:
-    for names in (("path",), ("label", "labels")):
+def _check_columns(row: Row, needs_labels: bool) -> None:
+    for names in (("path",), ("label", "labels")) if needs_labels else (("path",),):
         if not any(name in row.cells for name in names):
             found = f"columns found: {', '.join(row.cells)}"
             right = f"{found}; if it has another name: data.params.columns.{names[0]}=NAME"

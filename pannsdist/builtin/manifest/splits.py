@@ -45,7 +45,7 @@ def _groups(root: Location, table: Table, clips: ClipList, params: ManifestParam
     column = params.group
     lacking = next((row for row in table.examples if column not in row.cells), None)
     if not column:
-        groups = list(_names(root, clips.sources))
+        groups = list(file_names(root, clips.sources))
     elif lacking is None:
         groups = table.texts(column)
         if not all(groups):
@@ -59,7 +59,8 @@ def _groups(root: Location, table: Table, clips: ClipList, params: ManifestParam
     return [shown(group) for group in groups]
 
 
-def _names(root: Location, sources: Sequence[Any]) -> Sequence[str]:
+def file_names(root: Location, sources: Sequence[Any]) -> Sequence[str]:
+    """The file of each clip, relative to the root, with slashes."""
     return sources.names if isinstance(sources, Files) else [str(below(source.url, root)) for source in sources]
 
 

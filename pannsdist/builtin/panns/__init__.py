@@ -12,17 +12,27 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pannsdist.builtin.logmel import LogMel, LogMelParams
 from pannsdist.builtin.panns.published import published_weights
 from pannsdist.builtin.waveform import Waveform, WaveformParams
-from pannsdist.contracts import FrontEnd, NoParams, Pretrained
+from pannsdist.contracts import FrontEnd, NoParams, Pretrained, param
+from pannsdist.contracts.param_checks import check_params
 
 if TYPE_CHECKING:
     import paddle
 
+    from pannsdist.builtin.panns.networks import NetworkConfig
+
 
 @dataclass(frozen=True)
-class LogMelNetworkParams:
+class JoinedNetworkParams:
     """`spec_augment` masks the log-mel in training, as in the original."""
 
     spec_augment: bool = False
+
+
+@dataclass(frozen=True)
+class LogMelNetworkParams(JoinedNetworkParams):
+    """`frame_stride` feature frames are one output frame, where events are asked for."""
+
+    frame_stride: int = param(8, "feature frames to an output frame, where events are asked for: 2, 4, 8, 16 or 32")
 
 
 class _Network:
@@ -38,15 +48,22 @@ class _Network:
     def __init_subclass__(cls) -> None:
         cls.weights = published_weights(cls.__name__, cls.front_end)
 
-    def __init__(self, params: LogMelNetworkParams | NoParams) -> None:
+    def __init__(self, params: JoinedNetworkParams | NoParams) -> None:
         self.params = params
 
     def build(self, labels: Sequence[str], front_end: FrontEnd) -> paddle.nn.Layer:
         """(B, 1, T, F) -> (B, C) logits."""
         from pannsdist.builtin.panns import networks
 
-        spec_augment = isinstance(self.params, LogMelNetworkParams) and self.params.spec_augment
-        config = networks.NetworkConfig(len(labels), front_end.bins, spec_augment)
+        return self._built(networks.NetworkConfig(len(labels), front_end.bins, self._masks))
+
+    @property
+    def _masks(self) -> bool:
+        return isinstance(self.params, JoinedNetworkParams) and self.params.spec_augment
+
+    def _built(self, config: NetworkConfig) -> paddle.nn.Layer:
+        from pannsdist.builtin.panns import networks
+
         layer: paddle.nn.Layer = getattr(networks, self.network)(config, **self.details)
         return layer
 
@@ -65,6 +82,24 @@ class _LogMelNetwork(_Network):
     def __init_subclass__(cls) -> None:
         cls.front_end = LogMel(LogMelParams(**cls.feature_params)).front_end
         super().__init_subclass__()
+
+    def __init__(self, params: LogMelNetworkParams) -> None:
+        super().__init__(params)
+        known = [2**power for power in range(1, 6) if 2**power <= self.shrinks]
+        rule = ("frame_stride", params.frame_stride in known, ", ".join(map(str, known)))
+        check_params("model.params", params, [rule])
+        self.frame_stride = params.frame_stride
+
+    def frame_samples(self, front_end: FrontEnd) -> int:
+        """The samples of an output frame of the network of `build_frames`."""
+        return self.frame_stride * front_end.hop_samples
+
+    def build_frames(self, labels: Sequence[str], front_end: FrontEnd, pooling: str) -> paddle.nn.Layer:
+        """(B, 1, T, F) -> (B, T' + 1, C) logits of frames and, last, of the clip."""
+        from pannsdist.builtin.panns import networks
+
+        frames = networks.FrameConfig(self.head, pooling, self.frame_stride)
+        return self._built(networks.NetworkConfig(len(labels), front_end.bins, self._masks, frames))
 
     def accepts(self, front_end: FrontEnd) -> bool:
         """From scratch, any spectrogram with a bin left after pooling: the first batch norm normalises each bin."""
@@ -233,7 +268,7 @@ class WavegramCnn14(_WaveformNetwork):
 class WavegramLogmelCnn14(WavegramCnn14):
     """PANNs Wavegram-Logmel-CNN: CNN14 on learned features and a log-mel of 64 bins, 81.1 M parameters."""
 
-    Params = LogMelNetworkParams
+    Params = JoinedNetworkParams
     network = "wavegram_logmel_cnn14"
 
     def accepts(self, front_end: FrontEnd) -> bool:

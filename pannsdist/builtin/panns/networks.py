@@ -29,6 +29,7 @@ from pannsdist.builtin.panns.residual import BASIC, BOTTLENECK, LINE, DaiBlock, 
 from pannsdist.builtin.panns.spec_augment import Mixup, SpecAugment
 from pannsdist.builtin.panns.tagger import (
     AttentionTagger,
+    ByFrame,
     Description,
     Embedder,
     MaxTagger,
@@ -36,6 +37,7 @@ from pannsdist.builtin.panns.tagger import (
     Tagger,
 )
 from pannsdist.builtin.spectrum import LogMelSpectrum
+from pannsdist.contracts.frame_head import FrameHead
 
 BLOCK_DROPOUT, LEE_DROPOUT = 0.2, 0.1
 CNN6_WIDTHS = (1, 64, 128, 256, 512)
@@ -59,6 +61,25 @@ class NetworkConfig:
     classes: int
     bins: int
     spec_augment: bool = False
+    by_frame: FrameConfig | None = None
+
+
+@dataclass(frozen=True)
+class FrameConfig:
+    """The head of a network that answers by frame: its name, its pooling, and the feature frames of one of its."""
+
+    head: str
+    pooling: str
+    frame_stride: int
+
+
+def tagger(config: NetworkConfig, description: Description, decision: str = "clip") -> Embedder:
+    """The network of a description with the head that the config asks for; `decision` is one of the clip."""
+    frames = config.by_frame
+    if frames is None:
+        return DECISIONS[decision](description, config.classes)
+    head = FrameHead(description.embedding, config.classes, frames.pooling)
+    return ByFrame(description, head, frames.head, frames.frame_stride)
 
 
 def normed_bins(config: NetworkConfig) -> list[Part]:
@@ -87,19 +108,19 @@ def cnn14_blocks(widths: Sequence[int] = CNN14_WIDTHS) -> list[nn.Layer]:
 def cnn6(config: NetworkConfig) -> Embedder:
     """Four blocks of one 5x5 convolution."""
     blocks = [conv_block_5x5(*pair) for pair in pairwise(CNN6_WIDTHS)]
-    return Tagger(Description([*normed_bins(config), *numbered(blocks, BLOCK_DROPOUT)], 512, 512), config.classes)
+    return tagger(config, Description([*normed_bins(config), *numbered(blocks, BLOCK_DROPOUT)], 512, 512))
 
 
 def cnn10(config: NetworkConfig) -> Embedder:
     """Four blocks of two 3x3 convolutions."""
     blocks = [conv_block(*pair) for pair in pairwise(CNN6_WIDTHS)]
-    return Tagger(Description([*normed_bins(config), *numbered(blocks, BLOCK_DROPOUT)], 512, 512), config.classes)
+    return tagger(config, Description([*normed_bins(config), *numbered(blocks, BLOCK_DROPOUT)], 512, 512))
 
 
 def cnn14(config: NetworkConfig, *, embedding: int = 2048, decision: str = "clip") -> Embedder:
     """Six blocks of two 3x3 convolutions, with a clip-level or segment-level head."""
     parts = [*normed_bins(config), *numbered(cnn14_blocks(), BLOCK_DROPOUT)]
-    return DECISIONS[decision](Description(parts, 2048, embedding), config.classes)
+    return tagger(config, Description(parts, 2048, embedding), decision)
 
 
 def resnet(config: NetworkConfig, *, kind: Kind, depths: Sequence[int]) -> Embedder:
@@ -110,7 +131,7 @@ def resnet(config: NetworkConfig, *, kind: Kind, depths: Sequence[int]) -> Embed
         Part("resnet", ResNet(kind, RESNET_WIDTHS, depths, last=nn.AvgPool2D(2)), BLOCK_DROPOUT),
         Part("conv_block_after1", conv_block(512 * kind.expansion, 2048, pool=1), BLOCK_DROPOUT),
     ]
-    return Tagger(Description(parts, 2048, 2048), config.classes)
+    return tagger(config, Description(parts, 2048, 2048))
 
 
 def resnet22(config: NetworkConfig) -> Embedder:
@@ -131,13 +152,13 @@ def resnet54(config: NetworkConfig) -> Embedder:
 def mobilenet_v1(config: NetworkConfig) -> Embedder:
     """Thirteen pairs of a depthwise and a 1x1 convolution."""
     parts = [*normed_bins(config), Part("features", mobile_v1())]
-    return Tagger(Description(parts, V1_WIDTHS[-1], 1024), config.classes)
+    return tagger(config, Description(parts, V1_WIDTHS[-1], 1024))
 
 
 def mobilenet_v2(config: NetworkConfig) -> Embedder:
     """Seventeen inverted residuals; no dropout before `fc1`."""
     parts = [*normed_bins(config), Part("features", mobile_v2())]
-    return Tagger(Description(parts, V2_LAST, 1024, clip_dropout=0.0), config.classes)
+    return tagger(config, Description(parts, V2_LAST, 1024, clip_dropout=0.0))
 
 
 def wavegram(bins: int) -> list[Part]:

@@ -16,6 +16,8 @@ from paddle import nn
 from pannsdist.builtin.panns.blocks import Part, linear
 from pannsdist.builtin.panns.residual import freeze_unused
 from pannsdist.builtin.panns.spec_augment import AugmentInputs, AugmentLayer
+from pannsdist.builtin.panns.time_axis import keep_frames
+from pannsdist.contracts.frame_head import FrameHead, of_length
 
 EMBEDDING_DROPOUT = 0.5
 ATTENTION_LIMIT = 10.0
@@ -128,6 +130,32 @@ class Tagger(Embedder):
     def _hidden(self, features: paddle.Tensor, augment_inputs: AugmentInputs) -> paddle.Tensor:
         frames = self._frames(features, augment_inputs)
         return self._embedded(frames.max(axis=2) + frames.mean(axis=2))
+
+
+class ByFrame(Embedder):
+    """Logits of each output frame and, in the last row, of the clip: `FrameHead`.
+
+    An embedding is that of the clip-level head for a clip of one frame: the maximum and the mean of one are itself.
+    """
+
+    def __init__(self, description: Description, head: FrameHead, name: str, frame_stride: int) -> None:
+        super().__init__(description)
+        self._head_name, self._frame_stride = name, frame_stride
+        self.add_sublayer(name, head)
+        keep_frames(self, frame_stride)
+
+    def embed(self, features: paddle.Tensor) -> paddle.Tensor:
+        """Features (B, 1, T, F) -> the mean of the embeddings of the frames (B, E)."""
+        return self._embeddings(features, AugmentInputs()).mean(axis=1)
+
+    def _logits(self, features: paddle.Tensor, augment_inputs: AugmentInputs) -> paddle.Tensor:
+        return getattr(self, self._head_name)(self._embeddings(features, augment_inputs))
+
+    def _embeddings(self, features: paddle.Tensor, augment_inputs: AugmentInputs) -> paddle.Tensor:
+        """Features -> (B, T', E)."""
+        frames = self._frames(features, augment_inputs).transpose([0, 2, 1])
+        frames = of_length(frames, features, self._frame_stride)
+        return F.dropout(self._embedded(2 * frames), EMBEDDING_DROPOUT, training=self.training)
 
 
 class FrameTagger(Embedder):

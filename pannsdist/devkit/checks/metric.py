@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from pannsdist.contracts.predictions import Predictions
 from pannsdist.devkit.checking import Check, Cost, Subject, require
+from pannsdist.devkit.made_predictions import CLIPS, arrays_of, guesses, perfect, rows_of, scaled, without_labels
 
 TASKS = tuple((multi_label, classes) for multi_label in (False, True) for classes in (2, 5, 12))
 """Kinds of task: (multi_label, number of classes)."""
-CLIPS = 60
 TOLERANCE = 1e-9
 """Relative tolerance of a score for rounding from another order of additions."""
 
@@ -62,11 +59,11 @@ def its_input_is_not_modified(subject: Subject) -> str:
     metric = subject.plugin()
     for task in _tasks(metric):
         given = guesses(*task)
-        original = [array.copy() for array in (given.logits, given.targets)]
+        original = [array.copy() for array in arrays_of(given)]
         metric(given)
-        same = all(np.array_equal(*pair) for pair in zip(original, (given.logits, given.targets), strict=True))
+        same = all(np.array_equal(*pair) for pair in zip(original, arrays_of(given), strict=True))
         require(same, "it modifies the predictions in place")
-        for array in (given.logits, given.targets):
+        for array in arrays_of(given):
             array.setflags(write=False)
         metric(given)
     return f"{CLIPS} clips"
@@ -77,7 +74,7 @@ def the_order_of_the_clips_does_not_matter(subject: Subject) -> str:
     metric = subject.plugin()
     for task in _tasks(metric):
         given = guesses(*task)
-        first, reverse = metric(given), metric(_rows(given, list(range(CLIPS))[::-1]))
+        first, reverse = metric(given), metric(rows_of(given, range(CLIPS)[::-1]))
         require(_alike(first, reverse), f"{first}, and in reverse order {reverse}, for {_words(task)}")
     return f"{CLIPS} clips, and the same in reverse order"
 
@@ -88,7 +85,7 @@ def correct_predictions_score_better_than_wrong_ones(subject: Subject) -> str:
     scores_text = ""
     for task in _tasks(metric):
         right = perfect(*task)
-        scores = float(metric(right)), float(metric(replace(right, logits=-right.logits)))
+        scores = float(metric(right)), float(metric(scaled(right, -1.0)))
         better = scores[0] > scores[1] if metric.higher_is_better else scores[0] < scores[1]
         words = f"higher_is_better is {metric.higher_is_better}"
         require(better, f"{words}, but correct scores {scores[0]} and wrong {scores[1]}, for {_words(task)}")
@@ -101,49 +98,18 @@ def degenerate_predictions_give_a_number_or_nan(subject: Subject) -> str:
     metric = subject.plugin()
     for task in _tasks(metric):
         given = guesses(*task)
-        truth = given.positives
-        one_class = _rows(given, np.flatnonzero(truth[:, 0]))
         cases = {
-            "a single clip": _rows(given, [0]),
-            "clips of one class": one_class,
-            "constant logits": replace(given, logits=np.zeros_like(given.logits)),
-            "very large logits": replace(given, logits=1e4 * given.logits),
+            "a single clip": rows_of(given, [0]),
+            "clips of one class": rows_of(given, np.flatnonzero(given.positives[:, 0])),
+            "constant logits": scaled(given, 0.0),
+            "very large logits": scaled(given, 1e4),
         }
         if given.multi_label:
-            cases["no labels"] = replace(given, targets=np.zeros_like(given.targets))
+            cases["no labels"] = without_labels(given)
         for name, case in cases.items():
             value = metric(case)
             require(_is_number(value), f"{name}: it returns a {type(value).__name__}, for {_words(task)}")
     return "a single clip, one class, no labels, constant and large logits"
-
-
-def guesses(multi_label: bool, classes: int, seed: int = 0) -> Predictions:
-    """Predictions above chance level with many errors; every class has clips."""
-    generator = np.random.default_rng(seed)
-    right = perfect(multi_label, classes)
-    logits = (0.3 * right.logits + generator.normal(0, 2, right.logits.shape)).astype(np.float32)
-    return replace(right, logits=logits)
-
-
-def perfect(multi_label: bool, classes: int) -> Predictions:
-    """Correct predictions of varying confidence; all logits differ."""
-    generator = np.random.default_rng(7)
-    labels = tuple(f"label {number}" for number in range(classes))
-    first = np.arange(CLIPS) % classes
-    truth = np.equal.outer(first, np.arange(classes))
-    if multi_label:
-        truth |= generator.random(truth.shape) < 0.2
-        truth[-1] = False  # a clip without labels
-    logits = (np.where(truth, 1, -1) * generator.uniform(2, 6, truth.shape)).astype(np.float32)
-    targets = truth.astype(np.float32) if multi_label else first.astype(np.int64)
-    ids = tuple(f"clip {number:03d}" for number in range(CLIPS))
-    return Predictions(ids, logits, targets, labels, multi_label)
-
-
-def _rows(given: Predictions, rows: Sequence[int] | np.ndarray) -> Predictions:
-    chosen = list(rows)
-    ids = tuple(given.ids[row] for row in chosen)
-    return replace(given, ids=ids, logits=given.logits[chosen], targets=given.targets[chosen])
 
 
 def _tasks(metric: Any) -> list[tuple[bool, int]]:

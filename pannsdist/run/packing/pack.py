@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,14 +23,14 @@ from pannsdist.contracts.shard_manifest import (
     encode_table,
 )
 from pannsdist.contracts.tar_members import BLOCK_BYTES
+from pannsdist.run import new_folder
 from pannsdist.run.packing.divisions import Inventory
 from pannsdist.run.packing.files import Measured, file_name, measure
 from pannsdist.run.packing.layout import Layout, lay_out, sidecar
 from pannsdist.run.packing.writing import PackedFile, WriteTask, write
 from pannsdist.runtime import outputs, reading, storage
 from pannsdist.runtime.errors import BadDataset, CannotWrite, shell_command
-from pannsdist.runtime.folder_lock import FolderLock
-from pannsdist.runtime.names import folder_above, shown
+from pannsdist.runtime.names import shown
 
 MEASURED_AT_ONCE, WRITTEN_AT_ONCE = 16, 256
 """Files per task of a worker."""
@@ -78,7 +77,7 @@ def pack(inventory: Inventory, order: PackOrder) -> Pack:
     meanwhile; CannotRead; CannotWrite; BadRunFolder where another process packs into the same folder.
     """
     output = Path(os.path.abspath(order.output))  # noqa: PTH100 - a link is kept
-    with _locked(output):
+    with new_folder.locked(output, "packing"):
         refuse_output(output)
         loader = Loader(order.workers)
         try:
@@ -86,7 +85,7 @@ def pack(inventory: Inventory, order: PackOrder) -> Pack:
             kept, left_out = _without_bad(inventory, measured, order.skip_bad)
             sizes = [one.size_bytes for one in measured if not one.fault]
             layout = lay_out(kept, sizes, order.shard_bytes)
-            _refuse_full_disk(output, layout.total_bytes)
+            new_folder.refuse_full_disk(output, layout.total_bytes, "shards")
             headers: list[PackHeader] = []
             storage.write_folder_atomic(
                 output, lambda folder: headers.append(_fill(folder, kept, layout, loader, order))
@@ -94,19 +93,6 @@ def pack(inventory: Inventory, order: PackOrder) -> Pack:
         finally:
             loader.close()
     return Pack(output, headers[0], layout.total_bytes, left_out)
-
-
-@contextmanager
-def _locked(output: Path) -> Iterator[None]:
-    """The folder is this process's while the block runs; the lock lies beside it."""
-    outputs.require_folder(output, "-o")
-    place = output.with_name(f".{output.name}.packing")
-    lock = FolderLock.acquire(place, again=False)
-    try:
-        yield
-    finally:
-        lock.close()
-        storage.remove(place)
 
 
 def _measured(inventory: Inventory, loader: Loader, bar: Bar) -> list[Measured]:
@@ -136,17 +122,6 @@ def _without_bad(inventory: Inventory, measured: Sequence[Measured], skip: bool)
             f"without the clips that cannot be used, split '{empty[0]}' is empty", "\n".join(faults[:NAMED])
         )
     return kept, faults
-
-
-def _refuse_full_disk(output: Path, needed: int) -> None:
-    above = folder_above(output)
-    with storage.writing(output):
-        free = shutil.disk_usage(above).free
-    if free < needed:
-        wrong = f"cannot write -o {output}: the shards need {needed:,} bytes, and {free:,} are free there"
-        raise CannotWrite(
-            wrong, "nothing was written; free disk space, or give another folder", shell_command("df", "-h", above)
-        )
 
 
 def _fill(folder: Path, inventory: Inventory, layout: Layout, loader: Loader, order: PackOrder) -> PackHeader:

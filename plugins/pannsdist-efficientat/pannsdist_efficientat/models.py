@@ -6,11 +6,12 @@ Audio Tagging via Transformer-to-CNN Knowledge Distillation", ICASSP 2023, and i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pannsdist.contracts import FrontEnd, NoParams, Pretrained, param
+from pannsdist.contracts import FrontEnd, Pretrained, param
 from pannsdist.contracts.param_checks import check_params
 from pannsdist_efficientat.feature import EfficientAtMel
 from pannsdist_efficientat.params import KIND, MelParams
@@ -22,11 +23,22 @@ if TYPE_CHECKING:
 FEATURES = {f"features.{number}": (f"features.{number}",) for number in range(17)}
 
 
+FRAME_STRIDE = "feature frames to an output frame, where events are asked for: 2, 4, 8, 16 or 32"
+
+
 @dataclass(frozen=True)
 class ModelParams:
     """Settings of the networks."""
 
     dropout: float = param(0.2, "dropout probability before the last layer")
+    frame_stride: int = param(8, FRAME_STRIDE)
+
+
+@dataclass(frozen=True)
+class FullyConvolutionalParams:
+    """Settings of the fully convolutional networks."""
+
+    frame_stride: int = param(8, FRAME_STRIDE)
 
 
 class _Network:
@@ -37,6 +49,9 @@ class _Network:
     feature_params: ClassVar[Mapping[str, Any]] = {}
     front_end: ClassVar[FrontEnd]
     weights: ClassVar[Mapping[str, Pretrained]]
+    strides: ClassVar[tuple[int, int, int, int]] = (2, 2, 2, 2)
+    """Strides of the four downsampling blocks; the first convolution has stride 2 too."""
+    params: Any
 
     def __init_subclass__(cls) -> None:
         cls.front_end = EfficientAtMel(MelParams(**cls.feature_params)).front_end
@@ -56,6 +71,15 @@ class _Network:
             return front_end.window_samples // 2 + 2
         return max(front_end.window_samples, front_end.fft_samples)
 
+    def frame_samples(self, front_end: FrontEnd) -> int:
+        """The samples of an output frame of the network of `build_frames`."""
+        return int(self.params.frame_stride) * front_end.hop_samples
+
+    def _frame_stride_rule(self) -> tuple[str, bool, str]:
+        """The rule of `check_params`: strides of frames that the network has, from 2, which tells frames apart."""
+        known = [2**power for power in range(1, 6) if 2**power <= 2 * math.prod(self.strides)]
+        return "frame_stride", self.params.frame_stride in known, ", ".join(map(str, known))
+
 
 class MobileNet(_Network):
     """MobileNetV3-Large as trained by EfficientAT on AudioSet: pooling, then two linear layers."""
@@ -66,9 +90,10 @@ class MobileNet(_Network):
     stages: ClassVar[Mapping[str, Sequence[str]]] = {**FEATURES, "classifier": ("classifier",)}
 
     def __init__(self, params: ModelParams) -> None:
-        valid = 0.0 <= params.dropout < 1.0
-        check_params("model.params", params, [("dropout", valid, "from 0 up to, not including, 1")])
         self.params = params
+        valid = 0.0 <= params.dropout < 1.0
+        rules = [("dropout", valid, "from 0 up to, not including, 1"), self._frame_stride_rule()]
+        check_params("model.params", params, rules)
 
     def build(self, labels: Sequence[str], front_end: FrontEnd) -> paddle.nn.Layer:  # noqa: ARG002 - independent of the front end
         """A layer (B, 1, T, F) -> (B, C) logits, with random weights; `embed` gives (B, E)."""
@@ -76,27 +101,38 @@ class MobileNet(_Network):
 
         return MobileNetV3(self.width, len(labels), self.params.dropout)
 
+    def build_frames(self, labels: Sequence[str], front_end: FrontEnd, pooling: str) -> paddle.nn.Layer:  # noqa: ARG002 - independent of the front end
+        """A layer (B, 1, T, F) -> (B, T' + 1, C) logits of frames and, last, of the clip."""
+        from pannsdist_efficientat.frames import MobileNetV3ByFrame
+
+        params = self.params
+        return MobileNetV3ByFrame(self.width, (len(labels), pooling), params.dropout, params.frame_stride)
+
 
 class FullyConvolutional(_Network):
-    """MobileNetV3-Large with a fully convolutional head: classification at each position, then pooling.
+    """MobileNetV3-Large with a fully convolutional head: classification at each position, then pooling."""
 
-    `strides` are those of the four downsampling blocks, which have stride 2 in the other networks.
-    """
-
-    Params = NoParams
+    Params = FullyConvolutionalParams
     width = 1.0
     head: ClassVar[str] = "classifier"
     stages: ClassVar[Mapping[str, Sequence[str]]] = FEATURES
-    strides: ClassVar[tuple[int, int, int, int]] = (2, 2, 2, 2)
 
-    def __init__(self, params: NoParams) -> None:
+    def __init__(self, params: FullyConvolutionalParams) -> None:
         self.params = params
+        check_params("model.params", params, [self._frame_stride_rule()])
 
     def build(self, labels: Sequence[str], front_end: FrontEnd) -> paddle.nn.Layer:  # noqa: ARG002 - independent of the front end
         """A layer (B, 1, T, F) -> (B, C) logits, with random weights; `embed` gives (B, E)."""
         from pannsdist_efficientat.network import FullyConvolutionalMobileNetV3
 
         return FullyConvolutionalMobileNetV3(self.width, len(labels), self.strides)
+
+    def build_frames(self, labels: Sequence[str], front_end: FrontEnd, pooling: str) -> paddle.nn.Layer:  # noqa: ARG002 - independent of the front end
+        """A layer (B, 1, T, F) -> (B, T' + 1, C) logits of frames and, last, of the clip."""
+        from pannsdist_efficientat.frames import FullyConvolutionalByFrame
+
+        head = (len(labels), pooling)
+        return FullyConvolutionalByFrame(self.width, head, self.strides, self.params.frame_stride)
 
 
 class Mn01(MobileNet):

@@ -29,6 +29,7 @@ class Block(NamedTuple):
 FIRST, LAST_FACTOR, HIDDEN = 16, 6, 1280
 STRIDES = (2, 2, 2, 2)
 """Strides of the four downsampling blocks; the first convolution has stride 2 too."""
+TOTAL_STRIDE = 32
 RE, HS = nn.ReLU, nn.Hardswish
 BLOCKS = (
     Block(3, 16, 16, False, RE, 1),
@@ -61,11 +62,56 @@ def eighths(channels: float) -> int:
     return rounded + 8 if rounded < 0.9 * channels else rounded
 
 
-def convolution(sizes: tuple[int, int], kernel: int = 1, stride: int = 1, groups: int = 1) -> list[nn.Layer]:
+class Pace(NamedTuple):
+    """How far a convolution moves in bins and in frames, and how many frames lie between its weights."""
+
+    bins: int = 1
+    frames: int = 1
+    dilation: int = 1
+
+
+UNSTRIDED = Pace()
+
+
+class Clock:
+    """Hands out the steps of the convolutions of a network that halves its frames only up to a total stride.
+
+    Where a stride of frames is left out, all later convolutions are spread over twice as many frames: each of their
+    outputs is then, but for edges and means over time, one of the network that has the stride, so that its weights keep
+    their meaning (L.-C. Chen et al., "DeepLab", 2016; "algorithme a trous").
+    """
+
+    def __init__(self, frame_stride: int) -> None:
+        self._left, self._dilation = frame_stride, 1
+
+    def pace(self, stride: int) -> Pace:
+        """The steps of the next convolution, of stride 1 or 2 in the original."""
+        if self._left >= stride:
+            self._left //= stride
+            return Pace(stride, stride, self._dilation)
+        pace = Pace(stride, 1, self._dilation)
+        self._dilation *= stride
+        return pace
+
+
+def convolution(
+    sizes: tuple[int, int],
+    kernel: int = 1,
+    pace: Pace = UNSTRIDED,
+    groups: int = 1,
+) -> list[nn.Layer]:
     """Convolution without bias and with same padding, then batch norm; sizes are (in, out) channels."""
     weight = nn.initializer.KaimingNormal(fan_in=sizes[1] * kernel * kernel // groups)  # actually the fan out
+    half, dilation = kernel // 2, (1, pace.dilation)
     conv = nn.Conv2D(
-        *sizes, kernel, stride, padding=kernel // 2, groups=groups, bias_attr=False, weight_attr=_init(weight)
+        *sizes,
+        kernel,
+        pace[:2],
+        padding=[half, half * pace.dilation],
+        dilation=dilation,
+        groups=groups,
+        bias_attr=False,
+        weight_attr=_init(weight),
     )
     # The published momentum 0.01 is the weight of the new value; Paddle's momentum is the weight of the old one.
     return [conv, nn.BatchNorm2D(sizes[1], momentum=0.99, epsilon=1e-3)]
@@ -75,7 +121,7 @@ def _init(initializer: nn.initializer.Initializer) -> paddle.ParamAttr:
     return paddle.ParamAttr(initializer=initializer)
 
 
-def _linear(inputs: int, outputs: int) -> nn.Linear:
+def linear(inputs: int, outputs: int) -> nn.Linear:
     """A linear layer of the classifier, initialized as in MobileNetV3."""
     return nn.Linear(inputs, outputs, _init(nn.initializer.Normal(0.0, 0.01)), _init(nn.initializer.Constant(0.0)))
 
@@ -111,14 +157,14 @@ class ConcurrentSqueezeExcitation(nn.Layer):
 class InvertedResidual(nn.Layer):
     """Inverted residual block: optional expansion, depthwise convolution, optional gate, projection."""
 
-    def __init__(self, inputs: int, row: Block, width: float) -> None:
+    def __init__(self, inputs: int, row: Block, width: float, pace: Pace) -> None:
         super().__init__()
         expanded, outputs = eighths(row.expanded * width), eighths(row.out * width)
         self.residual = row.stride == 1 and inputs == outputs
         steps: list[nn.Layer] = []
         if expanded != inputs:
             steps.append(nn.Sequential(*convolution((inputs, expanded)), row.activation()))
-        depthwise = convolution((expanded, expanded), row.kernel, row.stride, groups=expanded)
+        depthwise = convolution((expanded, expanded), row.kernel, pace, groups=expanded)
         steps.append(nn.Sequential(*depthwise, row.activation()))
         if row.squeezed:
             steps.append(ConcurrentSqueezeExcitation(expanded))
@@ -126,12 +172,12 @@ class InvertedResidual(nn.Layer):
         self.block = nn.Sequential(*steps)
 
     def forward(self, image: paddle.Tensor) -> paddle.Tensor:
-        """(B, K, F, T) -> (B, K', F / stride, T / stride), rounded up."""
+        """(B, K, F, T) -> (B, K', F / stride, T / stride), rounded up, or T where the step of frames is 1."""
         result = self.block(image)
         return result + image if self.residual else result
 
 
-class _MobileNetV3(nn.Layer):
+class MobileNetTrunk(nn.Layer):
     """Features (B, 1, T, F) to logits (B, C); subclasses define the head `classifier`, from (B, E, F', T').
 
     Works with any number of frames and bins from one: convolutions are padded, so strides of 2 round up. Linear weights
@@ -140,12 +186,12 @@ class _MobileNetV3(nn.Layer):
 
     classifier: nn.Layer
 
-    def __init__(self, width: float, strides: tuple[int, int, int, int]) -> None:
+    def __init__(self, width: float, strides: tuple[int, int, int, int], frame_stride: int = TOTAL_STRIDE) -> None:
         super().__init__()
-        channels = eighths(FIRST * width)
-        stages: list[nn.Layer] = [nn.Sequential(*convolution((1, channels), 3, 2), nn.Hardswish())]
+        channels, clock = eighths(FIRST * width), Clock(frame_stride)
+        stages: list[nn.Layer] = [nn.Sequential(*convolution((1, channels), 3, clock.pace(2)), nn.Hardswish())]
         for row in rows(strides):
-            stages.append(InvertedResidual(channels, row, width))
+            stages.append(InvertedResidual(channels, row, width, clock.pace(row.stride)))
             channels = eighths(row.out * width)
         self.embedding_size = LAST_FACTOR * channels
         stages.append(nn.Sequential(*convolution((channels, self.embedding_size)), nn.Hardswish()))
@@ -164,7 +210,7 @@ class _MobileNetV3(nn.Layer):
         return self.features(features.transpose([0, 1, 3, 2]))
 
 
-class MobileNetV3(_MobileNetV3):
+class MobileNetV3(MobileNetTrunk):
     """With MobileNetV3's head: pooling, then two linear layers."""
 
     def __init__(self, width: float, classes: int, dropout: float) -> None:
@@ -174,14 +220,14 @@ class MobileNetV3(_MobileNetV3):
         self.classifier = nn.Sequential(
             nn.AdaptiveAvgPool2D(1),
             nn.Flatten(),
-            _linear(self.embedding_size, hidden),
+            linear(self.embedding_size, hidden),
             nn.Hardswish(),
             nn.Dropout(dropout),
-            _linear(hidden, classes),
+            linear(hidden, classes),
         )
 
 
-class FullyConvolutionalMobileNetV3(_MobileNetV3):
+class FullyConvolutionalMobileNetV3(MobileNetTrunk):
     """With a 1x1 convolution to the classes and batch norm at each position, then mean pooling."""
 
     def __init__(self, width: float, classes: int, strides: tuple[int, int, int, int]) -> None:

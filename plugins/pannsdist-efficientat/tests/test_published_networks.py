@@ -24,7 +24,6 @@ from pannsdist_efficientat.network import eighths
 from pannsdist_efficientat.published import PUBLISHED
 
 from pannsdist import settings
-from pannsdist.contracts import NoParams
 from pannsdist.registry import Catalog
 from pannsdist.run.planning.decide import decide as decide_run
 from pannsdist.runtime.errors import FrontEndMismatch
@@ -272,5 +271,5 @@ def test_a_network_on_another_image_gets_it_without_being_told(decide):
     assert decide("model.name=efficientat_mn10_hop_5").front_end.hop_samples == 160
 
 
-def test_a_fully_convolutional_network_has_no_params():
-    assert {ENTRIES[name].Params for name in HEADS} == {NoParams}
+def test_a_fully_convolutional_network_has_a_frame_stride_as_its_only_param():
+    assert {tuple(vars(ENTRIES[name].Params())) for name in HEADS} == {("frame_stride",)}

@@ -1,4 +1,4 @@
-"""Targets by frame: crops cut events, time shifts move them, mixup mixes them, and nobody guesses what is not labelled."""
+"""Targets by frame: crops cut events, shifts move them, mixup mixes them; nobody guesses what is not labelled."""
 
 from __future__ import annotations
 

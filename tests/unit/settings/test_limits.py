@@ -15,6 +15,11 @@ from pannsdist.settings.schema import Settings
 
 LIMITS = {
     "seed": "[0, 4294967295]",
+    "task": "auto|clips|events",
+    "events.pooling": "attention|linear_softmax",
+    "events.weak_weight": "[0, inf)",
+    "events.consistency_weight": "[0, inf)",
+    "events.consistency_ramp_epochs": "[0, 100000]",
     "data.workers": "auto|[0, 256]",
     "data.on_bad_clip": "stop|skip",
     "data.on_change": "stop|continue",

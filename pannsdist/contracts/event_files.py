@@ -1,0 +1,110 @@
+"""Reads and writes labels of sound events: DCASE tables, Audacity label tracks, Raven selection tables, JSON lines.
+
+For dataset plugins, and for what `pannsdist detect` writes. A label file is read into `LabelRows`, of which
+`sound_labels` makes the events of each sound.
+
+Sources: the tables of task 4 of the DCASE challenge (https://dcase.community), Audacity's manual on the import and
+export of labels, the manual of Raven Pro on selection tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pannsdist.contracts.event_files_json import json_label_rows
+from pannsdist.contracts.event_files_text import audacity_rows, dcase_rows, header_of, is_dcase, is_raven, raven_rows
+from pannsdist.contracts.label_rows import LabelRows, joined_rows
+from pannsdist.contracts.locations import Location, Url, below, leads_out, listing
+from pannsdist.contracts.sound_files import is_hidden
+from pannsdist.contracts.tables import JSON_ENDINGS, TABLE_ENDINGS, read_text
+from pannsdist.runtime.errors import UserError
+from pannsdist.runtime.names import is_folder, shown
+
+__all__ = ["EVENT_FORMATS", "LabelFiles", "read_label_files", "sound_of"]
+
+AUTO = "auto"
+EVENT_FORMATS = ("dcase", "audacity", "raven", "jsonl")
+TRACK_ENDING = ".txt"
+SELECTIONS = ".selections"
+
+
+@dataclass(frozen=True)
+class LabelFiles:
+    """Files of labels and how to read them; a folder stands for the label tracks and selection tables in it.
+
+    `format` is one of `EVENT_FORMATS`, or `auto`: by the ending and the first line of each file. `label_column` is the
+    column of a selection table that has the labels; empty: Annotation, or the only one that Raven does not fill itself.
+    `key` is the setting that names the files, for messages.
+    """
+
+    files: Sequence[Location]
+    format: str = AUTO
+    label_column: str = ""
+    key: str = "data.params.events"
+
+    def __post_init__(self) -> None:
+        if self.format not in (AUTO, *EVENT_FORMATS):
+            right = f"allowed: {', '.join((AUTO, *EVENT_FORMATS))}"
+            raise UserError(f"the format of events is {self.format!r}", right)
+
+
+def read_label_files(given: LabelFiles) -> LabelRows:
+    """The rows of all label files. Raises UserError with file and line, and CannotRead."""
+    return joined_rows([rows for file in given.files for rows in _read(file, given)])
+
+
+def sound_of(name: str) -> str:
+    """The sound, without its ending, that a label file beside it is of: `a` for a.txt and a.Table.1.selections.txt."""
+    stem = name.removesuffix(TRACK_ENDING) if name.endswith(TRACK_ENDING) else name
+    if stem.endswith(SELECTIONS):
+        before, _, number = stem.removesuffix(SELECTIONS).rpartition(".")
+        table = before.removesuffix(".Table")
+        return table if number.isdigit() and table != before else stem.removesuffix(SELECTIONS)
+    return stem
+
+
+def _read(file: Location, given: LabelFiles) -> Iterator[LabelRows]:
+    if isinstance(file, Path) and is_folder(file):
+        for track in _tracks(file):
+            yield _read_track(track, sound_of(below(track, file).as_posix()), given)
+    elif isinstance(file, Url) and file.suffix.lower() not in TABLE_ENDINGS:
+        for name, _ in listing(file):
+            if name.endswith(TRACK_ENDING) and not leads_out(name):
+                yield _read_track(file / name, sound_of(name), given)
+    else:
+        yield _read_file(file, given)
+
+
+def _tracks(folder: Path) -> list[Path]:
+    found = sorted(path for path in folder.rglob(f"*{TRACK_ENDING}") if path.is_file())
+    return [path for path in found if not any(map(is_hidden, path.relative_to(folder).parts))]
+
+
+def _read_file(file: Location, given: LabelFiles) -> LabelRows:
+    if file.suffix.lower() not in TABLE_ENDINGS:
+        right = f"supported suffixes: {', '.join(TABLE_ENDINGS)}; or a folder with label tracks"
+        raise UserError(f"{file} ({given.key}) is no file of labels", right)
+    if given.format == "jsonl" or (given.format == AUTO and file.suffix.lower() in JSON_ENDINGS):
+        return json_label_rows(file, key=given.key)
+    text = read_text(file, given.key)
+    header = header_of(text)
+    if given.format == "dcase" or (given.format == AUTO and is_dcase(header)):
+        return dcase_rows(file, text)
+    if given.format == "raven" or (given.format == AUTO and is_raven(header)):
+        return raven_rows(file, text, shown(sound_of(file.name)), given.label_column)
+    if given.format == AUTO and file.suffix.lower() != TRACK_ENDING:
+        right = "a table of DCASE starts with a line of names: filename, onset, offset, event_label, separated by tabs"
+        raise UserError(f"{file}:1: no format of labels is recognised in {header[:80]!r}", right)
+    return audacity_rows(file, text, shown(sound_of(file.name)))
+
+
+def _read_track(file: Location, sound: str, given: LabelFiles) -> LabelRows:
+    text, name = read_text(file, given.key), shown(sound)
+    if given.format == "raven" or (given.format == AUTO and is_raven(header_of(text))):
+        return raven_rows(file, text, name, given.label_column)
+    if given.format in (AUTO, "audacity"):
+        return audacity_rows(file, text, name)
+    right = "a folder has label tracks of Audacity or selection tables of Raven; of other formats name the files"
+    raise UserError(f"{file.parent} ({given.key}) is a folder", right)

@@ -1,0 +1,1 @@
+"""`pannsdist data mix`: seeded, strongly labelled soundscapes from isolated sounds and backgrounds."""

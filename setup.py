@@ -7,7 +7,8 @@ from pathlib import Path
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
-RECIPES = sorted(Path("configs").glob("*.yaml"))
+CONFIGS = Path("configs")
+RECIPES = sorted(CONFIGS.rglob("*.yaml"))
 RELATIVE = r"\((?![a-z]+:|#)[^)\s]+\)"
 
 
@@ -20,9 +21,10 @@ class BuildWithRecipes(build_py):
         if not self.editable_mode:
             folder = Path(self.build_lib, "pannsdist", "settings", "recipes")
             shutil.rmtree(folder, ignore_errors=True)  # of an earlier build
-            folder.mkdir(parents=True)
             for path in RECIPES:
-                shutil.copy(path, folder)
+                target = folder / path.relative_to(CONFIGS)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(path, target)
 
 
 def long_description() -> str:

@@ -206,6 +206,37 @@ class CorpusTests:
             assert file.unpack in ("zip", "tar", "")
 
 
+class EventCorpusTests(CorpusTests):
+    """For a corpus with labels of events, which no recipe trains on yet."""
+
+    name: ClassVar[str]
+    """Of the plugin."""
+    plan_params: ClassVar[Mapping[str, Any]] = {}
+    """Of clips that every network can use."""
+
+    def test_the_recipe_comes_to_a_plan_with_it(self, root):
+        """With a network that has random weights."""
+        catalog = Catalog.installed()
+        if self.name not in catalog.datasets.entries:
+            pytest.skip("the plugin is not installed, only importable")
+        chosen_params = {**self.params, **self.plan_params}
+        params = {**chosen_params, "root": str(root)}
+        tree = {"name": "a", "model": {"name": "panns_cnn6"}, "data": {"name": self.name, "params": params}}
+        chosen, origin = settings.load({**tree, "train": {"batch_size": 1}, "data": {**tree["data"], "min_clip_s": 0}})
+        plan = decide(chosen, origin, catalog, world_size=1)
+        listed = {split: len(clips) for split, clips in self.everything(root, **chosen_params).items()}
+        assert {split: len(plan.data.splits[split]) for split in ("train", "valid")}.items() <= listed.items()
+        missing = len(self.opened(root, **chosen_params).missing)
+        assert ("have no file and are left out" in plan_table(plan)) == bool(missing)
+
+    def test_the_labels_of_a_clip_with_events_are_those_of_its_events(self, root):
+        """And a clip that is not labelled has neither."""
+        for clips in self.everything(root).values():
+            for clip in clips:
+                assert clip.events is None or set(clip.labels) == {event.label for event in clip.events}
+                assert clip.is_labelled or (clip.labels, clip.events) == ((), None)
+
+
 class FoldedCorpusTests(CorpusTests):
     """For a corpus with folds of its own."""
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, TextIO
 
+from pannsdist.contracts.event_files_writing import dcase_rows_text
 from pannsdist.runtime import csv_text, outputs, storage
 from pannsdist.runtime.figures import score
 
@@ -27,12 +28,16 @@ class Result:
 
 @dataclass(frozen=True)
 class Format:
-    """How a result is written: as a line of text, as a JSON record, and as rows of a table with these columns."""
+    """How a result is written: as a line of text, as a JSON record, and as rows of a table with these columns.
+
+    `texts` are further formats of whole texts, by name: of a result, and whether it is the first.
+    """
 
     line: Callable[[Any], str]
     record: Callable[[Any], dict[str, Any]]
     columns: Sequence[str]
     rows: Callable[[Any], Iterable[Sequence[Any]]]
+    texts: Mapping[str, Callable[[Any, bool], str]] = field(default_factory=dict)
 
 
 SCORES = Format(
@@ -53,6 +58,7 @@ EVENTS = Format(
     record=lambda result: {"path": result.path, "events": [vars(event) for event in result.found], **result.more},
     columns=("path", "onset_s", "offset_s", "label", "score"),
     rows=lambda result: [(result.path, e.onset_s, e.offset_s, e.label, e.score) for e in result.found],
+    texts={"dcase": lambda result, is_first: dcase_rows_text(result.path, result.found, is_first)},
 )
 
 
@@ -96,6 +102,9 @@ def _write(name: str, output_format: Format, results: Iterable[Any], stream: Tex
         csv_text.write_rows(stream, [output_format.columns])
         for result in results:
             csv_text.write_rows(stream, output_format.rows(result))
+    elif name in output_format.texts:
+        for number, result in enumerate(results):
+            print(output_format.texts[name](result, not number), end="", file=stream, flush=True)
     else:
         for result in results:
             as_json = name == "jsonl"

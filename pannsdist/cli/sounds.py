@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pannsdist.cli.arguments import PRECISIONS, add_device, from_one
-from pannsdist.cli.formats import EVENTS, FORMATS, SCORES, Output, Result
+from pannsdist.cli.event_formats import EVENT_OUTPUT_FORMATS, EventOutput
+from pannsdist.cli.formats import FORMATS, SCORES, Output, Result
 from pannsdist.runtime import console, outputs, paddle_import, storage
 from pannsdist.runtime.errors import BadClip, UserError
 from pannsdist.runtime.foreign import excerpt
@@ -52,12 +53,12 @@ def add(commands: Any) -> None:
         "--plot", type=Path, help="plot waveform, log-mel and class probabilities of one file (OUT.png)"
     )
     frames = "frame-level output if the network has it, else 1"
-    _add_files(detecting, topk=None, default_window=frames)
+    _add_files(detecting, topk=None, formats=EVENT_OUTPUT_FORMATS, default_window=frames)
     detecting.set_defaults(run=_detect)
     embedding = commands.add_parser("embed", help="compute an embedding of each audio file")
     _add_either(embedding)
     embedding.add_argument("-o", "--output", type=Path, required=True, help="output file (.npz)")
-    _add_files(embedding, topk=None, formats=False)
+    _add_files(embedding, topk=None, formats=())
     embedding.set_defaults(run=_embed)
     exporting = commands.add_parser("export", help="export a model for Paddle Inference or onnxruntime")
     _add_either(exporting)
@@ -69,7 +70,10 @@ def add(commands: Any) -> None:
 
 
 def _add_files(
-    parser: argparse.ArgumentParser, topk: int | None, formats: bool = True, default_window: str = "that of the model"
+    parser: argparse.ArgumentParser,
+    topk: int | None,
+    formats: Sequence[str] = FORMATS,
+    default_window: str = "that of the model",
 ) -> None:
     parser.add_argument("files", nargs="+", help="audio files, folders, or - for a list on standard input")
     parser.add_argument("--window", type=float, help=f"window length in seconds (default: {default_window})")
@@ -78,7 +82,7 @@ def _add_files(
         parser.add_argument("--topk", type=_from_one, default=topk, help=f"number of labels per file (default: {topk})")
         parser.add_argument("--threshold", type=float, help="minimum probability of a label (default: none)")
     if formats:
-        parser.add_argument("--format", choices=FORMATS, help="default: by the ending of -o, else table")
+        parser.add_argument("--format", choices=formats, help="default: by the ending of -o, else table")
         parser.add_argument("-o", "--output", type=Path, help="output file (default: the terminal)")
     add_engine(parser)
     add_device(parser)
@@ -125,7 +129,9 @@ def predict(model: Model, paths: Sequence[AudioInput], topk: int, output: Output
     return _print_errors(failures)
 
 
-def detect(model: Model, paths: Sequence[AudioInput], rule: Rule, output: Output, plot: Path | None = None) -> bool:
+def detect(
+    model: Model, paths: Sequence[AudioInput], rule: Rule, output: EventOutput, plot: Path | None = None
+) -> bool:
     """Write the events of each file; returns False if a file could not be read. `plot` is the image of one file."""
     from pannsdist.audio.loudness import LevelMeter
     from pannsdist.inference.detection import events
@@ -147,7 +153,7 @@ def detect(model: Model, paths: Sequence[AudioInput], rule: Rule, output: Output
             except BadClip as error:
                 failures.append(error)
 
-    output.write(EVENTS, results())
+    output.write_events(results())
     return _print_errors(failures)
 
 
@@ -224,7 +230,8 @@ def _detect(chosen: argparse.Namespace) -> bool:
         outputs.require_suffix(chosen.plot, (".png",), "--plot")
         outputs.require_file(chosen.plot, "--plot")
     rule = Rule(chosen.threshold, chosen.min_duration, chosen.min_gap)
-    output, paths = _output(chosen), _paths(chosen.files)
+    paths = _paths(chosen.files)
+    output = EventOutput.of(chosen.output, chosen.format, paths)
     if chosen.plot is not None:
         from pannsdist.inference.drawing.plot import check_output
 

@@ -6,8 +6,9 @@ groups below. Raise `UserError` for errors that the user can fix.
 
 A plugin may declare `contract = 1`, the contract version that it was written for; see docs/en/contract.md. Further
 modules to build on: `corpora`, `drawn_splits`, `split_names`, `name_patterns`, `tables`, `clip_lists`, `sound_files`
-and `file_lookup` for datasets, `locations` for files that may be in stores, `spectrum` for features (imports paddle),
-`predictions` for metrics, `reporting` and `lines` for trackers, `scripts` for a module that is a command too.
+and `file_lookup` for datasets, `event_files`, `sound_labels` and `event_corpora` for those with events, `locations` for
+files that may be in stores, `spectrum` for features (imports paddle), `predictions` for metrics, `reporting` and
+`lines` for trackers, `scripts` for a module that is a command too.
 """
 
 from __future__ import annotations

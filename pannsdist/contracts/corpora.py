@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from pannsdist.contracts import Clip, Download
+from pannsdist.contracts.clip_lists import ClipList
 from pannsdist.contracts.corpus_files import Listed, files_of
 from pannsdist.contracts.locations import Location, is_root, location_of
 from pannsdist.contracts.sound_files import Skipped
@@ -72,11 +73,15 @@ class Corpus(ABC):
         _check_labels(listed, self.labels)
         self.missing: Sequence[Listed] = self._missing(listed)
         gone = {item.key for item in self.missing}
-        self._clips: dict[str, list[Clip]] = {}
+        self._clips: dict[str, Sequence[Clip]] = {}
+        of_split: dict[str, list[Listed]] = {}
         for item in listed:
             split = self.split_of(item)
             if split is not None and item.key not in gone:
-                self._clips.setdefault(split, []).append(self._clip(item))
+                of_split.setdefault(split, []).append(item)
+        for split, items in of_split.items():
+            has_events = any(item.events is not None for item in items)
+            self._clips[split] = (ClipList.of if has_events else tuple)(map(self._clip, items))
         for needed in ("train", "valid"):
             if needed not in self._clips:
                 parts = ", ".join(sorted({str(item.part) for item in listed})[:20])
@@ -107,12 +112,11 @@ class Corpus(ABC):
         """Clips of one split in the order of the lists."""
         if split not in self._clips:
             raise UserError(f"the corpus has no split {split!r}", f"splits: {', '.join(self.splits)}")
-        return tuple(self._clips[split])
+        return self._clips[split]
 
     def _clip(self, item: Listed) -> Clip:
-        return Clip(
-            item.key, self._corpus_files.source(item.path), item.labels, item.start_s, item.duration_s, item.group
-        )
+        segment, known = (item.start_s, item.duration_s), (item.events, item.is_labelled)
+        return Clip(item.key, self._corpus_files.source(item.path), item.labels, *segment, item.group, *known)
 
     def _checked_root(self, root: str) -> Location:
         location = location_of(root, "data.params.root")

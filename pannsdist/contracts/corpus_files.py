@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from pannsdist.contracts.file_lookup import FileLookup, is_folder, leads_out, real_folder
 from pannsdist.contracts.locations import Location, RemoteFile, Url, can_list, listing, present, states
-from pannsdist.contracts.records import SourceState
+from pannsdist.contracts.records import Event, SourceState
 from pannsdist.contracts.sound_files import is_sound
 from pannsdist.contracts.tables import TABLE_ENDINGS, Row
 from pannsdist.runtime.errors import UserError
@@ -25,7 +25,8 @@ class Listed:
     """A clip as listed by the corpus: `path` relative to the root, with slashes, and what determines its split.
 
     `part` is a fold, a speaker, or the name of an official split. `id` defaults to the path without its suffix.
-    `number` is the class index of its single label, if the corpus numbers its classes; `group` is `Clip.group`.
+    `number` is the class index of its single label, if the corpus numbers its classes; `group`, `events` and
+    `is_labelled` are those of `Clip`.
     """
 
     row: Row
@@ -37,6 +38,8 @@ class Listed:
     duration_s: float | None = None
     number: int | None = None
     group: str = ""
+    events: tuple[Event, ...] | None = None
+    is_labelled: bool = True
 
     @property
     def key(self) -> str:

@@ -1,7 +1,7 @@
-"""Reads and writes labels of sound events: DCASE tables, Audacity label tracks, Raven selection tables, JSON lines.
+"""Reads labels of sound events: DCASE tables, Audacity label tracks, Raven selection tables, JSON lines, JAMS.
 
-For dataset plugins, and for what `pannsdist detect` writes. A label file is read into `LabelRows`, of which
-`sound_labels` makes the events of each sound.
+For dataset plugins, and for what `pannsdist detect` writes (`event_files_writing`). A label file is read into
+`LabelRows`, of which `sound_labels` makes the events of each sound.
 
 Sources: the tables of task 4 of the DCASE challenge (https://dcase.community), Audacity's manual on the import and
 export of labels, the manual of Raven Pro on selection tables.
@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pannsdist.contracts.event_files_jams import jams_rows
 from pannsdist.contracts.event_files_json import json_label_rows
 from pannsdist.contracts.event_files_text import audacity_rows, dcase_rows, header_of, is_dcase, is_raven, raven_rows
 from pannsdist.contracts.label_rows import LabelRows, joined_rows
@@ -25,8 +26,8 @@ from pannsdist.runtime.names import is_folder, shown
 __all__ = ["EVENT_FORMATS", "LabelFiles", "read_label_files", "sound_of"]
 
 AUTO = "auto"
-EVENT_FORMATS = ("dcase", "audacity", "raven", "jsonl")
-TRACK_ENDING = ".txt"
+EVENT_FORMATS = ("dcase", "audacity", "raven", "jsonl", "jams")
+TRACK_ENDING, JAMS_ENDING = ".txt", ".jams"
 SELECTIONS = ".selections"
 
 
@@ -44,6 +45,11 @@ class LabelFiles:
     label_column: str = ""
     key: str = "data.params.events"
 
+    @property
+    def track_endings(self) -> tuple[str, ...]:
+        """How label files in a folder end: with JAMS only where that is asked for, since it lies beside text."""
+        return (JAMS_ENDING,) if self.format == "jams" else (TRACK_ENDING,)
+
     def __post_init__(self) -> None:
         if self.format not in (AUTO, *EVENT_FORMATS):
             right = f"allowed: {', '.join((AUTO, *EVENT_FORMATS))}"
@@ -57,7 +63,7 @@ def read_label_files(given: LabelFiles) -> LabelRows:
 
 def sound_of(name: str) -> str:
     """The sound, without its ending, that a label file beside it is of: `a` for a.txt and a.Table.1.selections.txt."""
-    stem = name.removesuffix(TRACK_ENDING) if name.endswith(TRACK_ENDING) else name
+    stem = name.removesuffix(TRACK_ENDING).removesuffix(JAMS_ENDING)
     if stem.endswith(SELECTIONS):
         before, _, number = stem.removesuffix(SELECTIONS).rpartition(".")
         table = before.removesuffix(".Table")
@@ -67,24 +73,26 @@ def sound_of(name: str) -> str:
 
 def _read(file: Location, given: LabelFiles) -> Iterator[LabelRows]:
     if isinstance(file, Path) and is_folder(file):
-        for track in _tracks(file):
+        for track in _tracks(file, given.track_endings):
             yield _read_track(track, sound_of(below(track, file).as_posix()), given)
     elif isinstance(file, Url) and file.suffix.lower() not in TABLE_ENDINGS:
         for name, _ in listing(file):
-            if name.endswith(TRACK_ENDING) and not leads_out(name):
+            if name.endswith(given.track_endings) and not leads_out(name):
                 yield _read_track(file / name, sound_of(name), given)
     else:
         yield _read_file(file, given)
 
 
-def _tracks(folder: Path) -> list[Path]:
-    found = sorted(path for path in folder.rglob(f"*{TRACK_ENDING}") if path.is_file())
+def _tracks(folder: Path, endings: tuple[str, ...]) -> list[Path]:
+    found = sorted(path for path in folder.rglob("*") if path.name.endswith(endings) and path.is_file())
     return [path for path in found if not any(map(is_hidden, path.relative_to(folder).parts))]
 
 
 def _read_file(file: Location, given: LabelFiles) -> LabelRows:
+    if file.suffix.lower() == JAMS_ENDING:
+        return jams_rows(file, read_text(file, given.key), shown(sound_of(file.name)))
     if file.suffix.lower() not in TABLE_ENDINGS:
-        right = f"supported suffixes: {', '.join(TABLE_ENDINGS)}; or a folder with label tracks"
+        right = f"supported suffixes: {', '.join((*TABLE_ENDINGS, JAMS_ENDING))}; or a folder with label tracks"
         raise UserError(f"{file} ({given.key}) is no file of labels", right)
     if given.format == "jsonl" or (given.format == AUTO and file.suffix.lower() in JSON_ENDINGS):
         return json_label_rows(file, key=given.key)
@@ -102,6 +110,8 @@ def _read_file(file: Location, given: LabelFiles) -> LabelRows:
 
 def _read_track(file: Location, sound: str, given: LabelFiles) -> LabelRows:
     text, name = read_text(file, given.key), shown(sound)
+    if given.format == "jams":
+        return jams_rows(file, text, name)
     if given.format == "raven" or (given.format == AUTO and is_raven(header_of(text))):
         return raven_rows(file, text, name, given.label_column)
     if given.format in (AUTO, "audacity"):

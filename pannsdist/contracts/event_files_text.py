@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from pannsdist.contracts.label_rows import LENGTH, UNLABELLED, WEAK, LabelRows, joined_rows, numbers
+from pannsdist.contracts.label_rows import UNLABELLED, WEAK, LabelRows, joined_rows, numbers
 from pannsdist.contracts.locations import Location
 from pannsdist.contracts.rows import Row, Table
 from pannsdist.contracts.tables import csv_text_rows
@@ -18,7 +18,6 @@ from pannsdist.runtime.texts import each_line, lines_of
 __all__ = ["audacity_rows", "dcase_rows", "header_of", "is_dcase", "is_raven", "raven_rows"]
 
 DCASE = ("filename", "onset", "offset", "event_label")
-DCASE_RIGHT = "a table of DCASE has the columns filename, onset, offset, event_label, separated by tabs"
 BEGIN, END, FILE, FILE_OFFSET, END_FILE = "Begin Time (s)", "End Time (s)", "Begin File", "File Offset (s)", "End File"
 OF_RAVEN = (
     *("Selection", "View", "Channel", BEGIN, END, "Low Freq (Hz)", "High Freq (Hz)", FILE, FILE_OFFSET, END_FILE),
@@ -54,42 +53,43 @@ def is_raven(header: str) -> bool:
     return BEGIN in header or header.startswith("Selection\t")
 
 
-def dcase_rows(file: Location, text: str) -> LabelRows:
+def dcase_rows(file: Location, text: str, columns: Sequence[str] = DCASE) -> LabelRows:
     """Rows of a table with the column filename: of events, of weak labels, of lengths, or of names alone.
 
-    Weak labels (`event_labels`) are separated by commas, lengths have the column `duration`. Raises UserError.
+    Weak labels (`event_labels`) are separated by commas, lengths have the column `duration`. `columns` are what a table
+    of events calls filename, onset, offset and event_label. Raises UserError.
     """
-    header = header_of(text)
+    header, right = header_of(text), f"the columns are {', '.join(columns)}, separated by tabs"
     if "\t" not in header and ("," in header or ";" in header):
         mark = "commas" if "," in header else "semicolons"
-        raise UserError(f"{file}:1: values are separated by {mark}", f"{DCASE_RIGHT}; save it with tabs")
+        raise UserError(f"{file}:1: values are separated by {mark}", f"{right}; save it with tabs")
     table = csv_text_rows(file, text, "\t")
     names = tuple(table.examples[0].cells) if table else tuple(name.strip() for name in header.split("\t"))
     place = Row(file, 1, {})
-    if "filename" not in names:
-        place.refuse("no column 'filename'", f"{DCASE_RIGHT}; columns found: {', '.join(names)}")
+    found = f"{right}; columns found: {', '.join(names)}"
+    if columns[0] not in names:
+        place.refuse(f"no column {columns[0]}", found)
     if not table:
         return joined_rows([])
-    lines, sounds = list(table.lines), [shown(name) for name in table.texts("filename")]
-    _refuse_empty(file, lines, sounds, "filename")
-    given = [name for name in DCASE[1:] if name in names]
-    if given and len(given) < len(DCASE) - 1:
-        lacking = next(name for name in DCASE if name not in names)
-        place.refuse(f"no column {lacking!r}", f"{DCASE_RIGHT}; columns found: {', '.join(names)}")
+    lines, sounds = list(table.lines), [shown(name) for name in table.texts(columns[0])]
+    _refuse_empty(file, lines, sounds, columns[0])
+    given = [name for name in columns[1:] if name in names]
+    if given and len(given) < len(columns) - 1:
+        place.refuse(f"no column {next(name for name in columns if name not in names)}", found)
     if given:
-        return _events(table, lines, sounds)
+        return _events(table, lines, sounds, columns)
     if "event_labels" in names:
         return _weak(table, lines, sounds)
     if "duration" in names:
         lengths_s = numbers(file, lines, table.texts("duration"), "duration")
         return _lengths(file, lines, sounds, lengths_s)
     if len(names) > 1:
-        place.refuse("no columns of labels", f"{DCASE_RIGHT}; columns found: {', '.join(names)}")
+        place.refuse("no columns of labels", found)
     return LabelRows.of_file(file, lines, sounds, UNLABELLED, [""] * len(lines))
 
 
-def _events(table: Table, lines: list[int], sounds: list[str]) -> LabelRows:
-    onsets, offsets, labels = (table.texts(name) for name in DCASE[1:])
+def _events(table: Table, lines: list[int], sounds: list[str], columns: Sequence[str]) -> LabelRows:
+    onsets, offsets, labels = (table.texts(name) for name in columns[1:])
     labels = [shown(label) for label in labels]
     times_s = np.full((2, len(lines)), np.nan)
     if all(onsets) and all(offsets) and all(labels):
@@ -101,9 +101,9 @@ def _events(table: Table, lines: list[int], sounds: list[str]) -> LabelRows:
         for row in chosen:
             if not labels[row]:
                 right = "a sound without events has a line with its filename and three empty values"
-                raise UserError(f"{table.file}:{lines[row]}: event_label is empty", right)
+                raise UserError(f"{table.file}:{lines[row]}: {columns[3]} is empty", right)
     own = np.array(lines)[chosen].tolist()
-    for place, name in enumerate(("onset", "offset")):
+    for place, name in enumerate(columns[1:3]):
         times_s[place, chosen] = numbers(table.file, own, texts[place], name)
     return LabelRows.of_events(table.file, lines, sounds, times_s, labels)
 
@@ -124,9 +124,7 @@ def _lengths(file: Location, lines: list[int], sounds: list[str], lengths_s: np.
     if len(wrong := np.flatnonzero(lengths_s <= 0)):
         row = int(wrong[0])
         raise UserError(f"{file}:{lines[row]}: duration is {lengths_s[row]:g}", "it is a number of seconds above 0")
-    nothing, kinds = np.full(len(lines), np.nan), np.full(len(lines), LENGTH, np.int8)
-    labels, file_of = [""] * len(lines), np.zeros(len(lines), np.int32)
-    return LabelRows((file,), file_of, np.array(lines, np.int64), sounds, kinds, nothing, lengths_s, labels)
+    return LabelRows.of_lengths(file, lines, sounds, lengths_s)
 
 
 def audacity_rows(file: Location, text: str, sound: str) -> LabelRows:

@@ -60,6 +60,15 @@ class LabelRows:
         kinds, file_of = np.full(len(lines), STRONG, np.int8), np.zeros(len(lines), np.int32)
         return cls((file,), file_of, np.array(lines, np.int64), sounds, kinds, times_s[0], times_s[1], labels)
 
+    @classmethod
+    def of_lengths(
+        cls, file: Location, lines: Sequence[int], sounds: Sequence[str], lengths_s: np.ndarray
+    ) -> LabelRows:
+        """Lengths (R,) of sounds, of one file."""
+        nothing, kinds = np.full(len(lines), np.nan), np.full(len(lines), LENGTH, np.int8)
+        labels, file_of = [""] * len(lines), np.zeros(len(lines), np.int32)
+        return cls((file,), file_of, np.array(lines, np.int64), sounds, kinds, nothing, lengths_s, labels)
+
     def __len__(self) -> int:
         return len(self.sounds)
 

@@ -148,6 +148,9 @@ class ModelPlugin(Protocol):
     # - `build_frames(labels, front_end, pooling) -> Layer`: (B, 1, T, F) -> logits (B, T' + 1, C) of T' frames, and in
     #   the last row of the clip, pooled from them. `FrameHead` makes both of what a network has before its pooling; it
     #   is the sub-layer `head`. `pooling` is attention or linear_softmax. Otherwise it is as the layer of `build`.
+    #   The layer may have `reach_features`, how many frames of the features a frame depends on to either side: then a
+    #   long recording is computed in windows that give what one pass gives. Without it a frame depends on all of its
+    #   window, which is as long as the clips of the evaluation.
     #
     # A model whose layer pads shorter inputs itself may have `padded_samples(front_end) -> int`, the length in samples
     # that it pads them to. `train.group_by_length` is refused where that is the whole crop.

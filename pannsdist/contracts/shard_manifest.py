@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -17,12 +18,14 @@ from typing import Any
 import numpy as np
 
 from pannsdist.contracts.shard_columns import Array, Columns, check_ends, encode_columns, text_columns
+from pannsdist.contracts.shard_events import PackedEvents, events_in
 from pannsdist.contracts.tar_members import BLOCK_BYTES
 from pannsdist.runtime.errors import BadDataset
 from pannsdist.runtime.json_files import JsonFile
 
 HEADER, TABLE = "pack.json", "clips.npz"
-FORMAT = 1
+FORMAT, EVENTS_FORMAT = 1, 2
+"""Of packs without events, and of those with them: what knows the first only must not read the second without them."""
 MAX_HEADER_BYTES = 1 << 26
 CHECKSUM_BYTES = 16
 AS_PACKED = 0
@@ -65,13 +68,15 @@ class PackedClips:
     groups: Sequence[str]
     start_s: Array
     duration_s: Array
+    events: PackedEvents | None = None
 
 
 @dataclass(frozen=True)
 class PackHeader:
     """What `pack.json` says: `table_bytes` and `table_sha256` are those of `clips.npz`.
 
-    `divisions` has by fold the splits in their order; fold 0 are the splits as packed.
+    `divisions` has by fold the splits in their order; fold 0 are the splits as packed. `has_events`: whether the table
+    has the columns of events.
     """
 
     labels: tuple[str, ...]
@@ -82,6 +87,7 @@ class PackHeader:
     divisions: Mapping[int, tuple[str, ...]]
     table_bytes: int = 0
     table_sha256: str = ""
+    has_events: bool = False
 
     @property
     def folds(self) -> tuple[int, ...]:
@@ -108,6 +114,7 @@ def encode_table(table: PackTable, divisions: Mapping[int, Sequence[str]]) -> by
         **{f"clip.{name}": getattr(clips, name) for name in ("file", "label_ends", "label_rows")},
         **text_columns("clip.group", clips.groups),
         **{f"clip.{name}": getattr(clips, name) for name in ("start_s", "duration_s")},
+        **(clips.events.columns if clips.events else {}),
     }
     for fold, splits in divisions.items():
         columns |= {_rows_name(fold, place): table.rows[fold, split] for place, split in enumerate(splits)}
@@ -117,7 +124,9 @@ def encode_table(table: PackTable, divisions: Mapping[int, Sequence[str]]) -> by
 def encode_header(header: PackHeader) -> bytes:
     """The content of `pack.json`, which has a checksum of its own."""
     pack = asdict(header) | {"divisions": {str(fold): list(splits) for fold, splits in header.divisions.items()}}
-    content = {"format": FORMAT, "sha256": _digest(pack), "pack": pack}
+    if not pack["has_events"]:
+        del pack["has_events"]
+    content = {"format": EVENTS_FORMAT if header.has_events else FORMAT, "sha256": _digest(pack), "pack": pack}
     return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
 
 
@@ -126,7 +135,8 @@ def read_header(raw: bytes, place: str, again: str) -> PackHeader:
 
     Raises BadDataset, which names the `place` and says `again` where it is damaged.
     """
-    found = JsonFile(_header, BadDataset, again, FORMAT, MAX_HEADER_BYTES).parsed(raw, place)
+    form = EVENTS_FORMAT if re.match(rb'\s*{\s*"format":\s*([2-9]|[1-9]\d+)\s*[,}]', raw) else FORMAT
+    found = JsonFile(_header, BadDataset, again, form, MAX_HEADER_BYTES).parsed(raw, place)
     if found is None:
         raise BadDataset(f"{place} is damaged", again)
     return found
@@ -147,6 +157,7 @@ def _header(content: Mapping[str, Any]) -> PackHeader:
         shards=shards,
         divisions=divisions,
         table_sha256=str(pack["table_sha256"]),
+        has_events=bool(pack.get("has_events")),
         **counts,
     )
 
@@ -182,6 +193,7 @@ def _clips(columns: Columns, header: PackHeader) -> PackedClips:
         columns.texts("clip.group", count),
         columns.array("clip.start_s", "<f8", count),
         columns.array("clip.duration_s", "<f8", count),
+        events_in(columns, count, len(header.labels)) if header.has_events else None,
     )
     check_ends(clips.label_ends, len(clips.label_rows), "clip.label_ends")
     for name, numbers, limit in (("file", clips.file, header.files), ("label", clips.label_rows, len(header.labels))):

@@ -64,16 +64,32 @@ class SoundLabels:
     def matched(self, paths: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """The sound of each path (N,), -1 for none, and the sounds (M,) that are of no path.
 
-        Paths are relative to a root, with slashes. A sound is named by its path, or by its last parts where only one
-        path ends so, with or without the ending of the file. Raises UserError for a name that may be several paths.
+        Paths are relative to a root, with slashes. A sound is named by its path, by the name of its file where only one
+        path ends so, or by a path that starts above the root; with or without the ending of the file. Raises UserError
+        for a name that may be several paths.
         """
         found: dict[str, int] = {}
         unique = list(dict.fromkeys(paths))
         left = self._take(range(len(self)), unique, found, _key)
         for key in (_name, _without_ending, _stem):
             left = self._take(left, unique, found, key) if left else left
+        left = self._take_longer(left, unique, found) if left else left
         number = np.array([found.get(path, -1) for path in paths], np.int64)
         return number, np.array(left, np.int64)
+
+    def _take_longer(self, sounds: Sequence[int], paths: Sequence[str], found: dict[str, int]) -> list[int]:
+        """Find the sounds whose last parts are a path; the others are returned."""
+        path_of = {_key(path): path for path in paths}
+        left = []
+        for sound in sounds:
+            parts = _key(self.names[sound]).split("/")
+            tails = ("/".join(parts[start:]) for start in range(1, len(parts)))
+            path = next((path_of[tail] for tail in tails if tail in path_of), None)
+            if path is None:
+                left.append(sound)
+            else:
+                self._add(sound, path, found)
+        return left
 
     def _take(
         self, sounds: Sequence[int], paths: Sequence[str], found: dict[str, int], key: Callable[[str], str]
@@ -92,13 +108,15 @@ class SoundLabels:
                 named = ", ".join(candidates[:NAMED])
                 wrong = f"{self.names[sound]} may be any of {len(candidates)} files: {named}"
                 self.rows.refuse(int(self.first_row[sound]), wrong, "name the path relative to the root")
-            earlier = found.setdefault(candidates[0], sound)
-            if earlier != sound:
-                wrong = (
-                    f"{self.names[sound]} is {candidates[0]}, and so is {self.names[earlier]} at {self.place(earlier)}"
-                )
-                self.rows.refuse(int(self.first_row[sound]), wrong, "name a sound in one way")
+            self._add(sound, candidates[0], found)
         return left
+
+    def _add(self, sound: int, path: str, found: dict[str, int]) -> None:
+        earlier = found.setdefault(path, sound)
+        if earlier != sound:
+            other = f"{self.names[earlier]} at {self.place(earlier)}"
+            wrong = f"{self.names[sound]} is {path}, and so is {other}"
+            self.rows.refuse(int(self.first_row[sound]), wrong, "name a sound in one way")
 
 
 def sound_labels(rows: LabelRows, overlaps: str = REFUSE) -> SoundLabels:

@@ -156,7 +156,7 @@ def report_shortest(report: Report, kind: str, name: str, given: str) -> None:
     import paddle
 
     from pannsdist.devkit.checks.feature import noise
-    from pannsdist.devkit.checks.model import feature_of
+    from pannsdist.devkit.checks.model_building import feature_of
     from pannsdist.runtime.errors import UserError
 
     subject = _subject(kind, name, given)

@@ -102,7 +102,15 @@ class Bundle:
         record = self.record
         lengths_s = (record.crop_s, record.crop_s if record.pads_to_crop else self.minimum_s, self.minimum_s)
         name = f"{record.model.name}, {self.folder}"
-        return InferenceModel(self.network, record.front_end, record.labels, record.multi_label, *lengths_s, name)
+        return InferenceModel(
+            self.network,
+            record.front_end,
+            record.labels,
+            record.multi_label,
+            *lengths_s,
+            name,
+            record.frame_samples,
+        )
 
 
 def write_bundle(
@@ -208,7 +216,7 @@ def load_bundle(folder: Path, catalog: Catalog) -> Bundle:
         right = f"then {record.front_end}\nnow  {feature.front_end}"
         raise BadBundle(wrong, right, _install(record.feature.origin))
     model = build_recorded(record.model, "model", catalog).plugin
-    network = Network(feature.build(), _model_layer(model, record))
+    network = Network(feature.build(), _model_layer(model, record), frame_samples=record.frame_samples)
     if record.hidden_units:
         set_hidden_units(network, last_linear(network.model, model.head), record.hidden_units)
     try:
@@ -223,9 +231,13 @@ def load_bundle(folder: Path, catalog: Catalog) -> Bundle:
 
 def _model_layer(model: Any, record: BundleRecord) -> paddle.nn.Layer:
     labels, front_end = tuple(record.labels), record.front_end
-    if record.frame_samples:
-        return model.build_frames(labels, front_end, record.pooling)
-    return model.build(labels, front_end)
+    if not record.frame_samples:
+        return model.build(labels, front_end)
+    found = model.frame_samples(front_end) if hasattr(model, "build_frames") else 0
+    if found != record.frame_samples:
+        wrong = f"model '{record.model.name}' no longer answers by frames of {record.frame_samples} samples"
+        raise BadBundle(wrong, f"now of {found}" if found else "it has no frames now", _install(record.model.origin))
+    return model.build_frames(labels, front_end, record.pooling)
 
 
 def _plugin_record(content: Mapping[str, Any]) -> PluginRecord:

@@ -1,63 +1,75 @@
-"""Framewise probabilities of a sound of any length, equal to those of one pass over the whole sound."""
+"""Framewise probabilities of a sound of any length, in constant memory."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby, islice
 
 import numpy as np
 
-from pannsdist.audio.windows import Window, aligned_windows
-from pannsdist.contracts import FrontEnd
+from pannsdist.audio.windows import Window
 from pannsdist.inference.detection import WindowScores
+from pannsdist.inference.frame_windows import FrameWindows
 from pannsdist.runtime.errors import UserError
-
-WINDOW_FRAMES = 4096
-"""About 41 s of PANNs' frames of 10 ms: longer windows compute less twice."""
-MARGIN_FRAMES = 192
-"""Frames at each inner edge of a window that are taken from its neighbour instead.
-
-An output frame of PANNs' networks covers 32 frames, and its receptive field reaches 160 more to either side: two
-convolutions of 3 after each of five poolings by 2, three segments in the last pooling, and half a Fourier window.
-Windows that start at multiples of 32 frames and drop these margins give exactly the output of one pass.
-"""
 
 
 def frame_scores(
-    blocks: Iterable[np.ndarray], front_end: FrontEnd, pad_to_samples: int, run: Callable[[np.ndarray], np.ndarray]
+    windows: Iterator[Window],
+    plan: FrameWindows,
+    rate_hz: int,
+    run: Callable[[np.ndarray], np.ndarray],
+    batch_windows: int = 1,
 ) -> Iterator[WindowScores]:
-    """The probabilities (C,) of each frame of a sound, which lasts one hop; the last one ends where the sound ends.
+    """The probabilities (C,) of each frame of a sound; the last one ends where the sound ends.
 
-    `run` computes (B, T, C) from waveforms (B, S) at the front end's rate. A sound shorter than `pad_to_samples` (41 s
-    at most) is padded with silence, whose frames are left out.
+    `run` computes (B, T, C) from waveforms (B, S) at `rate_hz`; up to `batch_windows` of equal length together.
     """
-    hop, rate_hz = front_end.hop_samples, front_end.sample_rate_hz
     previous: tuple[Window, np.ndarray] | None = None
     done = 0
-    for window in aligned_windows(blocks, WINDOW_FRAMES * hop, (WINDOW_FRAMES - 2 * MARGIN_FRAMES) * hop):
-        missing = min(pad_to_samples, WINDOW_FRAMES * hop) - len(window.waveform) if window.first == 0 else 0
-        padded = np.pad(window.waveform, (0, max(0, missing)))
-        outputs = _checked(run(padded[None])[0], len(window.waveform), hop)
+    for window, outputs in _computed(windows, plan, run, batch_windows):
         if previous is not None:
-            seam = window.first // hop + MARGIN_FRAMES
-            yield from _window_scores(*previous, range(done, seam), hop, rate_hz)
+            seam = plan.seam(previous[0], window)
+            yield from _window_scores(*previous, range(done, seam), plan.frame_samples, rate_hz)
             done = seam
         previous = (window, outputs)
     if previous is not None:
-        yield from _window_scores(*previous, range(done, -(-previous[0].end // hop)), hop, rate_hz)
+        end = -(-previous[0].end // plan.frame_samples)
+        yield from _window_scores(*previous, range(done, end), plan.frame_samples, rate_hz)
+
+
+def padded_first(windows: Iterator[Window], samples: int) -> Iterator[Window]:
+    """Windows of which the first is padded with silence to a length, as a sound shorter than that is: all of it."""
+    for window in windows:
+        missing = samples - len(window.waveform) if window.first == 0 else 0
+        padded = np.pad(window.waveform, (0, missing)) if missing > 0 else window.waveform
+        yield Window(window.first, window.end, padded)
+
+
+def _computed(
+    windows: Iterator[Window], plan: FrameWindows, run: Callable[[np.ndarray], np.ndarray], batch_windows: int
+) -> Iterator[tuple[Window, np.ndarray]]:
+    """Each window with its outputs (T, C). Raises UserError for a network that gives too few."""
+    while group := list(islice(windows, batch_windows)):
+        for _, equal in groupby(group, key=lambda window: len(window.waveform)):
+            batch: Sequence[Window] = list(equal)
+            outputs = run(np.stack([window.waveform for window in batch]))
+            for window, found in zip(batch, outputs, strict=True):
+                yield window, _checked(found, window.end - window.first, plan.frame_samples)
 
 
 def _window_scores(
-    window: Window, outputs: np.ndarray, frames: range, hop: int, rate_hz: int
+    window: Window, outputs: np.ndarray, frames: range, frame_samples: int, rate_hz: int
 ) -> Iterator[WindowScores]:
     for frame in frames:
-        end = min((frame + 1) * hop, window.end)
-        yield WindowScores(frame * hop / rate_hz, end / rate_hz, outputs[frame - window.first // hop])
+        end = min((frame + 1) * frame_samples, window.end)
+        place = frame - window.first // frame_samples
+        yield WindowScores(frame * frame_samples / rate_hz, end / rate_hz, outputs[place])
 
 
-def _checked(outputs: np.ndarray, samples: int, hop: int) -> np.ndarray:
-    """Outputs (T, C), at least one for each hop that starts within the sound. Raises UserError."""
-    frames = -(-samples // hop)
+def _checked(outputs: np.ndarray, samples: int, frame_samples: int) -> np.ndarray:
+    """Outputs (T, C), at least one for each frame that starts within the sound. Raises UserError."""
+    frames = -(-samples // frame_samples)
     if len(outputs) < frames:
-        wrong = f"the network's framewise() gives {len(outputs)} frames for {samples} samples"
-        raise UserError(wrong, f"the front end has a hop of {hop} samples, which makes {frames}; give --window instead")
+        wrong = f"the network gives {len(outputs)} frames for {samples} samples"
+        raise UserError(wrong, f"a frame of {frame_samples} samples makes it {frames}; give --window instead")
     return outputs

@@ -9,6 +9,7 @@ from pathlib import Path
 from pannsdist.contracts import FrontEnd
 from pannsdist.contracts.network import Network
 from pannsdist.inference import audioset
+from pannsdist.inference.frame_windows import FrameWindows
 from pannsdist.inference.identification import load_or_name
 from pannsdist.registry import Catalog
 from pannsdist.registry.building import build_plugin
@@ -22,6 +23,17 @@ TAGGING_WINDOW_S = 10.0
 """The length of AudioSet's clips, on which the published weights were trained."""
 
 
+SEGMENT_WINDOW_FRAMES = 4096
+"""About 41 s of PANNs' frames of 10 ms: longer windows compute less twice."""
+SEGMENT_MARGIN_FRAMES = 192
+"""Of PANNs with segments: one covers 32 frames, and its receptive field reaches 160 more to either side: two
+convolutions of 3 after each of five poolings by 2, three segments in the last pooling, and half a Fourier window.
+"""
+LOCAL_WINDOW_S = 40.96
+MARGIN_PART = 12
+"""A window of a network whose frames depend on all of it gives up this part of itself at either seam."""
+
+
 @dataclass(frozen=True)
 class InferenceModel:
     """A network in evaluation mode, with its front end, labels and input lengths.
@@ -29,7 +41,7 @@ class InferenceModel:
     It takes `window_s` of a sound at a time. A shorter sound is padded with silence to `pad_to_s`: the evaluation
     length for a trained model, `minimum_s` for published weights and for a model whose training grouped clips by their
     length. `minimum_s` is the shortest input of the network. `name` is the model plugin, with where the weights are
-    from, for messages.
+    from, for messages. `frame_samples` is the length of a frame of a network that answers by frame, else 0.
     """
 
     network: Network
@@ -40,6 +52,7 @@ class InferenceModel:
     pad_to_s: float
     minimum_s: float
     name: str = ""
+    frame_samples: int = 0
 
     @property
     def rate_hz(self) -> int:
@@ -49,7 +62,32 @@ class InferenceModel:
     @property
     def has_framewise(self) -> bool:
         """Whether the network has framewise outputs."""
-        return hasattr(self.network.model, "framewise")
+        return bool(self.frame_samples) or hasattr(self.network.model, "framewise")
+
+    @property
+    def frame_s(self) -> float:
+        """The length of a frame; 0 of a network without."""
+        return self._frame_samples / self.rate_hz
+
+    @property
+    def frame_windows(self) -> FrameWindows:
+        """How a sound is cut into windows for its frames; of a model that `has_framewise`."""
+        if not self.frame_samples:
+            return FrameWindows(self.front_end.hop_samples, SEGMENT_WINDOW_FRAMES, SEGMENT_MARGIN_FRAMES)
+        reach = getattr(self.network.model, "reach_features", None)
+        if reach is None:
+            window = max(1, round(self.window_s * self.rate_hz / self.frame_samples))
+            return FrameWindows(self.frame_samples, window, window // MARGIN_PART, is_whole=True)
+        front_end = self.front_end
+        around = reach * front_end.hop_samples + max(front_end.window_samples, front_end.fft_samples)
+        margin, window = -(-around // self.frame_samples), round(LOCAL_WINDOW_S * self.rate_hz / self.frame_samples)
+        return FrameWindows(self.frame_samples, max(window, 4 * margin), margin)
+
+    @property
+    def _frame_samples(self) -> int:
+        if self.frame_samples or not self.has_framewise:
+            return self.frame_samples
+        return self.front_end.hop_samples
 
 
 def audioset_model(catalog: Catalog, model: str, weights: str) -> InferenceModel:

@@ -20,7 +20,7 @@ from pannsdist.inference.detection import WindowScores
 from pannsdist.inference.engines.engine import Engine
 from pannsdist.inference.engines.output_layer import EMBEDDING, FRAMEWISE, SCORES
 from pannsdist.inference.engines.selection import build_engine
-from pannsdist.inference.frames import frame_scores
+from pannsdist.inference.frames import frame_scores, padded_first
 from pannsdist.inference.inference_model import InferenceModel
 from pannsdist.inference.windowing import windowing
 from pannsdist.runtime.errors import BadClip, UserError
@@ -109,9 +109,10 @@ class Predictor:
 
     def frames(self, source: AudioInput, meter: LevelMeter | None = None) -> Iterator[WindowScores]:
         """The probabilities (C,) of each frame of a source, of a model that `has_framewise`. Raises BadClip."""
-        front_end = self._inference_model.front_end
-        blocks = mono_blocks(source, front_end.sample_rate_hz, meter)
-        return frame_scores(blocks, front_end, self._windowing.pad_to, self._framewise)
+        plan, rate_hz = self._inference_model.frame_windows, self._inference_model.rate_hz
+        blocks = mono_blocks(source, rate_hz, meter)
+        windows = padded_first(plan.cut(blocks), min(self._windowing.pad_to, plan.window_samples))
+        return frame_scores(windows, plan, rate_hz, self._framewise, self._batch_windows if plan.is_whole else 1)
 
     def embeddings(self, sources: Sequence[AudioInput]) -> Iterator[Embedding]:
         """The embedding of each source, in order: the mean over its windows. Raises UserError if there is none."""

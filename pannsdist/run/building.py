@@ -77,7 +77,7 @@ def build_network(plan: Plan) -> Network:
     if not model.training:  # as a whole; what a plugin freezes inside of a layer in training mode stays frozen
         model.train()
     install(model, plan.kernels)
-    return Network(feature, model, plan.masks_features, plan.plugins.model.plugin.head)
+    return Network(feature, model, plan.masks_features, plan.plugins.model.plugin.head, plan.frame_samples)
 
 
 def load_pretrained(plan: Plan, network: Network, snapshot: Snapshot | None) -> str:
@@ -143,7 +143,7 @@ def bundle_record(plan: Plan) -> BundleRecord:
         versions=history.versions(),
         further={key: plugin_record(part) for key, part in plan.plugins.recorded.items()},
         pads_to_crop=not plan.groups_by_length,
-        frame_samples=plan.frames.samples if plan.frames else 0,
+        frame_samples=plan.frame_samples,
         pooling=plan.frames.pooling if plan.frames else "",
     )
 

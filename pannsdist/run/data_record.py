@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from pannsdist.audio.encoded import NoSoundFile, state_of
-from pannsdist.contracts import Clip, EncodedSource, SampleSource
-from pannsdist.contracts.clip_lists import ids_of, labels_of, segments_of, sources_of
+from pannsdist.contracts import Clip, EncodedSource, Event, SampleSource
+from pannsdist.contracts.clip_lists import events_of, ids_of, is_labelled_of, labels_of, segments_of, sources_of
 from pannsdist.contracts.locations import ask_states
 from pannsdist.run.planning.data import VALID, Data
 from pannsdist.runtime import reading
@@ -25,6 +25,8 @@ from pannsdist.runtime.json_files import JsonFile
 
 DATA_FILE = "data.json"
 FORMAT = 1
+LABELLED, UNLABELLED = "labels", "none"
+CHECKSUM_DIGITS = 16
 NAMED = 3
 """Names given as examples of a change."""
 
@@ -35,7 +37,8 @@ class DataRecord:
 
     `splits` has columns by split, one entry per clip in the order of the split: `ids`; `labels`, numbers of rows of
     `label_sets`; `sizes` in bytes, -1 where there is no file; and `segments` as [start, duration] in seconds, or None
-    for a whole file.
+    for a whole file. Where clips have events or are not labelled, `events` says so: a checksum of the events of a clip,
+    `labels` for one without marks, `none` for one that is not labelled.
     """
 
     labels: Sequence[str]
@@ -62,6 +65,11 @@ class DataRecord:
         sets = [tuple(labels) for labels in self.label_sets]
         return {name: (sets[row], size, segment and tuple(segment)) for name, row, size, segment in rows}
 
+    def marks(self, split: str) -> dict[str, str]:
+        """What is known of the clips of a split beyond their labels, by id; nothing where that is all of them."""
+        columns = self.splits.get(split, {})
+        return dict(zip(columns["ids"], columns["events"], strict=True)) if "events" in columns else {}
+
 
 DATA = JsonFile(lambda content: DataRecord(**content), BadRunFolder, None, FORMAT, max_bytes=1 << 30)
 """A record of ten million clips; a damaged one is written again, so it is read as none."""
@@ -78,12 +86,22 @@ def data_record(data: Data) -> DataRecord:
 
 def _columns(clips: Sequence[Clip], label_sets: dict[tuple[str, ...], int]) -> dict[str, Sequence[Any]]:
     """The columns of a split; `label_sets` takes the sets of labels that are new."""
-    return {
+    columns: dict[str, Sequence[Any]] = {
         "ids": list(ids_of(clips)),
         "labels": [label_sets.setdefault(tuple(own), len(label_sets)) for own in labels_of(clips)],
         "sizes": list(map(size_bytes, sources_of(clips))),
         "segments": [_segment(*segment) for segment in segments_of(clips)],
     }
+    marks = list(map(_marks, events_of(clips), is_labelled_of(clips).tolist()))
+    return columns if all(mark == LABELLED for mark in marks) else columns | {"events": marks}
+
+
+def _marks(events: Sequence[Event] | None, is_labelled: bool) -> str:
+    """What is known of a clip beyond its labels."""
+    if events is None:
+        return LABELLED if is_labelled else UNLABELLED
+    rows = sorted((float(event.onset_s), float(event.offset_s), event.label) for event in events)
+    return _sha256(json.dumps(rows).encode())[:CHECKSUM_DIGITS]
 
 
 def record_of_clips(labels: Sequence[str], splits: Mapping[str, Mapping[str, tuple[Any, ...]]]) -> DataRecord:
@@ -129,6 +147,10 @@ def changes(before: DataRecord, now: DataRecord) -> Changes:
         is_comparable &= not (found and VALID in (left, right))
     for split in names:
         own = list(_changes_of_split(old[split], new[split], moved, split))
+        marks = [record.marks(split) for record in (before, now)]
+        both = [name for name in old[split] if name in new[split]] if any(marks) else []
+        other = [name for name in both if marks[0].get(name, LABELLED) != marks[1].get(name, LABELLED)]
+        own += [_line(other, f"with other events in {split}")] if other else []
         is_comparable &= not (own and split == VALID)
         stayed = [[name for name in of[split] if name in old[split] and name in new[split]] for of in (old, new)]
         lines += own if stayed[0] == stayed[1] else [*own, f"the order of the clips of {split}"]

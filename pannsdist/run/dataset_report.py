@@ -15,10 +15,13 @@ from pannsdist.audio.encoded import SoundFile
 from pannsdist.audio.inspection import Facts, inspect
 from pannsdist.audio.loader import Loader
 from pannsdist.contracts import Clip
+from pannsdist.contracts.clip_lists import events_of, is_labelled_of
 from pannsdist.contracts.sound_files import is_sound
 from pannsdist.run.planning.data import Data
 from pannsdist.runtime.names import shown
 
+SOUND_TOLERANCE_S = 0.1
+"""By so much an event may end after its sound: lossy files differ in length by frames of their format."""
 AT_ONCE = 16
 """Clips per task of a worker."""
 
@@ -42,7 +45,8 @@ class DatasetReport:
     """The findings. Names are `SPLIT/ID`; `shared` (across splits) and `duplicates` (within one) group equal clips.
 
     `silent` and `levels` are about what the network gets: the mean of the channels at its rate. `skipped` is what a
-    search for sound files left out.
+    search for sound files left out. Where clips have events or are not labelled, `marks` counts by split the clips with
+    events, with labels and with neither, and the events; `beyond` are the clips with an event after their end.
     """
 
     clips: Mapping[str, int]
@@ -57,11 +61,13 @@ class DatasetReport:
     missing: int
     unlisted: Sequence[str]
     skipped: Sequence[str]
+    marks: Mapping[str, tuple[int, int, int, int]]
+    beyond: Mapping[str, str]
 
     @property
     def passed(self) -> bool:
-        """Whether every clip can be read and no clip is in two splits."""
-        return not self.unreadable and not self.shared
+        """Whether every clip can be read and has its events within it, and no clip is in two splits."""
+        return not self.unreadable and not self.shared and not self.beyond
 
 
 def check_dataset(data: Data, model_rate_hz: int, workers: int, progress: Callable[[int], object]) -> DatasetReport:
@@ -105,7 +111,28 @@ def report(data: Data, clips: Sequence[ReadClip]) -> DatasetReport:
         missing=len(getattr(data.part.plugin, "missing", ())),
         unlisted=_unlisted(data),
         skipped=[str(one) for one in data.part.skipped],
+        marks=_marks(data),
+        beyond={one.name: said for one in usable if (said := _beyond(one))},
     )
+
+
+def _marks(data: Data) -> dict[str, tuple[int, int, int, int]]:
+    """(clips with events, with labels alone, without either, events) of each split; nothing without events."""
+    found = {}
+    for split, table in data.splits.items():
+        events, is_labelled = list(events_of(table.clips)), is_labelled_of(table.clips)
+        strong = sum(own is not None for own in events)
+        labelled = int(is_labelled.sum())
+        found[split] = (strong, labelled - strong, len(table) - labelled, sum(len(own or ()) for own in events))
+    return found if any(strong or unlabelled for strong, _, unlabelled, _ in found.values()) else {}
+
+
+def _beyond(one: ReadClip) -> str:
+    """How an event ends after its clip; empty if none does."""
+    last = max(one.clip.events or (), key=lambda event: event.offset_s, default=None)
+    if last is None or last.offset_s <= one.facts.duration_s + SOUND_TOLERANCE_S:
+        return ""
+    return f"{last.label!r} ends at {last.offset_s:.3f} s, the clip at {one.facts.duration_s:.3f} s"
 
 
 def _counts(data: Data, label: str) -> dict[str, int]:

@@ -34,10 +34,13 @@ from pannsdist.settings.synonyms import SYNONYMS
 P = TypeVar("P")
 
 
-def load_schema(schema: type[P], given: Path, overrides: Sequence[str] = ()) -> tuple[P, SettingsOrigin]:
-    """As `load`, of a file with other keys than settings: those of the dataclass `schema`. Raises SettingsError."""
+def load_schema(schema: type[P], given: Path, overrides: Sequence[str], show_keys: str) -> tuple[P, SettingsOrigin]:
+    """As `load`, of a file with other keys than settings: those of the dataclass `schema`. Raises SettingsError.
+
+    `show_keys` is the command that prints all of them.
+    """
     layers = [*file_layers(given, ()), Layer(COMMAND_LINE, parsed(overrides))]
-    origin = SettingsOrigin(tuple(layers))
+    origin = SettingsOrigin(tuple(layers), show_keys)
     return _fill(schema, _without_replaced_params([layer.values for layer in layers]), origin, prefix=""), origin
 
 

@@ -1,6 +1,7 @@
 """Recipes: the settings files that come with pannsdist, named `recipe:NAME` wherever a settings file is given.
 
-They are the files of `configs/` in a checkout; a wheel has a copy of them in `settings/recipes` (setup.py).
+They are the files of `configs/` in a checkout; a wheel has a copy of them in `settings/recipes` (setup.py). Those in
+its folder `soundscapes` are no settings but recipes of `pannsdist data mix`, named `recipe:soundscapes/NAME`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pannsdist.runtime.errors import SettingsError, candidates_line
 
 PREFIX = "recipe:"
 ENDING = ".yaml"
+SOUNDSCAPES = "soundscapes"
 _INSTALLED = Path(__file__).parent / "recipes"
 _CHECKOUT = Path(__file__).parents[2] / "configs"
 
@@ -19,8 +21,17 @@ _CHECKOUT = Path(__file__).parents[2] / "configs"
 @cache
 def recipes() -> dict[str, Path]:
     """The file of each recipe by its name, sorted."""
-    folder = _INSTALLED if _INSTALLED.is_dir() else _CHECKOUT
-    return {path.stem: path for path in sorted(folder.glob(f"*{ENDING}"))}
+    return {path.stem: path for path in sorted(_folder().glob(f"*{ENDING}"))}
+
+
+@cache
+def soundscape_recipes() -> dict[str, Path]:
+    """The file of each recipe of soundscapes by its name, `soundscapes/NAME`, sorted."""
+    return {f"{SOUNDSCAPES}/{path.stem}": path for path in sorted((_folder() / SOUNDSCAPES).glob(f"*{ENDING}"))}
+
+
+def _folder() -> Path:
+    return _INSTALLED if _INSTALLED.is_dir() else _CHECKOUT
 
 
 def is_recipe(path: Path | str) -> bool:
@@ -33,9 +44,10 @@ def located(path: Path) -> Path:
     if not is_recipe(path):
         return path
     name = str(path).removeprefix(PREFIX)
-    found = recipes().get(name.removesuffix(ENDING))
+    known = recipes() | soundscape_recipes()
+    found = known.get(name.removesuffix(ENDING))
     if found is None:
-        right = candidates_line(name, recipes(), "recipes")
+        right = candidates_line(name, known, "recipes")
         raise SettingsError(f"unknown recipe {name!r}", right, "pannsdist config list")
     return found
 

@@ -41,9 +41,13 @@ class Layer:
 
 @dataclass(frozen=True)
 class SettingsOrigin:
-    """The sources of the settings, so that an error message can name the file that set a key."""
+    """The sources of the settings, so that an error message can name the file that set a key.
+
+    `show_keys` is the command that prints every key, of files that are no settings.
+    """
 
     layers: tuple[Layer, ...] = ()
+    show_keys: str = ""
 
     def where(self, key: str) -> str:
         """`key in FILE` for the last source that set `key` or its nearest parent; `key` alone for a default."""
@@ -57,6 +61,8 @@ class SettingsOrigin:
     @property
     def command(self) -> str:
         """The command that prints the merged settings of the file, or every key where there is only a mapping."""
+        if self.show_keys:
+            return self.show_keys
         files = [layer.source for layer in self.layers if layer.is_file]
         if not files and any(layer.source == MAPPING for layer in self.layers):
             return shell_command("pannsdist", "config", "show")

@@ -16,7 +16,7 @@ from pannsdist.cli.command_line import main
 from pannsdist.contracts.network import Network
 from pannsdist.devkit import Subject
 from pannsdist.devkit.checks.feature import noise
-from pannsdist.devkit.checks.model import built as built_of
+from pannsdist.devkit.checks.model_building import built as built_of
 from pannsdist.registry import Catalog, Entry
 
 __all__ = [
@@ -42,6 +42,7 @@ BIG = {
     "efficientat_mn20": "its computing is that of efficientat_mn10, on four times the weights",
     "efficientat_mn30": "its computing is that of efficientat_mn10, on nine times the weights",
     "efficientat_mn40": "its computing is that of efficientat_mn10, on sixteen times the weights",
+    **{f"frame_mn{width}": "its computing is that of frame_mn10" for width in ("06", "20", "30")},
     "efficientat_mn10_fc_s2221": "its computing is that of efficientat_mn10_fc and efficientat_mn10_fc_s2211",
     **{
         f"efficientat_mn10_{image}": "its network is that of efficientat_mn10"

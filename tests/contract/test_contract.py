@@ -11,6 +11,7 @@ from installed import BIG, CATALOG, LAUNCHED, LONG, MINIATURES, PLUGINS, STATIC_
 
 from pannsdist import contracts
 from pannsdist.devkit import Cost, Subject, Verdict, checks_of, run_check
+from pannsdist.devkit.checks.frames import CHECKS as FRAME_CHECKS
 
 ENTRIES = [entry for kind in contracts.GROUPS for entry in chosen(kind) if not checked_by_its_own_tests(entry)]
 STATIC_GRAPH = "its_static_graph_gives_the_same_logits"
@@ -46,6 +47,8 @@ def params_of(tmp_path_factory):
 
 
 def has_no_object(check, subject):
+    if check in FRAME_CHECKS and not hasattr(subject.plugin_class, "build_frames"):
+        return True
     if check.needs_params and not dataclasses.fields(subject.plugin_class.Params):
         return True
     return subject.entry.name in WITHOUT_OBJECT.get(check.name, ())

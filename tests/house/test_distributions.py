@@ -16,7 +16,7 @@ import pytest
 from architecture import ROOT
 
 import pannsdist
-from pannsdist.settings.recipe_files import recipes
+from pannsdist.settings.recipe_files import recipes, soundscape_recipes
 
 pytestmark = pytest.mark.slow
 
@@ -26,6 +26,7 @@ PROVIDED = {"sklearn": "scikit-learn", "PIL": "pillow", "google": "protobuf", "y
 """Distributions by the package that is imported, where the names differ."""
 EXTRAS = ("paddle", "onnx", "onnxruntime", "pytest", "fsspec", "av")
 """Packages that come with an extra of pannsdist, or with what calls it: which wheel of Paddle depends on the GPU."""
+RECIPES = (*recipes(), *soundscape_recipes())
 LARGEST = 800_000
 """Bytes of the sdist: it has neither tests nor pictures."""
 
@@ -61,7 +62,7 @@ def test_every_distribution_is_built_once(wheels):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_wheel_has_every_file_of_its_package_the_licence_and_nothing_else(wheels, name):
     held = {path for path in wheel_of(wheels, name).namelist() if ".dist-info/" not in path}
-    brought = {f"pannsdist/settings/recipes/{recipe}.yaml" for recipe in recipes()} if name == "pannsdist" else set()
+    brought = {f"pannsdist/settings/recipes/{recipe}.yaml" for recipe in RECIPES} if name == "pannsdist" else set()
     assert held == package_of(name) | brought
     (licence,) = (path for path in wheel_of(wheels, name).namelist() if path.endswith("/LICENSE"))
     assert wheel_of(wheels, name).read(licence) == (ROOT / "LICENSE").read_bytes()
@@ -82,7 +83,7 @@ def test_the_sdist_has_the_package_the_recipes_and_what_builds_them(wheels):
         "PKG-INFO",
     }
     held = {name for name in names if ".egg-info/" not in name}
-    assert held == package_of("pannsdist") | beside | {f"configs/{recipe}.yaml" for recipe in recipes()}
+    assert held == package_of("pannsdist") | beside | {f"configs/{recipe}.yaml" for recipe in RECIPES}
     assert path.stat().st_size < LARGEST
 
 

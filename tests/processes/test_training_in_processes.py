@@ -103,9 +103,11 @@ def test_with_either_kernels_two_processes_have_the_gradient_of_one(trained, ker
 
 
 def test_the_gradients_of_the_kernels_agree(trained):
+    """Sums in other orders: of bn0, over all frames of a batch, up to 7e-5 of the largest (AMD EPYC, AVX-512)."""
     paddle, auto = (trained.arrays(f"gradient {kernels}.0of1") for kernels in KERNELS)
     for name, array in paddle.items():
-        np.testing.assert_allclose(auto[name], array, atol=1e-5 * np.abs(array).max(), err_msg=name)
+        bound = 2e-4 if name.startswith("bn0.") else 1e-5
+        np.testing.assert_allclose(auto[name], array, atol=bound * np.abs(array).max(), err_msg=name)
 
 
 def test_processes_that_choose_different_kernels_all_say_so(trained):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 SIZES = (2, 4)
-RUNS = ("pairs with SGD", "free with AdamW", "waveforms", "by length")
+RUNS = ("pairs with SGD", "free with AdamW", "waveforms", "by length", "events")
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_grouped_by_length_every_process_pads_a_batch_to_the_same_length(worlds,
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize(("name", "tolerance"), [("pairs with SGD", 1e-5), ("free with AdamW", 1e-4)])
+@pytest.mark.parametrize(("name", "tolerance"), [("pairs with SGD", 1e-5), ("free with AdamW", 1e-4), ("events", 1e-4)])
 def test_losses_over_fifty_steps_agree(worlds, name, tolerance, size):
     alone, together = losses(worlds, 1, name), losses(worlds, size, name)
     assert alone[-10:].mean() < alone[:10].mean(), "nothing was learnt, so that nothing was compared"

@@ -71,7 +71,9 @@ class Loose:
 def facts(dataset) -> dict[str, list[tuple]]:
     """What a run depends on of the clips of each split, in their order."""
     return {
-        split: [(c.id, c.labels, c.start_s, c.duration_s, c.group) for c in dataset.clips(split)]
+        split: [
+            (c.id, c.labels, c.start_s, c.duration_s, c.group, c.events, c.is_labelled) for c in dataset.clips(split)
+        ]
         for split in dataset.splits
     }
 

@@ -136,13 +136,14 @@ class ByFrame(Embedder):
     """Logits of each output frame and, in the last row, of the clip: `FrameHead`.
 
     An embedding is that of the clip-level head for a clip of one frame: the maximum and the mean of one are itself.
+    `reach_features` is how many frames of the features a frame depends on to either side.
     """
 
     def __init__(self, description: Description, head: FrameHead, name: str, frame_stride: int) -> None:
         super().__init__(description)
         self._head_name, self._frame_stride = name, frame_stride
         self.add_sublayer(name, head)
-        keep_frames(self, frame_stride)
+        self.reach_features = keep_frames(self, frame_stride)
 
     def embed(self, features: paddle.Tensor) -> paddle.Tensor:
         """Features (B, 1, T, F) -> the mean of the embeddings of the frames (B, E)."""

@@ -32,21 +32,24 @@ class SlidingPool(nn.Layer):
         return (earlier + later) / 2
 
 
-def keep_frames(network: nn.Layer, frame_stride: int) -> None:
+def keep_frames(network: nn.Layer, frame_stride: int) -> int:
     """Let a network of poolings by 2 pool its frames by `frame_stride` alone, and its bins as before.
 
     Where frames are no longer pooled, what comes later is spread over twice as many of them ("a trous"): but for edges,
     an output is the one that the pooled network has at another shift of its input, and trained weights keep their
-    meaning.
+    meaning. Returns how many frames of the features an output depends on to either side.
     """
-    _Walk(frame_stride).through(network)
+    walk = _Walk(frame_stride)
+    walk.through(network)
+    return walk.reach
 
 
 class _Walk:
     """The pooling so far, in the order in which layers run, which is that of their definition but for `Residual`."""
 
     def __init__(self, frame_stride: int) -> None:
-        self._left, self._dilation = frame_stride, 1
+        self._left, self._dilation, self._stride = frame_stride, 1, 1
+        self.reach = 0
 
     def through(self, layer: nn.Layer) -> None:
         """Exchange the poolings and convolutions below a layer."""
@@ -64,15 +67,16 @@ class _Walk:
                 layer._sub_layers[name] = exchanged
 
     def _beside(self, shortcut: nn.Layer) -> None:
-        left, dilation = self._left, self._dilation
+        before = vars(self).copy()
         self.through(shortcut)
-        self._left, self._dilation = left, dilation
+        vars(self).update(before)
 
     def _exchanged(self, layer: nn.Layer) -> nn.Layer:
         if isinstance(layer, nn.AvgPool2D):
             return self._pool(layer)
-        if isinstance(layer, nn.Conv2D) and self._dilation > 1 and layer.weight.shape[2] > 1:
-            return self._convolution(layer)
+        if isinstance(layer, nn.Conv2D) and layer.weight.shape[2] > 1:
+            self.reach += layer.weight.shape[2] // 2 * self._dilation * self._stride
+            return self._convolution(layer) if self._dilation > 1 else layer
         return layer
 
     def _pool(self, layer: nn.AvgPool2D) -> nn.Layer:
@@ -81,8 +85,10 @@ class _Walk:
             return layer
         if frames != 2:
             raise ValueError(f"pooling by {frames} frames")
+        self.reach += self._dilation * self._stride
         if self._left > 1:
             self._left //= 2
+            self._stride *= 2
             return layer
         pool = SlidingPool(bins, self._dilation)
         self._dilation *= 2

@@ -29,7 +29,7 @@ class ShardsParams:
 
 
 class Shards:
-    """The clips of a packed dataset: ids, labels, groups, segments, splits and folds are those that it had loose.
+    """The clips of a packed dataset: ids, labels, events, groups, segments, splits and folds are as it had them loose.
 
     Their order is the same, too, and every clip is read in place, so a run has the same bits as one on the loose files.
     With `valid_fold` 0 the splits are those that the settings of the pack chose.
@@ -65,6 +65,7 @@ class Shards:
         clips, rows = self._table.clips, self._table.rows[self._fold, split].astype(np.int64)
         lengths = np.diff(clips.label_ends, prepend=0)
         labels = Ragged.of_lengths(clips.label_rows.astype(np.int32), lengths).take(rows)
+        events = clips.events.of_rows(rows) if clips.events else (None, None)
         durations_s, groups = clips.duration_s[rows], [clips.groups[row] for row in rows.tolist()]
         return ClipList(
             [clips.ids[row] for row in rows.tolist()],
@@ -74,6 +75,7 @@ class Shards:
             clips.start_s[rows] if clips.start_s[rows].any() else None,
             None if np.isnan(durations_s).all() else durations_s,
             groups if any(groups) else None,
+            *events,
         )
 
 

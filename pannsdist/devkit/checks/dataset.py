@@ -11,6 +11,7 @@ import numpy as np
 from pannsdist.audio.clip_reader import ClipReader
 from pannsdist.audio.encoded import SoundFile
 from pannsdist.contracts import Clip
+from pannsdist.contracts.event_checks import event_fault
 from pannsdist.devkit import subprocess_probe
 from pannsdist.devkit.checking import Check, Cost, NotApplicable, Subject, require
 from pannsdist.devkit.checks.plugin import pickle_round_trip, words
@@ -85,6 +86,19 @@ def the_labels_of_every_clip_are_known(subject: Subject) -> str:
             f"clip {clip.id!r} has {len(clip.labels)} labels, but multi_label is False",
         )
     return f"{len(known)} labels"
+
+
+def the_events_of_every_clip_are_possible(subject: Subject) -> str:
+    """Within the clip, with known labels, which are those of the clip; with events, `multi_label` is True."""
+    dataset, clips = subject.plugin(), _all_clips(subject)
+    for clip in clips:
+        fault, right = event_fault(clip, set(dataset.labels), dataset.multi_label)
+        require(not fault, f"clip {clip.id!r} {fault}: {right}")
+    events = [clip.events for clip in clips if clip.events is not None]
+    unlabelled = sum(not clip.is_labelled for clip in clips)
+    if not events and not unlabelled:
+        raise NotApplicable("no clip has events, and every clip is labelled")
+    return f"{sum(map(len, events))} events of {len(events)} clips; {unlabelled} clips are not labelled"
 
 
 def listing_its_clips_opens_no_audio(subject: Subject) -> str:
@@ -213,6 +227,7 @@ CHECKS = (
     Check(the_ids_of_its_clips_are_unique),
     Check(its_splits_are_disjoint),
     Check(the_labels_of_every_clip_are_known),
+    Check(the_events_of_every_clip_are_possible),
     Check(listing_its_clips_opens_no_audio, Cost.COMPUTES),
     Check(its_first_clips_can_be_decoded, Cost.COMPUTES),
     Check(its_clips_can_be_pickled),

@@ -3,43 +3,20 @@
 from __future__ import annotations
 
 import string
-from typing import Any
 
 import numpy as np
 import paddle
 from paddle import nn
 
 from pannsdist.contracts import FrontEnd
-from pannsdist.contracts.network import Network, evaluation_mode, training_mode
+from pannsdist.contracts.network import evaluation_mode, training_mode
 from pannsdist.devkit import subprocess_probe
 from pannsdist.devkit.checking import Check, Cost, NotApplicable, Subject, require
 from pannsdist.devkit.checks.feature import close, noise, require_storable, same_as_graph
+from pannsdist.devkit.checks.frames import CHECKS as FRAME_CHECKS
+from pannsdist.devkit.checks.model_building import FEW, MANY, LogitsLayer, built, feature_of, minimum_samples
 from pannsdist.devkit.two_processes import named, train_a_step
-from pannsdist.inference.engines.output_layer import SCORES, OutputLayer
 from pannsdist.training.optimization.freezing import stages_of
-
-FEW, MANY = 2, 50
-
-
-def feature_of(subject: Subject, model: Any, **params: Any) -> Subject:
-    """The feature that a model was built for, with some of its params changed."""
-    entry = subject.catalog.features.find(model.feature, f"the feature of model '{subject.entry.name}'")
-    return Subject(entry, {**model.feature_params, **params}, subject.catalog)
-
-
-def built(subject: Subject, classes: int = FEW, seed: int = 0) -> Network:
-    """Feature and model of a plugin, with random weights, for a number of classes."""
-    model = subject.plugin()
-    paddle.seed(seed)
-    feature = feature_of(subject, model).plugin()
-    labels = tuple(f"label {number}" for number in range(classes))
-    return Network(feature.build(), model.build(labels, feature.front_end))
-
-
-def minimum_samples(subject: Subject) -> int:
-    """The minimum length of its waveforms, in samples."""
-    model = subject.plugin()
-    return int(model.minimum_samples(model.front_end))
 
 
 def its_feature_computes_the_declared_front_end(subject: Subject) -> str:
@@ -184,16 +161,8 @@ def every_parameter_belongs_to_a_stage(subject: Subject) -> str:
 
 def its_static_graph_gives_the_same_logits(subject: Subject) -> str:
     """As needed by `pannsdist export` and the compiled engine."""
-    layer, samples = _Logits(built(subject), SCORES, multi_label=True), minimum_samples(subject)
+    layer, samples = LogitsLayer(built(subject)), minimum_samples(subject)
     return same_as_graph(layer, ((1, samples), (3, samples + 4001)))
-
-
-class _Logits(OutputLayer):
-    """(B, S) -> (B, C): logits, since a sigmoid would hide differences."""
-
-    def forward(self, waveform: paddle.Tensor) -> paddle.Tensor:
-        """The logits."""
-        return self.network(waveform)
 
 
 def it_trains_one_step_on_two_processes(subject: Subject) -> str:
@@ -215,5 +184,6 @@ CHECKS = (
     Check(only_its_head_depends_on_the_number_of_classes, Cost.COMPUTES),
     Check(every_parameter_belongs_to_a_stage, Cost.COMPUTES),
     Check(its_static_graph_gives_the_same_logits, Cost.COMPUTES),
+    *FRAME_CHECKS,
     Check(it_trains_one_step_on_two_processes, Cost.LAUNCHES),
 )

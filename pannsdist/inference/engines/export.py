@@ -15,6 +15,7 @@ import pannsdist
 from pannsdist.contracts import Clip
 from pannsdist.inference.bundle import BundleRecord, build_recorded
 from pannsdist.inference.engines.export_check import ExportCheck, check_export, read_sounds
+from pannsdist.inference.engines.export_frames import write_frames
 from pannsdist.inference.engines.graph import INPUT, STEM, GraphFunction, save_graph
 from pannsdist.inference.engines.onnx_runtime import convert_to_onnx, load_onnx, require_onnx
 from pannsdist.inference.engines.output_layer import SoundLayer
@@ -45,8 +46,9 @@ def export(inference_model: InferenceModel, form: str, out: Path, clips: Sequenc
     """Write the graph and `export.json` to the new folder `out`: sounds in, what `predict` gives out.
 
     The graph itself cuts a sound into windows, pads a short one and averages, for any batch size and length. It is
-    compared with `predict` on `clips`, at their own length and at others. Raises UserError, and leaves nothing at
-    `out`, where a score differs by more than 1e-4.
+    compared with `predict` on `clips`, at their own length and at others. A network that answers by frame has a second
+    graph, of the frames of a window. Raises UserError, and leaves nothing at `out`, where a score differs by more than
+    1e-4.
     """
     if form == "onnx":
         require_onnx()
@@ -66,6 +68,8 @@ def export(inference_model: InferenceModel, form: str, out: Path, clips: Sequenc
         graph, content = _write(inference_model, form, temporary)
         checks.append(check_export(graph, inference_model, sounds, ids))
         content["checked"] = published(dataclasses.asdict(checks[0]))
+        if inference_model.frame_samples:
+            content["frames"] = write_frames(inference_model, form, temporary, sounds)
         text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
         storage.write_file(temporary / RECORD_FILE, text + "\n")
 

@@ -23,7 +23,7 @@ class OutputLayer(nn.Layer):
 
     def __init__(self, network: Network, output: str, multi_label: bool) -> None:
         super().__init__()
-        method = METHODS.get(output)
+        method = None if output == FRAMEWISE and network.frame_samples else METHODS.get(output)
         if method is not None and not hasattr(network.model, method):
             wrong = f"the network {type(network.model).__name__} has no {output} output"
             raise UserError(wrong, f"its layer has no method `{method}`; choose another model")
@@ -33,12 +33,14 @@ class OutputLayer(nn.Layer):
 
     def forward(self, waveform: paddle.Tensor) -> paddle.Tensor:
         """Waveform (B, S) float32 at the front end's rate -> the output."""
-        features = self.network.feature(waveform)
+        features = self.network.features(waveform)
         if self.output == "embedding":
             return self.network.model.embed(features)
-        if self.output == "framewise":
+        if self.output == "framewise" and not self.network.frame_samples:
             return self.network.model.framewise(features)
         logits = self.network.model(features)
+        if self.network.frame_samples:  # the last row is that of the clip
+            logits = logits[:, :-1] if self.output == "framewise" else logits[:, -1]
         if self.output == "logits":
             return logits
         if self.multi_label:

@@ -90,7 +90,7 @@ class _Reading:
 
     def read(self) -> Distribution:
         kind = self.given[0] if self.given else ""
-        if kind not in FORMS:
+        if not isinstance(kind, str) or kind not in FORMS:
             right = candidates_line(str(kind), FORMS, "distributions")
             self._refuse("it begins with the name of a distribution", f"{right}\nsuch as [uniform, LOW, HIGH]")
         arguments = self.given[1:]
@@ -146,4 +146,4 @@ class _Reading:
             )
 
     def _refuse(self, wrong: str, right: str) -> NoReturn:
-        raise SettingsError(f"{self.origin.where(self.key)} is {self.given}: {wrong}", right)
+        raise SettingsError(f"{self.origin.where(self.key)} is {self.given}: {wrong}", right, self.origin.command)

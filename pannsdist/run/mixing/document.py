@@ -16,7 +16,7 @@ import pannsdist
 from pannsdist.audio.identity import reader_versions
 from pannsdist.run.mixing.jams import seconds
 from pannsdist.run.mixing.recipe import Recipe
-from pannsdist.run.mixing.sources import Sources, SplitSources
+from pannsdist.run.mixing.sources import SourceClip, Sources, SplitSources
 from pannsdist.runtime import reading, storage
 from pannsdist.runtime.errors import CannotWrite, shell_command
 from pannsdist.runtime.names import shown
@@ -43,13 +43,16 @@ def document(recipe: Recipe, sources: Sources) -> bytes:
 
 def _split(found: SplitSources, rate_hz: int) -> dict[str, Any]:
     labels = {
-        label: {
-            shown(one.clip.id): [f"{seconds(of.first, rate_hz)} to {seconds(of.end, rate_hz)}" for of in one.sources]
-            for one in clips
-        }
-        for label, clips in found.by_label.items()
+        label: {shown(one.clip.id): _clip(one, rate_hz) for one in clips} for label, clips in found.by_label.items()
     }
-    return {"sources": labels, "backgrounds": [shown(clip.id) for clip in found.backgrounds]}
+    backgrounds = zip((shown(clip.id) for clip in found.backgrounds), found.contents, strict=True)
+    return {"sources": labels, "backgrounds": dict(backgrounds)}
+
+
+def _clip(clip: SourceClip, rate_hz: int) -> dict[str, Any]:
+    """A checksum of its samples, and where its sources are."""
+    times = [f"{seconds(one.first, rate_hz)} to {seconds(one.end, rate_hz)}" for one in clip.sources]
+    return {"content": clip.content, "sources_s": times}
 
 
 def refuse_foreign(output: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import sha256
 
 import numpy as np
 
@@ -15,12 +16,15 @@ from pannsdist.run.mixing.recipe import TrimSettings
 from pannsdist.run.mixing.trimming import Source, sources_in
 from pannsdist.runtime.errors import BadClip
 
+CHECKSUM_DIGITS = 16
+
 
 @dataclass(frozen=True)
 class Heard:
-    """The sources in a clip, none in a background; `fault` is why it cannot be used."""
+    """The sources in a clip, none in a background, and a checksum of its samples; `fault` is why it cannot be used."""
 
     sources: tuple[Source, ...] = ()
+    content: str = ""
     fault: str = ""
 
 
@@ -39,21 +43,21 @@ class Listening:
         """Whether each recorded background is a whole sound, and not silent."""
         return tuple(_heard(self._background, clip) for clip in clips)
 
-    def _sources(self, clip: Clip) -> tuple[Source, ...]:
+    def _sources(self, clip: Clip) -> Heard:
         waveform = whole(clip, self.rate_hz, self.rule.longest_clip_s)
         gap_s = self.rule.label_gaps_s.get(clip.labels[0], self.rule.gap_s)
         found = sources_in(waveform, self.rate_hz, self.rule, gap_s)
         if not found:
             raise clip_name(clip).bad_clip(f"nothing in it sounds for {self.rule.shortest_s:g} s (trim.shortest_s)")
-        return found
+        return Heard(found, sha256(waveform.tobytes()).hexdigest()[:CHECKSUM_DIGITS])
 
-    def _background(self, clip: Clip) -> tuple[Source, ...]:
+    def _background(self, clip: Clip) -> Heard:
         facts = inspect((clip,), self.rate_hz)[0]
         if facts.error:
             raise BadClip(facts.error)
         if facts.is_silent:
             raise clip_name(clip).bad_clip("it is silent, and a background has a level")
-        return ()
+        return Heard(content=facts.content[:CHECKSUM_DIGITS])
 
 
 def whole(clip: Clip, rate_hz: int, longest_s: float) -> np.ndarray:
@@ -65,8 +69,8 @@ def whole(clip: Clip, rate_hz: int, longest_s: float) -> np.ndarray:
     return waveform
 
 
-def _heard(listen: Callable[[Clip], tuple[Source, ...]], clip: Clip) -> Heard:
+def _heard(listen: Callable[[Clip], Heard], clip: Clip) -> Heard:
     try:
-        return Heard(listen(clip))
+        return listen(clip)
     except BadClip as error:
         return Heard(fault=error.wrong)

@@ -2,7 +2,8 @@
 
 As in scaper (Salamon, MacConnell, Cartwright, Li, Bello: Scaper, WASPAA 2017), which measures by pyloudnorm
 (Steinmetz, Reiss, AES 2021): K-weighting by filters for the sample rate, blocks of 0.4 s that overlap by 75 %, gates at
--70 LUFS and 10 LU below the mean. What is shorter than 0.5 s is repeated until it is that long.
+-70 LUFS and 10 LU below the mean. Its filters are within 0.05 dB of those of the standard. What is shorter than 0.5 s
+is repeated until it is that long.
 
 Axes: S samples.
 """

@@ -16,7 +16,7 @@ from pannsdist.run.mixing.jams import Summary
 from pannsdist.run.mixing.plan import plan
 from pannsdist.run.mixing.recipe import CheckedRecipe, Recipe
 from pannsdist.run.mixing.sources import Bar, Sources, find_sources, list_clips
-from pannsdist.run.mixing.tables import write_tables
+from pannsdist.run.mixing.tables import MANIFEST, write_tables
 from pannsdist.run.mixing.writing import PART, MixTask, write
 from pannsdist.runtime import reading, storage
 
@@ -32,6 +32,11 @@ class Mixture:
     folder: Path
     soundscapes: Mapping[str, list[Summary]]
     left_out: tuple[str, ...]
+
+    @property
+    def manifest(self) -> Path:
+        """The table of all soundscapes, for the dataset plugin `manifest`."""
+        return self.folder / MANIFEST
 
     @property
     def every(self) -> list[Summary]:
@@ -78,7 +83,7 @@ def mix(checked: CheckedRecipe, catalog: Catalog, order: MixOrder) -> Mixture:
 def _prepare(output: Path, recipe: Recipe) -> None:
     """Remove what killed workers left, and see that there is room for the rest. Raises CannotWrite."""
     left = 0
-    for split, count in recipe.soundscapes.items():
+    for split, count in recipe.splits.items():
         names = reading.names_in(output / split)
         for name in names:
             if name.endswith(PART):
@@ -92,10 +97,10 @@ def _written(
     checked: CheckedRecipe, sources: Sources, output: Path, loader: Loader, bar: Bar
 ) -> dict[str, list[Summary]]:
     recipe = checked.recipe
-    found: dict[str, list[Summary]] = {split: [] for split in recipe.soundscapes}
-    with bar("mixed", sum(recipe.soundscapes.values())) as progress:
+    found: dict[str, list[Summary]] = {split: [] for split in recipe.splits}
+    with bar("mixed", sum(recipe.splits.values())) as progress:
         done = loader.map(write, _tasks(checked, sources, output))
-        for split, count in recipe.soundscapes.items():
+        for split, count in recipe.splits.items():
             for _ in range(count):
                 found[split].append(next(done))
                 progress(1)
@@ -103,6 +108,6 @@ def _written(
 
 
 def _tasks(checked: CheckedRecipe, sources: Sources, output: Path) -> Iterator[MixTask]:
-    for split, count in checked.recipe.soundscapes.items():
+    for split, count in checked.recipe.splits.items():
         for number in range(count):
             yield MixTask(plan(checked, sources.splits[split], split, number), checked.recipe, output / split)

@@ -15,9 +15,11 @@ from pannsdist.settings import SettingsOrigin
 from pannsdist.settings.loading import load_schema
 from pannsdist.settings.schema import setting
 
+SHOW_KEYS = "pannsdist data mix --keys"
 COLOURS = ("white", "pink", "brown")
 LOUDEST_SNR_DB = 80.0
 MOST_EVENTS = 1000
+MOST_SOUNDSCAPES = 999_999
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class EventSettings:
 class Recipe:
     """All keys of a recipe."""
 
-    soundscapes: dict[str, int] = setting({}, "SPLIT: number of soundscapes; of clips of that split of the dataset")
+    soundscapes: dict[str, int] = setting({}, "SPLIT of the dataset: number of soundscapes; 0: none")
     data: SourceSettings = field(default_factory=SourceSettings)
     labels: list[str] = setting([], "labels of the dataset to use; empty: all")
     seed: int = setting(0, "random seed", low=0, high=2**32 - 1)
@@ -85,6 +87,11 @@ class Recipe:
     background: BackgroundSettings = field(default_factory=BackgroundSettings)
     events: EventSettings = field(default_factory=EventSettings)
     trim: TrimSettings = field(default_factory=TrimSettings)
+
+    @property
+    def splits(self) -> dict[str, int]:
+        """The number of soundscapes of each split that has some."""
+        return {split: count for split, count in self.soundscapes.items() if count}
 
     @property
     def samples(self) -> int:
@@ -114,7 +121,7 @@ class CheckedRecipe:
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> CheckedRecipe:
     """The recipe of a file and overrides. Raises SettingsError with file and key."""
-    recipe, origin = load_schema(Recipe, path, overrides)
+    recipe, origin = load_schema(Recipe, path, overrides, SHOW_KEYS)
     return check_recipe(recipe, origin)
 
 
@@ -136,22 +143,23 @@ def check_recipe(recipe: Recipe, origin: SettingsOrigin) -> CheckedRecipe:
 
 
 def _refuse_counts(recipe: Recipe, origin: SettingsOrigin) -> None:
-    if not recipe.soundscapes:
+    if not any(recipe.soundscapes.values()):
         right = "name the splits of the dataset and how many of each, such as soundscapes: {train: 400, valid: 100}"
-        raise SettingsError("the recipe makes no soundscapes", right)
+        raise SettingsError("the recipe makes no soundscapes", right, origin.command)
     for split, count in recipe.soundscapes.items():
-        if isinstance(count, bool) or not 1 <= count <= 10**7:
-            raise SettingsError(f"{origin.where(f'soundscapes.{split}')} is {count}", "allowed: 1 to 10000000")
+        place = origin.where(f"soundscapes.{split}")
+        if not 0 <= count <= MOST_SOUNDSCAPES:
+            raise SettingsError(f"{place} is {count}", f"allowed: 0 to {MOST_SOUNDSCAPES}", origin.command)
         if not split.isidentifier() or not split.isascii():
             right = "letters, digits and _; it becomes the name of a folder"
-            raise SettingsError(f"{origin.where(f'soundscapes.{split}')}: {split!r} is no name of a split here", right)
+            raise SettingsError(f"{place}: {split!r} is no name of a split here", right, origin.command)
 
 
 def _refuse_backgrounds(recipe: Recipe, origin: SettingsOrigin) -> None:
     sounds = recipe.background.sounds
-    unknown = [split for split in sounds if split not in recipe.soundscapes]
-    lacking = [split for split in recipe.soundscapes if sounds and split not in sounds]
+    unknown = [split for split in sounds if split not in recipe.splits]
+    lacking = [split for split in recipe.splits if sounds and split not in sounds]
     if unknown or lacking:
         wrong = f"{origin.where('background.sounds')} has {', '.join(sounds)}, and soundscapes are made for "
         right = "give a folder for each of them; those of held-out soundscapes best have other recordings in it"
-        raise SettingsError(wrong + ", ".join(recipe.soundscapes), right)
+        raise SettingsError(wrong + ", ".join(recipe.splits), right, origin.command)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 
 from pannsdist.audio.loader import Loader
 from pannsdist.contracts import Clip
@@ -14,10 +15,11 @@ from pannsdist.registry import Catalog
 from pannsdist.run.mixing.listening import Heard, Listening
 from pannsdist.run.mixing.recipe import CheckedRecipe
 from pannsdist.run.mixing.trimming import Source
-from pannsdist.run.planning.data import load_data
+from pannsdist.run.planning.data import Data, load_data
 from pannsdist.run.planning.selection import choose_dataset
 from pannsdist.runtime.errors import BadDataset, SettingsError, candidates_line
 from pannsdist.runtime.names import shown
+from pannsdist.runtime.reading import is_folder
 from pannsdist.settings.schema import DataSettings
 
 AT_ONCE = 16
@@ -30,19 +32,21 @@ Bar = Callable[[str, int], AbstractContextManager[Callable[[int], object]]]
 
 @dataclass(frozen=True)
 class SourceClip:
-    """An isolated clip with its label, and the sources in it."""
+    """An isolated clip with its label, the sources in it, and a checksum of its samples."""
 
     clip: Clip
     label: str
     sources: tuple[Source, ...]
+    content: str = ""
 
 
 @dataclass(frozen=True)
 class SplitSources:
-    """The clips of a split by label, and its recorded backgrounds; both in their order."""
+    """The clips of a split by label, and its recorded backgrounds with the checksums of their samples."""
 
     by_label: Mapping[str, Sequence[SourceClip]]
     backgrounds: Sequence[Clip] = ()
+    contents: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -69,23 +73,37 @@ def list_clips(checked: CheckedRecipe, catalog: Catalog) -> Listed:
 
     Raises SettingsError, and BadDataset as `load_data` does and for a clip without exactly one label.
     """
-    recipe, origin = checked.recipe, checked.origin
+    recipe = checked.recipe
     chosen = DataSettings(name=recipe.data.name, params=recipe.data.params)
-    data = load_data(choose_dataset(chosen, origin, catalog), tuple(recipe.soundscapes))
+    data = load_data(choose_dataset(chosen, checked.origin, catalog), tuple(recipe.splits))
+    labels = _labels(checked, data)
+    clips = {split: [_single(clip, str(data.part)) for clip in table.clips] for split, table in data.splits.items()}
+    kept = {split: [clip for clip in of_split if clip.labels[0] in labels] for split, of_split in clips.items()}
+    backgrounds = {split: _backgrounds(split, root) for split, root in recipe.background.sounds.items()}
+    return Listed(str(data.part), labels, kept, backgrounds)
+
+
+def _labels(checked: CheckedRecipe, data: Data) -> tuple[str, ...]:
+    """The labels of which events are made. Raises SettingsError for one that the dataset has not."""
+    recipe, origin = checked.recipe, checked.origin
     for label in recipe.labels:
         if label not in data.labels:
             right = candidates_line(label, data.labels, "labels")
             raise SettingsError(f"{origin.where('labels')} has '{label}', which {data.part} has not", right)
+    for label, gap_s in recipe.trim.label_gaps_s.items():
+        key = f"trim.label_gaps_s.{label}"
+        if label not in data.labels:
+            right = candidates_line(label, data.labels, "labels")
+            raise SettingsError(f"{origin.where(key)}: {data.part} has no such label", right)
+        if not 0 <= gap_s <= 60:
+            raise SettingsError(f"{origin.where(key)} is {gap_s}", "allowed: 0 to 60")
     labels = tuple(label for label in data.labels if label in (recipe.labels or data.labels))
     for label in labels:
         if not label.isprintable():
             raise BadDataset(
                 f"the label {label!r} has a control character", "a table with tabs cannot hold it: rename it"
             )
-    clips = {split: [_single(clip, str(data.part)) for clip in table.clips] for split, table in data.splits.items()}
-    kept = {split: [clip for clip in of_split if clip.labels[0] in labels] for split, of_split in clips.items()}
-    backgrounds = {split: _backgrounds(split, root) for split, root in recipe.background.sounds.items()}
-    return Listed(str(data.part), labels, kept, backgrounds)
+    return labels
 
 
 def _single(clip: Clip, dataset: str) -> Clip:
@@ -98,6 +116,8 @@ def _single(clip: Clip, dataset: str) -> Clip:
 def _backgrounds(split: str, root: str) -> list[Clip]:
     key = f"background.sounds.{split}"
     place = location_of(root, key)
+    if isinstance(place, Path) and not is_folder(place):
+        raise SettingsError(f"{key}: there is no folder {shown(root)}", "give a folder of background sounds")
     found = find_sound_files(place)
     if not found.files:
         raise SettingsError(f"{key}: there is no sound in {shown(root)}", found.nothing)
@@ -120,10 +140,10 @@ def find_sources(listed: Listed, checked: CheckedRecipe, loader: Loader, bar: Ba
         raise BadDataset(f"{len(faults)} of {len(everything)} clips cannot be used: nothing was mixed", right)
     splits = {split: _by_label(split, of_split, listed.labels, faults) for split, of_split in heard.items()}
     for split, of_split in of_backgrounds.items():
-        usable = [clip for clip, one in of_split if not one.fault]
+        usable = {clip: one.content for clip, one in of_split if not one.fault}
         if not usable:
             raise BadDataset(f"no background of '{split}' can be used", "\n".join(faults[:NAMED]))
-        splits[split] = SplitSources(splits[split].by_label, usable)
+        splits[split] = SplitSources(splits[split].by_label, list(usable), list(usable.values()))
     return Sources(listed.dataset, splits, faults)
 
 
@@ -151,7 +171,7 @@ def _by_label(
     by_label: dict[str, list[SourceClip]] = {label: [] for label in labels}
     for clip, heard in found:
         if not heard.fault:
-            by_label[clip.labels[0]].append(SourceClip(clip, clip.labels[0], heard.sources))
+            by_label[clip.labels[0]].append(SourceClip(clip, clip.labels[0], heard.sources, heard.content))
     empty = [label for label, clips in by_label.items() if not clips]
     if empty:
         wrong = f"split '{split}' has no clip of {', '.join(empty[:NAMED])} that can be used"

@@ -105,7 +105,8 @@ class _Collector:
 
     def _row(self, clip: Clip, split: str) -> int:
         has_name = isinstance(clip.source, Path | EncodedSource)
-        key = clip.id, clip.source if has_name else None, clip.labels, clip.start_s, clip.duration_s, clip.group
+        said = clip.labels, clip.start_s, clip.duration_s, clip.group, clip.events, clip.is_labelled
+        key = clip.id, clip.source if has_name else None, *said
         row = self._rows.setdefault(key, len(self.found.clips))
         if row == len(self.found.clips):
             # Samples have no name, and may be equal to others: one object is one file, and lives on in `found`

@@ -80,8 +80,13 @@ def _described(inventory: Inventory, row: int) -> dict[str, object]:
     """A clip for readers other than this package: `classes` are the places of its labels in the dataset's list."""
     clip = inventory.clips[row]
     classes = [inventory.labels.index(label) for label in clip.labels]
-    described = {"id": clip.id, "labels": list(clip.labels), "classes": classes, "group": clip.group}
-    return described | {"start_s": clip.start_s, "duration_s": clip.duration_s}
+    described: dict[str, object] = {"id": clip.id, "labels": list(clip.labels), "classes": classes, "group": clip.group}
+    described |= {"start_s": clip.start_s, "duration_s": clip.duration_s}
+    if clip.events is not None:
+        described["events"] = [
+            {"onset_s": event.onset_s, "offset_s": event.offset_s, "label": event.label} for event in clip.events
+        ]
+    return described if clip.is_labelled else described | {"is_labelled": False}
 
 
 def _stems(splits: Iterable[str]) -> dict[str, str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from pannsdist.audio.loader import Loader
+from pannsdist.contracts.shard_events import packed_events
 from pannsdist.contracts.shard_manifest import (
     HEADER,
     TABLE,
@@ -134,7 +135,8 @@ def _fill(folder: Path, inventory: Inventory, layout: Layout, loader: Loader, or
         for found in loader.map(write, _tasks(folder, inventory, layout)):
             checksums += found
             progress(len(found))
-    table = encode_table(_table(inventory, layout, checksums), inventory.divisions)
+    packed = _table(inventory, layout, checksums)
+    table = encode_table(packed, inventory.divisions)
     header = PackHeader(
         labels=inventory.labels,
         multi_label=inventory.multi_label,
@@ -142,6 +144,7 @@ def _fill(folder: Path, inventory: Inventory, layout: Layout, loader: Loader, or
         clips=len(inventory.clips),
         shards=layout.shards,
         divisions=inventory.divisions,
+        has_events=packed.clips.events is not None,
     )
     header = replace(header, table_bytes=len(table), table_sha256=hashlib.sha256(table).hexdigest())
     storage.write_file(folder / TABLE, table)
@@ -177,6 +180,7 @@ def _table(inventory: Inventory, layout: Layout, checksums: Sequence[bytes]) -> 
             [shown(clip.group) for clip in clips],
             np.array([clip.start_s for clip in clips], np.float64),
             np.array(durations, np.float64),
+            packed_events(clips, numbers),
         ),
         inventory.rows,
     )

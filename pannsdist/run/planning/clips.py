@@ -12,6 +12,7 @@ from pannsdist.audio.batches import ClipTable
 from pannsdist.audio.encoded import SoundFile
 from pannsdist.contracts import Clip
 from pannsdist.contracts.clip_lists import ClipList, Files, ids_of, segments_of, sources_of
+from pannsdist.contracts.event_checks import are_events_plain, event_fault
 from pannsdist.runtime.errors import BadDataset
 from pannsdist.runtime.names import is_unicode, shown
 
@@ -51,6 +52,9 @@ def refuse_clips(clips: Sequence[Clip], labels: Sequence[str], multi_label: bool
         if not (0 <= clip.start_s < math.inf and (clip.duration_s is None or 0 < clip.duration_s < math.inf)):
             wrong = f"{what}: clip '{clip.id}' starts at {clip.start_s} s and lasts {clip.duration_s} s"
             raise BadDataset(wrong, "the start is 0 or more, the duration above 0 or None", show)
+        fault, right = event_fault(clip, known, multi_label)
+        if fault:
+            raise BadDataset(f"{what}: clip '{clip.id}' {fault}", right, show)
     ids = ids_of(clips)
     if len(set(ids)) < len(ids):
         double = [name for name, count in Counter(ids).items() if count > 1]
@@ -70,6 +74,7 @@ def _are_plain(clips: Sequence[Clip], known: Set[str], multi_label: bool) -> boo
         and (multi_label or (labels.lengths == 1).all())
         and (starts_s is None or (np.isfinite(starts_s) & (starts_s >= 0)).all())
         and (durations_s is None or ~((durations_s <= 0) | np.isinf(durations_s)).any())
+        and are_events_plain(clips, known, multi_label)
     )
 
 

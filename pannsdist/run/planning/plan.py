@@ -47,6 +47,11 @@ class Plan:
         return plugin.build_frames(self.data.labels, self.front_end, frames.pooling)
 
     @property
+    def frame_samples(self) -> int:
+        """The samples of a frame of a network that answers by frame; 0 for one of clips."""
+        return 0 if self.frames is None else self.frames.samples
+
+    @property
     def front_end(self) -> FrontEnd:
         """The input of the network."""
         return self.plugins.front_end

@@ -60,7 +60,9 @@ class SegmentF1(EventMetric):
 
     def score(self, frames: FramePredictions) -> float:
         """F1 by `sed_eval.sound_event.SegmentBasedMetrics`."""
-        return float(_segments(frames, self.params)["f_measure"]["f_measure"])
+        scorer, micro = _evaluated(frames, self.params), self.params.average == "micro"
+        scores = scorer.results_overall_metrics() if micro else scorer.results_class_wise_average_metrics()
+        return float(scores["f_measure"]["f_measure"])
 
 
 class SegmentErrorRate(EventMetric):
@@ -74,8 +76,15 @@ class SegmentErrorRate(EventMetric):
     name = "segment_error_rate"
 
     def score(self, frames: FramePredictions) -> float:
-        """The error rate by `sed_eval.sound_event.SegmentBasedMetrics`."""
-        return float(_segments(frames, self.params)["error_rate"]["error_rate"])
+        """The error rate by `sed_eval.sound_event.SegmentBasedMetrics`.
+
+        Its own mean over classes divides by 0 for a class without a reference: the mean is taken here, of the others.
+        """
+        scorer = _evaluated(frames, self.params)
+        if self.params.average == "micro":
+            return float(scorer.overall_error_rate()["error_rate"])
+        occurring = [name for name in names_of(frames).values() if scorer.class_wise_count(name)["Nref"]]
+        return float(np.mean([scorer.class_wise_error_rate(name)["error_rate"] for name in occurring]))
 
 
 class SegmentMpauc(EventMetric):
@@ -107,7 +116,8 @@ def _has_both(counts: dict[str, Any]) -> bool:
     return bool(counts["n_ref"] > 0 and (counts["tns"] + counts["fps"])[0] > 0)
 
 
-def _segments(frames: FramePredictions, params: SegmentF1Params) -> dict[str, Any]:
+def _evaluated(frames: FramePredictions, params: SegmentF1Params) -> Any:
+    """The evaluation of `sed_eval`, of all clips."""
     scorer = library("sed_eval").sound_event.SegmentBasedMetrics(
         event_label_list=list(names_of(frames).values()), time_resolution=float(params.segment_s)
     )
@@ -116,6 +126,4 @@ def _segments(frames: FramePredictions, params: SegmentF1Params) -> dict[str, An
     for reference, detected, end_s in zip(references(frames), detections(frames, params), ends_s, strict=True):
         if reference or detected:
             scorer.evaluate(event_dicts(reference), event_dicts(detected), evaluated_length_seconds=end_s)
-    results = scorer.results_overall_metrics if params.average == "micro" else scorer.results_class_wise_average_metrics
-    found: dict[str, Any] = results()
-    return found
+    return scorer

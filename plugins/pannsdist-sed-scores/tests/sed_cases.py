@@ -2,12 +2,51 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
+import pannsdist_sed_scores
 
 from pannsdist.contracts import Event
 from pannsdist.contracts.predictions import FramePredictions, Predictions
 
 FRAMES_S = (0.02, 0.04, 0.064, 0.1, 0.25)
+METRICS = {
+    plugin.name: plugin
+    for plugin in vars(pannsdist_sed_scores).values()
+    if isinstance(plugin, type) and hasattr(plugin, "needs_events")
+}
+"""The scores by name."""
+
+
+def settings(name, seed, frame_s):
+    """The defaults of a score for even seeds, else others; with the length of the median filter in frames, too."""
+    given = dataclasses.asdict(METRICS[name].Params())
+    generator = np.random.default_rng(seed)
+    if seed % 2:
+        others = {
+            "average": ("macro", "micro"),
+            "threshold": (0.2, 0.5, 0.7),
+            "collar_s": (0.05, 0.5),
+            "offset_fraction": (0.0, 0.5),
+            "segment_s": (0.5, 1.0),
+            "max_fpr": (0.1, 0.5),
+            "dtc_threshold": (0.3, 0.5),
+            "gtc_threshold": (0.3, 0.5),
+            "alpha_st": (0.0, 1.0),
+        }
+        given.update({key: generator.choice(values).item() for key, values in others.items() if key in given})
+    if "e_max" in given:  # one false positive in a few seconds is more than 100 in an hour
+        given["e_max"] = float(generator.choice([100.0, 3e3, 3e4]))
+    given["median"] = 1 if seed % 3 else 2 * int(generator.integers(1, 9)) + 1
+    given["median_filter_s"] = given["median"] * frame_s if seed % 3 == 0 else 0.0
+    return given
+
+
+def metric(name, given):
+    """The score with such settings."""
+    params = METRICS[name].Params
+    return METRICS[name](params(**{field.name: given[field.name] for field in dataclasses.fields(params)}))
 
 
 def case(seed):

@@ -112,8 +112,8 @@ def gradient(world, unread, kernels="paddle"):
 class Corrupted(Learner):
     """On the last rank the synchronised gradient becomes infinite, as by a fault of its memory."""
 
-    def _backward(self, batch, all_clips):
-        losses = super()._backward(batch, all_clips)
+    def _backward(self, batch, step, all_clips):
+        losses = super()._backward(batch, step, all_clips)
         if self._world.rank == self._world.size - 1:
             with paddle.no_grad():
                 self._parameters[-1].grad.scale_(float("inf"))

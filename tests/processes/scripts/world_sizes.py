@@ -23,6 +23,7 @@ from pannsdist.audio.augmentation import Augmentation  # noqa: E402
 from pannsdist.audio.batches import Shard, TrainingPlan, clip_table  # noqa: E402
 from pannsdist.audio.clip_lengths import lengths_s  # noqa: E402
 from pannsdist.audio.clip_reader import ClipReader  # noqa: E402
+from pannsdist.audio.frame_targets import FrameGrid  # noqa: E402
 from pannsdist.audio.length_groups import length_groups  # noqa: E402
 from pannsdist.audio.loader import Loader  # noqa: E402
 from pannsdist.audio.mixup import Mixup  # noqa: E402
@@ -38,24 +39,28 @@ from pannsdist.builtin.panns.blocks import Part, conv_block  # noqa: E402
 from pannsdist.builtin.panns.networks import NetworkConfig, normed_bins  # noqa: E402
 from pannsdist.builtin.panns.tagger import Description, Tagger  # noqa: E402
 from pannsdist.builtin.tones import Tones, TonesParams  # noqa: E402
+from pannsdist.contracts import Event  # noqa: E402
 from pannsdist.contracts.feature_augmentation import spec_augment_mask  # noqa: E402
+from pannsdist.contracts.frame_head import FrameHead, of_length  # noqa: E402
 from pannsdist.contracts.network import Network  # noqa: E402
 from pannsdist.distributed import fleet  # noqa: E402
 from pannsdist.runtime import seeding  # noqa: E402
-from pannsdist.training.optimization.losses import TrainingLoss  # noqa: E402
+from pannsdist.training.optimization.losses import EventLoss, TrainingLoss  # noqa: E402
+from pannsdist.training.optimization.mean_teacher import Consistency  # noqa: E402
 from pannsdist.training.optimization.optimizers import build_optimizer  # noqa: E402
 from pannsdist.training.optimization.schedules import Schedule  # noqa: E402
-from pannsdist.training.train_step import Learner  # noqa: E402
+from pannsdist.training.train_step import Learner, StepOptions  # noqa: E402
 
 STEPS, BATCH, SEED, BINS = 50, 8, 11, 32
 TONES = Tones(TonesParams(clips_per_class=20, classes=3, sample_rate_hz=8000))
 TABLE = clip_table(TONES.clips("train"), TONES.labels, False)
+GRID = FrameGrid.of(4 * 128, 8000, TONES.labels)
 FEATURE = LogMelParams(8000, 256, 128, 256, mel_bins=BINS, high_hz=4000.0)
 AUGMENTATIONS = tuple(
     Augmentation(plugin.__name__, 0.7, plugin(plugin.Params()))
     for plugin in (Gain, TimeRoll, Noise, Speed, RandomEqualiser, Reverb, BandLimit)
 )
-OPTIMIZERS = {"panns": ("SGD", 0.2), "averaging": ("AdamW", 3e-3)}
+OPTIMIZERS = {"panns": ("SGD", 0.2), "averaging": ("AdamW", 3e-3), "by frame": ("AdamW", 1e-2)}
 KEPT = []
 """Wrapped layers: Paddle 3.3.1 may crash where one is dropped before the next is made."""
 
@@ -78,6 +83,18 @@ def batches(plan, loader, world):
     yield from loader.read(requests[:STEPS])
 
 
+def with_events():
+    """Of ten clips eight have events, one the labels of the whole clip, and of one nothing is known."""
+
+    def clip(number, one):
+        if number % 10 > 1:
+            onset_s = 0.01 * (number % 7)
+            return replace(one, events=(Event(onset_s, onset_s + 0.9, one.labels[0]),))
+        return one if number % 10 == 1 else replace(one, labels=(), is_labelled=False)
+
+    return clip_table([clip(number, one) for number, one in enumerate(TABLE.clips)], TONES.labels, True)
+
+
 def checksum(array):
     return zlib.crc32(np.ascontiguousarray(array).tobytes())
 
@@ -88,9 +105,8 @@ def seen(batch):
     ids = batch.ids + batch.further_ids
     rows = []
     for row, target in enumerate(batch.targets):
-        rows.append(
-            [ids[row], len(batch.waveforms[row]), checksum(batch.waveforms[row]), checksum(masks[row]), target.tolist()]
-        )
+        known = target.tolist() if target.ndim < 2 else checksum(target)  # NaN equals nothing
+        rows.append([ids[row], len(batch.waveforms[row]), checksum(batch.waveforms[row]), checksum(masks[row]), known])
         if batch.partners is not None:
             partner, mix_weight = int(batch.partners[row]), float(batch.mix_weights[row])
             rows[-1] += [ids[partner], checksum(batch.waveforms[partner]), checksum(masks[partner]), mix_weight]
@@ -108,9 +124,24 @@ class Averaging(nn.Layer):
         return self.layers(0.02 * (image.mean(axis=[1, 2]) + 50.0))
 
 
+class ByFrame(nn.Layer):
+    """A network that answers for frames of four hops."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = nn.Linear(BINS, 16), FrameHead(16, len(TONES.labels))
+
+    def forward(self, image):
+        hidden = nn.functional.relu(self.body(0.02 * (image.squeeze(1) + 50.0)))
+        frames = nn.functional.avg_pool1d(hidden.transpose([0, 2, 1]), 4).transpose([0, 2, 1])
+        return self.head(of_length(frames, image, 4))
+
+
 def network(kind):
     """One of PANNs' kind in small, with stripes and mixup after the first batch norm; or one without either."""
     paddle.seed(seeding.initial_seed(SEED))
+    if kind == "by frame":
+        return Network(LogMel(FEATURE).build(), ByFrame(), spec_augment=True, head="head")
     if kind == "averaging":
         return Network(LogMel(FEATURE).build(), Averaging(), spec_augment=True)
     parts = [
@@ -127,7 +158,11 @@ def run(world, loader, plan, kind):
     """(what each step saw, this process's sum of losses over all clips of each step)."""
     made, (name, rate) = network(kind), OPTIMIZERS[kind]
     optimizer = build_optimizer(name, {}, rate, made.model)
-    learner = Learner(world, made, TrainingLoss(multi_label=False), optimizer, Schedule("constant", rate, STEPS))
+    loss, options = TrainingLoss(multi_label=False), StepOptions()
+    if kind == "by frame":
+        loss = EventLoss(TrainingLoss(multi_label=True), weak_weight=0.5)
+        options = StepOptions(ema_decay=0.9, consistency=Consistency(0.1, ramp_steps=20))
+    learner = Learner(world, made, loss, optimizer, Schedule("constant", rate, STEPS), options=options)
     KEPT.append(learner)
     made.eval()  # dropout off, batch norm by its running statistics: what is left to differ is the order of sums
     steps, losses = [], []
@@ -145,8 +180,10 @@ def main(folder):
     classes = len(TONES.labels)
     pairs = training(sampling="balanced", mixup=Mixup(1.0, "panns", "features", classes))
     free = training(mixup=Mixup(0.5, "free", "features", classes))
+    events = training(with_events(), mixup=Mixup(0.1, "free", "features", classes), grid=GRID)
     waves = training(sampling="weighted", mixup=Mixup(0.5, "free", "waveform", classes))
     results = {
+        "events": run(world, loader, events, "by frame"),
         "pairs with SGD": run(world, loader, pairs, "panns"),
         "free with AdamW": run(world, loader, free, "averaging"),
         "waveforms": ([seen(batch) for batch in batches(waves, loader, world)], []),

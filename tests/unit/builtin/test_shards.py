@@ -193,7 +193,7 @@ def test_a_shard_that_is_elsewhere_is_refused(packed, name):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b'{"format": 2}', "written by a newer pannsdist"),
+        (b'{"format": 3}', "written by a newer pannsdist: its format is 3, this one reads format 2"),
         (b'{"format": 0}', "reads format 1"),
         (b"[]", "is damaged"),
         (b"\x80\x04K\x01.", "is damaged"),
@@ -374,3 +374,61 @@ def test_a_long_file_is_cropped_without_reading_it_whole(tmp_path):
         raw.readinto = lambda buffer: read.append(plain(buffer)) or read[-1]
         assert soundfile.info(view).frames == 150 * RATE_HZ
     assert sum(read) < source.size_bytes / 4
+
+
+EVENTS = [{"onset_s": 0.0625, "offset_s": 0.125, "label": "dog"}, {"onset_s": 0.1, "offset_s": 0.2, "label": "owl"}]
+
+
+@pytest.fixture
+def with_events(tmp_path):
+    """Strong, weak and unlabelled clips, of which two are parts of one file."""
+    loose = Loose(tmp_path)
+    loose.table = tmp_path / "clips.jsonl"
+    rows = [
+        {"path": "0.wav", "split": "train", "events": EVENTS},
+        {"path": "1.flac", "split": "train", "labels": ["dog", "cat"]},
+        {"path": "2.ogg", "split": "train"},
+        {"path": "long.wav", "split": "train", "start": 0, "duration": 0.25, "events": EVENTS[:1]},
+        {"path": "long.wav", "split": "train", "start": 0.5, "duration": 0.25, "events": []},
+        {"path": "8.ogg", "split": "valid", "events": EVENTS[1:]},
+        {"path": "9.wav", "split": "valid", "labels": []},
+    ]
+    loose.table.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert loose.pack() == 0
+    return loose
+
+
+def test_events_weak_labels_and_unlabelled_clips_are_packed_and_read_back(with_events):
+    assert facts(with_events.packed()) == facts(with_events.dataset())
+    assert with_events.packed().multi_label
+    with tarfile.open(with_events.folder / "packed" / "train-000000.tar") as shard:
+        beside = [json.load(shard.extractfile(name)) for name in shard.getnames() if name.endswith(".json")]
+    assert beside[0]["events"] == EVENTS
+    assert [("is_labelled" in one, "events" in one) for one in beside[1:3]] == [(False, False), (True, False)]
+    assert [len(clip["events"]) for clip in beside[3]["clips"]] == [1, 0]
+
+
+def test_a_pack_with_events_is_of_a_format_of_its_own(with_events, original):
+    formats = [
+        json.loads((loose.folder / "packed" / "pack.json").read_text())["format"] for loose in (original, with_events)
+    ]
+    assert formats == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("column", "row", "value", "said"),
+    [
+        ("event.label", 0, 9, "an event has label 9, but there are 3"),
+        ("clip.event_ends", 0, 9, "do not fit together"),
+        ("clip.kind", 0, 3, "a clip is of kind 3"),
+        ("clip.kind", 0, 1, "a clip without marked events has some"),
+    ],
+)
+def test_events_that_lie_are_refused(with_events, column, row, value, said):
+    def change(arrays):
+        arrays[column][row] = value
+
+    rewritten(with_events, change)
+    with pytest.raises(UserError, match=r"clips\.npz is damaged") as refused:
+        with_events.packed()
+    assert said in str(refused.value)

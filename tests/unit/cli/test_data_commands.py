@@ -188,3 +188,24 @@ def test_samples_in_the_range_of_integers_are_unreadable(folder, capsys):
     folder.add("int16.wav", np.round(sound(5) * 32768), "train")
     why = folder.report(capsys, 2)["unreadable"]["train/int16.wav"]
     assert "they look like integers stored as floats; divide those of 16 bits by 32768" in why
+
+
+def test_events_are_counted_and_one_after_the_end_of_its_sound_fails_the_check(folder, capsys):
+    late = {"onset_s": 0.25, "offset_s": 1.0, "label": "dog"}
+    rows = [
+        {"path": "0.wav", "split": "train", "events": [late, {"onset_s": 0.0, "offset_s": 0.25, "label": "cat"}]},
+        {"path": "1.wav", "split": "train"},
+        {"path": "2.wav", "split": "valid", "labels": ["cat"]},
+        {"path": "3.wav", "split": "valid", "events": [late]},
+    ]
+    table = folder.path / "clips.jsonl"
+    table.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder.path / "check.yaml").write_text("{name: c, model: {name: panns_cnn6}, data: {name: manifest}}")
+    order = ["data", "check", "-c", str(folder.path / "check.yaml"), "--workers", "0", f"data.params.path={table}"]
+    assert main([*order, "--format", "json"]) == 2
+    found = json.loads(capsys.readouterr().out)
+    assert found["marks"] == {"train": [1, 0, 1, 2], "valid": [1, 1, 0, 1]}
+    assert found["beyond"] == {"train/0.wav": "'dog' ends at 1.000 s, the clip at 0.500 s"}
+    assert main(order) == 2
+    said = capsys.readouterr().out
+    assert "not labelled: train 1, valid 0\nevents: train 2, valid 1\nwith an event after the end: 1" in said

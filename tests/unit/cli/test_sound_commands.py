@@ -14,6 +14,8 @@ from matplotlib.image import imread
 from pannsdist.builtin.panns import Cnn6
 from pannsdist.builtin.tones import Tones, TonesParams
 from pannsdist.cli.command_line import main
+from pannsdist.contracts.event_files import LabelFiles, read_label_files
+from pannsdist.contracts.sound_labels import sound_labels
 from pannsdist.inference.bundle import BundleRecord, PluginRecord, write_bundle
 from pannsdist.registry import Origin
 
@@ -223,3 +225,22 @@ def test_a_model_of_ones_own_is_exported_on_the_clips_of_its_dataset(own_model, 
     assert f"verified with {', '.join(clips)}\n" in said
     assert main(["export", "--model", str(own_model), "-o", str(tmp_path / "out")]) == 2
     assert "exists already" in capsys.readouterr().err
+
+
+def test_events_are_written_as_labels_that_a_dataset_reads(tagger, audio, tmp_path, capsys):
+    files = [str(audio / f"{name}.ogg") for name in CLIPS][:2]
+    order = ["detect", *tagger, *UNCOMPILED, "--window", "1", "--hop", "0.25"]
+    assert main([*order, "--format", "json", *files]) == 0
+    found = json.loads(capsys.readouterr().out)
+    for name, target in (("dcase", "all.tsv"), ("jsonl", "all.jsonl"), ("audacity", "tracks"), ("raven", "tables")):
+        assert main([*order, "--format", name, "-o", str(tmp_path / target), *files]) == 0
+        labels = sound_labels(read_label_files(LabelFiles([tmp_path / target], format=name)))
+        number, left = labels.matched([f"{clip}.ogg" for clip in CLIPS][:2])
+        assert len(left) == 0
+        for sound, answer in zip(number.tolist(), found, strict=True):
+            events = labels.events.row(sound, labels.label_names)
+            assert [(event.onset_s, event.offset_s, event.label) for event in events] == [
+                (event["onset_s"], event["offset_s"], event["label"]) for event in answer["events"]
+            ]
+    assert main([*order, "--format", "audacity", *files]) == 2
+    assert "-o FOLDER" in capsys.readouterr().err

@@ -144,6 +144,29 @@ def test_a_label_file_beside_a_sound_is_named_after_it(name, sound):
     assert sound_of(name) == sound
 
 
+def jams(*events, namespace="scaper", duration=10.0):
+    data = [
+        {"time": time, "duration": length, "value": {"role": role, "label": label}, "confidence": 1.0}
+        for time, length, role, label in events
+    ]
+    annotation = {"namespace": namespace, "data": data, "sandbox": {}}
+    return json.dumps({"annotations": [annotation], "file_metadata": {"duration": duration}})
+
+
+def test_soundscapes_in_jams_have_their_foreground_events_and_their_length(tmp_path):
+    content = jams((0.0, 10.0, "background", "hum"), (0.5, 1.25, "foreground", "dog"))
+    labels = found(tmp_path, "a.jams", content)
+    assert (events(labels), labels.lengths_s.tolist()) == ({"a": (Event(0.5, 1.75, "dog"),)}, [10.0])
+    assert events(found(tmp_path, "b.jams", jams())) == {"b": ()}
+    folder = sound_labels(read_label_files(LabelFiles([tmp_path], "jams")))
+    assert folder.names == ["a", "b"]
+    assert "'dog' from 0.5 to 11.5 s ends after its sound" in refusal(
+        tmp_path, "a.jams", jams((0.5, 11.0, "foreground", "dog"))
+    )
+    assert "not JAMS" in refusal(tmp_path, "a.jams", "{}")
+    assert "an event is" in refusal(tmp_path, "a.jams", jams(("0.5", 1.0, "foreground", "dog")))
+
+
 def test_overlapping_events_of_a_label_are_refused_with_both_lines_or_merged(tmp_path):
     content = HEADER + "a.wav\t1\t3\tdog\na.wav\t0\t9\tcat\na.wav\t2.5\t4\tdog\na.wav\t4\t5\tdog\na.wav\t2\t2.25\tdog\n"
     message = refusal(tmp_path, "a.tsv", content)
@@ -183,7 +206,7 @@ def test_a_row_of_dcase_that_is_no_event_is_refused_with_its_line(tmp_path, case
 BAD_FILES = {
     "commas": ("a.tsv", "filename,onset,offset,event_label\na.wav,0,1,dog\n", ":1: values are separated by commas"),
     "semicolons": ("a.tsv", "filename;onset;offset;event_label\n", ":1: values are separated by semicolons"),
-    "missing_column": ("a.tsv", "filename\tonset\tevent_label\na.wav\t0\tdog\n", ":1: no column 'offset'"),
+    "missing_column": ("a.tsv", "filename\tonset\tevent_label\na.wav\t0\tdog\n", ":1: no column offset"),
     "no_header": ("a.tsv", "a.wav\t0\t1\tdog\n", ":1: no format of labels is recognised"),
     "other_columns": ("a.tsv", "filename\tscore\na.wav\t1\n", ":1: no columns of labels"),
     "other_ending": ("a.xml", "<a/>", "is no file of labels"),
@@ -256,6 +279,8 @@ def test_a_sound_is_matched_by_its_path_by_its_name_or_without_its_ending(tmp_pa
     assert [labels.names[sound] for sound in left] == ["z.wav"]
     with pytest.raises(UserError, match=r"a.tsv:3: b.wav may be any of 2 files: x/b.wav, y/b.wav"):
         labels.matched(["x/b.wav", "y/b.wav"])
+    above = found(tmp_path, "c.tsv", HEADER + "root/x/a.wav\t0\t1\tdog\n/r/b.wav\t0\t1\tdog\n")
+    assert above.matched(["x/a.wav", "b.wav", "a.wav"])[0].tolist() == [0, 1, -1]
     two = found(tmp_path, "b.tsv", HEADER + "x/a.wav\t0\t1\tdog\na.wav\t0\t1\tdog\n")
     with pytest.raises(UserError, match=r"b.tsv:3: a.wav is x/a.wav, and so is x/a.wav at .*b.tsv:2"):
         two.matched(["x/a.wav"])

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from pannsdist.contracts import Clip, FrontEnd, UserError, param
+from pannsdist.contracts import Clip, Event, FrontEnd, UserError, param
 
 NUMBERS = itertools.count()
+WRONG_LABELS = {"unknown label": ("shrill",), "two labels": ("high", "low")}
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ class Dataset:
         self.fault, self.fold, self.root = params.fault, params.fold, Path(params.root)
         if self.fault == "one label":
             self.labels = ("high",)
+        self.multi_label = self.fault == "late event"
         if self.fault == "no valid":
             self.splits = ("train", "test")
 
@@ -95,10 +97,10 @@ class Dataset:
             (self.root / "opens.wav").open("rb").close()
         if self.fault == "soundfile":
             soundfile.info(self.root / "soundfile.wav")
-        if self.fault == "unknown label":
-            clips[0] = replace(first, labels=("shrill",))
-        if self.fault == "two labels":
-            clips[0] = replace(first, labels=("high", "low"))
+        if self.fault in WRONG_LABELS:
+            clips[0] = replace(first, labels=WRONG_LABELS[self.fault])
+        if self.fault == "late event":
+            clips[0] = replace(first, duration_s=0.5, events=(Event(0.0, 0.75, first.labels[0]),))
         if self.fault == "local":
             clips[0] = Clip(first.id, Local(), first.labels)
         if self.fault == "fold leaks" and split == "train":

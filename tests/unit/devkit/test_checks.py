@@ -92,6 +92,7 @@ def test_a_plugin_without_fault_passes_every_check(subject, kind, name, root):
         ("dataset", "same file", "its_splits_are_disjoint", "clip 'valid file' is in both train and valid"),
         ("dataset", "unknown label", "the_labels_of_every_clip_are_known", "has the unknown label ['shrill']"),
         ("dataset", "two labels", "the_labels_of_every_clip_are_known", "has 2 labels, but multi_label is False"),
+        ("dataset", "late event", "the_events_of_every_clip_are_possible", "from 0.0 to 0.75 s, and lasts 0.5 s"),
         ("dataset", "opens", "listing_its_clips_opens_no_audio", "1 audio files are opened, such as ("),
         ("dataset", "soundfile", "listing_its_clips_opens_no_audio", "1 audio files are opened, such as ("),
         ("dataset", "silent", "its_first_clips_can_be_decoded", "is silent"),

@@ -1,5 +1,7 @@
 """Framewise outputs of a long sound are those of one pass over it."""
 
+from itertools import pairwise
+
 import numpy as np
 import paddle
 import paddle.nn.functional as F
@@ -12,8 +14,10 @@ from pannsdist.audio.reader import Recording
 from pannsdist.builtin.logmel import LogMel, LogMelParams
 from pannsdist.builtin.panns import Cnn14DecisionLevelMax
 from pannsdist.contracts.network import Network
-from pannsdist.inference import frames
+from pannsdist.inference import inference_model as inference_model_module
 from pannsdist.inference.engines.dygraph import Dygraph
+from pannsdist.inference.frame_windows import FrameWindows
+from pannsdist.inference.frames import frame_scores, padded_first
 from pannsdist.inference.inference_model import InferenceModel
 from pannsdist.inference.model import Model
 from pannsdist.inference.options import InferenceOptions
@@ -79,12 +83,12 @@ def test_each_frame_lasts_from_its_hop_to_the_next_and_the_last_ends_with_the_so
 def test_a_long_sound_has_no_seam(strongest, monkeypatch):
     waveform = bursts(11.0)
     whole = framewise(strongest, waveform)[:1100]
-    monkeypatch.setattr(frames, "WINDOW_FRAMES", 640)
+    monkeypatch.setattr(inference_model_module, "SEGMENT_WINDOW_FRAMES", 640)
     scores, joined = predicted(strongest, waveform)
     assert [frame.onset_s for frame in scores] == [frame * HOP / RATE_HZ for frame in range(1100)]
     assert np.abs(joined - whole).max() < SEAM_TOLERANCE
     assert whole.std(axis=0).min() > 1000 * SEAM_TOLERANCE
-    monkeypatch.setattr(frames, "MARGIN_FRAMES", 0)
+    monkeypatch.setattr(inference_model_module, "SEGMENT_MARGIN_FRAMES", 0)
     _, without = predicted(strongest, waveform)
     assert np.abs(without - whole).max() > 1000 * SEAM_TOLERANCE
 
@@ -115,24 +119,38 @@ def test_events_follow_the_frames_unless_a_window_or_a_hop_is_given(strongest):
         assert first.offset_s - first.onset_s == pytest.approx(expected), (window_s, hop_s)
 
 
-def test_a_network_that_gives_too_few_frames_is_refused(strongest):
-    with pytest.raises(UserError, match=r"gives 50 frames for 32000 samples\n  the front end has a hop of 320 samples"):
-        list(frames.frame_scores([np.zeros(32000, np.float32)], strongest.front_end, 1, lambda _: np.zeros((1, 50, 3))))
+def cut(windows, samples):
+    """The windows of a sound that comes in blocks of an odd length."""
+    sound = np.arange(samples, dtype=np.float32)
+    return list(windows.cut(sound[first : first + 777] for first in range(0, samples, 777)))
 
 
-def test_only_a_sound_that_is_itself_shorter_than_the_padding_is_padded(monkeypatch, strongest):
+def test_a_network_that_gives_too_few_frames_is_refused():
+    windows = FrameWindows(HOP, 640, 0)
+    with pytest.raises(UserError, match=r"gives 50 frames for 32000 samples\n  a frame of 320 samples makes it 100"):
+        list(frame_scores(iter(cut(windows, 32000)), windows, RATE_HZ, lambda _: np.zeros((1, 50, 3))))
+
+
+def test_only_a_sound_that_is_itself_shorter_than_the_padding_is_padded():
     """And not the remainder of a longer one: the network would meet silence that is not there."""
-    monkeypatch.setattr(frames, "WINDOW_FRAMES", 640)
-    lengths = []
+    windows = FrameWindows(HOP, 640, 192)
+    for count, expected in ((700, [640, 700 - (640 - 2 * 192)]), (300, [640])):
+        found = padded_first(iter(cut(windows, count * HOP)), 640 * HOP)
+        assert [len(window.waveform) / HOP for window in found] == expected
 
-    def run(waveforms):
-        lengths.append(waveforms.shape[1] / HOP)
-        return np.zeros((1, waveforms.shape[1] // HOP, 3), np.float32)
 
-    for count in (700, 300):
-        found = list(frames.frame_scores([np.zeros(count * HOP, np.float32)], strongest.front_end, 640 * HOP, run))
-        assert len(found) == count
-    assert lengths == [640, 700 - (640 - 2 * frames.MARGIN_FRAMES), 640]
+@pytest.mark.parametrize("samples", [1, 99, 400, 401, 1000, 1001, 1399, 12345])
+def test_windows_of_one_length_start_with_frames_and_their_seams_leave_margins(samples):
+    windows = FrameWindows(10, 40, 5, is_whole=True)
+    found = cut(windows, samples)
+    for window in found:
+        assert window.first % 10 == 0
+        np.testing.assert_array_equal(window.waveform, np.arange(window.first, window.end))
+        assert samples <= 400 or 390 < len(window.waveform) <= 400
+    assert (found[0].first, found[-1].end) == (0, samples)
+    for earlier, later in pairwise(found):
+        seam = windows.seam(earlier, later)
+        assert later.first // 10 + 5 <= seam <= earlier.end // 10 - 5
 
 
 class RelativeLayer(FullLayer):

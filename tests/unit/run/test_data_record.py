@@ -8,7 +8,7 @@ import pytest
 from small_parts import tone
 
 from pannsdist.audio.batches import ClipTable
-from pannsdist.contracts import Clip
+from pannsdist.contracts import Clip, Event
 from pannsdist.run.changed_data import found_changes
 from pannsdist.run.data_record import changes, data_record, read_data_record
 from pannsdist.run.planning.data import Data
@@ -97,3 +97,28 @@ def test_a_record_that_is_not_of_the_checkpoint_does_not_say_what_changed(clips,
     other = found_changes(tmp_path, now, "of a later start")
     assert other.lines == (f"what changed is not known: {tmp_path}/data.json is missing or of other data",)
     assert not other.is_comparable
+
+
+EVENTS = (Event(0.5, 1.0, "cat"), Event(1.0, 1.5, "cat"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"events": (EVENTS[0], replace(EVENTS[1], offset_s=1.25))},
+        {"events": EVENTS[:1]},
+        {"events": ()},
+        {"events": None},
+        {"events": None, "is_labelled": False},
+    ],
+)
+def test_other_events_are_a_change_and_their_order_is_none(clips, change):
+    before = [clips[0], replace(clips[1], events=EVENTS)]
+    said = changes(recorded(before), recorded([clips[0], replace(before[1], **change)]))
+    assert said.lines == ("1 clip with other events in train: 'b'",)
+    assert changes(recorded(before), recorded([clips[0], replace(before[1], events=EVENTS[::-1])])).lines == ()
+    assert not changes(recorded(clips, before), recorded(clips, clips)).is_comparable
+
+
+def test_a_record_of_clips_without_events_is_as_it_was(clips):
+    assert "events" not in recorded(clips).text

@@ -11,7 +11,7 @@ from pannsdist import settings
 from pannsdist.cli.command_line import main
 from pannsdist.registry import Catalog
 from pannsdist.runtime.errors import SettingsError
-from pannsdist.settings.recipe_files import recipes
+from pannsdist.settings.recipe_files import recipes, soundscape_recipes
 
 PROJECT = Path(__file__).resolve().parents[3]
 
@@ -75,8 +75,9 @@ def test_a_wheel_brings_every_recipe_and_the_command_finds_them_in_an_empty_fold
     done = from_wheel(installed, tmp_path, "config", "show", "-c", "recipe:demo", "train.epochs=2")
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     assert done.stdout == settings.to_yaml(settings.load(Path("recipe:demo"), ["train.epochs=2"])[0])
-    brought = {path.stem for path in (packing.site_of(installed) / "pannsdist" / "settings" / "recipes").iterdir()}
-    assert brought == recipes().keys()
+    folder = packing.site_of(installed) / "pannsdist" / "settings" / "recipes"
+    brought = {path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml")}
+    assert brought == recipes().keys() | soundscape_recipes().keys()
 
 
 def test_a_run_from_a_wheel_is_that_of_the_installed_script(installed, tmp_path):

@@ -1,0 +1,129 @@
+"""Speed of `pannsdist detect` on a long recording: frames of a network beside sliding windows of a clip-wise one.
+
+    python benchmarks/detection.py [--minutes N] [--model NAME] [--classes N] [--rounds N] [--quick]
+
+The recording is noise, 16-bit WAV at 32 kHz, and the weights are random: the speed does not depend on them, and the
+threshold of 1 leaves no events to write. Both networks are the same but for their strides over time and their heads.
+Each arm is a process of its own in every round: it computes a minute to warm up, and then the recording.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from argparse import Namespace
+from pathlib import Path
+
+import numpy as np
+from measuring import Table, interleave, parser, present
+
+MODEL, MINUTES, CLASSES, RATE_HZ, CROP_S = "efficientat_mn04", 20, 10, 32000, 10.0
+WINDOWS = {"windows of 1 s every 0.25 s": (1.0, 0.25), "windows of 1 s every 0.05 s": (1.0, 0.05)}
+FRAMES = "frames of 80 ms"
+ARMS = (*WINDOWS, FRAMES)
+
+
+def main() -> None:
+    """Run the arms in rounds and print tables; with `--worker`, run one arm."""
+    arguments = parser("Seconds of a recording per second, as ratios from interleaved runs.")
+    arguments.add_argument("--minutes", type=float, default=MINUTES, help="length of the recording")
+    arguments.add_argument("--model", default=MODEL, help=f"model plugin that answers by frame (default: {MODEL})")
+    arguments.add_argument("--classes", type=int, default=CLASSES, help=f"classes (default: {CLASSES})")
+    arguments.add_argument("--arms", nargs="+", choices=ARMS, metavar="NAME", default=[ARMS[0], FRAMES], help="rows")
+    arguments.add_argument("--worker", nargs=2, metavar=("ARM", "FOLDER"), help="of this program alone")
+    chosen = arguments.parse_args()
+    if chosen.worker:
+        work(chosen.worker[0], Path(chosen.worker[1]), chosen.minutes)
+        return
+    if chosen.quick:
+        chosen.rounds, chosen.minutes, chosen.model = 1, 0.5, "efficientat_mn01"
+    with tempfile.TemporaryDirectory(prefix="pannsdist-") as name:
+        prepare(Path(name), chosen)
+        present(measure(chosen, Path(name)), chosen.json)
+
+
+def measure(chosen: Namespace, folder: Path) -> list[Table]:
+    """Seconds of sound per second of each arm, its seconds of all cores, and its memory."""
+    cores: dict[str, list[float]] = {}
+    memory: dict[str, list[float]] = {}
+
+    def speed(arm: str) -> float:
+        command = [sys.executable, __file__, "--worker", arm, str(folder), "--minutes", str(chosen.minutes)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+        if done.returncode != 0:
+            raise SystemExit(f"{arm} failed with code {done.returncode}\n{done.stdout}{done.stderr}")
+        found = json.loads(done.stdout.splitlines()[-1])
+        cores.setdefault(arm, []).append(found["core_s"] / (chosen.minutes / 60))
+        memory.setdefault(arm, []).append(found["grown_mb"])
+        return float(60 * chosen.minutes / found["seconds"])
+
+    title = f"{chosen.model}, {chosen.classes} classes: a recording of {chosen.minutes:g} minutes"
+    speeds = interleave(chosen.arms, chosen.rounds, "s of sound/s", speed)
+    return [
+        Table(f"{title}, from the file to its events", "s of sound/s", speeds),
+        Table(f"{title}: seconds of all cores together", "s per hour of sound", cores, better="lower", ratios=False),
+        Table(f"{title}: memory more than for a minute", "MB", memory, better="lower", ratios=False),
+    ]
+
+
+def work(arm: str, folder: Path, minutes: float) -> None:
+    """Run an arm: warm up on a minute, compute the recording, and print what it took."""
+    from pannsdist.inference.detection import Rule
+    from pannsdist.inference.model import load_model
+    from pannsdist.runtime import console, heap
+
+    heap.keep_freed_memory()  # as the command does
+    console.quiet_paddle()
+    window_s, hop_s = WINDOWS.get(arm, (None, None))
+    model = load_model(folder / ("frames" if arm == FRAMES else "clips"), window_s=window_s, hop_s=hop_s)
+    options = {"threshold": 1.0}
+    assert Rule(**options).threshold == 1.0
+    model.detect(folder / "minute.wav", **options)
+    before, start, busy = peak_mb(), time.perf_counter(), time.process_time()
+    model.detect(folder / "recording.wav", **options)
+    seconds, core_s = time.perf_counter() - start, time.process_time() - busy
+    print(json.dumps({"seconds": seconds, "core_s": core_s, "grown_mb": peak_mb() - before, "minutes": minutes}))
+
+
+def peak_mb() -> float:
+    """The most memory that this process ever had, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def prepare(folder: Path, chosen: Namespace) -> None:
+    """Write the recordings and the two model folders, in a process of its own: its memory is not the arms'."""
+    import paddle
+    import soundfile
+
+    from pannsdist.contracts.network import Network
+    from pannsdist.inference.bundle import BundleRecord, PluginRecord, write_bundle
+    from pannsdist.registry import Catalog
+
+    random = np.random.default_rng(0)
+    for name, minutes in {"minute": min(1.0, chosen.minutes), "recording": chosen.minutes}.items():
+        with soundfile.SoundFile(folder / f"{name}.wav", "w", RATE_HZ, 1, "PCM_16") as file:
+            for _ in range(round(minutes * 6)):
+                file.write(random.normal(0, 0.1, 10 * RATE_HZ).astype(np.float32))
+    catalog = Catalog.installed()
+    entry = catalog.models.find(chosen.model)
+    plugin = entry.load()(entry.load().Params())
+    feature = catalog.features.find(plugin.feature)
+    labels = tuple(f"class {number}" for number in range(chosen.classes))
+    parts = [PluginRecord(chosen.model, {}, entry.origin), PluginRecord(plugin.feature, {}, feature.origin)]
+    parts.append(PluginRecord("tones", {}, catalog.datasets.find("tones").origin))
+    for name, pooling in {"clips": "", "frames": "attention"}.items():
+        paddle.seed(0)
+        front_end = plugin.front_end
+        layer = plugin.build_frames(labels, front_end, pooling) if pooling else plugin.build(labels, front_end)
+        frame_samples = plugin.frame_samples(front_end) if pooling else 0
+        arrays = Network(paddle.nn.Identity(), layer).arrays()
+        fields = (*parts, front_end, labels, True, CROP_S, "valid/mAP", {}, {})
+        write_bundle(folder / name, BundleRecord(*fields, frame_samples=frame_samples, pooling=pooling), arrays)
+
+
+if __name__ == "__main__":
+    main()

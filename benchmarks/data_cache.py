@@ -1,7 +1,8 @@
 """Speed of the cache of sounds: crops out of it beside a bare copy out of a memory map, and an epoch cold and warm.
 
-    python benchmarks/data_cache.py [--esc10 DIR] [--rounds N] [--quick]
+    python benchmarks/data_cache.py [--esc10 DIR] [--only ROW ...] [--rounds N] [--quick]
 
+The last rows are training steps on features out of the cache, beside steps on sounds out of it.
 Without `--esc10` the clips are bursts of noise. Values are per second of processor time of one core, as in `data.py`,
 whose rows these are, too; every file is in the memory of the system.
 """
@@ -13,16 +14,21 @@ import tempfile
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import soundfile
+from kept_features import FEATURES, SOUNDS, Steps, copy_clips
 from measuring import Table, interleave, parser, present
 
 RATE_HZ, CROP_S, CLIP_S, SOURCE_HZ, BATCH = 32000, 5, 5, 44100, 32
 LIMIT_GB = 20.0
+MODELS = ("panns_cnn6", "efficientat_mn04")
+STEP_CLIPS, STEPS = 8, 8
+"""Clips of a training step, and steps of an epoch: arms alternate after each step, in so many epochs as rounds."""
 Measured = Callable[[], float]
 
 
@@ -39,15 +45,21 @@ def main() -> None:
     """Measure each row, and print a table of it."""
     arguments = parser("Speed of the cache of sounds.", rounds=7)
     arguments.add_argument("--esc10", type=Path, metavar="DIR", help="ESC-10, for clips of real sound")
+    names = [*ROWS, KEPT]
+    arguments.add_argument("--only", nargs="+", choices=names, default=names, metavar="ROW", help=", ".join(names))
     chosen = arguments.parse_args()
     rounds = 1 if chosen.quick else chosen.rounds
-    from pannsdist.runtime import heap
+    from pannsdist.runtime import console, cpu, heap
 
+    cpu.use_fast_kernels()
+    console.quiet_paddle()
     heap.keep_freed_memory()  # as the commands and their workers do
     with tempfile.TemporaryDirectory(prefix="pannsdist-") as folder:
         clips, place = prepare(chosen, Path(folder)), Path(folder)
-        rows = (cached_crops(clips, place), cached_crops_of_long(clips, place), epochs(clips, place))
-        present([table(row, rounds) for row in rows], chosen.json)
+        tables = [table(ROWS[name](clips, place), rounds) for name in chosen.only if name != KEPT]
+        if KEPT in chosen.only:
+            tables += training(clips, place, rounds, chosen.quick)
+        present(tables, chosen.json)
 
 
 def table(row: Row, rounds: int) -> Table:
@@ -60,7 +72,7 @@ def prepare(chosen: Namespace, folder: Path) -> list[Path]:
     """The clips, copied to a place where they are old enough to be cached."""
     sources = sorted(chosen.esc10.rglob("*.ogg")) if chosen.esc10 else []
     clips = []
-    for number in range(min(len(sources), 4 if chosen.quick else 400) or (4 if chosen.quick else 100)):
+    for number in range(min(len(sources), 8 if chosen.quick else 400) or (8 if chosen.quick else 100)):
         clips.append(folder / f"{number}.ogg")
         if sources:
             clips[-1].write_bytes(sources[number].read_bytes())
@@ -108,6 +120,25 @@ def epochs(clips: Sequence[Path], place: Path) -> Row:
 
     without = partial(timed, reading(None), clips)
     return Row("an epoch", {"without a cache": without, "filling it": cold, "filled": warm}, "about 1")
+
+
+def training(clips: Sequence[Path], place: Path, rounds: int, quick: bool) -> Iterator[Table]:
+    """Training steps of networks, of which the front end is computed in each, or is in the cache."""
+    clips_of_step, steps = (2, 1) if quick else (STEP_CLIPS, STEPS)
+    root = place / "training"
+    copy_clips(clips[: 4 + clips_of_step * steps], root)
+    for model in MODELS[: 1 if quick else None]:
+        with ExitStack() as stack:
+            made = {
+                arm: Steps(model, root, clips_of_step, arm == FEATURES, stack).clips_per_s for arm in (SOUNDS, FEATURES)
+            }
+            values = interleave(made, rounds * steps, "clips/s", lambda arm, made=made: made[arm]())
+            yield Table(f"{model}: training steps of {clips_of_step} clips of {CLIP_S} s", "clips/s", values)
+
+
+KEPT = "features"
+ROWS = {"short": cached_crops, "long": cached_crops_of_long, "epochs": epochs}
+"""Rows by name. Of `features` there is a table for each network."""
 
 
 def reading(root: Path | None) -> Callable[[Path, int], np.ndarray]:

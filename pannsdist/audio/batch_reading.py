@@ -5,9 +5,10 @@ Axes: R clips read, B rows of the batch, S samples, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Protocol
 
 import numpy as np
 
@@ -66,6 +67,33 @@ class BatchRequest:
 
 Empty = Callable[..., np.ndarray]
 """`np.empty`, or what makes such an array in memory that processes share."""
+
+
+class ReadClips(Protocol):
+    """What is known of the clips of a request: those at `rows` could be read, those in `bad` could not."""
+
+    @property
+    def rows(self) -> Sequence[int]:
+        """The rows that could be read, in order."""
+        ...
+
+    @property
+    def bad(self) -> Mapping[int, BadClip]:
+        """The errors of the others, by row."""
+        ...
+
+    @property
+    def targets(self) -> np.ndarray:
+        """The targets of all clips (R, ...); anything for those that could not be read."""
+        ...
+
+    def sound_s(self, rows: list[int]) -> np.ndarray | None:
+        """Seconds of the sound at these rows (len(rows),) float64; None of a request without a grid."""
+        ...
+
+    def of(self, rows: list[int]) -> np.ndarray:
+        """What was read at these rows: (len(rows), ...) float32."""
+        ...
 
 
 class _Waveforms:
@@ -129,14 +157,20 @@ class _Waveforms:
 
 def read_batch(request: BatchRequest, empty: Empty = np.empty) -> Batch:
     """Read the clips of a request into what `empty` gives. Raises BadClip unless bad clips are to be skipped."""
+    mixup = None if request.randomness is None else request.randomness.mixup
+    on_waveform = mixup is not None and mixup.domain == "waveform"
+    return assembled(request, _Waveforms(request, np.empty if on_waveform else empty), empty)
+
+
+def assembled(request: BatchRequest, read: ReadClips, empty: Empty = np.empty) -> Batch:
+    """The batch of a request whose clips were read."""
     randomness = request.randomness
     if randomness is not None and randomness.mixup is not None and randomness.partners is not None:
-        return _mixup_batch(request, randomness, empty)
-    read = _Waveforms(request, empty)
-    ids = tuple(request.clips[row].id for row in read.rows)
-    noise, sound_s = _augment_noise(request, read.rows), read.sound_s(read.rows)
-    targets = read.targets[read.rows]
-    return Batch(ids, read.of(read.rows), targets, tuple(read.bad.values()), noise, sound_s=sound_s)
+        return _mixup_batch(request, randomness, read, empty)
+    rows = list(read.rows)
+    ids = tuple(request.clips[row].id for row in rows)
+    noise, sound_s = _augment_noise(request, rows), read.sound_s(rows)
+    return Batch(ids, read.of(rows), read.targets[rows], tuple(read.bad.values()), noise, sound_s=sound_s)
 
 
 def read_marked(request: BatchRequest) -> tuple[Batch, np.ndarray]:
@@ -176,12 +210,11 @@ def _read_sound(request: BatchRequest, row: int, clip: Clip) -> _Sound:
     return _Sound(changed, samples, moved)
 
 
-def _mixup_batch(request: BatchRequest, randomness: BatchRandomness, empty: Empty) -> Batch:
+def _mixup_batch(request: BatchRequest, randomness: BatchRandomness, read: ReadClips, empty: Empty) -> Batch:
     """The batch with mixup: on the features later on the device, or on the waveforms here."""
     mixup, partners = randomness.mixup, randomness.partners
     assert mixup is not None and partners is not None
     in_pairs, on_waveform = mixup.pairs == "panns", mixup.domain == "waveform"
-    read = _Waveforms(request, np.empty if on_waveform else empty)
     pairs = _readable_pairs(request, randomness, partners, set(read.rows))
     firsts, seconds = [first for first, _, _ in pairs], [second for _, second, _ in pairs]
     mix_weights = np.array([mix_weight for _, _, mix_weight in pairs], np.float32)

@@ -18,7 +18,8 @@ class Batch:
     (`mix_weights` (B) float32, `partners` (B) int64), and rows from B on serve as partners only; their clips are
     `further_ids`. Targets are already mixed. `augment_noise` (R, AUGMENT_NOISE_SIZE) float32 in [0, 1) holds the
     random numbers of the augmentations on the device. Where `is_embedded`, `waveforms` holds embeddings (B, E) instead:
-    the inputs of the network's head. Of a network that answers by frame, `targets` are (B, T + 1, C) float32, NaN where
+    the inputs of the network's head. With three axes it holds features (R, T, F): what the front end gives for the
+    waveforms. Of a network that answers by frame, `targets` are (B, T + 1, C) float32, NaN where
     nobody labelled, and `sound_s` (B) float64 are the seconds of each row that are not padding.
     """
 

@@ -44,13 +44,14 @@ class Network(nn.Layer):
     ) -> paddle.Tensor:
         """Waveform (R, S) float32 at the front end's rate -> logits (B, C).
 
-        R is B without `partners`. The optional arguments come with a training batch: see `Batch`. What `is_embedded` is
-        the input (B, E) of the head, which alone is computed.
+        Of features (R, T, F), which have three axes, the model alone is computed. R is B without `partners`. The
+        optional arguments come with a training batch: see `Batch`. What `is_embedded` is the input (B, E) of the head,
+        which alone is computed.
         """
         if is_embedded:
             return self.head_layer(waveform)
         with paddle.no_grad(), paddle.amp.auto_cast(enable=False):  # half precision is too coarse for spectral power
-            features = self.features(waveform)
+            features = self.features(waveform) if waveform.ndim == 2 else waveform.unsqueeze(1)
             if self._spec_augment and augment_noise is not None:
                 features = _masked(features, augment_noise)
             if partners is not None and not self._model_augments:

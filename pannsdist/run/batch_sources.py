@@ -1,4 +1,4 @@
-"""Where the batches of a run come from: the plans of audio, through the loader; and embeddings for a frozen body."""
+"""Where the batches of a run come from: the plans of audio, through the loader; and what is computed once a clip."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from pannsdist.audio.loader import Loader
 from pannsdist.audio.waveform_cache import WaveformCache
 from pannsdist.contracts.batch import Batch
 from pannsdist.run.embeddings.frozen_body import FrozenBody
+from pannsdist.run.embeddings.kept import KeptArrays
 from pannsdist.run.planning.data import TRAIN
 from pannsdist.run.planning.plan import Plan
 from pannsdist.run.planning.waveforms import INT16
@@ -26,13 +27,21 @@ from pannsdist.training.fit_context import TrainingData
 
 @dataclass(frozen=True)
 class Sources:
-    """Where this process's batches come from; `clip_lengths_s` are those of `training_lengths_s`, `cache` of sounds."""
+    """Where this process's batches come from; `clip_lengths_s` are those of `training_lengths_s`, `cache` of sounds.
+
+    Embeddings of a `frozen_body` come before `features`.
+    """
 
     loader: Loader
     shard: Shard
     clip_lengths_s: np.ndarray | None = None
     frozen_body: FrozenBody | None = None
     cache: WaveformCache | None = None
+    features: KeptArrays | None = None
+
+    def kept(self, epoch: int) -> FrozenBody | KeptArrays | None:
+        """What stands in place of waveforms in an epoch, counted from 1, and in the evaluation after it."""
+        return self.frozen_body if self.frozen_body and self.frozen_body.covers(epoch) else self.features
 
 
 def training_lengths_s(plan: Plan, loader: Loader, mark: Callable[[str], None] = lambda _: None) -> np.ndarray | None:
@@ -54,11 +63,12 @@ def training_lengths_s(plan: Plan, loader: Loader, mark: Callable[[str], None] =
 
 def training_data(plan: Plan, sources: Sources) -> TrainingData:
     """This process's batches of every epoch, from a given step of the epoch on."""
-    training, steps, body = _training(plan, sources), plan.lengths.epoch_steps, sources.frozen_body
+    training, steps = _training(plan, sources), plan.lengths.epoch_steps
 
     def batches(epoch: int, first: int) -> Iterable[Batch]:
         requests = islice(training.requests(epoch, sources.shard, first), steps - first)
-        return body.batches(requests) if body and body.covers(epoch) else sources.loader.read(requests)
+        kept = sources.kept(epoch)
+        return kept.batches(requests) if kept else sources.loader.read(requests)
 
     return TrainingData(batches, steps)
 
@@ -89,14 +99,15 @@ def _training(plan: Plan, sources: Sources) -> TrainingPlan | OverfitPlan:
 
 def split_to_evaluate(name: str, table: ClipTable, plan: Plan, sources: Sources) -> SplitToEvaluate:
     """A split with this process's batches of it."""
-    shard, body = sources.shard, sources.frozen_body
+    shard = sources.shard
     skip_bad = plan.settings.data.on_bad_clip == "skip"
     batch_size = 1 if plan.groups_by_length else plan.settings.valid.batch_size
     grid = None if plan.frames is None else plan.frames.grid(plan.data.labels)
     evaluation = EvaluationPlan(table, batch_size, valid_reader(plan, sources.cache), skip_bad, grid)
 
     def embedded(epoch: int) -> Iterable[Batch] | None:
-        return body.batches(evaluation.requests(shard)) if body and body.covers(epoch) else None
+        kept = sources.kept(epoch)
+        return kept.batches(evaluation.requests(shard)) if kept else None
 
     def batches() -> Iterable[Batch]:
         return sources.loader.read(evaluation.requests(shard))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,9 @@ from pannsdist.registry import Catalog
 from pannsdist.registry.building import Part
 from pannsdist.run import history, learner_building
 from pannsdist.run.batch_sources import Sources, split_to_evaluate, training_data, training_lengths_s, valid_reader
+from pannsdist.run.embeddings.features import build_feature_cache
 from pannsdist.run.embeddings.frozen_body import FrozenBody, build_frozen_body
+from pannsdist.run.embeddings.kept import KeptArrays
 from pannsdist.run.folder import RunFolder
 from pannsdist.run.planning import frozen_body, waveforms
 from pannsdist.run.planning.data import TEST, VALID
@@ -48,8 +50,8 @@ from pannsdist.weights import read_weights
 class Parts:
     """A trainer, this process's training batches, the split that it evaluates, and the test split, if there is one.
 
-    With a `frozen_body` both have embeddings in place of waveforms while it is frozen: it must be entered after
-    `Trainer.restore` and before `Trainer.fit`.
+    With a `frozen_body` both have embeddings in place of waveforms while it is frozen, and else with `features` those;
+    `entered` must be used after `Trainer.restore` and around `Trainer.fit`.
     """
 
     trainer: Trainer
@@ -58,6 +60,13 @@ class Parts:
     evaluator: Evaluator
     test: SplitToEvaluate | None
     frozen_body: FrozenBody | None = None
+    features: KeptArrays | None = None
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """Within the block there are batches, of what is computed once for each clip, too."""
+        with self.frozen_body or nullcontext(), self.features or nullcontext():
+            yield
 
 
 def build_network(plan: Plan) -> Network:
@@ -97,7 +106,8 @@ def build_parts(plan: Plan, world: World, network: Network, loader: Loader) -> P
     body = build_frozen_body(plan, world, network, loader)
     is_cached = world.on_main(lambda: waveforms.chosen(plan, crop_fits(plan)).is_used)
     cache = waveforms.waveform_cache(plan.settings) if is_cached else None
-    sources = Sources(loader, Shard(world.rank, world.size), clip_lengths_s, body, cache)
+    features = build_feature_cache(plan, world, network, loader)
+    sources = Sources(loader, Shard(world.rank, world.size), clip_lengths_s, body, cache, features)
     return world.agree(lambda: _parts(plan, world, learner, sources))
 
 
@@ -115,7 +125,7 @@ def _parts(plan: Plan, world: World, learner: Learner, sources: Sources) -> Part
     split = split_to_evaluate(VALID, plan.data.splits[VALID], plan, sources)
     test = None if plan.data.test is None else split_to_evaluate(TEST, plan.data.test, plan, sources)
     trainer = Trainer(world, learner, scoring, best, plan.lengths.run)
-    return Parts(trainer, data, split, evaluator, test, sources.frozen_body)
+    return Parts(trainer, data, split, evaluator, test, sources.frozen_body, sources.features)
 
 
 def bundle_record(plan: Plan) -> BundleRecord:

@@ -7,6 +7,7 @@ import paddle
 from pannsdist.contracts.network import Network
 from pannsdist.distributed.world import World
 from pannsdist.kernels.choice import amp_note
+from pannsdist.run.embeddings.features import refuse_unsuitable
 from pannsdist.run.embeddings.frozen_body import examined, remark
 from pannsdist.run.planning.data import TRAIN
 from pannsdist.run.planning.frozen_body import obstacle
@@ -85,11 +86,13 @@ def _consistency(plan: Plan) -> Consistency | None:
 
 
 def rehearse(plan: Plan) -> None:
-    """Raise SettingsError for what only a built network shows: unknown stages, or nothing to recompute.
+    """Raise SettingsError for what only a built network shows: unknown stages, or nothing to recompute or to keep.
 
     Prints why a frozen body is computed in every step, where that is the network's part.
     """
     chosen = plan.settings.train
+    if plan.settings.data.cache_features:
+        refuse_unsuitable(plan, plan.plugins.feature.plugin.build())
     if chosen.freeze or chosen.recompute:
         model = plan.build_model()
         stages, frozen = _stages(plan, model)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,7 +89,7 @@ def fit(plan: Plan, stop_requests: StopRequests) -> None:
             console.print_main(remark)
         world.mark("restoring the checkpoint")
         progress = parts.trainer.restore(snapshot)
-        stack.enter_context(parts.frozen_body or nullcontext())
+        stack.enter_context(parts.entered())
         world.mark("opening the trackers")
         with building.opened_results(plan, world, network, folder, progress) as (sinks, trackers):
             progress = parts.trainer.fit(progress, parts.data, parts.split, sinks, is_stop_requested)

@@ -71,8 +71,11 @@ class DataSettings:
     cache_dtype: str = setting(
         "exact", "exact, or int16: all samples rounded to 16 bit, cached or not", choices=("exact", "int16")
     )
+    cache_features: bool = setting(
+        False, "compute the front end once for each clip and cache it; refused where something changes the waveforms"
+    )
     cache_limit_gb: float = setting(
-        10.0, "size of the cache of sounds, embeddings and the like, in GB; 0: no cache", low=0, high=1000000
+        10.0, "size of the cache of sounds, features and embeddings, in GB; 0: no cache", low=0, high=1000000
     )
 
 

@@ -178,7 +178,7 @@ class Learner:
         waveforms, targets, weight = batch.waveforms, batch.targets, 1.0
         kwargs = {name: self._tensor(array) for name, array in batch.model_kwargs.items() if len(array)}
         if len(waveforms) == 0:  # no readable clip here: a silent clip of weight 0 takes part in the collectives
-            waveforms = np.zeros((1, waveforms.shape[1]), np.float32)
+            waveforms = np.zeros((1, *waveforms.shape[1:]), np.float32)
             targets, weight = np.zeros((1, *targets.shape[1:]), targets.dtype), 0.0
         return _Inputs(self._tensor(waveforms), self._tensor(targets), weight, kwargs, batch.is_embedded)
 

@@ -59,6 +59,7 @@ SETTINGS_KEYS = [
     "data.min_clip_s",
     "data.cache",
     "data.cache_dtype",
+    "data.cache_features",
     "task",
     "events.pooling",
     "events.weak_weight",

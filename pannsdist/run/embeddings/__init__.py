@@ -1,1 +1,1 @@
-"""Embeddings, the inputs of a network's head: what identifies them, and batches of them for a frozen body."""
+"""What a run computes once for each clip: the embeddings of a frozen body, or the features of every clip."""

@@ -38,16 +38,22 @@ def recipe(body: Body, reader: ClipReader, computed: str) -> dict[str, Any]:
     return {
         "what": f"input of the layer '{body.layer}', float32",
         "computed": computed,
-        "plugins": {kind: [one.entry.name, str(one.entry.origin), _params(one)] for kind, one in parts.items()},
+        "plugins": {kind: [one.entry.name, str(one.entry.origin), params_of(one)] for kind, one in parts.items()},
         "front_end": repr(body.plugins.front_end),
         "body": body_digest(body),
-        "reader": {name: repr(value) for name, value in vars(reader).items() if name in READER_KEYS},
+        "reader": reader_recipe(reader),
         "processor": cpu.processor().name,  # another one may round in another way
         "versions": {**history.versions(), **reader_versions()},
     }
 
 
-def _params(part: Part) -> str:
+def reader_recipe(reader: ClipReader) -> dict[str, str]:
+    """What of a reader its waveforms depend on."""
+    return {name: repr(value) for name, value in vars(reader).items() if name in READER_KEYS}
+
+
+def params_of(part: Part) -> str:
+    """The parameters of a plugin as text."""
     return repr(sorted(settings_module.to_dict(part.params).items()))
 
 

@@ -1,4 +1,4 @@
-"""A batch whose embeddings are partly in the cache: which rows are, under which keys, and which must be computed."""
+"""A batch whose arrays are partly in the cache: which rows are, under which keys, and which must be computed."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pannsdist.run.embeddings.identity import key_of, may_be_kept
 from pannsdist.run.planning.frozen_body import UNDRAWN
 
 WHOLE, START = "whole", "start"
-"""Of what an embedding is: of a clip that training reads from its start, too, or of one whose crop it draws."""
+"""Of what an array is: of a clip that training reads from its start, too, or of one whose crop it draws."""
 
 
 class Lookup:
-    """One batch: its request, and the vectors (E,) by row that are known so far."""
+    """One batch: its request, and the arrays by row that are known so far."""
 
     def __init__(self, request: BatchRequest) -> None:
-        self.request, self.vectors = request, dict[int, np.ndarray]()
+        self.request, self.arrays = request, dict[int, np.ndarray]()
         self._sources = {row: identity_of(clip.source) for row, clip in enumerate(request.clips)}
         crops = (WHOLE,) if request.randomness is not None else (WHOLE, START)
         self.keys = {
@@ -29,24 +29,25 @@ class Lookup:
             if source is not None
         }
 
-    def take(self, known: Mapping[bytes, np.ndarray], size: int) -> None:
-        """Use the cached vectors with `size` numbers."""
+    def take(self, known: Mapping[bytes, np.ndarray], shape: tuple[int, ...]) -> None:
+        """Use the cached arrays of this shape."""
         for row, keys in self.keys.items():
             found = next((known[key] for key in keys if key in known), None)
-            if found is not None and found.shape == (size,):
-                self.vectors[row] = found
+            if found is not None and found.shape == shape:
+                self.arrays[row] = found
 
     @property
     def missing(self) -> list[int]:
-        """The rows that have no vector yet."""
-        return [row for row in range(len(self.request.clips)) if row not in self.vectors]
+        """The rows that have no array yet."""
+        return [row for row in range(len(self.request.clips)) if row not in self.arrays]
 
     @property
     def rest(self) -> BatchRequest:
-        """A request of the missing rows alone."""
+        """A request of the missing rows alone, none of them mixed."""
         request, missing, randomness = self.request, self.missing, self.request.randomness
         if randomness is not None:
-            randomness = replace(randomness, occurrences=randomness.occurrences[missing])
+            occurrences = randomness.occurrences[missing]
+            randomness = replace(randomness, occurrences=occurrences, mixup=None, partners=None)
         clips = tuple(request.clips[row] for row in missing)
         reader = replace(request.reader, undrawn=UNDRAWN)
         return replace(request, clips=clips, targets=request.targets[missing], reader=reader, randomness=randomness)

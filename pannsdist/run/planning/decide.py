@@ -15,6 +15,7 @@ from pannsdist.run.planning.checks import refuse_contradictions
 from pannsdist.run.planning.compatibility import refuse_front_end, refuse_misfits, refuse_static_graph
 from pannsdist.run.planning.data import TRAIN, load_train_and_valid
 from pannsdist.run.planning.frames import choose_frames
+from pannsdist.run.planning.kept_features import refuse_random_waveforms
 from pannsdist.run.planning.lengths import refuse_lengths, run_lengths
 from pannsdist.run.planning.metrics import choose_best_metric, refuse_unsuitable_metrics
 from pannsdist.run.planning.plan import Plan
@@ -45,6 +46,7 @@ def decide(
     refuse_unsuitable_metrics(plugins.metrics, data, origin, frames is not None)
     best_metric = choose_best_metric(settings.select.metric, data, plugins.metrics, origin, catalog.metrics)
     mixup = _choose_mixup(settings, classes=len(data.labels))
+    refuse_random_waveforms(settings, origin, plugins, mixup, frames)
     kernels = choice.choose(choice.Wanted.of(settings, origin), fleet.device())
     refuse_static_graph(settings, origin, plugins.model, kernels)
     minimum_s = plugins.minimum_samples / plugins.front_end.sample_rate_hz

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pannsdist.audio.workers.count import AUTO
-from pannsdist.run.planning import frames, frozen_body, subset, waveforms
+from pannsdist.run.planning import frames, frozen_body, kept_features, subset, waveforms
 from pannsdist.run.planning.data import TEST, TRAIN, VALID
 from pannsdist.run.planning.padding import CropFit, crop_fits, length_lines, padding_warnings, refusal_warnings
 from pannsdist.run.planning.plan import Plan
@@ -32,6 +32,7 @@ def subset_note(plan: Plan) -> str:
 
 def _rows(plan: Plan) -> dict[str, str]:
     fits = crop_fits(plan)
+    train_fit = next((fit for fit in fits if fit.split == TRAIN), None)
     settings, plugins, lengths, data = plan.settings, plan.plugins, plan.lengths, plan.data
     batch_size, front_end = settings.train.batch_size, plan.front_end
     best, direction = plan.best_metric.name, "higher" if plan.best_metric.higher_is_better else "lower"
@@ -51,9 +52,10 @@ def _rows(plan: Plan) -> dict[str, str]:
         "warning": _below(_warnings(plan, fits)),
         "note": _listed(data.notes),
         "cache": waveforms.chosen(plan, fits).text,
+        "features": kept_features.described(plan, train_fit),
         "batch": f"{batch_size} = {plan.world_size} x {batch_size // plan.world_size}",
         "length": _listed([_length(plan), subset_note(plan)]),
-        "frozen": frozen_body.described(plan, next((fit for fit in fits if fit.split == TRAIN), None)),
+        "frozen": frozen_body.described(plan, train_fit),
         "optimizer": _optimizer(plan),
         "kernels": str(plan.kernels),
         "workers": _workers(plan),

@@ -100,7 +100,7 @@ def chosen(plan: Plan, fits: Sequence[CropFit]) -> Chosen:
     except UserError:  # of a user without a home folder
         return Chosen(False, "")
     size = needed_bytes(fits, count, rate_hz, cache.is_16_bit)
-    what = f"{count} sounds at {rate_hz} Hz, {_gb(size)}, in {shown(cache.root)}"
+    what = f"{count} sounds at {rate_hz} Hz, {size_text(size)}, in {shown(cache.root)}"
     obstacle = next(_obstacles(plan, fits, cache, size), "")
     if text == AUTO and obstacle:
         return Chosen(False, f"off: {obstacle}")
@@ -119,13 +119,15 @@ def _obstacles(plan: Plan, fits: Sequence[CropFit], cache: WaveformCache, size: 
     is_drawn = train_fit is None or frozen_body.has_drawn_crops(train_fit)
     if plan.freezes_body and not frozen_body.obstacle(plan) and not is_drawn and not plan.settings.train.unfreeze_epoch:
         yield "embeddings are kept instead"
+    if plan.settings.data.cache_features and not is_drawn:
+        yield "features are kept instead"
     if np.isnan(size):
         yield "their lengths are not known"
     if size > cache.limit_gb * BYTES_OF_GB:
-        yield f"{_gb(size)} are more than data.cache_limit_gb={cache.limit_gb:g}"
+        yield f"{size_text(size)} are more than data.cache_limit_gb={cache.limit_gb:g}"
     free = _free_bytes(cache, plan.front_end.sample_rate_hz)
     if free is not None and size > free:
-        yield f"{_gb(size)} are more than there is room for in {shown(cache.root)}"
+        yield f"{size_text(size)} are more than there is room for in {shown(cache.root)}"
 
 
 def _free_bytes(cache: WaveformCache, rate_hz: int) -> float | None:
@@ -151,7 +153,8 @@ def _test(plan: Plan) -> list[ClipTable]:
     return [] if plan.data.test is None else [plan.data.test]
 
 
-def _gb(size: float) -> str:
+def size_text(size: float) -> str:
+    """A size in bytes for people."""
     if np.isnan(size):
         return "of unknown size"
     return f"about {size / BYTES_OF_GB:.2g} GB" if size >= BYTES_OF_GB / 10 else f"about {max(1, size / 1e6):.0f} MB"

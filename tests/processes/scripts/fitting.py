@@ -4,7 +4,6 @@ The argument `--` begins another run in the same processes.
 """
 
 import sys
-from contextlib import nullcontext
 from itertools import groupby
 from pathlib import Path
 
@@ -38,7 +37,7 @@ def fit(world, config, overrides):
     KEPT.append(parts)
     progress = parts.trainer.restore(None)
     with (
-        parts.frozen_body or nullcontext(),
+        parts.entered(),
         building.opened_results(plan, world, network, folder, progress) as (sinks, _),
     ):
         parts.trainer.fit(progress, parts.data, parts.split, sinks)

@@ -146,16 +146,6 @@ def write_bundle(
     storage.write_folder_atomic(folder, fill)
 
 
-def write_decisions(folder: Path, decisions: Decisions) -> None:
-    """Put decisions into `bundle.json` of a model folder, atomically. Raises BadBundle, CannotRead, CannotWrite."""
-    folder = storage.complete_version(folder)
-    read_record(folder)
-    content = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
-    content["decisions"] = dataclasses.asdict(decisions)
-    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-    storage.write_atomic(folder / RECORD_FILE, text + "\n")
-
-
 def record_beside(weights: Path) -> BundleRecord | None:
     """The record of the model folder that a weights file belongs to; None for any other file.
 

@@ -1,6 +1,6 @@
 """What a model decides: its probabilities, calibrated, the threshold of each class, and "none of these".
 
-Axes: N clips, T frames, C classes. What is fitted, and on what: docs/en/decisions.md.
+Axes: N clips, T frames, C classes.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ PROVIDED = {"sklearn": "scikit-learn", "PIL": "pillow", "google": "protobuf", "y
 EXTRAS = ("paddle", "onnx", "onnxruntime", "pytest", "fsspec", "av")
 """Packages that come with an extra of pannsdist, or with what calls it: which wheel of Paddle depends on the GPU."""
 RECIPES = (*recipes(), *soundscape_recipes())
-LARGEST = 800_000
+LARGEST = 950_000
 """Bytes of the sdist: it has neither tests nor pictures."""
 
 

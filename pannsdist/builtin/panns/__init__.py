@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pannsdist.builtin.logmel import LogMel, LogMelParams
+from pannsdist.builtin.panns.params import JoinedNetworkParams, LogMelNetworkParams
 from pannsdist.builtin.panns.published import published_weights
 from pannsdist.builtin.waveform import Waveform, WaveformParams
 from pannsdist.contracts import FrontEnd, NoParams, Pretrained, param
@@ -19,20 +20,6 @@ if TYPE_CHECKING:
     import paddle
 
     from pannsdist.builtin.panns.networks import NetworkConfig
-
-
-@dataclass(frozen=True)
-class JoinedNetworkParams:
-    """`spec_augment` masks the log-mel in training, as in the original."""
-
-    spec_augment: bool = False
-
-
-@dataclass(frozen=True)
-class LogMelNetworkParams(JoinedNetworkParams):
-    """`frame_stride` feature frames are one output frame, where events are asked for."""
-
-    frame_stride: int = param(8, "feature frames to an output frame, where events are asked for: 2, 4, 8, 16 or 32")
 
 
 class _Network:

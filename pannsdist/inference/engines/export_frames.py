@@ -30,7 +30,7 @@ def write_frames(
     Raises UserError where a probability differs by more than 1e-4.
     """
     place = folder / FRAMES_FOLDER
-    place.mkdir()
+    storage.make_folder(place)
     program = save_graph(OutputLayer(inference_model.network, FRAMEWISE, multi_label=True), place)
     if form == "onnx":
         convert_to_onnx(program, place / f"{STEM}.onnx")

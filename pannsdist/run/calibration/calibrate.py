@@ -8,7 +8,8 @@ from pathlib import Path
 
 from pannsdist import settings
 from pannsdist.contracts.clip_lists import ids_of
-from pannsdist.inference.bundle import RECORD_FILE, BundleRecord, read_record, write_decisions
+from pannsdist.inference.bundle import RECORD_FILE, BundleRecord, read_record
+from pannsdist.inference.decisions_file import write_decisions
 from pannsdist.registry import Catalog
 from pannsdist.run.calibration.fitting import Wish, fit
 from pannsdist.run.calibration.summary import summary

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pannsdist.contracts.predictions import Predictions
-from pannsdist.inference.bundle import read_record, write_decisions
+from pannsdist.inference.bundle import read_record
 from pannsdist.inference.decisions import Decisions
+from pannsdist.inference.decisions_file import write_decisions
 from pannsdist.run.calibration.fitting import Wish, fit, joined
 from pannsdist.run.calibration.scores import decision_scores
 from pannsdist.run.series.scores import table

@@ -17,10 +17,10 @@ def summary(decisions: Decisions, predictions: Predictions) -> str:
     """Two tables: what was fitted, and the scores on the clips that it was fitted on, without and with it."""
     goal = "the highest F1" if decisions.goal == "f1" else f"a {decisions.goal} of {decisions.goal_value:g}"
     lines = [f"fitted on {decisions.clips} clips: {decisions.fitted_on}", ""]
-    lines += [f"temperature  {decisions.temperature:.4f}"]
-    lines += [f"thresholds   {decisions.threshold:.4f} for {goal}{_exceptions(decisions, predictions.labels)}"]
+    lines += [f"temperature  {score(decisions.temperature)}"]
+    lines += [f"thresholds   {score(decisions.threshold)} for {goal}{_exceptions(decisions, predictions.labels)}"]
     if decisions.min_energy is not None:
-        lines.append(f"energy       {decisions.min_energy:.4f}; below it: none of these ({decisions.rejected:.0%})")
+        lines.append(f"energy       {score(decisions.min_energy)}; below it: none of these ({decisions.rejected:.0%})")
     missing = [label for label, there in zip(predictions.labels, predictions.present, strict=True) if not there]
     if missing:
         lines.append(f"no clip has  {', '.join(missing[:SHOWN_CLASSES])}: they keep the common threshold")
@@ -39,5 +39,5 @@ def _exceptions(decisions: Decisions, labels: tuple[str, ...]) -> str:
     own.sort(key=lambda pair: -abs(pair[1] - decisions.threshold))
     if not own:
         return ", of every class"
-    named = ", ".join(f"{label} {value:.4f}" for label, value in own[:SHOWN_CLASSES])
+    named = ", ".join(f"{label} {score(value)}" for label, value in own[:SHOWN_CLASSES])
     return f"; {len(own)} of {len(labels)} classes have their own: {named}"

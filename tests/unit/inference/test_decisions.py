@@ -9,8 +9,9 @@ import tiny_sounds
 from small_parts import RATE_HZ, catalog, tone_clips, write_small_bundle
 
 from pannsdist.audio.reader import Recording
-from pannsdist.inference.bundle import load_bundle, read_record, write_decisions
+from pannsdist.inference.bundle import load_bundle, read_record
 from pannsdist.inference.decisions import Decisions, energies, probabilities
+from pannsdist.inference.decisions_file import write_decisions
 from pannsdist.inference.detection import Rule, WindowScores, events
 from pannsdist.inference.engines.export import export
 from pannsdist.inference.engines.onnx_runtime import load_onnx_outputs

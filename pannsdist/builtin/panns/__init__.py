@@ -6,14 +6,13 @@ Classes are named like the published networks; plugin names are `panns_` and the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pannsdist.builtin.logmel import LogMel, LogMelParams
 from pannsdist.builtin.panns.params import JoinedNetworkParams, LogMelNetworkParams
 from pannsdist.builtin.panns.published import published_weights
 from pannsdist.builtin.waveform import Waveform, WaveformParams
-from pannsdist.contracts import FrontEnd, NoParams, Pretrained, param
+from pannsdist.contracts import FrontEnd, NoParams, Pretrained
 from pannsdist.contracts.param_checks import check_params
 
 if TYPE_CHECKING:

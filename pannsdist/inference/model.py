@@ -65,8 +65,7 @@ def load_model(  # noqa: PLR0913 - keyword arguments of the public API
         from pannsdist.inference.inference_model import audioset_model
 
         options = InferenceOptions(engine, window_s, hop_s, device, batch_size, precision)
-        catalog = Catalog.installed()
-        folder = expanded(model)
+        catalog, folder = Catalog.installed(), expanded(model)
         with devices.selected(device or ""):
             if not (isinstance(model, os.PathLike) or len(folder.parts) > 1 or reading.is_folder(folder)):
                 return Model(audioset_model(catalog, str(model), weights), None, options)
@@ -75,8 +74,8 @@ def load_model(  # noqa: PLR0913 - keyword arguments of the public API
                     f"weights '{weights}' beside the model folder {folder}", "leave them out: it has its own"
                 )
             bundle = load_bundle(folder, catalog)
-            found = replace(bundle.inference_model, decisions=None) if raw else bundle.inference_model
-            return Model(found, bundle.record, options)
+            own = bundle.inference_model
+            return Model(replace(own, decisions=None) if raw else own, bundle.record, options)
 
 
 class Model:

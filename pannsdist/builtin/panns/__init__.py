@@ -55,10 +55,7 @@ class _Network:
 
 
 class _LogMelNetwork(_Network):
-    """Base class of networks on spectrograms (log-mel for all published weights).
-
-    `shrinks` is the total pooling factor in time and frequency.
-    """
+    """Base class of networks on spectrograms; `shrinks` is the total pooling factor in time and frequency."""
 
     Params = LogMelNetworkParams
     feature: ClassVar[str] = "logmel"

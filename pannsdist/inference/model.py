@@ -57,7 +57,7 @@ def load_model(  # noqa: PLR0913 - keyword arguments of the public API
     device of the model does not change. A forward pass takes up to `batch_size` windows, by default 8. With `raw` the
     decisions of a model folder are left out: scores are those of the network, as before `pannsdist calibrate`.
     Importing this module imports no Paddle; this call does, with the kernels of MKL that are fast on AMD processors.
-    Raises UserError for an unsuitable or damaged model and a device that is not there, BrokenPlugin for a faulty plugin.
+    Raises UserError for an unsuitable or damaged model or a device that is not there, BrokenPlugin for a bad plugin.
     """
     with paddle_import.paddle_imported():
         from pannsdist.inference.bundle import load_bundle

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 
 import killing
 import launching
@@ -10,6 +11,7 @@ import pytest
 import soundfile
 from fake_model import RATE_HZ
 
+from pannsdist.cache.keys import SETTLED_NS
 from pannsdist.training.checkpoint import CheckpointStore
 
 pytestmark = pytest.mark.slow
@@ -40,6 +42,7 @@ def sounds(tmp_path_factory):
             noise = np.random.default_rng(100 * column + number).normal(0, 0.02, samples)
             tone = 0.4 * np.sin(np.arange(samples) * (0.3 + 0.9 * column + 0.02 * number))
             soundfile.write(folder / label / f"{number}.flac", tone + noise, RATE_HZ)
+    time.sleep(1.1 * SETTLED_NS / 1e9)  # what was changed just now is read and not kept
     return folder
 
 

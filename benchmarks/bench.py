@@ -70,11 +70,14 @@ def benchmarks(chosen: Any) -> Iterator[tuple[str, list[str]]]:
     yield "data_cache", ["--esc10", str(chosen.esc10)] if chosen.esc10 else []
     yield "data_loading", ["--data", str(chosen.esc10)] if chosen.esc10 else []
     yield "million_clips", []
+    yield "event_labels", []
+    yield "detection", []
     yield "augmentations", []
     if chosen.esc10:
         of_esc10 = ["--data", str(chosen.esc10), *(["--weights", str(chosen.mn04)] if chosen.mn04 else [])]
         yield "zero_shot", of_esc10
         yield "probe", of_esc10
+        yield "decisions", of_esc10
     if chosen.mn04:
         yield "held_out_voices", ["--weights", str(chosen.mn04)]
 

@@ -19,8 +19,8 @@ class Batch:
     `further_ids`. Targets are already mixed. `augment_noise` (R, AUGMENT_NOISE_SIZE) float32 in [0, 1) holds the
     random numbers of the augmentations on the device. Where `is_embedded`, `waveforms` holds embeddings (B, E) instead:
     the inputs of the network's head. With three axes it holds features (R, T, F): what the front end gives for the
-    waveforms. Of a network that answers by frame, `targets` are (B, T + 1, C) float32, NaN where
-    nobody labelled, and `sound_s` (B) float64 are the seconds of each row that are not padding.
+    waveforms. Of a network that answers by frame, `targets` are (B, T + 1, C) float32, NaN where nobody labelled, and
+    `sound_s` (B) float64 are the seconds of each row that are not padding.
     """
 
     ids: tuple[str, ...]

@@ -10,8 +10,6 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-import numpy as np
-
 from pannsdist.runtime.errors import UserError
 from pannsdist.runtime.names import shown
 
@@ -73,6 +71,8 @@ def _times(event: WrittenEvent) -> tuple[str, str]:
 
 
 def _number(value: float) -> str:
+    import numpy as np  # not at import: formats are named where help is shown
+
     return np.format_float_positional(value, trim="0")
 
 

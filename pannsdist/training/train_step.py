@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -26,6 +27,7 @@ from pannsdist.training.optimization.precision import LossScale, autocast, needs
 from pannsdist.training.step_outcome import StepOutcome
 
 Loss = Callable[[paddle.Tensor, paddle.Tensor], paddle.Tensor]
+LossOfLogits = Callable[[paddle.Tensor], paddle.Tensor]
 WeightAverage = ExponentialMovingAverage | StochasticWeightAverage
 OPTIMIZER = "optimizer/"
 OPTIONAL_STATE = {"ema": "a moving average", "swa_epochs": "a mean over epochs", "scale": "a scale of the loss"}
@@ -86,7 +88,6 @@ class _Inputs:
     targets: paddle.Tensor
     weight: float
     kwargs: Mapping[str, paddle.Tensor]
-    is_embedded: bool
 
 
 class Learner:
@@ -160,13 +161,12 @@ class Learner:
     def _backward(self, batch: Batch, step: int, all_clips: int) -> paddle.Tensor:
         """Compute gradients of the mean over all clips of all processes; returns the sum of this process's losses."""
         micro_batches = _micro_batches(batch, self._options.accumulate_steps)
-        inputs = [self._inputs(part) for part in micro_batches]
-        of_teacher = self._of_teacher(inputs)
+        taught = self._taught(micro_batches, step)
         losses = []
-        for number, part in enumerate(inputs, start=1):
+        for number, (part, further) in enumerate(zip(micro_batches, taught, strict=True), start=1):
             is_last = number == len(micro_batches)
             with self._averaging() if is_last else self._world.no_sync(self._wrapped):
-                loss = self._forward(part, step, next(of_teacher, None))
+                loss = self._forward(part, further)
                 self._scale.scaled(loss, self._world.size / all_clips).backward()
             losses.append(loss.detach())
         return paddle.add_n(losses)
@@ -180,30 +180,33 @@ class Learner:
         if len(waveforms) == 0:  # no readable clip here: a silent clip of weight 0 takes part in the collectives
             waveforms = np.zeros((1, *waveforms.shape[1:]), np.float32)
             targets, weight = np.zeros((1, *targets.shape[1:]), targets.dtype), 0.0
-        return _Inputs(self._tensor(waveforms), self._tensor(targets), weight, kwargs, batch.is_embedded)
+        return _Inputs(self._tensor(waveforms), self._tensor(targets), weight, kwargs)
 
-    def _forward(self, inputs: _Inputs, step: int, of_teacher: paddle.Tensor | None) -> paddle.Tensor:
-        """The sum of the losses of a micro-batch."""
+    def _forward(self, batch: Batch, further: LossOfLogits | None) -> paddle.Tensor:
+        """The sum of the losses of a micro-batch, with a further loss of its logits, if there is one."""
+        inputs = self._inputs(batch)
         with autocast(self._options.amp, self._world.device):
-            logits = self._wrapped(inputs.waveforms, **inputs.kwargs, is_embedded=inputs.is_embedded)
+            logits = self._wrapped(inputs.waveforms, **inputs.kwargs, is_embedded=batch.is_embedded)
         logits = logits.astype("float32")
         losses = self._loss(logits, inputs.targets)
-        if self._options.consistency is not None and of_teacher is not None:
-            consistency = self._options.consistency
-            losses = losses + consistency.factor(step) * consistency.loss(logits, of_teacher)
+        if further is not None:
+            losses = losses + further(logits)
         return losses.sum() * inputs.weight
 
-    def _of_teacher(self, parts: Sequence[_Inputs]) -> Iterator[paddle.Tensor]:
-        """The logits of the mean teacher for each micro-batch, which it hears unmasked; nothing without a teacher."""
-        if self._options.consistency is None:
-            return iter(())
+    def _taught(self, micro_batches: Sequence[Batch], step: int) -> Sequence[LossOfLogits | None]:
+        """The consistency loss of each micro-batch, whose clips the teacher hears unmasked; None without a teacher."""
+        consistency = self._options.consistency
+        if consistency is None:
+            return [None] * len(micro_batches)
         with self.averaged_weights(), evaluation_mode(self.network), paddle.no_grad():
-            found = []
-            for part in parts:
-                mixed = {name: value for name, value in part.kwargs.items() if name != "augment_noise"}
-                with autocast(self._options.amp, self._world.device):
-                    found.append(self.network(part.waveforms, **mixed).astype("float32"))
-        return iter(found)
+            teachers = [self._unmasked(part) for part in micro_batches]
+        return [partial(consistency.loss, step=step, teacher=teacher) for teacher in teachers]
+
+    def _unmasked(self, batch: Batch) -> paddle.Tensor:
+        inputs = self._inputs(batch)
+        mixed = {name: value for name, value in inputs.kwargs.items() if name != "augment_noise"}
+        with autocast(self._options.amp, self._world.device):
+            return self.network(inputs.waveforms, **mixed).astype("float32")
 
     def _tensor(self, array: np.ndarray) -> paddle.Tensor:
         return on_device(array, self._world.device != "cpu")

@@ -78,9 +78,9 @@ def remarks(settings: Settings, frames: Frames | None, plugins: Plugins, data: D
             return [f"the clips have events, but {plugins.model} does not answer by frame: labels of clips are learned"]
         return []
     train = data.splits[TRAIN].clips
-    strong, unlabelled = strongly_labelled(train), len(train) - int(labelled(train).sum())
-    kinds = {"strongly labelled": int(strong.sum()), "weakly labelled": 0, "without labels": unlabelled}
-    kinds["weakly labelled"] = len(train) - kinds["strongly labelled"] - unlabelled
+    strong, unlabelled = int(strongly_labelled(train).sum()), len(train) - int(labelled(train).sum())
+    weak = len(train) - strong - unlabelled
+    kinds = {"strongly labelled": strong, "weakly labelled": weak, "without labels": unlabelled}
     counts = ", ".join(f"{count} {kind}" for kind, count in kinds.items() if count)
     unused = "; those without labels teach nothing while events.consistency_weight is 0"
     is_unused = unlabelled and not settings.events.consistency_weight

@@ -93,7 +93,7 @@ def _chart(lines: Mapping[str, Points], axes: tuple[str, str], mark: tuple[float
     for number, (name, points) in enumerate(lines.items(), start=-int("" in lines)):
         drawn = " ".join(place(*point) for point in points)
         kind = f"line line{number}" if name else "best"
-        parts.append(f"<polyline class='{kind}' fill='none' points='{drawn}'/>")
+        parts.append(f"<polyline class='{kind}' points='{drawn}'/>")
     if mark is not None:
         x, y = place(*mark).split(",")
         parts.append(f"<circle class='dot dot1' cx='{x}' cy='{y}' r='4'/>")

@@ -35,7 +35,7 @@ svg { display: block; width: 100%; height: auto; }
 svg text { fill: var(--ink); }
 .tick { fill: var(--quiet) !important; font-size: 10.5px; }
 .grid { stroke: var(--rule); }
-.best { stroke: var(--quiet); stroke-dasharray: 3 3; }
+.best { fill: none; stroke: var(--quiet); stroke-dasharray: 3 3; }
 .line { fill: none; stroke: var(--accent); stroke-width: 1.8; stroke-linejoin: round; }
 .line1 { stroke: var(--second); }
 .dot { fill: var(--accent); }

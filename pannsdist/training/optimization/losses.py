@@ -31,20 +31,18 @@ class TrainingLoss:
             targets = F.one_hot(targets, logits.shape[1])
         uniform = 0.5 if self.multi_label else 1 / logits.shape[1]
         targets = targets * (1 - self.smoothing) + self.smoothing * uniform
-        terms = self.terms(logits, targets) if self.multi_label else self._cross_entropy(logits, targets)
+        entropy = self.binary_cross_entropy if self.multi_label else self._cross_entropy
+        terms = entropy(logits, targets)
         if self.weights:
             terms = terms * paddle.to_tensor(self.weights, dtype="float32")
         return terms.mean(axis=1) if self.multi_label else terms.sum(axis=1)
-
-    def terms(self, logits: paddle.Tensor, targets: paddle.Tensor) -> paddle.Tensor:
-        """The binary cross entropy of each class by itself: (..., C) and probabilities (..., C) -> (..., C)."""
-        return self._binary_cross_entropy(logits, targets)
 
     def _cross_entropy(self, logits: paddle.Tensor, targets: paddle.Tensor) -> paddle.Tensor:
         log_probabilities = F.log_softmax(logits, axis=1)
         return -targets * self._focal(log_probabilities, 1 - log_probabilities.exp())
 
-    def _binary_cross_entropy(self, logits: paddle.Tensor, targets: paddle.Tensor) -> paddle.Tensor:
+    def binary_cross_entropy(self, logits: paddle.Tensor, targets: paddle.Tensor) -> paddle.Tensor:
+        """That of each class by itself: (..., C) and probabilities (..., C) -> (..., C)."""
         log_p, log_not_p = F.log_sigmoid(logits), F.log_sigmoid(-logits)
         return -targets * self._focal(log_p, log_not_p.exp()) - (1 - targets) * self._focal(log_not_p, log_p.exp())
 
@@ -73,7 +71,7 @@ class EventLoss:
         unknown = paddle.isnan(targets)
         known = paddle.where(unknown, paddle.zeros_like(targets), targets)
         smoothing = self.of_class.smoothing
-        terms = self.of_class.terms(logits, known * (1 - smoothing) + smoothing * 0.5)
+        terms = self.of_class.binary_cross_entropy(logits, known * (1 - smoothing) + smoothing * 0.5)
         if self.of_class.weights:
             terms = terms * paddle.to_tensor(self.of_class.weights, dtype="float32")
         terms = paddle.where(unknown, paddle.zeros_like(terms), terms)

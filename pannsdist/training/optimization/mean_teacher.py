@@ -24,10 +24,10 @@ class Consistency:
         left = 1.0 - min(1.0, step / self.ramp_steps) if self.ramp_steps else 0.0
         return self.weight * math.exp(-5.0 * left * left)
 
-    def loss(self, logits: paddle.Tensor, teacher: paddle.Tensor) -> paddle.Tensor:
-        """Squared differences of probabilities, averaged over classes and frames, plus those of the clip.
+    def loss(self, logits: paddle.Tensor, *, teacher: paddle.Tensor, step: int) -> paddle.Tensor:
+        """Squared differences of probabilities, averaged over classes and frames, plus those of the clip, weighted.
 
         Logits (B, T + 1, C), of the clip in the last row, of the network and of its average -> (B).
         """
         squares = (F.sigmoid(logits) - F.sigmoid(teacher)).square()
-        return squares[:, :-1].mean(axis=[1, 2]) + squares[:, -1].mean(axis=1)
+        return self.factor(step) * (squares[:, :-1].mean(axis=[1, 2]) + squares[:, -1].mean(axis=1))

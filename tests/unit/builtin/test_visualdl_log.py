@@ -337,6 +337,6 @@ def test_many_classes_have_a_second_matrix_of_those_that_are_confused(tmp_path):
     logits = np.eye(20, dtype=np.float32)[[*targets[:18], 0, 1]]
     given = Predictions(labels, logits, targets, labels, False)
     made = {item.tag: item.pixels for item in epoch_summaries(tracked_run(tmp_path), epoch(1, given=given))}
-    assert made.keys() == {"valid/confusion_matrix", "valid/most_confused"}
+    assert made.keys() == {"valid/confusion_matrix", "valid/most_confused", "valid/reliability"}
     assert made["valid/most_confused"].shape[0] < made["valid/confusion_matrix"].shape[0]
     assert most_mistaken(confusion(given), 4) == [0, 1, 18, 19]

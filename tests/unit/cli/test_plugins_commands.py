@@ -181,7 +181,8 @@ def test_the_check_is_a_table_with_a_verdict_and_a_reason_on_each_line(run):
     cells = [re.split("  +", line) for line in lines]
     assert ["ok", "it has a probability", "default 1.0"] in cells
     assert {len(row) for row in cells} == {3}
-    assert last == f"{len(lines)} ok"
+    assert [row[1] for row in cells if row[0] == "not applicable"] == ["events move with the sound"]
+    assert last == f"{len(lines) - 1} ok, 1 not applicable"
 
 
 def test_a_check_that_fails_gives_exit_code_2(run, site):

@@ -129,8 +129,8 @@ class Image(OutputLayer):
         return self.network.feature(waveform)
 
 
-LOOSER = {"log_spectrogram": 5e-4, "efficientat_mel": 5e-5}
-"""Logarithms of single bins that hold next to nothing move most; measured: 1.4e-4 and 1.3e-5 of the largest value."""
+LOOSER = {"log_spectrogram": 5e-4, "efficientat_mel": 5e-5, "frame_mn_mel": 5e-5}
+"""Logarithms of single bins that hold next to nothing move most; measured: 1.4e-4, 1.3e-5, 1.8e-5 of the largest."""
 
 
 @pytest.mark.parametrize("entry", chosen("feature"), ids=lambda entry: entry.name)

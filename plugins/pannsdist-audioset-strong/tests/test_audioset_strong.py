@@ -32,7 +32,8 @@ def make_root(folder):
 
 
 class TestAudioSetStrong(EventCorpusTests):
-    plugin, name = AudioSetStrong, "audioset_strong"
+    plugin = AudioSetStrong
+    name = "audioset_strong"
     params = {"overlaps": "refuse"}
     make_root = staticmethod(make_root)
     source_of = staticmethod(lambda clip: clip.id[:11])

@@ -43,7 +43,8 @@ def make_root(folder):
 
 
 class TestDesed(EventCorpusTests):
-    plugin, name = Desed, "desed"
+    plugin = Desed
+    name = "desed"
     make_root = staticmethod(make_root)
     source_of = staticmethod(lambda clip: clip.source.name)
     tables = {SYNTHETIC: "event_label", WEAK: "filename", UNLABELLED: "filename", VALID: "onset"}

@@ -35,7 +35,8 @@ def jams(rows):
 
 
 class TestUrbanSed(EventCorpusTests):
-    plugin, name = UrbanSed, "urban_sed"
+    plugin = UrbanSed
+    name = "urban_sed"
     make_root = staticmethod(make_root)
     source_of = staticmethod(lambda clip: clip.id)
     needed = ("annotations/train", "annotations/validate", "audio/test")

@@ -92,7 +92,9 @@ def test_a_finished_fold_is_not_run_again(continued):
     assert "fold_1  is finished: runs/tiny/fold_1" in continued.again.output
     assert "fold_1  epoch" not in continued.again.output
     assert len(continued.left) > 5
-    assert launching.contents(continued.folder / "fold_1") == continued.left
+    found = launching.contents(continued.folder / "fold_1")
+    changed = {name for name in found.keys() | continued.left.keys() if found.get(name) != continued.left.get(name)}
+    assert changed <= {"best_model/bundle.json"}  # its decisions are those of the predictions of all other folds
 
 
 def test_the_fold_that_was_stopped_is_brought_to_its_end(continued):

@@ -93,7 +93,8 @@ def test_the_best_model_is_the_best_checkpoint(run):
 def test_the_best_model_says_what_it_is(run):
     record = json.loads((run.folder / "best_model" / "bundle.json").read_text())
     origin = {"distribution": "pannsdist", "version": pannsdist.__version__}
-    assert record["model"] == {"name": "panns_cnn6", "params": {"spec_augment": False}, "origin": origin}
+    params = {"spec_augment": False, "frame_stride": 8}
+    assert record["model"] == {"name": "panns_cnn6", "params": params, "origin": origin}
     assert (record["feature"]["name"], record["feature"]["origin"]) == ("logmel", origin)
     assert (record["dataset"]["name"], record["dataset"]["params"]["classes"]) == ("tones", 3)
     assert record["labels"] == ["tone", "sweep", "noise"]

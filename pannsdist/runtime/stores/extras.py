@@ -13,7 +13,9 @@ LIBRARY = {"s3": "s3fs", "gs": "gcsfs", "oss": "ossfs", "hf": "huggingface_hub"}
 """By scheme, which is the name of the extra too. The web needs none."""
 CHATTY = ("botocore", "aiobotocore", "httpx", "httpx2")
 """Loggers that report each request, with its whole address, and where credentials were found."""
-_opened: dict[tuple[int, str], Any] = {}
+S3_VARIABLES = "AWS_"
+"""What the names of the variables begin with that say where and who S3 is."""
+_opened: dict[tuple[Any, ...], Any] = {}
 
 
 def library(scheme: str) -> Any:
@@ -28,8 +30,12 @@ def library(scheme: str) -> Any:
 
 
 def file_system(scheme: str, **options: Any) -> Any:
-    """The file system of fsspec for a scheme, one for each process: a fork would share its connections."""
-    key = os.getpid(), scheme
+    """The file system of fsspec for a scheme, one for each process: a fork would share its connections.
+
+    Another endpoint or other credentials in the environment of a process are another file system of S3.
+    """
+    chosen = sorted(pair for pair in os.environ.items() if scheme == "s3" and pair[0].startswith(S3_VARIABLES))
+    key = os.getpid(), scheme, tuple(chosen)
     if key not in _opened:
         library(scheme)
         import fsspec

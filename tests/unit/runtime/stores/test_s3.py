@@ -129,7 +129,6 @@ def test_what_is_forbidden_or_missing_is_final(bucket, moto, monkeypatch):
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
-    extras._opened.clear()
     with pytest.raises(PermissionError, match="give them as AWS_ACCESS_KEY_ID"):
         objects._state_now(urls.parsed("s3://sounds/a.wav"))
 

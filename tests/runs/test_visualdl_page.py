@@ -120,11 +120,12 @@ def test_the_confusion_matrix_and_the_worst_clips_are_pictures_that_arrive(page)
     page.set_viewport_size({"width": 1400, "height": 4000})  # what is below the window is not loaded
     page.goto(f"{page.address}/app/sample/image")
     page.get_by_text("valid/confusion_matrix", exact=True).wait_for()
+    page.get_by_text("valid/reliability", exact=True).wait_for()
     page.get_by_text("valid/worst_1_picture", exact=True).wait_for()
     large = "[...document.images].filter(image => image.complete && image.naturalWidth > 250)"
-    page.wait_for_function(f"{large}.length >= 7")
+    page.wait_for_function(f"{large}.length >= 8")
     sizes = page.evaluate(f"{large}.map(image => [image.naturalWidth, image.naturalHeight])")
-    assert sizes.count([624, 384]) == 7, sizes  # the matrix, and a spectrogram and the features of each clip
+    assert sizes.count([624, 384]) == 8, sizes  # the matrix, reliability; a spectrogram and the features of each clip
 
 
 def test_the_worst_clips_can_be_played(page):

@@ -54,6 +54,10 @@ def intervals_over_folds(folds: Sequence[tuple[str, Predictions]]) -> FoldInterv
 
 
 def _mean(folds: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """The mean over the folds of each resample (R,); rankings of a larger fold have fewer resamples."""
+    """The mean over the folds of each resample (R,); rankings of a larger fold have fewer resamples.
+
+    D-prime may be infinite: between folds of opposite signs the mean is undefined (NaN).
+    """
     count = min(map(len, folds))
-    return np.asarray(reduce(np.add, (values[:count] for values in folds)) / len(folds))
+    with np.errstate(invalid="ignore"):
+        return np.asarray(reduce(np.add, (values[:count] for values in folds)) / len(folds))

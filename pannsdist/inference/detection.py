@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pannsdist.contracts.event_decoding import reached
+from pannsdist.contracts.event_decoding import median_filtered, reached
 from pannsdist.runtime.errors import UserError
 
 TOUCHING_S = 1e-6
+BLOCK_FRAMES = 1024
+"""So many frames are smoothed together."""
 
 
 @dataclass(frozen=True)
@@ -19,13 +21,15 @@ class Rule:
     """When a label counts as detected: its threshold; events of a label less than `min_gap_s` apart are merged.
 
     Events that are then shorter than `min_duration_s` are dropped. `thresholds` (C,), if given, are those of each
-    class, in place of the one `threshold`. Raises UserError for values out of range.
+    class, in place of the one `threshold`; `median_frames` (C,), if given, are the lengths of the median filters that
+    smooth the frames of each class before. Raises UserError for values out of range.
     """
 
     threshold: float = 0.3
     min_duration_s: float = 0.0
     min_gap_s: float = 0.0
     thresholds: tuple[float, ...] = ()
+    median_frames: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 < self.threshold <= 1:
@@ -65,10 +69,36 @@ class Event:
 def events(timeline: Iterable[WindowScores], labels: Sequence[str], rule: Rule) -> list[Event]:
     """Events from a timeline of probabilities, sorted by onset, then by label.
 
-    Consecutive or overlapping windows in which a label's probability is at least the threshold are one event.
+    Consecutive or overlapping windows in which a label's probability, after the median filter of the rule, is at least
+    the threshold are one event.
     """
-    merged = _without_gaps(_runs(timeline, labels, rule), rule.min_gap_s)
+    smooth = smoothed(timeline, rule.median_frames) if any(length > 1 for length in rule.median_frames) else timeline
+    merged = _without_gaps(_runs(smooth, labels, rule), rule.min_gap_s)
     return [event for event in merged if event.offset_s - event.onset_s >= rule.min_duration_s - TOUCHING_S]
+
+
+def smoothed(timeline: Iterable[WindowScores], lengths: Sequence[int]) -> Iterator[WindowScores]:
+    """The frames of a timeline after a running median of so many frames for each class (C,), in constant memory.
+
+    The result is that of `median_filtered` on all frames of the sound together: both ends of it are mirrored.
+    """
+    reach = max(lengths) // 2
+    pending: list[WindowScores] = []
+    done = 0  # of the pending frames, those that are there for the median of later ones alone
+    for frame in timeline:
+        pending.append(frame)
+        if len(pending) == done + BLOCK_FRAMES + reach:
+            yield from _medians(pending, range(done, done + BLOCK_FRAMES), lengths)
+            first = max(0, done + BLOCK_FRAMES - reach)
+            done, pending = done + BLOCK_FRAMES - first, pending[first:]
+    yield from _medians(pending, range(done, len(pending)), lengths)
+
+
+def _medians(frames: Sequence[WindowScores], places: range, lengths: Sequence[int]) -> Iterator[WindowScores]:
+    """Some of the frames after the median filter over all of them, whose ends are mirrored."""
+    if places:
+        filtered = median_filtered(np.stack([frame.output for frame in frames]), lengths)
+        yield from (replace(frames[place], output=filtered[place]) for place in places)
 
 
 def _without_gaps(found: Iterable[Event], min_gap_s: float) -> list[Event]:

@@ -206,12 +206,24 @@ class Model:
         return found
 
     def rule(self, threshold: float | None = None, min_duration_s: float = 0.0, min_gap_s: float = 0.0) -> Rule:
-        """When `detect` finds an event: without a threshold by those of the model's decisions, else from 0.3 on."""
+        """When `detect` finds an event: without a threshold by those of the model's decisions, else from 0.3 on.
+
+        Frames have thresholds and median filters of their own, where they were fitted; a given threshold takes the
+        place of the fitted ones, and the median filters stay.
+        """
+        from pannsdist.contracts.event_decoding import median_frames
         from pannsdist.inference.detection import Rule
 
-        if threshold is not None or self.decisions is None:
-            return Rule(0.3 if threshold is None else threshold, min_duration_s, min_gap_s)
-        return Rule(self.decisions.threshold, min_duration_s, min_gap_s, self.decisions.thresholds)
+        decisions, spans = self.decisions, (min_duration_s, min_gap_s)
+        if decisions is None:
+            return Rule(0.3 if threshold is None else threshold, *spans)
+        own, median = decisions.thresholds, ()
+        if self._is_by_frame and decisions.frame_thresholds:
+            own = decisions.frame_thresholds
+            median = tuple(median_frames(decisions.median_s, self.inference_model.frame_s).tolist())
+        if threshold is not None:
+            return Rule(threshold, *spans, median_frames=median)
+        return Rule(decisions.threshold, *spans, own, median)
 
     def embed(self, sounds: SoundInput | Sequence[SoundInput], sample_rate_hz: float | None = None) -> np.ndarray:
         """The embedding of each sound, the mean over its windows: (N, E) float32. A bad sound always raises BadClip.
@@ -242,9 +254,14 @@ class Model:
         A network with framewise outputs gives its frames, unless the model was loaded with a window or a hop; any other
         gives windows of 1 s, or of its own length where that is shorter.
         """
+        chosen = self.predictor.frames if self._is_by_frame else self._window_predictor.timeline
+        return chosen(source, meter)
+
+    @property
+    def _is_by_frame(self) -> bool:
+        """Whether a timeline has frames: the network gives some, and neither window nor hop was asked for."""
         chosen = (self._options.window_s, self._options.hop_s)
-        by_frame = self.inference_model.has_framewise and chosen == (None, None)
-        return self.predictor.frames(source, meter) if by_frame else self._window_predictor.timeline(source, meter)
+        return self.inference_model.has_framewise and chosen == (None, None)
 
     @cached_property
     def _window_predictor(self) -> Predictor:

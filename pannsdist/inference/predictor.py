@@ -200,7 +200,7 @@ class Predictor:
         missing = round(self._inference_model.minimum_s * self._inference_model.rate_hz) - waveforms.shape[1]
         outputs = self._engine.run(FRAMEWISE, np.pad(waveforms, ((0, 0), (0, max(0, missing)))))
         decisions, multi_label = self._inference_model.decisions, self._inference_model.multi_label
-        if decisions is None and multi_label:
+        if self._inference_model.frame_samples or (decisions is None and multi_label):
             return outputs
         # Odds are the exponentials of the logits, so normalising them is a softmax.
         odds = np.maximum(outputs, np.finfo(np.float32).tiny) / np.maximum(1.0 - outputs, np.finfo(np.float32).eps)

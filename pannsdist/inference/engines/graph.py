@@ -12,6 +12,7 @@ import paddle
 from paddle import nn
 
 from pannsdist.contracts.network import evaluation_mode
+from pannsdist.inference.engines.frame_layer import FrameLayer
 from pannsdist.inference.engines.output_layer import OutputLayer, SoundLayer
 from pannsdist.runtime.errors import UserError
 
@@ -41,7 +42,7 @@ class CannotCompile(UserError):
 class _TracedLayer(nn.Layer):
     """A layer that notes the program that it is traced into."""
 
-    def __init__(self, layer: OutputLayer | SoundLayer) -> None:
+    def __init__(self, layer: OutputLayer | SoundLayer | FrameLayer) -> None:
         super().__init__()
         self.layer = layer
 
@@ -75,7 +76,7 @@ def _own_forwards(layer: nn.Layer) -> Iterator[None]:
                 part.__dict__["forward"] = forward
 
 
-def save_graph(layer: OutputLayer | SoundLayer, folder: Path) -> Path:
+def save_graph(layer: OutputLayer | SoundLayer | FrameLayer, folder: Path) -> Path:
     """Write the graph of a layer in evaluation mode; returns the path of the program.
 
     The files are `model.pdiparams` and the program, `model.json` (before Paddle 3 `model.pdmodel`).

@@ -23,6 +23,8 @@ METHODS = {EMBEDDING: "embed", FRAMEWISE: "framewise"}
 class OutputLayer(nn.Layer):
     """(B, S) waveform -> probabilities or logits (B, C), embedding (B, E) or framewise probabilities (B, T, C).
 
+    The frames of a network that is trained by frame are of logits divided by `temperature`.
+
     With the output `decided` (B, C + 1): probabilities of logits divided by `temperature`, then their energy, which
     `inference.decisions.energies` describes.
 
@@ -49,7 +51,7 @@ class OutputLayer(nn.Layer):
             return self.network.model.framewise(features)
         logits = self.network.model(features)
         if self.network.frame_samples:  # the last row is that of the clip
-            logits = logits[:, :-1] if self.output == "framewise" else logits[:, -1]
+            logits = logits[:, :-1] / self.temperature if self.output == "framewise" else logits[:, -1]
         if self.output == "logits":
             return logits
         if self.output == "decided":

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pannsdist.contracts.predictions import Predictions
+from pannsdist.contracts.predictions import FramePredictions, Predictions
 from pannsdist.inference.decisions import Decisions, energies, probabilities
+from pannsdist.run.calibration.events import fit_frames
 from pannsdist.run.calibration.temperature import fit_temperature
 from pannsdist.run.calibration.thresholds import Goal, fit_thresholds
 from pannsdist.runtime.errors import BadDataset, UserError
@@ -48,12 +49,15 @@ def fit(predictions: Predictions, wish: Wish, fitted_on: str) -> Decisions:
     temperature = fit_temperature(predictions)
     logits = predictions.logits.astype(np.float64) / temperature
     common, own = fit_thresholds(probabilities(logits, multi_label), predictions.positives, goal)
+    frame_thresholds, median_s = fit_frames(predictions.frames, temperature, goal)
     least = None if multi_label else fit_min_energy(energies(logits, multi_label), wish.rejected)
     return Decisions(
         temperature,
         own,
         common,
         least,
+        tuple(frame_thresholds),
+        tuple(median_s),
         goal=goal.name,
         goal_value=goal.value,
         rejected=0.0 if least is None else wish.rejected,
@@ -74,4 +78,20 @@ def joined(parts: Sequence[Predictions]) -> Predictions:
     first = parts[0]
     ids = tuple(name for part in parts for name in part.ids)
     logits, targets = (np.concatenate([getattr(part, name) for part in parts]) for name in ("logits", "targets"))
-    return replace(first, ids=ids, logits=logits, targets=targets, groups=(), frames=None)
+    frames = joined_frames([part.frames for part in parts if part.frames is not None])
+    return replace(first, ids=ids, logits=logits, targets=targets, groups=(), frames=frames)
+
+
+def joined_frames(parts: Sequence[FramePredictions]) -> FramePredictions | None:
+    """The predictions of several networks of one frame length as one, padded to the longest; None of none."""
+    if not parts:
+        return None
+    most = max(part.logits.shape[1] for part in parts)
+    padded = [np.pad(part.logits, ((0, 0), (0, most - part.logits.shape[1]), (0, 0))) for part in parts]
+    return replace(
+        parts[0],
+        ids=tuple(name for part in parts for name in part.ids),
+        logits=np.concatenate(padded),
+        durations_s=np.concatenate([part.durations_s for part in parts]),
+        events=tuple(events for part in parts for events in part.events),
+    )

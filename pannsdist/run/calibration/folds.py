@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pannsdist import settings
 from pannsdist.contracts.predictions import Predictions
 from pannsdist.inference.bundle import read_record
 from pannsdist.inference.decisions import Decisions
 from pannsdist.inference.decisions_file import write_decisions
+from pannsdist.registry import Catalog
 from pannsdist.run.calibration.fitting import Wish, fit, joined
 from pannsdist.run.calibration.scores import decision_scores
+from pannsdist.run.same_run import SETTINGS_FILE
 from pannsdist.run.series.scores import table
-from pannsdist.runtime import reading
+from pannsdist.runtime import devices, paddle_import, reading
 from pannsdist.runtime.console import note_main, print_main
 from pannsdist.runtime.figures import score
 from pannsdist.training.metrics import METRICS
@@ -49,15 +52,30 @@ def decide_final(folders: Mapping[str, Path], final: Path) -> None:
 
 
 def fold_predictions(folders: Mapping[str, Path]) -> dict[str, Predictions]:
-    """The predictions of each fold for its own clips, of the epoch of its best model; of folds without, none."""
+    """The predictions of each fold for its own clips, of the epoch of its best model; of folds without, none.
+
+    A network that answers by frame is evaluated again for those of its frames.
+    """
     found = {}
     for name, folder in folders.items():
         saved = read_predictions(folder / PREDICTIONS_FOLDER)
         if saved is None or not reading.is_folder(folder / MODEL_FOLDER) or not saved.predictions.usable:
             continue
-        if read_record(folder / MODEL_FOLDER).epoch == saved.epoch:
-            found[name] = saved.predictions
+        record = read_record(folder / MODEL_FOLDER)
+        if record.epoch == saved.epoch:
+            found[name] = _with_frames(folder, saved.split) if record.frame_samples else saved.predictions
     return found
+
+
+def _with_frames(folder: Path, split: str) -> Predictions:
+    """The predictions of the best model of a run, computed again: a run saves those of clips alone, not of frames."""
+    paddle_import.import_paddle()
+    from pannsdist.run.evaluation import evaluate_bundle
+
+    chosen, origin = settings.load(folder / SETTINGS_FILE, [])
+    with devices.selected(""):
+        model = folder / MODEL_FOLDER
+        return evaluate_bundle(model, chosen, origin, Catalog.installed(), split, raw=True).predictions
 
 
 def fold_scores(decisions: Decisions, predictions: Predictions) -> dict[str, float]:
@@ -69,9 +87,10 @@ def fold_scores(decisions: Decisions, predictions: Predictions) -> dict[str, flo
 def _summary(scores: Mapping[str, Mapping[str, float]]) -> str:
     """A table of the folds: each score without decisions and with them."""
     names = [one for name in SHOWN for one in (f"raw_{name}", f"decided_{name}")]
+    names += [name for name in ("decided_event_f1",) if any(name in found for found in scores.values())]
     rows: list[Sequence[str]] = [("decisions", "temperature", "none", *(_heading(name) for name in names))]
     for fold, found in scores.items():
-        rows.append((fold, *(score(found[name]) for name in ("temperature", "decided_none", *names))))
+        rows.append((fold, *(score(found.get(name)) for name in ("temperature", "decided_none", *names))))
     note = "fitted on the other folds, judged on the clips of each; raw: without decisions (pannsdist ... --raw)"
     return f"{table(rows)}\n\n{note}"
 

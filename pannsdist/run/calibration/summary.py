@@ -19,6 +19,7 @@ def summary(decisions: Decisions, predictions: Predictions) -> str:
     lines = [f"fitted on {decisions.clips} clips: {decisions.fitted_on}", ""]
     lines += [f"temperature  {score(decisions.temperature)}"]
     lines += [f"thresholds   {score(decisions.threshold)} for {goal}{_exceptions(decisions, predictions.labels)}"]
+    lines += _of_frames(decisions, predictions)
     if decisions.min_energy is not None:
         lines.append(f"energy       {score(decisions.min_energy)}; below it: none of these ({decisions.rejected:.0%})")
     missing = [label for label, there in zip(predictions.labels, predictions.present, strict=True) if not there]
@@ -30,6 +31,18 @@ def summary(decisions: Decisions, predictions: Predictions) -> str:
         short = name.removeprefix("decided_")
         rows.append((short, score(raw[short]) if short in raw else "", score(value)))
     return "\n".join([*lines, "", table(rows)])
+
+
+def _of_frames(decisions: Decisions, predictions: Predictions) -> list[str]:
+    """What was fitted for the frames, of a network that answers by frame."""
+    if predictions.frames is None:
+        return []
+    if not decisions.frame_thresholds:
+        return ["frames       nothing is fitted: no clip has events with times; detect decides by the thresholds above"]
+    columns = [*zip(predictions.labels, decisions.frame_thresholds, decisions.median_s, strict=True)]
+    named = "; ".join(f"{label} {score(value)}, {median:g} s" for label, value, median in columns[:SHOWN_CLASSES])
+    more = ", ..." if len(columns) > SHOWN_CLASSES else ""
+    return [f"frames       threshold and median filter of each class: {named}{more}"]
 
 
 def _exceptions(decisions: Decisions, labels: tuple[str, ...]) -> str:

@@ -105,15 +105,22 @@ def _common(curves: list[Curve], goal: Goal) -> float:
         name: np.mean([getattr(one, name)[one.at(every)] for one in curves], axis=0)
         for name in ("f1", "precision", "recall")
     }
-    return _best(every, means["f1"] if goal.name == "f1" else _reaching(goal, means["precision"], means["recall"]))
+    return best(every, quality(goal, **means))
 
 
 def _of_class(one: Curve, goal: Goal, common: float) -> float:
     if goal.name != "f1":
-        return _best(one.thresholds, _reaching(goal, one.precision, one.recall))
+        return best(one.thresholds, quality(goal, one.f1, one.precision, one.recall))
     here = int(one.at(common))
     by_chance = 2.0 / (one.positives + one.given[here])
-    return _best(one.thresholds, one.f1) if one.f1.max() - one.f1[here] > by_chance else common
+    return best(one.thresholds, one.f1) if one.f1.max() - one.f1[here] > by_chance else common
+
+
+def quality(
+    goal: Goal, f1: NDArray[np.float64], precision: NDArray[np.float64], recall: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """What the threshold is chosen by, from the scores (K,) at each: the highest is best."""
+    return f1 if goal.name == "f1" else _reaching(goal, precision, recall)
 
 
 def _reaching(goal: Goal, precision: NDArray[np.float64], recall: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -126,9 +133,9 @@ def _reaching(goal: Goal, precision: NDArray[np.float64], recall: NDArray[np.flo
     return np.where(is_reached, 2.0 + other, wanted) if is_reached.any() else wanted
 
 
-def _best(thresholds: NDArray[np.float64], quality: NDArray[np.float64]) -> float:
+def best(thresholds: NDArray[np.float64], qualities: NDArray[np.float64]) -> float:
     """The threshold of the highest quality; of a run of equal ones the middle, of several runs the longest."""
-    is_best = quality >= quality.max() - 1e-12
+    is_best = qualities >= qualities.max() - 1e-12
     edges = np.flatnonzero(np.diff(np.concatenate([[0], is_best.astype(int), [0]])))
     odds = logit(thresholds)
     runs = [(float(odds[last - 1] - odds[first]), first, last - 1) for first, last in edges.reshape(-1, 2)]

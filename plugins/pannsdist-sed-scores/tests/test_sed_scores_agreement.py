@@ -18,6 +18,7 @@ from sed_cases import case, metric, predictions, settings
 
 from pannsdist.contracts import Event
 from pannsdist.contracts.predictions import FramePredictions
+from pannsdist.run.calibration.event_counts import event_counts
 
 OFF_GRID_S = 0.2037
 """A collar that no distance between two edges of frames has, so that rounding does not matter."""
@@ -66,6 +67,15 @@ def test_event_f1_of_sed_eval_is_that_of_sed_scores_eval():
     for frames in cases(200):
         given = given_to("event_f1", collar_s=OFF_GRID_S, average="macro")
         assert agrees(score("event_f1", frames, **given), by_libraries.collar_f1(frames, given)), frames.ids
+
+
+def test_the_f1_that_calibration_maximises_is_that_of_sed_scores_eval():
+    for number, frames in enumerate(cases(200)):
+        given = given_to("event_f1", average="macro", threshold=(0.2, 0.5, 0.7)[number % 3])
+        classes = len(frames.labels)
+        counts = event_counts(frames, 1.0, [given["threshold"]] * classes, [0.0] * classes)
+        found = np.mean([one.f1 for one in counts if one.references])
+        assert agrees(found, by_libraries.collar_f1(frames, given)), frames.ids
 
 
 def test_segment_f1_of_sed_eval_is_that_of_sed_scores_eval():

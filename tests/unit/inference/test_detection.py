@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from pannsdist.inference.detection import Event, Rule, WindowScores, events
+from pannsdist.contracts.event_decoding import median_filtered
+from pannsdist.inference import detection
+from pannsdist.inference.detection import Event, Rule, WindowScores, events, smoothed
 from pannsdist.runtime.errors import UserError
 
 
@@ -84,3 +86,24 @@ def test_a_probability_at_the_threshold_is_detected_and_the_next_lower_one_is_no
     assert len(events(seconds(at), ["dog"], rule)) == 1
     assert len(events(seconds(np.nextafter(at, np.float32(0))), ["dog"], rule)) == 0
     assert rule.reached(float(at))
+
+
+@pytest.mark.parametrize("block", [1, 7, 64])
+def test_frames_are_smoothed_in_blocks_as_all_of_a_sound_together(block, monkeypatch):
+    monkeypatch.setattr(detection, "BLOCK_FRAMES", block)
+    chance = np.random.default_rng(block)
+    for count in (0, 1, 2, 5, 63, 64, 65, 200):
+        for lengths in ((1, 3, 9), (31, 1, 101)):
+            outputs = chance.uniform(size=(count, 3)).astype(np.float32)
+            frames = [WindowScores(0.1 * place, 0.1 * place + 0.1, row) for place, row in enumerate(outputs)]
+            found = list(smoothed(iter(frames), lengths))
+            assert [one.onset_s for one in found] == [one.onset_s for one in frames]
+            if count:
+                np.testing.assert_array_equal([one.output for one in found], median_filtered(outputs, lengths))
+
+
+def test_a_label_that_flickers_is_one_event_after_its_median_filter():
+    scores = seconds(0.9, 0.1, 0.8, 0.7, 0.1, 0.1)
+    assert len(events(scores, ["dog"], Rule(0.5))) == 2
+    (found,) = events(scores, ["dog"], Rule(0.5, median_frames=(3,)))
+    assert (found.onset_s, found.offset_s) == (0.0, 4.0)

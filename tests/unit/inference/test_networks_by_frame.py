@@ -1,20 +1,26 @@
 """A trained network that answers by frame: its frames of a long sound, its clip, and its model folder."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import paddle
 import paddle.nn.functional as F
 import pytest
+from scipy.special import expit, logit
 from tiny_sounds import skip_unless_installed
 
 from pannsdist.audio.reader import Recording
 from pannsdist.contracts import Clip, Samples
+from pannsdist.contracts.event_decoding import decode, median_filtered, median_frames
 from pannsdist.contracts.network import Network
 from pannsdist.inference.bundle import BundleRecord, PluginRecord, load_bundle, write_bundle
+from pannsdist.inference.decisions import Decisions
 from pannsdist.inference.detection import Rule, events
 from pannsdist.inference.engines.dygraph import Dygraph
 from pannsdist.inference.engines.export import export
+from pannsdist.inference.engines.onnx_runtime import load_onnx_outputs
+from pannsdist.inference.engines.paddle_inference import load_paddle_outputs
 from pannsdist.inference.inference_model import InferenceModel
 from pannsdist.inference.model import Model
 from pannsdist.inference.options import InferenceOptions
@@ -188,3 +194,46 @@ def test_an_export_has_the_scores_of_clips_and_a_graph_of_frames(name, form, poo
     assert frames["difference"] < 1e-4
     files = sorted(str(path.relative_to(tmp_path / "exported")) for path in (tmp_path / "exported").rglob("*.*"))
     assert files == sorted(["export.json", *record["files"], *frames["files"]])
+
+
+DECIDED = Decisions(1.7, (0.5,) * 3, 0.5, frame_thresholds=(0.3, 0.45, 0.6), median_s=(0.0, 0.4, 1.2))
+
+
+@pytest.mark.parametrize("name", ["panns_cnn6", "efficientat_mn01"])
+def test_detect_decides_by_the_thresholds_and_median_filters_of_the_frames(name):
+    plain = make_model(name)
+    sound, seconds = bursts(7 * RATE_HZ), 7.0
+    model = Model(replace(plain, decisions=DECIDED))
+    frames = np.stack([one.output for one in model.timeline(Recording("a", sound, RATE_HZ))])
+    raw = np.stack([one.output for one in Model(plain).timeline(Recording("a", sound, RATE_HZ))])
+    np.testing.assert_allclose(expit(logit(raw.astype(np.float64)) / DECIDED.temperature), frames, atol=1e-4)
+    median = median_frames(DECIDED.median_s, plain.frame_s)
+    wanted = decode(frames, DECIDED.frame_thresholds, plain.frame_s, seconds, median)
+    found = model.detect(sound, RATE_HZ)[0].events
+    assert len(found) > 1
+    assert [(one.onset_s, one.offset_s, LABELS.index(one.label)) for one in found] == [
+        (pytest.approx(onset_s), pytest.approx(offset_s), column)
+        for onset_s, offset_s, column in zip(wanted.onsets_s, wanted.offsets_s, wanted.columns, strict=True)
+    ]
+    assert model.rule(0.2).thresholds == () and model.rule(0.2).median_frames == tuple(median)
+    by_window = Model(replace(plain, decisions=DECIDED), options=InferenceOptions(window_s=1.0)).rule()
+    assert (by_window.thresholds, by_window.median_frames) == (DECIDED.thresholds, ())
+
+
+@pytest.mark.parametrize("form", ["paddle", "onnx"])
+@pytest.mark.parametrize("median_s", [DECIDED.median_s, (0.0, 0.0, 0.0)])
+def test_an_export_decides_on_frames_as_detect_does(form, median_s, tmp_path):
+    skip_unless_installed(form)
+    decisions = replace(DECIDED, median_s=median_s)
+    model = replace(make_model("panns_cnn6"), decisions=decisions)
+    waveform = bursts(4 * RATE_HZ)
+    export(model, form, tmp_path / "out", [Clip("a", Samples(waveform, RATE_HZ), ("a",))])
+    record = json.loads((tmp_path / "out" / "export.json").read_text())["frames"]
+    assert (record["thresholds"], list(record["outputs"])) == ([0.3, 0.45, 0.6], ["probabilities", "active"])
+    graph = {"paddle": load_paddle_outputs, "onnx": load_onnx_outputs}[form](tmp_path / "out" / record["files"][0])
+    for samples in (RATE_HZ // 2, 2 * RATE_HZ, 4 * RATE_HZ):
+        probabilities, active = graph(np.stack([waveform[:samples], waveform[-samples:]]))
+        for row in range(2):
+            smooth = median_filtered(probabilities[row], record["median_frames"])
+            np.testing.assert_array_equal(active[row], smooth >= np.array(record["thresholds"], np.float32))
+        assert 0 < active.mean() < 1

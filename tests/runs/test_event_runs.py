@@ -33,8 +33,8 @@ log: {every_steps: 4, worst_clips: 1}
 """Ten steps in each epoch. The moving average is the teacher, and the model that is evaluated and saved."""
 STEPS = 10
 OTHER = EVENTS.replace("events: {", "events: {pooling: linear_softmax, ").replace("pairs: free", "pairs: panns")
-OTHER = OTHER.replace("epochs: 5", "epochs: 10")
-"""Five steps in each epoch, since two clips become one."""
+OTHER = OTHER.replace("epochs: 5,", "epochs: 10, freeze: [body], unfreeze_epoch: 4, recompute: true,")
+"""Five steps in each epoch, since two clips become one; in three of them the head alone learns."""
 
 
 def placed(work):
@@ -97,7 +97,7 @@ def test_a_run_with_events_that_is_killed_within_an_epoch_ends_as_one_that_was_n
 
 @pytest.mark.long
 def test_a_run_with_events_that_is_killed_in_every_way_ends_as_one_that_was_not(all_plugins, tmp_path):
-    """With the other pooling and the other kind of mixup."""
+    """With the other pooling, the other kind of mixup, recomputation, and a body that is frozen at first."""
     work, straight, dice = placed(tmp_path / "work"), placed(tmp_path / "straight"), random.Random(2)
     for way in (killing.kill_one, killing.terminate_one, killing.kill_all, killing.kill_one):
         killing.end(killing.start(work, all_plugins, OTHER), work, way, dice)

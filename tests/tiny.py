@@ -1,4 +1,4 @@
-"""Plugins for short real runs: a network of two small layers, and sounds that note which process read them."""
+"""Plugins for short real runs: networks of two small layers, and sounds that note which process read them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ def install(folder: Path) -> dict[str, str]:
     info = folder / "pannsdist_tiny-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: pannsdist-tiny\nVersion: 1.0\n")
-    entries = "[pannsdist.models]\ntiny = tiny:Tiny\n[pannsdist.datasets]\nnoted = tiny:Noted\n"
+    entries = "[pannsdist.models]\ntiny = tiny:Tiny\ntiny_by_frame = tiny:TinyByFrame\n"
+    entries += "[pannsdist.datasets]\nnoted = tiny:Noted\n"
     entries += "[pannsdist.trackers]\nledger = ledger:Ledger\n"
     (info / "entry_points.txt").write_text(entries)
     paths = (str(folder), str(Path(__file__).parent), os.environ.get("PYTHONPATH", ""))
@@ -66,6 +67,36 @@ class Tiny(FakeModel):
                 return logits
 
         return TinyLayer()
+
+
+class TinyByFrame(Tiny):
+    """The same convolution for each frame of four hops, with the head of frames."""
+
+    def frame_samples(self, front_end: FrontEnd) -> int:
+        return 4 * front_end.hop_samples
+
+    def build_frames(self, labels, front_end: FrontEnd, pooling: str):
+        from paddle import nn
+
+        from pannsdist.contracts.frame_head import FrameHead, of_length
+
+        plain = self.params.plain
+
+        class TinyLayerByFrame(nn.Layer):
+            def __init__(self) -> None:
+                super().__init__()
+                self.convolution = nn.Conv2D(1, 4, 3, padding=1)
+                self.norm = nn.Identity() if plain else nn.BatchNorm2D(4)
+                self.dropout = nn.Dropout(0.0 if plain else 0.2)
+                self.classifier = FrameHead(4 * front_end.bins, len(labels), pooling)
+                self.relu, self.pool, self.of_length = nn.ReLU(), nn.AvgPool2D((4, 1), ceil_mode=True), of_length
+
+            def forward(self, image):
+                maps = self.pool(self.relu(self.norm(self.convolution(image / 50))))
+                frames = self.dropout(maps.transpose([0, 2, 1, 3]).flatten(2))
+                return self.classifier(self.of_length(frames, image, 4))
+
+        return TinyLayerByFrame()
 
 
 @dataclass(frozen=True)

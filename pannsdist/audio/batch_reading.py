@@ -5,7 +5,7 @@ Axes: R clips read, B rows of the batch, S samples, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
@@ -13,11 +13,12 @@ from typing import Protocol
 import numpy as np
 
 from pannsdist.audio.augmentation import Augmentation, Events, augment
-from pannsdist.audio.clip_reader import ClipReader
+from pannsdist.audio.clip_reader import SOUND_TOLERANCE_S, ClipReader
 from pannsdist.audio.frame_targets import FrameGrid, events_within
 from pannsdist.audio.mixup import Mixup
+from pannsdist.audio.reader import clip_name
 from pannsdist.audio.targets import MultiHot
-from pannsdist.contracts import Clip
+from pannsdist.contracts import Clip, Event
 from pannsdist.contracts.batch import Batch
 from pannsdist.contracts.feature_augmentation import AUGMENT_NOISE_SIZE
 from pannsdist.runtime import seeding
@@ -197,6 +198,7 @@ def _read_sound(request: BatchRequest, row: int, clip: Clip) -> _Sound:
     crop = reader.crop(clip, None if randomness is None else randomness.generator(clip, row, "crop"))
     samples, events = len(crop.waveform), None
     if request.grid is not None and clip.events is not None:
+        _refuse_beyond(clip, clip.events, crop.clip_samples / reader.rate_hz)
         first_s = crop.offset_samples / reader.rate_hz
         events = events_within(clip.events, first_s, first_s + samples / reader.rate_hz)
     waveform = reader.padded(crop.waveform)
@@ -208,6 +210,15 @@ def _read_sound(request: BatchRequest, row: int, clip: Clip) -> _Sound:
         writeable, events, reader.rate_hz, randomness.augmentations, lambda name: generator_for(f"augment {name}")
     )
     return _Sound(changed, samples, moved)
+
+
+def _refuse_beyond(clip: Clip, events: Iterable[Event], length_s: float) -> None:
+    """Raise BadClip for an event that is mostly after the end of its clip; another one that ends after it is cut."""
+    for event in events:
+        if event.onset_s / 2 + event.offset_s / 2 > length_s + SOUND_TOLERANCE_S:
+            named = f"its event {event.label!r} from {event.onset_s:.15g} to {event.offset_s:.15g} s"
+            right = "times are in seconds from its start: correct its labels; all such clips: pannsdist data check"
+            raise clip_name(clip).bad_clip(f"{named} is mostly after its end, at {length_s:.3f} s", right)
 
 
 def _mixup_batch(request: BatchRequest, randomness: BatchRandomness, read: ReadClips, empty: Empty) -> Batch:

@@ -13,13 +13,17 @@ from pannsdist.audio.sounds import OpenSound, clip_part, open_sound
 from pannsdist.audio.waveform_cache import CachedSound, WaveformCache, cached_sound
 from pannsdist.contracts import Clip
 
+SOUND_TOLERANCE_S = 0.1
+"""By so much an event may end after its sound: lossy files differ in length by frames of their format."""
+
 
 @dataclass(frozen=True)
 class Crop:
-    """A part of a clip (S,) float32, which begins `offset_samples` after its start."""
+    """A part of a clip (S,) float32, which begins `offset_samples` after its start; the whole has `clip_samples`."""
 
     waveform: np.ndarray
     offset_samples: int
+    clip_samples: int
 
 
 @dataclass(frozen=True)
@@ -70,9 +74,10 @@ class ClipReader:
         """As `read`, but a shorter clip stays shorter, and it is said where in the clip the crop begins."""
         with self._opened(clip) as sound:
             first, end = self._crop(clip, sound, generator)
-            part, offset = sound.part(first, end), first - clip_part(clip, sound, self.rate_hz)[0]
+            start, stop = clip_part(clip, sound, self.rate_hz)
+            part = sound.part(first, end)
         part = as_float(to_16_bit(part)) if self.is_16_bit and not isinstance(sound, CachedSound) else part
-        return Crop(part, offset)
+        return Crop(part, first - start, stop - start)
 
     def _opened(self, clip: Clip) -> AbstractContextManager[OpenSound]:
         if self.cache is None:

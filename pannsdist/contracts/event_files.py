@@ -58,7 +58,14 @@ class LabelFiles:
 
 def read_label_files(given: LabelFiles) -> LabelRows:
     """The rows of all label files. Raises UserError with file and line, and CannotRead."""
-    return joined_rows([rows for file in given.files for rows in _read(file, given)])
+    rows = joined_rows([rows for file in given.files for rows in _read(file, given)])
+    if given.files and not len(rows):
+        named = ", ".join(map(str, given.files[:3]))
+        right = (
+            "a table has a line for each event, and one for each sound without; a folder has .txt files beside sounds"
+        )
+        raise UserError(f"{named} ({given.key}): no sound is listed there", right)
+    return rows
 
 
 def sound_of(name: str) -> str:
@@ -104,7 +111,8 @@ def _read_file(file: Location, given: LabelFiles) -> LabelRows:
         return raven_rows(file, text, shown(sound_of(file.name)), given.label_column)
     if given.format == AUTO and file.suffix.lower() != TRACK_ENDING:
         right = "a table of DCASE starts with a line of names: filename, onset, offset, event_label, separated by tabs"
-        raise UserError(f"{file}:1: no format of labels is recognised in {header[:80]!r}", right)
+        wrong = f"no format of labels is recognised in {header[:80]!r}" if header else "there is no text in it"
+        raise UserError(f"{file}:1: {wrong}", right)
     return audacity_rows(file, text, shown(sound_of(file.name)))
 
 

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from pannsdist.contracts.label_rows import LabelRows, joined_rows
+from pannsdist.contracts.label_rows import LabelRows, joined_rows, seconds
 from pannsdist.contracts.locations import Location
 from pannsdist.runtime.errors import UserError
 from pannsdist.runtime.foreign import parse_json
@@ -37,8 +37,12 @@ def jams_rows(file: Location, text: str, sound: str) -> LabelRows:
     rows = events or [(np.nan, np.nan, "")]
     times_s = np.array([(onset_s, offset_s) for onset_s, offset_s, _ in rows], np.float64).T
     found = LabelRows.of_events(file, [0] * len(rows), [sound] * len(rows), times_s, [label for *_, label in rows])
-    if type(length_s) not in (int, float):
+    if length_s is None:
         return found
+    if type(length_s) not in (int, float) or not 0 < seconds(length_s) < np.inf:
+        raise UserError(
+            f"{file}: file_metadata.duration is {shown(length_s)}"[:200], "it is a number of seconds above 0"
+        )
     return joined_rows([found, LabelRows.of_lengths(file, [0], [sound], np.array([length_s], np.float64))])
 
 
@@ -54,7 +58,9 @@ def _events(file: Location, annotation: Any) -> Iterator[tuple[float, float, str
         onset_s, duration_s = event["time"], event["duration"]
         if type(label) is not str or any(type(one) not in (int, float) for one in (onset_s, duration_s)):
             _refuse(file, event)
-        yield float(onset_s), round(float(onset_s + duration_s), PLACES), shown(label.strip())
+        if not label.strip():
+            _refuse(file, event)
+        yield seconds(onset_s), round(seconds(onset_s) + seconds(duration_s), PLACES), shown(label.strip())
 
 
 def _refuse(file: Location, event: Any) -> NoReturn:

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from pannsdist.contracts.label_rows import STRONG, UNLABELLED, WEAK, LabelRows
+from pannsdist.contracts.label_rows import STRONG, UNLABELLED, WEAK, LabelRows, seconds
 from pannsdist.contracts.locations import Location
 from pannsdist.contracts.rows import Row, Table
 from pannsdist.contracts.tables import json_rows
@@ -38,12 +38,23 @@ def json_label_rows(file: Location, *, key: str = "") -> LabelRows:
     cells = zip(table.lines, sounds, table.values("events"), table.values("labels"), strict=True)
     for number, (line, sound, events, labels) in enumerate(cells):
         if events is not None:
-            found += _events(table, number, line, sound, events)
+            own = _events(table, number, line, sound, events)
+            found += own
+            if labels is not None:
+                _refuse_other_labels(table[number], _labels(table, number, labels), own)
         elif labels is not None:
             found += [(line, sound, WEAK, math.nan, math.nan, label) for label in _labels(table, number, labels)]
         else:
             found.append((line, sound, UNLABELLED, *NOTHING))
     return _rows(file, found)
+
+
+def _refuse_other_labels(row: Row, labels: Sequence[str], own: Sequence[_Found]) -> None:
+    given, sounding = set(filter(None, labels)), {label for *_, label in own if label}
+    if given != sounding:
+        named = [", ".join(sorted(of)) or "nothing" for of in (given, sounding)]
+        wrong = f"labels are {named[0]}, but those of the events are {named[1]}"
+        row.refuse(wrong[:300], "with events, leave labels out, or correct one of both")
 
 
 def rows_of_cells(table: Table, sounds: Sequence[str]) -> LabelRows:
@@ -79,7 +90,7 @@ def _events(table: Table, number: int, line: int, sound: str, events: Any) -> li
         label = shown(label.strip())
         if not label:
             table[number].refuse("an event has an empty label", f"it is an object such as {RIGHT}")
-        found.append((line, sound, STRONG, float(onset_s), float(offset_s), label))
+        found.append((line, sound, STRONG, seconds(onset_s), seconds(offset_s), label))
     return found
 
 

@@ -17,6 +17,7 @@ from pannsdist.runtime.texts import each_line, lines_of
 
 __all__ = ["audacity_rows", "dcase_rows", "header_of", "is_dcase", "is_raven", "raven_rows"]
 
+SEPARATED_BY = {",": "commas", ";": "semicolons", " ": "spaces"}
 DCASE = ("filename", "onset", "offset", "event_label")
 BEGIN, END, FILE, FILE_OFFSET, END_FILE = "Begin Time (s)", "End Time (s)", "Begin File", "File Offset (s)", "End File"
 OF_RAVEN = (
@@ -60,8 +61,8 @@ def dcase_rows(file: Location, text: str, columns: Sequence[str] = DCASE) -> Lab
     of events calls filename, onset, offset and event_label. Raises UserError.
     """
     header, right = header_of(text), f"the columns are {', '.join(columns)}, separated by tabs"
-    if "\t" not in header and ("," in header or ";" in header):
-        mark = "commas" if "," in header else "semicolons"
+    if "\t" not in header and (marks := [mark for mark in SEPARATED_BY if mark in header.strip()]):
+        mark = SEPARATED_BY[marks[0]]
         raise UserError(f"{file}:1: values are separated by {mark}", f"{right}; save it with tabs")
     table = csv_text_rows(file, text, "\t")
     names = tuple(table.examples[0].cells) if table else tuple(name.strip() for name in header.split("\t"))

@@ -17,9 +17,10 @@ import numpy as np
 from pannsdist.contracts.locations import Location
 from pannsdist.contracts.rows import Row
 from pannsdist.runtime.errors import UserError
+from pannsdist.runtime.foreign import excerpt
 from pannsdist.runtime.names import shown
 
-__all__ = ["LENGTH", "STRONG", "UNLABELLED", "WEAK", "LabelRows", "joined_rows", "numbers"]
+__all__ = ["LENGTH", "STRONG", "UNLABELLED", "WEAK", "LabelRows", "joined_rows", "numbers", "seconds"]
 
 UNLABELLED, WEAK, STRONG, LENGTH = range(4)
 """What a row says of its sound: that nothing is known of it, one of its labels, one of its events, or its length."""
@@ -116,7 +117,15 @@ def numbers(file: Location, lines: Sequence[int], texts: Sequence[str], column: 
         pass
     row = next(row for row, text in enumerate(texts) if not _is_number(text))
     text = texts[row]
-    raise UserError(f"{file}:{lines[row]}: {column} is {shown(text)!r}", _how_to_write(text))
+    raise UserError(f"{file}:{lines[row]}: {column} is {excerpt(text)!r}", _how_to_write(text))
+
+
+def seconds(number: float) -> float:
+    """A number of JSON as seconds: infinite where it is an integer that no float holds."""
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf if number > 0 else -math.inf
 
 
 def _is_number(text: str) -> bool:

@@ -11,6 +11,7 @@ from itertools import combinations
 from pathlib import Path
 from statistics import median
 
+from pannsdist.audio.clip_reader import SOUND_TOLERANCE_S
 from pannsdist.audio.encoded import SoundFile
 from pannsdist.audio.inspection import Facts, inspect
 from pannsdist.audio.loader import Loader
@@ -20,8 +21,6 @@ from pannsdist.contracts.sound_files import is_sound
 from pannsdist.run.planning.data import Data
 from pannsdist.runtime.names import shown
 
-SOUND_TOLERANCE_S = 0.1
-"""By so much an event may end after its sound: lossy files differ in length by frames of their format."""
 AT_ONCE = 16
 """Clips per task of a worker."""
 
@@ -96,7 +95,7 @@ def report(data: Data, clips: Sequence[ReadClip]) -> DatasetReport:
     same = _same_sounds(usable)
     return DatasetReport(
         clips={split: len(table) for split, table in data.splits.items()},
-        classes={label: _counts(data, label) for label in data.labels},
+        classes=_counts(data),
         lengths_s={
             split: (min(lengths), median(lengths), max(lengths))
             for split in data.splits
@@ -135,8 +134,12 @@ def _beyond(one: ReadClip) -> str:
     return f"{last.label!r} ends at {last.offset_s:.3f} s, the clip at {one.facts.duration_s:.3f} s"
 
 
-def _counts(data: Data, label: str) -> dict[str, int]:
-    return {split: sum(label in clip.labels for clip in table.clips) for split, table in data.splits.items()}
+def _counts(data: Data) -> dict[str, dict[str, int]]:
+    """The clips of each label in each split."""
+    found = {
+        split: Counter(label for clip in table.clips for label in clip.labels) for split, table in data.splits.items()
+    }
+    return {label: {split: counts[label] for split, counts in found.items()} for label in data.labels}
 
 
 def _names(group: Sequence[ReadClip]) -> tuple[str, ...]:

@@ -19,6 +19,22 @@ MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+ARCHIVES = (
+    (b"\x1f\x8b", "compressed by gzip", "gunzip"),
+    (b"BZh", "compressed by bzip2", "bunzip2"),
+    (b"\xfd7zXZ\0", "compressed by xz", "unxz"),
+    (b"\x28\xb5\x2f\xfd", "compressed by Zstandard", "unzstd"),
+)
+"""How compressed files begin, and what unpacks them."""
+OTHER_KINDS = (
+    (b"PK\x03\x04", "a ZIP archive, as spreadsheets are", "unpack it, or save the sheet as text with tabs"),
+    (b"\xd0\xcf\x11\xe0", "a document of Office", "save it as text with tabs"),
+    (b"PAR1", "a Parquet file", "write it as text"),
+    (b"RIFF", "a sound", "name the file with the text"),
+    (b"fLaC", "a sound", "name the file with the text"),
+    (b"OggS", "a sound", "name the file with the text"),
+)
+"""How files begin that are no text, what they are, and what would be right."""
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\n|\r)|[^\r\n]+")
 OTHER = "save it as UTF-8, or convert it from its own encoding, such as GB18030, SHIFT_JIS or CP1252"
 
@@ -36,6 +52,7 @@ def read_text(path: Path | Url, key: str = "") -> str:
 
 def decoded(content: bytes, name: str, key: str = "") -> str:
     """The text of a file or stream called `name`. Raises UserError with the line of the first invalid byte."""
+    _refuse_no_text(content, name, f" ({key})" if key else "")
     encoding = next((encoding for mark, encoding in MARKS if content.startswith(mark)), "utf-8-sig")
     setting = f" ({key})" if key else ""
     if encoding == "utf-8-sig" and b"\0" in content:
@@ -49,6 +66,16 @@ def decoded(content: bytes, name: str, key: str = "") -> str:
             raise UserError(f"{name}: not {encoding.upper()}: {error.reason}{setting}", "save it as UTF-8") from error
         line = content[: error.start].count(b"\n") + 1
         raise UserError(f"{name}:{line}: not UTF-8{setting}", OTHER, _conversion("GB18030", name)) from error
+
+
+def _refuse_no_text(content: bytes, name: str, setting: str) -> None:
+    for mark, what, command in ARCHIVES:
+        if content.startswith(mark):
+            unpacking = f"{shell_command(command, '-c', name)} > {shell_command(name + '.unpacked')}"
+            raise UserError(f"{name} is {what}, no text{setting}", "unpack it", unpacking)
+    for mark, what, right in OTHER_KINDS:
+        if content.startswith(mark):
+            raise UserError(f"{name} is {what}, no text{setting}", right)
 
 
 def lines_of(text: str) -> list[str]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import changing_worlds
+import event_sounds
 import hub_parts
 import launching
 import numpy as np
@@ -16,6 +17,8 @@ from bad_clips import skipped_clips, tested
 
 SCRIPTS = Path(__file__).parent / "scripts"
 EXPERIMENTS = launching.PROJECT / "pannsdist" / "run" / "doctor" / "proving" / "experiments.py"
+SIZED = ("world_sizes", "event_scores")
+"""The scripts that one, two and four processes run."""
 LATE_S = 35
 """Beyond the 30 s after which gloo gives a collective up."""
 TOOLS = (
@@ -65,7 +68,9 @@ def place(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def env(place):
-    """Where the tiny plugins are installed, and the weights of `plain`."""
+    """Where the tiny plugins are installed, and the weights of `plain`; sounds with events are written, too."""
+    event_sounds.write(place / "event_scores")
+    event_sounds.write(changing_worlds.sounds(place))
     hub_parts.install(place / "hub")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PANNSDIST_HOME", str(place / "home"))
@@ -104,7 +109,7 @@ def train(place, name, *overrides):
 @pytest.fixture(scope="session")
 def two(place, env):
     """What came of each script and command in two processes."""
-    commands = {name: script(place, name) for name in ("world", "training", "freezing", "world_sizes")}
+    commands = {name: script(place, name) for name in ("world", "training", "freezing", *SIZED)}
     commands |= {"both": face(place, "both", 2, 3), "default": face(place, "default", 2, 1, 2)}
     commands |= {name: train(place, f"refused_{name}", setting) for name, setting in REFUSED.items()}
     commands |= {"tools": train(place, "tools", *TOOLS)}
@@ -117,7 +122,7 @@ def two(place, env):
 @pytest.fixture(scope="session")
 def four(place, env):
     """The same of four processes."""
-    commands = {name: script(place, name) for name in ("freezing", "world_sizes")}
+    commands = {name: script(place, name) for name in ("freezing", *SIZED)}
     commands |= {"train": train(place, "four_train", "model.name=tiny", "name=tiny")}
     return launching.in_turn(commands, place / "four", processes=4, env=env)
 
@@ -125,7 +130,7 @@ def four(place, env):
 @pytest.fixture(scope="session")
 def alone(place, env, two):  # noqa: ARG001 - some runs of it are gone on with
     """The same of one process, with which they are compared."""
-    commands = {name: script(place, name) for name in ("training", "freezing", "world_sizes")}
+    commands = {name: script(place, name) for name in ("training", "freezing", *SIZED)}
     commands |= {"alone": face(place, "alone", 4, 3), "unaveraged": face(place, "unaveraged", 2, 3)}
     commands |= {"train": train(place, "one_train", "model.name=tiny", "name=tiny")}
     commands |= {"proving": proving(place, "proof1")}

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 SIZES = (2, 4)
-RUNS = ("pairs with SGD", "free with AdamW", "waveforms", "by length", "events")
+BY_FRAME = [("events", 1e-4), ("events accumulated", 1e-4)]
+RUNS = ("pairs with SGD", "free with AdamW", "waveforms", "by length", "events", "events accumulated")
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +50,15 @@ def test_grouped_by_length_every_process_pads_a_batch_to_the_same_length(worlds,
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize(("name", "tolerance"), [("pairs with SGD", 1e-5), ("free with AdamW", 1e-4), ("events", 1e-4)])
+@pytest.mark.parametrize(("name", "tolerance"), [("pairs with SGD", 1e-5), ("free with AdamW", 1e-4), *BY_FRAME])
 def test_losses_over_fifty_steps_agree(worlds, name, tolerance, size):
     alone, together = losses(worlds, 1, name), losses(worlds, size, name)
     assert alone[-10:].mean() < alone[:10].mean(), "nothing was learnt, so that nothing was compared"
     assert np.abs(together / alone - 1).max() <= tolerance
+
+
+@pytest.mark.parametrize("size", (1, *SIZES))
+def test_losses_of_events_do_not_depend_on_the_number_of_micro_batches(worlds, size):
+    at_once, in_parts = losses(worlds, size, "events"), losses(worlds, size, "events accumulated")
+    assert np.abs(in_parts / at_once - 1).max() <= 1e-4
+    assert (in_parts != at_once).any(), "nothing was accumulated"

@@ -18,11 +18,13 @@ from pannsdist.training.optimization.freezing import Stage
 def enable_recompute(layer: paddle.nn.Layer, stages: Sequence[Stage]) -> list[str]:
     """Recompute the activations of each stage in backward; returns the names of the recomputed layers.
 
-    For a list of layers, its items are recomputed. Raises SettingsError if no stage has sublayers.
+    For a list of layers, its items are recomputed; a stage within another one is recomputed with that, since Paddle
+    refuses one recomputation within another. Raises SettingsError if no stage has sublayers.
     """
     sublayers = dict(layer.named_sublayers())
     prefixes = [prefix for stage in stages for prefix in stage.prefixes if prefix in sublayers]
-    parts = {name: part for prefix in prefixes for name, part in _parts(prefix, sublayers[prefix])}
+    every = {name: part for prefix in prefixes for name, part in _parts(prefix, sublayers[prefix])}
+    parts = {name: part for name, part in every.items() if not any(name.startswith(f"{other}.") for other in every)}
     if not parts:
         raise SettingsError("train.recompute has no effect: no stage of the model has sublayers")
     for part in parts.values():

@@ -154,14 +154,14 @@ def network(kind):
     return Network(LogMel(FEATURE).build(), layer)
 
 
-def run(world, loader, plan, kind):
+def run(world, loader, plan, kind, accumulate_steps=1):
     """(what each step saw, this process's sum of losses over all clips of each step)."""
     made, (name, rate) = network(kind), OPTIMIZERS[kind]
     optimizer = build_optimizer(name, {}, rate, made.model)
-    loss, options = TrainingLoss(multi_label=False), StepOptions()
+    loss, options = TrainingLoss(multi_label=False), StepOptions(accumulate_steps)
     if kind == "by frame":
         loss = EventLoss(TrainingLoss(multi_label=True), weak_weight=0.5)
-        options = StepOptions(ema_decay=0.9, consistency=Consistency(0.1, ramp_steps=20))
+        options = replace(options, ema_decay=0.9, consistency=Consistency(0.1, ramp_steps=20))
     learner = Learner(world, made, loss, optimizer, Schedule("constant", rate, STEPS), options=options)
     KEPT.append(learner)
     made.eval()  # dropout off, batch norm by its running statistics: what is left to differ is the order of sums
@@ -184,6 +184,7 @@ def main(folder):
     waves = training(sampling="weighted", mixup=Mixup(0.5, "free", "waveform", classes))
     results = {
         "events": run(world, loader, events, "by frame"),
+        "events accumulated": run(world, loader, events, "by frame", accumulate_steps=2),
         "pairs with SGD": run(world, loader, pairs, "panns"),
         "free with AdamW": run(world, loader, free, "averaging"),
         "waveforms": ([seen(batch) for batch in batches(waves, loader, world)], []),

@@ -17,6 +17,7 @@ from pannsdist.builtin.augmentations.speed import Speed, SpeedParams
 from pannsdist.builtin.augmentations.time_roll import TimeRoll, TimeRollParams
 from pannsdist.contracts import Clip, Event, Samples, labels_of_events
 from pannsdist.contracts.clip_lists import ClipList
+from pannsdist.runtime.errors import BadClip
 
 RATE_HZ, FRAME = 1000, 100
 LABELS = ("cat", "dog")
@@ -76,6 +77,20 @@ def test_events_stay_where_the_sound_is(augmented):
     np.testing.assert_allclose(batch.targets[:, :-1].sum(axis=2), loud, atol=0.02 if augmented != "speed" else 0.2)
     np.testing.assert_array_equal(batch.targets[:, -1] > 0, (batch.targets[:, :-1] > 0).any(axis=1))
     assert len(np.unique(batch.targets[:, :-1].sum(axis=(1, 2)))) > 10  # the crops differ
+
+
+@pytest.mark.parametrize("events", [(Event(1.2, 1.3, "dog"),), (Event(0.0, 0.5, "cat"), Event(0.5, 1e300, "dog"))])
+def test_a_clip_with_an_event_that_is_mostly_after_its_end_is_a_bad_one(events):
+    clips = [replace(clip("bad", events), duration_s=None), clip("good", (Event(0.5, 1.05, "dog"),))]
+    clips = [replace(one, source=Samples(one.source.array[:RATE_HZ], RATE_HZ), duration_s=None) for one in clips]
+    with pytest.raises(BadClip) as caught:
+        read_batch(request(clips))
+    place = f"clip 'bad' (Samples): its event 'dog' from {events[-1].onset_s:g} to {events[-1].offset_s:.15g} s"
+    assert str(caught.value).startswith(f"{place} is mostly after its end, at 1.000 s")
+    assert "data.on_bad_clip=skip" in caught.value.right and "pannsdist data check" in caught.value.right
+    batch = read_batch(replace(request(clips), skip_bad=True))
+    assert batch.ids == ("good",) and len(batch.bad) == 1
+    assert batch.targets[0, :-1, 1].tolist() == [0] * 5 + [1] * 5
 
 
 def test_events_are_cut_at_the_ends_of_a_crop():

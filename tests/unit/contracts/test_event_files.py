@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 
 import numpy as np
@@ -167,6 +168,10 @@ def test_soundscapes_in_jams_have_their_foreground_events_and_their_length(tmp_p
     )
     assert "not JAMS" in refusal(tmp_path, "a.jams", "{}")
     assert "an event is" in refusal(tmp_path, "a.jams", jams(("0.5", 1.0, "foreground", "dog")))
+    assert "an event is" in refusal(tmp_path, "a.jams", jams((0.5, 1.0, "foreground", " ")))
+    assert "from 0.0 to inf s" in refusal(tmp_path, "a.jams", jams((0, 10**400, "foreground", "dog")))
+    for duration in (-1.0, 0, float("nan"), 10**400, "10"):
+        assert "file_metadata.duration is" in refusal(tmp_path, "a.jams", jams(duration=duration))
 
 
 def test_overlapping_events_of_a_label_are_refused_with_both_lines_or_merged(tmp_path):
@@ -206,6 +211,40 @@ def test_a_row_of_dcase_that_is_no_event_is_refused_with_its_line(tmp_path, case
 
 
 BAD_FILES = {
+    "spaces": ("a.tsv", "filename onset offset event_label\n", ":1: values are separated by spaces"),
+    "empty": ("a.tsv", "", ":1: there is no text in it"),
+    "blank": ("a.jsonl", "\n\n", ": no sound is listed there"),
+    "header_alone": ("a.tsv", HEADER, ": no sound is listed there"),
+    "gzip": ("a.tsv", gzip.compress(HEADER.encode()), "is compressed by gzip, no text"),
+    "spreadsheet": ("a.tsv", b"PK\x03\x04" + bytes(40), "is a ZIP archive, as spreadsheets are, no text"),
+    "sound": ("a.txt", b"RIFF" + bytes(40), "is a sound, no text"),
+    "noise": ("a.txt", bytes(range(256)), ":1: a zero byte"),
+    "long_number": ("a.tsv", HEADER + "a.wav\t0\t" + "9" * 5000 + "\tdog\n", ":2: offset is '" + "9" * 80 + "...'"),
+    "minus_infinity": ("a.txt", "-inf\t1\tdog\n", ":1: start is '-inf'"),
+    "backwards": ("a.txt", "0\t1\tdog\n2\t1\tcat\n", ":2: the offset, 1 s, is not after the onset, 2 s"),
+    "raven_backwards": ("a.txt", RAVEN + "1\tS\t1\t2\t1\t0\t1\tdog\n", ":2: the offset, 1 s, is not after"),
+    "raven_commas": ("a.txt", RAVEN.replace("\t", ","), "values are not separated by tabs"),
+    "json_infinite": (
+        "a.jsonl",
+        '{"path": "a", "events": [{"onset_s": 0, "offset_s": 1e999, "label": "x"}]}\n',
+        ":1: the event is from 0.0 to inf s",
+    ),
+    "json_too_large": (
+        "a.jsonl",
+        '{"path": "a", "events": [{"onset_s": 0, "offset_s": 1' + 400 * "0" + ', "label": "x"}]}\n',
+        ":1: the event is from 0.0 to inf s",
+    ),
+    "json_bool": (
+        "a.jsonl",
+        '{"path": "a", "events": [{"onset_s": false, "offset_s": true, "label": "x"}]}\n',
+        "with numbers as its times",
+    ),
+    "json_other_labels": (
+        "a.jsonl",
+        '{"path": "a", "labels": ["y"], "events": [{"onset_s": 0, "offset_s": 1, "label": "x"}]}\n',
+        ":1: labels are y, but those of the events are x",
+    ),
+    "json_deep": ("a.jsonl", '{"path": "a", "events": ' + 100000 * "[" + "\n", ":1: not a JSON object"),
     "commas": ("a.tsv", "filename,onset,offset,event_label\na.wav,0,1,dog\n", ":1: values are separated by commas"),
     "semicolons": ("a.tsv", "filename;onset;offset;event_label\n", ":1: values are separated by semicolons"),
     "missing_column": ("a.tsv", "filename\tonset\tevent_label\na.wav\t0\tdog\n", ":1: no column offset"),
@@ -264,6 +303,22 @@ def test_a_file_that_is_not_as_its_format_is_refused_with_file_and_line(tmp_path
     message = refusal(tmp_path, name, content)
     assert message.startswith(str(tmp_path / name))
     assert expected in message
+
+
+def test_spaces_around_names_times_and_labels_do_not_matter(tmp_path):
+    rows = "a.wav \t 0.5\t1 \t dog \n"
+    assert events(found(tmp_path, "a.tsv", HEADER + rows)) == {"a.wav": (Event(0.5, 1.0, "dog"),)}
+    assert events(found(tmp_path, "a.txt", " 0.5\t1 \t dog \n")) == {"a": (Event(0.5, 1.0, "dog"),)}
+
+
+def test_a_file_without_a_sound_is_not_missed_beside_others_and_a_folder_without_files_is(tmp_path):
+    header, strong, folder = tmp_path / "header.tsv", tmp_path / "strong.tsv", tmp_path / "folder"
+    header.write_text(HEADER)
+    strong.write_text(DOGS)
+    folder.mkdir()
+    assert len(sound_labels(read_label_files(LabelFiles([header, strong])))) == 1
+    with pytest.raises(UserError, match=r"folder \(data.params.events\): no sound is listed there"):
+        read_label_files(LabelFiles([folder]))
 
 
 def test_an_event_beyond_the_length_of_its_sound_is_refused_with_its_line(tmp_path):

@@ -169,6 +169,19 @@ def test_the_weight_of_consistency_rises_over_its_ramp():
     assert factors[2:] == [2.0, 2.0]
 
 
+@pytest.mark.parametrize("kind", ["strong", "weak", "unlabelled"])
+@pytest.mark.parametrize("consistency", [None, Consistency(1.0)])
+def test_a_sound_that_is_no_number_changes_nothing_whatever_is_known_of_it(kind, consistency):
+    made, given = learner(ema_decay=0.9, consistency=consistency), batch("strong", kind)
+    made.step(given, 1, 2, seed=0)
+    given.waveforms[1, 5] = np.nan
+    before, state = made.network.arrays(), made.state()
+    assert not made.step(given, 2, 2, seed=0).finite
+    for one, other in ((before, made.network.arrays()), (state, made.state())):
+        for name, array in one.items():
+            np.testing.assert_array_equal(other[name], array, err_msg=name)
+
+
 def evaluated(kinds, processes=1, order=None):
     """The predictions and scores of a split whose batches so many processes share."""
     clips = ClipList.of([clip(number, kind) for number, kind in enumerate(kinds)])

@@ -6,7 +6,7 @@ import pytest
 from paddle import nn
 
 from pannsdist.runtime.errors import SettingsError
-from pannsdist.training.optimization.freezing import stages_of
+from pannsdist.training.optimization.freezing import Stage, stages_of
 from pannsdist.training.optimization.recomputing import enable_recompute
 
 
@@ -74,6 +74,19 @@ def test_recomputation_prints_no_warning(capfd):
     trained(True)
     out, err = capfd.readouterr()
     assert "ecompute" not in out + err
+
+
+def test_a_stage_within_another_is_recomputed_once_with_it():
+    """As a head that is the last of the layers of a stage, and has layers of its own."""
+    layer = nn.Sequential(nn.Linear(2, 4), nn.Sequential(nn.ReLU(), nn.Sequential(nn.Linear(4, 2), nn.ReLU())))
+    rows = paddle.to_tensor(np.random.default_rng(0).normal(size=(5, 2)).astype(np.float32))
+    layer(rows).square().sum().backward()
+    expected = [parameter.grad.numpy() for parameter in layer.parameters()]
+    layer.clear_gradients()
+    assert enable_recompute(layer, [Stage("1", ("1",)), Stage("head", ("1.1",))]) == ["1"]
+    layer(rows).square().sum().backward()
+    for parameter, gradient in zip(layer.parameters(), expected, strict=True):
+        np.testing.assert_array_equal(parameter.grad.numpy(), gradient)
 
 
 def test_a_model_without_sublayers_is_refused():

@@ -228,6 +228,7 @@ RUN = (
     Run(r"python benchmarks/message_sizes.py", ("--quick",), shows=r"^\| `efficientat_mn04` \| 738,898 \| 3.0 \|"),
     Run(r"python benchmarks/detection.py", ("--quick",), shows=r"^\| frames of 80 ms \|"),
     Run(r"python benchmarks/decisions.py", ("--quick",), shows=r"^the exported ONNX decides (\d+) of \1 clips"),
+    Run(r"python benchmarks/sound_events.py", ("--quick",), shows=r"^\| by frame, no median filter \|"),
     Run(r"python benchmarks/event_labels.py", ("--quick",), shows=r"^\| DCASE table \|"),
     Run(r"python benchmarks/million_clips.py", ("--quick",), shows=r"^\| ids of an evaluation \|"),
     Run(r"python benchmarks/augmentations.py", ("--quick",), shows=r"^\| codec, gsm \|"),

@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 import warnings
 
 import calling
@@ -32,6 +33,11 @@ log: {every_steps: 4, worst_clips: 1}
 """
 """Ten steps in each epoch. The moving average is the teacher, and the model that is evaluated and saved."""
 STEPS = 10
+FOLDS = (
+    EVENTS.replace("name: killed", "name: folds")
+    .replace("epochs: 5", "epochs: 2")
+    .replace("unlisted: unlabelled", "unlisted: unlabelled, folds: 2, valid_fold: 1")
+)
 OTHER = EVENTS.replace("events: {", "events: {pooling: linear_softmax, ").replace("pairs: free", "pairs: panns")
 OTHER = OTHER.replace("epochs: 5,", "epochs: 10, freeze: [body], unfreeze_epoch: 4, recompute: true,")
 """Five steps in each epoch, since two clips become one; in three of them the head alone learns."""
@@ -127,28 +133,62 @@ def test_evaluate_gives_every_score_of_the_best_epoch_again(straight, best, reco
 
 
 def test_what_detect_writes_has_the_score_of_events_that_the_run_wrote(straight, best, record, all_plugins, tmp_path):
-    rows = [json.loads(line) for line in (straight / "sounds" / "clips.jsonl").read_text().splitlines()]
-    strong = {row["path"]: row["events"] for row in rows if row["split"] == "valid" and "events" in row}
-    files = [straight / "sounds" / name for name in strong]
-    args = ("detect", "--model", best, "--threshold", "0.4", "--format", "dcase", "-o", tmp_path / "found.tsv")
-    done = calling.pannsdist(*args, *files, cwd=straight, env=all_plugins)
-    assert done.exit_code == 0, done.output
-    labels = sound_labels(read_label_files(LabelFiles([tmp_path / "found.tsv"])))
-    assert len(labels) == len(strong)
-    names = [name.rpartition("/")[2] for name in labels.names]
-    found = {name: labels.events.row(row, labels.label_names) for row, name in enumerate(names)}
-    truth = {name: [Event(**event) for event in events] for name, events in strong.items()}
+    truth, found = detected(straight, best, all_plugins, tmp_path / "found.tsv", "--threshold", "0.4")
     assert event_f1(truth, found) == record["scores"]["valid/event_f1"]
 
 
-def event_f1(truth, found):
-    """The mean over classes of the F1 of events with a collar of 0.1 s, by sed_eval alone."""
+def test_calibrate_fits_thresholds_and_filters_of_frames_and_detect_decides_by_them(straight, all_plugins, tmp_path):
+    work, called = tmp_path / "work", {"env": all_plugins, "cwd": tmp_path / "work"}
+    shutil.copytree(straight, work)
+    done = calling.pannsdist("calibrate", "--model", "runs/killed", **called)
+    assert done.exit_code == 0 and "threshold and median filter of each class" in done.output, done.output
+    assert len(decisions(work / "runs" / "killed")["frame_thresholds"]) == 3
+    args = ("--model", "runs/killed/best_model", "-c", "runs/killed/settings.yaml", "--format", "json")
+    done = calling.pannsdist("evaluate", *args, **called)
+    scores = json.loads(done.output[done.output.index("{") :])["scores"]
+    truth, found = detected(work, work / "runs" / "killed" / "best_model", all_plugins, tmp_path / "found.tsv")
+    assert scores["valid/decided_event_f1"]["value"] == pytest.approx(event_f1(truth, found, 0.2))
+    assert scores["valid/decided_event_f1"]["value"] > 0
+
+
+def test_each_fold_has_decisions_on_frames_of_the_other_folds(all_plugins, tmp_path):
+    work = placed(tmp_path / "work")
+    (work / "events.yaml").write_text(FOLDS, encoding="utf-8")
+    done = calling.pannsdist("crossval", "-c", "events.yaml", cwd=work, env=all_plugins)
+    assert done.exit_code == 0, done.output
+    assert "event_f1 decided" in done.output
+    found = decisions(work / "runs" / "folds" / "fold_1")
+    assert (found["fitted_on"], len(found["frame_thresholds"])) == ("other folds: fold_2", 3)
+
+
+def detected(work, model, env, table, *args):
+    """The events of each strongly labelled clip of `valid`, by its name: those in the manifest, and those of detect."""
+    rows = [json.loads(line) for line in (work / "sounds" / "clips.jsonl").read_text().splitlines()]
+    strong = {row["path"]: row["events"] for row in rows if row["split"] == "valid" and "events" in row}
+    files = [work / "sounds" / name for name in strong]
+    done = calling.pannsdist(
+        "detect", "--model", model, *args, "--format", "dcase", "-o", table, *files, cwd=work, env=env
+    )
+    assert done.exit_code == 0, done.output
+    labels = sound_labels(read_label_files(LabelFiles([table])))
+    assert len(labels) == len(strong)
+    names = [name.rpartition("/")[2] for name in labels.names]
+    found = {name: labels.events.row(row, labels.label_names) for row, name in enumerate(names)}
+    return {name: [Event(**event) for event in events] for name, events in strong.items()}, found
+
+
+def decisions(run):
+    return json.loads((run / "best_model" / "bundle.json").read_text())["decisions"]
+
+
+def event_f1(truth, found, collar_s=0.1):
+    """The mean over classes of the F1 of events with a collar, by sed_eval alone."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import sed_eval
     labels = sorted({event.label for events in truth.values() for event in events})
     scorer = sed_eval.sound_event.EventBasedMetrics(
-        event_label_list=labels, t_collar=0.1, percentage_of_length=0.2, empty_system_output_handling="zero_score"
+        event_label_list=labels, t_collar=collar_s, percentage_of_length=0.2, empty_system_output_handling="zero_score"
     )
     for name in sorted(truth):
         pair = [

@@ -20,6 +20,8 @@ MEDIANS_S = (0.0, 0.16, 0.32, 0.48, 0.64, 0.96, 1.44, 1.92)
 """The median filters that are tried; networks' frames are 10 to 100 ms long, and events from 0.2 s."""
 ODDS = np.linspace(-6.0, 6.0, 49)
 """The thresholds that are tried, in log odds: 0.0025 to 0.9975."""
+EVENTS_BY_CHANCE = 2
+"""A class has a pair of its own only where more events than these are decided better by it: 392 pairs are tried."""
 SCORES = ("f1", "precision", "recall")
 
 
@@ -27,7 +29,7 @@ def fit_frames(frames: FramePredictions | None, temperature: float, goal: Goal) 
     """(threshold, length of the median filter in seconds) of each class (C), of logits divided by the temperature.
 
     They have the highest F1 of events, or the wanted precision or recall of events, with a collar of 200 ms. As for
-    clips, a class leaves the pair that suits all classes best only for more than one event, and without a reference
+    clips, a class leaves the pair that suits all classes best only for more than two events, and without a reference
     event it keeps that pair. Both lists are empty where no clip has events with times, or a logit is not finite.
     """
     if frames is None or not any(frames.events) or not np.isfinite(frames.logits).all():
@@ -84,7 +86,7 @@ def _of_class(curves: Sequence[Curve], goal: Goal, common: tuple[int, float]) ->
         return _best(own)
     here = curves[common[0]]
     place = int(here.at(common[1]))
-    by_chance = 2.0 / (here.positives + here.given[place])
+    by_chance = EVENTS_BY_CHANCE * 2.0 / (here.positives + here.given[place])
     return _best(own) if max(one.max() for one in own) - own[common[0]][place] > by_chance else common
 
 

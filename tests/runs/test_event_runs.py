@@ -141,6 +141,21 @@ def test_what_detect_writes_has_the_score_of_events_that_the_run_wrote(straight,
     assert event_f1(truth, found) == record["scores"]["valid/event_f1"]
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (("--split", "train"), "--split train are the clips that the model trained on"),
+        (("data.params.folds=2", "data.params.valid_fold=1"), "clips of valid, such as"),
+    ],
+)
+def test_thresholds_are_not_fitted_on_clips_of_the_training(straight, best, all_plugins, changes, said):
+    before = launching.contents(best)
+    done = calling.pannsdist("calibrate", "--model", best.parent, *changes, cwd=straight, env=all_plugins)
+    assert done.exit_code == 2 and said in done.output, done.output
+    assert "Traceback" not in done.output
+    assert launching.contents(best) == before
+
+
 def event_f1(truth, found):
     """The mean over classes of the F1 of events with a collar of 0.1 s, by sed_eval alone."""
     with warnings.catch_warnings():

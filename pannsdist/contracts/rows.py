@@ -11,6 +11,7 @@ from typing import Any, NoReturn, overload
 
 from pannsdist.contracts.locations import Location
 from pannsdist.runtime.errors import UserError
+from pannsdist.runtime.foreign import excerpt
 
 __all__ = ["Row", "Table"]
 
@@ -92,9 +93,8 @@ class Row:
         except ValueError:
             number = math.nan
         if not math.isfinite(number) or number < 0:
-            self.refuse(
-                f"{column} is {self.text(column)!r}", "it is a number of seconds, 0 or more, with a decimal point"
-            )
+            right = "it is a number of seconds, 0 or more, with a decimal point"
+            self.refuse(f"{column} is {excerpt(self.text(column))!r}", right)
         return number
 
 

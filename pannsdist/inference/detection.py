@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pannsdist.contracts.event_decoding import median_filtered, reached
+from pannsdist.contracts.event_decoding import median_filtered, median_frames, reached
+from pannsdist.inference.decisions import Decisions
 from pannsdist.runtime.errors import UserError
 
 TOUCHING_S = 1e-6
@@ -41,6 +42,23 @@ class Rule:
     def reached(self, probabilities: np.ndarray | float) -> np.ndarray:
         """Where probabilities are at least the threshold. Both as float32, which a network computes in: 0.7 is 0.7."""
         return reached(probabilities, np.asarray(self.thresholds) if self.thresholds else self.threshold)
+
+
+def decided_rule(
+    decisions: Decisions, frame_s: float, threshold: float | None, min_duration_s: float, min_gap_s: float
+) -> Rule:
+    """The rule of decisions, on frames of a length in seconds, or on windows: 0.
+
+    Frames have thresholds and median filters of their own where they were fitted; `threshold` takes the place of the
+    thresholds, and the median filters stay. Raises UserError for values out of range.
+    """
+    thresholds, median = decisions.thresholds, ()
+    if frame_s and decisions.frame_thresholds:
+        thresholds = decisions.frame_thresholds
+        median = tuple(median_frames(decisions.median_s, frame_s).tolist())
+    if threshold is not None:
+        return Rule(threshold, min_duration_s, min_gap_s, median_frames=median)
+    return Rule(decisions.threshold, min_duration_s, min_gap_s, thresholds, median)
 
 
 @dataclass(frozen=True)

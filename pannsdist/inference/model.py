@@ -206,24 +206,13 @@ class Model:
         return found
 
     def rule(self, threshold: float | None = None, min_duration_s: float = 0.0, min_gap_s: float = 0.0) -> Rule:
-        """When `detect` finds an event: without a threshold by those of the model's decisions, else from 0.3 on.
+        """When `detect` finds an event: without a threshold by those of the model's decisions, else from 0.3 on."""
+        from pannsdist.inference.detection import Rule, decided_rule
 
-        Frames have thresholds and median filters of their own, where they were fitted; a given threshold takes the
-        place of the fitted ones, and the median filters stay.
-        """
-        from pannsdist.contracts.event_decoding import median_frames
-        from pannsdist.inference.detection import Rule
-
-        decisions, spans = self.decisions, (min_duration_s, min_gap_s)
-        if decisions is None:
-            return Rule(0.3 if threshold is None else threshold, *spans)
-        own, median = decisions.thresholds, ()
-        if self._is_by_frame and decisions.frame_thresholds:
-            own = decisions.frame_thresholds
-            median = tuple(median_frames(decisions.median_s, self.inference_model.frame_s).tolist())
-        if threshold is not None:
-            return Rule(threshold, *spans, median_frames=median)
-        return Rule(decisions.threshold, *spans, own, median)
+        frame_s = self.inference_model.frame_s if self._is_by_frame else 0.0
+        if self.decisions is None:
+            return Rule(0.3 if threshold is None else threshold, min_duration_s, min_gap_s)
+        return decided_rule(self.decisions, frame_s, threshold, min_duration_s, min_gap_s)
 
     def embed(self, sounds: SoundInput | Sequence[SoundInput], sample_rate_hz: float | None = None) -> np.ndarray:
         """The embedding of each sound, the mean over its windows: (N, E) float32. A bad sound always raises BadClip.

@@ -161,6 +161,21 @@ def test_each_fold_has_decisions_on_frames_of_the_other_folds(all_plugins, tmp_p
     assert (found["fitted_on"], len(found["frame_thresholds"])) == ("other folds: fold_2", 3)
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (("--split", "train"), "--split train are the clips that the model trained on"),
+        (("data.params.folds=2", "data.params.valid_fold=1"), "clips of valid, such as"),
+    ],
+)
+def test_thresholds_are_not_fitted_on_clips_of_the_training(straight, best, all_plugins, changes, said):
+    before = launching.contents(best)
+    done = calling.pannsdist("calibrate", "--model", best.parent, *changes, cwd=straight, env=all_plugins)
+    assert done.exit_code == 2 and said in done.output, done.output
+    assert "Traceback" not in done.output
+    assert launching.contents(best) == before
+
+
 def detected(work, model, env, table, *args):
     """The events of each strongly labelled clip of `valid`, by its name: those in the manifest, and those of detect."""
     rows = [json.loads(line) for line in (work / "sounds" / "clips.jsonl").read_text().splitlines()]

@@ -40,8 +40,8 @@ def evaluate_bundle(  # noqa: PLR0913, PLR0917 - what is evaluated, and whether 
 
     Clips are read as in the validation of the training run. The metric plugins of that run are computed too, unless the
     settings set them to null, and those of the settings. The scores of the model's decisions follow, unless `raw`.
-    Raises BadBundle if the labels differ, if one has one label for each clip and the other several, or if the dataset or
-    a metric of the run is not installed.
+    Raises BadBundle if the labels differ, if one has one label for each clip and the other several, or if the dataset
+    or a metric of the run is not installed.
     """
     bundle = load_bundle(folder, catalog)
     record = bundle.record

@@ -131,6 +131,7 @@ RUN = (
     ),
     Run(r"pannsdist predict --model runs/demo/best_model a.wav b.ogg folder/", leaves="scores.csv"),
     Run(r"pannsdist evaluate --model runs/demo/best_model -c recipe:demo", TONES, shows=r"valid/accuracy +\d"),
+    Run(r"pannsdist calibrate --model runs/demo$", shows=r"^temperature +\d"),
     Run(r"pannsdist export --model runs/demo/best_model", leaves="exported/export.json"),
     Run(r"import pannsdist\n\nmodel = pannsdist.load_model"),
     Run(r"pannsdist tag a.wav", shows=r"a\.wav +\w"),
@@ -150,6 +151,49 @@ RUN = (
         instead={"pannsdist plugins": "env pannsdist plugins"},  # a process of its own, after the installation
         shows=r"\n\d+ ok",
     ),
+    # docs: decisions
+    Run(r"pannsdist calibrate --model runs/digits", shows=r"^energy +-?\d.*none of these"),
+    Run(r"pannsdist predict --model runs/digits/best_model a.wav folder/ --topk 3$", shows=r"a\.wav +(\d|none).*:"),
+    Run(r"pannsdist predict --model runs/digits/best_model a.wav folder/ --raw", shows=r"a\.wav +\d 0\.\d"),
+    Run(r"pannsdist evaluate --model runs/digits/best_model -c digits.yaml$", shows=r"^valid/decided_macro_f1 +\d"),
+    Run(
+        r"pannsdist export --model runs/digits/best_model --format onnx -o exported_digits",
+        leaves="exported_digits/model.onnx",
+    ),
+    Run(r"from pannsdist import load_model\n", shows=r"^Decisions\(temperature=\d"),
+    Run(r"import numpy as np\nimport onnxruntime\n", shows=r"^(True|False)$"),
+    # docs: one page for each task
+    Run(r"pannsdist evaluate --model runs/digits/best_model -c digits.yaml --per-class", shows=r"^7 +\d"),
+    Run(r"pannsdist predict --model runs/digits/best_model a.wav folder/ .* -o answers.csv", leaves="answers.csv"),
+    Run(r"pannsdist init --from street.csv", leaves="street.yaml", shows=r"several labels each"),
+    Run(
+        r"pannsdist train -c street.yaml --nproc 2",
+        ("train.epochs=1", "data.workers=0", "trackers.visualdl=null"),
+        ONE_PROCESS,
+        leaves="runs/street/best_model/bundle.json",
+    ),
+    Run(r"pannsdist evaluate --model runs/street/.* --per-class", shows=r"^siren +\d"),
+    Run(r"pannsdist calibrate --model runs/street", shows=r"^thresholds +0\.\d+ for the highest F1"),
+    Run(
+        r"pannsdist evaluate --model runs/street/.* --predictions",
+        leaves="decided.csv",
+        shows=r"^test/decided_macro_f1 +\d",
+    ),
+    Run(r"pannsdist predict --model runs/street/best_model", leaves="tags.csv"),
+    Run(r"pannsdist export --model runs/street/best_model", leaves="exported_street/model.onnx"),
+    Run(
+        r"pannsdist train -c recipe:esc10_events --nproc 2",
+        (*ONE_EPOCH, "train.batch_size=2", "metrics.psds1=null", "metrics.psds2=null"),
+        ONE_PROCESS,
+        leaves="runs/esc10_events/best_model/bundle.json",
+        shows=r"next: pannsdist detect --model runs/esc10_events/best_model",
+    ),
+    Run(r"pannsdist evaluate --model runs/esc10_events/best_model", shows=r"^valid/event_f1 +\d"),
+    Run(r"pannsdist detect soundscapes/valid/ .* --format dcase", leaves="found.tsv"),
+    Run(r"pannsdist detect soundscapes/valid/ .* --format audacity", leaves="found_tracks"),
+    Run(r"pannsdist calibrate --model runs/esc10_events", shows=r"^temperature +\d"),
+    Run(r"pannsdist predict --model runs/esc10_events/best_model", shows=r"valid_000000\.wav"),
+    Run(r"pannsdist export --model runs/esc10_events/best_model", leaves="exported_events/frames/model.onnx"),
     # docs
     Run(r"pannsdist crossval .* --dry-run", shows=r"fold_2"),
     Run(

@@ -124,10 +124,10 @@ RUN = (
     Run(r"pannsdist data pack -c FILE -o packed", leaves="packed/pack.json"),
     Run(
         r"pannsdist data mix -c recipe:soundscapes/esc10 -o soundscapes",
-        ("soundscapes.train=2", "soundscapes.valid=1", "--workers", "1"),
+        ("soundscapes.train=5", "soundscapes.valid=1", "labels=[dog,rain]", "--workers", "1"),
         instead={"data.params.root=DIR": "data.params.root=ESC-10"},
         leaves="soundscapes/clips.jsonl",
-        shows=r"^3 soundscapes in ",
+        shows=r"^6 soundscapes in ",
     ),
     Run(r"pannsdist predict --model runs/demo/best_model a.wav b.ogg folder/", leaves="scores.csv"),
     Run(r"pannsdist evaluate --model runs/demo/best_model -c recipe:demo", TONES, shows=r"valid/accuracy +\d"),

@@ -84,10 +84,10 @@ def spoken(folder: Path, table: Path) -> None:
 def several(folder: Path, table: Path) -> None:
     """Sounds with two labels, one or none."""
     rows = [("filename", "labels")]
-    for number in range(32):
+    for number in range(100):
         labels = [label for label, is_there in (("horn", number & 1), ("siren", number & 2)) if is_there]
         path = folder / f"{number:03d}.wav"
-        tone(path, 300 + 400 * ("horn" in labels) + 900 * ("siren" in labels) + number, 0.5)
+        tone(path, 300 + 400 * ("horn" in labels) + 900 * ("siren" in labels) + number, 0.25)
         rows.append((f"{folder.name}/{path.name}", ";".join(labels)))
     write_table(table, rows)
 

@@ -163,10 +163,10 @@ class RunFolder:
                 for tracker in own:
                     tracker.close()
 
-    def summary(self, progress: Progress, plugins: Sequence[PluginTracker] = (), by_frame: bool = False) -> str:
+    def summary(self, progress: Progress, plugins: Sequence[PluginTracker], by_frame: bool, last_line: str) -> str:
         """A summary of the run's results, with the next commands; `plugins` are its trackers.
 
-        What a network answers `by_frame` is shown by `detect`.
+        What a network answers `by_frame` is shown by `detect`. `last_line` may be empty.
         """
         lines = [f"{progress.epoch} epochs done"] if progress.epoch else ["no epoch is done"]
         best, model = progress.best, self.path / "best_model"
@@ -186,7 +186,7 @@ class RunFolder:
             lines.append(f"  {count} clips could not be read: {bad}")
         if progress.bad_steps:
             lines.append(f"  {progress.bad_steps} steps were skipped: {self.path / 'bad_steps.txt'}")
-        return "\n".join(lines)
+        return "\n".join([*lines, last_line] if last_line else lines)
 
     def log_bad_clips(self, clips: Sequence[BadClip]) -> None:
         """Add clips that were skipped to `bad_clips.txt`, each once."""

@@ -36,8 +36,8 @@ def add(commands: Any) -> None:
     predicting.set_defaults(weights="")
     _add_files(predicting, topk=5)
     predicting.set_defaults(run=_predict)
-    tagging = commands.add_parser("tag", help="tag audio files with AudioSet's 527 classes")
-    _add_tagger(tagging)
+    tagging = commands.add_parser("tag", help="tag audio files with AudioSet's 527 classes, or those of a model folder")
+    _add_either(tagging)
     _add_files(tagging, topk=10)
     tagging.set_defaults(run=_predict)
     detecting = commands.add_parser("detect", help="detect sound events with onset and offset")
@@ -99,11 +99,6 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--engine", choices=ENGINES, default="", help=f"what runs the network (default: {default})")
     other = "bf16: faster where the processor has it, other probabilities; int8 is not there"
     parser.add_argument("--precision", choices=PRECISIONS, default="", help=f"{other} (default: fp32)")
-
-
-def _add_tagger(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", default=TAGGER, help=f"model plugin (default: {TAGGER})")
-    parser.add_argument("--weights", default="", help="tag of the model's weights, or a file (default: its first tag)")
 
 
 def _add_either(parser: argparse.ArgumentParser) -> None:

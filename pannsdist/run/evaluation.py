@@ -40,7 +40,8 @@ def evaluate_bundle(  # noqa: PLR0913, PLR0917 - what is evaluated, and whether 
 
     Clips are read as in the validation of the training run. The metric plugins of that run are computed too, unless the
     settings set them to null, and those of the settings. The scores of the model's decisions follow, unless `raw`.
-    Raises BadBundle if the labels differ, or if the dataset or a metric of the run is not installed.
+    Raises BadBundle if the labels differ, if one has one label for each clip and the other several, or if the dataset
+    or a metric of the run is not installed.
     """
     bundle = load_bundle(folder, catalog)
     record = bundle.record
@@ -50,6 +51,7 @@ def evaluate_bundle(  # noqa: PLR0913, PLR0917 - what is evaluated, and whether 
     for skipped in data.part.skipped:
         console.note_main(f"left out: {skipped}")
     _refuse_other_labels(folder, tuple(record.labels), data.labels)
+    _refuse_other_kind(folder, record.multi_label, data)
     _note_other_clips(folder, record, data, split)
     further = plugin_metrics(_metrics(record, settings, origin, catalog, data))
     plan = _plan(bundle, settings, data, split)
@@ -126,4 +128,14 @@ def _refuse_other_labels(folder: Path, known: tuple[str, ...], found: tuple[str,
     raise BadBundle(
         f"the labels of the dataset differ from those of the model in {folder}",
         f"the model has {len(known)}, the dataset {len(found)}; label {first}: model '{left}', dataset '{right}'",
+    )
+
+
+def _refuse_other_kind(folder: Path, multi_label: bool, data: Data) -> None:
+    if multi_label == data.multi_label:
+        return
+    kinds = {False: "one label for each clip", True: "several labels for a clip, or none"}
+    raise BadBundle(
+        f"the model in {folder} has {kinds[multi_label]}, and {data.part} {kinds[data.multi_label]}",
+        "give the settings of its run, or a dataset of the same kind as -c FILE",
     )

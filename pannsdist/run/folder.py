@@ -163,17 +163,21 @@ class RunFolder:
                 for tracker in own:
                     tracker.close()
 
-    def summary(self, progress: Progress, plugins: Sequence[PluginTracker] = ()) -> str:
-        """A summary of the run's results, with the next commands; `plugins` are its trackers."""
+    def summary(self, progress: Progress, plugins: Sequence[PluginTracker], by_frame: bool, last_line: str) -> str:
+        """A summary of the run's results, with the next commands; `plugins` are its trackers.
+
+        What a network answers `by_frame` is shown by `detect`. `last_line` may be empty.
+        """
         lines = [f"{progress.epoch} epochs done"] if progress.epoch else ["no epoch is done"]
         best, model = progress.best, self.path / "best_model"
+        command = shell_command("pannsdist", "detect" if by_frame else "predict", "--model", model, "FILE...")
         if best.get("epoch") and best.get("value") is None:
             lines = [f"all clips were trained on, and none chose an epoch; the model of epoch {best['epoch']}: {model}"]
-            lines.append(f"  next: {shell_command('pannsdist', 'predict', '--model', model, 'FILE...')}")
+            lines.append(f"  next: {command}")
         elif best.get("epoch"):
             chosen = f"best {best['metric']} {score(best['value'])} in epoch {best['epoch']}"
             lines = [f"{chosen} of {progress.epoch}: {model}"]
-            lines.append(f"  next: {shell_command('pannsdist', 'predict', '--model', model, 'FILE...')}")
+            lines.append(f"  next: {command}")
         else:
             lines.append(f"  no epoch had a finite {best.get('metric', 'score')}, so there is no best model")
         lines += filter(None, (tracker.summary_line(self.path) for tracker in plugins))
@@ -182,7 +186,7 @@ class RunFolder:
             lines.append(f"  {count} clips could not be read: {bad}")
         if progress.bad_steps:
             lines.append(f"  {progress.bad_steps} steps were skipped: {self.path / 'bad_steps.txt'}")
-        return "\n".join(lines)
+        return "\n".join([*lines, last_line] if last_line else lines)
 
     def log_bad_clips(self, clips: Sequence[BadClip]) -> None:
         """Add clips that were skipped to `bad_clips.txt`, each once."""

@@ -98,4 +98,4 @@ def fit(plan: Plan, stop_requests: StopRequests) -> None:
                 evaluate_once(run, plan.data, parts.evaluator, parts.test, is_stop_requested)
                 world.on_main(lambda: history.set_finished(folder.path) if folder else None)
         if folder:
-            console.print_main("\n".join(filter(None, (folder.summary(progress, trackers), summary_line(run)))))
+            console.print_main(folder.summary(progress, trackers, plan.frames is not None, summary_line(run)))

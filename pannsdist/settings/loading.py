@@ -144,6 +144,8 @@ def _fill(schema: type[P], layers: Sequence[Mapping[str, Any]], origin: Settings
         key = _key(prefix, error)
         reason = str(error).splitlines()[0]
         right = f"{key}: {_type_name(schema, error.full_key or '')}"
+        if reason.endswith("'None' for field of type 'str'"):
+            right += f"; the empty text is '{key}=\"\"' on the command line, {key.rpartition('.')[2]}: '' in a file"
         raise SettingsError(f"{origin.where(key)}: {reason}", right, origin.command) from error
     except (TypeError, ValueError) as error:
         raise SettingsError(

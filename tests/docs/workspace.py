@@ -33,6 +33,7 @@ def make(folder: Path, shared: Path) -> None:
     tone(folder / "four_sounds.wav", 500, 4.0)
     classes(folder / "MYFOLDER")
     spoken(folder / "digits", folder / "clips.csv")
+    several(folder / "street", folder / "street.csv")
     esc10(folder / "DIR")
     (folder / "ESC-50-master").symlink_to("DIR")
     (folder / "ESC-10").symlink_to(shared / "data" / "ESC-10")
@@ -77,6 +78,17 @@ def spoken(folder: Path, table: Path) -> None:
             path = folder / str(digit) / f"{speaker}_{digit}_01.wav"
             tone(path, 200 * digit + number)
             rows.append((str(path.relative_to(table.parent)), str(digit), speaker))
+    write_table(table, rows)
+
+
+def several(folder: Path, table: Path) -> None:
+    """Sounds with two labels, one or none."""
+    rows = [("filename", "labels")]
+    for number in range(100):
+        labels = [label for label, is_there in (("horn", number & 1), ("siren", number & 2)) if is_there]
+        path = folder / f"{number:03d}.wav"
+        tone(path, 300 + 400 * ("horn" in labels) + 900 * ("siren" in labels) + number, 0.25)
+        rows.append((f"{folder.name}/{path.name}", ";".join(labels)))
     write_table(table, rows)
 
 

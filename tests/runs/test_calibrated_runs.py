@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import calling
 import launching
@@ -58,10 +59,23 @@ def test_calibrate_fits_one_run_on_its_valid_split_and_evaluate_scores_the_decis
     assert "decided" not in raw.output
 
 
+def test_a_model_folder_without_its_run_says_that_its_training_clips_are_not_known(series, env, tmp_path):
+    work, _ = series
+    moved = tmp_path / "moved"
+    shutil.copytree((work / "runs" / "tiny" / "fold_1" / "best_model").resolve(), moved)
+    done = calling.pannsdist("calibrate", "--model", moved, cwd=work, env=env)
+    assert done.exit_code == 2
+    assert "is not in the folder of its run" in done.output
+    settings = work / "runs" / "tiny" / "fold_1" / "settings.yaml"
+    done = calling.pannsdist("calibrate", "--model", moved, "-c", settings, cwd=work, env=env)
+    assert done.exit_code == 0, done.output
+    assert "which clips the model trained on is not known here (data.json is not beside it)" in done.output
+
+
 @pytest.mark.parametrize(
     ("run", "args", "said"),
     [
-        ("fold_1", ("--split", "train"), "--split train are the clips that the model trained on"),
+        ("fold_1", ("--split", "train"), "--split train has the clips that the model trained on"),
         ("final", (), "trained on valid, too: train.all_clips is true"),
         ("fold_1", ("data.params.valid_fold=2",), "clips of valid, such as"),
         ("fold_1", ("--precision", "2"), "the precision is 2"),

@@ -66,7 +66,7 @@ class Manifest:
         check_drawn_params(params)
         path = location_of(params.path, "data.params.path")
         root = location_of(params.root, "data.params.root") if params.root else path.parent
-        if not is_root(root):
+        if params.root and not is_root(root):
             raise UserError(
                 f"{root} is not a folder (data.params.root)",
                 "give the folder that the paths in the manifest are relative to",

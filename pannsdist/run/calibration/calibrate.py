@@ -18,7 +18,7 @@ from pannsdist.run.evaluation import evaluate_bundle
 from pannsdist.run.planning.data import TRAIN, load_data
 from pannsdist.run.planning.selection import choose_dataset
 from pannsdist.run.same_run import SETTINGS_FILE
-from pannsdist.runtime import reading
+from pannsdist.runtime import console, reading
 from pannsdist.runtime.errors import BadDataset, UserError, shell_command
 from pannsdist.runtime.folder_lock import refuse_held
 from pannsdist.settings import SettingsOrigin
@@ -57,7 +57,8 @@ def calibrate(request: CalibrationRequest, catalog: Catalog) -> str:
     predictions = evaluate_bundle(folder, chosen, origin, catalog, request.split).predictions
     found = fit(predictions, request.wish, f"{request.split} of {record.dataset.name}")
     write_decisions(folder, found)
-    return f"{summary(found, predictions)}\n\nwritten: {folder / RECORD_FILE}"
+    applied = "predict, tag, detect, evaluate and export apply them; without them: --raw"
+    return f"{summary(found, predictions)}\n\nwritten: {folder / RECORD_FILE}\n  {applied}"
 
 
 def model_folder(given: Path) -> Path:
@@ -73,7 +74,8 @@ def refuse_training_clips(  # noqa: PLR0913, PLR0917 - what decides is spread ov
     """Raise BadDataset for a split of which the model has trained on a clip."""
     trained = dict(record.settings.get("train", {}))
     if split == TRAIN:
-        raise BadDataset(f"--split {TRAIN} are the clips that the model trained on", WHY, "give --split valid")
+        again = shell_command("pannsdist", "calibrate", "--model", folder, "--split", "valid")
+        raise BadDataset(f"--split {TRAIN} has the clips that the model trained on", WHY, again)
     if trained.get("overfit_batches"):
         raise BadDataset(f"the model in {folder} was trained and evaluated on the same few clips", WHY)
     if trained.get("all_clips") and split != "test":
@@ -83,6 +85,8 @@ def refuse_training_clips(  # noqa: PLR0913, PLR0917 - what decides is spread ov
     part = choose_dataset(chosen.data, origin, catalog)
     known = read_data_record(folder.parent / DATA_FILE)
     if known is None or part.entry.name != record.dataset.name:
+        why = f"{DATA_FILE} is not beside it" if known is None else f"it is of dataset {record.dataset.name}"
+        console.note_main(f"which clips the model trained on is not known here ({why}): give it no clip of them")
         return
     seen = set(known[0].splits.get(TRAIN, {}).get("ids", ()))
     both = [name for name in ids_of(load_data(part, (split,)).splits[split].clips) if name in seen]

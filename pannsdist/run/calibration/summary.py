@@ -19,6 +19,8 @@ def summary(decisions: Decisions, predictions: Predictions) -> str:
     lines = [f"fitted on {decisions.clips} clips: {decisions.fitted_on}", ""]
     lines += [f"temperature  {score(decisions.temperature)}"]
     lines += [f"thresholds   {score(decisions.threshold)} for {goal}{_exceptions(decisions, predictions.labels)}"]
+    if not predictions.multi_label:
+        lines.append("             detect uses them; predict takes the most probable class")
     lines += _of_frames(decisions, predictions)
     if decisions.min_energy is not None:
         lines.append(f"energy       {score(decisions.min_energy)}; below it: none of these ({decisions.rejected:.0%})")

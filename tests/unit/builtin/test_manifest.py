@@ -299,7 +299,7 @@ def test_a_manifest_without_clips_or_with_an_empty_split_is_refused(root):
 
 
 def test_a_manifest_that_cannot_be_read_is_refused_by_name(root):
-    for name, wrong in (("none.csv", "cannot read"), ("a.wav", "is not a manifest")):
+    for name, wrong in (("none.csv", "cannot read"), ("no/clips.csv", "cannot read"), ("a.wav", "is not a manifest")):
         with pytest.raises(UserError, match=wrong) as caught:
             Manifest(ManifestParams(str(root / name)))
         assert f"{root / name} (data.params.path)" in str(caught.value)

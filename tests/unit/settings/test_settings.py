@@ -134,6 +134,12 @@ def test_a_value_of_the_wrong_type_is_refused_with_the_right_one(write):
     assert "train.epochs: a value of type int" in said
 
 
+def test_no_value_for_a_text_is_refused_with_what_an_empty_one_is(write):
+    said = refusal(write(ENOUGH), "model.weights=")
+    assert "model.weights: a value of type str; the empty text is 'model.weights=\"\"'" in said
+    assert load(write(ENOUGH), ['model.weights=""'])[0].model.weights == ""
+
+
 @pytest.mark.parametrize(
     ("override", "right"),
     [

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import numpy as np
 import paddle
@@ -227,6 +228,13 @@ def test_evaluating_a_model_without_a_metric_of_its_run_names_the_distribution(e
     assert "it came with pannsdist-deciding 0.3; to leave it out: metrics.hits=null" in said
     assert "next: pip install pannsdist-deciding==0.3" in said
     assert "valid/accuracy" in evaluate("metrics.hits=null", known=catalog())
+
+
+def test_a_model_of_several_labels_is_not_evaluated_on_clips_of_one(evaluate, tmp_path):
+    path = tmp_path / "model" / "bundle.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "multi_label": True}))
+    said = refusal(BadBundle, evaluate)
+    assert re.match(r"the model in \S+ has several labels for a clip, or none, and tones .* one label for each", said)
 
 
 def test_a_model_folder_from_before_such_plugins_can_be_read(tmp_path):

@@ -1,5 +1,7 @@
 """From window scores to events."""
 
+import weakref
+
 import numpy as np
 import pytest
 
@@ -84,3 +86,23 @@ def test_a_probability_at_the_threshold_is_detected_and_the_next_lower_one_is_no
     assert len(events(seconds(at), ["dog"], rule)) == 1
     assert len(events(seconds(np.nextafter(at, np.float32(0))), ["dog"], rule)) == 0
     assert rule.reached(float(at))
+
+
+def test_no_more_than_two_windows_of_a_recording_are_held_at_a_time():
+    alive = weakref.WeakSet()
+
+    def recording(windows=5000):
+        for place in range(windows):
+            scores = np.full(3, float(place % 7 == 0), np.float32).view(Held)
+            alive.add(scores)
+            assert len(alive) <= 2, f"{len(alive)} windows are held"
+            yield WindowScores(place * 0.08, (place + 1) * 0.08, scores)
+            del scores
+
+    assert len(events(recording(), ["dog", "cat", "rain"], Rule(0.5))) == 3 * 715
+
+
+class Held(np.ndarray):
+    """Probabilities that a weak set can hold."""
+
+    __hash__ = object.__hash__

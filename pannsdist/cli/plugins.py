@@ -61,6 +61,8 @@ def run_list(chosen: argparse.Namespace) -> bool:
     found = list(_grouped(catalog.registry(chosen.kind) if chosen.kind else catalog))
     groups = [group for group in found if chosen.search.lower() in _searched(group)]
     if not groups:
+        for kind in [chosen.kind] if chosen.kind else contracts.KINDS:
+            catalog.registry(kind).refuse_missing(chosen.search)
         line = candidates_line(chosen.search, [entry.name for group in found for entry in group], "installed")
         raise UnknownPlugin(f"no plugin has '{chosen.search}' in its name or distribution", line, LIST_COMMAND)
     rows = [

@@ -104,9 +104,7 @@ class ESC50(paddle.io.Dataset):
 
 def corpus(catalog: Catalog) -> Part:
     """The dataset plugin `esc50` for the corpus. Raises UserError if the plugin or the corpus is missing."""
-    if "esc50" not in catalog.datasets.entries:
-        wrong = "hub.datasets.ESC50 needs the dataset plugin 'esc50', which is not installed"
-        raise UserError(wrong, "install the distribution pannsdist-esc50", "pip install pannsdist-esc50")
+    entry = catalog.datasets.find("esc50", "for hub.datasets.ESC50")
     named = os.environ.get(ENVIRONMENT)
     root = expanded(named) if named else home() / "datasets" / FOLDER
     if not (root / "meta" / "esc50.csv").is_file():
@@ -114,7 +112,7 @@ def corpus(catalog: Catalog) -> Part:
         right += f"or set {ENVIRONMENT} to the folder that contains meta/esc50.csv and audio/"
         raise UserError(f"ESC-50 not found in {root}" + (f" ({ENVIRONMENT})" if named else ""), right)
     params = {"root": str(root), "valid_fold": DEVELOPMENT_FOLD}
-    return build_plugin(catalog.datasets.find("esc50"), params, SettingsOrigin(), "data.params")
+    return build_plugin(entry, params, SettingsOrigin(), "data.params")
 
 
 def label_of(clip: Clip) -> int:

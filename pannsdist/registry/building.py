@@ -136,6 +136,7 @@ def _is_builtin(request: PluginRequest, builtin: Builtin, registry: Registry, or
         wrong = f"{kind} '{name}' ({request.named_by}) is {place}, and {origins} offers another"
         raise AmbiguousPlugin(wrong, f"for the other: {others}; for the first, uninstall the other", LIST_COMMAND)
     if not is_builtin and not entries:
+        registry.refuse_missing(name, request.named_by)
         right = candidates_line(name, {*builtin.names, *registry.entries}, f"{place} and installed")
         raise SettingsError(f"unknown {kind} '{name}' ({request.named_by})", right, origin.command)
     return is_builtin

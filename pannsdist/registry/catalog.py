@@ -15,6 +15,7 @@ from typing import Any
 import entrypoints
 
 from pannsdist import contracts
+from pannsdist.registry.own_distributions import distribution_of
 from pannsdist.runtime.errors import AmbiguousPlugin, BrokenPlugin, UnknownPlugin, candidates_line, shell_command
 from pannsdist.runtime.foreign import OF_THIS_PROCESS
 
@@ -125,6 +126,7 @@ class Registry:
         if distribution:
             found = tuple(entry for entry in found if entry.origin.distribution == distribution)
         if not found:
+            self.refuse_missing(name, where)
             line = candidates_line(plain, self.entries, "installed")
             line += f"\n{_NO_PLUGINS[self.kind]} are not plugins" if self.kind in _NO_PLUGINS else ""
             raise UnknownPlugin(f"unknown {self.kind} '{name}'{location}", line, LIST_COMMAND)
@@ -137,6 +139,19 @@ class Registry:
                 LIST_COMMAND,
             )
         return found[0]
+
+    def refuse_missing(self, name: str, where: str = "") -> None:
+        """Raise UnknownPlugin with the command that installs it, for a name that a distribution of this project has.
+
+        Called with a name that is not installed; of any other name another error has to say that nobody has it.
+        """
+        if not (distribution := distribution_of(self.kind, name)):
+            return
+        wrong = f"{self.kind} '{name}'" + (f" ({where})" if where else "") + " is not installed"
+        is_older = any(entry.origin.distribution == distribution for entry in self)
+        right = f"a newer {distribution} provides it" if is_older else f"the distribution {distribution} provides it"
+        command = shell_command("pip", "install", *(["-U"] if is_older else []), distribution)
+        raise UnknownPlugin(wrong, right, command)
 
     def __iter__(self) -> Iterator[Entry]:
         for name in sorted(self.entries):

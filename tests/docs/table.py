@@ -129,6 +129,10 @@ RUN = (
         leaves="soundscapes/clips.jsonl",
         shows=r"^6 soundscapes in ",
     ),
+    Run(
+        r"pannsdist train -c recipe:esc10_events --dry-run",
+        shows=r"frames of 80 ms, attention pooling; \d strongly labelled",
+    ),
     Run(r"pannsdist predict --model runs/demo/best_model a.wav b.ogg folder/", leaves="scores.csv"),
     Run(r"pannsdist evaluate --model runs/demo/best_model -c recipe:demo", TONES, shows=r"valid/accuracy +\d"),
     Run(r"pannsdist calibrate --model runs/demo$", shows=r"^temperature +\d"),

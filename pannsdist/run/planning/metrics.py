@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pannsdist.contracts.predictions import Predictions
 from pannsdist.registry import Registry
 from pannsdist.registry.building import Part, blamed, broken, number_of
+from pannsdist.registry.own_distributions import distribution_of
 from pannsdist.run.planning.data import TRAIN, VALID, Data
-from pannsdist.runtime.errors import SettingsError, candidates_line
+from pannsdist.runtime.errors import SettingsError, candidates_line, shell_command
 from pannsdist.settings import SettingsOrigin
 from pannsdist.training.metrics import Metric, metrics_for
 
@@ -49,6 +50,9 @@ def choose_best_metric(
     if offered:
         origins = " and ".join(str(entry.origin) for entry in offered)
         right = f"{origins} offers it, but the settings do not name it: metrics.{plugin}={{}}"
+    elif distribution := distribution_of("metric", plugin):
+        right = f"the distribution {distribution} provides it; install that and name it too: metrics.{plugin}={{}}"
+        raise SettingsError(wrong, right, shell_command("pip", "install", distribution))
     else:
         right = candidates_line(name, computed, "computed")
     raise SettingsError(wrong, right, origin.command)

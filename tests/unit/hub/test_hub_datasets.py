@@ -10,9 +10,11 @@ import soundfile
 
 from pannsdist import hub
 from pannsdist.builtin.logmel import LogMel, LogMelParams
+from pannsdist.hub import datasets
 from pannsdist.hub.datasets import ESC50
 from pannsdist.hub.env import DATA_HOME, HUB_HOME, MODULE_HOME
 from pannsdist.inference import audioset
+from pannsdist.registry import Catalog, Registry
 from pannsdist.runtime.errors import UserError
 
 CATEGORIES = ("dog", "insects", "drinking_sipping", "door_wood_knock", "door_wood_creaks", "hand_saw")
@@ -136,3 +138,13 @@ def test_files_and_labels_are_known_as_in_paddlehub_and_without_reading_a_sound(
     assert [Path(path).name for path in dataset.files] == ["2.wav", "3.wav", "4.wav", "5.wav"]
     assert all(Path(path).is_file() for path in dataset.files)
     assert dataset.labels == [29, 30, 33, 49] == [int(dataset[row][1]) for row in range(4)]
+
+
+def test_without_its_plugin_it_says_what_to_install():
+    with pytest.raises(UserError) as caught:
+        datasets.corpus(Catalog({"dataset": Registry("dataset", {})}))
+    assert str(caught.value) == (
+        "dataset 'esc50' (for hub.datasets.ESC50) is not installed\n"
+        "  the distribution pannsdist-esc50 provides it\n"
+        "  next: pip install pannsdist-esc50"
+    )

@@ -1,5 +1,7 @@
 """From window scores to events."""
 
+import weakref
+
 import numpy as np
 import pytest
 
@@ -107,3 +109,23 @@ def test_a_label_that_flickers_is_one_event_after_its_median_filter():
     assert len(events(scores, ["dog"], Rule(0.5))) == 2
     (found,) = events(scores, ["dog"], Rule(0.5, median_frames=(3,)))
     assert (found.onset_s, found.offset_s) == (0.0, 4.0)
+
+
+def test_no_more_than_two_windows_of_a_recording_are_held_at_a_time():
+    alive = weakref.WeakSet()
+
+    def recording(windows=5000):
+        for place in range(windows):
+            scores = np.full(3, float(place % 7 == 0), np.float32).view(Held)
+            alive.add(scores)
+            assert len(alive) <= 2, f"{len(alive)} windows are held"
+            yield WindowScores(place * 0.08, (place + 1) * 0.08, scores)
+            del scores
+
+    assert len(events(recording(), ["dog", "cat", "rain"], Rule(0.5))) == 3 * 715
+
+
+class Held(np.ndarray):
+    """Probabilities that a weak set can hold."""
+
+    __hash__ = object.__hash__

@@ -129,7 +129,7 @@ RUN = (
         leaves="soundscapes/clips.jsonl",
         shows=r"^3 soundscapes in ",
     ),
-    Run(r"pannsdist train -c recipe:esc10_events --dry-run", shows=r"frames of 80 ms, attention pooling; \d strongly labelled"),
+    Run(r"pannsdist train -c recipe:esc10_events --dry-run", shows=r"frames of 80 ms, attention pooling; \d strongly"),
     Run(r"pannsdist predict --model runs/demo/best_model a.wav b.ogg folder/", leaves="scores.csv"),
     Run(r"pannsdist evaluate --model runs/demo/best_model -c recipe:demo", TONES, shows=r"valid/accuracy +\d"),
     Run(r"pannsdist export --model runs/demo/best_model", leaves="exported/export.json"),

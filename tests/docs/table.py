@@ -131,7 +131,8 @@ RUN = (
     ),
     Run(
         r"pannsdist train -c recipe:esc10_events --dry-run",
-        shows=r"frames of 80 ms, attention pooling; \d strongly labelled",
+        ("train.batch_size=2",),
+        shows=r"frames of 80 ms, attention pooling; 5 strongly",
     ),
     Run(r"pannsdist predict --model runs/demo/best_model a.wav b.ogg folder/", leaves="scores.csv"),
     Run(r"pannsdist evaluate --model runs/demo/best_model -c recipe:demo", TONES, shows=r"valid/accuracy +\d"),

@@ -17,11 +17,12 @@ from pannsdist.inference.bundle import BundleRecord, write_bundle
 from pannsdist.run import history
 from pannsdist.run.changed_data import ResumedData
 from pannsdist.run.data_record import DATA_FILE, DataRecord, data_record
+from pannsdist.run.next_step import sound_command
 from pannsdist.run.planning.plan import Plan
 from pannsdist.run.same_run import LABELS_FILE, SETTINGS_FILE, other_kernels, refuse_folder, run_path
 from pannsdist.run.trackers import PluginTracker
 from pannsdist.runtime import console, launcher, reading, storage
-from pannsdist.runtime.errors import BadClip, BadRunFolder, CannotWrite, shell_command
+from pannsdist.runtime.errors import BadClip, BadRunFolder, CannotWrite
 from pannsdist.runtime.figures import score
 from pannsdist.runtime.folder_lock import LOCK_FILE, FolderLock
 from pannsdist.runtime.names import shown
@@ -170,7 +171,7 @@ class RunFolder:
         """
         lines = [f"{progress.epoch} epochs done"] if progress.epoch else ["no epoch is done"]
         best, model = progress.best, self.path / "best_model"
-        command = shell_command("pannsdist", "detect" if by_frame else "predict", "--model", model, "FILE...")
+        command = sound_command(model, by_frame)
         if best.get("epoch") and best.get("value") is None:
             lines = [f"all clips were trained on, and none chose an epoch; the model of epoch {best['epoch']}: {model}"]
             lines.append(f"  next: {command}")

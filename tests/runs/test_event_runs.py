@@ -154,11 +154,13 @@ def test_calibrate_fits_thresholds_and_filters_of_frames_and_detect_decides_by_t
 def test_each_fold_has_decisions_on_frames_of_the_other_folds(all_plugins, tmp_path):
     work = placed(tmp_path / "work")
     (work / "events.yaml").write_text(FOLDS, encoding="utf-8")
-    done = calling.pannsdist("crossval", "-c", "events.yaml", cwd=work, env=all_plugins)
+    done = calling.pannsdist("crossval", "-c", "events.yaml", "--final", cwd=work, env=all_plugins)
     assert done.exit_code == 0, done.output
+    assert "next: pannsdist detect --model runs/folds/final/best_model" in done.output
     assert "event_f1 decided" in done.output
     found = decisions(work / "runs" / "folds" / "fold_1")
     assert (found["fitted_on"], len(found["frame_thresholds"])) == ("other folds: fold_2", 3)
+    assert len(decisions(work / "runs" / "folds" / "final")["frame_thresholds"]) == 3
 
 
 @pytest.mark.parametrize(

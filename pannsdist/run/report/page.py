@@ -7,6 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from pannsdist.run.next_step import sound_command
 from pannsdist.run.report.charts import line_chart
 from pannsdist.run.report.classes import mistakes_section, table_section
 from pannsdist.run.report.confusions import clip_item, confusions_section, player_item
@@ -161,7 +162,7 @@ def _commands(content: ReportContent) -> str:
         return ""
     model, written = content.folder / "best_model", content.folder / "settings.yaml"
     commands = (
-        shell_command("pannsdist", "predict", "--model", model, "FILE..."),
+        sound_command(model, bool(content.record.frame_samples)),
         shell_command("pannsdist", "evaluate", "--model", model, "-c", written),
     )
     lines = "\n".join(commands)

@@ -6,7 +6,9 @@ import statistics
 from collections.abc import Sequence
 
 from pannsdist import settings
+from pannsdist.inference.bundle import read_record
 from pannsdist.run.calibration.folds import decide_final
+from pannsdist.run.next_step import sound_command
 from pannsdist.run.same_run import SETTINGS_FILE
 from pannsdist.run.series.execution import execute
 from pannsdist.run.series.runs import Request, Series, plan_series
@@ -55,7 +57,8 @@ def _summary(series: Series) -> str:
         else "  no clip is left to score it: the last epochs of the folds tell what to expect"
     )
     model = folder / "best_model"
-    return f"final model: {model}\n{what}\n  next: {shell_command('pannsdist', 'predict', '--model', model, 'FILE...')}"
+    command = sound_command(model, bool(read_record(model).frame_samples))
+    return f"final model: {model}\n{what}\n  next: {command}"
 
 
 def _refuse_other_epochs(series: Series, epochs: int) -> None:

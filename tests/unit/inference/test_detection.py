@@ -7,7 +7,7 @@ import pytest
 
 from pannsdist.contracts.event_decoding import median_filtered
 from pannsdist.inference import detection
-from pannsdist.inference.detection import Event, Rule, WindowScores, events, smoothed
+from pannsdist.inference.detection import BLOCK_FRAMES, Event, Rule, WindowScores, events, smoothed
 from pannsdist.runtime.errors import UserError
 
 
@@ -111,18 +111,20 @@ def test_a_label_that_flickers_is_one_event_after_its_median_filter():
     assert (found.onset_s, found.offset_s) == (0.0, 4.0)
 
 
-def test_no_more_than_two_windows_of_a_recording_are_held_at_a_time():
+@pytest.mark.parametrize(("median_frames", "held"), [((), 2), ((1, 5, 9), BLOCK_FRAMES + 9)])
+def test_few_windows_of_a_recording_are_held_at_a_time(median_frames, held):
     alive = weakref.WeakSet()
 
-    def recording(windows=5000):
+    def recording(windows=5 * BLOCK_FRAMES):
         for place in range(windows):
-            scores = np.full(3, float(place % 7 == 0), np.float32).view(Held)
+            scores = np.full(3, float(place % 100 < 50), np.float32).view(Held)
             alive.add(scores)
-            assert len(alive) <= 2, f"{len(alive)} windows are held"
+            assert len(alive) <= held, f"{len(alive)} windows are held"
             yield WindowScores(place * 0.08, (place + 1) * 0.08, scores)
             del scores
 
-    assert len(events(recording(), ["dog", "cat", "rain"], Rule(0.5))) == 3 * 715
+    found = events(recording(), ["dog", "cat", "rain"], Rule(0.5, median_frames=median_frames))
+    assert len(found) == 3 * -(-5 * BLOCK_FRAMES // 100)
 
 
 class Held(np.ndarray):

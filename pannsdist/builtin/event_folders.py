@@ -12,7 +12,7 @@ from pannsdist.builtin.class_folders import Tree
 from pannsdist.contracts import Clip, UserError
 from pannsdist.contracts.clip_lists import ClipList, Ragged
 from pannsdist.contracts.drawn_splits import DrawnParams, draw_splits, refuse_leaked_groups
-from pannsdist.contracts.event_files import LabelFiles, read_label_files
+from pannsdist.contracts.event_files import LabelFiles, read_listed_sounds
 from pannsdist.contracts.labelled_clips import Joining, labelled
 from pannsdist.contracts.locations import location_of
 from pannsdist.contracts.name_patterns import NamePattern, groups_by_pattern
@@ -79,7 +79,7 @@ def _clips(tree: Tree, params: EventParams) -> ClipList:
     nothing = Ragged.of_lengths(np.zeros(0, np.int32), np.zeros(len(ids), np.int64))
     clips = ClipList(ids, sources, (), nothing)
     files = [location_of(file, KEY) for file in params.events]
-    rows = read_label_files(LabelFiles(files, params.event_format, params.event_column))
+    rows = read_listed_sounds(LabelFiles(files, params.event_format, params.event_column))
     joining = Joining(
         ids, np.full(len(ids), np.nan), np.zeros(len(ids), bool), [str(tree.root)] * len(ids), params.unlisted
     )

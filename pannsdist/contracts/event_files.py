@@ -23,12 +23,13 @@ from pannsdist.contracts.tables import JSON_ENDINGS, TABLE_ENDINGS, read_text
 from pannsdist.runtime.errors import UserError
 from pannsdist.runtime.names import is_folder, shown
 
-__all__ = ["EVENT_FORMATS", "LabelFiles", "read_label_files", "sound_of"]
+__all__ = ["EVENT_FORMATS", "LabelFiles", "read_label_files", "read_listed_sounds", "sound_of"]
 
 AUTO = "auto"
 EVENT_FORMATS = ("dcase", "audacity", "raven", "jsonl", "jams")
 TRACK_ENDING, JAMS_ENDING = ".txt", ".jams"
 SELECTIONS = ".selections"
+SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -58,12 +59,15 @@ class LabelFiles:
 
 def read_label_files(given: LabelFiles) -> LabelRows:
     """The rows of all label files. Raises UserError with file and line, and CannotRead."""
-    rows = joined_rows([rows for file in given.files for rows in _read(file, given)])
-    if given.files and not len(rows):
-        named = ", ".join(map(str, given.files[:3]))
-        right = (
-            "a table has a line for each event, and one for each sound without; a folder has .txt files beside sounds"
-        )
+    return joined_rows([rows for file in given.files for rows in _read(file, given)])
+
+
+def read_listed_sounds(given: LabelFiles) -> LabelRows:
+    """As `read_label_files`, and raises UserError where no file lists a sound, as with headers alone."""
+    rows = read_label_files(given)
+    if not len(rows):
+        named = ", ".join(map(str, given.files[:SHOWN]))
+        right = "a table has a line for each event, and one for each sound without; a folder has .txt files of sounds"
         raise UserError(f"{named} ({given.key}): no sound is listed there", right)
     return rows
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from pannsdist.builtin.manifest.params import ManifestParams
 from pannsdist.contracts.clip_lists import ClipList
-from pannsdist.contracts.event_files import LabelFiles, read_label_files
+from pannsdist.contracts.event_files import LabelFiles, read_listed_sounds
 from pannsdist.contracts.event_files_json import rows_of_cells
 from pannsdist.contracts.labelled_clips import UNLABELLED_CLIP, Joining, labelled
 from pannsdist.contracts.locations import location_of
@@ -40,7 +40,7 @@ def with_events(
     has_labels = (clips.labels.lengths > 0) | [isinstance(value, list) for value in table.values("labels")]
     if params.events:
         files = [location_of(file, KEY) for file in params.events]
-        rows = read_label_files(LabelFiles(files, params.event_format, params.event_column))
+        rows = read_listed_sounds(LabelFiles(files, params.event_format, params.event_column))
         if clips.starts_s is not None:
             is_part = np.array([bool(text) for text in table.texts("start")], bool)
             starts_s[is_part] = clips.starts_s[is_part]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pannsdist.contracts import Event, UserError
-from pannsdist.contracts.event_files import LabelFiles, read_label_files, sound_of
+from pannsdist.contracts.event_files import LabelFiles, read_label_files, read_listed_sounds, sound_of
 from pannsdist.contracts.label_rows import LENGTH, STRONG, UNLABELLED, WEAK
 from pannsdist.contracts.sound_labels import sound_labels
 
@@ -22,7 +22,7 @@ def found(folder, name, content, overlaps="refuse", **how):
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return sound_labels(read_label_files(LabelFiles([path], **how)), overlaps)
+    return sound_labels(read_listed_sounds(LabelFiles([path], **how)), overlaps)
 
 
 def events(labels):
@@ -316,9 +316,9 @@ def test_a_file_without_a_sound_is_not_missed_beside_others_and_a_folder_without
     header.write_text(HEADER)
     strong.write_text(DOGS)
     folder.mkdir()
-    assert len(sound_labels(read_label_files(LabelFiles([header, strong])))) == 1
+    assert len(sound_labels(read_listed_sounds(LabelFiles([header, strong])))) == 1
     with pytest.raises(UserError, match=r"folder \(data.params.events\): no sound is listed there"):
-        read_label_files(LabelFiles([folder]))
+        read_listed_sounds(LabelFiles([folder]))
 
 
 def test_an_event_beyond_the_length_of_its_sound_is_refused_with_its_line(tmp_path):

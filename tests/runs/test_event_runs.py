@@ -166,7 +166,7 @@ def test_each_fold_has_decisions_on_frames_of_the_other_folds(all_plugins, tmp_p
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        (("--split", "train"), "--split train are the clips that the model trained on"),
+        (("--split", "train"), "--split train has the clips that the model trained on"),
         (("data.params.folds=2", "data.params.valid_fold=1"), "clips of valid, such as"),
     ],
 )

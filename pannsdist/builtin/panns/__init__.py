@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pannsdist.builtin.logmel import LogMel, LogMelParams
-from pannsdist.builtin.panns.params import JoinedNetworkParams, LogMelNetworkParams
+from pannsdist.builtin.panns.params import FrameStrideParams, JoinedNetworkParams, LogMelNetworkParams
 from pannsdist.builtin.panns.published import published_weights
 from pannsdist.builtin.waveform import Waveform, WaveformParams
 from pannsdist.contracts import FrontEnd, NoParams, Pretrained
@@ -34,7 +34,7 @@ class _Network:
     def __init_subclass__(cls) -> None:
         cls.weights = published_weights(cls.__name__, cls.front_end)
 
-    def __init__(self, params: JoinedNetworkParams | NoParams) -> None:
+    def __init__(self, params: JoinedNetworkParams | FrameStrideParams | NoParams) -> None:
         self.params = params
 
     def build(self, labels: Sequence[str], front_end: FrontEnd) -> paddle.nn.Layer:
@@ -108,6 +108,19 @@ class _WaveformNetwork(_Network):
     feature_params: ClassVar[Mapping[str, Any]] = {}
     front_end: ClassVar[FrontEnd] = Waveform(WaveformParams()).front_end
     shortest_samples: ClassVar[int]
+    pooled_samples: int
+    hop: ClassVar[int] = 0
+
+    def frame_samples(self, front_end: FrontEnd) -> int:  # noqa: ARG002 - independent of the rate
+        """The samples of an output frame of the network of `build_frames`: those of all poolings together."""
+        return self.pooled_samples
+
+    def build_frames(self, labels: Sequence[str], front_end: FrontEnd, pooling: str) -> paddle.nn.Layer:
+        """(B, 1, S, 1) -> (B, T' + 1, C) logits of frames and, last, of the clip."""
+        from pannsdist.builtin.panns import networks
+
+        frames = networks.FrameConfig(self.head, pooling, self.frame_samples(front_end), self.hop)
+        return self._built(networks.NetworkConfig(len(labels), front_end.bins, self._masks, frames))
 
     def accepts(self, front_end: FrontEnd) -> bool:
         """From scratch, a waveform of any rate."""
@@ -244,14 +257,23 @@ class MobileNetV2(_LogMelNetwork):
 class WavegramCnn14(_WaveformNetwork):
     """PANNs Wavegram-CNN: CNN14 on features learned from the waveform, 81.0 M parameters."""
 
+    Params: ClassVar[type] = FrameStrideParams
     network = "wavegram_cnn14"
     shortest_samples = 5 * (64 * 32 - 1) + 1
+    hop = 320
+
+    def __init__(self, params: FrameStrideParams | LogMelNetworkParams) -> None:
+        super().__init__(params)
+        known = [2**power for power in range(1, 6)]
+        rule = ("frame_stride", params.frame_stride in known, ", ".join(map(str, known)))
+        check_params("model.params", params, [rule])
+        self.pooled_samples = params.frame_stride * self.hop
 
 
 class WavegramLogmelCnn14(WavegramCnn14):
     """PANNs Wavegram-Logmel-CNN: CNN14 on learned features and a log-mel of 64 bins, 81.1 M parameters."""
 
-    Params = JoinedNetworkParams
+    Params = LogMelNetworkParams
     network = "wavegram_logmel_cnn14"
 
     def accepts(self, front_end: FrontEnd) -> bool:
@@ -270,6 +292,7 @@ class Res1dNet31(_WaveformNetwork):
 
     network = "res1dnet31"
     shortest_samples = 5 * (4**6 - 1) + 1
+    pooled_samples = 5 * 4**6
 
 
 class Res1dNet51(Res1dNet31):
@@ -283,6 +306,7 @@ class DaiNet19(_WaveformNetwork):
 
     network = "dainet19"
     shortest_samples = 4 * (4**3 - 1) + 80
+    pooled_samples = 4 * 4**3
 
 
 class LeeNet11(_WaveformNetwork):
@@ -290,9 +314,11 @@ class LeeNet11(_WaveformNetwork):
 
     network = "leenet11"
     shortest_samples = 1
+    pooled_samples = 3 * 3**8
 
 
 class LeeNet24(LeeNet11):
     """PANNs LeeNet24: nine pairs of convolutions on the waveform, 10 M parameters."""
 
     network = "leenet24"
+    pooled_samples = 3 * 3**7

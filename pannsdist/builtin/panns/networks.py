@@ -66,11 +66,16 @@ class NetworkConfig:
 
 @dataclass(frozen=True)
 class FrameConfig:
-    """The head of a network that answers by frame: its name, its pooling, and the feature frames of one of its."""
+    """The head of a network that answers by frame: its name, its pooling, and the feature frames of one of its.
+
+    `hop` of these become one before the poolings by 2 that `keep_frames` exchanges: 320 samples of a wavegram. 0: there
+    are no such poolings, and a frame is what all of them leave.
+    """
 
     head: str
     pooling: str
     frame_stride: int
+    hop: int = 1
 
 
 def tagger(config: NetworkConfig, description: Description, decision: str = "clip") -> Embedder:
@@ -79,7 +84,7 @@ def tagger(config: NetworkConfig, description: Description, decision: str = "cli
     if frames is None:
         return DECISIONS[decision](description, config.classes)
     head = FrameHead(description.embedding, config.classes, frames.pooling)
-    return ByFrame(description, head, frames.head, frames.frame_stride)
+    return ByFrame(description, head, frames.head, frames.frame_stride, frames.hop)
 
 
 def normed_bins(config: NetworkConfig) -> list[Part]:
@@ -181,7 +186,7 @@ def wavegram_cnn14(config: NetworkConfig) -> Embedder:
     """CNN14 on learned features of 32 bins; `bn0` and `conv_block1` are in the published weights, but unused."""
     later = numbered(cnn14_blocks(CNN14_WIDTHS[1:]), BLOCK_DROPOUT, first=2)
     unused = [Part("bn0", nn.BatchNorm2D(64)), Part("conv_block1", conv_block(1, 64))]
-    return Tagger(Description([*wavegram(32), *later], 2048, 2048, unused=unused), config.classes)
+    return tagger(config, Description([*wavegram(32), *later], 2048, 2048, unused=unused))
 
 
 def wavegram_logmel_cnn14(config: NetworkConfig, *, mel_bins: int = 64) -> Embedder:
@@ -195,7 +200,7 @@ def wavegram_logmel_cnn14(config: NetworkConfig, *, mel_bins: int = 64) -> Embed
     ]
     later = numbered(cnn14_blocks((128, *CNN14_WIDTHS[2:])), BLOCK_DROPOUT, first=2)
     branches = [image, wavegram(mel_bins // 2)]
-    return Tagger(Description(later, 2048, 2048, branches=branches), config.classes)
+    return tagger(config, Description(later, 2048, 2048, branches=branches))
 
 
 def res1dnet(config: NetworkConfig, *, depths: Sequence[int]) -> Embedder:
@@ -206,7 +211,7 @@ def res1dnet(config: NetworkConfig, *, depths: Sequence[int]) -> Embedder:
         Part("bn0", nn.BatchNorm1D(64)),
         Part("resnet", ResNet(LINE, RES1D_WIDTHS, depths)),
     ]
-    return Tagger(Description(parts, 2048, 2048), config.classes)
+    return tagger(config, Description(parts, 2048, 2048))
 
 
 def res1dnet31(config: NetworkConfig) -> Embedder:
@@ -229,14 +234,14 @@ def dainet19(config: NetworkConfig) -> Embedder:
         Part("bn0", nn.BatchNorm1D(64)),
         *numbered(blocks, 0.0),
     ]
-    return Tagger(Description(parts, 512, 512), config.classes)
+    return tagger(config, Description(parts, 512, 512))
 
 
 def leenet11(config: NetworkConfig) -> Embedder:
     """Nine convolutions on the waveform (Lee et al. 2017); each but the first is followed by max pooling by 3."""
     first, *rest = pairwise(LEE11_WIDTHS)
     blocks = [lee_block(*first, 1, stride=3, pool=1), *(lee_block(*pair, 1) for pair in rest)]
-    return Tagger(Description([*mixed_line(), *numbered(blocks, 0.0)], 256, 512), config.classes)
+    return tagger(config, Description([*mixed_line(), *numbered(blocks, 0.0)], 256, 512))
 
 
 def leenet24(config: NetworkConfig) -> Embedder:
@@ -244,4 +249,4 @@ def leenet24(config: NetworkConfig) -> Embedder:
     first, *middle, last = pairwise(LEE24_WIDTHS)
     blocks = [lee_block(*first, 2, stride=3, pool=1), *(lee_block(*pair, 2) for pair in middle)]
     parts = [*mixed_line(), *numbered(blocks, LEE_DROPOUT), Part("conv_block9", lee_block(*last, 2, pool=1))]
-    return Tagger(Description(parts, 1024, 1024), config.classes)
+    return tagger(config, Description(parts, 1024, 1024))

@@ -14,8 +14,18 @@ class JoinedNetworkParams:
     spec_augment: bool = False
 
 
+STRIDE = "frames of 10 ms to an output frame, where events are asked for: 2, 4, 8, 16 or 32"
+
+
+@dataclass(frozen=True)
+class FrameStrideParams:
+    """`frame_stride` frames of the spectrogram, or of what is learned in its place, are one output frame."""
+
+    frame_stride: int = param(8, STRIDE)
+
+
 @dataclass(frozen=True)
 class LogMelNetworkParams(JoinedNetworkParams):
     """`frame_stride` feature frames are one output frame, where events are asked for."""
 
-    frame_stride: int = param(8, "feature frames to an output frame, where events are asked for: 2, 4, 8, 16 or 32")
+    frame_stride: int = param(8, STRIDE)

@@ -22,6 +22,8 @@ from pannsdist.contracts.frame_head import FrameHead, of_length
 EMBEDDING_DROPOUT = 0.5
 ATTENTION_LIMIT = 10.0
 FRAMES_IN_SEGMENT = 32
+LINE_REACH_HOPS = 2
+"""A frame of a wavegram depends on 635 samples to either side, less than two of its hops; one of a log-mel on 512."""
 
 
 @dataclass(frozen=True)
@@ -136,14 +138,18 @@ class ByFrame(Embedder):
     """Logits of each output frame and, in the last row, of the clip: `FrameHead`.
 
     An embedding is that of the clip-level head for a clip of one frame: the maximum and the mean of one are itself.
-    `reach_features` is how many frames of the features a frame depends on to either side.
+    `reach_features` is how many frames of the features a frame depends on to either side; without it, where `hop` is 0,
+    a recording is computed in windows of one length.
     """
 
-    def __init__(self, description: Description, head: FrameHead, name: str, frame_stride: int) -> None:
+    def __init__(self, description: Description, head: FrameHead, name: str, frame_stride: int, hop: int = 1) -> None:
         super().__init__(description)
         self._head_name, self._frame_stride = name, frame_stride
         self.add_sublayer(name, head)
-        self.reach_features = keep_frames(self, frame_stride)
+        if hop:
+            rows = [[part for part, _ in row] for row in (*self._branches, self._parts)]
+            reach = keep_frames(self, frame_stride // hop, rows[:-1], rows[-1])
+            self.reach_features = (reach + (LINE_REACH_HOPS if hop > 1 else 0)) * hop
 
     def embed(self, features: paddle.Tensor) -> paddle.Tensor:
         """Features (B, 1, T, F) -> the mean of the embeddings of the frames (B, E)."""
@@ -154,9 +160,9 @@ class ByFrame(Embedder):
 
     def _embeddings(self, features: paddle.Tensor, augment_inputs: AugmentInputs) -> paddle.Tensor:
         """Features -> (B, T', E)."""
-        frames = self._frames(features, augment_inputs).transpose([0, 2, 1])
-        frames = of_length(frames, features, self._frame_stride)
-        return F.dropout(self._embedded(2 * frames), EMBEDDING_DROPOUT, training=self.training)
+        doubled = 2 * self._frames(features, augment_inputs)  # before the axes change: see decision 46
+        frames = of_length(doubled.transpose([0, 2, 1]), features, self._frame_stride)
+        return F.dropout(self._embedded(frames), EMBEDDING_DROPOUT, training=self.training)
 
 
 class FrameTagger(Embedder):

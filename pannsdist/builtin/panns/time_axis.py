@@ -5,6 +5,8 @@ Axes: B batch, T frames, F bins.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 import paddle
 from paddle import nn
 
@@ -32,15 +34,17 @@ class SlidingPool(nn.Layer):
         return (earlier + later) / 2
 
 
-def keep_frames(network: nn.Layer, frame_stride: int) -> int:
+def keep_frames(network: nn.Layer, frame_stride: int, branches: Sequence[Sequence[str]], parts: Sequence[str]) -> int:
     """Let a network of poolings by 2 pool its frames by `frame_stride` alone, and its bins as before.
 
     Where frames are no longer pooled, what comes later is spread over twice as many of them ("a trous"): but for edges,
     an output is the one that the pooled network has at another shift of its input, and trained weights keep their
-    meaning. Returns how many frames of the features an output depends on to either side.
+    meaning. `branches` are the layers of each branch, and `parts` those that follow, by name, in the order in which
+    they run. Returns how many of the frames that come to the first pooling by 2 an output depends on to either side.
     """
     walk = _Walk(frame_stride)
-    walk.through(network)
+    walk.beside(network, branches)
+    walk.row(network, parts)
     return walk.reach
 
 
@@ -58,6 +62,10 @@ class _Walk:
             # The shortcut runs on what the block gets; its convolutions are 1x1, so that their dilation is nothing.
             self._beside(layer.downsample)
             names = ["shrink", *(name for name in names if name not in ("shrink", "downsample"))]
+        self.row(layer, names)
+
+    def row(self, layer: nn.Layer, names: Iterable[str]) -> None:
+        """Exchange some layers of a layer, one after the other, and what is below them."""
         for name in names:
             child = layer._sub_layers[name]
             exchanged = self._exchanged(child)
@@ -65,6 +73,15 @@ class _Walk:
                 self.through(child)
             else:
                 layer._sub_layers[name] = exchanged
+
+    def beside(self, layer: nn.Layer, branches: Iterable[Iterable[str]]) -> None:
+        """Rows of layers that have the same input, and pool alike."""
+        before, reach = vars(self).copy(), 0
+        for names in branches:
+            vars(self).update(before)
+            self.row(layer, names)
+            reach = max(reach, self.reach)
+        self.reach = reach
 
     def _beside(self, shortcut: nn.Layer) -> None:
         before = vars(self).copy()

@@ -7,6 +7,7 @@ import pytest
 from pannsdist.builtin import panns
 from pannsdist.builtin.logmel import LogMel, LogMelParams
 from pannsdist.builtin.panns.spec_augment import AugmentInputs
+from pannsdist.builtin.waveform import Waveform, WaveformParams
 from pannsdist.contracts import UserError
 from pannsdist.contracts.feature_augmentation import AUGMENT_NOISE_SIZE
 from pannsdist.contracts.network import Network
@@ -139,6 +140,62 @@ def test_a_stride_that_a_network_has_not_is_refused(model, most):
         assert refusal.value.right == f"allowed: {most}"
 
 
-def test_networks_on_waveforms_do_not_answer_by_frame():
-    for model in (panns.LeeNet11, panns.WavegramLogmelCnn14):
-        assert not hasattr(model(model.Params()), "build_frames")
+LINES = {
+    "LeeNet11": 19683,
+    "LeeNet24": 6561,
+    "DaiNet19": 256,
+    "Res1dNet31": 20480,
+    "Res1dNet51": 20480,
+    "WavegramCnn14": 2560,
+    "WavegramLogmelCnn14": 2560,
+    "WavegramLogmel128Cnn14": 2560,
+}
+"""Samples of a frame of the networks on waveforms, by default."""
+QUICK = ("LeeNet11", "DaiNet19", "WavegramLogmelCnn14")
+
+
+def on_waveforms(name, **params):
+    plugin = getattr(panns, name)
+    made = plugin(plugin.Params(**params))
+    layer = made.build_frames(LABELS, made.front_end, "attention")
+    feature = Waveform(WaveformParams())
+    found = Network(feature.build(), layer, head=made.head, frame_samples=made.frame_samples(made.front_end))
+    found.eval()
+    return found
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in LINES]
+)
+def test_a_network_on_waveforms_has_frames_that_hear_the_sound_at_their_place(name):
+    frame, made = LINES[name], on_waveforms(name)
+    assert made.frame_samples == frame
+    count = max(16, -(-20480 // frame) + 1)
+    for samples in (count * frame, count * frame + 1, count * frame - 1):
+        assert output(made, noise(samples)).shape == (1, -(-samples // frame) + 1, 3), samples
+    place, waveform = count // 2, noise(count * frame)
+    before = output(made, waveform)[0, :-1]
+    waveform[0, place * frame : (place + 1) * frame] *= -8
+    change = np.abs(output(made, waveform)[0, :-1] - before).sum(axis=1)
+    assert change[place] > 0
+    heard = np.flatnonzero(change)
+    assert (heard[0] + heard[-1]) / 2 == pytest.approx(place, abs=max(1.0, 0.3 * len(heard)))
+
+
+@pytest.mark.parametrize("frame_stride", [2, 32])
+def test_windows_of_a_wavegram_give_what_one_pass_gives(frame_stride):
+    made = on_waveforms("WavegramLogmelCnn14", frame_stride=frame_stride)
+    frame = frame_stride * 320
+    reach = -(-(made.model.reach_features + 1) // frame)
+    frames = 2 * reach + 12
+    whole = noise(frames * frame)
+    expected = output(made, whole)[0, :-1]
+    part = output(made, whole[:, 4 * frame : (frames - 4) * frame])[0, :-1]
+    inner = slice(reach, len(part) - reach)
+    np.testing.assert_allclose(part[inner], expected[4 : frames - 4][inner], rtol=0, atol=1e-4)
+
+
+def test_a_stride_that_a_wavegram_has_not_is_refused():
+    with pytest.raises(UserError) as refusal:
+        panns.WavegramCnn14(panns.WavegramCnn14.Params(frame_stride=64))
+    assert refusal.value.right == "allowed: 2, 4, 8, 16, 32"

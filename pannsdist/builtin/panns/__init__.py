@@ -5,147 +5,29 @@ Classes are named like the published networks; plugin names are `panns_` and the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar
 
-from pannsdist.builtin.logmel import LogMel, LogMelParams
-from pannsdist.builtin.panns.params import FrameStrideParams, JoinedNetworkParams, LogMelNetworkParams
-from pannsdist.builtin.panns.published import published_weights
-from pannsdist.builtin.waveform import Waveform, WaveformParams
-from pannsdist.contracts import FrontEnd, NoParams, Pretrained
+from pannsdist.builtin.panns.bases import LogMelNetwork, WaveformNetwork
+from pannsdist.builtin.panns.params import FrameStrideParams, LogMelNetworkParams
+from pannsdist.contracts import FrontEnd
 from pannsdist.contracts.param_checks import check_params
 
-if TYPE_CHECKING:
-    import paddle
 
-    from pannsdist.builtin.panns.networks import NetworkConfig
-
-
-class _Network:
-    """Base class of all networks; `network` is a function of `networks`, `details` are its arguments."""
-
-    front_end: ClassVar[FrontEnd] = LogMel(LogMelParams()).front_end
-    weights: ClassVar[Mapping[str, Pretrained]]
-    head: ClassVar[str] = "fc_audioset"
-    static_graph: ClassVar[bool] = True
-    network: ClassVar[str]
-    details: ClassVar[Mapping[str, Any]] = {}
-
-    def __init_subclass__(cls) -> None:
-        cls.weights = published_weights(cls.__name__, cls.front_end)
-
-    def __init__(self, params: JoinedNetworkParams | FrameStrideParams | NoParams) -> None:
-        self.params = params
-
-    def build(self, labels: Sequence[str], front_end: FrontEnd) -> paddle.nn.Layer:
-        """(B, 1, T, F) -> (B, C) logits."""
-        from pannsdist.builtin.panns import networks
-
-        return self._built(networks.NetworkConfig(len(labels), front_end.bins, self._masks))
-
-    @property
-    def _masks(self) -> bool:
-        return isinstance(self.params, JoinedNetworkParams) and self.params.spec_augment
-
-    def _built(self, config: NetworkConfig) -> paddle.nn.Layer:
-        from pannsdist.builtin.panns import networks
-
-        layer: paddle.nn.Layer = getattr(networks, self.network)(config, **self.details)
-        return layer
-
-
-class _LogMelNetwork(_Network):
-    """Base class of networks on spectrograms; `shrinks` is the total pooling factor in time and frequency."""
-
-    Params = LogMelNetworkParams
-    feature: ClassVar[str] = "logmel"
-    feature_params: ClassVar[Mapping[str, Any]] = {}
-    shrinks: ClassVar[int] = 32
-
-    def __init_subclass__(cls) -> None:
-        cls.front_end = LogMel(LogMelParams(**cls.feature_params)).front_end
-        super().__init_subclass__()
-
-    def __init__(self, params: LogMelNetworkParams) -> None:
-        super().__init__(params)
-        known = [2**power for power in range(1, 6) if 2**power <= self.shrinks]
-        rule = ("frame_stride", params.frame_stride in known, ", ".join(map(str, known)))
-        check_params("model.params", params, [rule])
-        self.frame_stride = params.frame_stride
-
-    def frame_samples(self, front_end: FrontEnd) -> int:
-        """The samples of an output frame of the network of `build_frames`."""
-        return self.frame_stride * front_end.hop_samples
-
-    def build_frames(self, labels: Sequence[str], front_end: FrontEnd, pooling: str) -> paddle.nn.Layer:
-        """(B, 1, T, F) -> (B, T' + 1, C) logits of frames and, last, of the clip."""
-        from pannsdist.builtin.panns import networks
-
-        frames = networks.FrameConfig(self.head, pooling, self.frame_stride)
-        return self._built(networks.NetworkConfig(len(labels), front_end.bins, self._masks, frames))
-
-    def accepts(self, front_end: FrontEnd) -> bool:
-        """From scratch, any spectrogram with a bin left after pooling: the first batch norm normalises each bin."""
-        return front_end.bins >= self.shrinks
-
-    def minimum_samples(self, front_end: FrontEnd) -> int:
-        """Minimum for one frame after pooling (below it PyTorch raises; Paddle 3.3.1 computes wrong results).
-
-        A waveform must also be longer than the reflection padding of the log-mel, half an FFT. The padding of other
-        features is unknown: a whole FFT, or window, is always enough.
-        """
-        frames = (self.shrinks - 1) * front_end.hop_samples
-        if front_end.kind == "logmel":
-            return max(frames, front_end.fft_samples // 2 + 1)
-        return frames + max(front_end.window_samples, front_end.fft_samples)
-
-
-class _WaveformNetwork(_Network):
-    """Base class of networks on waveforms; `shortest_samples` is the minimum for one frame after pooling."""
-
-    Params: ClassVar[type] = NoParams
-    feature: ClassVar[str] = "waveform"
-    feature_params: ClassVar[Mapping[str, Any]] = {}
-    front_end: ClassVar[FrontEnd] = Waveform(WaveformParams()).front_end
-    shortest_samples: ClassVar[int]
-    pooled_samples: int
-    hop: ClassVar[int] = 0
-
-    def frame_samples(self, front_end: FrontEnd) -> int:  # noqa: ARG002 - independent of the rate
-        """The samples of an output frame of the network of `build_frames`: those of all poolings together."""
-        return self.pooled_samples
-
-    def build_frames(self, labels: Sequence[str], front_end: FrontEnd, pooling: str) -> paddle.nn.Layer:
-        """(B, 1, S, 1) -> (B, T' + 1, C) logits of frames and, last, of the clip."""
-        from pannsdist.builtin.panns import networks
-
-        frames = networks.FrameConfig(self.head, pooling, self.frame_samples(front_end), self.hop)
-        return self._built(networks.NetworkConfig(len(labels), front_end.bins, self._masks, frames))
-
-    def accepts(self, front_end: FrontEnd) -> bool:
-        """From scratch, a waveform of any rate."""
-        return front_end.kind == "waveform"
-
-    def minimum_samples(self, front_end: FrontEnd) -> int:  # noqa: ARG002 - independent of the rate
-        """Minimum for one frame after pooling."""
-        return self.shortest_samples
-
-
-class Cnn6(_LogMelNetwork):
+class Cnn6(LogMelNetwork):
     """PANNs CNN6: four 5x5 convolutions, 4.8 M parameters."""
 
     network = "cnn6"
     shrinks = 16
 
 
-class Cnn10(_LogMelNetwork):
+class Cnn10(LogMelNetwork):
     """PANNs CNN10: four blocks of two 3x3 convolutions, 5.2 M parameters."""
 
     network = "cnn10"
     shrinks = 16
 
 
-class Cnn14(_LogMelNetwork):
+class Cnn14(LogMelNetwork):
     """PANNs CNN14: six blocks of two 3x3 convolutions, 80.8 M parameters."""
 
     network = "cnn14"
@@ -224,37 +106,37 @@ class Cnn14DecisionLevelAtt(Cnn14):
     head = "att_block"
 
 
-class ResNet22(_LogMelNetwork):
+class ResNet22(LogMelNetwork):
     """PANNs ResNet22: stages of 2 basic residual blocks, 63.7 M parameters."""
 
     network = "resnet22"
 
 
-class ResNet38(_LogMelNetwork):
+class ResNet38(LogMelNetwork):
     """PANNs ResNet38: stages of 3, 4, 6 and 3 basic residual blocks, 73.8 M parameters."""
 
     network = "resnet38"
 
 
-class ResNet54(_LogMelNetwork):
+class ResNet54(LogMelNetwork):
     """PANNs ResNet54: stages of 3, 4, 6 and 3 bottlenecks, 104.3 M parameters."""
 
     network = "resnet54"
 
 
-class MobileNetV1(_LogMelNetwork):
+class MobileNetV1(LogMelNetwork):
     """PANNs MobileNetV1: depthwise and 1x1 convolutions, 4.8 M parameters."""
 
     network = "mobilenet_v1"
 
 
-class MobileNetV2(_LogMelNetwork):
+class MobileNetV2(LogMelNetwork):
     """PANNs MobileNetV2: inverted residuals, 4.1 M parameters."""
 
     network = "mobilenet_v2"
 
 
-class WavegramCnn14(_WaveformNetwork):
+class WavegramCnn14(WaveformNetwork):
     """PANNs Wavegram-CNN: CNN14 on features learned from the waveform, 81.0 M parameters."""
 
     Params: ClassVar[type] = FrameStrideParams
@@ -287,7 +169,7 @@ class WavegramLogmel128Cnn14(WavegramLogmelCnn14):
     details: ClassVar = {"mel_bins": 128}
 
 
-class Res1dNet31(_WaveformNetwork):
+class Res1dNet31(WaveformNetwork):
     """PANNs Res1dNet31: stages of 2 residual blocks on the waveform, 80.5 M parameters."""
 
     network = "res1dnet31"
@@ -301,7 +183,7 @@ class Res1dNet51(Res1dNet31):
     network = "res1dnet51"
 
 
-class DaiNet19(_WaveformNetwork):
+class DaiNet19(WaveformNetwork):
     """PANNs DaiNet19: four blocks of four convolutions on the waveform, 4.4 M parameters (Dai et al. 2017)."""
 
     network = "dainet19"
@@ -309,7 +191,7 @@ class DaiNet19(_WaveformNetwork):
     pooled_samples = 4 * 4**3
 
 
-class LeeNet11(_WaveformNetwork):
+class LeeNet11(WaveformNetwork):
     """PANNs LeeNet11: nine convolutions on the waveform, 0.7 M parameters (Lee et al. 2017)."""
 
     network = "leenet11"

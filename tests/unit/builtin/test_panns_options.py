@@ -15,7 +15,7 @@ from pannsdist.builtin.logmel import LogMel, LogMelParams
 from pannsdist.builtin.panns.spec_augment import AugmentInputs, SpecAugment
 from pannsdist.builtin.panns.tagger import Attention, Description, MaxTagger, MeanTagger
 from pannsdist.builtin.waveform import Waveform, WaveformParams
-from pannsdist.contracts import AUGMENT_NOISE_SIZE, NoParams, UserError
+from pannsdist.contracts import AUGMENT_NOISE_SIZE, UserError
 
 pytestmark = pytest.mark.slow
 
@@ -156,7 +156,8 @@ def test_stripes_are_left_out_only_in_training_and_only_where_wanted():
 
 
 def test_a_network_without_a_log_mel_has_no_stripes_to_leave_out():
-    assert {type(plugin(name).params) for name in ("LeeNet11", "Res1dNet31", "Wavegram_Cnn14")} == {NoParams}
+    for name in ("LeeNet11", "Res1dNet31", "Wavegram_Cnn14"):
+        assert not hasattr(plugin(name).params, "spec_augment")
     assert plugin("Wavegram_Logmel_Cnn14", spec_augment=True).params.spec_augment
 
 

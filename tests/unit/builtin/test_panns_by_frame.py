@@ -128,8 +128,8 @@ def test_a_network_by_frame_trains_in_a_static_graph_as_without():
         found.append(
             [loss.numpy(), *(weight.grad.numpy() for weight in layer.parameters() if not weight.stop_gradient)]
         )
-    for expected, got in zip(*found, strict=True):
-        np.testing.assert_array_equal(got, expected)
+    for expected, got in zip(*found, strict=True):  # Paddle 3.3 gives the same bits, 2.6 does not
+        np.testing.assert_allclose(got, expected, rtol=0, atol=0 if paddle.__version__ >= "3" else 1e-6)
 
 
 @pytest.mark.parametrize(("model", "most"), [(panns.Cnn6, "2, 4, 8, 16"), (panns.Cnn14, "2, 4, 8, 16, 32")])

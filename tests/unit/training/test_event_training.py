@@ -205,7 +205,9 @@ def test_an_evaluation_has_the_clip_in_one_place_and_its_frames_in_another():
     assert predictions.frames.frame_s == 0.1
     assert predictions.frames.durations_s.tolist() == [1.0] * 4
     assert predictions.frames.events[1] == clip(2, "strong").events
-    logits = network().eval()(paddle.to_tensor(clip(2, "strong").source.array[None])).numpy()[0]
+    made = network()
+    made.eval()
+    logits = made(paddle.to_tensor(clip(2, "strong").source.array[None])).numpy()[0]
     np.testing.assert_allclose(predictions.frames.logits[1], logits[:-1], atol=1e-6)
     np.testing.assert_allclose(predictions.logits[2], logits[-1], atol=1e-6)
 

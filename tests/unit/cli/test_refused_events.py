@@ -121,8 +121,8 @@ def test_an_event_after_the_end_of_its_sound_is_refused_where_the_sound_is_read(
 
 
 def test_a_network_without_frames_is_refused_for_events(work):
-    said = refused(work, "model.name=panns_wavegram_cnn14")
-    assert f"error: task in {work / 'settings.yaml'} is events, but model panns_wavegram_cnn14 " in said
+    said = refused(work, "model.name=ast_tiny")
+    assert f"error: task in {work / 'settings.yaml'} is events, but model ast_tiny " in said
     assert "does not answer by frame\n  choose a model that does, such as efficientat_mn04 or panns_cnn10" in said
     assert "next: pannsdist plugins list model" in said
 

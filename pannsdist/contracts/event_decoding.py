@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["DecodedEvents", "decode", "median_filtered", "median_frames", "reached"]
+__all__ = ["DecodedEvents", "decode", "median_filtered", "median_frames", "reached", "runs"]
 
 DECIMALS = 6
 """Times are in whole microseconds: else 50 frames of 0.14 s would end after 7 s, in another segment of one second."""
@@ -66,6 +66,14 @@ def median_filtered(values: NDArray[np.floating], frames: ArrayLike) -> NDArray[
     return filtered
 
 
+def runs(active: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """The runs of active frames in rows (R, T), by row and time: rows, first frames, frames behind."""
+    edged = np.pad(active.astype(np.int8), ((0, 0), (1, 1)))
+    steps = np.diff(edged, axis=1)
+    rows, first = np.nonzero(steps > 0)
+    return rows, first, np.nonzero(steps < 0)[1]
+
+
 def decode(
     probabilities: NDArray[np.floating],
     thresholds: ArrayLike,
@@ -79,11 +87,7 @@ def decode(
     `thresholds` and the lengths of the `median` filter, an odd number of frames, are () or (C,).
     """
     filtered = median_filtered(probabilities, median)
-    active = np.zeros((filtered.shape[1], len(filtered) + 2), np.int8)
-    active[:, 1:-1] = reached(filtered, thresholds).T
-    steps = np.diff(active, axis=1)
-    columns, first = np.nonzero(steps > 0)
-    _, behind = np.nonzero(steps < 0)
+    columns, first, behind = runs(reached(filtered, thresholds).T)
     peaks = np.array(
         [filtered[start:stop, column].max() for column, start, stop in zip(columns, first, behind, strict=True)],
         filtered.dtype,

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pannsdist.builtin.panns.bases import LogMelNetwork, WaveformNetwork
+from pannsdist.builtin.panns.bases import LogMelNetwork, WaveformNetwork, check_frame_stride
 from pannsdist.builtin.panns.params import FrameStrideParams, LogMelNetworkParams
 from pannsdist.contracts import FrontEnd
-from pannsdist.contracts.param_checks import check_params
 
 
 class Cnn6(LogMelNetwork):
@@ -146,9 +145,7 @@ class WavegramCnn14(WaveformNetwork):
 
     def __init__(self, params: FrameStrideParams | LogMelNetworkParams) -> None:
         super().__init__(params)
-        known = [2**power for power in range(1, 6)]
-        rule = ("frame_stride", params.frame_stride in known, ", ".join(map(str, known)))
-        check_params("model.params", params, [rule])
+        check_frame_stride(params, 32)
         self.pooled_samples = params.frame_stride * self.hop
 
 

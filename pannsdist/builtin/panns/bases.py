@@ -51,6 +51,13 @@ class PannsNetwork:
         return layer
 
 
+def check_frame_stride(params: FrameStrideParams | LogMelNetworkParams, most: int) -> None:
+    """Raise UserError for a `frame_stride` that is no power of 2 from 2 to `most`."""
+    known = [2**power for power in range(1, 6) if 2**power <= most]
+    rule = ("frame_stride", params.frame_stride in known, ", ".join(map(str, known)))
+    check_params("model.params", params, [rule])
+
+
 class LogMelNetwork(PannsNetwork):
     """Base class of networks on spectrograms; `shrinks` is the total pooling factor in time and frequency."""
 
@@ -65,9 +72,7 @@ class LogMelNetwork(PannsNetwork):
 
     def __init__(self, params: LogMelNetworkParams) -> None:
         super().__init__(params)
-        known = [2**power for power in range(1, 6) if 2**power <= self.shrinks]
-        rule = ("frame_stride", params.frame_stride in known, ", ".join(map(str, known)))
-        check_params("model.params", params, [rule])
+        check_frame_stride(params, self.shrinks)
         self.frame_stride = params.frame_stride
 
     def frame_samples(self, front_end: FrontEnd) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pannsdist.contracts.event_decoding import median_filtered, median_frames
+from pannsdist.contracts.event_decoding import median_filtered, median_frames, reached
 from pannsdist.inference.decisions import Decisions
 from pannsdist.inference.engines.compiled import TOLERANCE, max_difference
 from pannsdist.inference.engines.dygraph import Dygraph
@@ -97,8 +97,8 @@ def _difference(graph: GraphOutputs, inference_model: InferenceModel, sounds: Se
 
 def _check_active(active: np.ndarray, probabilities: np.ndarray, decisions: Decisions, frame_s: float) -> None:
     """Compare the decisions on frames of a graph with those of `detect` on its probabilities. Raises UserError."""
-    thresholds = np.asarray(decisions.frame_thresholds, np.float32)
-    wanted = median_filtered(probabilities[0], median_frames(decisions.median_s, frame_s)) >= thresholds
+    smooth = median_filtered(probabilities[0], median_frames(decisions.median_s, frame_s))
+    wanted = reached(smooth, decisions.frame_thresholds)
     if (active[0] != wanted).any():
         wrong = f"the export decides otherwise than the model for {int((active[0] != wanted).sum())} frames"
-        raise UserError(wrong, "give another engine's format, --format paddle or onnx")
+        raise UserError(wrong, "export it in the other format: --format paddle or onnx")

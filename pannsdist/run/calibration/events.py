@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from pannsdist.contracts.event_decoding import DECIMALS, median_filtered, median_frames, reached
+from pannsdist.contracts.event_decoding import DECIMALS, median_filtered, median_frames, reached, runs
 from pannsdist.contracts.predictions import FramePredictions
 from pannsdist.run.calibration.event_counts import Spans, matched, reference_spans
 from pannsdist.run.calibration.thresholds import Curve, Goal, best, quality
@@ -64,11 +64,7 @@ def _curves(frames: FramePredictions, temperature: float, median: int, reference
 
 def _detected(probabilities: NDArray[np.float32], threshold: float, frames: FramePredictions) -> Spans:
     """The runs of frames of one class (N, T) that reach a threshold; padding is 0 and reaches none."""
-    active = np.zeros((len(probabilities), probabilities.shape[1] + 2), np.int8)
-    active[:, 1:-1] = reached(probabilities, threshold)
-    steps = np.diff(active, axis=1)
-    clips, first = np.nonzero(steps > 0)
-    _, behind = np.nonzero(steps < 0)
+    clips, first, behind = runs(reached(probabilities, threshold))
     ends_s = np.minimum(np.round(behind * frames.frame_s, DECIMALS), np.round(frames.durations_s[clips], DECIMALS))
     return Spans(clips, np.round(first * frames.frame_s, DECIMALS), ends_s)
 

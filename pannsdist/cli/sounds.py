@@ -1,32 +1,28 @@
-"""`pannsdist predict`, `tag`, `detect` and `embed`: inference on audio files; `export`: models for deployment."""
+"""`pannsdist predict`, `tag`, `detect` and `embed`: inference on audio files."""
 
 from __future__ import annotations
 
 import argparse
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pannsdist.cli.arguments import PRECISIONS, add_device, from_one
+from pannsdist.cli.arguments import add_device, from_one
 from pannsdist.cli.event_formats import EVENT_OUTPUT_FORMATS, EventOutput
 from pannsdist.cli.formats import DECIDED_SCORES, FORMATS, SCORES, Output, Result
+from pannsdist.cli.model_arguments import RAW, add_engine, add_model, sound_sources
 from pannsdist.runtime import console, outputs, paddle_import, storage
-from pannsdist.runtime.errors import BadClip, UserError
+from pannsdist.runtime.errors import BadClip
 from pannsdist.runtime.foreign import excerpt
 from pannsdist.runtime.names import shown
 
 if TYPE_CHECKING:
     from pannsdist.audio.reader import AudioInput
-    from pannsdist.contracts import EncodedSource
     from pannsdist.inference.detection import Rule
     from pannsdist.inference.model import Model
-
-TAGGER = "panns_cnn14"
-RAW = "scores of the network, without the decisions of `pannsdist calibrate`"
-ENGINES = ("dygraph", "paddle", "onnx", "onednn")
 
 
 def add(commands: Any) -> None:
@@ -37,11 +33,11 @@ def add(commands: Any) -> None:
     _add_files(predicting, topk=5)
     predicting.set_defaults(run=_predict)
     tagging = commands.add_parser("tag", help="tag audio files with AudioSet's 527 classes, or those of a model folder")
-    _add_either(tagging)
+    add_model(tagging)
     _add_files(tagging, topk=10)
     tagging.set_defaults(run=_predict)
     detecting = commands.add_parser("detect", help="detect sound events with onset and offset")
-    _add_either(detecting)
+    add_model(detecting)
     of_event = "minimum probability of an event (default: those of the model's decisions, else 0.3)"
     detecting.add_argument("--threshold", type=float, help=of_event)
     detecting.add_argument(
@@ -57,18 +53,10 @@ def add(commands: Any) -> None:
     _add_files(detecting, topk=None, formats=EVENT_OUTPUT_FORMATS, default_window=frames)
     detecting.set_defaults(run=_detect)
     embedding = commands.add_parser("embed", help="compute an embedding of each audio file")
-    _add_either(embedding)
+    add_model(embedding)
     embedding.add_argument("-o", "--output", type=Path, required=True, help="output file (.npz)")
     _add_files(embedding, topk=None, formats=())
     embedding.set_defaults(run=_embed)
-    exporting = commands.add_parser("export", help="export a model for Paddle Inference or onnxruntime")
-    _add_either(exporting)
-    exporting.add_argument("--format", choices=("paddle", "onnx"), default="paddle")
-    exporting.add_argument("-o", "--output", type=Path, required=True, help="folder to create")
-    checks = "audio files to verify the export with (default: the first clips of the model's dataset)"
-    exporting.add_argument("--check", nargs="+", default=[], metavar="FILE", help=checks)
-    exporting.add_argument("--raw", action="store_true", help=RAW)
-    exporting.set_defaults(run=export)
 
 
 def _add_files(
@@ -91,21 +79,6 @@ def _add_files(
     add_device(parser)
     batches = "windows per forward pass, at most, also of several files (default: by the table, 8)"
     parser.add_argument("--batch-size", type=from_one, metavar="N", help=batches)
-
-
-def add_engine(parser: argparse.ArgumentParser) -> None:
-    """The options of every command that runs a network on sounds, but for training."""
-    default = "by the table of this machine or of the package: pannsdist engines"
-    parser.add_argument("--engine", choices=ENGINES, default="", help=f"what runs the network (default: {default})")
-    other = "bf16: faster where the processor has it, other probabilities; int8 is not there"
-    parser.add_argument("--precision", choices=PRECISIONS, default="", help=f"{other} (default: fp32)")
-
-
-def _add_either(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", default=TAGGER, help=f"model folder or model plugin (default: {TAGGER})")
-    parser.add_argument(
-        "--weights", default="", help="for a plugin: tag of its weights, or a file (default: its first tag)"
-    )
 
 
 def predict(model: Model, paths: Sequence[AudioInput], topk: int, output: Output, rule: Rule | None = None) -> bool:
@@ -178,24 +151,6 @@ def embed(model: Model, paths: Sequence[AudioInput], output: Path) -> bool:
     return _print_errors(failures)
 
 
-def export(chosen: argparse.Namespace) -> None:
-    """Export a model into a folder that can be used without this package."""
-    console.quiet_compiler()
-    outputs.require_folder(chosen.output, "-o")
-    from pannsdist.contracts import Clip
-    from pannsdist.inference.engines import export as exporting
-    from pannsdist.inference.model import load_model
-    from pannsdist.registry import Catalog
-
-    clips = [Clip(shown(path), path, ()) for path in _paths(chosen.check)]
-    model = load_model(chosen.model, chosen.weights, "dygraph", raw=chosen.raw)
-    if model.record is not None:
-        clips = clips or exporting.dataset_clips(model.record, Catalog.installed())
-    checked = exporting.export(model.inference_model, chosen.format, chosen.output, clips)
-    print(f"{chosen.output}: {chosen.format}, verified with {', '.join(checked.clips)}")
-    print(f"largest difference in scores: {checked.difference:.2g}")
-
-
 def _result(source: AudioInput, found: Any, remarks: tuple[str, ...]) -> Result:
     """The result of a file, after a note on what is missing of it and on unusual levels; both are fields in JSON."""
     from pannsdist.audio.reader import missing_part
@@ -221,7 +176,7 @@ def _predict(chosen: argparse.Namespace) -> bool:
     from pannsdist.inference.detection import Rule
 
     rule = None if chosen.threshold is None else Rule(chosen.threshold)
-    output, paths = _output(chosen), _paths(chosen.files)
+    output, paths = _output(chosen), sound_sources(chosen.files)
     return predict(_model(chosen), paths, chosen.topk, output, rule)
 
 
@@ -232,7 +187,7 @@ def _detect(chosen: argparse.Namespace) -> bool:
         outputs.require_suffix(chosen.plot, (".png",), "--plot")
         outputs.require_file(chosen.plot, "--plot")
     Rule(0.3 if chosen.threshold is None else chosen.threshold, chosen.min_duration, chosen.min_gap)
-    paths = _paths(chosen.files)
+    paths = sound_sources(chosen.files)
     output = EventOutput.of(chosen.output, chosen.format, paths)
     if chosen.plot is not None:
         from pannsdist.inference.drawing.plot import check_output
@@ -253,27 +208,8 @@ def _output(chosen: argparse.Namespace) -> Output:
 def _embed(chosen: argparse.Namespace) -> bool:
     outputs.require_suffix(chosen.output, (".npz",), "-o")
     outputs.require_file(chosen.output, "-o")
-    paths = _paths(chosen.files)
+    paths = sound_sources(chosen.files)
     return embed(_model(chosen), paths, chosen.output)
-
-
-def _paths(files: Iterable[str]) -> list[Path | EncodedSource]:
-    """The sound files that the arguments name; `-` is a list on standard input."""
-    from pannsdist.inference.sounds import listed_names, sound_files
-
-    found = sound_files(name for file in files for name in (listed_names(_standard_input()) if file == "-" else [file]))
-    for skipped in found.skipped:
-        console.note_main(f"left out: {skipped}")
-    return list(found.sources)
-
-
-def _standard_input() -> bytes:
-    if sys.stdin is None:  # closed: `<&-`
-        return b""
-    try:
-        return sys.stdin.buffer.read()
-    except OSError as error:
-        raise UserError(f"standard input cannot be read: {error.strerror}", "pipe a list of names") from error
 
 
 def _model(chosen: argparse.Namespace) -> Model:

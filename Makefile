@@ -10,6 +10,7 @@
 #                (BENCH="--against FILE": exit with 1 if something became slower than in those results)
 #   make bench-peers      the same beside PyTorch, torchlibrosa and panns-inference, which it installs into .venv-peers
 #                (TORCH===2.13.0 chooses PyTorch's version)
+#   make docs    the documentation site in site/, both languages; a warning is an error
 #   make dist    wheels of pannsdist and of the plugins and the sdist, from what is committed, in dist/, checked for PyPI
 #   make clean   remove what these made
 #   make test-gpu   on a machine with GPUs: what this project claims of them, as one table (`pannsdist doctor --prove`)
@@ -41,7 +42,7 @@ comma := ,
 # PyPI's newest GPU wheel is 2.6.2, which needs an older numpy and protobuf.
 EXTRAS := $(if $(filter gpu,$(PADDLE)),gpu$(comma)paddle26,cpu)
 
-.PHONY: demo test test-quick test-paddle2.6 test-long test-gpu check bench bench-peers dist clean
+.PHONY: demo test test-quick test-paddle2.6 test-long test-gpu check bench bench-peers docs dist clean
 
 demo: .venv/installed
 	.venv/bin/pannsdist train -c recipe:demo $(if $(filter cpu,$(PADDLE)),--nproc 2)
@@ -72,6 +73,9 @@ bench: .venv/installed
 bench-peers: .venv/installed .venv-peers/installed
 	.venv/bin/python benchmarks/bench.py --peers .venv-peers/bin/python $(BENCH)
 
+docs: .venv/developed
+	NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build --quiet
+
 dist: .venv/developed
 	rm -rf dist && mkdir -p dist/source
 	git archive HEAD | tar -x -C dist/source
@@ -81,7 +85,7 @@ dist: .venv/developed
 	.venv/bin/python -m twine check --strict dist/*
 
 clean:
-	rm -rf .venv .venv-paddle2.6 .venv-peers runs log dist
+	rm -rf .venv .venv-paddle2.6 .venv-peers runs log dist site build/docs
 
 .venv/installed: $(DECLARED)
 	@test -n "$(PYTHON)" || { echo "no suitable Python, see above" >&2; exit 2; }

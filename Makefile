@@ -74,7 +74,7 @@ bench-peers: .venv/installed .venv-peers/installed
 	.venv/bin/python benchmarks/bench.py --peers .venv-peers/bin/python $(BENCH)
 
 docs: .venv/developed
-	NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build --strict
 
 dist: .venv/developed
 	rm -rf dist && mkdir -p dist/source

@@ -1,7 +1,7 @@
 """What the site is made of: where each file of the repository stands on it, and its links rewritten to that.
 
-On GitHub a page links to files beside `docs/`; on the site those that are pages too are copied to it, and a link to any other
-file keeps its text alone. The pages are written into a folder with one sub-folder for each language.
+On GitHub a page links to files beside `docs/`; on the site those that are pages too are copied to it, and a link to any
+other file keeps its text alone. The pages are written into a folder with one sub-folder for each language.
 """
 
 from __future__ import annotations
@@ -82,6 +82,7 @@ def written() -> Iterator[tuple[str, str | bytes]]:
             yield place, converted(name, text_of(ROOT / name), site)
         yield f"{language}/gallery.md", gallery(site)
         yield f"{language}/decisions/index.md", decisions(language)
+    yield "assets/site.css", Path(__file__).with_name("site.css").read_bytes()
     for name, place in site.places.items():
         if place.startswith("images/"):
             yield place, (ROOT / name).read_bytes()
@@ -160,7 +161,8 @@ def gallery(site: Edition) -> str:
     for place, name in site.shown.items():
         for words, link in re.findall(r"!\[([^\]]*)\]\(([^)\s]+)\)", text_of(ROOT / name)):
             target = os.path.normpath(PurePosixPath(name).parent / link)
-            figures.setdefault(site.places[target], []).append((words, place))
+            if target in site.places:  # MkDocs refuses a page with a figure that is not there
+                figures.setdefault(site.places[target], []).append((words, place))
     lines = [f"# {title}", ""]
     own = PurePosixPath(site.language)
     for image, uses in sorted(figures.items()):

@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Iterator
-from itertools import groupby
 
 import pannsdist
 from pannsdist import contracts, settings
 from pannsdist.cli.command_line import command_parser
+from pannsdist.inference.model import Model
 from pannsdist.settings.schema import Settings
 
-HELP_COLUMNS = "100"
+HELP_COLUMNS = "90"
 TITLES = {
     "en": {
         "api": ("Python", "What `pannsdist` offers, and what a loaded model answers."),
@@ -32,7 +32,7 @@ COLUMNS = {"en": ("key", "default", "what it is"), "zh": ("键", "默认值", "�
 
 def generated() -> Iterator[tuple[str, str]]:
     """(place, content) of the pages of the reference in both languages."""
-    bodies = {"api": api(), "contracts": names("pannsdist.contracts", contracts.__all__), "cli": commands()}
+    bodies = {"api": api(), "contracts": contract(), "cli": commands()}
     for language, titles in TITLES.items():
         for name, (title, about) in titles.items():
             body = bodies.get(name) or keys(language)
@@ -40,19 +40,19 @@ def generated() -> Iterator[tuple[str, str]]:
 
 
 def api() -> str:
-    """The directives for mkdocstrings of what a user of the package meets."""
-    own = [name for name in pannsdist.__all__ if not name.startswith("__")]
-    return names("pannsdist", own) + names("pannsdist.inference.model", ["Model"])
+    """The directives for mkdocstrings of what a user of the package meets, where it is defined."""
+    offered = [getattr(pannsdist, name) for name in pannsdist.__all__ if not name.startswith("__")]
+    return "".join(f"::: {one.__module__}.{one.__name__}\n\n" for one in (*offered, Model))
 
 
-def names(module: str, wanted: list[str]) -> str:
-    """A directive for each name of a module, functions and classes before constants."""
-    ordered = sorted(wanted, key=lambda name: (name.isupper(), name.lower()))
-    return "".join(f"::: {module}.{name}\n\n" for name in ordered)
+def contract() -> str:
+    """Those of what a plugin imports; functions and classes before constants."""
+    ordered = sorted(contracts.__all__, key=lambda name: (name.isupper(), name.lower()))
+    return "".join(f"::: pannsdist.contracts.{name}\n\n" for name in ordered)
 
 
 def commands() -> str:
-    """Each command with its help, as a terminal of 100 columns shows it."""
+    """Each command with its help, as a terminal shows it."""
     os.environ["COLUMNS"] = HELP_COLUMNS
     return "".join(f"## {name}\n\n```text\n{text}```\n\n" for name, text in helps(command_parser()))
 
@@ -67,14 +67,13 @@ def helps(parser: argparse.ArgumentParser) -> Iterator[tuple[str, str]]:
 
 
 def keys(language: str) -> str:
-    """A table of the keys of each part of the settings."""
-    rows = [(key, default, doc) for key, default, doc in settings.describe(Settings)]
-    lines = []
-    for part, group in groupby(rows, key=lambda row: row[0].partition(".")[0] if "." in row[0] else ""):
-        lines += [f"## {part}" if part else "", "", "| " + " | ".join(COLUMNS[language]) + " |", "|---|---|---|"]
-        lines += [f"| `{key}` | `{cell(default)}` | {escaped(doc)} |" for key, default, doc in group]
-        lines.append("")
-    return "\n".join(lines)
+    """A table of the keys of each part of the settings, those of no part first."""
+    parts: dict[str, list[str]] = {"": []}
+    for key, default, doc in settings.describe(Settings):
+        row = f"| `{key}` | `{cell(default)}` | {escaped(doc)} |\n"
+        parts.setdefault(key.partition(".")[0] if "." in key else "", []).append(row)
+    head = "| " + " | ".join(COLUMNS[language]) + " |\n|---|---|---|\n"
+    return "".join(f"{f'## {part}' if part else ''}\n\n{head}{''.join(rows)}\n" for part, rows in parts.items())
 
 
 def cell(default: object) -> str:

@@ -200,6 +200,8 @@ RUN = (
     Run(r"pannsdist predict --model runs/esc10_events/best_model", shows=r"valid_000000\.wav"),
     Run(r"pannsdist export --model runs/esc10_events/best_model", leaves="exported_events/frames/model.onnx"),
     # docs
+    Run(r"pannsdist data cache -c digits.yaml$", shows=r"^clips: (\d+), all of each in the cache: \1$"),
+    Run(r"pannsdist data cache -c digits.yaml --check", shows=r"packs; damaged: none$"),
     Run(r"pannsdist crossval .* --dry-run", shows=r"fold_2"),
     Run(
         r"pannsdist crossval .* data.params.root=ESC-50-master --nproc 2",

@@ -333,6 +333,9 @@ LEFT = (
     Left(r"sbatch --nodes 4 ", "needs Slurm; tests/hosts/test_slurm.py starts one and submits this script"),
     Left(r"kubectl ", "needs a cluster; tests/hosts/test_kubernetes.py checks the files and runs their commands"),
     Left(r"pannsdist train -c FILE data.name=manifest data.params.path=https", "tests/runs/test_any_store.py does it"),
+    Left(
+        r"docker (build|run) ", "needs Docker; tests/house/test_containers.py lints the files and runs their commands"
+    ),
     Left(r"hf download ", "downloads a dataset; plugins/pannsdist-parquet/tests writes the same layout"),
     Left(r"python -m pytest plugins/", "these tests are part of `make test`"),
     Left(r"class FBeta:", "parts of what `plugins new` writes, which tests/runs/test_templates.py checks"),

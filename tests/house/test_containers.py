@@ -1,11 +1,15 @@
 """The container files: linted, pinned, and their commands run as they stand, where no Docker is needed."""
 
 import configparser
+import json
+import os
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import packing
@@ -105,7 +109,7 @@ def test_what_is_copied_is_there_and_sent_to_docker(name):
 
 
 @pytest.mark.long
-def test_the_commands_of_the_dockerfile_give_a_working_installation(tmp_path):
+def test_the_commands_of_the_dockerfile_give_an_installation_that_serves(tmp_path):
     """As the build stage of `Dockerfile` runs them, from what .dockerignore lets through; pip downloads 500 MB."""
     python = shutil.which("python3.12")
     if python is None or subprocess.run([python, "--version"], capture_output=True, check=False).returncode:
@@ -119,21 +123,45 @@ def test_the_commands_of_the_dockerfile_give_a_working_installation(tmp_path):
     stage = instructions("Dockerfile")
     stage = stage[1 : [word for word, _ in stage].index("FROM", 1)]
     env = {key: value for key, value in packing.clean_environment().items() if key != "VIRTUAL_ENV"}
-    for _, text in (line for line in stage if line[0] == "RUN"):
+    for text in (text for word, text in stage if word == "RUN"):
         command = text.replace("/source", str(source)).replace("/opt/pannsdist", str(target))
-        command = command.replace("python -m venv", f"{python} -m venv")
-        done = subprocess.run(command, shell=True, env=env, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
-    listed = subprocess.run(
-        [target / "bin" / "pannsdist", "plugins", "list"],
-        cwd=tmp_path,
-        env=env,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert re.search(r"^model +efficientat_mn04 ", listed.stdout, re.MULTILINE)
-    subprocess.run([target / "bin" / "python", "-m", "pip", "check"], env=env, check=True)
+        said_by(command.replace("python -m venv", f"{python} -m venv"), tmp_path, env)
+    env["PATH"] = f"{target / 'bin'}{os.pathsep}{env['PATH']}"
+    assert re.search(r"^model +efficientat_mn04 ", said_by("pannsdist plugins list", tmp_path, env), re.MULTILINE)
+    said_by("python -m pip check", tmp_path, env)
+    small = "train.epochs=1 schedule.warmup_epochs=0 data.workers=0 trackers.visualdl=null"
+    said_by(f"pannsdist train -c recipe:demo --nproc 1 {small} data.params.clips_per_class=4", tmp_path, env)
+    assert is_healthy_when_started(tmp_path / "runs" / "demo" / "best_model", tmp_path, env)
+
+
+def said_by(command: str, folder: Path, env: dict[str, str]) -> str:
+    """The output of a command that must succeed."""
+    done = subprocess.run(command, shell=True, cwd=folder, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def is_healthy_when_started(model: Path, folder: Path, env: dict[str, str]) -> bool:
+    """Whether HEALTHCHECK succeeds in time while ENTRYPOINT with CMD runs, on a free port and with this model."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    last = dict(instructions("Dockerfile"))
+    started = [
+        str(model) if word == "/model" else word for word in json.loads(last["ENTRYPOINT"]) + json.loads(last["CMD"])
+    ]
+    check = [word.replace("8000", port) for word in json.loads(last["HEALTHCHECK"].partition("CMD ")[2])]
+    server = subprocess.Popen([*started, "--port", port], cwd=folder, env=env)
+    try:
+        for _ in range(120):
+            if subprocess.run(check, env=env, stderr=subprocess.DEVNULL, check=False).returncode == 0:
+                return True
+            assert server.poll() is None, "the server ended"
+            time.sleep(0.5)
+        return False
+    finally:
+        server.terminate()
+        server.wait(60)
 
 
 @pytest.mark.long

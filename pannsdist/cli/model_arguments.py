@@ -21,11 +21,23 @@ ENGINES = ("dygraph", "paddle", "onnx", "onednn")
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
-    """The options `--model` and `--weights`: a model folder, or a plugin with published weights."""
-    parser.add_argument("--model", default=TAGGER, help=f"model folder or model plugin (default: {TAGGER})")
+    """The options `--model` and `--weights`: a model folder, one on a hub, or a plugin with published weights."""
+    what = "model folder, hf://USER/NAME or model plugin"
+    parser.add_argument("--model", default=TAGGER, help=f"{what} (default: {TAGGER})")
     parser.add_argument(
         "--weights", default="", help="for a plugin: tag of its weights, or a file (default: its first tag)"
     )
+
+
+def add_model_folder(parser: argparse.ArgumentParser) -> None:
+    """The option `--model` of a command that takes trained models only."""
+    what = "model folder, such as runs/NAME/best_model, or hf://USER/NAME"
+    parser.add_argument("--model", type=model_place, required=True, help=what)
+
+
+def model_place(text: str) -> str | Path:
+    """A model folder as a path; a URL as it is, since a path has no two slashes in a row."""
+    return text if "://" in text else Path(text)
 
 
 def add_engine(parser: argparse.ArgumentParser) -> None:

@@ -50,6 +50,7 @@ def load_model(  # noqa: PLR0913 - keyword arguments of the public API
     """Load a trained model from its folder, or a model plugin with published weights by its name.
 
     A Path, a string with a slash and the name of an existing folder are folders; any other string is a plugin's name.
+    `hf://USER/NAME[@REVISION]` and `modelscope://...` are models on a hub: fetched once, then read from this machine.
     `weights`, for a plugin, is one of its tags, or a file; empty for its first tag. `engine` is dygraph, paddle, onnx
     or onednn, by default that of a table; `precision` fp32 (the default) or bf16, which has other probabilities. Sounds
     are cut into windows of `window_s` seconds, one every `hop_s`; by default the evaluation length of the model (10 s
@@ -62,7 +63,9 @@ def load_model(  # noqa: PLR0913 - keyword arguments of the public API
     with paddle_import.paddle_imported():
         from pannsdist.inference.bundle import load_bundle
         from pannsdist.inference.inference_model import audioset_model
+        from pannsdist.inference.publishing.copies import model_folder
 
+        model = model_folder(model)
         options = InferenceOptions(engine, window_s, hop_s, device, batch_size, precision)
         catalog, folder = Catalog.installed(), expanded(model)
         with devices.selected(device or ""):

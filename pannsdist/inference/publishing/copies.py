@@ -1,0 +1,165 @@
+"""Copies of published models on this machine: one folder for each commit, fetched once, verified at every use.
+
+Nothing of a repository is executed, and no name of it becomes a path: the files of a model are asked for by their own
+names, within bounds, and checked against the hub's checksums and those of `SHA256SUMS`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pannsdist.inference.publishing import address, checksums
+from pannsdist.inference.publishing.address import Address
+from pannsdist.inference.publishing.checksums import MAX_BYTES, NEEDED
+from pannsdist.runtime import reading, storage
+from pannsdist.runtime.errors import BadBundle, UserError, shell_command
+from pannsdist.runtime.stores import hub, objects, urls
+from pannsdist.runtime.stores.failures import Passing, StoreError
+from pannsdist.runtime.stores.store import ObjectState
+from pannsdist.runtime.stores.urls import Url
+from pannsdist.runtime.user_folder import home
+from pannsdist.weights.downloads.fetch import exclusive
+
+DEFAULT = "HEAD"
+"""The name under which the commit of the default branch is remembered."""
+TOKENS = {"hf": "a token that may read it: HF_TOKEN, or `hf auth login`"}
+_said: set[str] = set()
+AT_COMMIT = "a commit that is on this machine needs no network"
+
+
+def model_folder(place: str | os.PathLike[str]) -> str | os.PathLike[str]:
+    """The folder of a model that `hf://USER/NAME[@REVISION]` names, fetched where it is not on this machine.
+
+    Anything but a URL is given back as it is. A commit that is on this machine makes no request; a branch or a tag is
+    resolved once in a process, and the commit is printed. Raises UserError for what cannot be had, BadBundle for what
+    is damaged or no model.
+    """
+    if not (isinstance(place, str) and urls.is_url(place)):
+        return place
+    wanted = address.parsed(place)
+    commit = _commit(wanted)
+    folder = _home(wanted) / commit
+    if not reading.is_folder(folder):
+        with exclusive(folder, UserError) as failure:
+            if failure:
+                raise UserError(*failure)
+            if not reading.is_folder(folder):
+                _fetch(wanted.at(commit), folder)
+    again = f"remove {folder}: the same command fetches it again"
+    checksums.verify(folder, wanted, again, shell_command("rm", "-r", folder))
+    return folder
+
+
+def _home(wanted: Address) -> Path:
+    """The folder of the copies of a repository, one for each commit, and of the commits of its branches."""
+    return home() / "models" / wanted.hub / wanted.repository
+
+
+def _commit(wanted: Address) -> str:
+    """The commit of an address. Off line, that which its branch had when it was last asked for."""
+    if hub.COMMIT.fullmatch(wanted.revision):
+        return wanted.revision
+    known = _home(wanted) / "refs" / (wanted.revision or DEFAULT)
+    if hub.is_offline():
+        commit = reading.text_or_empty(known).strip()
+        if not hub.COMMIT.fullmatch(commit):
+            right = f"unset {hub.OFFLINE}, or name a commit that is here\n{_here(wanted)}"
+            raise UserError(f"{wanted} is not on this machine, and {hub.OFFLINE} forbids to ask the hub", right)
+        _say(f"{wanted}: commit {commit}, as last asked for ({hub.OFFLINE} is set)")
+        return commit
+    with refusing(wanted):
+        commit = hub.commit_of(wanted.url)
+    if not hub.COMMIT.fullmatch(commit):
+        raise UserError(f"the hub gives no commit for {wanted}", "it does not speak the protocol of the Hub")
+    if reading.text_or_empty(known).strip() != commit:
+        storage.make_folder(known.parent)
+        storage.write_atomic(known, f"{commit}\n")
+    _say(f"{wanted}: commit {commit}")
+    return commit
+
+
+def _say(line: str) -> None:
+    """Print a line, once in a process."""
+    if line not in _said:
+        _said.add(line)
+        print(line, file=sys.stderr, flush=True)
+
+
+def _fetch(wanted: Address, folder: Path) -> None:
+    """Fetch the files of a model at a commit into a new folder, atomically."""
+    with refusing(wanted):
+        hub.commit_of(wanted.url)  # one attempt: what cannot be reached is said at once
+        states = _states(wanted)
+        size = sum(state.size_bytes for state in states.values())
+        print(f"downloading {wanted}, {size / 1e6:.1f} MB\n  to {folder}", file=sys.stderr, flush=True)
+
+        def fill(temporary: Path) -> None:
+            for name, state in states.items():
+                _receive(wanted.url / name, state, temporary / name)
+            checksums.verify(temporary, wanted, "ask its author: it was published so, or changed by hand")
+
+        storage.write_folder_atomic(folder, fill)
+
+
+def _states(wanted: Address) -> Mapping[str, ObjectState]:
+    """The files of a model in a repository. Raises BadBundle where one is missing or too large."""
+    listed = dict(objects.listing(wanted.url))
+    if lost := [name for name in NEEDED if name not in listed]:
+        right = "a model is published by `pannsdist publish`; other repositories are not read"
+        raise BadBundle(f"{wanted} is no model of pannsdist: it has no {', '.join(lost)}", right)
+    found = {name: listed[name] for name in MAX_BYTES if name in listed}
+    for name, state in found.items():
+        if not 0 <= state.size_bytes <= MAX_BYTES[name]:
+            wrong = f"{name} of {wanted} has {state.size_bytes:,} bytes"
+            raise BadBundle(wrong, f"at most {MAX_BYTES[name]:,} are fetched of such a file")
+    return found
+
+
+def _receive(url: Url, state: ObjectState, path: Path) -> None:
+    """Write an object into a file. Raises BadBundle where it has not the checksum that the hub knows."""
+    digest = _digest(state)
+    with storage.opened(path, "wb") as file:
+        for part in objects.parts(url, state):
+            digest.update(part)
+            with storage.writing(path):
+                file.write(part)
+    if digest.hexdigest() != state.version:
+        right = "the same command fetches it again; a mirror may have sent something else"
+        raise BadBundle(f"{url} came damaged: its checksum is not the one that the hub knows", right)
+
+
+def _digest(state: ObjectState) -> Any:
+    """What computes a checksum like that of the hub: SHA-256 of a large file, git's of any other."""
+    if len(state.version) == 64:
+        return hashlib.sha256()
+    return hashlib.sha1(b"blob %d\0" % state.size_bytes, usedforsecurity=False)
+
+
+@contextmanager
+def refusing(wanted: Address, token: str = "") -> Iterator[None]:
+    """Turn what a store raises in the block into a UserError about a model on a hub that needs a `token`."""
+    needs = token or TOKENS[wanted.hub]
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise UserError(f"{wanted}: {error.strerror}", f"{address.FORM}\na private one needs {needs}") from error
+    except PermissionError as error:
+        raise UserError(f"{wanted}: {error.strerror}", f"there is no such repository, or it needs {needs}") from error
+    except StoreError as error:
+        raise UserError(f"{wanted}: {error.strerror}", f"{AT_COMMIT}\n{_here(wanted)}") from error
+    except Passing as error:
+        raise UserError(f"{wanted}: {error}", f"try again; {AT_COMMIT}\n{_here(wanted)}") from error
+
+
+def _here(wanted: Address) -> str:
+    """The copies of a repository that are on this machine, as one line."""
+    folder = _home(wanted)
+    names = reading.names_in(folder) if reading.is_folder(folder) else []
+    commits = sorted(name for name in names if hub.COMMIT.fullmatch(name))
+    return f"on this machine: {', '.join(str(wanted.at(one)) for one in commits) or 'none'}"

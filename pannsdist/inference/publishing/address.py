@@ -31,7 +31,8 @@ class Address:
     @property
     def url(self) -> Url:
         """The repository as the stores know it."""
-        return urls.parsed(str(self))
+        owner, _, name = self.repository.partition("/")
+        return Url(self.hub, owner, f"{name}@{self.revision}" if self.revision else name)
 
     def at(self, revision: str) -> Address:
         """The same repository at another revision."""

@@ -17,18 +17,17 @@ from typing import Any
 from pannsdist.inference.publishing import address, checksums
 from pannsdist.inference.publishing.address import Address
 from pannsdist.inference.publishing.checksums import MAX_BYTES, NEEDED
+from pannsdist.inference.publishing.sources import SOURCES
 from pannsdist.runtime import reading, storage
 from pannsdist.runtime.errors import BadBundle, UserError, shell_command
-from pannsdist.runtime.stores import hub, objects, urls
+from pannsdist.runtime.stores import hub, urls
 from pannsdist.runtime.stores.failures import Passing, StoreError
 from pannsdist.runtime.stores.store import ObjectState
-from pannsdist.runtime.stores.urls import Url
 from pannsdist.runtime.user_folder import home
 from pannsdist.weights.downloads.fetch import exclusive
 
 DEFAULT = "HEAD"
 """The name under which the commit of the default branch is remembered."""
-TOKENS = {"hf": "a token that may read it: HF_TOKEN, or `hf auth login`"}
 _said: set[str] = set()
 AT_COMMIT = "a commit that is on this machine needs no network"
 
@@ -50,7 +49,7 @@ def model_folder(place: str | os.PathLike[str]) -> str | os.PathLike[str]:
             if failure:
                 raise UserError(*failure)
             if not reading.is_folder(folder):
-                _fetch(wanted.at(commit), folder)
+                _fetch(wanted, commit, folder)
     again = f"remove {folder}: the same command fetches it again"
     checksums.verify(folder, wanted, again, shell_command("rm", "-r", folder))
     return folder
@@ -74,9 +73,9 @@ def _commit(wanted: Address) -> str:
         _say(f"{wanted}: commit {commit}, as last asked for ({hub.OFFLINE} is set)")
         return commit
     with refusing(wanted):
-        commit = hub.commit_of(wanted.url)
+        commit = SOURCES[wanted.hub].version(wanted)
     if not hub.COMMIT.fullmatch(commit):
-        raise UserError(f"the hub gives no commit for {wanted}", "it does not speak the protocol of the Hub")
+        raise UserError(f"the hub names no version of {wanted}", "it does not speak the protocol of this hub")
     if reading.text_or_empty(known).strip() != commit:
         storage.make_folder(known.parent)
         storage.write_atomic(known, f"{commit}\n")
@@ -91,17 +90,18 @@ def _say(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
 
-def _fetch(wanted: Address, folder: Path) -> None:
+def _fetch(wanted: Address, commit: str, folder: Path) -> None:
     """Fetch the files of a model at a commit into a new folder, atomically."""
+    at = wanted if wanted.hub == "modelscope" else wanted.at(commit)
     with refusing(wanted):
-        hub.commit_of(wanted.url)  # one attempt: what cannot be reached is said at once
-        states = _states(wanted)
+        SOURCES[wanted.hub].version(at)  # one attempt: what cannot be reached is said at once
+        states = _states(at)
         size = sum(state.size_bytes for state in states.values())
-        print(f"downloading {wanted}, {size / 1e6:.1f} MB\n  to {folder}", file=sys.stderr, flush=True)
+        print(f"downloading {at}, {size / 1e6:.1f} MB\n  to {folder}", file=sys.stderr, flush=True)
 
         def fill(temporary: Path) -> None:
             for name, state in states.items():
-                _receive(wanted.url / name, state, temporary / name)
+                _receive(at, name, state, temporary / name)
             checksums.verify(temporary, wanted, "ask its author: it was published so, or changed by hand")
 
         storage.write_folder_atomic(folder, fill)
@@ -109,7 +109,7 @@ def _fetch(wanted: Address, folder: Path) -> None:
 
 def _states(wanted: Address) -> Mapping[str, ObjectState]:
     """The files of a model in a repository. Raises BadBundle where one is missing or too large."""
-    listed = dict(objects.listing(wanted.url))
+    listed = SOURCES[wanted.hub].files(wanted)
     if lost := [name for name in NEEDED if name not in listed]:
         right = "a model is published by `pannsdist publish`; other repositories are not read"
         raise BadBundle(f"{wanted} is no model of pannsdist: it has no {', '.join(lost)}", right)
@@ -121,17 +121,17 @@ def _states(wanted: Address) -> Mapping[str, ObjectState]:
     return found
 
 
-def _receive(url: Url, state: ObjectState, path: Path) -> None:
-    """Write an object into a file. Raises BadBundle where it has not the checksum that the hub knows."""
+def _receive(wanted: Address, name: str, state: ObjectState, path: Path) -> None:
+    """Write a file of a repository into a file. Raises BadBundle where it has not the checksum that the hub knows."""
     digest = _digest(state)
     with storage.opened(path, "wb") as file:
-        for part in objects.parts(url, state):
+        for part in SOURCES[wanted.hub].parts(wanted, name, state):
             digest.update(part)
             with storage.writing(path):
                 file.write(part)
     if digest.hexdigest() != state.version:
         right = "the same command fetches it again; a mirror may have sent something else"
-        raise BadBundle(f"{url} came damaged: its checksum is not the one that the hub knows", right)
+        raise BadBundle(f"{name} of {wanted} came damaged: its checksum is not the one that the hub knows", right)
 
 
 def _digest(state: ObjectState) -> Any:
@@ -144,7 +144,7 @@ def _digest(state: ObjectState) -> Any:
 @contextmanager
 def refusing(wanted: Address, token: str = "") -> Iterator[None]:
     """Turn what a store raises in the block into a UserError about a model on a hub that needs a `token`."""
-    needs = token or TOKENS[wanted.hub]
+    needs = token or f"a token that may read it: {SOURCES[wanted.hub].token}"
     try:
         yield
     except FileNotFoundError as error:

@@ -15,7 +15,7 @@ from pannsdist.registry import Catalog
 from pannsdist.run.publishing.card import card
 from pannsdist.run.publishing.facts import gathered
 from pannsdist.run.publishing.redacting import public_record, refuse_secrets
-from pannsdist.run.publishing.sending import send
+from pannsdist.run.publishing.sending import Parcel, send
 from pannsdist.runtime import outputs, reading, storage
 from pannsdist.runtime.errors import BadBundle, UserError, shell_command
 from pannsdist.runtime.foreign import MAX_JSON_BYTES, parse_json
@@ -126,8 +126,10 @@ def _done(request: PublishRequest, target: Address | Path, staged: Path) -> str:
         storage.write_folder_atomic(target, fill)
         return f"{target}: {len(names)} files\n  next: {_trying(target)}"
     message = request.message or f"Publish a model with pannsdist: {target.repository}"
-    commit = send(target, staged, names, request.private, message)
-    return f"published: {target}, commit {commit}, {len(names)} files\n  next: {_trying(target.at(commit))}"
+    commit = send(target, Parcel(staged, names, message, request.private))
+    at = target.at(commit) if commit else target
+    said = f", commit {commit}" if commit else ""
+    return f"published: {target}{said}, {len(names)} files\n  next: {_trying(at)}"
 
 
 def _trying(place: Address | Path) -> str:

@@ -1,39 +1,88 @@
-"""Sending a folder with a model to the Hugging Face Hub, as one commit."""
+"""Sending a folder with a model to a hub, as one commit."""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pannsdist.inference.publishing import sources
 from pannsdist.inference.publishing.address import Address
 from pannsdist.inference.publishing.copies import refusing
+from pannsdist.inference.publishing.sources import SOURCES
 from pannsdist.runtime.errors import UserError
 from pannsdist.runtime.stores import extras, hub
 
-WRITES = "a token that may write there: HF_TOKEN, or `hf auth login`"
+MAKE_PRIVATE = "make it private on the hub, or leave out --private"
 
 
-def send(address: Address, folder: Path, names: Sequence[str], private: bool, message: str) -> str:
-    """Commit files of a folder to a repository, which is created where there is none; the commit.
+@dataclass(frozen=True)
+class Parcel:
+    """What is sent: files of a folder, by name, with the message of their commit."""
+
+    folder: Path
+    names: Sequence[str]
+    message: str
+    is_private: bool = False
+
+
+def send(address: Address, parcel: Parcel) -> str:
+    """Commit files to a repository, which is created where there is none; the commit, empty if the hub does not tell.
 
     Raises UserError for a repository that is public although a private one was asked for, without a token, and for what
     the hub refuses.
     """
-    library = extras.library("hf")
-    if not library.get_token():
-        raise UserError(f"{address}: there is no token", WRITES)
+    token = f"a token that may write there: {SOURCES[address.hub].token}"
+    with refusing(address, token):
+        if not _has_token(address):
+            raise UserError(f"{address}: there is no token", token)
+        return _to_hugging_face(address, parcel) if address.hub == "hf" else _to_modelscope(address, parcel)
+
+
+def _has_token(address: Address) -> bool:
+    library = extras.library(address.hub)
+    return bool(library.get_token() if address.hub == "hf" else os.environ.get(SOURCES[address.hub].token))
+
+
+def _to_hugging_face(address: Address, parcel: Parcel) -> str:
+    library, repository = extras.library("hf"), address.repository
 
     def commit(api: Any) -> str:
-        api.create_repo(address.repository, private=private or None, exist_ok=True)
-        if private and not api.repo_info(address.repository).private:
-            right = "make it private on the hub, or leave out --private"
-            raise UserError(f"{address.repository} is there already, and public; nothing was sent", right)
+        api.create_repo(repository, private=parcel.is_private or None, exist_ok=True)
+        if parcel.is_private and not api.repo_info(repository).private:
+            raise _public(address)
         if address.revision:
-            api.create_branch(address.repository, branch=address.revision, exist_ok=True)
-        files = [library.CommitOperationAdd(path_in_repo=name, path_or_fileobj=str(folder / name)) for name in names]
-        how = {"commit_message": message, "revision": address.revision or None}
-        return str(api.create_commit(address.repository, files, **how).oid)
+            api.create_branch(repository, branch=address.revision, exist_ok=True)
+        files = [library.CommitOperationAdd(name, str(parcel.folder / name)) for name in parcel.names]
+        how = {"commit_message": parcel.message, "revision": address.revision or None}
+        return str(api.create_commit(repository, files, **how).oid)
 
-    with refusing(address, WRITES):
-        return str(hub.asked(address.url, commit))
+    return str(hub.asked(address.url, commit))
+
+
+def _to_modelscope(address: Address, parcel: Parcel) -> str:
+    from modelscope_hub.constants import Visibility
+    from modelscope_hub.errors import AlreadyExistsError
+
+    repository = address.repository
+
+    def commit(api: Any) -> None:
+        try:
+            api.create_repo(repository, "model", visibility="private" if parcel.is_private else "public")
+        except AlreadyExistsError:
+            if parcel.is_private and api.get_repo(repository, "model").visibility != Visibility.PRIVATE:
+                raise _public(address) from None
+        how = {"revision": address.revision or None, "allow_patterns": list(parcel.names), "use_cache": False}
+        with contextlib.redirect_stdout(sys.stderr):  # its report of the transfer
+            api.upload_folder(repository, "model", parcel.folder, commit_message=parcel.message, **how)
+
+    sources.asked(address.url, commit)
+    return ""
+
+
+def _public(address: Address) -> UserError:
+    return UserError(f"{address.repository} is there already, and public; nothing was sent", MAKE_PRIVATE)

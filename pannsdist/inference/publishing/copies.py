@@ -17,7 +17,7 @@ from typing import Any
 from pannsdist.inference.publishing import address, checksums
 from pannsdist.inference.publishing.address import Address
 from pannsdist.inference.publishing.checksums import MAX_BYTES, NEEDED
-from pannsdist.inference.publishing.sources import SOURCES
+from pannsdist.inference.publishing.hubs import MODEL_HUBS
 from pannsdist.runtime import reading, storage
 from pannsdist.runtime.errors import BadBundle, UserError, shell_command
 from pannsdist.runtime.stores import hub, urls
@@ -73,7 +73,7 @@ def _commit(wanted: Address) -> str:
         _say(f"{wanted}: commit {commit}, as last asked for ({hub.OFFLINE} is set)")
         return commit
     with refusing(wanted):
-        commit = SOURCES[wanted.hub].version(wanted)
+        commit = MODEL_HUBS[wanted.hub].version(wanted)
     if not hub.COMMIT.fullmatch(commit):
         raise UserError(f"the hub names no version of {wanted}", "it does not speak the protocol of this hub")
     if reading.text_or_empty(known).strip() != commit:
@@ -94,7 +94,7 @@ def _fetch(wanted: Address, commit: str, folder: Path) -> None:
     """Fetch the files of a model at a commit into a new folder, atomically."""
     at = wanted if wanted.hub == "modelscope" else wanted.at(commit)
     with refusing(wanted):
-        SOURCES[wanted.hub].version(at)  # one attempt: what cannot be reached is said at once
+        MODEL_HUBS[wanted.hub].version(at)  # one attempt: what cannot be reached is said at once
         states = _states(at)
         size = sum(state.size_bytes for state in states.values())
         print(f"downloading {at}, {size / 1e6:.1f} MB\n  to {folder}", file=sys.stderr, flush=True)
@@ -109,7 +109,7 @@ def _fetch(wanted: Address, commit: str, folder: Path) -> None:
 
 def _states(wanted: Address) -> Mapping[str, ObjectState]:
     """The files of a model in a repository. Raises BadBundle where one is missing or too large."""
-    listed = SOURCES[wanted.hub].files(wanted)
+    listed = MODEL_HUBS[wanted.hub].files(wanted)
     if lost := [name for name in NEEDED if name not in listed]:
         right = "a model is published by `pannsdist publish`; other repositories are not read"
         raise BadBundle(f"{wanted} is no model of pannsdist: it has no {', '.join(lost)}", right)
@@ -125,7 +125,7 @@ def _receive(wanted: Address, name: str, state: ObjectState, path: Path) -> None
     """Write a file of a repository into a file. Raises BadBundle where it has not the checksum that the hub knows."""
     digest = _digest(state)
     with storage.opened(path, "wb") as file:
-        for part in SOURCES[wanted.hub].parts(wanted, name, state):
+        for part in MODEL_HUBS[wanted.hub].parts(wanted, name, state):
             digest.update(part)
             with storage.writing(path):
                 file.write(part)
@@ -144,7 +144,7 @@ def _digest(state: ObjectState) -> Any:
 @contextmanager
 def refusing(wanted: Address, token: str = "") -> Iterator[None]:
     """Turn what a store raises in the block into a UserError about a model on a hub that needs a `token`."""
-    needs = token or f"a token that may read it: {SOURCES[wanted.hub].token}"
+    needs = token or f"a token that may read it: {MODEL_HUBS[wanted.hub].token}"
     try:
         yield
     except FileNotFoundError as error:

@@ -10,6 +10,7 @@ import yaml  # type: ignore[import-untyped]
 from pannsdist.run.publishing import limits
 from pannsdist.run.publishing.facts import Facts, SplitScores
 from pannsdist.run.publishing.markdown import cell, code, table
+from pannsdist.runtime.errors import shell_command
 from pannsdist.runtime.figures import score
 from pannsdist.settings.plain import flat
 
@@ -134,8 +135,8 @@ def _usage(facts: Facts, place: str) -> list[str]:
     plugins = {one.origin.distribution for one in (facts.record.model, facts.record.feature)} - {"pannsdist"}
     extra = "[cpu,hf]" if place.startswith("hf://") else "[cpu,modelscope]" if "://" in place else "[cpu]"
     commands = [
-        f"pip install 'pannsdist{extra}' {' '.join(sorted(plugins))}".rstrip(),
-        f"pannsdist predict --model {place} a.wav",
+        shell_command("pip", "install", f"pannsdist{extra}", *sorted(plugins)),
+        shell_command("pannsdist", "predict", "--model", place, "a.wav"),
     ]
     python = ["from pannsdist import load_model", "", f'model = load_model("{place}")', 'print(model.predict("a.wav"))']
     return ["## Use", "", *code("", commands), "", *code("python", python), ""]

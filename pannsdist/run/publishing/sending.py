@@ -7,13 +7,14 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from pannsdist.inference.publishing import sources
+from pannsdist.inference.publishing import hubs
 from pannsdist.inference.publishing.address import Address
 from pannsdist.inference.publishing.copies import refusing
-from pannsdist.inference.publishing.sources import SOURCES
+from pannsdist.inference.publishing.hubs import MODEL_HUBS
 from pannsdist.runtime.errors import UserError
 from pannsdist.runtime.stores import extras, hub
 
@@ -36,7 +37,7 @@ def send(address: Address, parcel: Parcel) -> str:
     Raises UserError for a repository that is public although a private one was asked for, without a token, and for what
     the hub refuses.
     """
-    token = f"a token that may write there: {SOURCES[address.hub].token}"
+    token = f"a token that may write there: {MODEL_HUBS[address.hub].token}"
     with refusing(address, token):
         if not _has_token(address):
             raise UserError(f"{address}: there is no token", token)
@@ -45,7 +46,7 @@ def send(address: Address, parcel: Parcel) -> str:
 
 def _has_token(address: Address) -> bool:
     library = extras.library(address.hub)
-    return bool(library.get_token() if address.hub == "hf" else os.environ.get(SOURCES[address.hub].token))
+    return bool(library.get_token() if address.hub == "hf" else os.environ.get(MODEL_HUBS[address.hub].token))
 
 
 def _to_hugging_face(address: Address, parcel: Parcel) -> str:
@@ -65,22 +66,20 @@ def _to_hugging_face(address: Address, parcel: Parcel) -> str:
 
 
 def _to_modelscope(address: Address, parcel: Parcel) -> str:
-    from modelscope_hub.constants import Visibility
-    from modelscope_hub.errors import AlreadyExistsError
-
-    repository = address.repository
+    library, repository = extras.library("modelscope").__name__, address.repository
+    errors, constants = (import_module(f"{library}.{name}") for name in ("errors", "constants"))
 
     def commit(api: Any) -> None:
         try:
             api.create_repo(repository, "model", visibility="private" if parcel.is_private else "public")
-        except AlreadyExistsError:
-            if parcel.is_private and api.get_repo(repository, "model").visibility != Visibility.PRIVATE:
+        except errors.AlreadyExistsError:
+            if parcel.is_private and api.get_repo(repository, "model").visibility != constants.Visibility.PRIVATE:
                 raise _public(address) from None
         how = {"revision": address.revision or None, "allow_patterns": list(parcel.names), "use_cache": False}
         with contextlib.redirect_stdout(sys.stderr):  # its report of the transfer
             api.upload_folder(repository, "model", parcel.folder, commit_message=parcel.message, **how)
 
-    sources.asked(address.url, commit)
+    hubs.asked(address.url, commit)
     return ""
 
 

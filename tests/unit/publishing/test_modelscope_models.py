@@ -4,7 +4,7 @@ import modelscope_server
 import numpy as np
 import pytest
 from modelscope_server import TOKEN
-from small_parts import install, write_small_bundle
+from small_parts import write_small_bundle
 
 from pannsdist import load_model
 from pannsdist.runtime.errors import BadBundle, UserError
@@ -26,15 +26,6 @@ def hub(tmp_path, monkeypatch):
     with modelscope_server.running() as running:
         monkeypatch.setenv("MODELSCOPE_ENDPOINT", running.objects.url().rstrip("/"))
         yield running
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """A model folder whose plugin is installed."""
-    install(tmp_path / "site", "small-parts", "[pannsdist.models]\nsmall = small_parts:SmallModel\n")
-    monkeypatch.syspath_prepend(str(tmp_path / "site"))
-    write_small_bundle(tmp_path / "run" / "best_model")
-    return tmp_path / "run" / "best_model"
 
 
 def scores(model):

@@ -19,7 +19,7 @@ from pannsdist.runtime.stores.urls import Url
 from pannsdist.runtime.stores.web import WebStore
 
 
-class Source(Protocol):
+class ModelHub(Protocol):
     """A hub. Every method raises as `Store`, and makes one attempt where it is not said otherwise."""
 
     token: str
@@ -44,15 +44,15 @@ class HuggingFace:
     token = "HF_TOKEN, or `hf auth login`"  # noqa: S105 - the name of a variable
 
     def version(self, wanted: Address) -> str:
-        """See `Source`."""
+        """See `ModelHub`."""
         return hub.commit_of(wanted.url)
 
     def files(self, wanted: Address) -> dict[str, ObjectState]:
-        """See `Source`."""
+        """See `ModelHub`."""
         return dict(objects.listing(wanted.url))
 
     def parts(self, wanted: Address, name: str, state: ObjectState) -> Iterator[bytes]:
-        """See `Source`."""
+        """See `ModelHub`."""
         return objects.parts(wanted.url / name, state)
 
 
@@ -66,7 +66,7 @@ class ModelScope:
     token = "MODELSCOPE_API_TOKEN"  # noqa: S105 - the name of a variable
 
     def version(self, wanted: Address) -> str:
-        """See `Source`."""
+        """See `ModelHub`."""
         found = self.files(wanted)
         if hub.COMMIT.fullmatch(wanted.revision):
             return wanted.revision
@@ -75,13 +75,13 @@ class ModelScope:
         return found[SUMS_FILE].version[:40]
 
     def files(self, wanted: Address) -> dict[str, ObjectState]:
-        """See `Source`."""
+        """See `ModelHub`."""
         revision = wanted.revision or None
         found = asked(wanted.url, lambda api: api.list_repo_files(wanted.repository, "model", revision=revision))
         return {one.path: ObjectState(int(one.size), str(one.sha256)) for one in found if one.type != "tree"}
 
     def parts(self, wanted: Address, name: str, state: ObjectState) -> Iterator[bytes]:
-        """See `Source`."""
+        """See `ModelHub`."""
         endpoint = urls.parsed(_config().endpoint)
         query = urlencode({"Revision": wanted.revision or "master", "FilePath": name})
         path = f"{endpoint.path}/api/v1/models/{wanted.repository}/repo".lstrip("/")
@@ -94,7 +94,7 @@ class ModelScope:
             yield part.content[start - part.first : end - part.first]
 
 
-SOURCES: dict[str, Source] = {"hf": HuggingFace(), "modelscope": ModelScope()}
+MODEL_HUBS: dict[str, ModelHub] = {"hf": HuggingFace(), "modelscope": ModelScope()}
 
 
 def asked(url: Url, question: Any) -> Any:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qs
 
 import object_server
 
@@ -132,8 +133,9 @@ class _Request:
             files = json.loads(self.handler.sent)["files"]
             modes = [{"path": one["path"], "uploadMode": mode_of(one["path"]), "shouldIgnore": False} for one in files]
             return {"files": modes}
-        if what == "tree":
-            return [self.entry(path, content) for path, content in repository.commits[commit].items()]
+        if what == "paths-info":
+            wanted, files = parse_qs(self.handler.sent.decode())["paths"], repository.commits[commit]
+            return [self.entry(path, files[path]) for path in wanted if path in files]
         return {"id": name, "sha": commit, "private": repository.private, "siblings": []}
 
     def entry(self, path: str, content: bytes) -> dict[str, Any]:

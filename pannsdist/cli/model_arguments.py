@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pannsdist.cli.arguments import PRECISIONS
 from pannsdist.runtime import console
@@ -29,15 +29,18 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     )
 
 
+class ModelPlace(argparse.Action):
+    """A model folder as a path; an address as it is, since a path has no two slashes in a row."""
+
+    def __call__(self, _: object, namespace: argparse.Namespace, values: Any, __: object = None) -> None:
+        """Store the value."""
+        setattr(namespace, self.dest, values if "://" in values else Path(values))
+
+
 def add_model_folder(parser: argparse.ArgumentParser) -> None:
     """The option `--model` of a command that takes trained models only."""
     what = "model folder, such as runs/NAME/best_model, or hf://USER/NAME"
-    parser.add_argument("--model", type=model_place, required=True, help=what)
-
-
-def model_place(text: str) -> str | Path:
-    """A model folder as a path; a URL as it is, since a path has no two slashes in a row."""
-    return text if "://" in text else Path(text)
+    parser.add_argument("--model", action=ModelPlace, required=True, help=what)
 
 
 def add_engine(parser: argparse.ArgumentParser) -> None:

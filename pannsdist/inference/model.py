@@ -71,8 +71,7 @@ def load_model(  # noqa: PLR0913 - keyword arguments of the public API
             if not (isinstance(model, os.PathLike) or len(folder.parts) > 1 or reading.is_folder(folder)):
                 return Model(audioset_model(catalog, str(model), weights), None, options)
             if weights:
-                wrong = f"weights '{weights}' beside the model folder {folder}"
-                raise UserError(wrong, "leave them out: it has its own")
+                raise UserError(f"weights '{weights}' beside the model folder {folder}", "it has its own weights")
             bundle = load_bundle(folder, catalog)
             own = bundle.inference_model
             return Model(replace(own, decisions=None) if raw else own, bundle.record, options)

@@ -109,11 +109,10 @@ def _fetch(wanted: Address, commit: str, folder: Path) -> None:
 
 def _states(wanted: Address) -> Mapping[str, ObjectState]:
     """The files of a model in a repository. Raises BadBundle where one is missing or too large."""
-    listed = MODEL_HUBS[wanted.hub].files(wanted)
-    if lost := [name for name in NEEDED if name not in listed]:
+    found = MODEL_HUBS[wanted.hub].files(wanted)
+    if lost := [name for name in NEEDED if name not in found]:
         right = "a model is published by `pannsdist publish`; other repositories are not read"
         raise BadBundle(f"{wanted} is no model of pannsdist: it has no {', '.join(lost)}", right)
-    found = {name: listed[name] for name in MAX_BYTES if name in listed}
     for name, state in found.items():
         if not 0 <= state.size_bytes <= MAX_BYTES[name]:
             wrong = f"{name} of {wanted} has {state.size_bytes:,} bytes"

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from urllib.parse import urlencode
 
 from pannsdist.inference.publishing.address import Address
-from pannsdist.inference.publishing.checksums import SUMS_FILE
+from pannsdist.inference.publishing.checksums import MAX_BYTES, SUMS_FILE
 from pannsdist.runtime.errors import UserError
 from pannsdist.runtime.stores import extras, hub, objects, urls
 from pannsdist.runtime.stores.failures import Passing, StoreError, forbidden, missing
@@ -30,7 +30,7 @@ class ModelHub(Protocol):
         ...
 
     def files(self, wanted: Address) -> dict[str, ObjectState]:
-        """The files of a repository at a revision, by name; `version` is a SHA-256, or git's name of a blob."""
+        """The files of a model that a repository has, by name; a `version` is a SHA-256, or git's name of a blob."""
         ...
 
     def parts(self, wanted: Address, name: str, state: ObjectState) -> Iterator[bytes]:
@@ -49,7 +49,7 @@ class HuggingFace:
 
     def files(self, wanted: Address) -> dict[str, ObjectState]:
         """See `ModelHub`."""
-        return dict(objects.listing(wanted.url))
+        return persistent(wanted.url, lambda: hub.states(wanted.url, MAX_BYTES))
 
     def parts(self, wanted: Address, name: str, state: ObjectState) -> Iterator[bytes]:
         """See `ModelHub`."""
@@ -77,8 +77,9 @@ class ModelScope:
     def files(self, wanted: Address) -> dict[str, ObjectState]:
         """See `ModelHub`."""
         revision = wanted.revision or None
-        found = asked(wanted.url, lambda api: api.list_repo_files(wanted.repository, "model", revision=revision))
-        return {one.path: ObjectState(int(one.size), str(one.sha256)) for one in found if one.type != "tree"}
+        how = {"revision": revision, "recursive": False}
+        found = asked(wanted.url, lambda api: api.list_repo_files(wanted.repository, "model", **how))
+        return {one.path: ObjectState(int(one.size), str(one.sha256)) for one in found if one.path in MAX_BYTES}
 
     def parts(self, wanted: Address, name: str, state: ObjectState) -> Iterator[bytes]:
         """See `ModelHub`."""

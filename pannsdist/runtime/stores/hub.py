@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,6 +82,13 @@ def commit_of(url: Url) -> str:
         how = {"repo_type": kind, "revision": revision or None}
         _commits[key] = str(asked(url, lambda api: api.repo_info(repository, **how)).sha)
     return _commits[key]
+
+
+def states(url: Url, names: Iterable[str]) -> dict[str, ObjectState]:
+    """The states of those of the files that a repository has, by name, in one request. Raises as `Store`."""
+    place = _place(url)
+    found = asked(url, lambda api: api.get_paths_info(place.repository, list(names), **_at(place)))
+    return {one.path: _state(one) for one in found if hasattr(one, "blob_id")}
 
 
 def is_offline() -> bool:

@@ -18,7 +18,10 @@ from pannsdist.runtime.errors import BadBundle, UserError
 from pannsdist.runtime.stores import hub as store
 from pannsdist.runtime.stores import objects
 
-pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # of huggingface_hub for httpx
+pytestmark = [
+    pytest.mark.any_paddle,
+    pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning"),  # of huggingface_hub for httpx
+]
 NOISE = np.random.default_rng(0).normal(0, 0.1, 4000)
 
 
@@ -193,6 +196,7 @@ def test_the_commands_of_a_folder_take_the_address(run, tmp_path):
     assert (code, "the labels of the dataset differ" in complaint) == (2, True), complaint
 
 
+@pytest.mark.slow
 def test_a_process_without_a_network_predicts_from_the_copy(hub, published, tmp_path):
     copies.model_folder("hf://me/small")
     soundfile.write(tmp_path / "a.wav", NOISE, 8000)

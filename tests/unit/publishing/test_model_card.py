@@ -22,6 +22,7 @@ from pannsdist.runtime.errors import UserError
 from pannsdist.training.tracking import SavedPredictions
 from pannsdist.training.tracking.predictions_file import write_predictions
 
+pytestmark = pytest.mark.any_paddle
 LABELS = ("high", "low")
 TOKEN = "hf_" + "a1B2" * 9
 

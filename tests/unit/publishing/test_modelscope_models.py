@@ -11,6 +11,7 @@ from pannsdist.runtime.errors import BadBundle, UserError
 from pannsdist.runtime.stores.hub import OFFLINE
 from pannsdist.runtime.stores.patience import PATIENCE
 
+pytestmark = pytest.mark.any_paddle
 NOISE = np.random.default_rng(0).normal(0, 0.1, 4000)
 
 

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 import soundfile
 
-pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # of huggingface_hub for httpx
+pytestmark = [
+    pytest.mark.any_paddle,
+    pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning"),  # of huggingface_hub for httpx
+]
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "en" / "publishing.md"
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 

@@ -17,6 +17,9 @@ READER, WRITER = "hf_secretreader", "hf_secretwriter"
 LARGE = (".pdparams",)
 """Endings of files that the hub stores as large ones."""
 
+COUNTED = {"downloads": 0, "likes": 0, "tags": []}
+"""What older clients need of a repository."""
+
 Files = dict[str, bytes]
 
 
@@ -136,7 +139,7 @@ class _Request:
         if what == "paths-info":
             wanted, files = parse_qs(self.handler.sent.decode())["paths"], repository.commits[commit]
             return [self.entry(path, files[path]) for path in wanted if path in files]
-        return {"id": name, "sha": commit, "private": repository.private, "siblings": []}
+        return {"id": name, "sha": commit, "private": repository.private, "siblings": [], **COUNTED}
 
     def entry(self, path: str, content: bytes) -> dict[str, Any]:
         size = self.hub.sizes.get(path, len(content))

@@ -14,8 +14,9 @@ from pannsdist.weights.downloads.cache import sha256
 
 CARD_FILE, SUMS_FILE = "README.md", "SHA256SUMS"
 MAX_BYTES = {RECORD_FILE: MAX_JSON_BYTES, WEIGHTS_FILE: 8 << 30, CARD_FILE: 1 << 20, SUMS_FILE: 1 << 16}
-"""The files of a published model, by the size up to which each is fetched. No other file of a repository is."""
-NEEDED = (RECORD_FILE, WEIGHTS_FILE, SUMS_FILE)
+"""The files of a published model, by the largest size of each."""
+FETCHED = (RECORD_FILE, WEIGHTS_FILE, SUMS_FILE)
+"""What is fetched of a repository, and nothing else: the card is for readers, who may edit it on the hub."""
 _LINE = re.compile(r"([0-9a-f]{64})  (\S+)")
 
 
@@ -26,15 +27,13 @@ def write_sums(folder: Path, names: Iterable[str]) -> None:
 
 
 def verify(folder: Path, place: object, right: str, command: str = "") -> None:
-    """Raise BadBundle unless every file of a published model in `folder` has its checksum.
+    """Raise BadBundle unless each file that is fetched of a model is in `folder` with its checksum.
 
     `place` names the model in the message. Raises CannotRead.
     """
     known = _sums(folder, place, right)
-    for name in MAX_BYTES:
+    for name in (RECORD_FILE, WEIGHTS_FILE):
         path = folder / name
-        if name == SUMS_FILE or not reading.exists(path):
-            continue
         try:
             found = reading.retried(lambda path=path: sha256(path))  # type: ignore[misc]
         except OSError as error:
@@ -46,7 +45,7 @@ def verify(folder: Path, place: object, right: str, command: str = "") -> None:
 
 def _sums(folder: Path, place: object, right: str) -> dict[str, str]:
     """The checksums by name. Raises BadBundle for a file with anything else, and where a needed file is missing."""
-    if lost := [name for name in NEEDED if not reading.exists(folder / name)]:
+    if lost := [name for name in FETCHED if not reading.exists(folder / name)]:
         raise BadBundle(f"{place} has no {', '.join(lost)}", right)
     raw = (folder / SUMS_FILE).read_bytes()[: MAX_BYTES[SUMS_FILE]]
     found = [_LINE.fullmatch(line) for line in raw.decode("utf-8", "replace").splitlines()]

@@ -16,7 +16,7 @@ from typing import Any
 
 from pannsdist.inference.publishing import address, checksums
 from pannsdist.inference.publishing.address import Address
-from pannsdist.inference.publishing.checksums import MAX_BYTES, NEEDED
+from pannsdist.inference.publishing.checksums import FETCHED, MAX_BYTES
 from pannsdist.inference.publishing.hubs import MODEL_HUBS
 from pannsdist.runtime import reading, storage
 from pannsdist.runtime.errors import BadBundle, UserError, shell_command
@@ -110,7 +110,7 @@ def _fetch(wanted: Address, commit: str, folder: Path) -> None:
 def _states(wanted: Address) -> Mapping[str, ObjectState]:
     """The files of a model in a repository. Raises BadBundle where one is missing or too large."""
     found = MODEL_HUBS[wanted.hub].files(wanted)
-    if lost := [name for name in NEEDED if name not in found]:
+    if lost := [name for name in FETCHED if name not in found]:
         right = "a model is published by `pannsdist publish`; other repositories are not read"
         raise BadBundle(f"{wanted} is no model of pannsdist: it has no {', '.join(lost)}", right)
     for name, state in found.items():

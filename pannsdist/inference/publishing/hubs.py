@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from urllib.parse import urlencode
 
 from pannsdist.inference.publishing.address import Address
-from pannsdist.inference.publishing.checksums import MAX_BYTES, SUMS_FILE
+from pannsdist.inference.publishing.checksums import FETCHED, SUMS_FILE
 from pannsdist.runtime.errors import UserError
 from pannsdist.runtime.stores import extras, hub, objects, urls
 from pannsdist.runtime.stores.failures import Passing, StoreError, forbidden, missing
@@ -49,7 +49,7 @@ class HuggingFace:
 
     def files(self, wanted: Address) -> dict[str, ObjectState]:
         """See `ModelHub`."""
-        return persistent(wanted.url, lambda: hub.states(wanted.url, MAX_BYTES))
+        return persistent(wanted.url, lambda: hub.states(wanted.url, FETCHED))
 
     def parts(self, wanted: Address, name: str, state: ObjectState) -> Iterator[bytes]:
         """See `ModelHub`."""
@@ -79,7 +79,7 @@ class ModelScope:
         revision = wanted.revision or None
         how = {"revision": revision, "recursive": False}
         found = asked(wanted.url, lambda api: api.list_repo_files(wanted.repository, "model", **how))
-        return {one.path: ObjectState(int(one.size), str(one.sha256)) for one in found if one.path in MAX_BYTES}
+        return {one.path: ObjectState(int(one.size), str(one.sha256)) for one in found if one.path in FETCHED}
 
     def parts(self, wanted: Address, name: str, state: ObjectState) -> Iterator[bytes]:
         """See `ModelHub`."""

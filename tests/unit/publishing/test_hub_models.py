@@ -130,7 +130,7 @@ def test_without_a_network_the_copies_on_this_machine_are_named(published, monke
 
 def test_a_damaged_copy_is_refused_and_so_is_what_comes_damaged(hub, published, monkeypatch):
     folder = Path(copies.model_folder("hf://me/small"))
-    for name in ("bundle.json", "model.pdparams", "README.md"):
+    for name in ("bundle.json", "model.pdparams"):
         before = (folder / name).read_bytes()
         (folder / name).write_bytes(before[:-1] + b"x")
         with pytest.raises(BadBundle, match=rf"(?s){name} of hf://me/small.*next: rm -r"):
@@ -175,6 +175,13 @@ def test_names_and_sizes_of_a_repository_cannot_do_harm(hub, published, tmp_path
     repository.branches["other"] = "0" * 40
     with pytest.raises(BadBundle, match=r"is no model of pannsdist: it has no bundle\.json"):
         load_model("hf://me/small@other")
+
+
+def test_a_card_that_was_edited_on_the_hub_changes_nothing(hub, published):
+    edited = {**hub.files("me/small", published), "README.md": b"words of its author"}
+    hub.repositories["me/small"].commit("main", edited)
+    assert load_model("hf://me/small").labels == ("high", "low")
+    assert not any(path.endswith("README.md") for _, path, *_ in hub.asked)
 
 
 @pytest.mark.usefixtures("published")

@@ -9,6 +9,7 @@ from pannsdist.runtime.errors import UserError
 from pannsdist.runtime.names import shown
 from pannsdist.runtime.redaction import without_credentials
 from pannsdist.runtime.stores import urls
+from pannsdist.runtime.stores.hub import KINDS
 from pannsdist.runtime.stores.urls import Url
 
 HUBS = ("hf", "modelscope")
@@ -47,7 +48,7 @@ def parsed(text: str) -> Address:
         right = f"models are read from {' and '.join(f'{name}://' for name in HUBS)}; copy others to a folder"
         raise UserError(f"{url} is no place of a model", right)
     found = _ADDRESS.fullmatch(rest)
-    if found is None or ".." in rest:
+    if found is None or ".." in rest or found[1] in KINDS:
         named = shown(without_credentials(text))
         raise UserError(f"{named} is no address of a model", f"such as {hub.lower()}://{FORM}")
     return Address(hub.lower(), f"{found[1]}/{found[2]}", found[3] or "")

@@ -212,14 +212,15 @@ def _decisions(facts: Facts) -> list[str]:
         return ["## Decisions", "", what, ""]
     goal = found.goal if found.goal == "f1" else f"{found.goal} {found.goal_value:g}"
     rows = [
-        ("fitted on", f"{found.clips} clips of `{found.fitted_on}`, for {goal}"),
+        ("fitted on", f"{found.clips} clips ({found.fitted_on}), for {goal}"),
         ("temperature", f"{found.temperature:.4g}"),
         ("common threshold", score(found.threshold)),
     ]
     if found.min_energy is not None:
         least = f"a sound whose energy is below {found.min_energy:.4g} is none of these"
         rows.append(("none of these", f"{least}; {100 * found.rejected:g} % of known clips were"))
-    return ["## Decisions", "", *table(("", ""), rows), ""]
+    applied = "Applied by every command, unless `--raw` is given; the scores above are without them."
+    return ["## Decisions", "", *table(("", ""), rows), "", applied, ""]
 
 
 def _training(facts: Facts) -> list[str]:
@@ -229,7 +230,7 @@ def _training(facts: Facts) -> list[str]:
         return ["## Training", "", what, ""]
     known = flat(dict(facts.record.settings))
     rows = [(f"`{key}`", str(known[key])) for key in TRAINING if known.get(key) not in (None, "", {}, [])]
-    rows += [(f"`{key}`", str(value)) for key, value in known.items() if key.startswith("augment.")]
+    rows += [(f"`{key}`", str(value or "as by default")) for key, value in known.items() if key.startswith("augment.")]
     rows.append(("epoch of the model", str(facts.record.epoch)))
     return ["## Training", "", *table(("setting", "value"), rows), "", "All settings are in `bundle.json`.", ""]
 

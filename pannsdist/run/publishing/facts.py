@@ -43,7 +43,7 @@ class SplitScores:
 class Facts:
     """What is known of a model. `clips` are those of the run by split, `class_clips` by split and class.
 
-    `is_beside` says whether the folder of its run or probe was there. `probe` is the content of `probe.json`.
+    Both are empty where the folder of its run or probe was not there. `probe` is the content of `probe.json`.
     """
 
     record: BundleRecord
@@ -53,7 +53,6 @@ class Facts:
     weights: str
     data: str
     probe: Mapping[str, Any] | None = None
-    is_beside: bool = False
 
     @property
     def hub_dataset(self) -> str:
@@ -72,7 +71,7 @@ def gathered(folder: Path, record: BundleRecord, catalog: Catalog) -> Facts:
     totals, counts = clip_counts(run)
     splits = [one for one in found if one is not None and one.scores]
     texts = (_weights_text(record, catalog), _data_text(record, catalog))
-    return Facts(record, splits, totals, counts, *texts, probe, bool(totals))
+    return Facts(record, splits, totals, counts, *texts, probe)
 
 
 def _valid(run: Path, record: BundleRecord, probe: Mapping[str, Any] | None) -> SplitScores | None:

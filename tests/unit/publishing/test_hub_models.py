@@ -106,6 +106,7 @@ def test_what_is_not_there_is_said_in_words(run, tmp_path):
         f"hf://me/small@{'0' * 40}": "no such revision",
         "hf://me/small/best_model": "no address of a model",
         "hf://me": "no address of a model",
+        "hf://datasets/sounds": "no address of a model",
         "hf://../../etc": "no address of a model",
         "s3://bucket/model": "no place of a model",
     }

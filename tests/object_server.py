@@ -51,8 +51,11 @@ class Handler(BaseHTTPRequestHandler):
         self._answer()
 
     def do_POST(self) -> None:
-        self.sent = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.sent = b"".join(self._chunks()) if "Transfer-Encoding" in self.headers else self._rest()
         self._answer()
+
+    def do_PUT(self) -> None:
+        self.do_POST()
 
     def do_HEAD(self) -> None:
         self._answer()
@@ -70,6 +73,15 @@ class Handler(BaseHTTPRequestHandler):
             self.send(404, {}, b"nothing is here")
         else:
             self.serve(objects.content[self.key])
+
+    def _rest(self) -> bytes:
+        return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+
+    def _chunks(self) -> Iterator[bytes]:
+        while size := int(self.rfile.readline(), 16):
+            yield self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
 
     def serve(self, content: bytes) -> None:
         tag = tag_of(content)

@@ -9,6 +9,7 @@ from typing import Any
 
 from pannsdist import settings
 from pannsdist.cli.arguments import add_device, from_one
+from pannsdist.cli.model_arguments import add_model_folder
 from pannsdist.runtime import devices, outputs, paddle_import, storage
 from pannsdist.runtime.errors import UserError
 
@@ -20,7 +21,7 @@ def add(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "evaluate", help="evaluate a trained model on a split of a dataset"
     )
-    parser.add_argument("--model", type=Path, required=True, help="model folder, such as runs/NAME/best_model")
+    add_model_folder(parser)
     parser.add_argument("-c", "--config", type=Path, required=True, help="settings file (YAML) with the dataset")
     parser.add_argument("--split", default="valid", help="split of the dataset (default: valid)")
     parser.add_argument("--per-class", action="store_true", help="the scores of each class too; in CSV those alone")
@@ -41,6 +42,7 @@ def add(commands: Any) -> None:
 def _evaluate(chosen: argparse.Namespace) -> None:
     form = _check_outputs(chosen)
     paddle_import.import_paddle()
+    from pannsdist.inference.publishing.copies import model_folder
     from pannsdist.registry import Catalog
     from pannsdist.run.evaluation import evaluate_bundle
     from pannsdist.run.evaluation_output import write_predictions
@@ -48,7 +50,9 @@ def _evaluate(chosen: argparse.Namespace) -> None:
     size = [] if chosen.batch_size is None else [f"valid.batch_size={chosen.batch_size}"]
     read, origin = settings.load(chosen.config, [*chosen.overrides, *size])
     with devices.selected(chosen.device):
-        evaluated = evaluate_bundle(chosen.model, read, origin, Catalog.installed(), chosen.split, chosen.raw)
+        evaluated = evaluate_bundle(
+            Path(model_folder(chosen.model)), read, origin, Catalog.installed(), chosen.split, chosen.raw
+        )
     text = evaluated.text(form, chosen.per_class)
     for error in evaluated.evaluation.bad:
         print(f"skipped: {error.wrong}", file=sys.stderr)

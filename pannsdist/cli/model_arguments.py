@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pannsdist.cli.arguments import PRECISIONS
 from pannsdist.runtime import console
@@ -21,11 +21,26 @@ ENGINES = ("dygraph", "paddle", "onnx", "onednn")
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
-    """The options `--model` and `--weights`: a model folder, or a plugin with published weights."""
-    parser.add_argument("--model", default=TAGGER, help=f"model folder or model plugin (default: {TAGGER})")
+    """The options `--model` and `--weights`: a model folder, one on a hub, or a plugin with published weights."""
+    what = "model folder, hf://USER/NAME or model plugin"
+    parser.add_argument("--model", default=TAGGER, help=f"{what} (default: {TAGGER})")
     parser.add_argument(
         "--weights", default="", help="for a plugin: tag of its weights, or a file (default: its first tag)"
     )
+
+
+class ModelPlace(argparse.Action):
+    """A model folder as a path; an address as it is, since a path has no two slashes in a row."""
+
+    def __call__(self, _: object, namespace: argparse.Namespace, values: Any, __: object = None) -> None:
+        """Store the value."""
+        setattr(namespace, self.dest, values if "://" in values else Path(values))
+
+
+def add_model_folder(parser: argparse.ArgumentParser) -> None:
+    """The option `--model` of a command that takes trained models only."""
+    what = "model folder, such as runs/NAME/best_model, or hf://USER/NAME"
+    parser.add_argument("--model", action=ModelPlace, required=True, help=what)
 
 
 def add_engine(parser: argparse.ArgumentParser) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pannsdist.cli.arguments import add_device, from_one
 from pannsdist.cli.event_formats import EVENT_OUTPUT_FORMATS, EventOutput
 from pannsdist.cli.formats import DECIDED_SCORES, FORMATS, SCORES, Output, Result
-from pannsdist.cli.model_arguments import RAW, add_engine, add_model, sound_sources
+from pannsdist.cli.model_arguments import RAW, add_engine, add_model, add_model_folder, sound_sources
 from pannsdist.runtime import console, outputs, paddle_import, storage
 from pannsdist.runtime.errors import BadClip
 from pannsdist.runtime.foreign import excerpt
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def add(commands: Any) -> None:
     """Add the subcommands to the parser."""
     predicting = commands.add_parser("predict", help="classify audio files with a trained model")
-    predicting.add_argument("--model", type=Path, required=True, help="model folder, such as runs/NAME/best_model")
+    add_model_folder(predicting)
     predicting.set_defaults(weights="")
     _add_files(predicting, topk=5)
     predicting.set_defaults(run=_predict)

@@ -49,29 +49,29 @@ def load_model(  # noqa: PLR0913 - keyword arguments of the public API
 ) -> Model:
     """Load a trained model from its folder, or a model plugin with published weights by its name.
 
-    A Path, a string with a slash and the name of an existing folder are folders; any other string is a plugin's name.
-    `weights`, for a plugin, is one of its tags, or a file; empty for its first tag. `engine` is dygraph, paddle, onnx
-    or onednn, by default that of a table; `precision` fp32 (the default) or bf16, which has other probabilities. Sounds
-    are cut into windows of `window_s` seconds, one every `hop_s`; by default the evaluation length of the model (10 s
-    for published weights), without overlap. `device` is cpu, gpu or gpu:N; the default is Paddle's current one, which a
-    device of the model does not change. A forward pass takes up to `batch_size` windows, by default 8. With `raw` the
-    decisions of a model folder are left out: scores are those of the network, as before `pannsdist calibrate`.
-    Importing this module imports no Paddle; this call does, with the kernels of MKL that are fast on AMD processors.
+    A Path, a string with a slash and the name of an existing folder are folders, `hf://USER/NAME[@REVISION]` and
+    `modelscope://...` published ones; any other string is a plugin's name. `weights`, for a plugin, is one of its tags,
+    or a file; empty for its first tag. `engine` is dygraph, paddle, onnx or onednn, by default that of a table;
+    `precision` fp32 (the default) or bf16, which has other probabilities. Sounds are cut into windows of `window_s`
+    seconds, one every `hop_s`; by default the evaluation length of the model (10 s for published weights), without
+    overlap. `device` is cpu, gpu or gpu:N; the default is Paddle's current one, which a device of the model does not
+    change. A forward pass takes up to `batch_size` windows, by default 8. With `raw` the decisions of a model folder
+    are left out: scores are those of the network, as before `pannsdist calibrate`. Paddle is imported by this call,
+    with the kernels of MKL that are fast on AMD processors.
     Raises UserError for an unsuitable or damaged model or a device that is not there, BrokenPlugin for a bad plugin.
     """
     with paddle_import.paddle_imported():
         from pannsdist.inference.bundle import load_bundle
         from pannsdist.inference.inference_model import audioset_model
+        from pannsdist.inference.publishing.copies import model_folder
 
         options = InferenceOptions(engine, window_s, hop_s, device, batch_size, precision)
-        catalog, folder = Catalog.installed(), expanded(model)
+        catalog, folder = Catalog.installed(), expanded(model := model_folder(model))
         with devices.selected(device or ""):
             if not (isinstance(model, os.PathLike) or len(folder.parts) > 1 or reading.is_folder(folder)):
                 return Model(audioset_model(catalog, str(model), weights), None, options)
             if weights:
-                raise UserError(
-                    f"weights '{weights}' beside the model folder {folder}", "leave them out: it has its own"
-                )
+                raise UserError(f"weights '{weights}' beside the model folder {folder}", "it has its own weights")
             bundle = load_bundle(folder, catalog)
             own = bundle.inference_model
             return Model(replace(own, decisions=None) if raw else own, bundle.record, options)

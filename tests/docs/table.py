@@ -305,6 +305,11 @@ TESTED = (
         ("python",),
         "tests/runs/test_seed_document.py::test_the_page_of_the_docs_shows_the_same_code",
     ),
+    Tested(
+        "docs/en/publishing.md",
+        ("", "python"),
+        "tests/unit/publishing/test_publishing_page.py::test_the_blocks_of_the_page_run_with_a_hub",
+    ),
     Tested("docs/en/export.md", ("python",), "tests/unit/inference/engines/test_export.py::snippet_answers"),
 )
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from pannsdist.runtime.errors import UserError, shell_command
 
-LIBRARY = {"s3": "s3fs", "gs": "gcsfs", "oss": "ossfs", "hf": "huggingface_hub"}
-"""By scheme, which is the name of the extra too. The web needs none."""
-CHATTY = ("botocore", "aiobotocore", "httpx", "httpx2")
+LIBRARY = {"s3": "s3fs", "gs": "gcsfs", "oss": "ossfs", "hf": "huggingface_hub", "modelscope": "modelscope_hub"}
+"""By scheme, which is the name of the extra too. The web needs none; modelscope has models alone."""
+CHATTY = ("botocore", "aiobotocore", "httpx", "httpx2", "modelscope_hub")
 """Loggers that report each request, with its whole address, and where credentials were found."""
 S3_VARIABLES = "AWS_"
 """What the names of the variables begin with that say where and who S3 is."""

@@ -46,9 +46,9 @@ class Passing(Exception):
         self.wait_s = wait_s
 
 
-def missing(url: Url) -> FileNotFoundError:
+def missing(url: Url, said: str = "the store has no such object") -> FileNotFoundError:
     """The error for an object that the store does not have."""
-    return FileNotFoundError(errno.ENOENT, "the store has no such object", str(url))
+    return FileNotFoundError(errno.ENOENT, said, str(url))
 
 
 def forbidden(url: Url, said: str) -> PermissionError:

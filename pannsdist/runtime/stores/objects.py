@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from pannsdist.runtime.stores.blocks import BLOCK_BYTES, block_cache, block_key
 from pannsdist.runtime.stores.buckets import BucketStore, S3Store
@@ -22,6 +23,8 @@ FRESH_S = 30.0
 """A state that was asked within this time is not asked again when many are."""
 RUN_BLOCKS = 8
 """Blocks of one request at most, where they are read one after the other."""
+PART_BYTES = RUN_BLOCKS * BLOCK_BYTES
+"""What is asked for at a time of an object that is copied."""
 _STORES: dict[str, Store] = {
     **{scheme: WebStore() for scheme in WEB},
     "s3": S3Store(),
@@ -69,6 +72,14 @@ def read_bytes(url: Url, at_most: int = -1) -> bytes:
     """The whole object as it is now, or its first bytes. Raises OSError."""
     with io.BufferedReader(ObjectReader(url, _state_now(url))) as file:
         return file.read(at_most)
+
+
+def parts(url: Url, state: ObjectState) -> Iterator[bytes]:
+    """The bytes of an object in this state, from its first to its last; none are kept as blocks. Raises OSError."""
+    for start in range(0, state.size_bytes, PART_BYTES):
+        end = min(start + PART_BYTES, state.size_bytes)
+        part = persistent(url, partial(_STORES[url.scheme].fetch, url, state, start, end))
+        yield part.content[start - part.first : end - part.first]
 
 
 def _state_now(url: Url) -> ObjectState:

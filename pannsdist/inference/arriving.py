@@ -11,7 +11,7 @@ from pannsdist.inference.detection import WindowScores
 
 
 class ArrivingTimeline:
-    """The windows or frames of a sound that arrives in blocks (S,) at `rate_hz`, that of the network, in constant memory.
+    """The windows or frames of a sound that arrives in blocks (S,) at the network's `rate_hz`, in constant memory.
 
     `score` computes them from windows that were cut; `rest` gives those that it keeps until the last window is known.
     """

@@ -177,7 +177,7 @@ def _microphone(name: str, rate_hz: float | None, channels: int, is_stopped: Cal
 
 def _heard(microphone: Microphone) -> Iterator[np.ndarray]:
     """The blocks of a microphone; what is lost is said each time that it becomes more."""
-    name = f"{microphone.name}, {microphone.rate_hz:g} Hz, {microphone.channels} channels"
+    name = f"{microphone.name}, {microphone.rate_hz:g} Hz, channels: {microphone.channels}"
     print(f"listening: {name}; Ctrl-C ends", file=sys.stderr, flush=True)
     said = (0, 0)
     for block in microphone:

@@ -19,7 +19,7 @@ from pannsdist.inference.options import InferenceOptions
 from pannsdist.runtime.errors import BadClip, UserError
 
 LABELS = ("a", "b", "c")
-WINDOWS = InferenceOptions("dygraph", 0.2, 0.05)
+WINDOWS = InferenceOptions("dygraph", 0.2, 0.1)
 FRAMES = InferenceOptions("dygraph")
 SAME = 1e-5
 LENGTHS_S = (0.01, 0.21, 3.0, 12.3, 21.7)
@@ -340,4 +340,4 @@ def test_a_long_stream_takes_the_memory_of_a_short_one(models, name):
             stream.push(given[at : at + 1600])
         held.append(held_bytes())
     tracemalloc.stop()
-    assert held[-1] - held[0] < 20_000, held
+    assert max(held) - held[0] < 300_000, held  # a window of frames has 200 kB; three minutes of sound have 5.8 MB

@@ -6,6 +6,8 @@ import pytest
 from pannsdist.audio.arriving import Resampling
 from pannsdist.audio.chunks import resample
 
+pytestmark = pytest.mark.any_paddle
+
 
 def noise(duration_s, rate_hz):
     return np.random.default_rng(0).normal(0, 0.1, round(duration_s * rate_hz)).astype(np.float32)

@@ -18,6 +18,7 @@ import pytest
 import soundfile
 from loud_model import RATE_HZ, sound
 
+pytestmark = [pytest.mark.slow, pytest.mark.any_paddle]
 LISTEN = (sys.executable, "-m", "pannsdist", "listen")
 RATE_HZ_TEXT = str(RATE_HZ)
 EVENTS = [(0.0, 2.0, "loud"), (2.0, 4.0, "quiet")]

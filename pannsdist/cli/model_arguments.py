@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pannsdist.cli.arguments import PRECISIONS
-from pannsdist.runtime import console
+from pannsdist.runtime import console, paddle_import
 from pannsdist.runtime.errors import UserError
 
 if TYPE_CHECKING:
     from pannsdist.contracts import EncodedSource
+    from pannsdist.inference.model import Model
 
 TAGGER = "panns_cnn14"
 RAW = "scores of the network, without the decisions of `pannsdist calibrate`"
@@ -49,6 +50,35 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--engine", choices=ENGINES, default="", help=f"what runs the network (default: {default})")
     other = "bf16: faster where the processor has it, other probabilities; int8 is not there"
     parser.add_argument("--precision", choices=PRECISIONS, default="", help=f"{other} (default: fp32)")
+
+
+def add_windows(parser: argparse.ArgumentParser, default: str) -> None:
+    """The options `--window` and `--hop`."""
+    parser.add_argument("--window", type=float, help=f"window length in seconds (default: {default})")
+    parser.add_argument("--hop", type=float, help="hop between windows in seconds (default: the window length)")
+
+
+def add_rule(parser: argparse.ArgumentParser) -> None:
+    """The options of the rule by which events are found."""
+    of_event = "minimum probability of an event (default: those of the model's decisions, else 0.3)"
+    parser.add_argument("--threshold", type=float, help=of_event)
+    of_gap = "merge events of a class with a shorter gap, in seconds"
+    parser.add_argument("--min-gap", type=float, default=0.0, help=of_gap)
+    of_duration = "drop shorter events, in seconds, after merging"
+    parser.add_argument("--min-duration", type=float, default=0.0, help=of_duration)
+
+
+def load(chosen: argparse.Namespace) -> Model:
+    """The model that the options of a command choose, after its engine was told."""
+    console.quiet_compiler()
+    paddle_import.import_paddle()
+    from pannsdist.inference.model import load_model
+
+    windows, how = (chosen.window, chosen.hop), {"device": chosen.device or None, "batch_size": chosen.batch_size}
+    engine, precision, raw = chosen.engine or None, chosen.precision or None, getattr(chosen, "raw", False)
+    model = load_model(chosen.model, chosen.weights, engine, *windows, precision=precision, raw=raw, **how)
+    print(f"engine: {model.engine}", file=sys.stderr, flush=True)
+    return model
 
 
 def sound_sources(files: Iterable[str]) -> list[Path | EncodedSource]:

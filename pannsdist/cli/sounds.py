@@ -13,8 +13,17 @@ from typing import TYPE_CHECKING, Any
 from pannsdist.cli.arguments import add_device, from_one
 from pannsdist.cli.event_formats import EVENT_OUTPUT_FORMATS, EventOutput
 from pannsdist.cli.formats import DECIDED_SCORES, FORMATS, SCORES, Output, Result
-from pannsdist.cli.model_arguments import RAW, add_engine, add_model, add_model_folder, sound_sources
-from pannsdist.runtime import console, outputs, paddle_import, storage
+from pannsdist.cli.model_arguments import (
+    RAW,
+    add_engine,
+    add_model,
+    add_model_folder,
+    add_rule,
+    add_windows,
+    load,
+    sound_sources,
+)
+from pannsdist.runtime import console, outputs, storage
 from pannsdist.runtime.errors import BadClip
 from pannsdist.runtime.foreign import excerpt
 from pannsdist.runtime.names import shown
@@ -38,14 +47,7 @@ def add(commands: Any) -> None:
     tagging.set_defaults(run=_predict)
     detecting = commands.add_parser("detect", help="detect sound events with onset and offset")
     add_model(detecting)
-    of_event = "minimum probability of an event (default: those of the model's decisions, else 0.3)"
-    detecting.add_argument("--threshold", type=float, help=of_event)
-    detecting.add_argument(
-        "--min-gap", type=float, default=0.0, help="merge events of a class with a shorter gap, in seconds"
-    )
-    detecting.add_argument(
-        "--min-duration", type=float, default=0.0, help="drop shorter events, in seconds, after merging"
-    )
+    add_rule(detecting)
     detecting.add_argument(
         "--plot", type=Path, help="plot waveform, log-mel and class probabilities of one file (OUT.png)"
     )
@@ -66,8 +68,7 @@ def _add_files(
     default_window: str = "that of the model",
 ) -> None:
     parser.add_argument("files", nargs="+", help="audio files, folders, or - for a list on standard input")
-    parser.add_argument("--window", type=float, help=f"window length in seconds (default: {default_window})")
-    parser.add_argument("--hop", type=float, help="hop between windows in seconds (default: the window length)")
+    add_windows(parser, default_window)
     if topk is not None:
         parser.add_argument("--topk", type=_from_one, default=topk, help=f"number of labels per file (default: {topk})")
         parser.add_argument("--threshold", type=float, help="minimum probability of a label (default: none)")
@@ -177,7 +178,7 @@ def _predict(chosen: argparse.Namespace) -> bool:
 
     rule = None if chosen.threshold is None else Rule(chosen.threshold)
     output, paths = _output(chosen), sound_sources(chosen.files)
-    return predict(_model(chosen), paths, chosen.topk, output, rule)
+    return predict(load(chosen), paths, chosen.topk, output, rule)
 
 
 def _detect(chosen: argparse.Namespace) -> bool:
@@ -193,7 +194,7 @@ def _detect(chosen: argparse.Namespace) -> bool:
         from pannsdist.inference.drawing.plot import check_output
 
         check_output(chosen.plot, paths)
-    model = _model(chosen)
+    model = load(chosen)
     rule = model.rule(chosen.threshold, chosen.min_duration, chosen.min_gap)
     return detect(model, paths, rule, output, chosen.plot)
 
@@ -209,19 +210,7 @@ def _embed(chosen: argparse.Namespace) -> bool:
     outputs.require_suffix(chosen.output, (".npz",), "-o")
     outputs.require_file(chosen.output, "-o")
     paths = sound_sources(chosen.files)
-    return embed(_model(chosen), paths, chosen.output)
-
-
-def _model(chosen: argparse.Namespace) -> Model:
-    console.quiet_compiler()
-    paddle_import.import_paddle()
-    from pannsdist.inference.model import load_model
-
-    windows, how = (chosen.window, chosen.hop), {"device": chosen.device or None, "batch_size": chosen.batch_size}
-    engine, precision, raw = chosen.engine or None, chosen.precision or None, getattr(chosen, "raw", False)
-    model = load_model(chosen.model, chosen.weights, engine, *windows, precision=precision, raw=raw, **how)
-    print(f"engine: {model.engine}", file=sys.stderr, flush=True)
-    return model
+    return embed(load(chosen), paths, chosen.output)
 
 
 def _from_one(text: str) -> int:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pannsdist.runtime.errors import BadClip
+from pannsdist.runtime.errors import BadClip, UserError
+from pannsdist.runtime.names import shown
 
 if TYPE_CHECKING:
+    from pannsdist.audio.reader import AudioInput
     from pannsdist.audio.verdicts import Verdict
     from pannsdist.inference.detection import Event
+    from pannsdist.inference.predictor import Prediction
+
+ON_BAD = ("stop", "skip")
 
 
 @dataclass(frozen=True)
@@ -41,3 +47,22 @@ class Detection:
     error: BadClip | None = None
     remarks: tuple[str, ...] = ()
     incomplete: Verdict | None = None
+
+
+def answer_of(prediction: Prediction, scores: Mapping[str, float]) -> Answer:
+    """The answer with some of the scores of a prediction."""
+    more = (prediction.error, prediction.remarks, prediction.incomplete, prediction.decision, prediction.energy)
+    return Answer(shown(prediction.source), scores, *more)
+
+
+def warned(source: AudioInput, remarks: tuple[str, ...]) -> tuple[str, ...]:
+    """The remarks, after a warning with them."""
+    if remarks:
+        warnings.warn(f"{shown(source)}: {'; '.join(remarks)}", stacklevel=3)
+    return remarks
+
+
+def check_on_bad(on_bad: str) -> None:
+    """Raise UserError for what `on_bad` may not be."""
+    if on_bad not in ON_BAD:
+        raise UserError(f"on_bad is '{on_bad}'", f"allowed: {', '.join(ON_BAD)}")

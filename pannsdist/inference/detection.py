@@ -14,7 +14,7 @@ from pannsdist.runtime.errors import UserError
 
 TOUCHING_S = 1e-6
 BLOCK_FRAMES = 1024
-"""So many frames are smoothed together."""
+"""So many frames of a recording are smoothed together."""
 
 
 @dataclass(frozen=True)
@@ -90,61 +90,98 @@ def events(timeline: Iterable[WindowScores], labels: Sequence[str], rule: Rule) 
     Consecutive or overlapping windows in which a label's probability, after the median filter of the rule, is at least
     the threshold are one event.
     """
-    smooth = smoothed(timeline, rule.median_frames) if any(length > 1 for length in rule.median_frames) else timeline
-    merged = _without_gaps(_runs(smooth, labels, rule), rule.min_gap_s)
-    return [event for event in merged if event.offset_s - event.onset_s >= rule.min_duration_s - TOUCHING_S]
+    finder = EventFinder(labels, rule, block_frames=BLOCK_FRAMES)
+    found = [event for window in timeline for event in finder.add([window])]
+    return sorted([*found, *finder.rest()], key=_order)
 
 
 def smoothed(timeline: Iterable[WindowScores], lengths: Sequence[int]) -> Iterator[WindowScores]:
-    """The frames of a timeline after a running median of so many frames for each class (C,), in constant memory.
-
-    The result is that of `median_filtered` on all frames of the sound together: both ends of it are mirrored.
-    """
-    reach = max(lengths) // 2
-    pending: list[WindowScores] = []
-    done = 0  # of the pending frames, those that are there for the median of later ones alone
+    """The frames of a timeline after the `Smoothing` of a whole sound, in constant memory."""
+    smoothing = Smoothing(lengths, BLOCK_FRAMES)
     for frame in timeline:
-        pending.append(frame)
-        if len(pending) == done + BLOCK_FRAMES + reach:
-            yield from _medians(pending, range(done, done + BLOCK_FRAMES), lengths)
-            first = max(0, done + BLOCK_FRAMES - reach)
-            done, pending = done + BLOCK_FRAMES - first, pending[first:]
-    yield from _medians(pending, range(done, len(pending)), lengths)
+        yield from smoothing.add([frame])
+    yield from smoothing.rest()
 
 
-def _medians(frames: Sequence[WindowScores], places: range, lengths: Sequence[int]) -> Iterator[WindowScores]:
-    """Some of the frames after the median filter over all of them, whose ends are mirrored."""
-    if places:
-        filtered = median_filtered(np.stack([frame.output for frame in frames]), lengths)
-        yield from (replace(frames[place], output=filtered[place]) for place in places)
+class Smoothing:
+    """A running median of so many frames for each class (C,), while frames arrive, in constant memory.
+
+    The result is that of `median_filtered` on all frames of the sound together: both ends of it are mirrored. A frame
+    comes out once half a filter has followed it, and `block_frames` of them can come out together.
+    """
+
+    def __init__(self, lengths: Sequence[int], block_frames: int = 1) -> None:
+        self._lengths, self._block_frames, self._reach = lengths, block_frames, max(lengths) // 2
+        self._pending: list[WindowScores] = []
+        self._done = 0  # of the pending frames, those that are there for the median of later ones alone
+
+    def add(self, frames: Iterable[WindowScores]) -> Iterator[WindowScores]:
+        """The frames that these complete; consume all of them."""
+        self._pending.extend(frames)
+        end = len(self._pending) - self._reach
+        if end - self._done >= self._block_frames:
+            yield from self._medians(end)
+            first = max(0, end - self._reach)
+            self._done, self._pending = end - first, self._pending[first:]
+
+    def rest(self) -> Iterator[WindowScores]:
+        """The frames behind these, after the last one."""
+        return self._medians(len(self._pending))
+
+    def _medians(self, end: int) -> Iterator[WindowScores]:
+        """The pending frames up to one after the median filter over all of them, whose ends are mirrored."""
+        if self._done < end:
+            filtered = median_filtered(np.stack([frame.output for frame in self._pending]), self._lengths)
+            yield from (replace(self._pending[at], output=filtered[at]) for at in range(self._done, end))
 
 
-def _without_gaps(found: Iterable[Event], min_gap_s: float) -> list[Event]:
-    """Merge events of one label less than `min_gap_s` apart; keeps the order."""
-    merged: list[Event] = []
-    last: dict[str, int] = {}
-    for event in found:
-        index = last.get(event.label)
-        if index is None or event.onset_s - merged[index].offset_s >= min_gap_s - TOUCHING_S:
-            last[event.label] = len(merged)
-            merged.append(event)
-        else:
-            score = max(merged[index].score, event.score)
-            merged[index] = replace(merged[index], offset_s=event.offset_s, score=score)
-    return merged
+class EventFinder:
+    """Finds the events of a sound while its windows or frames arrive, by a rule; each once nothing can change it.
+
+    A window begins at least `step_s` behind the one before it. An event is decided once none that can still come
+    touches it, or begins within the rule's gap behind it. In constant memory.
+    """
+
+    def __init__(self, labels: Sequence[str], rule: Rule, step_s: float = 0.0, block_frames: int = 1) -> None:
+        self._labels, self._rule, self._step_s = labels, rule, step_s
+        is_smooth = any(length > 1 for length in rule.median_frames)
+        self._smoothing = Smoothing(rule.median_frames, block_frames) if is_smooth else None
+        self._open: dict[int, Event] = {}
+
+    def add(self, timeline: Iterable[WindowScores]) -> list[Event]:
+        """The events that the next windows decide, in the order in which they do."""
+        smooth = timeline if self._smoothing is None else self._smoothing.add(timeline)
+        return [event for window in smooth for event in self._decided_by(window)]
+
+    def rest(self) -> list[Event]:
+        """The remaining events, after the last window."""
+        smooth = () if self._smoothing is None else self._smoothing.rest()
+        found = [event for window in smooth for event in self._decided_by(window)]
+        left, self._open = self._open, {}
+        return found + self._long_enough(left.values())
+
+    def _decided_by(self, window: WindowScores) -> list[Event]:
+        decided: list[Event] = []
+        for index in map(int, np.flatnonzero(self._rule.reached(window.output) & (not window.is_unknown))):
+            score, previous = float(window.output[index]), self._open.get(index)
+            if previous is not None and not self._goes_on(previous, window.onset_s):
+                decided.append(previous)
+                previous = None
+            begun = previous or Event(window.onset_s, window.offset_s, self._labels[index], score)
+            self._open[index] = replace(begun, offset_s=window.offset_s, score=max(begun.score, score))
+        later_s = window.onset_s + self._step_s
+        ended = [index for index, event in self._open.items() if not self._goes_on(event, later_s)]
+        return self._long_enough([*decided, *map(self._open.pop, ended)])
+
+    def _goes_on(self, event: Event, onset_s: float) -> bool:
+        """Whether a window of its label that begins then belongs to an event."""
+        gap_s = onset_s - event.offset_s
+        return onset_s <= event.offset_s + TOUCHING_S or gap_s < self._rule.min_gap_s - TOUCHING_S
+
+    def _long_enough(self, found: Iterable[Event]) -> list[Event]:
+        least_s = self._rule.min_duration_s - TOUCHING_S
+        return sorted((event for event in found if event.offset_s - event.onset_s >= least_s), key=_order)
 
 
-def _runs(timeline: Iterable[WindowScores], labels: Sequence[str], rule: Rule) -> list[Event]:
-    """Runs of windows in which a label's probability reaches the threshold, sorted by onset, then by label."""
-    found: list[Event] = []
-    active: dict[int, Event] = {}
-    for window in timeline:
-        for index in map(int, np.flatnonzero(rule.reached(window.output) & (not window.is_unknown))):
-            score, previous = float(window.output[index]), active.get(index)
-            if previous is not None and window.onset_s <= previous.offset_s + TOUCHING_S:
-                active[index] = Event(previous.onset_s, window.offset_s, previous.label, max(previous.score, score))
-                continue
-            if previous is not None:
-                found.append(previous)
-            active[index] = Event(window.onset_s, window.offset_s, labels[index], score)
-    return sorted([*found, *active.values()], key=lambda event: (event.onset_s, event.label))
+def _order(event: Event) -> tuple[float, str]:
+    return event.onset_s, event.label

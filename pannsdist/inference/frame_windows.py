@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pannsdist.audio.windows import Window
+from pannsdist.audio.windows import HeldSamples, Window, cut
 
 
 @dataclass(frozen=True)
@@ -34,22 +34,48 @@ class FrameWindows:
         """The samples of a window."""
         return self.window * self.frame_samples
 
+    def cutter(self) -> FrameCutter:
+        """Cuts a sound into these windows while it arrives."""
+        return FrameCutter(self)
+
     def cut(self, blocks: Iterable[np.ndarray]) -> Iterator[Window]:
         """The windows of a sound, in constant memory; each starts with a frame. A shorter sound is one window."""
-        length, step = self.window_samples, self.step * self.frame_samples
-        pending, before, first = np.zeros(0, np.float32), np.zeros(0, np.float32), 0
-        for block in blocks:
-            pending = np.concatenate([pending, block])
-            while len(pending) > length:
-                yield Window(first, first + length, pending[:length])
-                before, pending, first = pending[:step], pending[step:], first + step
-        if self.is_whole and first:
-            frames = -(-len(pending) // self.frame_samples)
-            missing = (self.window - frames) * self.frame_samples
-            if 0 < missing <= len(before):
-                pending, first = np.concatenate([before[len(before) - missing :], pending]), first - missing
-        yield Window(first, first + len(pending), pending)
+        return cut(self.cutter(), blocks)
 
     def seam(self, earlier: Window, later: Window) -> int:
         """The first frame that the later one of two windows gives: the middle of what both cover."""
         return (later.first + min(earlier.end, later.end)) // 2 // self.frame_samples
+
+    def settled(self, window: Window) -> int:
+        """The first frame of a window that may be a later window's, whatever follows; so those before are decided."""
+        later = window.first + (self.frame_samples if self.is_whole else self.step * self.frame_samples)
+        return (later + window.end) // 2 // self.frame_samples
+
+
+class FrameCutter:
+    """The windows of `FrameWindows`, as a `Cutter`."""
+
+    def __init__(self, plan: FrameWindows) -> None:
+        self._plan, self._held, self._next = plan, HeldSamples(), 0
+
+    def add(self, block: np.ndarray) -> None:
+        """See Cutter."""
+        self._held.add(block)
+
+    def ready(self) -> Iterator[Window]:
+        """See Cutter. A window that the sound may end with is none yet."""
+        length = self._plan.window_samples
+        while self._held.end > self._next + length:
+            first = self._next
+            self._held.drop(first)
+            self._next += self._plan.step * self._plan.frame_samples
+            yield Window(first, first + length, self._held.part(first, first + length))
+
+    def rest(self) -> Iterator[Window]:
+        """See Cutter."""
+        first, end, frame_samples = self._next, self._held.end, self._plan.frame_samples
+        if self._plan.is_whole and first:
+            missing = self._plan.window - -(-(end - first) // frame_samples)
+            if 0 < missing <= self._plan.step:
+                first -= missing * frame_samples
+        yield Window(first, end, self._held.part(first, end))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby, islice
 
 import numpy as np
@@ -13,31 +13,55 @@ from pannsdist.inference.frame_windows import FrameWindows
 from pannsdist.runtime.errors import UserError
 
 
+class FrameScorer:
+    """The probabilities (C,) of each frame of a sound from its windows; the last frame ends where the sound ends.
+
+    `run` computes (B, T, C) from waveforms (B, S) at `rate_hz`; up to `batch_windows` of equal length together.
+    """
+
+    def __init__(
+        self, plan: FrameWindows, rate_hz: int, run: Callable[[np.ndarray], np.ndarray], batch_windows: int = 1
+    ) -> None:
+        self._plan, self._rate_hz, self._run, self._batch_windows = plan, rate_hz, run, batch_windows
+        self._previous: tuple[Window, np.ndarray] | None = None
+        self._done = 0
+
+    def add(self, windows: Iterable[Window]) -> Iterator[WindowScores]:
+        """The frames that no window behind these changes; consume all of them."""
+        for window, outputs in _computed(iter(windows), self._plan, self._run, self._batch_windows):
+            if self._previous is not None:
+                yield from self._up_to(self._plan.seam(self._previous[0], window))
+            self._previous = (window, outputs)
+            yield from self._up_to(self._plan.settled(window))
+
+    def rest(self) -> Iterator[WindowScores]:
+        """The frames after the last window."""
+        if self._previous is not None:
+            yield from self._up_to(-(-self._previous[0].end // self._plan.frame_samples))
+
+    def _up_to(self, end: int) -> Iterator[WindowScores]:
+        """The frames of the newest window before one of the sound, which begin within it."""
+        assert self._previous is not None
+        window, outputs = self._previous
+        end = min(end, -(-window.end // self._plan.frame_samples))
+        yield from _window_scores(window, outputs, range(self._done, end), self._plan.frame_samples, self._rate_hz)
+        self._done = max(self._done, end)
+
+
 def frame_scores(
-    windows: Iterator[Window],
+    windows: Iterable[Window],
     plan: FrameWindows,
     rate_hz: int,
     run: Callable[[np.ndarray], np.ndarray],
     batch_windows: int = 1,
 ) -> Iterator[WindowScores]:
-    """The probabilities (C,) of each frame of a sound; the last one ends where the sound ends.
-
-    `run` computes (B, T, C) from waveforms (B, S) at `rate_hz`; up to `batch_windows` of equal length together.
-    """
-    previous: tuple[Window, np.ndarray] | None = None
-    done = 0
-    for window, outputs in _computed(windows, plan, run, batch_windows):
-        if previous is not None:
-            seam = plan.seam(previous[0], window)
-            yield from _window_scores(*previous, range(done, seam), plan.frame_samples, rate_hz)
-            done = seam
-        previous = (window, outputs)
-    if previous is not None:
-        end = -(-previous[0].end // plan.frame_samples)
-        yield from _window_scores(*previous, range(done, end), plan.frame_samples, rate_hz)
+    """The frames of `FrameScorer` of a whole sound."""
+    scorer = FrameScorer(plan, rate_hz, run, batch_windows)
+    yield from scorer.add(windows)
+    yield from scorer.rest()
 
 
-def padded_first(windows: Iterator[Window], samples: int) -> Iterator[Window]:
+def padded_first(windows: Iterable[Window], samples: int) -> Iterator[Window]:
     """Windows of which the first is padded with silence to a length, as a sound shorter than that is: all of it."""
     for window in windows:
         missing = samples - len(window.waveform) if window.first == 0 else 0

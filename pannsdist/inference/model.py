@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from pannsdist.inference.answers import Answer, Detection
+from pannsdist.inference.answers import Answer, Detection, answer_of, check_on_bad, warned
 from pannsdist.inference.options import InferenceOptions
 from pannsdist.registry import Catalog
 from pannsdist.runtime import devices, paddle_import, reading
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from pannsdist.inference.inference_model import InferenceModel
     from pannsdist.inference.predictor import Prediction, Predictor
     from pannsdist.inference.sounds import SoundInput
+    from pannsdist.inference.streaming import Stream
 
 DETECTION_WINDOW_S = 1.0
 DEFAULTS = InferenceOptions()
-ON_BAD = ("stop", "skip")
 
 
 def load_model(  # noqa: PLR0913 - keyword arguments of the public API
@@ -152,7 +152,7 @@ class Model:
         if topk is not None and topk < 1:
             raise UserError(f"topk is {topk}", "give 1 or more, or None for every label")
         predictions = self._predictions(sounds, sample_rate_hz, on_bad)
-        return [_answer(one, dict(one.scores[:topk])) for one in predictions]
+        return [answer_of(one, dict(one.scores[:topk])) for one in predictions]
 
     def tag(
         self,
@@ -172,7 +172,7 @@ class Model:
         for one in self._predictions(sounds, sample_rate_hz, on_bad):
             decided = one.decision if threshold is None else None
             kept = {name: p for name, p in one.scores if (rule.reached(p) if decided is None else name in decided)}
-            found.append(_answer(one, kept))
+            found.append(answer_of(one, kept))
         return found
 
     def detect(  # noqa: PLR0913 - keyword arguments of the public API
@@ -191,13 +191,13 @@ class Model:
         from pannsdist.inference.detection import events
 
         rule = self.rule(threshold, min_duration_s, min_gap_s)
-        _check_on_bad(on_bad)
+        check_on_bad(on_bad)
         found = []
         for source in self._sources(sounds, sample_rate_hz):
             meter = LevelMeter()
             try:
                 found_events = events(self.timeline(source, meter), self.labels, rule)
-                remarks = _warned(source, meter.remarks())
+                remarks = warned(source, meter.remarks())
                 found.append(Detection(shown(source), found_events, None, remarks, missing_part(source)))
             except BadClip as error:
                 if on_bad == "stop":
@@ -214,6 +214,23 @@ class Model:
             return Rule(0.3 if threshold is None else threshold, min_duration_s, min_gap_s)
         return decided_rule(self.decisions, frame_s, threshold, min_duration_s, min_gap_s)
 
+    def stream(
+        self,
+        rate_hz: float,
+        threshold: float | None = None,
+        min_duration_s: float = 0.0,
+        min_gap_s: float = 0.0,
+        channels: int = 1,
+    ) -> Stream:
+        """The events of a sound that arrives at a rate in pieces of any length: those of `detect`, as soon as decided.
+
+        Raises UserError for a rate, a number of channels or values of the rule that are out of range.
+        """
+        from pannsdist.inference.streaming import Stream
+
+        timeline = self.predictor.arriving_frames if self._is_by_frame else self._window_predictor.arriving_windows
+        return Stream(rate_hz, channels, timeline(), self.labels, self.rule(threshold, min_duration_s, min_gap_s))
+
     def embed(self, sounds: SoundInput | Sequence[SoundInput], sample_rate_hz: float | None = None) -> np.ndarray:
         """The embedding of each sound, the mean over its windows: (N, E) float32. A bad sound always raises BadClip.
 
@@ -229,7 +246,7 @@ class Model:
                 raise embedding.error
             if incomplete := missing_part(embedding.source):
                 warnings.warn(f"{shown(embedding.source)}: {incomplete}", stacklevel=2)
-            _warned(embedding.source, embedding.remarks)
+            warned(embedding.source, embedding.remarks)
             vectors.append(embedding.vector)
         if not vectors:
             raise UserError("there is no sound to embed", "give at least one")
@@ -269,31 +286,14 @@ class Model:
     def _predictions(
         self, sounds: SoundInput | Sequence[SoundInput], sample_rate_hz: float | None, on_bad: str
     ) -> Iterator[Prediction]:
-        _check_on_bad(on_bad)
+        check_on_bad(on_bad)
         for prediction in self.predictor.predict(self._sources(sounds, sample_rate_hz)):
             if prediction.error is not None and on_bad == "stop":
                 raise prediction.error
-            _warned(prediction.source, prediction.remarks)
+            warned(prediction.source, prediction.remarks)
             yield prediction
 
     def _sources(self, sounds: SoundInput | Sequence[SoundInput], sample_rate_hz: float | None) -> list[AudioInput]:
         from pannsdist.inference.sounds import sources
 
         return sources(sounds, sample_rate_hz)
-
-
-def _answer(prediction: Prediction, scores: Mapping[str, float]) -> Answer:
-    more = (prediction.error, prediction.remarks, prediction.incomplete, prediction.decision, prediction.energy)
-    return Answer(shown(prediction.source), scores, *more)
-
-
-def _warned(source: AudioInput, remarks: tuple[str, ...]) -> tuple[str, ...]:
-    """The remarks, after a warning with them."""
-    if remarks:
-        warnings.warn(f"{shown(source)}: {'; '.join(remarks)}", stacklevel=3)
-    return remarks
-
-
-def _check_on_bad(on_bad: str) -> None:
-    if on_bad not in ON_BAD:
-        raise UserError(f"on_bad is '{on_bad}'", f"allowed: {', '.join(ON_BAD)}")

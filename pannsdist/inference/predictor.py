@@ -15,13 +15,14 @@ from pannsdist.audio.prefetch import prefetch
 from pannsdist.audio.reader import AudioInput, missing_part
 from pannsdist.audio.sounds import mono_blocks
 from pannsdist.audio.verdicts import Verdict
-from pannsdist.audio.windows import Window, sliding_windows
-from pannsdist.inference.decisions import Decisions, answer
+from pannsdist.audio.windows import SlidingWindows, Window, sliding_windows
+from pannsdist.inference.arriving import ArrivingTimeline
+from pannsdist.inference.decisions import answer
 from pannsdist.inference.detection import WindowScores
 from pannsdist.inference.engines.engine import Engine
 from pannsdist.inference.engines.output_layer import DECIDED, EMBEDDING, FRAMEWISE, SCORES
 from pannsdist.inference.engines.selection import build_engine
-from pannsdist.inference.frames import frame_scores, padded_first
+from pannsdist.inference.frames import FrameScorer, frame_scores, padded_first
 from pannsdist.inference.inference_model import InferenceModel
 from pannsdist.inference.windowing import windowing
 from pannsdist.runtime.errors import BadClip, UserError
@@ -112,25 +113,50 @@ class Predictor:
 
     def timeline(self, source: AudioInput, meter: LevelMeter | None = None) -> Iterator[WindowScores]:
         """The probabilities (C,) of each window of a source; `meter` measures its levels. Raises BadClip."""
-        decisions = self._inference_model.decisions
-        for item in self._window_outputs([source], self._scores, meter):
-            if isinstance(item, BadClip):
-                raise item
-            if isinstance(item, WindowScores):
-                yield item if decisions is None else self._decided(item, decisions)
+        with closing(self._windows([source], meter)) as windows:
+            yield from self.scored(_sound_of(windows))
 
-    def _decided(self, window: WindowScores, decisions: Decisions) -> WindowScores:
-        """A window without the column of its energy; an unknown sound in it has no event."""
-        multi_label, scores = self._inference_model.multi_label, window.output[:-1]
+    def scored(self, windows: Iterable[Window]) -> Iterator[WindowScores]:
+        """The probabilities (C,) of windows of equal length, in batches."""
+        remaining, rate_hz = iter(windows), self._inference_model.rate_hz
+        while batch := list(islice(remaining, self._batch_windows)):
+            outputs = self._engine.run(self._scores, np.stack([window.waveform for window in batch]))
+            for window, output in zip(batch, outputs, strict=True):
+                yield self._decided(WindowScores(window.first / rate_hz, window.end / rate_hz, output))
+
+    def _decided(self, window: WindowScores) -> WindowScores:
+        """With decisions: a window without the column of its energy; an unknown sound in it has no event."""
+        decisions, multi_label = self._inference_model.decisions, self._inference_model.multi_label
+        if decisions is None:
+            return window
+        scores = window.output[:-1]
         is_unknown = not multi_label and not decisions.chosen(scores[None], window.output[None, -1], multi_label).any()
         return replace(window, output=scores, is_unknown=is_unknown)
 
     def frames(self, source: AudioInput, meter: LevelMeter | None = None) -> Iterator[WindowScores]:
         """The probabilities (C,) of each frame of a source, of a model that `has_framewise`. Raises BadClip."""
-        plan, rate_hz = self._inference_model.frame_windows, self._inference_model.rate_hz
-        blocks = mono_blocks(source, rate_hz, meter)
-        windows = padded_first(plan.cut(blocks), min(self._windowing.pad_to, plan.window_samples))
-        return frame_scores(windows, plan, rate_hz, self._framewise, self._batch_windows if plan.is_whole else 1)
+        rate_hz, plan = self._inference_model.rate_hz, self._inference_model.frame_windows
+        windows = self._padded(plan.cut(mono_blocks(source, rate_hz, meter)))
+        return frame_scores(windows, plan, rate_hz, self._framewise, self._frame_batch)
+
+    def arriving_windows(self) -> ArrivingTimeline:
+        """As `timeline`, of a sound that arrives in blocks."""
+        lengths = self._windowing
+        cutter = SlidingWindows(lengths.window, lengths.hop, lengths.pad_to)
+        return ArrivingTimeline(self._inference_model.rate_hz, cutter, self.scored)
+
+    def arriving_frames(self) -> ArrivingTimeline:
+        """As `frames`, of a sound that arrives in blocks."""
+        rate_hz, plan = self._inference_model.rate_hz, self._inference_model.frame_windows
+        scorer = FrameScorer(plan, rate_hz, self._framewise, self._frame_batch)
+        return ArrivingTimeline(rate_hz, plan.cutter(), lambda windows: scorer.add(self._padded(windows)), scorer.rest)
+
+    def _padded(self, windows: Iterable[Window]) -> Iterator[Window]:
+        return padded_first(windows, min(self._windowing.pad_to, self._inference_model.frame_windows.window_samples))
+
+    @property
+    def _frame_batch(self) -> int:
+        return self._batch_windows if self._inference_model.frame_windows.is_whole else 1
 
     def embeddings(self, sources: Sequence[AudioInput]) -> Iterator[Embedding]:
         """The embedding of each source, in order: the mean over its windows. Raises UserError if there is none."""
@@ -207,3 +233,12 @@ class Predictor:
         odds = odds ** (1.0 / (decisions.temperature if decisions else 1.0))
         probabilities: np.ndarray = odds / (1.0 + odds if multi_label else odds.sum(axis=-1, keepdims=True))
         return probabilities
+
+
+def _sound_of(windows: Iterable[Window | BadClip | End]) -> Iterator[Window]:
+    """The windows of one sound. Raises the BadClip of a bad one."""
+    for item in windows:
+        if isinstance(item, BadClip):
+            raise item
+        if isinstance(item, Window):
+            yield item

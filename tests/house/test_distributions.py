@@ -24,7 +24,7 @@ PLUGINS = sorted(path.parent for path in (ROOT / "plugins").glob("pannsdist-*/se
 NAMES = ("pannsdist", *(folder.name for folder in PLUGINS))
 PROVIDED = {"sklearn": "scikit-learn", "PIL": "pillow", "google": "protobuf", "yaml": "pyyaml"}
 """Distributions by the package that is imported, where the names differ."""
-EXTRAS = ("paddle", "onnx", "onnxruntime", "pytest", "fsspec", "av")
+EXTRAS = ("paddle", "onnx", "onnxruntime", "pytest", "fsspec", "av", "sounddevice")
 """Packages that come with an extra of pannsdist, or with what calls it: which wheel of Paddle depends on the GPU."""
 RECIPES = (*recipes(), *soundscape_recipes())
 LARGEST = 950_000

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pannsdist.audio.windows import aligned_windows, sliding_windows
+from pannsdist.audio.windows import sliding_windows
 
 
 def cut(waveform, parts, window, hop, min_samples=4):
@@ -42,22 +42,3 @@ def test_a_shorter_sound_is_padded_with_silence(samples):
 def test_a_shorter_sound_is_padded_to_the_minimum_only():
     assert [window.waveform.tolist() for window in cut(np.ones(3), 1, 6, 6, min_samples=4)] == [[1.0, 1.0, 1.0, 0.0]]
     assert [window.waveform.tolist() for window in cut(np.ones(5), 1, 6, 6, min_samples=4)] == [[1.0] * 5]
-
-
-@pytest.mark.parametrize("parts", [1, 3, 20])
-@pytest.mark.parametrize(
-    ("samples", "spans"),
-    [
-        (3, [(0, 3)]),
-        (8, [(0, 8)]),
-        (9, [(0, 8), (5, 9)]),
-        (13, [(0, 8), (5, 13)]),
-        (14, [(0, 8), (5, 13), (10, 14)]),
-    ],
-)
-def test_aligned_windows_start_at_multiples_of_the_hop_and_the_last_is_the_remainder(samples, spans, parts):
-    waveform = np.arange(samples, dtype=np.float32)
-    found = list(aligned_windows(np.array_split(waveform, parts), 8, 5))
-    assert [(window.first, window.end) for window in found] == spans
-    for window in found:
-        assert window.waveform.tolist() == waveform[window.first : window.end].tolist()

@@ -17,7 +17,7 @@ from pannsdist.contracts.network import Network
 from pannsdist.inference import inference_model as inference_model_module
 from pannsdist.inference.engines.dygraph import Dygraph
 from pannsdist.inference.frame_windows import FrameWindows
-from pannsdist.inference.frames import frame_scores, padded_first
+from pannsdist.inference.frames import FrameScorer, frame_scores, padded_first
 from pannsdist.inference.inference_model import InferenceModel
 from pannsdist.inference.model import Model
 from pannsdist.inference.options import InferenceOptions
@@ -151,6 +151,26 @@ def test_windows_of_one_length_start_with_frames_and_their_seams_leave_margins(s
     for earlier, later in pairwise(found):
         seam = windows.seam(earlier, later)
         assert later.first // 10 + 5 <= seam <= earlier.end // 10 - 5
+
+
+@pytest.mark.parametrize("is_whole", [False, True])
+@pytest.mark.parametrize("samples", [1, 399, 400, 401, 699, 1000, 1001, 12345])
+def test_each_frame_is_that_of_the_seams_and_comes_out_once_no_later_window_can_change_it(samples, is_whole):
+    windows, numbers = FrameWindows(10, 40, 5, is_whole), iter(range(1000))
+
+    def run(waveforms):
+        """Each frame tells the number of its window."""
+        return np.array([np.full((-(-waveforms.shape[1] // 10), 1), next(numbers)) for _ in waveforms])
+
+    every = cut(windows, samples)
+    seams = [0, *(windows.seam(earlier, later) for earlier, later in pairwise(every)), -(-samples // 10)]
+    scorer, found = FrameScorer(windows, 1000, run), []
+    for window in every:
+        found += [int(frame.output[0]) for frame in scorer.add([window])]
+        if window is not every[-1]:
+            assert len(found) == windows.settled(window) >= (window.first + window.end) // 20
+    found += [int(frame.output[0]) for frame in scorer.rest()]
+    assert found == [number for number, (first, end) in enumerate(pairwise(seams)) for _ in range(first, end)]
 
 
 class RelativeLayer(FullLayer):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pannsdist.contracts import Clip
     from pannsdist.inference.model import Model
 
-FORMATS = ("paddle", "onnx")
+FORMATS = ("paddle", "onnx", "triton")
 EXACT, SMALL = "fp32", ("fp16", "int8")
 MAX_LOSS = 0.005
 
@@ -52,33 +52,60 @@ def export(chosen: argparse.Namespace) -> None:
         [Clip(shown(path), path, ()) for path in sound_sources(files)] for files in (chosen.check, chosen.calibrate)
     )
     model = load_model(chosen.model, chosen.weights, "dygraph", raw=chosen.raw)
+    lines = (_triton if chosen.format == "triton" else _write)(chosen, model, chosen.output, check, calibrate)
+    print(f"{chosen.output}: {chosen.format}{lines[0]}", *lines[1:], sep="\n")
+
+
+def _triton(
+    chosen: argparse.Namespace, model: Model, out: Path, check: Sequence[Clip], calibrate: Sequence[Clip]
+) -> list[str]:
+    """An ONNX export, which is checked, then in the layout of a model repository."""
+    from pannsdist.inference.engines.onnx_runtime import require_onnx
+    from pannsdist.runtime import storage
+
+    require_onnx()
+    from pannsdist.inference.engines import export as exporting
+    from pannsdist.inference.engines import triton
+
+    exporting.require_new(out)
+    name = chosen.model if model.record is None else str(model.record.settings.get("name", model.record.model.name))
+    with storage.temporary_folder() as folder:
+        lines = _write(chosen, model, folder / "exported", check, calibrate)
+        names = triton.write_repository(folder / "exported", out, triton.model_name(name))
+    return [*lines, f"models: {', '.join(names)}"]
+
+
+def _write(
+    chosen: argparse.Namespace, model: Model, out: Path, check: Sequence[Clip], calibrate: Sequence[Clip]
+) -> list[str]:
+    """Write the export; gives what to say of it, the first line to be put behind its name and format."""
+    form = "onnx" if chosen.format == "triton" else chosen.format
     if chosen.precision == EXACT:
-        _exact(chosen, model, check)
-    else:
-        _small(chosen, model, check, calibrate)
+        return _exact(form, model, out, check)
+    return _small(chosen, model, out, check, calibrate)
 
 
-def _exact(chosen: argparse.Namespace, model: Model, clips: Sequence[Clip]) -> None:
+def _exact(form: str, model: Model, out: Path, clips: Sequence[Clip]) -> list[str]:
     from pannsdist.inference.engines import export as exporting
     from pannsdist.registry import Catalog
 
     if model.record is not None:
         clips = clips or exporting.dataset_clips(model.record, Catalog.installed())
-    checked = exporting.export(model.inference_model, chosen.format, chosen.output, clips)
-    print(f"{chosen.output}: {chosen.format}, verified with {', '.join(checked.clips)}")
-    print(f"largest difference in scores: {checked.difference:.2g}")
+    checked = exporting.export(model.inference_model, form, out, clips)
+    difference = f"largest difference in scores: {checked.difference:.2g}"
+    return [f", verified with {', '.join(checked.clips)}", difference]
 
 
-def _small(chosen: argparse.Namespace, model: Model, check: Sequence[Clip], calibrate: Sequence[Clip]) -> None:
+def _small(
+    chosen: argparse.Namespace, model: Model, out: Path, check: Sequence[Clip], calibrate: Sequence[Clip]
+) -> list[str]:
     from pannsdist.registry import Catalog
     from pannsdist.run.small_exports.exporting import SmallRequest, export_small
     from pannsdist.run.small_exports.table import lines
 
     folder = expanded(chosen.model)
-    request = SmallRequest(model, folder, chosen.precision, chosen.output, check, calibrate, chosen.max_loss)
-    found = export_small(request, Catalog.installed())
-    print(f"{chosen.output}: {chosen.format}, {chosen.precision}")
-    print("\n".join(lines(found)))
+    request = SmallRequest(model, folder, chosen.precision, out, check, calibrate, chosen.max_loss)
+    return [f", {chosen.precision}", *lines(export_small(request, Catalog.installed()))]
 
 
 def _refuse_unused(chosen: argparse.Namespace) -> None:

@@ -69,7 +69,8 @@ def evaluate_bundle(  # noqa: PLR0913, PLR0917 - what is evaluated, whether by i
         install(bundle.network.model, choice.choose(choice.Wanted.of(settings, origin), world.device))
     loader = Loader(worker_count(settings.data.workers, 1, world.device != devices.CPU))
     try:
-        evaluator = Evaluator(world, bundle.network if instead is None else instead, record.labels, record.multi_label, further)
+        network = bundle.network if instead is None else instead
+        evaluator = Evaluator(world, network, record.labels, record.multi_label, further)
         found = evaluator.evaluate(_split(split, plan, loader))
     finally:
         loader.close()

@@ -90,18 +90,18 @@ def _fill(request: SmallRequest, exact: Path, small: Path, catalog: Catalog) -> 
     for name in files:
         storage.make_folder((small / name).parent)
         shrink(exact / name, small / name, request.precision, kind, calibrated)
-    graphs = [Graphs(*(load_onnx(folder / name) for name in files)) for folder in (exact, small)]
+    graphs = Graphs(*(load_onnx(exact / name) for name in files)), Graphs(*(load_onnx(small / name) for name in files))
     sounds = read_sounds(model, check)
-    differences = _differences(request, *graphs, sounds)
+    differences = _differences(request, graphs[0], graphs[1], sounds)
     judgement = (
-        judged_by_scores(request.folder, record, *graphs, catalog)
+        judged_by_scores(request.folder, record, graphs, catalog)
         if own and record is not None
-        else judged_by_agreement(sounds, model.multi_label, *graphs)
+        else judged_by_agreement(sounds, model.multi_label, graphs)
     )
     _require(request, judgement)
-    sizes = [size(folder / content["files"][0], kind) for folder in (exact, small)]
+    sizes = size(exact / files[0], kind), size(small / files[0], kind)
     speed = ratios(graphs[0].sounds, graphs[1].sounds, sounds, windowing(model).window)
-    found = SmallExport(request.precision, len(calibrated), *sizes, judgement, speed)
+    found = SmallExport(request.precision, len(calibrated), sizes[0], sizes[1], judgement, speed)
     exporting.write_record(small, _content(content, found, request.max_loss, differences))
     return found
 

@@ -65,10 +65,8 @@ class GraphNetwork(nn.Layer):
         return paddle.to_tensor(_logits(found, self._multi_label))
 
 
-def judged_by_scores(
-    folder: Path, record: BundleRecord, exact: Graphs, small: Graphs, catalog: Catalog
-) -> Judgement:
-    """The score that selected the model, on its validation clips, of both graphs.
+def judged_by_scores(folder: Path, record: BundleRecord, pair: tuple[Graphs, Graphs], catalog: Catalog) -> Judgement:
+    """The score that selected the model, on its validation clips, of the exact graphs and of the small ones.
 
     Raises what an evaluation raises.
     """
@@ -77,7 +75,7 @@ def judged_by_scores(
         evaluate_bundle(
             folder, chosen, origin, catalog, VALID, raw=True, instead=GraphNetwork(graphs, record.multi_label)
         )
-        for graphs in (exact, small)
+        for graphs in pair
     ]
     values = [one.evaluation.scores[record.metric] for one in both]
     name = record.metric.partition("/")[2]
@@ -87,12 +85,10 @@ def judged_by_scores(
     return Judgement(record.metric, values[0], values[1], loss, *_agreement(*predictions))
 
 
-def judged_by_agreement(
-    sounds: Sequence[np.ndarray], multi_label: bool, exact: Graphs, small: Graphs
-) -> Judgement:
+def judged_by_agreement(sounds: Sequence[np.ndarray], multi_label: bool, pair: tuple[Graphs, Graphs]) -> Judgement:
     """Without labels every sound (S,) that is decided otherwise counts as lost."""
-    found = [np.concatenate([graphs.sounds(sound[None]) for sound in sounds]) for graphs in (exact, small)]
-    same, difference = _same(*found, multi_label), float(np.abs(found[0] - found[1]).max())
+    found = [np.concatenate([graphs.sounds(sound[None]) for sound in sounds]) for graphs in pair]
+    same, difference = _same(found[0], found[1], multi_label), float(np.abs(found[0] - found[1]).max())
     return Judgement(SAME, 1.0, same, 1.0 - same, same, difference, len(sounds))
 
 

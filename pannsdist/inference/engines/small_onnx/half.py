@@ -43,7 +43,8 @@ class _Halving:
         outside = [name for node in model.graph.node if node.output[0] not in self._own for name in node.input]
         self._leaving = {*outside, *(output.name for output in model.graph.output)}
         typed = shape_inference.infer_shapes(model).graph
-        self._floats = {one.name for one in [*typed.value_info, *typed.input] if one.type.tensor_type.elem_type == FLOAT}
+        tensors = [*typed.value_info, *typed.input, *typed.output]
+        self._floats = {one.name for one in tensors if one.type.tensor_type.elem_type == FLOAT}
         self._floats |= {name for name, tensor in self._constants.items() if tensor.data_type == FLOAT}
         self._known: set[str] = set()
 

@@ -73,7 +73,7 @@ def _reader(sounds: Sequence[np.ndarray]) -> Any:
     """Sounds for the calibration, which asks for one after the other, and keeps the activations of one at a time."""
     from onnxruntime.quantization import CalibrationDataReader
 
-    class Reader(CalibrationDataReader):  # type: ignore[misc]
+    class Reader(CalibrationDataReader):
         def __init__(self) -> None:
             self._left: list[np.ndarray] = []
 

@@ -9,8 +9,6 @@ from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 
 from pannsdist.inference.engines.graph import CannotCompile
 
-WHOLE = "the whole graph"
-
 
 @dataclass(frozen=True)
 class WeightBytes:
@@ -56,8 +54,9 @@ def fold_batch_norms(model: ModelProto, scope: str) -> None:
     uses = [name for node in model.graph.node for name in node.input]
     for norm in [node for node in network_nodes(model, scope) if node.op_type == "BatchNormalization"]:
         convolution = makers.get(norm.input[0])
-        is_constant = convolution is not None and all(name in known for name in [*convolution.input[1:], *norm.input[1:]])
-        if convolution is None or not is_constant or uses.count(norm.input[0]) > 1:
+        if convolution is None or uses.count(norm.input[0]) > 1:
+            continue
+        if not all(name in known for name in [*convolution.input[1:], *norm.input[1:]]):
             continue
         _fold(model, convolution, norm, known)
         convolution.output[0] = norm.output[0]

@@ -70,7 +70,9 @@ def judged_by_scores(folder: Path, record: BundleRecord, pair: tuple[Graphs, Gra
 
     Raises what an evaluation raises.
     """
-    chosen, origin = settings.load(dict(record.settings))
+    dataset = {"name": record.dataset.name, "params": dict(record.dataset.params)}
+    recorded = dict(record.settings)
+    chosen, origin = settings.load({**recorded, "data": {**recorded.get("data", {}), **dataset}})
     both = [
         evaluate_bundle(
             folder, chosen, origin, catalog, VALID, raw=True, instead=GraphNetwork(graphs, record.multi_label)

@@ -80,6 +80,7 @@ def benchmarks(chosen: Any) -> Iterator[tuple[str, list[str]]]:
         yield "probe", of_esc10
         yield "decisions", of_esc10
         yield "sound_events", of_esc10
+        yield "small_exports", of_esc10
     if chosen.mn04:
         yield "held_out_voices", ["--weights", str(chosen.mn04)]
 

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pannsdist.cli.model_arguments import RAW, add_model, sound_sources
 from pannsdist.runtime import console, outputs
-from pannsdist.runtime.names import shown
+from pannsdist.runtime.errors import UserError
+from pannsdist.runtime.names import expanded, shown
 
-FORMATS = ("paddle", "onnx")
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pannsdist.contracts import Clip
+    from pannsdist.inference.model import Model
+
+FORMATS = ("paddle", "onnx", "triton")
+EXACT, SMALL = "fp32", ("fp16", "int8")
+MAX_LOSS = 0.005
 
 
 def add(commands: Any) -> None:
@@ -22,22 +31,97 @@ def add(commands: Any) -> None:
     checks = "audio files to verify the export with (default: the first clips of the model's dataset)"
     exporting.add_argument("--check", nargs="+", default=[], metavar="FILE", help=checks)
     exporting.add_argument("--raw", action="store_true", help=RAW)
+    precisions = "of the network's weights in ONNX (default: fp32)"
+    exporting.add_argument("--precision", choices=(EXACT, *SMALL), default=EXACT, help=precisions)
+    ranges = "audio files to measure the ranges of int8 on (default: clips of the model's training split)"
+    exporting.add_argument("--calibrate", nargs="+", default=[], metavar="FILE", help=ranges)
+    losses = f"by how much fp16 or int8 may be worse in the model's score (default: {MAX_LOSS})"
+    exporting.add_argument("--max-loss", type=_fraction, default=MAX_LOSS, metavar="X", help=losses)
     exporting.set_defaults(run=export)
 
 
 def export(chosen: argparse.Namespace) -> None:
     """Export a model into a folder that can be used without this package."""
+    _refuse_unused(chosen)
     console.quiet_compiler()
     outputs.require_folder(chosen.output, "-o")
     from pannsdist.contracts import Clip
-    from pannsdist.inference.engines import export as exporting
     from pannsdist.inference.model import load_model
+
+    check, calibrate = (
+        [Clip(shown(path), path, ()) for path in sound_sources(files)] for files in (chosen.check, chosen.calibrate)
+    )
+    model = load_model(chosen.model, chosen.weights, "dygraph", raw=chosen.raw)
+    lines = (_triton if chosen.format == "triton" else _write)(chosen, model, chosen.output, check, calibrate)
+    print(f"{chosen.output}: {chosen.format}{lines[0]}", *lines[1:], sep="\n")
+
+
+def _triton(
+    chosen: argparse.Namespace, model: Model, out: Path, check: Sequence[Clip], calibrate: Sequence[Clip]
+) -> list[str]:
+    """An ONNX export, which is checked, then in the layout of a model repository."""
+    from pannsdist.inference.engines.onnx_runtime import require_onnx
+    from pannsdist.runtime import storage
+
+    require_onnx()
+    from pannsdist.inference.engines import export as exporting
+    from pannsdist.inference.engines import triton
+
+    exporting.require_new(out)
+    name = chosen.model if model.record is None else str(model.record.settings.get("name", model.record.model.name))
+    with storage.temporary_folder() as folder:
+        lines = _write(chosen, model, folder / "exported", check, calibrate)
+        names = triton.write_repository(folder / "exported", out, triton.model_name(name))
+    return [*lines, f"models: {', '.join(names)}"]
+
+
+def _write(
+    chosen: argparse.Namespace, model: Model, out: Path, check: Sequence[Clip], calibrate: Sequence[Clip]
+) -> list[str]:
+    """Write the export; gives what to say of it, the first line to be put behind its name and format."""
+    form = "onnx" if chosen.format == "triton" else chosen.format
+    if chosen.precision == EXACT:
+        return _exact(form, model, out, check)
+    return _small(chosen, model, out, check, calibrate)
+
+
+def _exact(form: str, model: Model, out: Path, clips: Sequence[Clip]) -> list[str]:
+    from pannsdist.inference.engines import export as exporting
     from pannsdist.registry import Catalog
 
-    clips = [Clip(shown(path), path, ()) for path in sound_sources(chosen.check)]
-    model = load_model(chosen.model, chosen.weights, "dygraph", raw=chosen.raw)
     if model.record is not None:
         clips = clips or exporting.dataset_clips(model.record, Catalog.installed())
-    checked = exporting.export(model.inference_model, chosen.format, chosen.output, clips)
-    print(f"{chosen.output}: {chosen.format}, verified with {', '.join(checked.clips)}")
-    print(f"largest difference in scores: {checked.difference:.2g}")
+    checked = exporting.export(model.inference_model, form, out, clips)
+    difference = f"largest difference in scores: {checked.difference:.2g}"
+    return [f", verified with {', '.join(checked.clips)}", difference]
+
+
+def _small(
+    chosen: argparse.Namespace, model: Model, out: Path, check: Sequence[Clip], calibrate: Sequence[Clip]
+) -> list[str]:
+    from pannsdist.registry import Catalog
+    from pannsdist.run.small_exports.exporting import SmallRequest, export_small
+    from pannsdist.run.small_exports.table import lines
+
+    folder = expanded(chosen.model)
+    request = SmallRequest(model, folder, chosen.precision, out, check, calibrate, chosen.max_loss)
+    return [f", {chosen.precision}", *lines(export_small(request, Catalog.installed()))]
+
+
+def _refuse_unused(chosen: argparse.Namespace) -> None:
+    """Options that the others leave without effect are refused."""
+    if chosen.precision != EXACT and chosen.format == "paddle":
+        wrong = f"--format paddle has no {chosen.precision}"
+        raise UserError(wrong, "a smaller precision is for ONNX", "use --format onnx")
+    if chosen.calibrate and chosen.precision != "int8":
+        raise UserError("--calibrate is for --precision int8 alone", "leave it out, or export int8")
+
+
+def _fraction(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 <= value <= 1.0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
+    return value

@@ -48,7 +48,7 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
     """The options of every command that runs a network on sounds, but for training."""
     default = "by the table of this machine or of the package: pannsdist engines"
     parser.add_argument("--engine", choices=ENGINES, default="", help=f"what runs the network (default: {default})")
-    other = "bf16: faster where the processor has it, other probabilities; int8 is not there"
+    other = "bf16: faster where the processor has it, other probabilities; int8 is for exports alone"
     parser.add_argument("--precision", choices=PRECISIONS, default="", help=f"{other} (default: fp32)")
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+import paddle
+
 from pannsdist.audio.batches import EvaluationPlan, Shard
 from pannsdist.audio.clip_reader import ClipReader
 from pannsdist.audio.loader import Loader
@@ -31,12 +33,19 @@ from pannsdist.settings.schema import Settings
 from pannsdist.training.evaluator import Evaluator, SplitToEvaluate
 
 
-def evaluate_bundle(  # noqa: PLR0913, PLR0917 - what is evaluated, and whether by its decisions
-    folder: Path, settings: Settings, origin: SettingsOrigin, catalog: Catalog, split: str, raw: bool = False
+def evaluate_bundle(  # noqa: PLR0913, PLR0917 - what is evaluated, whether by its decisions, and in what form
+    folder: Path,
+    settings: Settings,
+    origin: SettingsOrigin,
+    catalog: Catalog,
+    split: str,
+    raw: bool = False,
+    instead: paddle.nn.Layer | None = None,
 ) -> EvaluatedSplit:
     """Evaluate the model in `folder` on a split of the dataset of the settings, in one process.
 
-    The kernels are those that a training with these settings uses: its scores to the last digit.
+    The kernels are those that a training with these settings uses: its scores to the last digit. `instead` stands for
+    the network, with its input and outputs: an exported graph of it.
 
     Clips are read as in the validation of the training run. The metric plugins of that run are computed too, unless the
     settings set them to null, and those of the settings. The scores of the model's decisions follow, unless `raw`.
@@ -56,10 +65,12 @@ def evaluate_bundle(  # noqa: PLR0913, PLR0917 - what is evaluated, and whether 
     further = plugin_metrics(_metrics(record, settings, origin, catalog, data))
     plan = _plan(bundle, settings, data, split)
     world = SingleProcessWorld()
-    install(bundle.network.model, choice.choose(choice.Wanted.of(settings, origin), world.device))
+    if instead is None:
+        install(bundle.network.model, choice.choose(choice.Wanted.of(settings, origin), world.device))
     loader = Loader(worker_count(settings.data.workers, 1, world.device != devices.CPU))
     try:
-        evaluator = Evaluator(world, bundle.network, record.labels, record.multi_label, further)
+        network = bundle.network if instead is None else instead
+        evaluator = Evaluator(world, network, record.labels, record.multi_label, further)
         found = evaluator.evaluate(_split(split, plan, loader))
     finally:
         loader.close()

@@ -201,6 +201,30 @@ RUN = (
     Run(r"pannsdist detect soundscapes/valid/ .* --format audacity", leaves="found_tracks"),
     Run(r"pannsdist predict --model runs/esc10_events/best_model", shows=r"valid_000000\.wav"),
     Run(r"pannsdist export --model runs/esc10_events/best_model", leaves="exported_events/frames/model.onnx"),
+    # docs: small devices, Triton
+    Run(
+        r"pannsdist export --model runs/esc10_mn04_probe/best_model .*int8",
+        ("--max-loss", "1"),
+        leaves="exported_int8/model.onnx",
+        shows=r"^bytes of the network +\d.*% *$",
+    ),
+    Run(
+        r"pannsdist export --model runs/esc10_mn04_probe/best_model .*fp16",
+        ("--max-loss", "1"),
+        leaves="exported_fp16/model.onnx",
+        shows=r"^speed +1 ",
+    ),
+    Run(
+        r"pannsdist export --model runs/esc10_events/best_model .*fp16",
+        ("--max-loss", "1"),
+        leaves="exported_events_fp16/frames/model.onnx",
+        shows=r"^the same decision for ",
+    ),
+    Run(
+        r"pannsdist export --model runs/NAME/best_model --format triton",
+        leaves="model_repository/own_sounds/config.pbtxt",
+        shows=r"^models: own_sounds$",
+    ),
     # docs
     Run(r"pannsdist data cache -c digits.yaml$", shows=r"^clips: (\d+), all of each in the cache: \1$"),
     Run(r"pannsdist data cache -c digits.yaml --check", shows=r"packs; damaged: none$"),
@@ -282,6 +306,7 @@ RUN = (
     Run(r"python benchmarks/detection.py", ("--quick",), shows=r"^\| frames of 80 ms \|"),
     Run(r"python benchmarks/streaming.py", ("--quick",), shows=r"^\| onnx, pieces of 2 s \|"),
     Run(r"python benchmarks/decisions.py", ("--quick",), shows=r"^the exported ONNX decides (\d+) of \1 clips"),
+    Run(r"python benchmarks/small_exports.py", ("--quick",), shows=r"^\| int8 \| \d", long=True),
     Run(r"python benchmarks/sound_events.py", ("--quick",), shows=r"^\| by frame, no median filter \|"),
     Run(r"python benchmarks/event_labels.py", ("--quick",), shows=r"^\| DCASE table \|"),
     Run(r"python benchmarks/million_clips.py", ("--quick",), shows=r"^\| ids of an evaluation \|"),
@@ -347,6 +372,9 @@ LEFT = (
         r"docker (build|run) ", "needs Docker; tests/house/test_containers.py lints the files and runs their commands"
     ),
     Left(r"hf download ", "downloads a dataset; plugins/pannsdist-parquet/tests writes the same layout"),
+    Left(r"pip install onnx2tf|onnxsim |onnx2tf |import numpy as np\nfrom ai_edge_litert", "brings TensorFlow along"),
+    Left(r"docker run .*tritonserver|import soundfile\nimport soxr\nimport tritonclient", "needs Triton's container"),
+    Left(r"from pathlib import Path\n\nimport bentoml|bentoml serve|curl -X POST .*sound=", "brings BentoML along"),
     Left(r"python -m pytest plugins/", "these tests are part of `make test`"),
     Left(r"class FBeta:", "parts of what `plugins new` writes, which tests/runs/test_templates.py checks"),
     Left(r"\[options.entry_points\]", "a part of setup.cfg, as `plugins new` writes it"),

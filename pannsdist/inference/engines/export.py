@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -59,11 +59,7 @@ def export(inference_model: InferenceModel, form: str, out: Path, clips: Sequenc
     """
     if form == "onnx":
         require_onnx()
-    if out.exists():
-        raise UserError(f"{out} exists already", "an export is a new folder", shell_command("rm", "-r", out))
-    if not is_unicode(str(out.absolute())):
-        wrong = f"{shown(out.absolute())} holds bytes that are not UTF-8, and Paddle cannot write there"
-        raise UserError(wrong, "give another folder as -o FOLDER")
+    require_new(out)
     if not clips:
         wrong = "no sound to compare the export with: the model's own dataset is not found"
         raise UserError(wrong, "give sound files as --check FILE...")
@@ -78,11 +74,25 @@ def export(inference_model: InferenceModel, form: str, out: Path, clips: Sequenc
         content["checked"] = published(dataclasses.asdict(checks[0]))
         if inference_model.frame_samples:
             content["frames"] = write_frames(inference_model, form, temporary, sounds)
-        text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-        storage.write_file(temporary / RECORD_FILE, text + "\n")
+        write_record(temporary, content)
 
     storage.write_folder_atomic(out, fill)
     return checks[0]
+
+
+def write_record(folder: Path, content: Mapping[str, Any]) -> None:
+    """Write `export.json`."""
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    storage.write_file(folder / RECORD_FILE, text + "\n")
+
+
+def require_new(out: Path) -> None:
+    """Raise UserError where an export cannot be the folder `out`."""
+    if out.exists():
+        raise UserError(f"{out} exists already", "an export is a new folder", shell_command("rm", "-r", out))
+    if not is_unicode(str(out.absolute())):
+        wrong = f"{shown(out.absolute())} holds bytes that are not UTF-8, and Paddle cannot write there"
+        raise UserError(wrong, "give another folder as -o FOLDER")
 
 
 def _write(inference_model: InferenceModel, form: str, folder: Path) -> tuple[GraphOutputs, dict[str, Any]]:

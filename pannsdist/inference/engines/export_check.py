@@ -54,7 +54,7 @@ def check_export(
     """
     predictor = Predictor(inference_model, engine=Dygraph(inference_model))
     difference, lengths = 0.0, []
-    for batch in _batches(sounds, windowing(inference_model)):
+    for batch in batches(sounds, windowing(inference_model)):
         expected = _predicted(predictor, batch, inference_model)
         found = max_difference(graph(batch), expected)
         lengths.append(batch.shape[1])
@@ -75,7 +75,7 @@ def check_decisions(graph: GraphOutputs, inference_model: InferenceModel, sounds
     if decisions is None:
         return
     predictor = Predictor(inference_model, engine=Dygraph(inference_model))
-    for batch in _batches(sounds, windowing(inference_model)):
+    for batch in batches(sounds, windowing(inference_model)):
         probabilities, chosen, energy = graph(batch)
         recordings = [Recording(f"row {row}", samples, inference_model.rate_hz) for row, samples in enumerate(batch)]
         expected = [one.decision or () for one in predictor.predict(recordings)]
@@ -103,7 +103,7 @@ def _predicted(predictor: Predictor, batch: np.ndarray, inference_model: Inferen
     return np.array([[answer[label] for label in inference_model.labels] for answer in answers], np.float32)
 
 
-def _batches(sounds: Sequence[np.ndarray], lengths: Windowing) -> Iterator[np.ndarray]:
+def batches(sounds: Sequence[np.ndarray], lengths: Windowing) -> Iterator[np.ndarray]:
     """Batches (B, S): each sound as it is; the first one at other lengths; all of them in one batch of equal length."""
     yield from (sound[None] for sound in sounds)
     window, pad_to = lengths.window, lengths.pad_to

@@ -95,7 +95,7 @@ def engine_kind(name: str, precision: str) -> EngineKind:
 def require_precision(precision: str) -> None:
     """Raise UserError for a precision that no engine has."""
     if precision == INT8:
-        right = "no engine here has a calibrated one (docs/decisions/0033-engine-table.md)"
-        raise UserError("there is no int8", right, "use --precision bf16 or fp32")
+        right = "no engine has it; only an exported ONNX file does: pannsdist export --format onnx --precision int8"
+        raise UserError("no engine computes in int8", right, "use --precision bf16 or fp32")
     if precision not in PRECISIONS:
         raise UserError(f"the precision is '{precision}'", f"allowed: {', '.join(OPERANDS)}")

@@ -74,7 +74,7 @@ def test_a_precision_is_named_and_nearly_agrees(model, capsys):
 @pytest.mark.parametrize(
     ("options", "error"),
     [
-        (("--precision", "int8"), "error: there is no int8\n"),
+        (("--precision", "int8"), "error: no engine computes in int8\n"),
         (("--precision", "bf16", "--engine", "dygraph"), "error: the engine dygraph has no bf16\n"),
     ],
 )

@@ -180,7 +180,7 @@ def test_the_packages_table_has_known_engines_and_levels():
     [
         (("steam",), "there is no engine 'steam'"),
         (("", "fp64"), "the precision is 'fp64'\n  allowed: fp32, bf16"),
-        (("", "int8"), "there is no int8\n.*\n  next: use --precision bf16 or fp32"),
+        (("", "int8"), "no engine computes in int8\n.*export --format onnx.*\n  next: use --precision bf16 or fp32"),
         (("onnx", "bf16"), "the engine onnx has no bf16\n  engines with bf16: paddle, onednn"),
         (("dygraph", "bf16"), "the engine dygraph has no bf16"),
     ],

@@ -55,7 +55,7 @@ def asked(received: Received, check: Callable[[], None]) -> Asked:
         right = f"send {FORM} with a field `file`, {JSON} with `audio`, or audio/* with the bytes of one sound"
         raise Refused(415, "unsupported_media_type", f"the content type is '{kind or 'missing'}'", right)
     if not sounds:
-        raise Refused(422, "no_sound", "the request has no sound", "send one or several fields `file`")
+        raise Refused(422, "no_sound", "the request has no sound", "send a field `file`, or `audio` in JSON")
     return Asked([PassingSound(name, content, check) for name, content in sounds], _once([*pairs, *more]))
 
 
@@ -72,7 +72,7 @@ def _of_form(received: Received) -> tuple[list[tuple[str, bytes]], list[tuple[st
 
 def _of_json(body: bytes) -> tuple[list[tuple[str, bytes]], list[tuple[str, Any]]]:
     record = read_json(body)
-    given = record.pop("audio", None)
+    given = record.pop("audio", [])
     texts = given if isinstance(given, list) else [given]
     sounds = [(f"audio[{number}]", decoded_base64(text, f"audio[{number}]")) for number, text in enumerate(texts)]
     return sounds, [*record.items()]

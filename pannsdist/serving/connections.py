@@ -25,7 +25,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
-        self._is_in_head, self._head_bytes = True, 0
+        self._is_in_head, self._head_bytes, self._heads = True, 0, 0
         self._is_refused = False
         self._timer: asyncio.TimerHandle | None = None
         self._writing: asyncio.TimerHandle | None = None
@@ -59,11 +59,11 @@ class BoundedProtocol(HttpToolsProtocol):
         """See asyncio.Protocol."""
         if self._is_refused:
             return
-        was_in_head = self._is_in_head
+        was_in_head, heads = self._is_in_head, self._heads
         if was_in_head and self._timer is None:
             self._start(self.limits.head_s, self._head_is_late)
         super().data_received(data)
-        if was_in_head and self._is_in_head:
+        if was_in_head and self._heads == heads:  # all of it belongs to a head that is not whole
             self._head_bytes += len(data)
             if self._head_bytes > self.limits.max_head_bytes:
                 most = self.limits.max_head_bytes
@@ -73,6 +73,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """See httptools."""
         self._stop()
         self._is_in_head, self._head_bytes = False, 0
+        self._heads += 1
         self.waiting.pop(self, None)
         super().on_headers_complete()
 

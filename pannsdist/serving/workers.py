@@ -106,6 +106,7 @@ def _serve(options: Options, listening: socket.socket, said: Connection, share: 
     threading.Thread(target=_end_with_parent, daemon=True).start()
     cores, (number, count) = sorted(os.sched_getaffinity(0)), share
     os.sched_setaffinity(0, cores[number::count] or [cores[number % len(cores)]])
+    cpu.wait_passively()
     cpu.use_fast_kernels()
     heap.keep_freed_memory()
     console.quiet_paddle()

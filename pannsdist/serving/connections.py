@@ -124,10 +124,17 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _refuse(self, refused: Refused) -> None:
         """Answer without a request, then read what is still sent for a moment, since closing would lose the answer."""
+        if self._is_refused:
+            return
         self._is_refused = True
         self.waiting.pop(self, None)
         self.connections.discard(self)
         self._stop()
+        if self.cycle is not None and not self.cycle.response_complete:  # its application finds the client gone
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+            if self.cycle.response_started:
+                self.transport.abort()
         if self.transport.is_closing():
             return
         phrase = http.HTTPStatus(refused.status).phrase

@@ -49,7 +49,8 @@ def serve(options: Options, listening: socket.socket, ready: Callable[[], None])
         timeout_keep_alive=int(options.limits.idle_s),
         timeout_graceful_shutdown=int(options.limits.timeout_s),
     )
-    logging.getLogger("uvicorn").setLevel(logging.ERROR)
+    for name in ("uvicorn", "python_multipart"):  # what clients do wrong is in their answers
+        logging.getLogger(name).setLevel(logging.ERROR)
     gc.collect()
     gc.freeze()  # what is loaded stays: no search for garbage needs to look at it
     _Draining(config, service, ready).run([listening])

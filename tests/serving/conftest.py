@@ -98,5 +98,3 @@ def slow(tmp_path_factory):
         for _ in range(240):
             file.write(np.zeros(384_000, np.int16))
     return path
-
-

@@ -125,11 +125,12 @@ def base64_of(path: Path) -> str:
 
 
 def answer_on(connection: socket.socket) -> tuple[int, Any]:
-    """Status and JSON of what a connection answers before its end."""
+    """Status and JSON of an answer on a connection; (0, None) where it ends without one."""
     received = b""
     while more := connection.recv(65536):
         received += more
-    if not received:
-        return 0, None
-    head, _, body = received.partition(b"\r\n\r\n")
-    return int(head.split()[1]), json.loads(body)
+        head, ends, body = received.partition(b"\r\n\r\n")
+        length = re.search(rb"(?i)content-length: (\d+)", head)
+        if ends and length and len(body) >= int(length[1]):
+            return int(head.split()[1]), json.loads(body)
+    return 0, None

@@ -40,9 +40,7 @@ def test_predict_and_tag_are_those_of_python(server, models, sounds, name):
         require_equal(found, answer)
     least = models[name].tag(sounds, threshold=0.34)
     assert any(answer.scores for answer in least)
-    for found, answer in zip(
-        server.results("/v1/tag", *sounds, model=name, threshold=0.34), least, strict=True
-    ):
+    for found, answer in zip(server.results("/v1/tag", *sounds, model=name, threshold=0.34), least, strict=True):
         require_equal(found, answer)
     (first,) = server.results("/v1/predict", sounds[0], model=name, topk=2)
     assert list(scores(first)) == list(models[name].predict(sounds[0], topk=2)[0].scores)

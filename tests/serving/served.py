@@ -44,7 +44,7 @@ class Server:
     """A running server; what it printed is in `errors`."""
 
     def __init__(self, *options: object, env: Mapping[str, str]) -> None:
-        self._printed = tempfile.TemporaryFile()
+        self._printed = tempfile.TemporaryFile()  # noqa: SIM115 closed with the server
         variables = {**os.environ, "NO_PROXY": "127.0.0.1", **env}
         self.process = subprocess.Popen(
             [*COMMAND, *map(str, options)], stdout=subprocess.PIPE, stderr=self._printed, env=variables

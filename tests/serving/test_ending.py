@@ -1,5 +1,6 @@
 """How a server starts and ends."""
 
+import os
 import shutil
 import signal
 import subprocess
@@ -80,56 +81,52 @@ def test_workers_share_the_port_add_up_their_counters_and_one_that_dies_is_repla
 
 def _workers(server):
     children = psutil.Process(server.process.pid).children()
-    return [child for child in children if "resource_tracker" not in " ".join(child.cmdline())]
+    alive = [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
+    return [child for child in alive if "resource_tracker" not in " ".join(child.cmdline())]
 
 
 @pytest.mark.parametrize(
     ("arguments", "env", "said"),
     [
-        (["--model", "{plain}", "--model", "{plain}"], {}, "two models have the name 'plain'"),
-        (["--model", "none/best_model"], {}, "none/best_model"),
-        (["--model", "{plain}", "--host", "256.1.1.1"], {}, "cannot listen on 256.1.1.1"),
-        (["--model", "{plain}", "--port", "{taken}"], {}, "cannot listen on 127.0.0.1, port"),
-        (["--model", "{plain}"], {"PANNSDIST_TOKEN": ""}, "PANNSDIST_TOKEN is empty"),
-        (["--model", "{plain}", "--timeout-s", "0"], {}, "too little"),
-        ([], {}, "--model"),
+        ("--model {plain} --model {plain}", {}, "two models have the name 'plain'"),
+        ("--model none/best_model", {}, "none/best_model"),
+        ("--model {plain} --host 256.1.1.1", {}, "cannot listen on 256.1.1.1"),
+        ("--model {plain} --port {taken}", {}, "cannot listen on 127.0.0.1, port"),
+        ("--model {plain}", {"PANNSDIST_TOKEN": ""}, "PANNSDIST_TOKEN is empty"),
+        ("--model {plain} --timeout-s 0", {}, "too little"),
+        ("", {}, "--model"),
     ],
     ids=["names", "folder", "host", "port", "token", "limit", "model"],
 )
-def test_what_cannot_be_served_is_refused_with_exit_code_2(
-    folders, environment, server, tmp_path, arguments, env, said
-):
-    words = [word.format(plain=folders["plain"], taken=server.port) for word in arguments]
-    ended = subprocess.run(
-        [*served.COMMAND, *words],
-        cwd=tmp_path,
-        env={**environment_of(environment), **env},
-        capture_output=True,
-        text=True,
-        timeout=served.START_S,
-    )
-    assert ended.returncode == 2
-    assert said in ended.stderr
-    assert "Traceback" not in ended.stderr
+def test_what_cannot_be_served_is_refused_with_exit_code_2(refused, names, arguments, env, said):
+    printed = refused(arguments.format(**names), env)
+    assert said in printed
+    assert "Traceback" not in printed
 
 
-def environment_of(environment):
-    import os
+@pytest.fixture
+def names(folders, server):
+    """A model folder, and a port that is taken."""
+    return {"plain": folders["plain"], "taken": server.port}
 
-    return {**os.environ, **environment}
+
+@pytest.fixture
+def refused(environment, tmp_path):
+    """Runs the command with these arguments; gives what it prints."""
+
+    def run(arguments, env):
+        words, env = [*served.COMMAND, *arguments.split()], {**os.environ, **environment, **env}
+        how = {"capture_output": True, "text": True, "timeout": served.START_S}
+        ended = subprocess.run(words, cwd=tmp_path, env=env, check=False, **how)
+        assert ended.returncode == 2, ended.stdout + ended.stderr
+        return ended.stderr
+
+    return run
 
 
-def test_without_the_extra_the_command_says_what_to_install(folders, environment, tmp_path):
-    hidden = tmp_path / "sitecustomize.py"
-    hidden.write_text("import sys\nsys.modules['uvicorn'] = None\n")
+def test_without_the_extra_the_command_says_what_to_install(refused, folders, environment, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['uvicorn'] = None\n")
     found = f"{tmp_path}:{environment['PYTHONPATH']}"
-    ended = subprocess.run(
-        [*served.COMMAND, "--model", str(folders["plain"])],
-        env={**environment_of(environment), "PYTHONPATH": found},
-        capture_output=True,
-        text=True,
-        timeout=served.START_S,
-    )
-    assert ended.returncode == 2
-    assert "the server needs uvicorn" in ended.stderr
-    assert "next: pip install 'pannsdist[serve]'" in ended.stderr
+    printed = refused(f"--model {folders['plain']}", {"PYTHONPATH": found})
+    assert "the server needs uvicorn" in printed
+    assert "next: pip install 'pannsdist[serve]'" in printed

@@ -62,6 +62,13 @@ class InferenceModel:
         """The sample rate of its input."""
         return self.front_end.sample_rate_hz
 
+    def summary(self, window_s: float | None = None) -> str:
+        """Plugin and weights, classes, sample rate and window, on one line."""
+        kind = "several labels a sound" if self.multi_label else "one label a sound"
+        some = ", ".join(self.labels[:3]) + (", ..." if len(self.labels) > 3 else "")
+        windows = f"windows of {window_s or self.window_s:g} s"
+        return f"{self.name}: {len(self.labels)} classes ({some}), {kind}, {self.rate_hz} Hz, {windows}"
+
     @property
     def has_framewise(self) -> bool:
         """Whether the network has framewise outputs."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pannsdist.inference.bundle import BundleRecord
     from pannsdist.inference.decisions import Decisions
     from pannsdist.inference.detection import Rule, WindowScores
+    from pannsdist.inference.engines.engine import Engine
     from pannsdist.inference.engines.selection import EngineChoice
     from pannsdist.inference.inference_model import InferenceModel
     from pannsdist.inference.predictor import Prediction, Predictor
@@ -105,13 +106,12 @@ class Model:
 
     def __repr__(self) -> str:
         """Plugin and weights, classes, sample rate and window, on one line."""
-        kind = "several labels a sound" if self.multi_label else "one label a sound"
-        some = ", ".join(self.labels[:3]) + (", ..." if len(self.labels) > 3 else "")
-        window_s = self._options.window_s or self.inference_model.window_s
-        return (
-            f"<pannsdist.Model {self.inference_model.name}: {len(self.labels)} classes ({some}), {kind}, "
-            f"{self.sample_rate_hz} Hz, windows of {window_s:g} s>"
-        )
+        return f"<pannsdist.Model {self.inference_model.summary(self._options.window_s)}>"
+
+    def run_through(self, exchanged: Callable[[Engine], Engine]) -> None:
+        """Have every forward pass go through what `exchanged` makes of the engine. Call it before the first sound."""
+        self._engine = exchanged(self._engine)
+        self.predictor = self._predictor(self._options.window_s)
 
     @property
     def labels(self) -> Sequence[str]:

@@ -338,6 +338,7 @@ TESTED = (
         ("", "python"),
         "tests/unit/publishing/test_publishing_page.py::test_the_blocks_of_the_page_run_with_a_hub",
     ),
+    Tested("docs/en/serving.md", ("", "python"), "tests/serving/test_serving_page.py::test_each_command_is_answered"),
     Tested("docs/en/export.md", ("python",), "tests/unit/inference/engines/test_export.py::snippet_answers"),
 )
 

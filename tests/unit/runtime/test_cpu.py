@@ -160,3 +160,12 @@ def test_the_cores_of_a_process_are_those_that_its_cgroups_leave(files, expected
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text + "\n")
     assert cpu.cores(tmp_path) == expected
+
+
+def test_idle_threads_of_the_kernels_sleep_unless_the_user_decided(monkeypatch):
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    cpu.wait_passively()
+    assert cpu.os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    cpu.wait_passively()
+    assert cpu.os.environ["OMP_WAIT_POLICY"] == "ACTIVE"

@@ -69,3 +69,34 @@ def test_another_c_library_is_left_alone(monkeypatch):
     for name in heap.VARIABLES:
         monkeypatch.delenv(name, raising=False)
     assert heap.keep_freed_memory.__wrapped__() is False
+
+
+THREADS = """
+import ctypes, pathlib, sys, threading
+from pannsdist.runtime import heap
+if {calls}:
+    heap.use_one_arena()
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.fopen.restype = ctypes.c_void_p, ctypes.c_void_p
+libc.malloc_info.argtypes, libc.fclose.argtypes = [ctypes.c_int, ctypes.c_void_p], [ctypes.c_void_p]
+together = threading.Barrier(4)
+threads = [threading.Thread(target=lambda: (together.wait(), libc.malloc(10_000))) for _ in range(4)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+file = libc.fopen(sys.argv[1].encode(), b"w")
+libc.malloc_info(0, file)
+libc.fclose(file)
+print(pathlib.Path(sys.argv[1]).read_text().count("<heap nr="))
+"""
+
+
+@pytest.mark.parametrize(
+    ("calls", "set_by_user", "is_one"),
+    [(True, {}, True), (False, {}, False), (True, {"MALLOC_ARENA_MAX": "4"}, False)],
+    ids=["asked", "not-asked", "user"],
+)
+def test_threads_allocate_from_one_arena(tmp_path, calls, set_by_user, is_one):
+    command = [sys.executable, "-c", THREADS.format(calls=calls), tmp_path / "info.xml"]
+    variables = {key: value for key, value in os.environ.items() if not key.startswith("MALLOC_")}
+    done = subprocess.run(command, env={**variables, **set_by_user}, capture_output=True, text=True, check=True)
+    assert (int(done.stdout) == 1) == is_one

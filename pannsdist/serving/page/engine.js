@@ -28,16 +28,18 @@
  * Decoded    {channels: Float32Array[], rateHz: number}  at the file's own rate: nothing was resampled or mixed
  *
  * Everything that an engine rejects with is an EngineError whose `message` is a sentence for the person at the page, in
- * English as the server's; `hint` says what would be right. Any other exception is a bug, and shown as one.
+ * English as the server's; `hint` says what would be right; `key` may name a text of strings.js that is shown in place of
+ * the message, in the language of the page. Any other exception is a bug, and shown as one.
  */
 
 const ENGINES = ["server", "browser"];
 
 export class EngineError extends Error {
   /** `status` is that of HTTP where there is one, else 0; 401 makes the page ask for a token. */
-  constructor(message, { hint = "", status = 0 } = {}) {
+  constructor(message, { hint = "", status = 0, key = "" } = {}) {
     super(message);
     this.name = "EngineError";
+    this.key = key;
     this.hint = hint;
     this.status = status;
   }

@@ -3,7 +3,7 @@
 import { button, make } from "./dom.js";
 import { drawSpectrum, drawWaveform, outline } from "./drawing.js";
 import { EngineError } from "./engine.js";
-import { lanes, table } from "./events.js";
+import { axis, lanes, table } from "./events.js";
 import { Player } from "./player.js";
 import { mono } from "./sound.js";
 import { RANGE_DB } from "./spectrum.js";
@@ -43,7 +43,8 @@ export class Card {
     this.cursor = make("div", { className: "cursor", hidden: true });
     this.pictures = make("div", { className: "pictures" });
     this.lanes = make("div");
-    this.tracks = make("div", { className: "tracks" }, this.pictures, this.lanes, this.cursor);
+    this.axis = make("div");
+    this.tracks = make("div", { className: "tracks" }, this.pictures, this.lanes, this.axis, this.cursor);
     this.result = make("div", { className: "result" });
     const head = make("div", { className: "card-head" }, this.heading, remove);
     const controls = make("div", { className: "controls" }, this.playButton, this.slider);
@@ -96,6 +97,7 @@ export class Card {
     this.durationS = seconds;
     Object.assign(this.slider, { max: seconds, disabled: false });
     this.moveCursor(0);
+    this.axis.replaceChildren(axis(seconds));
     if (this.detection) this.showLanes();
   }
 

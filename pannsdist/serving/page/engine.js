@@ -12,10 +12,12 @@
  *     predict(sound, request) -> Promise<Answer>
  *     detect(sound, request) -> Promise<Detection>
  *     setToken(text)                             only where an answer can have status 401; "" forgets it
+ *     takesThreshold: boolean                    whether detect heeds request.threshold; without it the page has no field
  *
  * Model      {name, labels: string[], rateHz: number, multiLabel: boolean, decides: boolean}
  *            `decides`: calibrated, its answers have a decision
- * request    {model: string, signal: AbortSignal}        `model` is a Model's name
+ * request    {model: string, threshold: number | null, signal: AbortSignal}
+ *            model: a Model's name; threshold: the least probability of an event, null for the model's own rule
  * Answer     {scores: [label, probability][], decision: string[] | null, remarks: string[]}
  *            scores: highest first, every label or as many as the engine gives; decision: [] is "none of these", null
  *            that the model has none; remarks: sentences to show, such as "it is silent"

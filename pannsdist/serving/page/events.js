@@ -29,6 +29,19 @@ export function lanes(events, durationS, onPlay) {
   return element;
 }
 
+/** Seconds under the pictures, at five places. */
+export function axis(durationS) {
+  const digits = durationS < 10 ? 1 : 0;
+  const marks = [0, 1, 2, 3, 4].map((part) => {
+    const mark = make("span", { textContent: ((durationS * part) / 4).toFixed(digits) });
+    mark.style.left = `${25 * part}%`;
+    return mark;
+  });
+  const element = make("div", { className: "axis" }, ...marks);
+  element.setAttribute("aria-hidden", "true");
+  return element;
+}
+
 /** The table of the events; its buttons play them. `onFocus(place or null)` shows which bar a button belongs to. */
 export function table(events, onPlay, onFocus) {
   const heads = ["event", "from", "to", "score"].map((key) => say(make("th", { scope: "col" }), key));

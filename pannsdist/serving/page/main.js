@@ -35,8 +35,9 @@ async function askModels() {
   at("token-form").hidden = true;
   at("model").replaceChildren(...models.map(({ name }) => make("option", { value: name, textContent: name })));
   at("model").disabled = models.length < 2;
+  at("rule").hidden = !engine.takesThreshold;
   showModel();
-  for (const card of cards) ask(card);
+  askAll();
 }
 
 function trouble(error) {
@@ -63,11 +64,21 @@ function add(name, file) {
   if (models.length) ask(card);
 }
 
+/** The number in the field, null while it is empty or out of its range. */
+function threshold() {
+  const { value, validity } = at("threshold");
+  return value && validity.valid ? Number(value) : null;
+}
+
+function askAll() {
+  for (const card of cards) ask(card);
+}
+
 /** Puts a sound at the end of the queue; what was asked about it before is dropped. */
 function ask(card) {
   card.signal?.abort();
   card.signal = new AbortController();
-  const request = { model: at("model").value, signal: card.signal.signal };
+  const request = { model: at("model").value, threshold: threshold(), signal: card.signal.signal };
   card.wait("waiting");
   queue = queue.then(() => answer(card, request));
 }
@@ -190,7 +201,10 @@ function listen() {
   at("record").addEventListener("click", record);
   at("model").addEventListener("change", () => {
     showModel();
-    for (const card of cards) ask(card);
+    askAll();
+  });
+  at("threshold").addEventListener("change", () => {
+    if (at("threshold").reportValidity()) askAll();
   });
   at("token-form").addEventListener("submit", (event) => {
     event.preventDefault();

@@ -10,6 +10,8 @@ export function open() {
 }
 
 class Server {
+  takesThreshold = true;
+
   /** Kept for this tab, by the browser's sessionStorage; "" forgets it. */
   setToken(token) {
     if (token) sessionStorage.setItem(KEY, token);
@@ -23,24 +25,26 @@ class Server {
       labels: model.labels,
       rateHz: model.sample_rate_hz,
       multiLabel: model.multi_label,
-      decides: Boolean(model.decisions),
+      decides: model.has_decisions,
     }));
   }
 
   async predict(sound, request) {
     const [answer] = (await this.post("v1/predict", sound, request, { topk: TOPK })).results;
-    return { scores: Object.entries(answer.scores), decision: answer.decision ?? null, remarks: answer.remarks ?? [] };
+    const scores = answer.scores.map(({ label, score }) => [label, score]);
+    return { scores, decision: answer.decision, remarks: remarksOf(answer) };
   }
 
   async detect(sound, request) {
-    const [answer] = (await this.post("v1/detect", sound, request)).results;
+    const rule = request.threshold === null ? {} : { threshold: request.threshold };
+    const [answer] = (await this.post("v1/detect", sound, request, rule)).results;
     const events = answer.events.map((event) => ({
       label: event.label,
       onsetS: event.onset_s,
       offsetS: event.offset_s,
       score: event.score,
     }));
-    return { events, remarks: answer.remarks ?? [] };
+    return { events, remarks: remarksOf(answer) };
   }
 
   post(path, sound, { model, signal }, fields = {}) {
@@ -64,6 +68,13 @@ class Server {
     if (response.ok) return content;
     throw new EngineError(content.error.message, { hint: content.error.hint, status: response.status });
   }
+}
+
+/** What is unusual about a sound, and of a file that is cut or damaged, how much of it was read. */
+function remarksOf({ remarks, incomplete }) {
+  if (!incomplete) return remarks;
+  const of = incomplete.whole_s === null ? "" : ` of ${incomplete.whole_s} s`;
+  return [...remarks, `only ${incomplete.read_s} s${of} could be read (${incomplete.reason})`];
 }
 
 async function contentOf(response) {

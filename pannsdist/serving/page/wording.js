@@ -5,7 +5,7 @@
 
 import { STRINGS } from "./strings.js";
 
-const ATTRIBUTES = { label: "aria-label", valuetext: "aria-valuetext" };
+const ATTRIBUTES = { label: "aria-label", valuetext: "aria-valuetext", hint: "placeholder" };
 
 let language = stored("language") ?? (navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en");
 
@@ -41,7 +41,7 @@ export function say(element, key, values = {}) {
   return element;
 }
 
-/** Make a text an attribute of an element: `label` or `valuetext`. */
+/** Make a text an attribute of an element: `label`, `valuetext` or `hint`. */
 export function describe(element, attribute, key, values = {}) {
   Object.assign(element.dataset, { [attribute]: key, [`${attribute}Values`]: JSON.stringify(values) });
   element.setAttribute(ATTRIBUTES[attribute], text(key, values));

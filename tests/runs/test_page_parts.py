@@ -44,7 +44,8 @@ def decoded(page, name):
     found = page.evaluate(
         """async (name) => {
             const { Sound } = await import("./sound.js");
-            const { channels, rateHz } = await new Sound(name, await (await fetch(name, { cache: "no-store" })).blob()).decoded();
+            const blob = await (await fetch(name, { cache: "no-store" })).blob();
+            const { channels, rateHz } = await new Sound(name, blob).decoded();
             return { channels: channels.map((one) => [...one]), rateHz };
         }""",
         name,

@@ -31,7 +31,7 @@ export function lanes(events, durationS, onPlay) {
 
 /** Seconds under the pictures, at five places. */
 export function axis(durationS) {
-  const digits = durationS < 10 ? 1 : 0;
+  const digits = durationS < 10 ? 2 : durationS < 100 ? 1 : 0;
   const marks = [0, 1, 2, 3, 4].map((part) => {
     const mark = make("span", { textContent: ((durationS * part) / 4).toFixed(digits) });
     mark.style.left = `${25 * part}%`;

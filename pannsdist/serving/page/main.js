@@ -1,7 +1,7 @@
 /* The page: sounds come in, the engine is asked about one after the other, its answers are shown. */
 
 import { Card, wordsOf } from "./card.js";
-import { make } from "./dom.js";
+import { button, make } from "./dom.js";
 import { openEngine } from "./engine.js";
 import { silence } from "./player.js";
 import { canRecord, LONGEST_S, Recording } from "./recording.js";
@@ -45,12 +45,17 @@ function trouble(error) {
     at("token-form").hidden = false;
     at("token").focus();
   }
-  at("trouble").replaceChildren(...wordsOf(error));
+  const again = models.length || error.status === 401 ? [] : [say(button(askModels), "again")];
+  at("trouble").replaceChildren(...wordsOf(error), ...again);
 }
 
 function showModel() {
-  const { labels, rateHz } = models.find(({ name }) => name === at("model").value);
-  say(at("model-facts"), "model_facts", { classes: labels.length, rate: rateHz });
+  const { labels, rateHz, multiLabel, decides } = models.find(({ name }) => name === at("model").value);
+  say(at("model-facts"), decides ? "model_calibrated" : "model_facts", {
+    classes: labels.length,
+    kind: { key: multiLabel ? "several_labels" : "one_label" },
+    rate: rateHz,
+  });
 }
 
 /* Sounds and answers */

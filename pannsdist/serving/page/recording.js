@@ -11,14 +11,24 @@ export function canRecord() {
   return Boolean(navigator.mediaDevices?.getUserMedia && window.AudioWorkletNode);
 }
 
+/** The browser's sign that the microphone is on goes out. */
+function release(stream) {
+  for (const track of stream.getTracks()) track.stop();
+}
+
 export class Recording {
   /** Asks for the microphone; rejects with DOMException: NotAllowedError, NotFoundError, NotReadableError. */
   static async start(onBlock) {
     const stream = await navigator.mediaDevices.getUserMedia({ audio: UNPROCESSED });
-    const context = new AudioContext();
-    await context.audioWorklet.addModule("recorder-worklet.js");
-    await context.resume();
-    return new Recording(stream, context, onBlock);
+    try {
+      const context = new AudioContext();
+      await context.audioWorklet.addModule("recorder-worklet.js");
+      await context.resume();
+      return new Recording(stream, context, onBlock);
+    } catch (error) {
+      release(stream);
+      throw error;
+    }
   }
 
   /** `onBlock(seconds so far, peak of the block)` is called about twenty times a second. */
@@ -43,7 +53,7 @@ export class Recording {
   async stop() {
     this.node.port.postMessage("end");
     await this.done;
-    for (const track of this.stream.getTracks()) track.stop();
+    release(this.stream);
     await this.context.close();
     const samples = new Float32Array(this.count);
     let at = 0;

@@ -7,6 +7,7 @@ import time
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -48,11 +49,12 @@ def watched(browser, **options):
     """A page in a context of its own, which may neither complain on its console nor ask another host for anything.
 
     `page.expected` are parts of the complaints that a test provokes: Chromium complains of each status from 400 on.
+    `page.hosts` are the hosts that it may ask.
     """
     context = browser.new_context(**{"locale": "en-US", "viewport": {"width": 900, "height": 900}, **options})
     page = context.new_page()
     page.set_default_timeout(1000 * LIMIT_S)
-    page.expected, page.said, page.asked = (), [], []
+    page.expected, page.hosts, page.said, page.asked = (), {"127.0.0.1"}, [], []
     page.on("console", lambda message: page.said.append(message.text) if message.type != "log" else None)
     page.on("pageerror", lambda error: page.said.append(str(error)))
     page.on("request", lambda request: page.asked.append(request.url))
@@ -62,7 +64,7 @@ def watched(browser, **options):
         context.close()
     complaints = [text for text in page.said if not any(part in text for part in page.expected)]
     assert complaints == []
-    assert {url.partition("//")[2].partition("/")[0].partition(":")[0] for url in page.asked} <= {"127.0.0.1", ""}
+    assert {urlsplit(url).hostname for url in page.asked if not url.startswith(("blob:", "data:"))} <= page.hosts
 
 
 def wait(page, expression):

@@ -83,6 +83,23 @@ def test_a_recording_with_the_microphone_is_recognised(page):
     assert record.inner_text() == "Record"
 
 
+def test_a_refused_microphone_and_an_address_without_one_are_said(browser, address):
+    port = address.rpartition(":")[2]
+    flags = [*chromium.FLAGS, "--use-fake-device-for-media-stream", "--host-resolver-rules=MAP another.test 127.0.0.1"]
+    other = browser.browser_type.launch(executable_path=chromium.BROWSER, args=flags)  # nobody there allows it
+    with opened(other, address) as page:
+        page.locator("#record").click()
+        chromium.wait(page, "document.querySelector('#trouble').textContent.includes('did not allow the microphone')")
+        assert page.locator("#record").is_enabled()
+    with chromium.watched(other) as page:
+        page.expected, page.hosts = (" 401 ",), {"another.test"}
+        page.goto(f"http://another.test:{port}")
+        assert "https:// and to localhost only" in page.locator("#no-microphone").inner_text()
+        assert not page.locator("#record").is_visible()
+        page.locator("#token-form").wait_for()
+    other.close()
+
+
 def test_a_click_on_an_event_plays_it_and_nothing_else(page, site, model):
     choose(page, site / "parts.wav")
     found = card(page, "parts.wav")

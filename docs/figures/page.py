@@ -3,8 +3,8 @@
     python docs/figures/page.py runs/NAME/best_model docs/images SOUND [SOUND ...]
 
 The first picture has the first sound, the second all of them one after the other, each at the same peak. Needs
-playwright, chromium, `pannsdist[serve]`, and a font with Chinese. `pannsdist serve` is started on a free port, and ended
-afterwards.
+playwright, chromium, `pannsdist[serve]`, and a font with Chinese. `pannsdist serve` is started on a free port, and
+ended afterwards.
 """
 
 from __future__ import annotations

@@ -19,7 +19,9 @@ def install(folder: Path) -> dict[str, str]:
     info = folder / "pannsdist_tiny-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: pannsdist-tiny\nVersion: 1.0\n")
-    entries = "[pannsdist.models]\ntiny = tiny:Tiny\ntiny_by_frame = tiny:TinyByFrame\n"
+    entries = (
+        "[pannsdist.models]\ntiny = tiny:Tiny\ntiny_by_frame = tiny:TinyByFrame\ntiny_embedded = tiny:TinyEmbedded\n"
+    )
     entries += "[pannsdist.datasets]\nnoted = tiny:Noted\n"
     entries += "[pannsdist.trackers]\nledger = ledger:Ledger\n"
     (info / "entry_points.txt").write_text(entries)
@@ -67,6 +69,20 @@ class Tiny(FakeModel):
                 return logits
 
         return TinyLayer()
+
+
+class TinyEmbedded(Tiny):
+    """The same network, which also gives the input of its last layer."""
+
+    def build(self, labels, front_end: FrontEnd):
+        layer = super().build(labels, front_end)
+
+        class TinyLayerEmbedded(type(layer)):
+            def embed(self, image):
+                return self.relu(self.norm(self.convolution(image / 50))).mean(axis=2).flatten(1)
+
+        layer.__class__ = TinyLayerEmbedded
+        return layer
 
 
 class TinyByFrame(Tiny):

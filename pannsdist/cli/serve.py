@@ -5,16 +5,24 @@ from __future__ import annotations
 import argparse
 import os
 import re
+from collections.abc import Callable
+from contextlib import closing
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pannsdist.cli.arguments import add_device, from_one
 from pannsdist.cli.model_arguments import add_engine
-from pannsdist.runtime import console, paddle_import
+from pannsdist.runtime import console, cpu, paddle_import
 from pannsdist.runtime.errors import UserError
+
+if TYPE_CHECKING:
+    import socket
+
+    from pannsdist.serving.options import Options
 
 TOKEN = "PANNSDIST_TOKEN"  # noqa: S105 the name of the variable
 PACKAGES = ("fastapi", "httptools", "prometheus_client", "python_multipart", "swagger_ui_bundle", "uvicorn")
+LIMITS = ("max_wait_ms", "max_queue", "max_body_mb", "max_length_s", "timeout_s", "max_connections")
 
 
 def add(commands: Any) -> None:
@@ -34,6 +42,8 @@ def add(commands: Any) -> None:
     serving.add_argument("--max-length-s", type=_positive, default=600.0, metavar="S", help=length)
     limit = "time for receiving a body, and again for answering it (default: 60)"
     serving.add_argument("--timeout-s", type=_positive, default=60.0, metavar="S", help=limit)
+    held = "connections at a time, also idle ones (default: 1000)"
+    serving.add_argument("--max-connections", type=from_one, default=1000, metavar="N", help=held)
     origin = "a web site whose pages may call this server, such as https://example.org; repeatable (default: none)"
     serving.add_argument("--cors", action="append", default=[], metavar="ORIGIN", help=origin)
     add_engine(serving)
@@ -44,22 +54,30 @@ def add(commands: Any) -> None:
 def _serve(chosen: argparse.Namespace) -> None:
     _require_packages()
     token = _token()
-    console.quiet_compiler()
-    paddle_import.import_paddle()
     from pannsdist.serving.limits import Limits
-    from pannsdist.serving.models import wanted
-    from pannsdist.serving.server import Options, bound, serve
+    from pannsdist.serving.listening import bound, url
+    from pannsdist.serving.options import Options, wanted
 
-    names = ("max_wait_ms", "max_queue", "max_body_mb", "max_length_s", "timeout_s")
-    limits = Limits(**{name: getattr(chosen, name) for name in names})
+    limits = Limits(**{name: getattr(chosen, name) for name in LIMITS})
     how = (chosen.engine, chosen.precision, chosen.device, chosen.batch_size)
     options = Options(wanted(chosen.model), *how, token, tuple(chosen.cors), limits)
-    listening = bound(chosen.host, chosen.port)
-    host = f"[{chosen.host}]" if ":" in chosen.host else chosen.host
-    address = f"http://{host}:{listening.getsockname()[1]}"
+    if not token and chosen.host not in ("127.0.0.1", "localhost", "::1"):
+        console.note_main(f"who reaches {chosen.host} may use this server; the variable {TOKEN} asks for a token")
+    with closing(bound(chosen.host, chosen.port)) as listening:
+        address = url(chosen.host, listening)
+        _run(options, listening, chosen.workers, lambda: print(f"ready: {address}/ (API: {address}/docs)", flush=True))
 
-    def ready() -> None:
-        print(f"ready: {address}/  the API: {address}/docs", flush=True)
+
+def _run(options: Options, listening: socket.socket, workers: int, ready: Callable[[], None]) -> None:
+    if workers > 1:
+        from pannsdist.serving.workers import run_workers
+
+        run_workers(options, listening, workers, ready)
+        return
+    console.quiet_compiler()
+    cpu.wait_passively()
+    paddle_import.import_paddle()
+    from pannsdist.serving.server import serve
 
     serve(options, listening, ready)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,30 +16,50 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
 
 from pannsdist import __version__
-from pannsdist.serving import answers
+from pannsdist.serving import answers, paddlehub
 from pannsdist.serving.bodies import Received
+from pannsdist.serving.description import add_description, body, responses
 from pannsdist.serving.failures import Refused
 from pannsdist.serving.front import Application, Front, Gate
 from pannsdist.serving.parameters import DetectParameters, Parameters, PredictParameters, TagParameters
 from pannsdist.serving.service import Computing, Service
 
 PAGE = Path(__file__).parent / "page"
-ROUTES: dict[str, tuple[type[Parameters], answers.Answering, str]] = {
-    "/v1/predict": (PredictParameters, answers.predicted, "The probability of every label, highest first"),
-    "/v1/tag": (TagParameters, answers.tagged, "The labels that reach a threshold, or that the model decides for"),
-    "/v1/detect": (DetectParameters, answers.detected, "Sound events, with onset and offset in seconds"),
-    "/v1/embed": (Parameters, answers.embedded, "The embedding of each sound"),
+
+
+@dataclass(frozen=True)
+class Route:
+    """A route with sounds: its parameters, what a model answers, and for the description a title and an example."""
+
+    kind: type[Parameters]
+    answer: answers.Answering
+    title: str
+    example: dict[str, Any]
+
+
+SCORES = {"scores": [{"label": "dog", "score": 0.94}], "decision": None, "energy": None}
+EVENTS = {"events": [{"onset_s": 2.0, "offset_s": 3.0, "label": "dog", "score": 0.93}]}
+ROUTES = {
+    "/v1/predict": Route(PredictParameters, answers.predicted, "The probability of every label", SCORES),
+    "/v1/tag": Route(TagParameters, answers.tagged, "The labels that are there", SCORES),
+    "/v1/detect": Route(DetectParameters, answers.detected, "Sound events with onset and offset", EVENTS),
+    "/v1/embed": Route(Parameters, answers.embedded, "The embedding of each sound", {"embedding": [0.1, -0.2]}),
 }
+HUB = "/predict/{name}"
 TITLES = {404: "not_found", 405: "method_not_allowed"}
 
 
 def application(service: Service, token: str = "", origins: Sequence[str] = ()) -> Application:
     """The ASGI application of a service; an empty token asks for none, `origins` are web sites that may call it."""
     app = FastAPI(title="pannsdist", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
-    for path, (kind, answer, summary) in ROUTES.items():
-        compute = service.answering(kind, answer)
-        app.add_api_route(path, _computing(service, compute), methods=["POST"], summary=summary)
+    for path, route in ROUTES.items():
+        described = {"responses": responses(route.example), "openapi_extra": body(route.kind), "summary": route.title}
+        handle = _computing(service, _always(service.answering(route.kind, route.answer)))
+        app.add_api_route(path, handle, methods=["POST"], **described)
+    hub = _computing(service, lambda request: paddlehub.answering(service, request.path_params["name"]))
+    app.add_api_route(HUB, hub, methods=["POST"], summary="As `hub serving` of PaddleHub")
     _add_state(app, service)
+    add_description(app)
     if (PAGE / "index.html").is_file():
         app.mount("/", StaticFiles(directory=PAGE, html=True))
     for error, handler in ((Refused, _refused), (HTTPException, _http), (RequestValidationError, _invalid)):
@@ -52,16 +73,20 @@ def application(service: Service, token: str = "", origins: Sequence[str] = ()) 
     return Front(inner, service, known)
 
 
-def _computing(service: Service, compute: Computing) -> Callable[[Request], Awaitable[Response]]:
+def _computing(service: Service, choose: Callable[[Request], Computing]) -> Callable[[Request], Awaitable[Response]]:
     async def handle(request: Request) -> Response:
         with service.admitted() as slot:
             headers = request.headers
             body = await service.received(slot, headers.get("content-length", ""), _chunks(request))
             received = Received(headers.get("content-type", ""), body, request.url.query)
-            found = await service.computed(slot, received, compute, lambda: _gone(request))
+            found = await service.computed(slot, received, choose(request), lambda: _gone(request))
         return Response(found, media_type="application/json")
 
     return handle
+
+
+def _always(compute: Computing) -> Callable[[Request], Computing]:
+    return lambda _: compute
 
 
 async def _chunks(request: Request) -> AsyncIterator[bytes]:

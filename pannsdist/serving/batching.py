@@ -59,7 +59,7 @@ class Batcher:
     `max_wait_s` after the arrival of the oldest part. `observe` gets the windows of each forward pass.
     """
 
-    def __init__(self, max_wait_s: float, observe: Callable[[int], None] = lambda windows: None) -> None:
+    def __init__(self, max_wait_s: float, observe: Callable[[int], None]) -> None:
         self._max_wait_s, self._observe = max_wait_s, observe
         self._changed = threading.Condition()
         self._parts: deque[_Part] = deque()

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from pannsdist.audio.encoded import PassingSound
-from pannsdist.runtime.foreign import parse_json
+from pannsdist.runtime.foreign import MAX_JSON_BYTES, parse_json
 from pannsdist.serving.failures import Refused
 from pannsdist.serving.multipart import read_parts
 
@@ -55,12 +55,13 @@ def asked(received: Received, check: Callable[[], None]) -> Asked:
         right = f"send {FORM} with a field `file`, {JSON} with `audio`, or audio/* with the bytes of one sound"
         raise Refused(415, "unsupported_media_type", f"the content type is '{kind or 'missing'}'", right)
     if not sounds:
-        raise Refused(422, "no_sound", "the request has no sound", "send one or several fields `file`")
+        raise Refused(422, "no_sound", "the request has no sound", "send a field `file`, or `audio` in JSON")
     return Asked([PassingSound(name, content, check) for name, content in sounds], _once([*pairs, *more]))
 
 
 def _of_form(received: Received) -> tuple[list[tuple[str, bytes]], list[tuple[str, Any]]]:
-    sounds, more = [], []
+    sounds: list[tuple[str, bytes]] = []
+    more: list[tuple[str, Any]] = []
     for part in read_parts(received.body, received.content_type):
         if part.name == "file":
             sounds.append((_file_name(part.file or "") or f"file[{len(sounds)}]", bytes(part.content)))
@@ -71,7 +72,7 @@ def _of_form(received: Received) -> tuple[list[tuple[str, bytes]], list[tuple[st
 
 def _of_json(body: bytes) -> tuple[list[tuple[str, bytes]], list[tuple[str, Any]]]:
     record = read_json(body)
-    given = record.pop("audio", None)
+    given = record.pop("audio", [])
     texts = given if isinstance(given, list) else [given]
     sounds = [(f"audio[{number}]", decoded_base64(text, f"audio[{number}]")) for number, text in enumerate(texts)]
     return sounds, [*record.items()]
@@ -80,7 +81,7 @@ def _of_json(body: bytes) -> tuple[list[tuple[str, bytes]], list[tuple[str, Any]
 def read_json(body: bytes) -> dict[str, Any]:
     """A JSON object. Raises Refused, 422."""
     try:
-        record = parse_json(body, "the body", PARTS_FACTOR * len(body))
+        record = parse_json(body, "the body", max(MAX_JSON_BYTES, PARTS_FACTOR * len(body)))
     except ValueError as error:
         raise Refused(422, "bad_body", str(error), 'send {"audio": "BASE64"}') from error
     if not isinstance(record, dict):

@@ -6,8 +6,8 @@ import os
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 
-MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
-"""Environment variable of prometheus-client: the folder in which the processes of one server add up."""
+from pannsdist.serving.options import METRICS_FOLDER
+
 SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 WINDOWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
@@ -43,7 +43,7 @@ class Metrics:
     def text(self) -> bytes:
         """All of them in Prometheus' text format."""
         registry = self._registry
-        if os.environ.get(MULTIPROCESS):
+        if os.environ.get(METRICS_FOLDER):
             registry = CollectorRegistry()
             multiprocess.MultiProcessCollector(registry)
         found: bytes = generate_latest(registry)

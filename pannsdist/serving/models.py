@@ -2,48 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict
 from typing import Any
 
 from pannsdist.inference.model import Model
-from pannsdist.runtime.errors import UserError, candidates_line, shell_command
+from pannsdist.runtime.errors import candidates_line
 from pannsdist.runtime.foreign import excerpt
 from pannsdist.serving.failures import Refused
-
-BEST_MODEL = "best_model"
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """A model that is to be served: its name in the API, and its folder or plugin."""
-
-    name: str
-    model: str
-
-
-def wanted(arguments: Sequence[str]) -> list[Wanted]:
-    """The models that `--model` names: FOLDER, or NAME=FOLDER. Raises UserError for two of one name."""
-    found: dict[str, Wanted] = {}
-    for text in arguments:
-        one = _wanted(text)
-        if (other := found.get(one.name)) is not None:
-            right = "give one of them another name: --model NAME=FOLDER"
-            command = shell_command("pannsdist", "serve", "--model", other.model, "--model", f"{one.name}2={one.model}")
-            raise UserError(f"two models have the name '{one.name}': {other.model} and {one.model}", right, command)
-        found[one.name] = one
-    return list(found.values())
-
-
-def _wanted(text: str) -> Wanted:
-    match = re.fullmatch(r"([A-Za-z0-9._-]+)=(.+)", text, re.DOTALL)
-    if match:
-        return Wanted(match[1], match[2])
-    path = Path(text).absolute()
-    named = path.parent if path.name == BEST_MODEL else path
-    return Wanted(named.name or text, text)
 
 
 class Served:

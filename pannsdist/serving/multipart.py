@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -25,12 +26,11 @@ class Part:
 class _Reader:
     """Collects the parts, within bounds, from the callbacks of the parser."""
 
-    def __init__(self, body: bytes) -> None:
+    def __init__(self) -> None:
         self.parts: list[Part] = []
-        self._body = body
         self._header, self._value = bytearray(), bytearray()
 
-    def callbacks(self) -> dict[str, object]:
+    def callbacks(self) -> Any:
         """By the names of the parser."""
         return {
             "on_part_begin": self._begin,
@@ -67,7 +67,7 @@ def read_parts(body: bytes, content_type: str) -> list[Part]:
     boundary = options.get(b"boundary", b"")
     if not boundary:
         raise _bad("the content type has no boundary")
-    reader = _Reader(body)
+    reader = _Reader()
     try:
         parser = MultipartParser(boundary, reader.callbacks())
         parser.write(body)

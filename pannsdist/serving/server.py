@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import gc
 import logging
+import signal
 import socket
 import sys
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from types import FrameType
 
 import numpy as np
@@ -16,32 +16,20 @@ import uvicorn
 
 from pannsdist.inference.engines.compiled import WINDOWS_BEFORE_COMPILING
 from pannsdist.inference.model import Model, load_model
-from pannsdist.runtime.errors import UserError
 from pannsdist.serving.app import application
 from pannsdist.serving.batching import Batcher, SharedEngine
-from pannsdist.serving.limits import Limits
+from pannsdist.serving.connections import protocol_of
+from pannsdist.serving.listening import allow_files
 from pannsdist.serving.metrics import Metrics
-from pannsdist.serving.models import Served, Wanted
+from pannsdist.serving.models import Served
+from pannsdist.serving.options import Options, Wanted
 from pannsdist.serving.service import Service
-
-
-@dataclass(frozen=True)
-class Options:
-    """What a server serves, and how; picklable, for its workers."""
-
-    models: Sequence[Wanted]
-    engine: str = ""
-    precision: str = ""
-    device: str = ""
-    batch_size: int | None = None
-    token: str = field(default="", repr=False)
-    origins: Sequence[str] = ()
-    limits: Limits = Limits()
 
 
 def serve(options: Options, listening: socket.socket, ready: Callable[[], None]) -> None:
     """Answer requests until SIGTERM or SIGINT; `ready` is called once the first one can be answered."""
     warnings.simplefilter("ignore", UserWarning)  # what a method warns of is in its answer, and Python keeps each text
+    allow_files(options.limits.max_connections)
     metrics = Metrics()
     batcher = Batcher(options.limits.max_wait_ms / 1000, metrics.batches.observe)
     models = {one.name: _loaded(one, options, batcher) for one in options.models}
@@ -50,7 +38,7 @@ def serve(options: Options, listening: socket.socket, ready: Callable[[], None])
     app = application(service, options.token, options.origins)
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=protocol_of(options.limits),
         loop="asyncio",
         ws="none",
         lifespan="off",
@@ -61,7 +49,8 @@ def serve(options: Options, listening: socket.socket, ready: Callable[[], None])
         timeout_keep_alive=int(options.limits.idle_s),
         timeout_graceful_shutdown=int(options.limits.timeout_s),
     )
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    for name in ("uvicorn", "python_multipart"):  # what clients do wrong is in their answers
+        logging.getLogger(name).setLevel(logging.ERROR)
     gc.collect()
     gc.freeze()  # what is loaded stays: no search for garbage needs to look at it
     _Draining(config, service, ready).run([listening])
@@ -101,9 +90,9 @@ class _Draining(uvicorn.Server):
         await super().startup(sockets)
         self._ready()
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Of a signal: the first one drains, another one ends at once."""
-        if self._service.is_stopping:
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 uvicorn's own signature
+        """Of a signal: the first one drains; another one of the keyboard ends at once."""
+        if self._service.is_stopping and sig == signal.SIGINT:
             self.should_exit = self.force_exit = True
         self._service.is_stopping = True
 
@@ -112,18 +101,3 @@ class _Draining(uvicorn.Server):
             self.should_exit = True
         done: bool = await super().on_tick(counter)
         return done
-
-
-def bound(host: str, port: int) -> socket.socket:
-    """A socket that listens on an address. Raises UserError."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((host, port))
-        listening.listen(2048)
-    except (OSError, OverflowError) as error:
-        listening.close()
-        why = getattr(error, "strerror", None) or str(error)
-        raise UserError(f"cannot listen on {host}:{port}: {why}", "choose a free port: --port 0 takes any") from error
-    return listening

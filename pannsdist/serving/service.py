@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 
 from pannsdist.audio.encoded import PassingSound
 from pannsdist.audio.reader import duration_s
 from pannsdist.runtime.errors import BadClip, UserError
 from pannsdist.serving.answers import Answering
 from pannsdist.serving.batching import Abandoned, Batcher, Work
-from pannsdist.serving.bodies import Asked, Received, asked
+from pannsdist.serving.bodies import Received, asked
 from pannsdist.serving.failures import Refused, of_user_error, too_large
 from pannsdist.serving.limits import Limits
 from pannsdist.serving.metrics import Metrics
@@ -99,10 +100,11 @@ class Service:
         work = Work()
         slot.enter()
         future = asyncio.get_running_loop().run_in_executor(self._pool, self._in_thread, compute, received, work)
-        future.add_done_callback(lambda done: (slot.leave(), done.cancelled() or done.exception()))
+        future.add_done_callback(lambda done: _settled(done, slot))
         leaving = asyncio.ensure_future(gone())
         try:
-            await asyncio.wait({future, leaving}, timeout=self.limits.timeout_s, return_when=asyncio.FIRST_COMPLETED)
+            awaited: set[asyncio.Future[Any]] = {future, leaving}
+            await asyncio.wait(awaited, timeout=self.limits.timeout_s, return_when=asyncio.FIRST_COMPLETED)
             if future.done():
                 return future.result()
             if leaving.done():
@@ -131,17 +133,20 @@ class Service:
             request = asked(received, work.check)
             chosen = parsed(kind, request.parameters)
             name, model = self.served.find(chosen.model)
-            self._measure(request, chosen)
+            self.measure(request.sounds, chosen.on_bad)
             results = answer(model, request.sounds, chosen)
             return json.dumps({"model": name, "results": results}, ensure_ascii=False, allow_nan=False).encode()
 
         return compute
 
-    def _measure(self, request: Asked, chosen: Parameters) -> None:
-        """Count the seconds of the sounds. Raises Refused, 413, where they are too long together, and BadClip."""
-        if len(request.sounds) > self.limits.max_sounds:
-            raise Refused(413, "too_many_sounds", f"the request has more than {self.limits.max_sounds} sounds")
-        seconds = sum(_seconds(sound, chosen.on_bad) for sound in request.sounds)
+    def measure(self, sounds: Sequence[PassingSound], on_bad: str = "stop") -> None:
+        """`require_length` of sound files. Raises BadClip, too, unless `on_bad` is skip."""
+        self.require_length(len(sounds), sum(_seconds(sound, on_bad) for sound in sounds))
+
+    def require_length(self, sounds: int, seconds: float) -> None:
+        """Count the seconds of the sounds. Raises Refused, 413, where they are too many or too long together."""
+        if sounds > self.limits.max_sounds:
+            raise Refused(413, "too_many_sounds", f"the request has {sounds} sounds; allowed: {self.limits.max_sounds}")
         if seconds > self.limits.max_length_s:
             wrong = f"the sounds are {seconds:.1f} s long; at most {self.limits.max_length_s:g} s are taken"
             raise Refused(413, "sound_too_long", wrong, "send them in parts")
@@ -160,6 +165,13 @@ def _seconds(sound: PassingSound, on_bad: str) -> float:
         if on_bad == "stop":
             raise
         return 0.0
+
+
+def _settled(done: asyncio.Future[bytes], slot: Slot) -> None:
+    """Free the slot of a thread that has ended, and look at its error, which nobody may wait for any more."""
+    slot.leave()
+    if not done.cancelled():
+        done.exception()
 
 
 def _busy(code: str, message: str) -> Refused:

@@ -303,6 +303,7 @@ TESTED = (
         ("python",),
         "tests/runs/test_seed_document.py::test_the_page_of_the_docs_shows_the_same_code",
     ),
+    Tested("docs/en/serving.md", ("", "python"), "tests/serving/test_serving_page.py::test_each_command_is_answered"),
     Tested("docs/en/export.md", ("python",), "tests/unit/inference/engines/test_export.py::snippet_answers"),
 )
 

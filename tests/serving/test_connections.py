@@ -1,0 +1,47 @@
+"""Connections that do nothing do not keep others out."""
+
+import time
+from contextlib import suppress
+
+import served
+from served import answer_on
+
+
+def test_a_thousand_idle_connections_and_heads_that_never_end_keep_nobody_out(server, sounds):
+    idle = [server.connected() for _ in range(1100)]
+    began = time.monotonic()
+    for connection in idle[1000:]:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nX-Slow: ")
+    for _ in range(3):
+        assert server.results("/v1/predict", sounds[0])
+        server.session.close()
+    # The oldest made room for the newest; the others end by themselves, within ten seconds and what follows a refusal.
+    assert answer_on(idle[1000])[0] == 408
+    for connection in idle[3:1000]:
+        with suppress(ConnectionResetError):
+            while connection.recv(4096):
+                pass
+    assert time.monotonic() - began < served.END_S
+    for connection in idle:
+        connection.close()
+    assert server.results("/v1/predict", sounds[0])
+
+
+def test_more_connections_than_allowed_are_503_where_all_are_at_work(folders, environment):
+    options = ("--model", folders["plain"], "--engine", "dygraph", "--max-connections", "2")
+    with served.Server(*options, env=environment) as small:
+        busy = [small.connected() for _ in range(2)]
+        for connection in busy:
+            connection.sendall(b"POST /v1/predict HTTP/1.1\r\nContent-Type: audio/wav\r\nContent-Length: 9\r\n\r\nx")
+        time.sleep(0.5)
+        with small.connected() as another:
+            status, record = answer_on(another)
+        assert (status, record["error"]["code"]) == (503, "too_many_connections")
+        for connection in busy:
+            connection.close()
+        for _ in range(100):
+            if small.session.get(f"{small.address}/healthz").status_code == 200:
+                break
+            time.sleep(0.1)
+        assert small.ask("GET", "/readyz").status == 200
+        assert "Traceback" not in small.errors

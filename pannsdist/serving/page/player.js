@@ -66,11 +66,14 @@ export class Player {
   follow() {
     if (this.audio.paused) return;
     if (!matchMedia("(prefers-reduced-motion: reduce)").matches) this.shown();
-    if (this.audio.currentTime >= this.endS) this.pause();
+    if (this.audio.currentTime >= this.endS) {
+      this.pause();
+      this.seek(this.endS);
+    }
     requestAnimationFrame(() => this.follow());
   }
 
   shown() {
-    this.onTime(Math.min(this.audio.currentTime, this.endS));
+    this.onTime(this.audio.currentTime);
   }
 }

@@ -24,7 +24,8 @@ PLUGINS = sorted(path.parent for path in (ROOT / "plugins").glob("pannsdist-*/se
 NAMES = ("pannsdist", *(folder.name for folder in PLUGINS))
 PROVIDED = {"sklearn": "scikit-learn", "PIL": "pillow", "google": "protobuf", "yaml": "pyyaml"}
 """Distributions by the package that is imported, where the names differ."""
-EXTRAS = ("paddle", "onnx", "onnxruntime", "pytest", "fsspec", "av")
+SERVE = ("fastapi", "prometheus_client", "pydantic", "python_multipart", "starlette", "swagger_ui_bundle", "uvicorn")
+EXTRAS = ("paddle", "onnx", "onnxruntime", "pytest", "fsspec", "av", *SERVE)
 """Packages that come with an extra of pannsdist, or with what calls it: which wheel of Paddle depends on the GPU."""
 RECIPES = (*recipes(), *soundscape_recipes())
 LARGEST = 950_000

@@ -92,9 +92,9 @@ def sounds(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def slow(tmp_path_factory):
-    """A sound of a minute at 384 kHz in a small file: to decode and resample it takes more than a second."""
+    """A sound of some minutes at 384 kHz in a small file: to decode and resample it takes more than a second."""
     path = tmp_path_factory.mktemp("slow") / "slow.flac"
     with soundfile.SoundFile(path, "w", 384_000, 1, "PCM_16", format="FLAC") as file:
-        for _ in range(60):
+        for _ in range(180):
             file.write(np.zeros(384_000, np.int16))
     return path

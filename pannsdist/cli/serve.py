@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pannsdist.cli.arguments import add_device, from_one
 from pannsdist.cli.model_arguments import add_engine
-from pannsdist.runtime import console, cpu, paddle_import
+from pannsdist.runtime import console, cpu, heap, paddle_import
 from pannsdist.runtime.errors import UserError
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ def _run(options: Options, listening: socket.socket, workers: int, ready: Callab
         return
     console.quiet_compiler()
     cpu.wait_passively()
+    heap.use_one_arena()
     paddle_import.import_paddle()
     from pannsdist.serving.server import serve
 

@@ -114,9 +114,9 @@ class Model:
             f"{self.sample_rate_hz} Hz, windows of {window_s:g} s>"
         )
 
-    def run_through(self, wrap: Callable[[Engine], Engine]) -> None:
-        """Have every forward pass go through what `wrap` makes of the engine. Call it before the first sound."""
-        self._engine = wrap(self._engine)
+    def run_through(self, exchanged: Callable[[Engine], Engine]) -> None:
+        """Have every forward pass go through what `exchanged` makes of the engine. Call it before the first sound."""
+        self._engine = exchanged(self._engine)
         self.predictor = self._predictor(self._options.window_s)
 
     @property

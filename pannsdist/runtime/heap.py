@@ -12,7 +12,7 @@ import resource
 from functools import cache
 from typing import Any
 
-MMAP_MAX, TRIM_THRESHOLD = -4, -1
+MMAP_MAX, TRIM_THRESHOLD, ARENA_MAX = -4, -1, -8
 """Parameters of glibc's `mallopt` (malloc.h)."""
 MADV_HUGEPAGE = 14
 HUGE_PAGE = 2 << 20
@@ -40,6 +40,17 @@ def keep_freed_memory() -> bool:
         library.madvise(first, (start + reserved - first) // HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE)
         library.free(start)
     return True
+
+
+def use_one_arena() -> None:
+    """Let all threads allocate from one place, unless the user decided. Call this before any thread is started.
+
+    By default each of up to eight threads a core has an arena, and memory that is freed in one serves no other: that
+    of a server with a tiny network grew by 4 MB from request 1,000 to 3,500, and not at all with one arena, of 45 MB
+    less. Python's threads rarely wait for each other there: they hold its lock. Nothing happens without glibc.
+    """
+    if "MALLOC_ARENA_MAX" not in os.environ and (library := _glibc()) is not None:
+        library.mallopt(ARENA_MAX, 1)
 
 
 def _glibc() -> Any:

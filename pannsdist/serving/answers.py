@@ -72,4 +72,4 @@ def _record(
     return {"sound": sound, **fields, **more}
 
 
-Answering = Callable[[Model, Sounds, Any], list[dict[str, Any]]]
+AnswerFunction = Callable[[Model, Sounds, Any], list[dict[str, Any]]]

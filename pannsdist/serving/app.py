@@ -32,7 +32,7 @@ class Route:
     """A route with sounds: its parameters, what a model answers, and for the description a title and an example."""
 
     kind: type[Parameters]
-    answer: answers.Answering
+    answer: answers.AnswerFunction
     title: str
     example: dict[str, Any]
 
@@ -54,9 +54,9 @@ def application(service: Service, token: str = "", origins: Sequence[str] = ()) 
     app = FastAPI(title="pannsdist", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
     for path, route in ROUTES.items():
         described = {"responses": responses(route.example), "openapi_extra": body(route.kind), "summary": route.title}
-        handle = _computing(service, _always(service.answering(route.kind, route.answer)))
+        handle = _computing(service, _always(service.computation(route.kind, route.answer)))
         app.add_api_route(path, handle, methods=["POST"], **described)
-    hub = _computing(service, lambda request: paddlehub.answering(service, request.path_params["name"]))
+    hub = _computing(service, lambda request: paddlehub.computation(service, request.path_params["name"]))
     app.add_api_route(HUB, hub, methods=["POST"], summary="As `hub serving` of PaddleHub")
     _add_state(app, service)
     add_description(app)

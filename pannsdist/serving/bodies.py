@@ -31,14 +31,14 @@ class Received:
 
 
 @dataclass(frozen=True)
-class Asked:
+class ReadRequest:
     """The sounds of a request, and its parameters as they were given."""
 
     sounds: list[PassingSound]
     parameters: Mapping[str, Any]
 
 
-def asked(received: Received, check: Callable[[], None]) -> Asked:
+def read_request(received: Received, check: Callable[[], None]) -> ReadRequest:
     """What a request asks for; reading its sounds calls `check`. Raises Refused."""
     kind = received.content_type.partition(";")[0].strip().lower()
     try:
@@ -56,7 +56,7 @@ def asked(received: Received, check: Callable[[], None]) -> Asked:
         raise Refused(415, "unsupported_media_type", f"the content type is '{kind or 'missing'}'", right)
     if not sounds:
         raise Refused(422, "no_sound", "the request has no sound", "send a field `file`, or `audio` in JSON")
-    return Asked([PassingSound(name, content, check) for name, content in sounds], _once([*pairs, *more]))
+    return ReadRequest([PassingSound(name, content, check) for name, content in sounds], _once([*pairs, *more]))
 
 
 def _of_form(received: Received) -> tuple[list[tuple[str, bytes]], list[tuple[str, Any]]]:

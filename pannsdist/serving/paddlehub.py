@@ -24,7 +24,7 @@ OK, FAILED, NOT_SERVED, NOT_JSON = "000", "101", "111", "112"
 DATA, RATE, WITHOUT_EFFECT = "data", "sample_rate", ("batch_size", "feat_type", "use_gpu")
 
 
-def answering(service: Service, name: str) -> Computing:
+def computation(service: Service, name: str) -> Computing:
     """The computation of a request to a name; what PaddleHub answers with a status of its own, this does, too."""
 
     def compute(received: Received, work: Work) -> bytes:

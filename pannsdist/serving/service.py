@@ -12,9 +12,9 @@ from typing import Any
 from pannsdist.audio.encoded import PassingSound
 from pannsdist.audio.reader import duration_s
 from pannsdist.runtime.errors import BadClip, UserError
-from pannsdist.serving.answers import Answering
+from pannsdist.serving.answers import AnswerFunction
 from pannsdist.serving.batching import Abandoned, Batcher, Work
-from pannsdist.serving.bodies import Received, asked
+from pannsdist.serving.bodies import Received, read_request
 from pannsdist.serving.failures import Refused, of_user_error, too_large
 from pannsdist.serving.limits import Limits
 from pannsdist.serving.metrics import Metrics
@@ -126,11 +126,11 @@ class Service:
                 raise Abandoned("the request was abandoned") from error
             raise of_user_error(error, "refused") from error
 
-    def answering(self, kind: type[Parameters], answer: Answering) -> Computing:
+    def computation(self, kind: type[Parameters], answer: AnswerFunction) -> Computing:
         """The computation of a route: parameters of a kind, and what a model answers."""
 
         def compute(received: Received, work: Work) -> bytes:
-            request = asked(received, work.check)
+            request = read_request(received, work.check)
             chosen = parsed(kind, request.parameters)
             name, model = self.served.find(chosen.model)
             self.measure(request.sounds, chosen.on_bad)

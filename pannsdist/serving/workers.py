@@ -26,15 +26,15 @@ def run_workers(options: Options, listening: socket.socket, count: int, ready: C
 
 
 class _Worker:
-    """A process, and the pipe by which it says that it is ready. `share` is its number among so many."""
+    """A process, and the pipe by which it says that it is ready. `place` is its number among so many."""
 
-    def __init__(self, options: Options, listening: socket.socket, share: tuple[int, int]) -> None:
+    def __init__(self, options: Options, listening: socket.socket, place: tuple[int, int]) -> None:
         context: Any = multiprocessing.get_context("spawn")
         self.said, theirs = context.Pipe(duplex=False)
-        self.process: Any = context.Process(target=_work, args=(options, listening, theirs, share))
+        self.process: Any = context.Process(target=_work, args=(options, listening, theirs, place))
         self.process.start()
         theirs.close()
-        self.share, self.is_ready = share, False
+        self.place, self.is_ready = place, False
 
     def look(self) -> bool:
         """Whether it still runs, after noting what it said."""
@@ -84,7 +84,7 @@ class _Supervisor:
         said = f"a worker ended with {worker.process.exitcode}"
         if worker.is_ready:
             print(f"{said}; another one starts", file=sys.stderr, flush=True)
-            self._workers.append(self._make(worker.share[0]))
+            self._workers.append(self._make(worker.place[0]))
         elif self._was_ready and self._workers:
             print(f"{said} before it was ready; {len(self._workers)} go on", file=sys.stderr, flush=True)
         else:
@@ -97,16 +97,17 @@ class _Supervisor:
             worker.process.terminate()
 
 
-def _work(options: Options, listening: socket.socket, said: Connection, share: tuple[int, int]) -> None:
-    raise SystemExit(console.exit_code(lambda: _serve(options, listening, said, share)))
+def _work(options: Options, listening: socket.socket, said: Connection, place: tuple[int, int]) -> None:
+    raise SystemExit(console.exit_code(lambda: _serve(options, listening, said, place)))
 
 
-def _serve(options: Options, listening: socket.socket, said: Connection, share: tuple[int, int]) -> None:
+def _serve(options: Options, listening: socket.socket, said: Connection, place: tuple[int, int]) -> None:
     """What the command does in a process of its own, on this one's share of the cores."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    cores, (number, count) = sorted(os.sched_getaffinity(0)), share
+    cores, (number, count) = sorted(os.sched_getaffinity(0)), place
     os.sched_setaffinity(0, cores[number::count] or [cores[number % len(cores)]])
     cpu.wait_passively()
+    heap.use_one_arena()
     cpu.use_fast_kernels()
     heap.keep_freed_memory()
     console.quiet_paddle()

@@ -7,6 +7,7 @@ import logging
 import signal
 import socket
 import sys
+import time
 import warnings
 from collections.abc import Callable
 from types import FrameType
@@ -94,10 +95,12 @@ class _Draining(uvicorn.Server):
         """Of a signal: the first one drains; another one of the keyboard ends at once."""
         if self._service.is_stopping and sig == signal.SIGINT:
             self.should_exit = self.force_exit = True
+        if not self._service.is_stopping:
+            self._until = time.monotonic() + 2 * self._service.limits.timeout_s  # for a body, and for its answer
         self._service.is_stopping = True
 
     async def on_tick(self, counter: int) -> bool:
-        if self._service.is_stopping and self._service.pending == 0:
+        if self._service.is_stopping and (self._service.pending == 0 or time.monotonic() > self._until):
             self.should_exit = True
         done: bool = await super().on_tick(counter)
         return done

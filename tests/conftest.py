@@ -31,6 +31,7 @@ GROUPS = {
     "runs": ("tests/runs/", "together|run|killed"),
     "processes": ("tests/processes/", r"\w+"),
     "hosts": ("tests/hosts/", "machines|hosts|undisturbed"),
+    "page": ("tests/page/", "browser|address|site"),
 }
 """Test files that use one of these costly fixtures, in this folder, go to one worker of xdist, which makes it once."""
 LONGEST = (

@@ -353,6 +353,11 @@ LEFT = (
     Left(
         r"visualdl --logdir", "serves until it is stopped; tests/runs/test_visualdl_page.py looks at it with a browser"
     ),
+    Left(r"pip install 'pannsdist\[serve\]'", "downloads the packages of an HTTP server, which the tests have already"),
+    Left(
+        r"pannsdist serve --model runs/(NAME|esc10_mn04_probe)/best_model$",
+        "serves until it is stopped; tests/page/test_page.py looks at it with a browser",
+    ),
     Left(r"MASTER=.* launch/several_nodes.sh", "needs two machines; it calls the command of the row below"),
     Left(
         r"pannsdist train --nodes 2", "needs two machines; tests/hosts/test_documented_command.py runs it as it stands"

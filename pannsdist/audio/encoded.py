@@ -20,6 +20,39 @@ class NoSoundFile(Exception):
     """A file that cannot be used, for the reason that is its text."""
 
 
+class PassingSound(EncodedSource):
+    """A sound file in memory, such as that of a request. It equals itself only, and nothing known of it outlives it.
+
+    `check` is called whenever it is read, and may raise an OSError, which ends the reading.
+    """
+
+    def __init__(self, name: str, content: bytes, check: Callable[[], None]) -> None:
+        self._name, self._content, self._check = name, content, check
+
+    @property
+    def name(self) -> str:
+        """See EncodedSource."""
+        return self._name
+
+    def state(self) -> SourceState:
+        """See EncodedSource."""
+        return SourceState(len(self._content), "")
+
+    def open(self) -> BinaryIO:
+        """See EncodedSource."""
+        return _CheckedBytes(self._content, self._check)
+
+
+class _CheckedBytes(io.BytesIO):
+    def __init__(self, content: bytes, check: Callable[[], None]) -> None:
+        super().__init__(content)
+        self._check = check
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._check()
+        return super().read(size)
+
+
 def ending(source: SoundFile) -> str:
     """The ending of a file's name, such as `.wav`."""
     return source.suffix if isinstance(source, Path) else PurePosixPath(source.name).suffix

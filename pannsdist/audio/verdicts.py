@@ -6,6 +6,7 @@ import os
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import lru_cache
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -13,7 +14,15 @@ from pannsdist.audio.av_decoder import AvDecoder
 from pannsdist.audio.containers.families import layout
 from pannsdist.audio.containers.layout import Layout, Piece
 from pannsdist.audio.decoder import Decoder, DecodingError
-from pannsdist.audio.encoded import NoSoundFile, SoundFile, ending, no_sound_file, opened, state_of
+from pannsdist.audio.encoded import (
+    NoSoundFile,
+    PassingSound,
+    SoundFile,
+    ending,
+    no_sound_file,
+    opened,
+    state_of,
+)
 from pannsdist.audio.loudness import refusal
 from pannsdist.audio.seeking import FROM_START, Access, access
 from pannsdist.contracts import SourceState
@@ -106,7 +115,11 @@ class Examined:
 def examined(source: SoundFile) -> Examined:
     """Like `judge`, with what `Decoder` needs. Only answers are remembered: that nothing can be read may pass."""
     try:
-        return _examined(source, state_of(source))
+        if not isinstance(source, PassingSound):
+            return _examined(source, state_of(source))
+        if (known := _PASSING.get(source)) is None:
+            known = _PASSING[source] = _examine(source)
+        return known
     except NoSoundFile as error:
         return Examined(Verdict(fault=str(error)))
 
@@ -140,6 +153,15 @@ def _level_fault(decoder: Decoder | AvDecoder, access: Access, first: int, end: 
 
 @lru_cache(REMEMBERED)
 def _examined(source: SoundFile, _state: SourceState) -> Examined:
+    """`_examine`, remembered by what is compared of a source. Raises NoSoundFile and CannotRead."""
+    return _examine(source)
+
+
+_PASSING: WeakKeyDictionary[PassingSound, Examined] = WeakKeyDictionary()
+"""What is known of sounds that are equal to themselves only, as long as they exist."""
+
+
+def _examine(source: SoundFile) -> Examined:
     """Examine a file. Raises NoSoundFile and CannotRead."""
     found = _layout(source)
     try:

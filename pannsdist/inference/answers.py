@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pannsdist.runtime.errors import BadClip
+from pannsdist.runtime.names import shown
 
 if TYPE_CHECKING:
     from pannsdist.audio.verdicts import Verdict
     from pannsdist.inference.detection import Event
+    from pannsdist.inference.predictor import Prediction
 
 
 @dataclass(frozen=True)
@@ -41,3 +43,9 @@ class Detection:
     error: BadClip | None = None
     remarks: tuple[str, ...] = ()
     incomplete: Verdict | None = None
+
+
+def answered(prediction: Prediction, scores: Mapping[str, float]) -> Answer:
+    """The answer of a prediction, with these of its scores."""
+    more = (prediction.error, prediction.remarks, prediction.incomplete, prediction.decision, prediction.energy)
+    return Answer(shown(prediction.source), scores, *more)

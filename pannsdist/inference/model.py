@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from pannsdist.inference.answers import Answer, Detection
+from pannsdist.inference.answers import Answer, Detection, answered
 from pannsdist.inference.options import InferenceOptions
 from pannsdist.registry import Catalog
 from pannsdist.runtime import devices, paddle_import, reading
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pannsdist.inference.bundle import BundleRecord
     from pannsdist.inference.decisions import Decisions
     from pannsdist.inference.detection import Rule, WindowScores
+    from pannsdist.inference.engines.engine import Engine
     from pannsdist.inference.engines.selection import EngineChoice
     from pannsdist.inference.inference_model import InferenceModel
     from pannsdist.inference.predictor import Prediction, Predictor
@@ -113,6 +114,11 @@ class Model:
             f"{self.sample_rate_hz} Hz, windows of {window_s:g} s>"
         )
 
+    def run_through(self, wrap: Callable[[Engine], Engine]) -> None:
+        """Have every forward pass go through what `wrap` makes of the engine. Call it before the first sound."""
+        self._engine = wrap(self._engine)
+        self.predictor = self._predictor(self._options.window_s)
+
     @property
     def labels(self) -> Sequence[str]:
         """The class names, in the order of the network's outputs."""
@@ -152,7 +158,7 @@ class Model:
         if topk is not None and topk < 1:
             raise UserError(f"topk is {topk}", "give 1 or more, or None for every label")
         predictions = self._predictions(sounds, sample_rate_hz, on_bad)
-        return [_answer(one, dict(one.scores[:topk])) for one in predictions]
+        return [answered(one, dict(one.scores[:topk])) for one in predictions]
 
     def tag(
         self,
@@ -172,7 +178,7 @@ class Model:
         for one in self._predictions(sounds, sample_rate_hz, on_bad):
             decided = one.decision if threshold is None else None
             kept = {name: p for name, p in one.scores if (rule.reached(p) if decided is None else name in decided)}
-            found.append(_answer(one, kept))
+            found.append(answered(one, kept))
         return found
 
     def detect(  # noqa: PLR0913 - keyword arguments of the public API
@@ -280,11 +286,6 @@ class Model:
         from pannsdist.inference.sounds import sources
 
         return sources(sounds, sample_rate_hz)
-
-
-def _answer(prediction: Prediction, scores: Mapping[str, float]) -> Answer:
-    more = (prediction.error, prediction.remarks, prediction.incomplete, prediction.decision, prediction.energy)
-    return Answer(shown(prediction.source), scores, *more)
 
 
 def _warned(source: AudioInput, remarks: tuple[str, ...]) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ import numpy as np
 from pannsdist.audio.reader import AudioInput, Recording
 from pannsdist.audio.sounds import mono_blocks
 from pannsdist.audio.verdicts import MAX_RATE_HZ, MIN_RATE_HZ, rate_fault
+from pannsdist.contracts import EncodedSource
 from pannsdist.contracts.file_lookup import FileLookup
 from pannsdist.contracts.locations import can_list, location_of
 from pannsdist.contracts.sound_files import SoundFiles, find_sound_files, merged
@@ -22,7 +23,8 @@ from pannsdist.runtime.names import folder_above, is_folder, shown
 from pannsdist.runtime.texts import decoded, lines_of
 
 STANDARD_INPUT = "standard input"
-SoundInput = str | os.PathLike[str] | np.ndarray
+SoundInput = str | os.PathLike[str] | np.ndarray | EncodedSource
+ONE = (str, os.PathLike, np.ndarray, EncodedSource)
 
 
 def sound_files(names: Iterable[str | os.PathLike[str]]) -> SoundFiles:
@@ -98,7 +100,7 @@ def sources(sounds: SoundInput | Sequence[SoundInput], sample_rate_hz: float | N
     An array is (S,) or (S, channels), floats in [-1, 1], at `sample_rate_hz`. Raises UserError, naming the input, for
     anything else, for arrays without a rate and for a rate without arrays.
     """
-    given: Sequence[Any] = [sounds] if isinstance(sounds, str | os.PathLike | np.ndarray) else list(sounds)
+    given: Sequence[Any] = [sounds] if isinstance(sounds, ONE) else list(sounds)
     arrays = [isinstance(sound, np.ndarray) for sound in given]
     if sample_rate_hz is None and any(arrays):
         raise UserError("the sample rate of the arrays is missing", "give it as sample_rate_hz=")
@@ -111,6 +113,8 @@ def sources(sounds: SoundInput | Sequence[SoundInput], sample_rate_hz: float | N
     for index, sound in enumerate(given):
         if isinstance(sound, np.ndarray):
             found.append(_recording(f"sounds[{index}]", sound, float(sample_rate_hz or 0.0)))
+        elif isinstance(sound, EncodedSource):
+            found.append(sound)
         elif isinstance(sound, str | os.PathLike):
             files = sound_files([sound])
             for skipped in files.skipped:

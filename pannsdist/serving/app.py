@@ -1,0 +1,122 @@
+"""The routes of the server."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect
+
+from pannsdist import __version__
+from pannsdist.serving import answers
+from pannsdist.serving.bodies import Received
+from pannsdist.serving.failures import Refused
+from pannsdist.serving.front import Application, Front, Gate
+from pannsdist.serving.parameters import DetectParameters, Parameters, PredictParameters, TagParameters
+from pannsdist.serving.service import Computing, Service
+
+PAGE = Path(__file__).parent / "page"
+ROUTES: dict[str, tuple[type[Parameters], answers.Answering, str]] = {
+    "/v1/predict": (PredictParameters, answers.predicted, "The probability of every label, highest first"),
+    "/v1/tag": (TagParameters, answers.tagged, "The labels that reach a threshold, or that the model decides for"),
+    "/v1/detect": (DetectParameters, answers.detected, "Sound events, with onset and offset in seconds"),
+    "/v1/embed": (Parameters, answers.embedded, "The embedding of each sound"),
+}
+TITLES = {404: "not_found", 405: "method_not_allowed"}
+
+
+def application(service: Service, token: str = "", origins: Sequence[str] = ()) -> Application:
+    """The ASGI application of a service; an empty token asks for none, `origins` are web sites that may call it."""
+    app = FastAPI(title="pannsdist", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
+    for path, (kind, answer, summary) in ROUTES.items():
+        compute = service.answering(kind, answer)
+        app.add_api_route(path, _computing(service, compute), methods=["POST"], summary=summary)
+    _add_state(app, service)
+    if (PAGE / "index.html").is_file():
+        app.mount("/", StaticFiles(directory=PAGE, html=True))
+    for error, handler in ((Refused, _refused), (HTTPException, _http), (RequestValidationError, _invalid)):
+        app.add_exception_handler(error, handler)
+    app.add_exception_handler(Exception, _failed)
+    known = [route.path for route in app.routes]
+    inner: Application = Gate(app, service, token)
+    if origins:
+        allowed = {"allow_methods": ["GET", "POST"], "allow_headers": ["Authorization", "Content-Type"]}
+        inner = CORSMiddleware(inner, allow_origins=list(origins), **allowed)
+    return Front(inner, service, known)
+
+
+def _computing(service: Service, compute: Computing) -> Callable[[Request], Awaitable[Response]]:
+    async def handle(request: Request) -> Response:
+        with service.admitted() as slot:
+            headers = request.headers
+            body = await service.received(slot, headers.get("content-length", ""), _chunks(request))
+            received = Received(headers.get("content-type", ""), body, request.url.query)
+            found = await service.computed(slot, received, compute, lambda: _gone(request))
+        return Response(found, media_type="application/json")
+
+    return handle
+
+
+async def _chunks(request: Request) -> AsyncIterator[bytes]:
+    try:
+        async for chunk in request.stream():
+            yield chunk
+    except ClientDisconnect as error:
+        raise Refused(499, "client_left", "the client closed the connection") from error
+
+
+async def _gone(request: Request) -> None:
+    """Until the client has closed the connection, after its body is read."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _add_state(app: FastAPI, service: Service) -> None:
+    async def models() -> Response:
+        return JSONResponse({"models": service.served.records()})
+
+    async def healthz() -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def readyz() -> Response:
+        if service.is_stopping:
+            raise Refused(503, "stopping", "the server is stopping")
+        return JSONResponse({"status": "ready"})
+
+    async def metrics() -> Response:
+        return Response(service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    app.add_api_route("/v1/models", models, summary="The models that are served")
+    app.add_api_route("/healthz", healthz, summary="Whether the process answers")
+    app.add_api_route("/readyz", readyz, summary="Whether requests are taken")
+    app.add_api_route("/metrics", metrics, summary="Counters for Prometheus")
+
+
+def _response(refused: Refused) -> Response:
+    return Response(refused.body, refused.status, dict(refused.headers), "application/json")
+
+
+async def _refused(_: Request, error: Refused) -> Response:
+    return _response(error)
+
+
+async def _http(request: Request, error: HTTPException) -> Response:
+    code = TITLES.get(error.status_code, "refused")
+    message = f"{request.method} {request.url.path[:200]}: {error.detail}"
+    right = "the routes are on /docs"
+    return _response(Refused(error.status_code, code, message, right, error.headers or {}))
+
+
+async def _invalid(_: Request, error: RequestValidationError) -> Response:
+    return _response(Refused(422, "bad_parameter", str(error.errors()[0].get("msg", ""))))
+
+
+async def _failed(_: Request, __: Exception) -> Response:
+    return _response(Refused(500, "internal", "the server failed; its own output says why"))

@@ -1,0 +1,129 @@
+"""One process of the server: models, application and uvicorn, until it is stopped."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import socket
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from types import FrameType
+
+import numpy as np
+import uvicorn
+
+from pannsdist.inference.engines.compiled import WINDOWS_BEFORE_COMPILING
+from pannsdist.inference.model import Model, load_model
+from pannsdist.runtime.errors import UserError
+from pannsdist.serving.app import application
+from pannsdist.serving.batching import Batcher, SharedEngine
+from pannsdist.serving.limits import Limits
+from pannsdist.serving.metrics import Metrics
+from pannsdist.serving.models import Served, Wanted
+from pannsdist.serving.service import Service
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a server serves, and how; picklable, for its workers."""
+
+    models: Sequence[Wanted]
+    engine: str = ""
+    precision: str = ""
+    device: str = ""
+    batch_size: int | None = None
+    token: str = field(default="", repr=False)
+    origins: Sequence[str] = ()
+    limits: Limits = Limits()
+
+
+def serve(options: Options, listening: socket.socket, ready: Callable[[], None]) -> None:
+    """Answer requests until SIGTERM or SIGINT; `ready` is called once the first one can be answered."""
+    warnings.simplefilter("ignore", UserWarning)  # what a method warns of is in its answer, and Python keeps each text
+    metrics = Metrics()
+    batcher = Batcher(options.limits.max_wait_ms / 1000, metrics.batches.observe)
+    models = {one.name: _loaded(one, options, batcher) for one in options.models}
+    threads = 2 * max(_batch_size(model, options) for model in models.values())
+    service = Service(Served(models), options.limits, batcher, metrics, threads)
+    app = application(service, options.token, options.origins)
+    config = uvicorn.Config(
+        app,
+        http="httptools",
+        loop="asyncio",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=int(options.limits.idle_s),
+        timeout_graceful_shutdown=int(options.limits.timeout_s),
+    )
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    gc.collect()
+    gc.freeze()  # what is loaded stays: no search for garbage needs to look at it
+    _Draining(config, service, ready).run([listening])
+
+
+def _loaded(wanted: Wanted, options: Options, batcher: Batcher) -> Model:
+    engine, precision = options.engine or None, options.precision or None
+    how = {"device": options.device or None, "batch_size": options.batch_size}
+    model = load_model(wanted.model, engine=engine, precision=precision, **how)  # type: ignore[arg-type]
+    print(f"{wanted.name}: {model.engine}", file=sys.stderr, flush=True)
+    size = _batch_size(model, options)
+    model.run_through(lambda own: SharedEngine(own, batcher, size))
+    _warm_up(model)
+    return model
+
+
+def _warm_up(model: Model) -> None:
+    """Compute more windows than an engine runs before it compiles, so that no request waits for that."""
+    rate_hz = model.sample_rate_hz
+    samples = round((WINDOWS_BEFORE_COMPILING + 1) * model.inference_model.window_s * rate_hz)
+    model.predict(np.random.default_rng(0).uniform(-0.1, 0.1, samples).astype(np.float32), rate_hz)
+
+
+def _batch_size(model: Model, options: Options) -> int:
+    return options.batch_size or model.engine.batch_size
+
+
+class _Draining(uvicorn.Server):
+    """Stops in two steps: new requests get 503 while those under way are answered, then the socket is closed."""
+
+    def __init__(self, config: uvicorn.Config, service: Service, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._service, self._ready = service, ready
+        self._until = 0.0
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Of a signal: the first one drains, another one ends at once."""
+        if self._service.is_stopping:
+            self.should_exit = self.force_exit = True
+        self._service.is_stopping = True
+
+    async def on_tick(self, counter: int) -> bool:
+        if self._service.is_stopping and self._service.pending == 0:
+            self.should_exit = True
+        done: bool = await super().on_tick(counter)
+        return done
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """A socket that listens on an address. Raises UserError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+        listening.listen(2048)
+    except (OSError, OverflowError) as error:
+        listening.close()
+        why = getattr(error, "strerror", None) or str(error)
+        raise UserError(f"cannot listen on {host}:{port}: {why}", "choose a free port: --port 0 takes any") from error
+    return listening

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from measuring import Table, interleave, parser, present
+from model_folders import write_model
 
 if TYPE_CHECKING:
     from pannsdist.inference.detection import WindowScores
@@ -138,33 +139,15 @@ def peak_mb() -> float:
 
 def prepare(folder: Path, chosen: Namespace) -> None:
     """Write the recordings and the two model folders, in a process of its own: its memory is not the arms'."""
-    import paddle
     import soundfile
-
-    from pannsdist.contracts.network import Network
-    from pannsdist.inference.bundle import BundleRecord, PluginRecord, write_bundle
-    from pannsdist.registry import Catalog
 
     random = np.random.default_rng(0)
     for name, minutes in {"warm_up": min(WARM_UP_MINUTES, chosen.minutes), "recording": chosen.minutes}.items():
         with soundfile.SoundFile(folder / f"{name}.wav", "w", RATE_HZ, 1, "PCM_16") as file:
             for _ in range(round(minutes * 6)):
                 file.write(random.normal(0, 0.1, 10 * RATE_HZ).astype(np.float32))
-    catalog = Catalog.installed()
-    entry = catalog.models.find(chosen.model)
-    plugin = entry.load()(entry.load().Params())
-    feature = catalog.features.find(plugin.feature)
-    labels = tuple(f"class {number}" for number in range(chosen.classes))
-    parts = [PluginRecord(chosen.model, {}, entry.origin), PluginRecord(plugin.feature, {}, feature.origin)]
-    parts.append(PluginRecord("tones", {}, catalog.datasets.find("tones").origin))
     for name, pooling in {"clips": "", "frames": "attention"}.items():
-        paddle.seed(0)
-        front_end = plugin.front_end
-        layer = plugin.build_frames(labels, front_end, pooling) if pooling else plugin.build(labels, front_end)
-        frame_samples = plugin.frame_samples(front_end) if pooling else 0
-        arrays = Network(paddle.nn.Identity(), layer).arrays()
-        fields = (*parts, front_end, labels, True, CROP_S, "valid/mAP", {}, {})
-        write_bundle(folder / name, BundleRecord(*fields, frame_samples=frame_samples, pooling=pooling), arrays)
+        write_model(folder / name, chosen.model, chosen.classes, CROP_S, pooling)
 
 
 if __name__ == "__main__":

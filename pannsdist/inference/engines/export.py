@@ -26,6 +26,7 @@ from pannsdist.inference.windowing import Windowing, windowing
 from pannsdist.registry import Catalog
 from pannsdist.runtime import storage
 from pannsdist.runtime.errors import UserError, shell_command
+from pannsdist.runtime.foreign import parse_json
 from pannsdist.runtime.names import is_unicode, shown
 from pannsdist.runtime.redaction import published
 
@@ -47,6 +48,12 @@ def dataset_clips(record: BundleRecord, catalog: Catalog) -> list[Clip]:
         return list(islice(dataset.clips("valid"), CLIPS_TO_CHECK))
     except UserError:
         return []
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """The content of `export.json` in the folder of an export."""
+    record: dict[str, Any] = parse_json((folder / RECORD_FILE).read_bytes(), RECORD_FILE)
+    return record
 
 
 def export(inference_model: InferenceModel, form: str, out: Path, clips: Sequence[Clip]) -> ExportCheck:

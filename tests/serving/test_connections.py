@@ -1,14 +1,23 @@
 """Connections that do nothing do not keep others out."""
 
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
+import pytest
 import served
 from served import answer_on
 
 
-def test_a_thousand_idle_connections_and_heads_that_never_end_keep_nobody_out(server, sounds):
-    idle = [server.connected() for _ in range(1100)]
+@pytest.fixture
+def opened():
+    """Closes what is entered."""
+    with ExitStack() as stack:
+        yield stack
+
+
+def test_a_thousand_idle_connections_and_heads_that_never_end_keep_nobody_out(server, sounds, opened):
+    server.session.close()  # else its connection is the oldest one, and the first to be closed
+    idle = [opened.enter_context(server.connected()) for _ in range(1100)]
     began = time.monotonic()
     for connection in idle[1000:]:
         connection.sendall(b"GET /healthz HTTP/1.1\r\nX-Slow: ")
@@ -22,8 +31,6 @@ def test_a_thousand_idle_connections_and_heads_that_never_end_keep_nobody_out(se
             while connection.recv(4096):
                 pass
     assert time.monotonic() - began < served.END_S
-    for connection in idle:
-        connection.close()
     assert server.results("/v1/predict", sounds[0])
 
 
@@ -31,9 +38,10 @@ def test_more_connections_than_allowed_are_503_where_all_are_at_work(folders, en
     options = ("--model", folders["plain"], "--engine", "dygraph", "--max-connections", "2")
     with served.Server(*options, env=environment) as small:
         busy = [small.connected() for _ in range(2)]
+        head = "POST /v1/predict HTTP/1.1\r\nContent-Type: audio/wav\r\nContent-Length: 9\r\n"
         for connection in busy:
-            connection.sendall(b"POST /v1/predict HTTP/1.1\r\nContent-Type: audio/wav\r\nContent-Length: 9\r\n\r\nx")
-        time.sleep(0.5)
+            connection.sendall(f"{head}Expect: 100-continue\r\n\r\n".encode())
+            assert connection.recv(100).startswith(b"HTTP/1.1 100 ")
         with small.connected() as another:
             status, record = answer_on(another)
         assert (status, record["error"]["code"]) == (503, "too_many_connections")

@@ -2,11 +2,11 @@
 
 import http.client
 import json
-import select
 import socket
 
 import numpy as np
 import pytest
+import served
 import sound_fuzz
 
 FEW, MANY, PATIENCE_S = 200, 2000, 0.3
@@ -59,14 +59,24 @@ def answer(server, content):
     """Status and body of the answer; None where the connection ends without one, since the length was a lie."""
     with server.connected() as connection:
         connection.sendall(content)
-        if not select.select([connection], [], [], PATIENCE_S)[0]:
-            connection.shutdown(socket.SHUT_WR)  # it waits for what was announced, and may do so for a minute
+        connection.settimeout(PATIENCE_S)
         reply = http.client.HTTPResponse(connection)
         try:
+            if not _has_begun(connection):
+                connection.shutdown(socket.SHUT_WR)  # it waits for what was announced, and may do so for a minute
+            connection.settimeout(served.END_S)
             reply.begin()
             return reply.status, reply.read()
         except (http.client.HTTPException, ConnectionError):
             return None
+
+
+def _has_begun(connection):
+    try:
+        connection.recv(1, socket.MSG_PEEK)
+    except TimeoutError:
+        return False
+    return True
 
 
 def fuzz(server, sounds, seeds):

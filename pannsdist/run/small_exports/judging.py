@@ -71,7 +71,7 @@ def judged_by_scores(folder: Path, record: BundleRecord, pair: tuple[Graphs, Gra
     Raises what an evaluation raises.
     """
     dataset = {"name": record.dataset.name, "params": dict(record.dataset.params)}
-    recorded = dict(record.settings)
+    recorded = {"model": {"name": record.model.name}, **record.settings}
     chosen, origin = settings.load({**recorded, "data": {**recorded.get("data", {}), **dataset}})
     both = [
         evaluate_bundle(

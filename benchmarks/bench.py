@@ -73,6 +73,7 @@ def benchmarks(chosen: Any) -> Iterator[tuple[str, list[str]]]:
     yield "event_labels", []
     yield "detection", []
     yield "streaming", []
+    yield "serving", []
     yield "augmentations", []
     if chosen.esc10:
         of_esc10 = ["--data", str(chosen.esc10), *(["--weights", str(chosen.mn04)] if chosen.mn04 else [])]

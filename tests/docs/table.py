@@ -304,6 +304,7 @@ RUN = (
     Run(r"python benchmarks/data_loading.py", ("--quick",), shows=r"^\| no worker, again \| .*\("),  # of two rounds
     Run(r"python benchmarks/message_sizes.py", ("--quick",), shows=r"^\| `efficientat_mn04` \| 738,898 \| 3.0 \|"),
     Run(r"python benchmarks/detection.py", ("--quick",), shows=r"^\| frames of 80 ms \|"),
+    Run(r"python benchmarks/serving.py", ("--quick",), shows=r"^\| batches of one \|"),
     Run(r"python benchmarks/streaming.py", ("--quick",), shows=r"^\| onnx, pieces of 2 s \|"),
     Run(r"python benchmarks/decisions.py", ("--quick",), shows=r"^the exported ONNX decides (\d+) of \1 clips"),
     Run(r"python benchmarks/small_exports.py", ("--quick",), shows=r"^\| int8 \| \d", long=True),

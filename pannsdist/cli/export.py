@@ -10,12 +10,14 @@ from pannsdist.cli.model_arguments import RAW, add_model, sound_sources
 from pannsdist.runtime import console, outputs
 from pannsdist.runtime.names import shown
 
-FORMATS = ("paddle", "onnx")
+FORMATS = ("paddle", "onnx", "web")
 
 
 def add(commands: Any) -> None:
     """Add the subcommand to the parser."""
-    exporting = commands.add_parser("export", help="export a model for Paddle Inference or onnxruntime")
+    exporting = commands.add_parser(
+        "export", help="export a model for Paddle Inference, onnxruntime, or a page in the browser"
+    )
     add_model(exporting)
     exporting.add_argument("--format", choices=FORMATS, default="paddle")
     exporting.add_argument("-o", "--output", type=Path, required=True, help="folder to create")
@@ -38,6 +40,11 @@ def export(chosen: argparse.Namespace) -> None:
     model = load_model(chosen.model, chosen.weights, "dygraph", raw=chosen.raw)
     if model.record is not None:
         clips = clips or exporting.dataset_clips(model.record, Catalog.installed())
-    checked = exporting.export(model.inference_model, chosen.format, chosen.output, clips)
+    if chosen.format == "web":
+        from pannsdist.serving.web_export import export_web
+
+        checked = export_web(model.inference_model, Path(chosen.model).name, chosen.output, clips)
+    else:
+        checked = exporting.export(model.inference_model, chosen.format, chosen.output, clips)
     print(f"{chosen.output}: {chosen.format}, verified with {', '.join(checked.clips)}")
     print(f"largest difference in scores: {checked.difference:.2g}")

@@ -49,6 +49,12 @@ def dataset_clips(record: BundleRecord, catalog: Catalog) -> list[Clip]:
         return []
 
 
+def require_new(out: Path) -> None:
+    """Raise UserError where the folder of an export exists already."""
+    if out.exists():
+        raise UserError(f"{out} exists already", "an export is a new folder", shell_command("rm", "-r", out))
+
+
 def export(inference_model: InferenceModel, form: str, out: Path, clips: Sequence[Clip]) -> ExportCheck:
     """Write the graph and `export.json` to the new folder `out`: sounds in, what `predict` gives out.
 
@@ -59,8 +65,7 @@ def export(inference_model: InferenceModel, form: str, out: Path, clips: Sequenc
     """
     if form == "onnx":
         require_onnx()
-    if out.exists():
-        raise UserError(f"{out} exists already", "an export is a new folder", shell_command("rm", "-r", out))
+    require_new(out)
     if not is_unicode(str(out.absolute())):
         wrong = f"{shown(out.absolute())} holds bytes that are not UTF-8, and Paddle cannot write there"
         raise UserError(wrong, "give another folder as -o FOLDER")

@@ -27,8 +27,9 @@ ifndef PYTHON
 PYTHON = $(eval PYTHON := $(shell launch/find_python.sh $(if $(filter gpu,$(PADDLE)),3.12,3.13)))$(PYTHON)
 endif
 PYTHON26 ?= $(shell launch/find_python.sh 3.12 2>/dev/null)
-# What the tests need, and a demo does not: wandb takes 60 MB, pyarrow 170 MB, h5py 17 MB, sed_eval and sed_scores_eval 30 MB.
-LARGE := $(addprefix plugins/pannsdist-,wandb parquet hdf5 sed-scores)
+# What the tests need, and a demo does not: wandb takes 60 MB, pyarrow 170 MB, h5py 17 MB, sed_eval and sed_scores_eval 30 MB,
+# onnxruntime-web 14 MB, and npm.
+LARGE := $(addprefix plugins/pannsdist-,wandb parquet hdf5 sed-scores web)
 PLUGINS := $(patsubst %,-e %,$(filter-out $(LARGE),$(wildcard plugins/pannsdist-*)))
 # TensorBoard reads what was written.
 TESTED := $(patsubst %,-e %,$(wildcard $(LARGE))) -e 'plugins/pannsdist-tensorboard[view]'

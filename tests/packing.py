@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[1]
+FETCHED = "plugins/pannsdist-web/pannsdist_web/runtime"
+"""Files of a wheel that git does not have."""
 OWN = ("pannsdist", "__editable__", "_virtualenv", "sitecustomize")
 """Packages of the running interpreter that the fresh one must not see."""
 
@@ -41,6 +44,8 @@ def copy_sources(folder: Path) -> Path:
     for name in tracked("*.cfg", "*.toml", "*.in", "setup.py", "*.md", "*LICENSE", "pannsdist", "configs", "plugins"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(PROJECT / name, folder / name, follow_symlinks=False)
+    if (PROJECT / FETCHED).is_dir():  # else its build fetches them
+        shutil.copytree(PROJECT / FETCHED, folder / FETCHED)
     return folder
 
 
@@ -88,24 +93,30 @@ def install(wheels: list[Path], scripts: Path) -> None:
 
 def _build(source: Path, out: Path) -> None:
     """Build as `python -m build` does without isolation: the wheel of pannsdist from its own sdist."""
-    from setuptools import build_meta
+    from setuptools import build_meta  # noqa: F401 once, for all forks
 
     unpacked = out / "unpacked"
-    _in_a_fork(source, lambda: build_meta.build_sdist(str(out)))
+    _in_a_fork(source, lambda backend: backend.build_sdist(str(out)))
     (archive,) = out.glob("*.tar.gz")
     with tarfile.open(archive) as file:
         file.extractall(unpacked, filter="data")
     (root,) = unpacked.iterdir()
     for folder in (root, *sorted((source / "plugins").glob("pannsdist-*"))):
-        _in_a_fork(folder, lambda: build_meta.build_wheel(str(out)))
+        _in_a_fork(folder, lambda backend: backend.build_wheel(str(out)))
     shutil.rmtree(unpacked)
+
+
+def _backend(folder: Path) -> str:
+    """The module that builds a distribution: setuptools, or one of its own."""
+    return re.search(r'^build-backend = "(.+)"$', (folder / "pyproject.toml").read_text(encoding="utf-8"), re.M)[1]
 
 
 def _in_a_fork(folder: Path, build) -> None:
     child = os.fork()
     if child == 0:
         os.chdir(folder)
-        build()
+        sys.path.insert(0, str(folder))
+        build(importlib.import_module(_backend(folder)))
         sys.stdout.flush()
         os._exit(0)
     _, status = os.waitpid(child, 0)

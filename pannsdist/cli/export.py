@@ -17,14 +17,16 @@ if TYPE_CHECKING:
     from pannsdist.contracts import Clip
     from pannsdist.inference.model import Model
 
-FORMATS = ("paddle", "onnx", "triton")
+FORMATS = ("paddle", "onnx", "triton", "web")
 EXACT, SMALL = "fp32", ("fp16", "int8")
 MAX_LOSS = 0.005
 
 
 def add(commands: Any) -> None:
     """Add the subcommand to the parser."""
-    exporting = commands.add_parser("export", help="export a model for Paddle Inference or onnxruntime")
+    exporting = commands.add_parser(
+        "export", help="export a model for Paddle Inference, onnxruntime, or a page in the browser"
+    )
     add_model(exporting)
     exporting.add_argument("--format", choices=FORMATS, default="paddle")
     exporting.add_argument("-o", "--output", type=Path, required=True, help="folder to create")
@@ -47,10 +49,12 @@ def export(chosen: argparse.Namespace) -> None:
     outputs.require_folder(chosen.output, "-o")
     from pannsdist.contracts import Clip
     from pannsdist.inference.model import load_model
+    from pannsdist.inference.publishing.copies import model_folder
 
     check, calibrate = (
         [Clip(shown(path), path, ()) for path in sound_sources(files)] for files in (chosen.check, chosen.calibrate)
     )
+    chosen.model = model_folder(chosen.model)
     model = load_model(chosen.model, chosen.weights, "dygraph", raw=chosen.raw)
     lines = (_triton if chosen.format == "triton" else _write)(chosen, model, chosen.output, check, calibrate)
     print(f"{chosen.output}: {chosen.format}{lines[0]}", *lines[1:], sep="\n")
@@ -68,10 +72,9 @@ def _triton(
     from pannsdist.inference.engines import triton
 
     exporting.require_new(out)
-    name = chosen.model if model.record is None else str(model.record.settings.get("name", model.record.model.name))
     with storage.temporary_folder() as folder:
         lines = _write(chosen, model, folder / "exported", check, calibrate)
-        names = triton.write_repository(folder / "exported", out, triton.model_name(name))
+        names = triton.write_repository(folder / "exported", out, triton.model_name(_name(chosen, model)))
     return [*lines, f"models: {', '.join(names)}"]
 
 
@@ -79,19 +82,24 @@ def _write(
     chosen: argparse.Namespace, model: Model, out: Path, check: Sequence[Clip], calibrate: Sequence[Clip]
 ) -> list[str]:
     """Write the export; gives what to say of it, the first line to be put behind its name and format."""
-    form = "onnx" if chosen.format == "triton" else chosen.format
     if chosen.precision == EXACT:
-        return _exact(form, model, out, check)
+        return _exact(chosen, model, out, check)
     return _small(chosen, model, out, check, calibrate)
 
 
-def _exact(form: str, model: Model, out: Path, clips: Sequence[Clip]) -> list[str]:
+def _exact(chosen: argparse.Namespace, model: Model, out: Path, clips: Sequence[Clip]) -> list[str]:
     from pannsdist.inference.engines import export as exporting
     from pannsdist.registry import Catalog
 
     if model.record is not None:
         clips = clips or exporting.dataset_clips(model.record, Catalog.installed())
-    checked = exporting.export(model.inference_model, form, out, clips)
+    if chosen.format == "web":
+        from pannsdist.serving.web_export import export_web
+
+        checked = export_web(model.inference_model, _name(chosen, model), out, clips)
+    else:
+        form = "onnx" if chosen.format == "triton" else chosen.format
+        checked = exporting.export(model.inference_model, form, out, clips)
     difference = f"largest difference in scores: {checked.difference:.2g}"
     return [f", verified with {', '.join(checked.clips)}", difference]
 
@@ -108,11 +116,16 @@ def _small(
     return [f", {chosen.precision}", *lines(export_small(request, Catalog.installed()))]
 
 
+def _name(chosen: argparse.Namespace, model: Model) -> str:
+    """The name of a model: that of its run, else that of its plugin."""
+    return chosen.model if model.record is None else str(model.record.settings.get("name", model.record.model.name))
+
+
 def _refuse_unused(chosen: argparse.Namespace) -> None:
     """Options that the others leave without effect are refused."""
-    if chosen.precision != EXACT and chosen.format == "paddle":
-        wrong = f"--format paddle has no {chosen.precision}"
-        raise UserError(wrong, "a smaller precision is for ONNX", "use --format onnx")
+    if chosen.precision != EXACT and chosen.format in ("paddle", "web"):
+        wrong = f"--format {chosen.format} has no {chosen.precision}"
+        raise UserError(wrong, "a smaller precision is for onnx and triton", "use --format onnx")
     if chosen.calibrate and chosen.precision != "int8":
         raise UserError("--calibrate is for --precision int8 alone", "leave it out, or export int8")
 

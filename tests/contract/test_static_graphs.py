@@ -129,6 +129,23 @@ class Image(OutputLayer):
         return self.network.feature(waveform)
 
 
+OPERATORS = {
+    *("Add", "Clip", "Conv", "Exp", "Identity", "Log", "MatMul", "Max", "Mul", "Pad", "Pow", "ReduceMax", "ReduceMean"),
+    *("Slice", "Sqrt", "Squeeze", "Sub", "Transpose", "Unsqueeze"),
+}
+"""Of opset 17, what the features come down to: a Fourier transform is a convolution, since browsers' engines have no
+STFT. A further one is first looked up in the lists of operators of onnxruntime-web."""
+
+
+def operators(path):
+    """The operators of an ONNX file, and its opset."""
+    import onnx
+
+    model = onnx.load(path)
+    assert not any(attribute.HasField("g") for node in model.graph.node for attribute in node.attribute)
+    return {node.op_type for node in model.graph.node}, model.opset_import[0].version
+
+
 LOOSER = {"log_spectrogram": 5e-4, "efficientat_mel": 5e-5, "frame_mn_mel": 5e-5}
 """Logarithms of single bins that hold next to nothing move most; measured: 1.4e-4, 1.3e-5, 1.8e-5 of the largest."""
 
@@ -141,6 +158,8 @@ def test_onnx_computes_what_a_feature_computes(entry, tmp_path):
         pytest.skip(error.wrong)
     layer = Image(opened(entry).build())
     convert_to_onnx(save_graph(layer, tmp_path), tmp_path / "image.onnx")
+    found, opset = operators(tmp_path / "image.onnx")
+    assert (found - OPERATORS, opset) == (set(), 17)
     run = load_onnx(tmp_path / "image.onnx")
     for shape in ((1, 9000), (3, 20001)):
         waveforms = np.random.default_rng(0).normal(0, 0.1, shape).astype(np.float32)

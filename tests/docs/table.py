@@ -306,6 +306,12 @@ RUN = (
     Run(r"python benchmarks/detection.py", ("--quick",), shows=r"^\| frames of 80 ms \|"),
     Run(r"python benchmarks/serving.py", ("--quick",), shows=r"^\| batches of one \|"),
     Run(r"python benchmarks/streaming.py", ("--quick",), shows=r"^\| onnx, pieces of 2 s \|"),
+    Run(r"pannsdist export --model runs/NAME/best_model --format web", leaves="page/page.json"),
+    Run(
+        r"python benchmarks/browser.py",
+        ("--quick",),
+        shows=r"^largest difference of a probability: .*\nthe same events: 3 of 3|^Chromium is missing",
+    ),
     Run(r"python benchmarks/decisions.py", ("--quick",), shows=r"^the exported ONNX decides (\d+) of \1 clips"),
     Run(r"python benchmarks/small_exports.py", ("--quick",), shows=r"^\| int8 \| \d", long=True),
     Run(r"python benchmarks/sound_events.py", ("--quick",), shows=r"^\| by frame, no median filter \|"),
@@ -347,6 +353,9 @@ SETTINGS = "yaml"
 """Blocks in this language are settings: tests/docs/test_settings_blocks.py reads them."""
 
 LEFT = (
+    Left(
+        r"python -m http.server", "serves until it is stopped; tests/unit/web/test_web_export.py serves and asks a page"
+    ),
     Left(r"make (demo|test)", "sets up .venv, which downloads Paddle; .ci/run does it in a fresh clone"),
     Left(r"pip install .*gpu", "downloads the wheel for GPUs"),
     Left(r"pannsdist (train|crossval) .* --gpus 0,1,2,3", "needs four GPUs"),

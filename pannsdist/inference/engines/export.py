@@ -26,6 +26,7 @@ from pannsdist.inference.windowing import Windowing, windowing
 from pannsdist.registry import Catalog
 from pannsdist.runtime import storage
 from pannsdist.runtime.errors import UserError, shell_command
+from pannsdist.runtime.foreign import parse_json
 from pannsdist.runtime.names import is_unicode, shown
 from pannsdist.runtime.redaction import published
 
@@ -84,6 +85,12 @@ def write_record(folder: Path, content: Mapping[str, Any]) -> None:
     """Write `export.json`."""
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
     storage.write_file(folder / RECORD_FILE, text + "\n")
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """What `write_record` wrote."""
+    found: dict[str, Any] = parse_json((folder / RECORD_FILE).read_bytes(), RECORD_FILE)
+    return found
 
 
 def require_new(out: Path) -> None:

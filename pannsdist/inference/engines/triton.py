@@ -6,7 +6,6 @@ is the model's name there, so the configuration has none, and the folder may be 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 import onnx
 from onnx import TensorProto, ValueInfoProto
 
-from pannsdist.inference.engines.export import ONNX_FILE, RECORD_FILE, require_new, write_record
+from pannsdist.inference.engines.export import ONNX_FILE, read_record, require_new, write_record
 from pannsdist.runtime import storage
 
 TYPES: dict[int, str] = {TensorProto.FLOAT: "TYPE_FP32", TensorProto.BOOL: "TYPE_BOOL"}
@@ -36,7 +35,7 @@ def write_repository(exported: Path, repository: Path, name: str) -> list[str]:
     there already.
     """
     require_new(repository)
-    record = json.loads((exported / RECORD_FILE).read_text(encoding="utf-8"))
+    record = read_record(exported)
     frames = record.get("frames", {}).get("files", ())
     models = dict(zip((name, f"{name}_frames"), (*record["files"], *frames), strict=False))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -85,7 +84,7 @@ def _fill(request: SmallRequest, exact: Path, small: Path, catalog: Catalog) -> 
     calibrated = _calibration(request, catalog)
     check = request.check or own
     exporting.export(model, "onnx", exact, check)
-    content = json.loads((exact / exporting.RECORD_FILE).read_text(encoding="utf-8"))
+    content = exporting.read_record(exact)
     kind, files = type(model.network.model).__name__, [*content["files"], *content.get("frames", {}).get("files", ())]
     for name in files:
         storage.make_folder((small / name).parent)

@@ -13,9 +13,9 @@ from pannsdist.audio.clip_reader import ClipReader
 from pannsdist.audio.loader import Loader
 from pannsdist.audio.workers.count import worker_count
 from pannsdist.contracts.batch import Batch
-from pannsdist.contracts.network import Network
 from pannsdist.distributed.fleet import SingleProcessWorld
 from pannsdist.inference.bundle import Bundle, BundleRecord, load_bundle, require_installed
+from pannsdist.inference.decisions import Decisions
 from pannsdist.kernels import choice, install
 from pannsdist.registry import Catalog
 from pannsdist.registry.building import Part
@@ -47,6 +47,7 @@ def evaluate_bundle(  # noqa: PLR0913, PLR0917 - what is evaluated, whether by i
 
     The kernels are those that a training with these settings uses: its scores to the last digit. `instead` stands for
     the network, with its input and outputs: an exported graph of it.
+
     Clips are read as in the validation of the training run. The metric plugins of that run are computed too, unless the
     settings set them to null, and those of the settings. The scores of the model's decisions follow, unless `raw`.
     Raises BadBundle if the labels differ, if one has one label for each clip and the other several, or if the dataset
@@ -62,23 +63,27 @@ def evaluate_bundle(  # noqa: PLR0913, PLR0917 - what is evaluated, whether by i
     _refuse_other_labels(folder, tuple(record.labels), data.labels)
     _refuse_other_kind(folder, record.multi_label, data)
     _note_other_clips(folder, record, data, split)
-    further = plugin_metrics(_metrics(record, settings, origin, catalog, data))
+    metrics = _metrics(record, settings, origin, catalog, data)
     plan = _plan(bundle, settings, data, split)
     world = SingleProcessWorld()
-    network = instead or _with_kernels(bundle.network, choice.Wanted.of(settings, origin), world.device)
-    loader = Loader(worker_count(settings.data.workers, 1, world.device != devices.CPU))
+    if instead is None:
+        install(bundle.network.model, choice.choose(choice.Wanted.of(settings, origin), world.device))
+    network = bundle.network if instead is None else instead
+    evaluator = Evaluator(world, network, record.labels, record.multi_label, plugin_metrics(metrics))
+    workers = worker_count(settings.data.workers, 1, world.device != devices.CPU)
+    return _evaluated(evaluator, split, plan, workers, None if raw else record.decisions)
+
+
+def _evaluated(
+    evaluator: Evaluator, split: str, plan: EvaluationPlan, workers: int, decisions: Decisions | None
+) -> EvaluatedSplit:
+    loader = Loader(workers)
     try:
-        evaluator = Evaluator(world, network, record.labels, record.multi_label, further)
         found = evaluator.evaluate(_split(split, plan, loader))
     finally:
         loader.close()
     assert found.predictions is not None  # rank 0
-    return EvaluatedSplit(split, found, found.predictions, None if raw else record.decisions)
-
-
-def _with_kernels(network: Network, wanted: choice.Wanted, device: str) -> Network:
-    install(network.model, choice.choose(wanted, device))
-    return network
+    return EvaluatedSplit(split, found, found.predictions, decisions)
 
 
 def _plan(bundle: Bundle, settings: Settings, data: Data, split: str) -> EvaluationPlan:

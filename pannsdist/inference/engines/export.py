@@ -50,12 +50,6 @@ def dataset_clips(record: BundleRecord, catalog: Catalog) -> list[Clip]:
         return []
 
 
-def read_record(folder: Path) -> dict[str, Any]:
-    """The content of `export.json` in the folder of an export."""
-    record: dict[str, Any] = parse_json((folder / RECORD_FILE).read_bytes(), RECORD_FILE)
-    return record
-
-
 def export(inference_model: InferenceModel, form: str, out: Path, clips: Sequence[Clip]) -> ExportCheck:
     """Write the graph and `export.json` to the new folder `out`: sounds in, what `predict` gives out.
 
@@ -91,6 +85,12 @@ def write_record(folder: Path, content: Mapping[str, Any]) -> None:
     """Write `export.json`."""
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
     storage.write_file(folder / RECORD_FILE, text + "\n")
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """What `write_record` wrote."""
+    found: dict[str, Any] = parse_json((folder / RECORD_FILE).read_bytes(), RECORD_FILE)
+    return found
 
 
 def require_new(out: Path) -> None:

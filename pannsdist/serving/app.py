@@ -61,7 +61,7 @@ def application(service: Service, token: str = "", origins: Sequence[str] = ()) 
     _add_state(app, service)
     add_description(app)
     if (PAGE / "index.html").is_file():
-        app.mount("/", StaticFiles(directory=PAGE, html=True))
+        app.router.default = StaticFiles(directory=PAGE, html=True)  # a mount would hide wrong methods of routes
     for error, handler in ((Refused, _refused), (HTTPException, _http), (RequestValidationError, _invalid)):
         app.add_exception_handler(error, handler)
     app.add_exception_handler(Exception, _failed)

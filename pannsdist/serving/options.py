@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pannsdist.runtime.errors import UserError, shell_command
+from pannsdist.runtime.stores.urls import is_url
 from pannsdist.serving.limits import Limits
 
 BEST_MODEL = "best_model"
@@ -56,6 +57,8 @@ def _wanted(text: str) -> Wanted:
     match = re.fullmatch(r"([A-Za-z0-9._-]+)=(.+)", text, re.DOTALL)
     if match:
         return Wanted(match[1], match[2])
+    if is_url(text):  # hf://USER/NAME@REVISION
+        return Wanted(text.rstrip("/").rpartition("/")[2].partition("@")[0], text)
     path = Path(text).absolute()
     named = path.parent if path.name == BEST_MODEL else path
     return Wanted(named.name or text, text)

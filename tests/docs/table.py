@@ -219,6 +219,7 @@ RUN = (
         ("--max-loss", "1"),
         leaves="exported_events_fp16/frames/model.onnx",
         shows=r"^the same decision for ",
+        long=True,  # the model is that of a later page
     ),
     Run(
         r"pannsdist export --model runs/NAME/best_model --format triton",
@@ -385,7 +386,8 @@ LEFT = (
     Left(r"kubectl ", "needs a cluster; tests/hosts/test_kubernetes.py checks the files and runs their commands"),
     Left(r"pannsdist train -c FILE data.name=manifest data.params.path=https", "tests/runs/test_any_store.py does it"),
     Left(
-        r"docker (build|run) ", "needs Docker; tests/house/test_containers.py lints the files and runs their commands"
+        r"docker (build|run)(?!.*tritonserver) ",
+        "needs Docker; tests/house/test_containers.py lints the files and runs them",
     ),
     Left(r"hf download ", "downloads a dataset; plugins/pannsdist-parquet/tests writes the same layout"),
     Left(r"pip install onnx2tf|onnxsim |onnx2tf |import numpy as np\nfrom ai_edge_litert", "brings TensorFlow along"),

@@ -78,7 +78,9 @@ def test_a_recording_with_the_microphone_is_recognised(page):
     answered(page, 1)
     found = card(page, "recording_1.wav")
     assert classes(found)[0][0] == "noise"
-    assert float(found.locator(".facts").inner_text().split()[0]) >= 2
+    assert (
+        float(found.locator(".facts").inner_text().split()[0]) >= 1.5
+    )  # of 2 s that the page counted: its clock is not that of the microphone
     assert page.evaluate("new Set(document.querySelector('.waveform').toDataURL()).size") > 10
     assert record.inner_text() == "Record"
 

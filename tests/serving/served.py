@@ -47,7 +47,11 @@ class Server:
         self._printed = tempfile.TemporaryFile()  # noqa: SIM115 closed with the server
         variables = {**os.environ, "NO_PROXY": "127.0.0.1", **env}
         self.process = subprocess.Popen(
-            [*COMMAND, *map(str, options)], stdout=subprocess.PIPE, stderr=self._printed, env=variables
+            [*COMMAND, *map(str, options)],
+            stdout=subprocess.PIPE,
+            stderr=self._printed,
+            env=variables,
+            start_new_session=True,  # another test may send Ctrl-C to all processes of this one
         )
         self.session = requests.Session()
         self.session.trust_env = False

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -44,6 +45,7 @@ class WandbTracker:
     def __init__(self, params: WandbParams, run: TrackedRun) -> None:
         self._run, self._folder = run, run.folder / "wandb"
         earlier = sorted(self._folder.glob("offline-run-*"))
+        _wait_for_another_second(earlier)
         self._wandb = _start_run(params, run, _run_id(self._folder / KEPT / "run_id"))
         self._lines = StepLines(self._folder / KEPT / "lines.jsonl", run.from_step)
         self._known = self._wandb.step  # online, earlier steps are on the server already
@@ -122,6 +124,13 @@ class WandbTracker:
         if "sound" in value:
             return wandb.Audio(str(self._folder / value["sound"]), caption=value["caption"])
         return wandb.Histogram(np_histogram=(value["counts"], value["edges"]))
+
+
+def _wait_for_another_second(earlier: Iterable[Path]) -> None:
+    """W&B (0.31) names a folder by the second; of two starts of a run in the same one, the later has no history."""
+    names = [folder.name for folder in earlier]
+    while any(time.strftime("%Y%m%d_%H%M%S") in name for name in names):
+        time.sleep(0.05)
 
 
 def _run_id(path: Path) -> str:

@@ -91,6 +91,12 @@ def test_a_run_that_is_killed_and_goes_on_is_one_run_in_which_no_step_is_twice(t
     tracker.close()
 
 
+def test_starts_that_follow_one_another_at_once_lose_nothing(tmp_path):
+    for epochs in range(1, 5):
+        told(tmp_path, after_step=4 * (epochs - 1), epochs=epochs)
+    assert [step for step, _ in curve(tmp_path, "train/loss")] == list(range(2, 17, 2))
+
+
 def test_a_run_keeps_its_id_and_another_has_another(tmp_path):
     for name in ("one", "other"):
         told(tmp_path / name, epochs=1)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import requests
 import soundfile
 from hub_server import READER, WRITER
 from small_parts import write_small_bundle
@@ -214,3 +215,24 @@ def test_a_process_without_a_network_predicts_from_the_copy(hub, published, tmp_
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=300)
     assert (done.returncode, hub.asked) == (0, []), done.stderr
     assert f"commit {published}, as last asked for" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("hub", "published")
+def test_a_server_answers_with_a_model_of_a_hub_by_the_name_of_its_repository(tmp_path):
+    pytest.importorskip("uvicorn", reason="not installed: pip install 'pannsdist[serve]'")
+    soundfile.write(tmp_path / "a.wav", NOISE, 8000)
+    expected = load_model("hf://me/small").predict(tmp_path / "a.wav")[0].scores
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-m", "pannsdist", "serve", "--model", "hf://me/small@main", "--port", "0"]
+    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+        try:
+            address = server.stdout.readline().split()[1]
+            with (tmp_path / "a.wav").open("rb") as file, requests.Session() as session:
+                session.trust_env = False
+                reply = session.post(f"{address}v1/predict", files={"file": file}, timeout=60).json()
+        finally:
+            server.terminate()
+            server.communicate(timeout=60)
+    assert reply["model"] == "small"
+    assert {one["label"]: one["score"] for one in reply["results"][0]["scores"]} == pytest.approx(expected, abs=1e-6)

@@ -23,7 +23,8 @@ def declared():
         config = configparser.ConfigParser()
         config.optionxform = str
         config.read(path, encoding="utf-8")
-        for group, lines in config["options.entry_points"].items():
+        entry_points = dict(config["options.entry_points"]) if config.has_section("options.entry_points") else {}
+        for group, lines in entry_points.items():
             for line in lines.strip().splitlines() if group in kinds else ():
                 yield kinds[group], config["metadata"]["name"], line.partition("=")[0].strip()
 

@@ -21,6 +21,8 @@ def bound(host: str, port: int) -> socket.socket:
         raise _cannot(host, port, error) from error
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Of each connection, too. Otherwise the body of an answer waits 40 ms for the client's word on its headers.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         listening.bind(address)
         listening.listen(BACKLOG)
     except OSError as error:

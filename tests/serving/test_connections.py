@@ -1,11 +1,14 @@
 """Connections that do nothing do not keep others out."""
 
+import socket
 import time
 from contextlib import ExitStack, suppress
 
 import pytest
 import served
 from served import answer_on
+
+from pannsdist.serving import listening
 
 
 @pytest.fixture
@@ -53,3 +56,10 @@ def test_more_connections_than_allowed_are_503_where_all_are_at_work(folders, en
             time.sleep(0.1)
         assert small.ask("GET", "/readyz").status == 200
         assert "Traceback" not in small.errors
+
+
+def test_an_answer_does_not_wait_for_the_client_to_acknowledge_its_head():
+    with listening.bound("127.0.0.1", 0) as server, socket.create_connection(server.getsockname()):
+        connection, _ = server.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

@@ -1,6 +1,7 @@
 """Speed and memory of `pannsdist serve`: requests that share batches, waiting at half load, and growth.
 
-    python benchmarks/serving.py [--model NAME] [--requests N] [--growth-requests N] [--rounds N] [--quick]
+    python benchmarks/serving.py [--model NAME] [--requests N] [--growth-requests N] [--engine NAME]
+                                 [--max-wait-ms N] [--rounds N] [--quick]
 
 The sounds are 5 s of noise, 16-bit WAV at 44.1 kHz, and the weights are random: the speed does not depend on them. The
 clients are one process of their own on the same cores: eight threads, each with a connection that stays open. In a
@@ -21,7 +22,7 @@ import tempfile
 import threading
 import time
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -46,6 +47,8 @@ def main() -> None:
     arguments.add_argument("--model", default=MODEL, help=f"model plugin (default: {MODEL})")
     arguments.add_argument("--requests", type=int, default=400, help="requests of each measurement (default: 400)")
     arguments.add_argument("--growth-requests", type=int, default=10_000, help="of the last table (default: 10000)")
+    arguments.add_argument("--engine", default="", help="as of the server (default: by the table)")
+    arguments.add_argument("--max-wait-ms", default="", help="as of the server")
     arguments.add_argument("--client", nargs=4, metavar=("PORT", "FOLDER", "COUNT", "RATE"), help="of this program")
     chosen = arguments.parse_args()
     if chosen.client:
@@ -77,7 +80,7 @@ def speeds(folder: Path, chosen: Namespace) -> list[Table]:
     busy: dict[str, list[float]] = {}
 
     def speed(arm: str) -> float:
-        with server(folder, ARMS[arm]) as (port, _):
+        with server(folder, options(chosen, arm)) as (port, _):
             ask(port, folder, WARM_UP)
             found = ask(port, folder, chosen.requests)
         busy.setdefault(arm, []).append(1000 * found["core_s"] / chosen.requests)
@@ -94,7 +97,7 @@ def speeds(folder: Path, chosen: Namespace) -> list[Table]:
 def waiting(folder: Path, chosen: Namespace) -> Table:
     """The 95th percentile of the time of a request at half load, beside the median of lone ones, in one server."""
     rows: dict[str, list[float]] = {LONE: [], HALF: []}
-    with server(folder, ARMS[BATCHES]) as (port, _):
+    with server(folder, options(chosen, BATCHES)) as (port, _):
         ask(port, folder, WARM_UP)
         for number in range(1, chosen.rounds + 1):
             lone = ask(port, folder, max(8, chosen.requests // 8), alone=True)["times_s"]
@@ -109,7 +112,7 @@ def waiting(folder: Path, chosen: Namespace) -> Table:
 
 def growth(folder: Path, chosen: Namespace) -> Table:
     """The resident memory of the server after a tenth of the requests, and after all of them."""
-    with server(folder, ARMS[BATCHES]) as (port, process):
+    with server(folder, options(chosen, BATCHES)) as (port, process):
         early = max(CLIENTS, chosen.growth_requests // 10)
         ask(port, folder, early)
         before = resident_mb(process)
@@ -119,15 +122,21 @@ def growth(folder: Path, chosen: Namespace) -> Table:
     return Table(f"{chosen.model}: resident memory of the server", "MB", rows, better="lower", ratios=False)
 
 
+def options(chosen: Namespace, arm: str) -> list[str]:
+    """The options of the server of an arm."""
+    given = {"--engine": chosen.engine, "--max-wait-ms": chosen.max_wait_ms}
+    return [*ARMS[arm], *(word for pair in given.items() if pair[1] for word in pair)]
+
+
 @contextmanager
-def server(folder: Path, options: tuple[str, ...]) -> Iterator[tuple[int, psutil.Process]]:
+def server(folder: Path, given: Sequence[str]) -> Iterator[tuple[int, psutil.Process]]:
     """A server of its own for a while: its port and process."""
     with socket.socket() as free:
         free.bind((HOST, 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "pannsdist", "serve", "--model", str(folder / "model"), "--port", str(port)]
     with (folder / "server.log").open("w") as log:
-        process = subprocess.Popen([*command, *options], stdout=log, stderr=log)  # noqa: S603
+        process = subprocess.Popen([*command, *given], stdout=log, stderr=log)  # noqa: S603
     try:
         wait_until(lambda: is_ready(port, process), folder / "server.log")
         yield port, psutil.Process(process.pid)

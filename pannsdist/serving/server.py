@@ -16,6 +16,7 @@ import numpy as np
 import uvicorn
 
 from pannsdist.inference.engines.compiled import WINDOWS_BEFORE_COMPILING
+from pannsdist.inference.engines.selection import BATCH_WINDOWS
 from pannsdist.inference.model import Model, load_model
 from pannsdist.serving.app import application
 from pannsdist.serving.batching import Batcher, SharedEngine
@@ -64,15 +65,21 @@ def _loaded(wanted: Wanted, options: Options, batcher: Batcher) -> Model:
     print(f"{wanted.name}: {model.engine}", file=sys.stderr, flush=True)
     size = _batch_size(model, options)
     model.run_through(lambda own: SharedEngine(own, batcher, size))
-    _warm_up(model)
+    _warm_up(model, size)
     return model
 
 
-def _warm_up(model: Model) -> None:
-    """Compute more windows than an engine runs before it compiles, so that no request waits for that."""
+def _warm_up(model: Model, batch_size: int) -> None:
+    """Compute more windows than an engine runs before it compiles, then each size of a usual batch: no request waits.
+
+    Paddle's engine keeps buffers for each size.
+    """
     rate_hz = model.sample_rate_hz
-    samples = round((WINDOWS_BEFORE_COMPILING + 1) * model.inference_model.window_s * rate_hz)
-    model.predict(np.random.default_rng(0).uniform(-0.1, 0.1, samples).astype(np.float32), rate_hz)
+    samples = round(model.inference_model.window_s * rate_hz)
+    noise = np.random.default_rng(0).uniform(-0.1, 0.1, samples).astype(np.float32)
+    model.predict(np.tile(noise, WINDOWS_BEFORE_COMPILING + 1), rate_hz)
+    for size in range(1, min(batch_size, BATCH_WINDOWS) + 1):
+        model.predict([noise] * size, rate_hz)
 
 
 def _batch_size(model: Model, options: Options) -> int:

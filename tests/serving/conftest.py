@@ -5,22 +5,15 @@ from __future__ import annotations
 import sys
 
 import numpy as np
-import paddle
 import pytest
 import served
 import soundfile
 import tiny
-from fake_model import FEATURE_PARAMS
+from served_models import write_model
 
-from pannsdist import __version__, load_model
-from pannsdist.builtin.logmel import LogMel, LogMelParams
-from pannsdist.contracts.network import Network
-from pannsdist.inference.bundle import BundleRecord, PluginRecord, write_bundle
+from pannsdist import load_model
 from pannsdist.inference.decisions import Decisions
-from pannsdist.registry import Origin
-from pannsdist.settings import to_dict
 
-LABELS = ("rain", "wind", "dog")
 FILES = {"short.wav": (0.1, 8000), "one.wav": (0.5, 16000), "long.flac": (3.3, 44100), "music.ogg": (2.0, 22050)}
 
 
@@ -28,24 +21,6 @@ FILES = {"short.wav": (0.1, 8000), "one.wav": (0.5, 16000), "long.flac": (3.3, 4
 def environment(tmp_path_factory):
     """The environment in which the tiny plugins are found."""
     return tiny.install(tmp_path_factory.mktemp("tiny") / "site")
-
-
-def write_model(folder, name, seed=0, decisions=None):
-    """A model folder with random weights."""
-    paddle.seed(seed)
-    feature = LogMelParams(**FEATURE_PARAMS)
-    plugin, front_end = getattr(tiny, name)(tiny.TinyParams()), tiny.FakeModel.front_end
-    by_frame = name == "TinyByFrame"
-    layer = plugin.build_frames(LABELS, front_end, "linear_softmax") if by_frame else plugin.build(LABELS, front_end)
-    network = Network(LogMel(feature).build(), layer)
-    own, foreign = Origin("pannsdist", __version__), Origin("pannsdist-tiny", "1.0")
-    names = {"TinyEmbedded": "tiny_embedded", "TinyByFrame": "tiny_by_frame"}
-    parts = (PluginRecord(names[name], {}, foreign), PluginRecord("logmel", to_dict(feature), own))
-    how = (front_end, LABELS, by_frame, 0.5, "valid/accuracy", {}, {})
-    more = {"frame_samples": 4 * front_end.hop_samples, "pooling": "linear_softmax"} if by_frame else {}
-    record = BundleRecord(*parts, PluginRecord("tones", {}, own), *how, decisions=decisions, **more)
-    write_bundle(folder, record, network.arrays())
-    return folder
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import psutil
 import pytest
 import requests
 import served
-from conftest import write_model
+from served_models import write_model
 
 
 def options(folders, *more):

@@ -15,6 +15,8 @@ PAGE = (Path(__file__).resolve().parents[2] / "docs" / "en" / "serving.md").read
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 COMMANDS = [line for language, text in BLOCKS if not language for line in text.splitlines()]
 PROGRAMS = [text for language, text in BLOCKS if language == "python"]
+ELSEWHERE = {"python benchmarks/serving.py"}
+"""It stands in benchmarks/README.md, too, and tests/docs runs it."""
 ADDRESS = "http://127.0.0.1:8000"
 
 
@@ -30,7 +32,9 @@ def typed(folders, environment, sounds, tmp_path_factory):
         yield server, place
 
 
-@pytest.mark.parametrize("command", [command for command in COMMANDS if not command.startswith("pannsdist serve")])
+@pytest.mark.parametrize(
+    "command", [line for line in COMMANDS if not line.startswith("pannsdist serve") and line not in ELSEWHERE]
+)
 def test_each_command_is_answered(typed, command):
     server, place = typed
     if shutil.which("curl") is None:

@@ -11,16 +11,14 @@ from __future__ import annotations
 
 import base64
 import shutil
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 from measuring import Table, plain_parser, present
+from static_files import static_files
 
 from pannsdist.inference.model import Model, load_model
 
@@ -110,21 +108,6 @@ def page_engine(folder: Path) -> Iterator[Callable[[Path], dict[str, Any]]]:
         ask = "([encoded, name]) => window.ask(encoded, name)"
         yield lambda path: page.evaluate(ask, [base64.b64encode(path.read_bytes()).decode(), path.name])
         browser.close()
-
-
-@contextmanager
-def static_files(folder: Path) -> Iterator[str]:
-    """The address of a server of the files in a folder, and of nothing else."""
-    quiet = type("Quiet", (SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(quiet, directory=str(folder)))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 if __name__ == "__main__":

@@ -2,11 +2,8 @@
 
 import importlib.util
 import shutil
-import threading
 import time
 from contextlib import contextmanager
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
 import pytest
@@ -73,18 +70,3 @@ def wait(page, expression):
     while not page.evaluate(expression):
         assert time.monotonic() < end, f"{expression}\n{page.inner_text('body')}"
         page.wait_for_timeout(50)
-
-
-@contextmanager
-def static_files(folder):
-    """The address of a server of the files in a folder, and of nothing else."""
-    quiet = type("Quiet", (SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(quiet, directory=str(folder)))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

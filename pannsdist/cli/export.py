@@ -112,7 +112,7 @@ def _small(
     from pannsdist.run.small_exports.table import lines
 
     folder = expanded(chosen.model)
-    request = SmallRequest(model, folder, chosen.precision, out, check, calibrate, chosen.max_loss)
+    request = SmallRequest(model, folder, chosen.precision, out, chosen.max_loss, check, calibrate)
     return [f", {chosen.precision}", *lines(export_small(request, Catalog.installed()))]
 
 

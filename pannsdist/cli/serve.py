@@ -14,6 +14,7 @@ from pannsdist.cli.arguments import add_device, from_one
 from pannsdist.cli.model_arguments import add_engine
 from pannsdist.runtime import console, cpu, heap, paddle_import
 from pannsdist.runtime.errors import UserError
+from pannsdist.serving.limits import Limits
 
 if TYPE_CHECKING:
     import socket
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 TOKEN = "PANNSDIST_TOKEN"  # noqa: S105 the name of the variable
 PACKAGES = ("fastapi", "httptools", "prometheus_client", "python_multipart", "swagger_ui_bundle", "uvicorn")
-LIMITS = ("max_wait_ms", "max_queue", "max_body_mb", "max_length_s", "timeout_s", "max_connections")
 
 
 def add(commands: Any) -> None:
@@ -34,16 +34,10 @@ def add(commands: Any) -> None:
     serving.add_argument("--port", type=_port, default=8000, help="0: any free one (default: 8000)")
     serving.add_argument("--workers", type=from_one, default=1, help="processes, each with its models (default: 1)")
     serving.add_argument("--batch-size", type=from_one, metavar="N", help="windows per forward pass, at most")
-    wait = "how long a window waits for those of requests that are on their way (default: 10)"
-    serving.add_argument("--max-wait-ms", type=_from_zero, default=10.0, metavar="MS", help=wait)
-    serving.add_argument("--max-queue", type=from_one, default=64, metavar="N", help="requests at a time (default: 64)")
-    serving.add_argument("--max-body-mb", type=_positive, default=32.0, metavar="MB", help="(default: 32)")
-    length = "seconds of sound in a request (default: 600)"
-    serving.add_argument("--max-length-s", type=_positive, default=600.0, metavar="S", help=length)
-    limit = "time for receiving a body, and again for answering it (default: 60)"
-    serving.add_argument("--timeout-s", type=_positive, default=60.0, metavar="S", help=limit)
-    held = "connections at a time, also idle ones (default: 1000)"
-    serving.add_argument("--max-connections", type=from_one, default=1000, metavar="N", help=held)
+    for option, kind, metavar, what in LIMITS:
+        default = getattr(Limits, option)
+        said = f"{what} (default: {default:g})"
+        serving.add_argument(f"--{option.replace('_', '-')}", type=kind, default=default, metavar=metavar, help=said)
     origin = "a web site whose pages may call this server, such as https://example.org; repeatable (default: none)"
     serving.add_argument("--cors", action="append", default=[], metavar="ORIGIN", help=origin)
     add_engine(serving)
@@ -54,11 +48,10 @@ def add(commands: Any) -> None:
 def _serve(chosen: argparse.Namespace) -> None:
     _require_packages()
     token = _token()
-    from pannsdist.serving.limits import Limits
     from pannsdist.serving.listening import bound, url
     from pannsdist.serving.options import Options, wanted
 
-    limits = Limits(**{name: getattr(chosen, name) for name in LIMITS})
+    limits = Limits(**{name: getattr(chosen, name) for name, *_ in LIMITS})
     how = (chosen.engine, chosen.precision, chosen.device, chosen.batch_size)
     options = Options(wanted(chosen.model), *how, token, tuple(chosen.cors), limits)
     if not token and chosen.host not in ("127.0.0.1", "localhost", "::1"):
@@ -117,3 +110,14 @@ def _positive(text: str) -> float:
     if _from_zero(text) == 0:
         raise argparse.ArgumentTypeError("0 is too little")
     return float(text)
+
+
+LIMITS = (
+    ("max_wait_ms", _from_zero, "MS", "how long a window waits for those of requests that are on their way"),
+    ("max_queue", from_one, "N", "requests at a time"),
+    ("max_body_mb", _positive, "MB", "the largest body"),
+    ("max_length_s", _positive, "S", "seconds of sound in a request"),
+    ("timeout_s", _positive, "S", "time for receiving a body, and again for answering it"),
+    ("max_connections", from_one, "N", "connections at a time, also idle ones"),
+)
+"""The fields of `Limits` that have an option: name, type, and what the help says."""

@@ -20,6 +20,7 @@ from pannsdist.settings import SettingsOrigin
 from pannsdist.weights import read_weights
 from pannsdist.weights.downloads.fetch import fetch
 
+DETECTION_WINDOW_S = 1.0
 TAGGING_WINDOW_S = 10.0
 """The length of AudioSet's clips, on which the published weights were trained."""
 
@@ -61,6 +62,11 @@ class InferenceModel:
     def rate_hz(self) -> int:
         """The sample rate of its input."""
         return self.front_end.sample_rate_hz
+
+    @property
+    def detection_window_s(self) -> float:
+        """The window in which `detect` looks for the events of a network without frames."""
+        return max(self.minimum_s, min(DETECTION_WINDOW_S, self.window_s))
 
     def summary(self, window_s: float | None = None) -> str:
         """Plugin and weights, classes, sample rate and window, on one line."""

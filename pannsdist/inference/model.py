@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from pannsdist.inference.sounds import SoundInput
     from pannsdist.inference.streaming import Stream
 
-DETECTION_WINDOW_S = 1.0
 DEFAULTS = InferenceOptions()
 
 
@@ -273,7 +272,7 @@ class Model:
     def _window_predictor(self) -> Predictor:
         window_s = self._options.window_s
         if window_s is None:
-            window_s = max(self.inference_model.minimum_s, min(DETECTION_WINDOW_S, self.inference_model.window_s))
+            window_s = self.inference_model.detection_window_s
         return self._predictor(window_s)
 
     def _predictor(self, window_s: float | None) -> Predictor:

@@ -60,8 +60,7 @@ def application(service: Service, token: str = "", origins: Sequence[str] = ()) 
     app.add_api_route(HUB, hub, methods=["POST"], summary="As `hub serving` of PaddleHub")
     _add_state(app, service)
     add_description(app)
-    if (PAGE / "index.html").is_file():
-        app.router.default = StaticFiles(directory=PAGE, html=True)  # a mount would hide wrong methods of routes
+    app.router.default = StaticFiles(directory=PAGE, html=True)  # a mount would hide wrong methods of routes
     for error, handler in ((Refused, _refused), (HTTPException, _http), (RequestValidationError, _invalid)):
         app.add_exception_handler(error, handler)
     app.add_exception_handler(Exception, _failed)

@@ -13,7 +13,7 @@ class Limits:
 
     `max_wait_ms` is how long a window waits for others that are on their way. `max_queue` requests are received or
     computed at a time, with bodies of `max_body_mb` MB each, and of eight times that together; `max_length_s` seconds
-    of sound are in one. `timeout_s` is the time for receiving a body, and again for computation it; `head_s` that for
+    of sound are in one. `timeout_s` is the time for receiving a body, and again for its answer; `head_s` that for
     receiving a head of at most `max_head_bytes`.
     """
 

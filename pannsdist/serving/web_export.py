@@ -21,7 +21,6 @@ from pannsdist.inference.engines.export import ONNX_FILE, RECORD_FILE, export, r
 from pannsdist.inference.engines.export_check import ExportCheck, read_sounds
 from pannsdist.inference.engines.onnx_runtime import load_onnx, require_onnx
 from pannsdist.inference.inference_model import InferenceModel
-from pannsdist.inference.model import DETECTION_WINDOW_S
 from pannsdist.inference.predictor import Predictor
 from pannsdist.inference.windowing import windowing
 from pannsdist.runtime import storage
@@ -31,7 +30,7 @@ from pannsdist.serving.web_resampling import RATES_HZ, is_small, measured_taps
 MODEL, RUNTIME, RESAMPLING = "model", "onnxruntime", "resampling"
 """Folders of a page, beside its own files."""
 PAGE_FILE = "page.json"
-OF_SERVERS = (PAGE_FILE, "server.js", "__init__.py")
+OF_SERVERS = (PAGE_FILE, "server.js")
 RUNTIME_PACKAGE = "pannsdist_web"
 SCRIPT, BINARY, LICENCE = "ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm", "LICENSE-onnxruntime.txt"
 SCRIPT_ON_HOSTS = "ort.js"
@@ -87,7 +86,7 @@ def _page_record(inference_model: InferenceModel, name: str) -> dict[str, Any]:
     frame_s = inference_model.frame_s if by_frame else 0.0
     rule = Rule() if decisions is None else decided_rule(decisions, frame_s, None, 0.0, 0.0)
     detection: dict[str, Any] = {
-        "window_samples": windowing(inference_model, _detection_window_s(inference_model)).window,
+        "window_samples": windowing(inference_model, inference_model.detection_window_s).window,
         "thresholds": list(rule.thresholds or (rule.threshold,) * classes),
         "median_frames": list(rule.median_frames or (1,) * classes),
     }
@@ -104,14 +103,9 @@ def _page_record(inference_model: InferenceModel, name: str) -> dict[str, Any]:
     }
 
 
-def _detection_window_s(inference_model: InferenceModel) -> float:
-    """The window in which `detect` looks for the events of a model without frames."""
-    return max(inference_model.minimum_s, min(DETECTION_WINDOW_S, inference_model.window_s))
-
-
 def _check_window(inference_model: InferenceModel, graph: Path, clips: Sequence[Clip]) -> None:
     """Compare the graph with the probabilities of a window of detection. Raises UserError."""
-    window_s, run = _detection_window_s(inference_model), load_onnx(graph)
+    window_s, run = inference_model.detection_window_s, load_onnx(graph)
     predictor = Predictor(inference_model, window_s, engine=Dygraph(inference_model))
     samples = windowing(inference_model, window_s).window
     for number, sound in enumerate(read_sounds(inference_model, clips)):

@@ -314,7 +314,7 @@ RUN = (
         shows=r"^largest difference of a probability: .*\nthe same events: 3 of 3|^Chromium is missing",
     ),
     Run(r"python benchmarks/decisions.py", ("--quick",), shows=r"^the exported ONNX decides (\d+) of \1 clips"),
-    Run(r"python benchmarks/small_exports.py", ("--quick",), shows=r"^\| int8 \| \d", long=True),
+    Run(r"python benchmarks/small_exports.py", ("--quick",), shows=r"^\| int8 \| \d"),
     Run(r"python benchmarks/sound_events.py", ("--quick",), shows=r"^\| by frame, no median filter \|"),
     Run(r"python benchmarks/event_labels.py", ("--quick",), shows=r"^\| DCASE table \|"),
     Run(r"python benchmarks/million_clips.py", ("--quick",), shows=r"^\| ids of an evaluation \|"),

@@ -14,6 +14,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import chromium
 import packing
 import pytest
 from snippets import ROOT, all_snippets
@@ -32,7 +33,6 @@ NO_GUIDES = {
 }
 TOOLS = ("jieba", "material", "mkdocs_static_i18n", "mkdocstrings")
 MISSING = [name for name in TOOLS if importlib.util.find_spec(name) is None]
-BROWSER = shutil.which("chromium")
 builds = pytest.mark.skipif(bool(MISSING), reason=f"without {', '.join(MISSING)}: pip install '.[docs]'")
 
 
@@ -206,14 +206,14 @@ def test_a_broken_link_and_a_page_without_a_place_are_refused(tmp_path):
 
 @pytest.mark.slow
 @builds
-@pytest.mark.skipif(BROWSER is None, reason="no chromium: apt-get install chromium")
+@pytest.mark.skipif(chromium.BROWSER is None, reason="no chromium: apt-get install chromium")
 def test_a_reader_searches_in_chinese_and_switches_the_language(site):
     api = pytest.importorskip("playwright.sync_api")
     handler = functools.partial(Silent, directory=str(site))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server, api.sync_playwright() as player:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         address = f"http://127.0.0.1:{server.server_address[1]}"
-        browser = player.chromium.launch(executable_path=BROWSER, args=["--no-sandbox", "--disable-gpu"])
+        browser = player.chromium.launch(executable_path=chromium.BROWSER, args=chromium.FLAGS)
         page = browser.new_page(color_scheme="dark")
         asked = []
         page.on("request", lambda request: asked.append(request.url))

@@ -8,6 +8,7 @@ import chromium
 import numpy as np
 import pytest
 import soundfile
+from static_files import static_files
 
 import pannsdist
 
@@ -29,7 +30,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def page(folder):
-    with chromium.static_files(folder) as address, chromium.browsing() as browser, chromium.watched(browser) as page:
+    with static_files(folder) as address, chromium.browsing() as browser, chromium.watched(browser) as page:
         page.goto(f"{address}/empty.html")
         yield page
 

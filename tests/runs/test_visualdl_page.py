@@ -1,9 +1,7 @@
 """What a person sees of a run: the real VisualDL server, looked at with a real browser."""
 
-import importlib.util
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -12,26 +10,13 @@ import time
 import urllib.request
 from contextlib import contextmanager
 
+import chromium
 import pytest
 
-BROWSER = shutil.which("chromium")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 LIMIT_S = 240.0
 SERVER = "from visualdl.server.app import main; main()"
 
-pytestmark = [
-    pytest.mark.any_paddle,
-    pytest.mark.skipif(BROWSER is None, reason="no chromium: apt-get install chromium"),
-    pytest.mark.skipif(importlib.util.find_spec("playwright") is None, reason="no playwright: pip install '.[dev]'"),
-]
+pytestmark = chromium.pytestmark
 
 
 @contextmanager
@@ -74,9 +59,9 @@ def page(run, tmp_path_factory):
     with serving(str(run.folder / "vdl"), folder) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch_persistent_context(
             str(folder / "profile"),
-            executable_path=BROWSER,
+            executable_path=chromium.BROWSER,
             headless=True,
-            args=FLAGS,
+            args=chromium.FLAGS,
             locale="en-US",
             viewport={"width": 1400, "height": 1000},
         )

@@ -60,6 +60,7 @@ class Server:
         if not (found := re.match(r"ready: (http://127\.0\.0\.1:(\d+))/", line)):
             self.process.kill()
             raise AssertionError(f"{line}{self.errors}")
+        self.ready = line
         self.address, self.port = found[1], int(found[2])
 
     @property

@@ -62,3 +62,10 @@ def test_the_limits_of_the_page_are_those_of_the_command():
         found = re.search(rf"{option} \S+\s+(?:[^-]|-(?!-))*?\(default: (\d+)\)", said)
         assert found, option
         assert found[1] == default, option
+
+
+@pytest.mark.parametrize("page", ["README.md", "README_cn.md"])
+def test_the_transcript_of_the_readme_ends_with_what_the_command_prints(typed, page):
+    server, _ = typed
+    text = (Path(__file__).resolve().parents[2] / page).read_text(encoding="utf-8")
+    assert server.ready.replace(server.address, ADDRESS) in text

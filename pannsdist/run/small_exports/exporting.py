@@ -26,8 +26,6 @@ from pannsdist.runtime import storage
 from pannsdist.runtime.errors import UserError
 from pannsdist.runtime.figures import score
 
-MAX_LOSS = 0.005
-
 
 @dataclass(frozen=True)
 class SmallRequest:
@@ -41,9 +39,9 @@ class SmallRequest:
     folder: Path
     precision: str
     out: Path
+    max_loss: float
     check: Sequence[Clip] = ()
     calibrate: Sequence[Clip] = ()
-    max_loss: float = MAX_LOSS
 
 
 @dataclass(frozen=True)

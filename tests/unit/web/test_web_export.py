@@ -6,6 +6,7 @@ import paddle
 import pytest
 import soundfile
 from small_parts import SmallModel
+from static_files import static_files
 
 from pannsdist.builtin.logmel import LogMel, LogMelParams
 from pannsdist.contracts import Clip, NoParams, Samples
@@ -119,7 +120,7 @@ def page(sites):
         if mark.args[0]:
             pytest.skip(mark.kwargs["reason"])
     with (
-        chromium.static_files(sites) as address,
+        static_files(sites) as address,
         chromium.browsing(CLOSED) as browser,
         chromium.watched(browser) as page,
     ):

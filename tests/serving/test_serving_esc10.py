@@ -21,7 +21,7 @@ def trained(shared, tmp_path_factory, environment):
     place = tmp_path_factory.mktemp("esc10")
     options = (f"data.params.root={shared / 'data/ESC-10'}", f"model.weights={shared / 'weights/mn04_as_mAP_432.pt'}")
     made = launching.pannsdist("probe", "-c", "recipe:esc10_mn04", *options, cwd=place, env=environment)
-    assert made.code == 0, made.output
+    assert made.exit_code == 0, made
     return place / "runs" / "esc10_mn04_probe" / "best_model"
 
 

@@ -59,7 +59,10 @@ def run(config: Path, overrides: Sequence[str], dry_run: bool) -> None:
     """Check everything, then train. All processes raise the same UserError."""
     with console.sigterm_delayed():
         plan = one_run.checked(config, overrides, launcher.size(), downloads=not dry_run)
-    one_run.carry_out(plan, dry_run)
+        if dry_run:
+            one_run.carry_out(plan, dry_run=True)
+    if not dry_run:
+        one_run.carry_out(plan)
 
 
 class _Script(ModuleType):

@@ -75,8 +75,8 @@ def fit(plan: Plan, stop_requests: StopRequests) -> None:
     chosen = plan.settings.distributed
     world = fleet.connect(options=fleet.WorldOptions(chosen.hang_timeout_s, chosen.comm_buffer_mb))
     with closing(world), closing(Loader(plan.workers).start()) as loader, ExitStack() as stack:
-        refuse_different_kernels(world, plan.kernels)
         is_stop_requested = stack.enter_context(stop_requests())
+        refuse_different_kernels(world, plan.kernels)
         world.mark("opening the run folder")
         folder, snapshot = world.agree(lambda: stack.enter_context(opened_run(plan)) if world.is_main else (None, None))
         world.mark("building the network")

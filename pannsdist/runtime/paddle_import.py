@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pannsdist.runtime import console, cpu
+from pannsdist.runtime import console, cpu, signals
 
 
 def import_paddle() -> None:
@@ -23,7 +23,7 @@ def import_paddle() -> None:
         return
     gc.disable()
     try:
-        import paddle  # noqa: F401
+        _import()
     finally:
         gc.enable()
     gc.freeze()
@@ -40,6 +40,10 @@ def paddle_imported() -> Iterator[None]:
     with warnings.catch_warnings():
         console.quiet_paddle()
         warnings.filterwarnings("ignore", message="IProgress not found")  # of tqdm without ipywidgets, in notebooks
-        import paddle  # noqa: F401
-
+        _import()
         yield
+
+
+def _import() -> None:
+    with signals.sigterm_kept():
+        import paddle  # noqa: F401

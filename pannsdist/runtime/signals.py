@@ -15,10 +15,10 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 def stop_on_signals() -> Iterator[Callable[[], bool]]:
     """Context that records both signals; yields a function that tells whether a stop was requested.
 
-    Call this in the main thread, after importing Paddle (whose own handler would end the process). Further signals
-    change nothing. The previous handlers are restored only if the block succeeds and no signal arrived: after an error
-    in one process the launcher sends SIGTERM to the others, up to three times, and these must still be able to close
-    their files and exit with their own exit codes.
+    Call this in the main thread, after importing Paddle (see `sigterm_kept`). Further signals change nothing. The
+    previous handlers are restored only if the block succeeds and no signal arrived: after an error in one process the
+    launcher sends SIGTERM to the others, up to three times, and these must still be able to close their files and exit
+    with their own exit codes.
     """
     received: list[int] = []
     before = {number: signal.signal(number, lambda number, _: received.append(number)) for number in SIGNALS}
@@ -56,6 +56,26 @@ def stop_within_call() -> Iterator[Callable[[], bool]]:
     received: list[int] = []
     with handled(SIGNALS, lambda number, _: received.append(number)):
         yield lambda: bool(received)
+
+
+@contextmanager
+def sigterm_kept() -> Iterator[None]:
+    """Context that may import Paddle, whose library takes SIGTERM for itself: the handler is what it was afterwards.
+
+    A SIGTERM that arrives meanwhile is delivered then, to that handler. In another thread than the main one nothing
+    changes: Python sets handlers there alone.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])  # of the threads of the import, too
+    try:
+        yield
+    finally:
+        handler = signal.getsignal(signal.SIGTERM)
+        if handler is not None:  # None: not set by Python, and not Python's to set again
+            signal.signal(signal.SIGTERM, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def ignore() -> None:

@@ -1,6 +1,7 @@
 """What two real processes do in common."""
 
 import re
+import signal
 from pathlib import Path
 
 import launching
@@ -140,7 +141,9 @@ def hanging(place):
 def test_a_process_that_hangs_ends_all_of_them_so_that_they_can_be_continued(hanging, where):
     launched = hanging[where]
     assert EXIT_STOPPED in launched.exit_codes, str(launched)
-    assert set(launched.exit_codes) <= {EXIT_STOPPED, None}, "None: the launcher kills who is slow to end"
+    assert set(launched.exit_codes[:1]) <= {EXIT_STOPPED, None}, "None: the launcher kills who is slow to end"
+    # Python's faulthandler reads the stacks of a process that goes on meanwhile, and may crash it with that.
+    assert set(launched.exit_codes[1:]) <= {EXIT_STOPPED, None, -signal.SIGSEGV}
     expected = rf"^error: the process of rank 1 hangs: {HANGS[where]}$"
     assert re.search(expected, "".join(launched.logs), re.MULTILINE), str(launched)
     assert "the same command continues" in "".join(launched.logs)

@@ -76,3 +76,26 @@ import_paddle()
 print(json.dumps([first, len(gc.get_objects()), gc.isenabled(), gc.get_freeze_count() == first]))""")
     assert frozen > 50_000 and 1000 < tracked < frozen / 4
     assert is_enabled and again
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("imported", ["import_paddle()", "paddle_imported().__enter__()"])
+def test_a_sigterm_during_the_import_of_paddle_reaches_the_handler_that_was_there(imported):
+    """Another process sends it all the time, as Paddle's launcher does where another rank has ended."""
+    received, after = answer(f"""
+import json, os, signal, subprocess, sys
+received = []
+signal.signal(signal.SIGTERM, lambda *_: received.append(1))
+endless = "import os, time; [time.sleep(0.001) for _ in iter(lambda: os.kill({{}}, 15), 0)]".format(os.getpid())
+sender = subprocess.Popen([sys.executable, "-c", endless], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+while not received:
+    pass
+before = len(received)
+from pannsdist.runtime.paddle_import import import_paddle, paddle_imported
+{imported}
+count = len(received)
+sender.kill()
+sender.wait()
+os.kill(os.getpid(), 15)
+print(json.dumps([count - before, len(received) - count]))""")
+    assert received > 0 and after > 0

@@ -58,7 +58,8 @@ class _Supervisor:
         """Until all processes have ended."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
-        self._workers = [self._make(number) for number in range(self._count)]
+        for number in range(self._count):
+            self._start(number)
         while self._workers:
             unsaid = [worker.said for worker in self._workers if not worker.is_ready]
             wait([*unsaid, *(worker.process.sentinel for worker in self._workers)])
@@ -70,8 +71,11 @@ class _Supervisor:
         if self._failed is not None:
             raise self._failed
 
-    def _make(self, number: int) -> _Worker:
-        return _Worker(self._options, self._listening, (number, self._count))
+    def _start(self, number: int) -> None:
+        worker = _Worker(self._options, self._listening, (number, self._count))
+        self._workers.append(worker)
+        if self._is_stopping:  # since before it was in the list
+            worker.process.terminate()
 
     def _replace(self, worker: _Worker) -> None:
         from prometheus_client import multiprocess
@@ -84,7 +88,7 @@ class _Supervisor:
         said = f"a worker ended with {worker.process.exitcode}"
         if worker.is_ready:
             print(f"{said}; another one starts", file=sys.stderr, flush=True)
-            self._workers.append(self._make(worker.place[0]))
+            self._start(worker.place[0])
         elif self._was_ready and self._workers:
             print(f"{said} before it was ready; {len(self._workers)} go on", file=sys.stderr, flush=True)
         else:

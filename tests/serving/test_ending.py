@@ -62,7 +62,7 @@ def test_a_model_folder_replaced_while_serving_changes_nothing(tmp_path, environ
 
 def test_workers_share_the_port_add_up_their_counters_and_one_that_dies_is_replaced(folders, environment, sounds):
     with served.Server(*options(folders, "--workers", "2"), env=environment) as server:
-        workers = _workers(server)
+        workers = _workers(server.process)
         assert len(workers) == 2
         for _ in range(20):
             assert server.results("/v1/predict", sounds[0])
@@ -70,7 +70,7 @@ def test_workers_share_the_port_add_up_their_counters_and_one_that_dies_is_repla
         assert server.metric("pannsdist_sound_seconds_total") == pytest.approx(20 * 3.3, abs=0.1)
         workers[0].kill()
         until = time.monotonic() + served.START_S
-        while len(replaced := _workers(server)) < 2 or workers[0] in replaced:
+        while len(replaced := _workers(server.process)) < 2 or workers[0] in replaced:
             assert time.monotonic() < until
             time.sleep(0.05)
         assert server.results("/v1/predict", sounds[0])
@@ -79,8 +79,24 @@ def test_workers_share_the_port_add_up_their_counters_and_one_that_dies_is_repla
         assert "another one starts" in server.errors
 
 
-def _workers(server):
-    children = psutil.Process(server.process.pid).children()
+def test_sigterm_while_workers_are_started_ends_all_of_them(folders, environment):
+    words = [*served.COMMAND, *map(str, options(folders, "--workers", "9"))]
+    env = {**os.environ, **environment}
+    with subprocess.Popen(words, stderr=subprocess.PIPE, env=env, start_new_session=True) as process:
+        until = time.monotonic() + served.START_S
+        while not (workers := _workers(process)):
+            assert time.monotonic() < until
+        process.send_signal(signal.SIGTERM)
+        try:
+            _, errors = process.communicate(timeout=served.END_S)
+        finally:
+            process.kill()
+    assert (process.returncode, b"Traceback" in errors) == (0, False), errors
+    assert psutil.wait_procs(workers, served.END_S)[1] == []
+
+
+def _workers(process):
+    children = psutil.Process(process.pid).children()
     alive = [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
     return [child for child in alive if "resource_tracker" not in " ".join(child.cmdline())]
 

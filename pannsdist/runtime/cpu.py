@@ -17,6 +17,7 @@ A training step of panns_cnn10 is about twice as fast with it (benchmarks/README
 LEVELS = {"amx_bf16": "amx", "avx512_bf16": "avx512_bf16", "avx512f": "avx512", "avx2": "avx2"}
 """Flags of /proc/cpuinfo and the instruction sets that they stand for, the largest first."""
 THREADS, FREE_THREADS = "OMP_NUM_THREADS", "PANNSDIST_FREE_THREADS"
+WAIT_POLICY, PASSIVE = "OMP_WAIT_POLICY", "PASSIVE"
 
 
 @dataclass(frozen=True)
@@ -65,12 +66,17 @@ def use_fast_kernels() -> None:
 
 
 def wait_passively() -> None:
-    """Have idle threads of the kernels sleep, unless the user decided. Call this before paddle is imported.
+    """Have idle threads of the kernels and engines sleep, unless the user decided. Call it before paddle is imported.
 
     By default they spin for a while after each pass, on cores that a server needs to decode the next sounds: with one
     client, mn04 on two cores took 46 ms of CPU time a request, and 15 ms when they sleep.
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault(WAIT_POLICY, PASSIVE)
+
+
+def waits_passively() -> bool:
+    """Whether idle threads sleep, by `wait_passively` or the user."""
+    return os.environ.get(WAIT_POLICY, "").upper() == PASSIVE
 
 
 def threads(processes: int) -> int:

@@ -1,5 +1,7 @@
 """Windows of several requests in one forward pass: all engines of a process run in one thread, which collects them.
 
+The requests themselves are computed by as many threads at a time as there are cores.
+
 Axes: B windows, S samples.
 """
 
@@ -52,15 +54,45 @@ class _Part:
         return same and self.waveforms.shape[1] == other.waveforms.shape[1]
 
 
+class Places:
+    """So many threads compute at a time; those that return from a wait come before those that begin."""
+
+    def __init__(self, count: int) -> None:
+        self._free, self.returning = count, 0
+        self._changed = threading.Condition()
+
+    def begin(self) -> None:
+        """Wait for a place."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._free > self.returning)
+            self._free -= 1
+
+    def leave(self) -> None:
+        """Give the place to another thread, for good or for a wait."""
+        with self._changed:
+            self._free += 1
+            self._changed.notify_all()
+
+    def come_back(self) -> None:
+        """Wait for a place after a wait."""
+        with self._changed:
+            self.returning += 1
+            self._changed.wait_for(lambda: self._free > 0)
+            self.returning -= 1
+            self._free -= 1
+
+
 class Batcher:
     """Runs parts in one thread, the oldest first, together with later ones that join it.
 
     It runs at once what is there, unless a request that is being computed has no part here: then it waits for it, until
-    `max_wait_s` after the arrival of the oldest part. `observe` gets the windows of each forward pass.
+    `max_wait_s` after the arrival of the oldest part. `observe` gets the windows of each forward pass. Of the requests
+    that are computed, `cores` are at work at a time: more would be slower together, and hold more decoded sounds.
     """
 
-    def __init__(self, max_wait_s: float, observe: Callable[[int], None]) -> None:
+    def __init__(self, max_wait_s: float, cores: int, observe: Callable[[int], None]) -> None:
         self._max_wait_s, self._observe = max_wait_s, observe
+        self._places = Places(cores)
         self._changed = threading.Condition()
         self._parts: deque[_Part] = deque()
         self._elsewhere = 0
@@ -71,11 +103,13 @@ class Batcher:
     def working(self, work: Work) -> Iterator[None]:
         """Context in which this thread computes a request, so that others may wait for its windows."""
         self._move(1)
+        self._places.begin()
         self._current.work = work
         try:
             yield
         finally:
             self._current.work = None
+            self._places.leave()
             self._move(-1)
 
     def run(self, engine: Engine, output: str, waveforms: np.ndarray, limit: int) -> np.ndarray:
@@ -88,7 +122,12 @@ class Batcher:
             self._parts.append(part)
             self._elsewhere -= work is not None
             self._changed.notify()
-        part.done.wait()
+        if work is None:
+            part.done.wait()
+        else:
+            self._places.leave()
+            part.done.wait()
+            self._places.come_back()
         if part.error is not None:
             raise part.error
         assert part.found is not None

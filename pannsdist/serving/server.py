@@ -18,6 +18,7 @@ import uvicorn
 from pannsdist.inference.engines.compiled import WINDOWS_BEFORE_COMPILING
 from pannsdist.inference.engines.selection import BATCH_WINDOWS
 from pannsdist.inference.model import Model, load_model
+from pannsdist.runtime import cpu
 from pannsdist.serving.app import application
 from pannsdist.serving.batching import Batcher, SharedEngine
 from pannsdist.serving.connections import protocol_of
@@ -33,7 +34,7 @@ def serve(options: Options, listening: socket.socket, ready: Callable[[], None])
     warnings.simplefilter("ignore", UserWarning)  # what a method warns of is in its answer, and Python keeps each text
     allow_files(options.limits.max_connections)
     metrics = Metrics()
-    batcher = Batcher(options.limits.max_wait_ms / 1000, metrics.batches.observe)
+    batcher = Batcher(options.limits.max_wait_ms / 1000, cpu.cores(), metrics.batches.observe)
     models = {one.name: _loaded(one, options, batcher) for one in options.models}
     threads = 2 * max(_batch_size(model, options) for model in models.values())
     service = Service(Served(models), options.limits, batcher, metrics, threads)

@@ -58,8 +58,8 @@ class _Supervisor:
         """Until all processes have ended."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
-        for number in range(self._count):
-            self._start(number)
+        for place in range(self._count):
+            self._start(place)
         while self._workers:
             unsaid = [worker.said for worker in self._workers if not worker.is_ready]
             wait([*unsaid, *(worker.process.sentinel for worker in self._workers)])

@@ -61,6 +61,8 @@ def load_onnx_outputs(source: Path | bytes, threads: int = 0) -> GraphOutputs:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or cpu.cores()
     options.log_severity_level = 3
+    if cpu.waits_passively():
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     model = source if isinstance(source, bytes) else str(source)
     try:
         session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

@@ -166,6 +166,8 @@ def test_idle_threads_of_the_kernels_sleep_unless_the_user_decided(monkeypatch):
     monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
     cpu.wait_passively()
     assert cpu.os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
+    assert cpu.waits_passively()
     monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
     cpu.wait_passively()
     assert cpu.os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
+    assert not cpu.waits_passively()

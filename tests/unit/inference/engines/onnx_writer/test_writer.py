@@ -131,3 +131,23 @@ def test_what_onnxruntime_does_not_take_is_refused_with_what_works(tmp_path):
     with pytest.raises(CannotCompile, match="onnxruntime cannot load this network: "):
         load_onnx(content.replace(b"Sigmoid", b"Sigmoit"))
     assert np.isfinite(load_onnx(content)(tiny_sounds.noise(1, 1600))).all()
+
+
+@pytest.mark.parametrize(("policy", "spinning"), [("passive", "0"), ("ACTIVE", None)])
+def test_idle_threads_of_onnxruntime_sleep_where_those_of_the_kernels_do(monkeypatch, policy, spinning):
+    import onnxruntime
+
+    entry, found = "session.intra_op.allow_spinning", []
+
+    def session(_, options, **__):
+        try:
+            found.append(options.get_session_config_entry(entry))
+        except RuntimeError:  # it is not set
+            found.append(None)
+        raise ValueError("not loaded")
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", session)
+    monkeypatch.setenv("OMP_WAIT_POLICY", policy)
+    with pytest.raises(CannotCompile, match="not loaded"):
+        load_onnx(b"")
+    assert found == [spinning]

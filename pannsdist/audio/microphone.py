@@ -43,12 +43,13 @@ def microphones() -> list[tuple[int, str, int, float]]:
 class Microphone:
     """Blocks (frames, channels) float32 of an open microphone, until `is_stopped`, which is asked all the time.
 
-    `lost_s` is what did not fit into the queue, and `overflows` how often PortAudio itself lost something.
+    They also end where PortAudio gets no more of the device, as when it is unplugged: then it `has_ended`. `lost_s` is
+    what did not fit into the queue, and `overflows` how often PortAudio itself lost something.
     """
 
     def __init__(self, name: str, rate_hz: float, channels: int, is_stopped: Callable[[], bool]) -> None:
         self.name, self.rate_hz, self.channels = name, rate_hz, channels
-        self.lost_s, self.overflows = 0.0, 0
+        self.lost_s, self.overflows, self.has_ended = 0.0, 0, False
         self._is_stopped = is_stopped
         self._queue: queue.SimpleQueue[np.ndarray] = queue.SimpleQueue()
 
@@ -68,12 +69,18 @@ class Microphone:
         else:
             self._queue.put(block.copy())
 
+    def end(self) -> None:
+        """What PortAudio calls in its thread when that ends."""
+        self.has_ended = True
+
     def __iter__(self) -> Iterator[np.ndarray]:
         while not self._is_stopped():
+            had_ended = self.has_ended
             try:
                 yield self._queue.get(timeout=STOP_POLL_S)
             except queue.Empty:
-                continue
+                if had_ended:
+                    return
 
 
 def find_microphone(device: str) -> Any:
@@ -98,7 +105,7 @@ def opened(device: str, rate_hz: float | None, channels: int, is_stopped: Callab
     made = Microphone(str(found["name"]), rate_hz or float(found["default_samplerate"]), channels, is_stopped)
     how = {"device": _chosen(device), "samplerate": made.rate_hz, "channels": channels, "dtype": "float32"}
     try:
-        stream = sounddevice.InputStream(**how, callback=made.take)
+        stream = sounddevice.InputStream(**how, callback=made.take, finished_callback=made.end)
     except (sounddevice.PortAudioError, ValueError) as error:
         raise _refused(device, error) from error
     with stream:

@@ -169,10 +169,12 @@ def _file(name: AudioInput, is_stopped: Callable[[], bool]) -> Iterator[Input]:
 
 @contextmanager
 def _microphone(name: str, rate_hz: float | None, channels: int, is_stopped: Callable[[], bool]) -> Iterator[Input]:
-    from pannsdist.audio.microphone import opened
+    from pannsdist.audio.microphone import LISTED, opened
 
     with opened(name, rate_hz, channels, is_stopped) as microphone:
         yield microphone.rate_hz, channels, _heard(microphone)
+        if microphone.has_ended and not is_stopped():
+            raise UserError(f"the microphone {microphone.name} gives no more sound", "connect it again", LISTED)
 
 
 def _heard(microphone: Microphone) -> Iterator[np.ndarray]:

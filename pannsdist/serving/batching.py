@@ -96,6 +96,7 @@ class Batcher:
         self._changed = threading.Condition()
         self._parts: deque[_Part] = deque()
         self._elsewhere = 0
+        self._room = np.empty(0, np.float32)
         self._current = threading.local()
         threading.Thread(target=self._serve, name="engine", daemon=True).start()
 
@@ -190,10 +191,19 @@ class Batcher:
         return [found.get(id(part), Abandoned("the request was abandoned")) for part in batch]
 
     def _outputs(self, parts: list[_Part]) -> np.ndarray:
-        first = parts[0]
-        waveforms = first.waveforms if len(parts) == 1 else np.concatenate([part.waveforms for part in parts])
+        waveforms = self._joined(parts)
         self._observe(len(waveforms))
-        return first.engine.run(first.output, waveforms)
+        return parts[0].engine.run(parts[0].output, waveforms)
+
+    def _joined(self, parts: list[_Part]) -> np.ndarray:
+        """Their windows in the order of the parts, in memory that the next call uses again."""
+        if len(parts) == 1:
+            return parts[0].waveforms
+        shape = (sum(len(part.waveforms) for part in parts), parts[0].waveforms.shape[1])
+        if self._room.size < shape[0] * shape[1]:
+            self._room = np.empty(parts[0].limit * shape[1], np.float32)
+        room = self._room[: shape[0] * shape[1]].reshape(shape)
+        return np.concatenate([part.waveforms for part in parts], out=room)
 
 
 class SharedEngine:

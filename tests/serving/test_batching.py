@@ -50,7 +50,7 @@ def test_no_more_requests_than_cores_are_at_work_and_each_gets_its_own_windows(c
                 move(1)
                 time.sleep(0.002)
                 move(-1)
-                found = batcher.run(engine, "scores", np.full((2, 4), float(number)), 8)
+                found = batcher.run(engine, "scores", np.full((2, 4), number, np.float32), 8)
                 assert (found == number + 1).all()
         return True
 
@@ -67,7 +67,7 @@ def test_a_request_that_waits_for_its_windows_lets_another_one_work():
 
     def waiting():
         with batcher.working(Work()):
-            return batcher.run(engine, "scores", np.zeros((1, 4)), 1).shape
+            return batcher.run(engine, "scores", np.zeros((1, 4), np.float32), 1).shape
 
     def working():
         with batcher.working(Work()):

@@ -243,6 +243,35 @@ def test_a_microphone_is_heard_what_is_lost_is_said_and_ctrl_c_ends_it(listening
     assert "label" in json.loads(lines[-1])
 
 
+def test_a_microphone_that_gives_no_more_sound_ends_with_what_was_heard_and_an_error(
+    listening, made, microphone, tmp_path
+):
+    """PortAudio's thread is ended as it ends where the device is unplugged."""
+    (tmp_path / "sitecustomize.py").write_text("""
+import threading, sounddevice
+start = sounddevice.InputStream.start
+def start_and_end(self):
+    start(self)
+    threading.Timer(2.0, self.abort).start()
+sounddevice.InputStream.start = start_and_end
+""")
+    variables, end = microphone
+    path = os.pathsep.join([str(tmp_path), made[1]["PYTHONPATH"]])
+    process = listening("--microphone", "testing", "--rate", RATE_HZ_TEXT, **variables, PYTHONPATH=path)
+    is_done = threading.Event()
+    air = threading.Thread(target=speak, args=(end, [0.5] * 9, [], is_done), daemon=True)
+    air.start()
+    out, err = process.communicate(timeout=60)
+    is_done.set()
+    while air.is_alive():
+        if select.select([end], [], [], 0.05)[0]:
+            os.read(end, 1 << 16)
+    assert process.returncode == 2, err
+    assert b"error: the microphone testing gives no more sound\n" in err
+    assert b"next: pannsdist listen --list-microphones" in err
+    assert "loud" in [json.loads(line)["label"] for line in out.splitlines()]
+
+
 def test_the_microphones_are_listed_and_another_is_refused(listening, microphone):
     variables, _ = microphone
     out, _ = listening("--list-microphones", **variables).communicate()

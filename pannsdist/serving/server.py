@@ -10,6 +10,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
 
 import numpy as np
@@ -28,6 +29,9 @@ from pannsdist.serving.models import Served
 from pannsdist.serving.options import Options, Wanted
 from pannsdist.serving.service import Service
 
+THREADS_PER_WINDOW = 2
+"""Threads for each window of a batch: the requests of the next batch are decoded while this one is computed."""
+
 
 def serve(options: Options, listening: socket.socket, ready: Callable[[], None]) -> None:
     """Answer requests until SIGTERM or SIGINT; `ready` is called once the first one can be answered."""
@@ -36,7 +40,7 @@ def serve(options: Options, listening: socket.socket, ready: Callable[[], None])
     metrics = Metrics()
     batcher = Batcher(options.limits.max_wait_ms / 1000, cpu.cores(), metrics.batches.observe)
     models = {one.name: _loaded(one, options, batcher) for one in options.models}
-    threads = 2 * max(_batch_size(model, options) for model in models.values())
+    threads = THREADS_PER_WINDOW * max(_batch_size(model, options) for model in models.values())
     service = Service(Served(models), options.limits, batcher, metrics, threads)
     app = application(service, options.token, options.origins)
     config = uvicorn.Config(
@@ -73,14 +77,18 @@ def _loaded(wanted: Wanted, options: Options, batcher: Batcher) -> Model:
 def _warm_up(model: Model, batch_size: int) -> None:
     """Compute more windows than an engine runs before it compiles, then each size of a usual batch: no request waits.
 
-    Paddle's engine keeps buffers for each size.
+    Paddle's engine keeps buffers for each size. At last as many requests as there are threads: the memory that they
+    need together is there before the first one, and does not grow for long afterwards.
     """
     rate_hz = model.sample_rate_hz
     samples = round(model.inference_model.window_s * rate_hz)
     noise = np.random.default_rng(0).uniform(-0.1, 0.1, samples).astype(np.float32)
     model.predict(np.tile(noise, WINDOWS_BEFORE_COMPILING + 1), rate_hz)
-    for size in range(1, min(batch_size, BATCH_WINDOWS) + 1):
+    most = min(batch_size, BATCH_WINDOWS)
+    for size in range(1, most + 1):
         model.predict([noise] * size, rate_hz)
+    with ThreadPoolExecutor(THREADS_PER_WINDOW * most) as pool:
+        list(pool.map(lambda _: model.predict(noise, rate_hz), range(THREADS_PER_WINDOW * most)))
 
 
 def _batch_size(model: Model, options: Options) -> int:

@@ -11,10 +11,10 @@ QUIET_S = 5.0
 """Where fewer nodes than MAX suffice, the first round begins when none has come for so long."""
 GRACE_S = 5.0
 """What the processes of a round that has failed get to end by themselves: without all of them nothing can be saved."""
-SETTLE_S = 4.0
+SETTLE_S = 8.0
 """How long the others get to notice a lost process themselves, so that the node that lost it can name the cause.
 
-Paddle's launcher looks at its processes every 2 s.
+Paddle's launcher looks at its processes every 2 s, and takes up to 4.3 s to end after that, longer on a busy machine.
 """
 CONTINUE = "the same command continues from the last checkpoint, if there is one"
 

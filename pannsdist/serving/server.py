@@ -77,8 +77,8 @@ def _loaded(wanted: Wanted, options: Options, batcher: Batcher) -> Model:
 def _warm_up(model: Model, batch_size: int) -> None:
     """Compute more windows than an engine runs before it compiles, then each size of a usual batch: no request waits.
 
-    Paddle's engine keeps buffers for each size. At last as many requests as there are threads: the memory that they
-    need together is there before the first one, and does not grow for long afterwards.
+    Paddle's engine keeps buffers for each size. At last as many requests as there are threads for such a batch: the
+    memory that they need together is there before the first one, and does not grow for long afterwards.
     """
     rate_hz = model.sample_rate_hz
     samples = round(model.inference_model.window_s * rate_hz)

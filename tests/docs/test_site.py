@@ -1,7 +1,6 @@
 """The documentation site, built as `make docs` does: strict, in both languages, nothing from elsewhere."""
 
 import functools
-import http.server
 import importlib.util
 import json
 import os
@@ -9,7 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -18,6 +16,7 @@ import chromium
 import packing
 import pytest
 from snippets import ROOT, all_snippets
+from static_files import static_files
 from table import LEFT, SETTINGS, rows_for
 
 import pannsdist
@@ -209,10 +208,7 @@ def test_a_broken_link_and_a_page_without_a_place_are_refused(tmp_path):
 @pytest.mark.skipif(chromium.BROWSER is None, reason="no chromium: apt-get install chromium")
 def test_a_reader_searches_in_chinese_and_switches_the_language(site):
     api = pytest.importorskip("playwright.sync_api")
-    handler = functools.partial(Silent, directory=str(site))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server, api.sync_playwright() as player:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        address = f"http://127.0.0.1:{server.server_address[1]}"
+    with static_files(site) as address, api.sync_playwright() as player:
         browser = player.chromium.launch(executable_path=chromium.BROWSER, args=chromium.FLAGS)
         page = browser.new_page(color_scheme="dark")
         asked = []
@@ -227,12 +223,4 @@ def test_a_reader_searches_in_chinese_and_switches_the_language(site):
         page.goto(f"{address}/{page.locator('a[hreflang=en]').first.get_attribute('href')}")
         assert page.url == f"{address}/tracking.html" and "Tracking" in page.title()
         browser.close()
-        server.shutdown()
     assert [url for url in asked if not url.startswith((address, "blob:", "data:"))] == []
-
-
-class Silent(http.server.SimpleHTTPRequestHandler):
-    """A server of files that writes no log."""
-
-    def log_message(self, *_args):
-        """Nothing."""

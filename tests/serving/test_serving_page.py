@@ -15,8 +15,8 @@ PAGE = (Path(__file__).resolve().parents[2] / "docs" / "en" / "serving.md").read
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 COMMANDS = [line for language, text in BLOCKS if not language for line in text.splitlines()]
 PROGRAMS = [text for language, text in BLOCKS if language == "python"]
-ELSEWHERE = {"python benchmarks/serving.py"}
-"""It stands in benchmarks/README.md, too, and tests/docs runs it."""
+ELSEWHERE = {"python benchmarks/serving.py", "python benchmarks/serving.py --rounds 3 --engine onnx"}
+"""They stand in benchmarks/README.md, too, and tests/docs runs them."""
 ADDRESS = "http://127.0.0.1:8000"
 
 
